@@ -1,0 +1,1 @@
+//! Accelerator description, dataflow mapping, cycles, traffic, energy, voltage profiles.

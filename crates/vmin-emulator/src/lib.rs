@@ -1,0 +1,1 @@
+//! Runs a network on a chip under a placement.

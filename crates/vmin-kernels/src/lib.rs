@@ -1,0 +1,1 @@
+//! int8 matrix kernels for each instruction set.

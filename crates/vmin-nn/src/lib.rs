@@ -1,0 +1,13 @@
+//! Integer network graphs as an accelerator runs them.
+//!
+//! A [`Graph`] is a straight list of operations over int8 tensors with batch size one. It owns the
+//! weight *codes* (what lies in memory and what faults corrupt) apart from everything else.
+//!
+//! What this crate does not know: voltages, chips, cycles.
+
+pub mod graph;
+
+pub use graph::{
+    Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Quantization, Tensor,
+    TensorId, WeightId, WeightTensor,
+};

@@ -1,0 +1,10 @@
+//! Codes, encodings, quantizers and requantization.
+//!
+//! A *code* is the m-bit pattern that one quantized value occupies in memory; an [`Encoding`] says
+//! which integer it means.
+
+pub mod encoding;
+pub mod requantize;
+
+pub use encoding::Encoding;
+pub use requantize::FixedMultiplier;

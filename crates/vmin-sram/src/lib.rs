@@ -1,0 +1,1 @@
+//! SRAM geometry, populations of chips, fault maps.

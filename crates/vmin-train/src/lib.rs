@@ -1,0 +1,1 @@
+//! Training on the graph that is deployed.
