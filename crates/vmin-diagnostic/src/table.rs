@@ -82,6 +82,12 @@ impl<'d> TableReader<'d> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// True if the key was written and holds a table.
+    #[must_use]
+    pub fn has_table(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// The keys in the order of the file, all of them taken as known (for tables with free keys).
     #[must_use]
     pub fn keys(&self) -> Vec<Located<String>> {
