@@ -5,6 +5,7 @@
 //!
 //! What this crate does not know: voltages, chips, cycles.
 
+pub mod data;
 pub mod graph;
 
 pub use graph::{
