@@ -163,14 +163,15 @@ fn corrupt(
 ) {
     // A bit inside the codes has a usize index.
     let code = &mut codes[(bit / u64::from(bits)) as usize];
-    let mask = 1_u8 << (bit % u64::from(bits));
+    let place = bit % u64::from(bits);
+    // Without branches: whether a stored bit differs from a preferred value is a coin toss.
     let flips = match kind {
-        FaultKind::Flip => true,
-        FaultKind::StuckAt => (*code & mask != 0) != fault.preferred,
+        FaultKind::Flip => 1,
+        FaultKind::StuckAt => (*code >> place & 1) ^ u8::from(fault.preferred),
     };
     applied.cells_hit += 1;
     applied.bits_flipped += u64::from(flips);
-    *code ^= if flips { mask } else { 0 };
+    *code ^= flips << place;
 }
 
 /// The bits of one tensor.

@@ -34,12 +34,14 @@
 
 mod apply;
 mod chip;
+pub mod file;
 mod geometry;
 mod key;
 pub mod normal;
 mod population;
 mod sample;
 mod score;
+mod statistics;
 
 pub use apply::{Applied, ApplyError, CodeTensor, FaultKind, apply, apply_all};
 pub use chip::{BelowFloor, Chip, ChipError, FaultyCell, Origin, VddLevel};
@@ -48,3 +50,4 @@ pub use key::ChipKey;
 pub use population::{CELL_SHARE_MIN, NAME_BYTES_MAX, Population, PopulationError, VarianceShares};
 pub use sample::{STORED_CELLS_MAX, SampleError};
 pub use score::{RateError, Score, Threshold, UNITS_PER_SIGMA};
+pub use statistics::{CROWDED_COLUMN, FaultStatistics, nesting_violations};
