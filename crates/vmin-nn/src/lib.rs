@@ -7,9 +7,12 @@
 
 pub mod data;
 pub mod error;
+pub mod exec;
 pub mod graph;
 pub mod layers;
 pub mod limits;
+pub mod tflite;
+mod validate;
 
 pub use error::ModelError;
 pub use graph::{
