@@ -26,7 +26,7 @@ mod statistics;
 pub use experiment::{CHIPS_MAX, Experiment, IMAGES_MAX, POINTS_MAX, Placement, VDD_MV_MAX};
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::write_whole;
-pub use plan::{Nominal, Plan, PlanPoint};
+pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
 };
