@@ -48,11 +48,14 @@ impl FixedMultiplier {
     pub fn apply(self, accumulator: i32) -> i32 {
         let (left, right) = (self.shift.max(0), (-self.shift).max(0));
         let shifted = accumulator.wrapping_mul(1i32.wrapping_shl(left.unsigned_abs()));
-        rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, self.multiplier), right)
+        rounding_divide_by_pot(
+            saturating_rounding_doubling_high_mul(shifted, self.multiplier),
+            right,
+        )
     }
 }
 
-/// The high 32 bits of `2ab`, rounded to nearest, ties away from zero; saturated where both are
+/// The high 32 bits of `2ab`, rounded to nearest, ties toward plus infinity; saturated where both are
 /// `i32::MIN`.
 #[must_use]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {

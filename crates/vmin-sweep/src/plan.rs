@@ -8,8 +8,8 @@ use vmin_accel::energy::{self, OperatingPoint};
 use vmin_accel::{Accelerator, ResidentPlacement, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_emulator::{Emulator, Images};
-use vmin_nn::data::{Dataset, Split};
 use vmin_nn::Graph;
+use vmin_nn::data::{Dataset, Split};
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
 use crate::experiment::{Experiment, Placement};
@@ -410,7 +410,11 @@ fn check_voltages(
                     format!("profile `{}` does not reach {} mV", profile.name(), vdd_mv.value),
                 )
                 .at(&experiment.source, vdd_mv.span.clone())
-                .allowed(format!("expected {} to {} mV", range.start(), range.end())),
+                .allowed(format!(
+                    "expected {} to {} mV",
+                    range.start(),
+                    range.end()
+                )),
             );
         }
     }

@@ -38,8 +38,7 @@ pub enum RunError {
 /// If the graph does not pass [`Graph::validate`].
 pub fn run(graph: &Graph, codes: &[Vec<u8>], input: &[i8]) -> Result<Vec<Vec<i8>>, RunError> {
     check_lengths(graph, codes, input)?;
-    let mut tensors: Vec<Vec<i8>> =
-        graph.tensors.iter().map(|t| vec![0; t.elements()]).collect();
+    let mut tensors: Vec<Vec<i8>> = graph.tensors.iter().map(|t| vec![0; t.elements()]).collect();
     tensors[graph.input.0].copy_from_slice(input);
     for node in &graph.nodes {
         let result = run_node(graph, codes, node, &tensors);
@@ -87,9 +86,8 @@ fn run_node(graph: &Graph, codes: &[Vec<u8>], node: &Node, tensors: &[Vec<i8>]) 
         Op::Pool2d(pool) => pooling(pool, from, to, x),
         Op::Add { activation } => {
             let other = &graph.tensors[node.inputs[1].0];
-            let params =
-                AddParams::new(from.quantization, other.quantization, to.quantization)
-                    .expect("a validated graph's sums have parameters");
+            let params = AddParams::new(from.quantization, other.quantization, to.quantization)
+                .expect("a validated graph's sums have parameters");
             let pairs = x.iter().zip(&tensors[node.inputs[1].0]);
             pairs.map(|(&a, &b)| params.apply(a, b, *activation)).collect()
         }
@@ -214,9 +212,7 @@ fn pooling(pool: &Pool2d, from: &Tensor, to: &Tensor, x: &[i8]) -> Vec<i8> {
                 }
                 let value = match pool.kind {
                     PoolKind::Max => values.iter().copied().max().unwrap_or(-128),
-                    PoolKind::Average => {
-                        mean(values.iter().sum(), values.len() as i32, from.dtype)
-                    }
+                    PoolKind::Average => mean(values.iter().sum(), values.len() as i32, from.dtype),
                 };
                 out.push(clamp(value, pool.activation));
             }

@@ -52,9 +52,9 @@ impl SoftmaxParams {
     pub fn apply(&self, row: &[i8], out: &mut [i8]) {
         let max = row.iter().copied().max().map_or(0, i32::from);
         let exps = row.iter().map(|&x| self.exp(i32::from(x) - max));
-        let sum = exps.flatten().fold(0i32, |sum, e| {
-            sum.wrapping_add(rounding_divide_by_pot(e, SUM_BITS))
-        });
+        let sum = exps
+            .flatten()
+            .fold(0i32, |sum, e| sum.wrapping_add(rounding_divide_by_pot(e, SUM_BITS)));
         let (reciprocal, integer_bits) = reciprocal(sum);
         let shift = integer_bits + 31 - 8;
         for (out, &x) in out.iter_mut().zip(row) {
