@@ -11,7 +11,9 @@
 //! independently of all others; the distance to the next such cell is geometric, one logarithm per
 //! faulty cell instead of one draw per cell. The draws range over all cells of the group, and a hit
 //! on a cell that a band above already took is ignored, which leaves the others' probability at `q`.
-//! The score within the band follows by inverting the distribution. Bands are drawn for the whole bank
+//! The score within the band is drawn by rejection from the uniform: a band is so narrow that few draws
+//! are rejected and fewer need an exponential to decide. Where it is not (the top band has no end, and
+//! cells with a small share of their own see bands magnified) the distribution is inverted. Bands are drawn for the whole bank
 //! from the top until the one that holds the floor, so a deeper floor only appends draws: the chip does
 //! not depend on it.
 
@@ -134,15 +136,18 @@ fn sample_bank(
                 Edge::new((f64::from(low) / f64::from(UNITS_PER_SIGMA) - group.mean) / sigma);
             let above = core::mem::replace(&mut group.edge, edge);
             let between = Between { low: edge, high: above };
-            for_each_hit(&mut stream, between.probability(), group.count, |index, draw| {
+            let inside = Inside::new(&between);
+            for_each_hit(&mut stream, between.probability(), group.count, |stream, index| {
                 let cell = group.first + index * group.stride;
                 if !taken.insert(cell) {
                     return;
                 }
-                let z = group.mean + sigma * between.quantile(high_40_bits(draw));
-                let score = Score::from_sigmas(z).0.clamp(low, high - 1);
+                let (x, bits) = inside.draw(stream);
+                // No band reaches below zero, so a cast rounds down.
+                let units = (group.mean + sigma * x) * f64::from(UNITS_PER_SIGMA);
+                let score = (units as i32).clamp(low, high - 1);
                 if floor.is_faulty(Score(score)) {
-                    cells.keys.push(sort_key(score, offset + cell, stuck_at_0.preferred(draw)));
+                    cells.keys.push(sort_key(score, offset + cell, stuck_at_0.preferred(bits)));
                 }
             });
         }
@@ -196,6 +201,7 @@ fn groups(
 /// the larger is its complement, so neither loses its precision.
 #[derive(Clone, Copy)]
 struct Edge {
+    x: f64,
     below: f64,
     above: f64,
 }
@@ -204,14 +210,15 @@ impl Edge {
     fn new(x: f64) -> Self {
         let tail = normal::cdf(-x.abs());
         if x < 0.0 {
-            Self { below: tail, above: 1.0 - tail }
+            Self { x, below: tail, above: 1.0 - tail }
         } else {
-            Self { below: 1.0 - tail, above: tail }
+            Self { x, below: 1.0 - tail, above: tail }
         }
     }
 }
 
 /// The standard normal between two edges.
+#[derive(Clone, Copy)]
 struct Between {
     low: Edge,
     high: Edge,
@@ -247,20 +254,71 @@ impl Between {
     }
 }
 
-/// Calls `hit(index, draw)` for each index below `count` with probability `q`, in rising order, with 64
-/// fresh random bits.
+/// Draws from the standard normal between two edges.
+enum Inside {
+    /// `x = low + v * height`, kept with probability `exp(half_square_min - x^2 / 2)`.
+    Rejection { low: f64, height: f64, half_square_min: f64 },
+    /// Inverting the distribution.
+    Inversion(Between),
+}
+
+impl Inside {
+    /// Most the density may vary over the band, as a logarithm, for rejection to be the better way.
+    const LOG_DENSITY_RANGE_MAX: f64 = 2.0;
+
+    fn new(between: &Between) -> Self {
+        let (low, high) = (between.low.x, between.high.x);
+        let nearest_to_zero = if low > 0.0 {
+            low
+        } else if high < 0.0 {
+            high
+        } else {
+            0.0
+        };
+        let half_square_min = 0.5 * nearest_to_zero * nearest_to_zero;
+        let half_square_max = 0.5 * f64::max(low * low, high * high);
+        if half_square_max - half_square_min < Self::LOG_DENSITY_RANGE_MAX {
+            Self::Rejection { low, height: high - low, half_square_min }
+        } else {
+            Self::Inversion(*between)
+        }
+    }
+
+    /// The point, and a word whose low 24 bits are still fresh.
+    #[inline]
+    fn draw(&self, stream: &mut Xoshiro256PlusPlus) -> (f64, u64) {
+        match self {
+            &Self::Rejection { low, height, half_square_min } => loop {
+                let bits = stream.next_u64();
+                let x = low + high_40_bits(bits) * height;
+                let exponent = half_square_min - 0.5 * x * x;
+                let level = unit(stream);
+                // exp(e) >= 1 + e settles most draws.
+                if level < 1.0 + exponent || level < libm::exp(exponent) {
+                    return (x, bits);
+                }
+            },
+            Self::Inversion(between) => {
+                let bits = stream.next_u64();
+                (between.quantile(high_40_bits(bits)), bits)
+            }
+        }
+    }
+}
+
+/// Calls `hit(stream, index)` for each index below `count` with probability `q`, in rising order.
 #[inline]
 fn for_each_hit(
     stream: &mut Xoshiro256PlusPlus,
     q: f64,
     count: u64,
-    mut hit: impl FnMut(u64, u64),
+    mut hit: impl FnMut(&mut Xoshiro256PlusPlus, u64),
 ) {
     if q <= 0.0 {
         return;
     }
     if q >= 1.0 {
-        (0..count).for_each(|index| hit(index, stream.next_u64()));
+        (0..count).for_each(|index| hit(stream, index));
         return;
     }
     // Cells are below 2^35.
@@ -282,7 +340,7 @@ fn for_each_hit(
         // The skip is not negative and below 2^35.
         let step = skip as u64;
         index += step;
-        hit(index, stream.next_u64());
+        hit(stream, index);
         index += 1;
         skip = libm::log(unit(stream)) * scale;
     }
