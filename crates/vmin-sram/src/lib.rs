@@ -33,6 +33,7 @@
 //! ```
 
 mod apply;
+mod bit_set;
 mod chip;
 pub mod file;
 mod geometry;

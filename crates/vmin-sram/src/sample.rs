@@ -21,6 +21,7 @@ use rand_core::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
+use crate::bit_set::BitSet;
 use crate::chip::{Chip, FaultyCell, Origin};
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
@@ -163,7 +164,7 @@ fn bands(floor: Threshold) -> impl Iterator<Item = (i32, i32)> {
     top.into_iter().chain(below.map(|high| (high - BAND, high)))
 }
 
-/// The groups of a bank, and the parts their cells share. All parts are drawn whatever their shares.
+/// The groups of a bank: the largest sets of cells that share all parts but their own.
 fn groups(
     shares: &VarianceShares,
     geometry: Geometry,
@@ -418,26 +419,4 @@ fn gather(banks: &[BankCells]) -> Vec<FaultyCell> {
         cells.extend(keys.into_iter().map(from_sort_key));
     }
     cells
-}
-
-/// One bit per cell of a bank.
-struct BitSet {
-    words: Vec<u64>,
-}
-
-impl BitSet {
-    fn new(bits: u64) -> Self {
-        let words = usize::try_from(bits.div_ceil(64)).expect("2^35 bits are 2^29 words");
-        Self { words: vec![0; words] }
-    }
-
-    /// Adds a bit; false if it was there.
-    fn insert(&mut self, bit: u64) -> bool {
-        // 2^35 bits are 2^29 words.
-        let word = &mut self.words[(bit / 64) as usize];
-        let mask = 1 << (bit % 64);
-        let new = *word & mask == 0;
-        *word |= mask;
-        new
-    }
 }
