@@ -207,8 +207,8 @@ impl Graph {
             }
         }
         for m in &conv.multipliers {
-            if m.multiplier < 0 || !(-62..=30).contains(&m.shift) {
-                return error("multipliers are positive, shifts in -62..=30", format!("{m:?}"));
+            if m.multiplier < 0 || !(-31..=30).contains(&m.shift) {
+                return error("multipliers are positive, shifts in -31..=30", format!("{m:?}"));
             }
         }
         Ok(())

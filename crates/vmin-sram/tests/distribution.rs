@@ -43,24 +43,38 @@ fn independent_cells_fail_at_the_rate_asked_for() {
     }
 }
 
-/// Kolmogorov and Smirnov: the scores of a whole chip follow the normal's tail, seams of bands and all.
+/// Kolmogorov and Smirnov: scores follow the normal's tail, seams of bands and all. Where every cell has a
+/// column, a half-column or a bank to itself, they are independent whatever the shares.
 #[test]
 fn scores_follow_the_normal_distribution() {
-    for shares in [VarianceShares::INDEPENDENT, shares(0.0, 0.0, 0.5, 0.2)] {
-        let independent = shares == VarianceShares::INDEPENDENT;
+    let cases = [
+        (shares(0.0, 0.0, 0.0, 0.0), (1, 512, 512)),
+        (shares(0.0, 0.0, 0.5, 0.2), (1, 1, 262_144)),
+        (shares(0.0, 0.0, 0.98, 0.0), (1, 1, 262_144)),
+        (shares(0.0, 0.0, 0.0, 0.3), (1, 2, 131_072)),
+        (shares(0.0, 0.0, 0.0, 0.98), (1, 2, 131_072)),
+        (shares(0.0, 0.6, 0.0, 0.0), (131_072, 1, 1)),
+        (shares(0.0, 0.3, 0.3, 0.38), (131_072, 1, 1)),
+    ];
+    for (shares, (banks, rows, columns)) in cases {
         let population = population(shares, 0.5);
-        // Many columns of few cells: few faults of the chip are then related.
-        let geometry = Geometry::new(400, 8, 256).unwrap();
+        let geometry = Geometry::new(banks, rows, columns).unwrap();
         let chip = chip(&population, 0, geometry, 0.5);
-        let count = chip.cells().len() as f64;
+        let total = geometry.cells() as f64;
         let mut worst = 0.0_f64;
         for (rank, cell) in chip.cells().iter().enumerate() {
-            let expected = normal::cdf(-cell.score.sigmas()) / 0.5;
-            worst = worst.max((expected - rank as f64 / count).abs());
+            let expected = normal::cdf(-cell.score.sigmas());
+            worst = worst.max((expected - rank as f64 / total).abs());
         }
-        // A cell weighs as at most 4 related ones in the second case.
-        let effective = if independent { count } else { count / 4.0 };
-        assert!(worst * effective.sqrt() < 2.0, "distance {worst} for {count} scores");
+        // P(sqrt n D > 2.4) = 2e-5.
+        assert!(worst * total.sqrt() < 2.4, "distance {worst} for {shares:?}");
+        // The same for the far tail alone, where a distance of the whole would not show it.
+        let tail = chip.faults(threshold(0.002)).unwrap();
+        let count = tail.len() as f64;
+        let worst = tail.iter().enumerate().fold(0.0_f64, |worst, (rank, cell)| {
+            worst.max((normal::cdf(-cell.score.sigmas()) / 0.002 - rank as f64 / count).abs())
+        });
+        assert!(worst * count.sqrt() < 2.4, "distance {worst} of the tail for {shares:?}");
     }
 }
 

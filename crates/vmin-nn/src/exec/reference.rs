@@ -1,6 +1,6 @@
 //! Slow, obvious execution: the specification of every fast path.
 
-use crate::exec::{AddParams, SoftmaxParams};
+use crate::exec::{AddParams, Rounding, SoftmaxParams};
 use crate::layers::height_width_channels;
 use crate::{Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Tensor};
 
@@ -117,7 +117,7 @@ fn integers(graph: &Graph, codes: &[Vec<u8>], conv: &Conv2d) -> Vec<i32> {
 }
 
 fn requantize(conv: &Conv2d, channel: usize, acc: i32, to: &Tensor) -> i8 {
-    let scaled = conv.multipliers[channel].apply(acc);
+    let scaled = Rounding::of(conv).apply(conv.multipliers[channel], acc);
     clamp(scaled.wrapping_add(to.quantization.zero_point), conv.activation)
 }
 

@@ -32,7 +32,7 @@ impl SoftmaxParams {
         if !(real > 1.0 && real.is_finite()) {
             return None;
         }
-        let multiplier = FixedMultiplier::from_real(real.min(f64::from(i32::MAX)));
+        let multiplier = FixedMultiplier::from_real(real.min(f64::from(i32::MAX))).ok()?;
         let shift = u32::try_from(multiplier.shift).ok().filter(|&s| s <= 31)?;
         let reach = (i64::from((1 << DIFFERENCE_BITS) - 1) << (31 - DIFFERENCE_BITS)) >> shift;
         let difference_min = i32::try_from(-reach).ok()?;

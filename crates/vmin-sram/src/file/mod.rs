@@ -34,7 +34,7 @@ use crate::geometry::GeometryError;
 use crate::population::PopulationError;
 
 const MAGIC: [u8; 8] = *b"VMINCHIP";
-/// Version of the format that [`write`] writes.
+/// Version of the format that [`write()`] writes.
 pub const VERSION: u16 = 1;
 const FLAG_MEASURED: u16 = 1;
 
