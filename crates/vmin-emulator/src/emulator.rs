@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use vmin_accel::ResidentPlacement;
 use vmin_kernels::GemmKernel;
 use vmin_nn::{Executor, Graph};
-use vmin_sram::{Applied, FaultKind, FaultyCell, TensorCodes};
+use vmin_sram::{Applied, ApplyError, CodeTensor, FaultKind, FaultyCell};
 
 /// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
 /// enough that scratch memory is seldom allocated.
@@ -40,6 +40,23 @@ pub enum EmulatorError {
         /// Outputs of the network.
         classes: usize,
     },
+    /// The placement does not fit the network's weights.
+    #[error("the placement does not fit the network: {0}")]
+    Placement(ApplyError),
+    /// The placement is of another network.
+    #[error("the placement has {placed} tensors, the network {tensors}")]
+    PlacedTensors {
+        /// Tensors placed.
+        placed: usize,
+        /// Weight tensors of the network.
+        tensors: usize,
+    },
+}
+
+impl From<ApplyError> for EmulatorError {
+    fn from(error: ApplyError) -> Self {
+        Self::Placement(error)
+    }
 }
 
 /// Evaluation was asked to stop.
@@ -110,32 +127,49 @@ impl<'g> Emulator<'g> {
         {
             return Err(EmulatorError::Classes { label: label.into(), classes });
         }
-        Ok(Self {
+        if placement.tensors.len() != graph.weights.len() {
+            return Err(EmulatorError::PlacedTensors {
+                placed: placement.tensors.len(),
+                tensors: graph.weights.len(),
+            });
+        }
+        let emulator = Self {
             graph,
             executor: Executor::new(graph, kernel),
             first_bits: placement.tensors.iter().map(|tensor| tensor.first_bit).collect(),
             images,
             image_size,
-        })
+        };
+        // Proves once that codes can be corrupted where they lie.
+        emulator.try_corrupt(&[], FaultKind::Flip)?;
+        Ok(emulator)
     }
 
     /// The codes as a chip with these faulty cells holds them.
     #[must_use]
     pub fn corrupt(&self, faults: &[FaultyCell], kind: FaultKind) -> Corrupted {
+        self.try_corrupt(faults, kind).expect("`new` has applied an empty map to these tensors")
+    }
+
+    fn try_corrupt(
+        &self,
+        faults: &[FaultyCell],
+        kind: FaultKind,
+    ) -> Result<Corrupted, ApplyError> {
         let mut codes: Vec<Vec<u8>> =
             self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
-        let mut tensors: Vec<TensorCodes<'_>> = codes
+        let mut tensors: Vec<CodeTensor<'_>> = codes
             .iter_mut()
             .zip(&self.graph.weights)
             .zip(&self.first_bits)
-            .map(|((codes, weights), &first_bit)| TensorCodes {
+            .map(|((codes, weights), &first_bit)| CodeTensor {
                 codes,
                 bits: weights.bits,
                 first_bit,
             })
             .collect();
-        let applied = vmin_sram::apply_all(faults, kind, &mut tensors);
-        Corrupted { codes, applied }
+        let applied = vmin_sram::apply_all(faults, kind, &mut tensors)?;
+        Ok(Corrupted { codes, applied })
     }
 
     /// The predicted class of every image under `codes`.

@@ -66,8 +66,8 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
-    /// There is one already and resumption was not asked for.
-    #[error("`{}` holds the journal of an earlier run", path.display())]
+    /// There is an unfinished one already and resumption was not asked for.
+    #[error("`{}` is the journal of an unfinished run", path.display())]
     Exists {
         /// The journal.
         path: PathBuf,
@@ -119,14 +119,16 @@ pub struct Journal<L: Log = File> {
 }
 
 impl Journal {
-    /// Starts a new journal at `path`, or continues the one there if `resume`; returns it with the
-    /// records it holds, in order of (point, chip), each once. The file stays locked while open.
+    /// Starts a new journal at `path`, or continues the one there if `resume` or if it holds all
+    /// of the `wanted` records already; returns it with the records it holds, in order of
+    /// (point, chip), each once. The file stays locked while open.
     ///
     /// # Errors
     /// See [`JournalError`]. Nothing is written if an existing journal does not fit.
     pub fn open(
         path: &Path,
         plan_digest: &str,
+        wanted: u64,
         resume: bool,
     ) -> Result<(Self, Vec<Record>), JournalError> {
         let io = |action| {
@@ -161,15 +163,15 @@ impl Journal {
             journal.log.sync().map_err(io("write"))?;
             return Ok((journal, Vec::new()));
         };
-        if !resume {
-            return Err(JournalError::Exists { path: path.to_owned() });
-        }
         if found != plan_digest {
             return Err(JournalError::OtherPlan {
                 path: path.to_owned(),
                 found,
                 expected: plan_digest.to_owned(),
             });
+        }
+        if !resume && (content.records.len() as u64) < wanted {
+            return Err(JournalError::Exists { path: path.to_owned() });
         }
         journal.cut(content.valid_bytes)?;
         Ok((journal, content.records))
@@ -326,11 +328,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.jsonl");
         std::fs::write(&path, &full(3).as_bytes()[..full(3).len() - 9]).expect("written");
-        let (mut journal, records) = Journal::open(&path, "p", true).expect("resumed");
+        let (mut journal, records) = Journal::open(&path, "p", 5, true).expect("resumed");
         assert_eq!(records.len(), 2);
         journal.append(&record(2)).expect("appended");
         drop(journal);
-        let (_, records) = Journal::open(&path, "p", true).expect("resumed again");
+        let (_, records) = Journal::open(&path, "p", 5, true).expect("resumed again");
         assert_eq!(records.len(), 3);
     }
 
@@ -338,11 +340,11 @@ mod tests {
     fn a_journal_is_neither_overwritten_nor_mixed_nor_shared() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.jsonl");
-        let (journal, _) = Journal::open(&path, "p", false).expect("new");
-        assert!(matches!(Journal::open(&path, "p", true), Err(JournalError::Locked { .. })));
+        let (journal, _) = Journal::open(&path, "p", 5, false).expect("new");
+        assert!(matches!(Journal::open(&path, "p", 5, true), Err(JournalError::Locked { .. })));
         drop(journal);
-        assert!(matches!(Journal::open(&path, "p", false), Err(JournalError::Exists { .. })));
-        assert!(matches!(Journal::open(&path, "q", true), Err(JournalError::OtherPlan { .. })));
+        assert!(matches!(Journal::open(&path, "p", 5, false), Err(JournalError::Exists { .. })));
+        assert!(matches!(Journal::open(&path, "q", 5, true), Err(JournalError::OtherPlan { .. })));
     }
 
     /// A disk that is full after so many bytes.

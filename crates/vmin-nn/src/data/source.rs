@@ -1,0 +1,64 @@
+//! Reading a file, plain or gzip, without ever holding more than the limit.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{DataError, Limits};
+
+/// All bytes of `path`; `expected` says what the file holds if it is missing.
+pub(super) fn read(
+    path: &Path,
+    expected: &'static str,
+    limits: Limits,
+) -> Result<Vec<u8>, DataError> {
+    let file = open(path, expected)?;
+    bounded(file, path, limits, |path, source| DataError::Io { path, source })
+}
+
+/// All bytes of `path`, or of `path.gz` decompressed where only that exists.
+pub(super) fn read_maybe_gzip(
+    path: &Path,
+    expected: &'static str,
+    limits: Limits,
+) -> Result<(Vec<u8>, PathBuf), DataError> {
+    if path.exists() {
+        return Ok((read(path, expected, limits)?, path.to_owned()));
+    }
+    let mut zipped = path.as_os_str().to_owned();
+    zipped.push(".gz");
+    let zipped = PathBuf::from(zipped);
+    if !zipped.exists() {
+        return Err(DataError::Missing { path: path.to_owned(), expected });
+    }
+    let decoder = MultiGzDecoder::new(open(&zipped, expected)?);
+    let bytes =
+        bounded(decoder, &zipped, limits, |path, source| DataError::Decompress { path, source })?;
+    Ok((bytes, zipped))
+}
+
+/// Opens `path`, telling a missing file from an unreadable one.
+pub(super) fn open(path: &Path, expected: &'static str) -> Result<File, DataError> {
+    File::open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => DataError::Missing { path: path.to_owned(), expected },
+        _ => DataError::Io { path: path.to_owned(), source },
+    })
+}
+
+/// Reads to the end, refusing the first byte beyond the limit.
+pub(super) fn bounded(
+    reader: impl Read,
+    path: &Path,
+    limits: Limits,
+    fault: impl FnOnce(PathBuf, io::Error) -> DataError,
+) -> Result<Vec<u8>, DataError> {
+    let mut bytes = Vec::new();
+    let result = reader.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes);
+    result.map_err(|source| fault(path.to_owned(), source))?;
+    if bytes.len() as u64 > limits.max_bytes {
+        return Err(DataError::TooLarge { path: path.to_owned(), limit: limits.max_bytes });
+    }
+    Ok(bytes)
+}
