@@ -104,11 +104,10 @@ impl Dice {
             Split::Train => 0x7261_696e,
             Split::Test => 0x7465_7374,
         };
-        let mut key = [0; 32];
-        for (part, value) in key.chunks_exact_mut(8).zip([seed, split, index as u64, 0x5348]) {
-            part.copy_from_slice(&mix(value).to_le_bytes());
-        }
-        Self(Xoshiro256PlusPlus::from_seed(key))
+        // Chained, so that every part of the key reaches the whole state: a generator filled with
+        // the parts side by side repeats its first numbers for all images of a split.
+        let key = [split, index as u64].iter().fold(mix(seed), |key, part| mix(key ^ part));
+        Self(Xoshiro256PlusPlus::seed_from_u64(key))
     }
 
     /// Uniform in `[0, 1)`, 53 bits.
