@@ -15,7 +15,7 @@ pub enum Schedule {
         /// Factor at a milestone.
         factor: f32,
         /// Shares of all epochs, rising in `(0, 1)`: 0.4, 0.6, 0.8 in the papers.
-        milestones: Vec<f32>,
+        milestones: Vec<f64>,
     },
 }
 
@@ -29,7 +29,7 @@ impl Schedule {
             Self::Cosine => (0.5 * (1.0 + libm::cos(std::f64::consts::PI * share))) as f32,
             Self::Step { factor, milestones } => milestones
                 .iter()
-                .filter(|&&milestone| share >= f64::from(milestone))
+                .filter(|&&milestone| share >= milestone)
                 .fold(1.0, |product, _| product * factor),
         }
     }

@@ -129,3 +129,6 @@ impl Network {
         self.parameters.iter().map(|parameter| parameter.values.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod gradient_tests;

@@ -1,0 +1,1 @@
+//! The integer network against the float network on the same images.
