@@ -1,1 +1,44 @@
-//! int8 matrix kernels for each instruction set.
+//! Exact int8 matrix products, one kernel per instruction set.
+//!
+//! `out[m][n] = sum over k of a[m][k] * w[n][k]`, `a` and `w` int8, sums in wrapping int32. A kernel
+//! exists only where the processor can run it, and all kernels give the same bits for all int8
+//! values, -128 included: corrupted memories produce codes that clean networks never hold. No
+//! instruction that saturates is used.
+//!
+//! ```
+//! let kernel = vmin_kernels::best();
+//! let packed = kernel.pack(&[1, 2, 3, 4, 5, 6], 2, 3); // two output channels of three weights
+//! let mut out = [0; 2];
+//! kernel.gemm(&[1, 0, -1], 3, 1, &packed, &mut out);
+//! assert_eq!(out, [-2, -2]);
+//! ```
+//!
+//! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
+
+#![allow(unsafe_code, reason = "the one place for instruction-set intrinsics")]
+
+mod arch;
+mod packed;
+mod select;
+
+pub use packed::PackedWeights;
+pub use select::{UnknownKernel, available, best, by_name};
+
+/// A matrix product for one instruction set.
+pub trait GemmKernel: Send + Sync {
+    /// Stable name: `generic`, `avx2`, `avx512-vnni`.
+    fn name(&self) -> &'static str;
+
+    /// Rearranges `weights`, `n` rows of `k` values, for this kernel.
+    ///
+    /// # Panics
+    /// If `weights` does not hold `n * k` values.
+    fn pack(&self, weights: &[i8], n: usize, k: usize) -> PackedWeights;
+
+    /// Writes the `m x n` product of `a` (`m` rows of `k` values, `a_stride` apart) and the packed
+    /// weights to `out`, row-major.
+    ///
+    /// # Panics
+    /// If a slice is too short, or the weights were packed for another kernel.
+    fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]);
+}

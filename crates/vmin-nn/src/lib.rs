@@ -6,9 +6,18 @@
 //! What this crate does not know: voltages, chips, cycles.
 
 pub mod data;
+pub mod error;
+pub mod exec;
 pub mod graph;
+pub mod layers;
+pub mod limits;
+pub mod tflite;
+mod validate;
 
+pub use error::ModelError;
 pub use graph::{
     Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Quantization, Tensor,
     TensorId, WeightId, WeightTensor,
 };
+pub use layers::{LayerKind, LayerShape};
+pub use limits::Limits;

@@ -7,4 +7,6 @@ pub mod encoding;
 pub mod requantize;
 
 pub use encoding::Encoding;
-pub use requantize::FixedMultiplier;
+pub use requantize::{
+    FactorError, FixedMultiplier, rounding_divide_by_pot, saturating_rounding_doubling_high_mul,
+};

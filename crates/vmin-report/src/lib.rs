@@ -1,1 +1,13 @@
-//! Self-contained HTML reports and tables.
+//! Self-contained HTML reports of a sweep.
+//!
+//! [`page`] turns [`Results`](vmin_sweep::Results) into one HTML file that opens offline: figures
+//! are inline SVG, style is inline CSS, the data is inside as JSON. The same results give the same
+//! bytes, and no name in the results can break out of the page.
+//!
+//! Not here: running anything.
+
+mod figures;
+mod html;
+mod plot;
+
+pub use html::page;

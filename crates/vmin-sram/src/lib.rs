@@ -1,1 +1,50 @@
 //! SRAM geometry, populations of chips, fault maps.
+//!
+//! A chip is the list of its weak cells, weakest first. Each has a fixed critical voltage, here a
+//! standardised [`Score`]; a supply voltage becomes a [`Threshold`] through its cell-fault rate; the
+//! cells at or above the threshold are the fault map, a prefix of the list. So maps nest: what fails at
+//! a voltage fails at every lower one.
+//!
+//! ```text
+//! Population --+
+//! ChipKey -----+--> Chip::sample --> Chip --faults(threshold)--> [FaultyCell] --apply--> codes
+//! Geometry ----+                      ^
+//! measured maps, chip files ----------+
+//! ```
+//!
+//! What this crate does not know: volts (a voltage profile turns them into rates), networks, placements.
+//!
+//! ```
+//! use vmin_sram::{
+//!     Chip, ChipKey, FaultKind, Geometry, Population, Threshold, VarianceShares, apply,
+//! };
+//!
+//! let population = Population::new("independent", VarianceShares::INDEPENDENT, 0.5)?;
+//! let geometry = Geometry::new(4, 256, 128)?;
+//! let key = ChipKey { seed: 1, chip: 0, memory: 0 };
+//! let chip = Chip::sample(&population, key, geometry, Threshold::from_rate(0.05)?)?;
+//!
+//! let mut codes = vec![0x80_u8; 16_384];
+//! let faults = chip.faults(Threshold::from_rate(0.01)?)?;
+//! let applied = apply(faults, FaultKind::Flip, &mut codes, 8, 0)?;
+//! assert_eq!(applied.cells_hit, faults.len() as u64);
+//! assert_eq!(applied.bits_flipped, applied.cells_hit);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod apply;
+mod chip;
+mod geometry;
+mod key;
+pub mod normal;
+mod population;
+mod sample;
+mod score;
+
+pub use apply::{Applied, ApplyError, CodeTensor, FaultKind, apply, apply_all};
+pub use chip::{BelowFloor, Chip, ChipError, FaultyCell, Origin, VddLevel};
+pub use geometry::{CELLS_MAX, Geometry, GeometryError, Position};
+pub use key::ChipKey;
+pub use population::{CELL_SHARE_MIN, NAME_BYTES_MAX, Population, PopulationError, VarianceShares};
+pub use sample::{STORED_CELLS_MAX, SampleError};
+pub use score::{RateError, Score, Threshold, UNITS_PER_SIGMA};

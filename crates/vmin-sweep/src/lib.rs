@@ -1,1 +1,37 @@
-//! Experiment files, plans, journal, statistics.
+//! Experiments: many voltages, many chips, one set of results.
+//!
+//! Three stages, three types:
+//!
+//! ```text
+//!  experiment.toml ─> Experiment ─> Plan ─> run ─> Results ─> results.json, .csv, report
+//!                     (checked      (resolved,  │
+//!                      words)        costed)    └> Journal: one line per chip and voltage
+//! ```
+//!
+//! An [`Experiment`] is what the user wrote, with places for messages; a [`Plan`] has every name
+//! resolved and its cost known; [`run`] cannot fail for a reason of configuration. Results are
+//! computed from the journal's records alone, so an interrupted and resumed run gives the same
+//! bytes as an uninterrupted one.
+//!
+//! Not here: drawing.
+
+mod experiment;
+mod journal;
+mod output;
+mod plan;
+mod results;
+mod run;
+mod statistics;
+
+pub use experiment::{CHIPS_MAX, Experiment, IMAGES_MAX, POINTS_MAX, Placement, VDD_MV_MAX};
+pub use journal::{Journal, JournalError, Log, Record};
+pub use output::write_whole;
+pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
+pub use results::{
+    ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
+};
+pub use run::{Progress, RunError, WEIGHT_MEMORY, run};
+pub use statistics::Spread;
+
+/// The embedded demo experiment, also what `vmin init` prints.
+pub const DEMO: &str = include_str!("demo.toml");

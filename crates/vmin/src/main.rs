@@ -1,2 +1,35 @@
 //! `vmin`: how low can the supply voltage of an accelerator's memories go?
-fn main() {}
+
+mod args;
+mod commands;
+mod compute;
+mod failure;
+mod interrupt;
+mod print;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
+        Command::Model(command) => commands::model::run(&command),
+        Command::Chip(command) => commands::chip::run(&command),
+        Command::Cycles(args) => commands::cycles::run(&args),
+        Command::Energy(args) => commands::energy::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Data(command) => commands::data::run(&command),
+        Command::Completions { shell } => commands::completions::run(shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,424 @@
+//! Reading one table, value by value.
+
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::{Diagnostic, Source, closest, list_words};
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Byte range in the source.
+    pub span: Range<usize>,
+}
+
+/// Reads the keys of one table. Each getter checks type and range, reports what is wrong and
+/// returns `None`; [`TableReader::finish`] reports the keys nobody asked for.
+#[derive(Debug)]
+pub struct TableReader<'d> {
+    source: &'d Source,
+    problems: &'d RefCell<Vec<Diagnostic>>,
+    /// Dotted path of the table, empty at the root.
+    path: String,
+    /// Where the table stands, if it was written.
+    span: Option<Range<usize>>,
+    /// Absent if the table itself was missing (already reported): then all getters are silent.
+    table: Option<&'d DeTable<'d>>,
+    known: RefCell<Vec<String>>,
+}
+
+impl<'d> TableReader<'d> {
+    pub(crate) fn new(
+        source: &'d Source,
+        problems: &'d RefCell<Vec<Diagnostic>>,
+        path: String,
+        span: Option<Range<usize>>,
+        table: &'d DeTable<'d>,
+    ) -> Self {
+        Self { source, problems, path, span, table: Some(table), known: RefCell::default() }
+    }
+
+    fn absent(&self, path: String) -> Self {
+        Self {
+            source: self.source,
+            problems: self.problems,
+            path,
+            span: None,
+            table: None,
+            known: RefCell::default(),
+        }
+    }
+
+    /// Adds a problem.
+    pub fn report(&self, diagnostic: Diagnostic) {
+        self.problems.borrow_mut().push(diagnostic);
+    }
+
+    /// Adds a problem at a place in this file.
+    pub fn report_at(&self, span: Range<usize>, diagnostic: Diagnostic) {
+        self.report(diagnostic.at(self.source, span));
+    }
+
+    /// The text this table stands in.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        self.source
+    }
+
+    /// Where the table stands, if it was written.
+    #[must_use]
+    pub fn span(&self) -> Option<Range<usize>> {
+        self.span.clone()
+    }
+
+    /// True if the key was written.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// True if the key was written and holds a table.
+    #[must_use]
+    pub fn has_table(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_table())
+    }
+
+    /// The keys in the order of the file, all of them taken as known (for tables with free keys).
+    #[must_use]
+    pub fn keys(&self) -> Vec<Located<String>> {
+        let Some(table) = self.table else { return Vec::new() };
+        let keys: Vec<_> = table
+            .iter()
+            .map(|(key, _)| Located { value: key.get_ref().to_string(), span: key.span() })
+            .collect();
+        self.known.borrow_mut().extend(keys.iter().map(|key| key.value.clone()));
+        keys
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn get(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.known.borrow_mut().push(key.to_owned());
+        self.table?.get(key)
+    }
+
+    fn require(&self, key: &str, expected: &str) -> Option<&'d Spanned<DeValue<'d>>> {
+        let value = self.get(key);
+        if value.is_none() && self.table.is_some() {
+            let message = if self.path.is_empty() {
+                format!("missing key `{key}`")
+            } else {
+                format!("missing key `{key}` in `[{}]`", self.path)
+            };
+            let mut diagnostic = Diagnostic::new("missing-key", message)
+                .hint(format!("add `{key} = …` with {expected}"));
+            diagnostic = match &self.span {
+                Some(span) => diagnostic.at(self.source, span.clone()),
+                None => diagnostic.within(self.source),
+            };
+            self.report(diagnostic);
+        }
+        value
+    }
+
+    fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        let found = value.get_ref().type_str();
+        self.report(
+            Diagnostic::new("wrong-type", format!("`{}` is of the wrong type", self.dotted(key)))
+                .at(self.source, value.span())
+                .allowed(format!("expected {expected}, found {found}")),
+        );
+    }
+
+    /// A required integer within `range`.
+    pub fn integer(&self, key: &str, range: RangeInclusive<i64>) -> Option<Located<i64>> {
+        let expected = format!("an integer from {} to {}", range.start(), range.end());
+        let value = self.require(key, &expected)?;
+        self.check_integer(key, value, &range)
+    }
+
+    /// An optional integer within `range`.
+    pub fn optional_integer(&self, key: &str, range: RangeInclusive<i64>) -> Option<Located<i64>> {
+        let value = self.get(key)?;
+        self.check_integer(key, value, &range)
+    }
+
+    fn check_integer(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        range: &RangeInclusive<i64>,
+    ) -> Option<Located<i64>> {
+        let allowed = format!("an integer from {} to {}", range.start(), range.end());
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong_type(key, value, &allowed);
+            return None;
+        };
+        let digits = integer.as_str().replace('_', "");
+        match i64::from_str_radix(&digits, integer.radix()) {
+            Ok(number) if range.contains(&number) => {
+                Some(Located { value: number, span: value.span() })
+            }
+            _ => {
+                self.out_of_range(key, value.span(), &allowed);
+                None
+            }
+        }
+    }
+
+    fn out_of_range(&self, key: &str, span: Range<usize>, allowed: &str) {
+        self.report(
+            Diagnostic::new("out-of-range", format!("`{}` is out of range", self.dotted(key)))
+                .at(self.source, span)
+                .allowed(format!("expected {allowed}")),
+        );
+    }
+
+    /// A required finite number within `range` (integers are numbers too).
+    pub fn number(&self, key: &str, range: RangeInclusive<f64>) -> Option<Located<f64>> {
+        let expected = format!("a number from {} to {}", range.start(), range.end());
+        let value = self.require(key, &expected)?;
+        self.check_number(key, value, &range)
+    }
+
+    /// An optional finite number within `range`.
+    pub fn optional_number(&self, key: &str, range: RangeInclusive<f64>) -> Option<Located<f64>> {
+        let value = self.get(key)?;
+        self.check_number(key, value, &range)
+    }
+
+    fn check_number(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        range: &RangeInclusive<f64>,
+    ) -> Option<Located<f64>> {
+        let allowed = format!("a number from {} to {}", range.start(), range.end());
+        let text = match value.get_ref() {
+            DeValue::Float(float) => float.as_str().replace('_', ""),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().replace('_', ""),
+            _ => {
+                self.wrong_type(key, value, &allowed);
+                return None;
+            }
+        };
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() && range.contains(&number) => {
+                Some(Located { value: number, span: value.span() })
+            }
+            Ok(number) if !number.is_finite() => {
+                self.report(
+                    Diagnostic::new(
+                        "not-finite",
+                        format!("`{}` is not a finite number", self.dotted(key)),
+                    )
+                    .at(self.source, value.span())
+                    .allowed(format!("expected {allowed}")),
+                );
+                None
+            }
+            _ => {
+                self.out_of_range(key, value.span(), &allowed);
+                None
+            }
+        }
+    }
+
+    /// A required, non-empty text.
+    pub fn string(&self, key: &str) -> Option<Located<String>> {
+        let value = self.require(key, "a text in quotes")?;
+        self.check_string(key, value)
+    }
+
+    /// An optional, non-empty text.
+    pub fn optional_string(&self, key: &str) -> Option<Located<String>> {
+        let value = self.get(key)?;
+        self.check_string(key, value)
+    }
+
+    fn check_string(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Located<String>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong_type(key, value, "a text in quotes");
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.report(
+                Diagnostic::new("empty-text", format!("`{}` is empty", self.dotted(key)))
+                    .at(self.source, value.span()),
+            );
+            return None;
+        }
+        Some(Located { value: text.to_owned(), span: value.span() })
+    }
+
+    /// An optional truth value.
+    pub fn optional_boolean(&self, key: &str) -> Option<Located<bool>> {
+        let value = self.get(key)?;
+        let Some(truth) = value.get_ref().as_bool() else {
+            self.wrong_type(key, value, "`true` or `false`");
+            return None;
+        };
+        Some(Located { value: truth, span: value.span() })
+    }
+
+    /// A required word out of a list.
+    pub fn choice<T: Clone>(&self, key: &str, choices: &[(&str, T)]) -> Option<Located<T>> {
+        let expected = list_words(choices.iter().map(|(word, _)| *word));
+        let value = self.require(key, &expected)?;
+        self.check_choice(key, value, choices)
+    }
+
+    /// An optional word out of a list.
+    pub fn optional_choice<T: Clone>(
+        &self,
+        key: &str,
+        choices: &[(&str, T)],
+    ) -> Option<Located<T>> {
+        let value = self.get(key)?;
+        self.check_choice(key, value, choices)
+    }
+
+    fn check_choice<T: Clone>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        choices: &[(&str, T)],
+    ) -> Option<Located<T>> {
+        let allowed = list_words(choices.iter().map(|(word, _)| *word));
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong_type(key, value, &allowed);
+            return None;
+        };
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(Located { value: choice.clone(), span: value.span() });
+        }
+        let mut diagnostic = Diagnostic::new(
+            "unknown-word",
+            format!("`{}` has no choice `{text}`", self.dotted(key)),
+        )
+        .at(self.source, value.span())
+        .allowed(format!("expected {allowed}"));
+        if let Some(word) = closest(text, choices.iter().map(|(word, _)| *word)) {
+            diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
+        }
+        self.report(diagnostic);
+        None
+    }
+
+    /// A required list of finite numbers within `range`; each bad element is reported.
+    pub fn numbers(
+        &self,
+        key: &str,
+        range: RangeInclusive<f64>,
+    ) -> Option<Located<Vec<Located<f64>>>> {
+        let expected = format!("a list of numbers from {} to {}", range.start(), range.end());
+        let value = self.require(key, &expected)?;
+        self.check_numbers(key, value, &range)
+    }
+
+    /// An optional list of finite numbers within `range`.
+    pub fn optional_numbers(
+        &self,
+        key: &str,
+        range: RangeInclusive<f64>,
+    ) -> Option<Located<Vec<Located<f64>>>> {
+        let value = self.get(key)?;
+        self.check_numbers(key, value, &range)
+    }
+
+    fn check_numbers(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        range: &RangeInclusive<f64>,
+    ) -> Option<Located<Vec<Located<f64>>>> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "a list of numbers");
+            return None;
+        };
+        if array.is_empty() {
+            self.report(
+                Diagnostic::new("empty-list", format!("`{}` is empty", self.dotted(key)))
+                    .at(self.source, value.span())
+                    .allowed("expected at least one number"),
+            );
+            return None;
+        }
+        let checked: Vec<_> =
+            array.iter().map(|element| self.check_number(key, element, range)).collect();
+        let list: Option<Vec<_>> = checked.into_iter().collect();
+        Some(Located { value: list?, span: value.span() })
+    }
+
+    /// A required table.
+    #[must_use]
+    pub fn table(&self, key: &str) -> Self {
+        match self.require(key, "a table") {
+            Some(value) => self.check_table(key, value),
+            None => self.absent(self.dotted(key)),
+        }
+    }
+
+    /// An optional table.
+    #[must_use]
+    pub fn optional_table(&self, key: &str) -> Option<Self> {
+        self.get(key).map(|value| self.check_table(key, value))
+    }
+
+    fn check_table(&self, key: &str, value: &'d Spanned<DeValue<'d>>) -> Self {
+        if let Some(table) = value.get_ref().as_table() {
+            let path = self.dotted(key);
+            Self::new(self.source, self.problems, path, Some(value.span()), table)
+        } else {
+            self.wrong_type(key, value, "a table");
+            self.absent(self.dotted(key))
+        }
+    }
+
+    /// An optional list of tables (`[[key]]`), empty if absent.
+    #[must_use]
+    pub fn tables(&self, key: &str) -> Vec<Self> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "a list of tables");
+            return Vec::new();
+        };
+        array
+            .iter()
+            .enumerate()
+            .map(|(index, element)| self.check_table(&format!("{key}[{index}]"), element))
+            .collect()
+    }
+
+    /// Reports the keys that no getter asked for.
+    pub fn finish(self) {
+        let Some(table) = self.table else { return };
+        let known = self.known.borrow();
+        for (key, _) in table {
+            let name: &str = key.get_ref();
+            if known.iter().any(|k| k == name) {
+                continue;
+            }
+            let place =
+                if self.path.is_empty() { String::new() } else { format!(" in `[{}]`", self.path) };
+            let mut words: Vec<&str> = known.iter().map(String::as_str).collect();
+            words.sort_unstable();
+            words.dedup();
+            let mut diagnostic =
+                Diagnostic::new("unknown-key", format!("unknown key `{name}`{place}"))
+                    .at(self.source, key.span())
+                    .allowed(format!("expected {}", list_words(words.iter().copied())));
+            if let Some(word) = closest(name, words) {
+                diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
+            }
+            self.report(diagnostic);
+        }
+    }
+}

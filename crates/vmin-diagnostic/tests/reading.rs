@@ -1,0 +1,63 @@
+//! All problems of a file are told at once, each with its place.
+
+use vmin_diagnostic::{Diagnostics, Document, Source};
+
+fn problems(text: &str) -> Diagnostics {
+    let source = Source::new("x.toml", text);
+    let document = match Document::parse(&source) {
+        Ok(document) => document,
+        Err(problems) => return problems,
+    };
+    let root = document.root();
+    root.string("name");
+    let array = root.table("array");
+    array.integer("rows", 1..=4096);
+    array.optional_number("clock_mhz", 1.0..=1e5);
+    array.choice("dataflow", &[("ws", 0), ("os", 1)]);
+    array.finish();
+    root.optional_numbers("vdd_mv", 1.0..=2000.0);
+    root.finish();
+    document.finish().expect_err("the text has problems")
+}
+
+#[test]
+fn every_problem_is_told_in_the_order_of_the_file() {
+    let found = problems(
+        "nam = 'x'\nvdd_mv = [800, nan, 1e9]\n[array]\nrows = 0\nclock_mhz = 'fast'\ndataflow = \"sw\"\n",
+    );
+    let codes: Vec<&str> = found.iter().map(|d| d.code).collect();
+    assert_eq!(
+        codes,
+        [
+            "unknown-key",
+            "not-finite",
+            "out-of-range",
+            "out-of-range",
+            "wrong-type",
+            "unknown-word",
+            "missing-key"
+        ]
+    );
+}
+
+#[test]
+fn a_problem_is_drawn_with_file_line_caret_and_hint() {
+    let text = problems("name = 'x'\n[array]\nrow = 4\nrows = 4\ndataflow = 'ws'\n").to_string();
+    assert_eq!(
+        text,
+        "error[unknown-key]: unknown key `row` in `[array]`\n --> x.toml:3:1\n  |\n3 | row = 4\n  | ^^^ \
+         expected `clock_mhz`, `dataflow` or `rows`\n  |\n  = hint: did you mean `rows`?"
+    );
+}
+
+#[test]
+fn all_syntax_errors_are_told() {
+    assert!(problems("name = \nrows 4\n").len() >= 2);
+}
+
+#[test]
+fn positions_count_characters() {
+    let source = Source::new("x", "a\nµµb");
+    assert_eq!(source.line_column(6), (2, 3));
+    assert_eq!(source.line_column(999), (2, 4));
+}

@@ -1,0 +1,225 @@
+//! One network, one image set, any number of fault maps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use vmin_accel::ResidentPlacement;
+use vmin_kernels::GemmKernel;
+use vmin_nn::{Executor, Graph};
+use vmin_sram::{Applied, ApplyError, CodeTensor, FaultKind, FaultyCell};
+
+/// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
+/// enough that scratch memory is seldom allocated.
+const IMAGES_PER_TASK: usize = 16;
+
+/// Why a network cannot be emulated on a set of images.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmulatorError {
+    /// The images are of another size than the network's input.
+    #[error("the network reads {expected} values per image, the data set has {found}")]
+    ImageSize {
+        /// Values the network reads.
+        expected: usize,
+        /// Values per image.
+        found: usize,
+    },
+    /// Number of labels and images differ.
+    #[error("{images} images have {labels} labels")]
+    Labels {
+        /// Whole images found.
+        images: usize,
+        /// Labels found.
+        labels: usize,
+    },
+    /// A label names a class the network does not have.
+    #[error("a label names class {label}, the network has {classes} outputs")]
+    Classes {
+        /// The highest label.
+        label: usize,
+        /// Outputs of the network.
+        classes: usize,
+    },
+    /// The placement does not fit the network's weights.
+    #[error("the placement does not fit the network: {0}")]
+    Placement(ApplyError),
+    /// The placement is of another network.
+    #[error("the placement has {placed} tensors, the network {tensors}")]
+    PlacedTensors {
+        /// Tensors placed.
+        placed: usize,
+        /// Weight tensors of the network.
+        tensors: usize,
+    },
+}
+
+impl From<ApplyError> for EmulatorError {
+    fn from(error: ApplyError) -> Self {
+        Self::Placement(error)
+    }
+}
+
+/// Evaluation was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped")]
+pub struct Stopped;
+
+/// Labelled images: `pixels` is `[count, height, width, channels]` flat.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'d> {
+    /// All pixels.
+    pub pixels: &'d [u8],
+    /// One label per image.
+    pub labels: &'d [u8],
+}
+
+/// The codes that a chip gives back.
+#[derive(Clone, Debug)]
+pub struct Corrupted {
+    /// Codes per weight tensor.
+    pub codes: Vec<Vec<u8>>,
+    /// How many faulty cells lie under them and how many bits changed.
+    pub applied: Applied,
+}
+
+/// Right predictions of one corrupted network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Score {
+    /// Images predicted right.
+    pub correct: u64,
+    /// Images predicted right with and without bit errors.
+    pub correct_union: u64,
+}
+
+/// A network placed in memory, ready to be evaluated under fault maps.
+pub struct Emulator<'g> {
+    graph: &'g Graph,
+    executor: Executor<'g>,
+    first_bits: Vec<u64>,
+    images: Images<'g>,
+    image_size: usize,
+}
+
+impl<'g> Emulator<'g> {
+    /// Prepares `graph` for `images` with weights at `placement`, on `kernel`.
+    ///
+    /// # Errors
+    /// If images, labels and network do not fit each other.
+    pub fn new(
+        graph: &'g Graph,
+        placement: &ResidentPlacement,
+        images: Images<'g>,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Self, EmulatorError> {
+        let image_size = graph.tensors[graph.input.0].elements();
+        let count = images.labels.len();
+        if images.pixels.len() != count.saturating_mul(image_size) {
+            let found = images.pixels.len().checked_div(count).unwrap_or(0);
+            return Err(if found == image_size {
+                EmulatorError::Labels { images: images.pixels.len() / image_size, labels: count }
+            } else {
+                EmulatorError::ImageSize { expected: image_size, found }
+            });
+        }
+        let classes = graph.tensors[graph.output.0].elements();
+        if let Some(&label) = images.labels.iter().max()
+            && usize::from(label) >= classes
+        {
+            return Err(EmulatorError::Classes { label: label.into(), classes });
+        }
+        if placement.tensors.len() != graph.weights.len() {
+            return Err(EmulatorError::PlacedTensors {
+                placed: placement.tensors.len(),
+                tensors: graph.weights.len(),
+            });
+        }
+        let emulator = Self {
+            graph,
+            executor: Executor::new(graph, kernel),
+            first_bits: placement.tensors.iter().map(|tensor| tensor.first_bit).collect(),
+            images,
+            image_size,
+        };
+        // Proves once that codes can be corrupted where they lie.
+        emulator.try_corrupt(&[], FaultKind::Flip)?;
+        Ok(emulator)
+    }
+
+    /// The codes as a chip with these faulty cells holds them.
+    #[must_use]
+    pub fn corrupt(&self, faults: &[FaultyCell], kind: FaultKind) -> Corrupted {
+        self.try_corrupt(faults, kind).expect("`new` has applied an empty map to these tensors")
+    }
+
+    fn try_corrupt(
+        &self,
+        faults: &[FaultyCell],
+        kind: FaultKind,
+    ) -> Result<Corrupted, ApplyError> {
+        let mut codes: Vec<Vec<u8>> =
+            self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
+        let mut tensors: Vec<CodeTensor<'_>> = codes
+            .iter_mut()
+            .zip(&self.graph.weights)
+            .zip(&self.first_bits)
+            .map(|((codes, weights), &first_bit)| CodeTensor {
+                codes,
+                bits: weights.bits,
+                first_bit,
+            })
+            .collect();
+        let applied = vmin_sram::apply_all(faults, kind, &mut tensors)?;
+        Ok(Corrupted { codes, applied })
+    }
+
+    /// The predicted class of every image under `codes`.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn predict(&self, codes: &[Vec<u8>], stop: &AtomicBool) -> Result<Vec<usize>, Stopped> {
+        let weights = self.executor.load_weights(codes);
+        let mut predictions = vec![0; self.images.labels.len()];
+        self.images
+            .pixels
+            .par_chunks(IMAGES_PER_TASK * self.image_size)
+            .zip(predictions.par_chunks_mut(IMAGES_PER_TASK))
+            .try_for_each_init(
+                || self.executor.scratch(),
+                |scratch, (pixels, predictions)| {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(Stopped);
+                    }
+                    let images = pixels.chunks_exact(self.image_size);
+                    for (image, prediction) in images.zip(predictions) {
+                        *prediction = self.executor.classify(&weights, image, scratch);
+                    }
+                    Ok(())
+                },
+            )?;
+        Ok(predictions)
+    }
+
+    /// The predicted class of every image without bit errors.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn predict_clean(&self, stop: &AtomicBool) -> Result<Vec<usize>, Stopped> {
+        let codes: Vec<Vec<u8>> =
+            self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
+        self.predict(&codes, stop)
+    }
+
+    /// Counts right predictions; `clean` are the predictions without bit errors.
+    #[must_use]
+    pub fn score(&self, predictions: &[usize], clean: &[usize]) -> Score {
+        let mut score = Score { correct: 0, correct_union: 0 };
+        for ((&prediction, &clean), &label) in
+            predictions.iter().zip(clean).zip(self.images.labels)
+        {
+            let right = prediction == usize::from(label);
+            score.correct += u64::from(right);
+            score.correct_union += u64::from(right && clean == usize::from(label));
+        }
+        score
+    }
+}

@@ -1,0 +1,44 @@
+//! The specification, in portable Rust.
+
+use crate::packed::{PackedWeights, Panels};
+use crate::GemmKernel;
+
+/// Runs everywhere.
+pub(crate) struct Generic;
+
+impl GemmKernel for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    fn pack(&self, weights: &[i8], n: usize, k: usize) -> PackedWeights {
+        assert_eq!(Some(weights.len()), n.checked_mul(k), "weights are n x k");
+        PackedWeights {
+            kernel: self.name(),
+            n,
+            k,
+            panels: Panels::Words(weights.iter().map(|&w| w.into()).collect()),
+            offsets: vec![0; n],
+        }
+    }
+
+    fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]) {
+        packed.check(self.name(), a, a_stride, m, out);
+        let (n, k) = (packed.n, packed.k);
+        let Panels::Words(weights) = &packed.panels else { unreachable!("packed by this kernel") };
+        if n == 0 {
+            return;
+        }
+        for (row, out) in out.chunks_exact_mut(n).take(m).enumerate() {
+            let a = &a[row * a_stride..row * a_stride + k];
+            for (channel, out) in out.iter_mut().enumerate() {
+                *out = dot(a, &weights[channel * k..(channel + 1) * k]);
+            }
+        }
+    }
+}
+
+fn dot(a: &[i8], w: &[i16]) -> i32 {
+    // Products of int8 fit int16 but for (-128)^2; int32 products keep them all.
+    a.iter().zip(w).fold(0i32, |sum, (&a, &w)| sum.wrapping_add(i32::from(a) * i32::from(w)))
+}

@@ -1,0 +1,155 @@
+//! Why a model was refused.
+
+use std::path::PathBuf;
+
+/// Why a model could not be loaded or is not one this crate can run.
+///
+/// Every variant names the broken rule and the place in the model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file could not be read.
+    #[error("cannot read model `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Neither a known file ending nor a known `builtin:` name.
+    #[error("unknown model `{spec}`: {expected}")]
+    UnknownModel {
+        /// What the user wrote.
+        spec: String,
+        /// What would have been understood.
+        expected: String,
+    },
+    /// The bytes are not of the format that the name promises.
+    #[error("not a {format} file: {found}")]
+    WrongFormat {
+        /// The promised format.
+        format: &'static str,
+        /// What the bytes begin with, or what is missing.
+        found: String,
+    },
+    /// A size above its limit.
+    #[error("{what} is {value}, more than the limit of {limit}")]
+    TooLarge {
+        /// The size and its place.
+        what: String,
+        /// What the file asks for (`u64::MAX` where the product overflows).
+        value: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The flatbuffer's tables or offsets are inconsistent.
+    #[error("damaged TFLite file")]
+    Flatbuffer {
+        /// What the verifier found.
+        #[source]
+        source: flatbuffers::InvalidFlatbuffer,
+    },
+    /// The safetensors container is inconsistent.
+    #[error("damaged safetensors file")]
+    Safetensors {
+        /// What the reader found.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// The graph in the header of a safetensors file does not follow its schema.
+    #[error("the graph in metadata key `vmin` does not follow its schema")]
+    Header {
+        /// What the JSON reader found.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Written by another version of the file format.
+    #[error("model file of version {found}, this program reads version {supported}")]
+    Version {
+        /// Version in the file.
+        found: u32,
+        /// Version that is read here.
+        supported: u32,
+    },
+    /// An operator outside the supported list.
+    #[error("operator {index} is `{operator}`, which is not supported; supported are {supported}")]
+    UnsupportedOperator {
+        /// Position in the file.
+        index: usize,
+        /// Its name, or its number where it has none here.
+        operator: String,
+        /// All supported operators.
+        supported: String,
+    },
+    /// A tensor that breaks a rule.
+    #[error("tensor `{tensor}`: {rule}, found {found}")]
+    Tensor {
+        /// Name of the tensor.
+        tensor: String,
+        /// The rule.
+        rule: &'static str,
+        /// The offending value.
+        found: String,
+    },
+    /// An operation that breaks a rule.
+    #[error("operator `{node}`: {rule}, found {found}")]
+    Node {
+        /// Name of the operation.
+        node: String,
+        /// The rule.
+        rule: &'static str,
+        /// The offending value.
+        found: String,
+    },
+    /// The graph as a whole breaks a rule.
+    #[error("graph: {rule}, found {found}")]
+    Graph {
+        /// The rule.
+        rule: &'static str,
+        /// The offending value.
+        found: String,
+    },
+}
+
+impl ModelError {
+    pub(crate) fn tensor(tensor: &str, rule: &'static str, found: impl ToString) -> Self {
+        Self::Tensor { tensor: tensor.to_owned(), rule, found: found.to_string() }
+    }
+
+    pub(crate) fn node(node: &str, rule: &'static str, found: impl ToString) -> Self {
+        Self::Node { node: node.to_owned(), rule, found: found.to_string() }
+    }
+
+    pub(crate) fn graph(rule: &'static str, found: impl ToString) -> Self {
+        Self::Graph { rule, found: found.to_string() }
+    }
+}
+
+/// Product of `dims`, refused above `limit` or where it overflows.
+pub(crate) fn checked_product(
+    what: impl FnOnce() -> String,
+    dims: &[usize],
+    limit: usize,
+) -> Result<usize, ModelError> {
+    let product = dims.iter().try_fold(1usize, |p, &d| p.checked_mul(d));
+    match product {
+        Some(p) if p <= limit => Ok(p),
+        other => Err(ModelError::TooLarge {
+            what: what(),
+            value: other.map_or(u64::MAX, |p| p as u64),
+            limit: limit as u64,
+        }),
+    }
+}
+
+/// Refuses `value` above `limit`.
+pub(crate) fn check_limit(
+    what: impl FnOnce() -> String,
+    value: usize,
+    limit: usize,
+) -> Result<(), ModelError> {
+    if value <= limit {
+        return Ok(());
+    }
+    Err(ModelError::TooLarge { what: what(), value: value as u64, limit: limit as u64 })
+}

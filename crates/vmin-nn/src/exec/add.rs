@@ -1,0 +1,46 @@
+//! Elementwise sum of two int8 tensors of different scales.
+
+use vmin_quant::FixedMultiplier;
+
+use crate::{Activation, Quantization};
+
+/// Bits by which both addends are raised before they are brought to one scale.
+const LEFT_SHIFT: u32 = 20;
+
+/// The integers of one sum: both addends are raised by 2^20 and scaled to twice the larger input
+/// scale, added, and scaled down to the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddParams {
+    inputs: [(i32, FixedMultiplier); 2],
+    output: (i32, FixedMultiplier),
+}
+
+impl AddParams {
+    /// `None` where the output scale is so small that the sum would have to be scaled up.
+    #[must_use]
+    pub fn new(a: Quantization, b: Quantization, output: Quantization) -> Option<Self> {
+        let twice_max = 2.0 * f64::from(a.scale.max(b.scale));
+        let input = |q: Quantization| {
+            let real = f64::from(q.scale) / twice_max;
+            (-q.zero_point, FixedMultiplier::from_real(real))
+        };
+        let raised = f64::from(1u32 << LEFT_SHIFT) * f64::from(output.scale);
+        let down = FixedMultiplier::from_real(twice_max / raised);
+        let this = Self { inputs: [input(a), input(b)], output: (output.zero_point, down) };
+        let multipliers = [this.inputs[0].1, this.inputs[1].1, down];
+        multipliers.iter().all(|m| m.shift <= 0).then_some(this)
+    }
+
+    /// One element.
+    #[must_use]
+    #[inline]
+    pub fn apply(&self, a: i8, b: i8, activation: Activation) -> i8 {
+        let raise = |x: i8, (offset, multiplier): (i32, FixedMultiplier)| {
+            multiplier.apply((i32::from(x) + offset) << LEFT_SHIFT)
+        };
+        let sum = raise(a, self.inputs[0]) + raise(b, self.inputs[1]);
+        let (zero_point, multiplier) = self.output;
+        let code = multiplier.apply(sum) + zero_point;
+        code.clamp(i32::from(activation.min), i32::from(activation.max)) as i8
+    }
+}

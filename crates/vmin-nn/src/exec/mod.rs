@@ -1,0 +1,18 @@
+//! Exact int8 execution of a graph.
+//!
+//! ```text
+//!  reference.rs   slow and obvious: the specification
+//!  executor.rs    the same bits, fast: one Executor per graph and kernel, one LoadedWeights per
+//!                 weight set (codes as a faulty memory returns them), one Scratch per thread
+//! ```
+//!
+//! The arithmetic is that of LiteRT's reference kernels: `acc = bias + sum (x - zx) * (w - zw)` in
+//! wrapping `i32`, requantization with two roundings (a saturating rounding doubling high
+//! multiplication, then a rounding shift), zero point, clamp.
+
+mod add;
+pub mod reference;
+mod softmax;
+
+pub use add::AddParams;
+pub use softmax::SoftmaxParams;

@@ -1,0 +1,163 @@
+//! TFLite operator settings as integers: names, padding, fused activations, multipliers.
+
+use vmin_quant::FixedMultiplier;
+
+use crate::{Activation, ModelError, Quantization, Tensor, WeightTensor};
+
+/// The operators that can be imported: the schema's number and name.
+pub(super) const SUPPORTED: &[(i32, &str)] = &[
+    (ADD, "ADD"),
+    (AVERAGE_POOL_2D, "AVERAGE_POOL_2D"),
+    (CONV_2D, "CONV_2D"),
+    (DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D"),
+    (DEQUANTIZE, "DEQUANTIZE"),
+    (FULLY_CONNECTED, "FULLY_CONNECTED"),
+    (MAX_POOL_2D, "MAX_POOL_2D"),
+    (QUANTIZE, "QUANTIZE"),
+    (RESHAPE, "RESHAPE"),
+    (SOFTMAX, "SOFTMAX"),
+    (SQUEEZE, "SQUEEZE"),
+];
+
+pub(super) const ADD: i32 = 0;
+pub(super) const AVERAGE_POOL_2D: i32 = 1;
+pub(super) const CONV_2D: i32 = 3;
+pub(super) const DEPTHWISE_CONV_2D: i32 = 4;
+pub(super) const DEQUANTIZE: i32 = 6;
+pub(super) const FULLY_CONNECTED: i32 = 9;
+pub(super) const MAX_POOL_2D: i32 = 17;
+pub(super) const RESHAPE: i32 = 22;
+pub(super) const SOFTMAX: i32 = 25;
+pub(super) const SQUEEZE: i32 = 43;
+pub(super) const QUANTIZE: i32 = 114;
+
+/// The schema's name of a supported operator.
+pub(super) fn operator_name(number: i32) -> Option<&'static str> {
+    SUPPORTED.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
+}
+
+/// Two positive settings, `[vertical, horizontal]`.
+pub(super) fn positive(
+    node: &str,
+    rule: &'static str,
+    values: [i32; 2],
+) -> Result<[usize; 2], ModelError> {
+    match values.map(usize::try_from) {
+        [Ok(v), Ok(h)] if v > 0 && h > 0 => Ok([v, h]),
+        _ => Err(ModelError::node(node, rule, format!("{values:?}"))),
+    }
+}
+
+/// A sliding window along both axes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) size: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) dilation: [usize; 2],
+}
+
+impl Window {
+    /// Padding before the first row and column, and the output size, for the schema's padding
+    /// number: SAME spreads what `ceil(input / stride)` outputs need, the smaller half first.
+    pub(super) fn place(
+        &self,
+        node: &str,
+        padding: i8,
+        input: [usize; 2],
+    ) -> Result<([usize; 2], [usize; 2]), ModelError> {
+        let mut before = [0; 2];
+        let mut output = [0; 2];
+        for axis in 0..2 {
+            let reach = (self.size[axis] - 1)
+                .checked_mul(self.dilation[axis])
+                .and_then(|r| r.checked_add(1))
+                .ok_or_else(|| {
+                    let found = format!("{:?} x {:?}", self.size, self.dilation);
+                    ModelError::node(node, "the dilated window has a size", found)
+                })?;
+            (before[axis], output[axis]) = match padding {
+                0 => {
+                    let output = input[axis].div_ceil(self.stride[axis]);
+                    let needed = (output.saturating_sub(1))
+                        .saturating_mul(self.stride[axis])
+                        .saturating_add(reach);
+                    (needed.saturating_sub(input[axis]) / 2, output)
+                }
+                1 => match input[axis].checked_sub(reach) {
+                    Some(room) => (0, room / self.stride[axis] + 1),
+                    None => {
+                        return Err(ModelError::node(
+                            node,
+                            "without padding the window fits into the input",
+                            format!("a window of {reach} in {}", input[axis]),
+                        ));
+                    }
+                },
+                other => {
+                    let rule = "padding is SAME (0) or VALID (1)";
+                    return Err(ModelError::node(node, rule, other));
+                }
+            };
+        }
+        Ok((before, output))
+    }
+}
+
+/// The clamp of a fused activation function on an output tensor.
+pub(super) fn activation(
+    node: &str,
+    function: i8,
+    output: Quantization,
+) -> Result<Activation, ModelError> {
+    let full = Activation { min: i8::MIN, max: i8::MAX };
+    let bounds: (Option<f32>, Option<f32>) = match function {
+        0 => (None, None),
+        1 => (Some(0.0), None),
+        2 => (Some(-1.0), Some(1.0)),
+        3 => (Some(0.0), Some(6.0)),
+        other => {
+            return Err(ModelError::node(
+                node,
+                "fused activations are NONE (0), RELU (1), RELU_N1_TO_1 (2), RELU6 (3)",
+                other,
+            ));
+        }
+    };
+    let min = bounds.0.map_or(full.min, |real| code_of(real, output));
+    let max = bounds.1.map_or(full.max, |real| code_of(real, output));
+    Ok(Activation { min, max })
+}
+
+/// `zero_point + round(real / scale)`, saturated.
+fn code_of(real: f32, q: Quantization) -> i8 {
+    let steps = libm::roundf(real / q.scale).clamp(-1e6, 1e6) as i32;
+    (steps + q.zero_point).clamp(-128, 127) as i8
+}
+
+/// `input_scale * weight_scale / output_scale` for every output channel.
+///
+/// LiteRT takes the product of the two scales in single precision where one weight scale serves
+/// the whole tensor of a fully connected layer or of unsigned weights (`product_in_f32`), and in
+/// double precision otherwise; the last bit of the multiplier depends on it.
+pub(super) fn multipliers(
+    input: &Tensor,
+    weights: &WeightTensor,
+    output: &Tensor,
+    product_in_f32: bool,
+) -> Vec<FixedMultiplier> {
+    let input_scale = input.quantization.scale;
+    let output_scale = f64::from(output.quantization.scale);
+    let channels = weights.shape.first().copied().unwrap_or(0);
+    let of = |scale: f32| {
+        let product = if product_in_f32 && weights.scales.len() == 1 {
+            f64::from(input_scale * scale)
+        } else {
+            f64::from(input_scale) * f64::from(scale)
+        };
+        FixedMultiplier::from_real(product / output_scale)
+    };
+    match weights.scales.as_slice() {
+        [scale] => vec![of(*scale); channels],
+        scales => scales.iter().map(|&s| of(s)).collect(),
+    }
+}

@@ -1,0 +1,174 @@
+//! The figures of the report.
+
+use vmin_sweep::{Point, Results};
+
+use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, draw};
+
+/// All figures as SVG, in the order of the page.
+pub(crate) fn all(results: &Results) -> Vec<String> {
+    if results.points.is_empty() {
+        return Vec::new();
+    }
+    let mut figures = vec![error_by_voltage(results), error_by_rate(results)];
+    figures.retain(|figure| !figure.is_empty());
+    figures.extend([energy_by_voltage(results), yield_by_voltage(results)]);
+    figures
+}
+
+fn voltages(results: &Results) -> (f64, f64) {
+    padded(results.points.iter().map(|point| point.vdd_mv), 0.03, 5.0)
+}
+
+fn padded(values: impl Iterator<Item = f64>, share: f64, least: f64) -> (f64, f64) {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    let pad = ((high - low) * share).max(least);
+    (low - pad, high + pad)
+}
+
+fn curve(results: &Results, y: impl Fn(&Point) -> f64) -> Vec<(f64, f64)> {
+    results.points.iter().map(|point| (point.vdd_mv, y(point))).collect()
+}
+
+fn error_top(results: &Results) -> f64 {
+    let worst = results.points.iter().map(|point| point.rerr_max).fold(results.clean.err, f64::max);
+    (worst * 105.0).clamp(2.0, 105.0)
+}
+
+fn error_by_voltage(results: &Results) -> String {
+    let dots = results
+        .chips
+        .iter()
+        .flat_map(|chip| {
+            results.points.iter().zip(&chip.rerr).map(|(point, rerr)| (point.vdd_mv, rerr * 100.0))
+        })
+        .take(20_000)
+        .collect();
+    let band = |low: fn(&Point) -> f64, high: fn(&Point) -> f64| {
+        results
+            .points
+            .iter()
+            .map(|point| (point.vdd_mv, low(point) * 100.0, high(point) * 100.0))
+            .collect()
+    };
+    draw(
+        &Axes {
+            title: "Test error as the memory voltage falls",
+            x_label: "supply of the weight memory (mV)",
+            y_label: "test error (%)",
+            x: voltages(results),
+            y: (0.0, error_top(results)),
+            x_logarithmic: false,
+        },
+        &[
+            Series::Band {
+                label: "best to worst chip",
+                color: BLUE,
+                points: band(|point| point.rerr_min, |point| point.rerr_max),
+            },
+            Series::Dots { label: "one chip", color: BLUE, points: dots },
+            Series::Line {
+                label: "mean over chips (RErr)",
+                color: BLUE,
+                points: curve(results, |point| point.rerr_mean * 100.0),
+            },
+            Series::Level {
+                label: "clean error (Err)",
+                color: GREEN,
+                y: results.clean.err * 100.0,
+            },
+            Series::Level {
+                label: "budget",
+                color: ORANGE,
+                y: (results.clean.err + results.setting.accuracy_loss_max) * 100.0,
+            },
+        ],
+    )
+}
+
+fn error_by_rate(results: &Results) -> String {
+    let points: Vec<_> = results
+        .points
+        .iter()
+        .filter(|point| point.cell_fault_rate > 1e-9)
+        .map(|point| (point.cell_fault_rate * 100.0, point.rerr_mean * 100.0))
+        .collect();
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return String::new() };
+    let x = (first.0.min(last.0) * 0.7, first.0.max(last.0) * 1.4);
+    draw(
+        &Axes {
+            title: "Test error over the cell-fault rate",
+            x_label: "share of faulty cells (%)",
+            y_label: "test error (%)",
+            x,
+            y: (0.0, error_top(results)),
+            x_logarithmic: true,
+        },
+        &[
+            Series::Line { label: "mean over chips (RErr)", color: BLUE, points },
+            Series::Level {
+                label: "clean error (Err)",
+                color: GREEN,
+                y: results.clean.err * 100.0,
+            },
+        ],
+    )
+}
+
+fn energy_by_voltage(results: &Results) -> String {
+    let energies = || results.points.iter().map(|point| point.energy_per_inference_nj);
+    let top = energies().fold(results.clean.energy_per_inference_nj, f64::max) * 1.15;
+    draw(
+        &Axes {
+            title: "Energy of one inference",
+            x_label: "supply of the weight memory (mV)",
+            y_label: "energy (nJ)",
+            x: voltages(results),
+            y: (0.0, top.max(1e-9)),
+            x_logarithmic: false,
+        },
+        &[
+            Series::Line {
+                label: "all components",
+                color: ORANGE,
+                points: curve(results, |point| point.energy_per_inference_nj),
+            },
+            Series::Level {
+                label: "at the nominal voltage",
+                color: GREY,
+                y: results.clean.energy_per_inference_nj,
+            },
+        ],
+    )
+}
+
+fn yield_by_voltage(results: &Results) -> String {
+    draw(
+        &Axes {
+            title: "Yield and energy saved",
+            x_label: "supply of the weight memory (mV)",
+            y_label: "share (%)",
+            x: voltages(results),
+            y: (0.0, 105.0),
+            x_logarithmic: false,
+        },
+        &[
+            Series::Line {
+                label: "yield: chips within the budget",
+                color: GREEN,
+                points: curve(results, |point| point.yield_fraction * 100.0),
+            },
+            Series::Line {
+                label: "weight-memory energy saved",
+                color: BLUE,
+                points: curve(results, |point| point.memory_energy_saving * 100.0),
+            },
+            Series::Line {
+                label: "energy of the inference saved",
+                color: ORANGE,
+                points: curve(results, |point| point.energy_saving * 100.0),
+            },
+        ],
+    )
+}

@@ -1,0 +1,209 @@
+//! One memory of one chip: its weak cells, weakest first.
+
+use crate::geometry::Geometry;
+use crate::key::ChipKey;
+use crate::population::Population;
+use crate::score::{Score, Threshold};
+
+/// A cell that fails somewhere above the chip's floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FaultyCell {
+    /// Linear bit address, see [`Geometry`].
+    pub address: u64,
+    /// How weak it is.
+    pub score: Score,
+    /// The value it falls to, and which it holds when stuck.
+    pub preferred: bool,
+}
+
+impl FaultyCell {
+    /// The order of a chip's cells: weakest first, then by address.
+    #[must_use]
+    pub fn order(&self) -> impl Ord + use<> {
+        (core::cmp::Reverse(self.score), self.address)
+    }
+}
+
+/// Where a chip comes from.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Drawn from a population.
+    Sampled {
+        /// The population.
+        population: Population,
+        /// Which of its chips.
+        key: ChipKey,
+    },
+    /// Measured on silicon.
+    Measured {
+        /// Who measured it, where it is published, under which licence.
+        source: String,
+        /// Cells that failed at some voltage and not at a lower one. They are stored as failing from
+        /// the highest voltage at which they failed.
+        nesting_violations: u64,
+    },
+}
+
+/// A supply voltage and the threshold it stands for on this chip. For a measured chip these are the
+/// voltages of the measurement, and every cell's score is that of the level at which it first failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VddLevel {
+    /// Supply voltage in microvolts.
+    pub vdd_uv: u32,
+    /// Cells of at least this score are faulty at that voltage.
+    pub threshold: Threshold,
+}
+
+/// A threshold below what the chip stores was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the chip knows its cells down to the rate {}, not {}",
+    floor.rate(),
+    asked.rate()
+)]
+pub struct BelowFloor {
+    /// What was asked for.
+    pub asked: Threshold,
+    /// What the chip stores.
+    pub floor: Threshold,
+}
+
+/// Why a list of cells is not a chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChipError {
+    /// A cell lies outside the memory.
+    #[error("cell {address} lies outside a memory of {cells} cells")]
+    Address {
+        /// Its address.
+        address: u64,
+        /// Cells of the memory.
+        cells: u64,
+    },
+    /// A cell is stronger than the floor.
+    #[error("cell {address} has the score {score:?}, below the floor {floor:?}")]
+    Score {
+        /// Its address.
+        address: u64,
+        /// Its score.
+        score: Score,
+        /// The floor.
+        floor: Threshold,
+    },
+    /// A cell is listed twice.
+    #[error("cell {address} is listed twice")]
+    Duplicate {
+        /// Its address.
+        address: u64,
+    },
+    /// Two levels contradict each other, or a level lies below the floor.
+    #[error(
+        "voltage levels must fall, thresholds with them, down to the floor at most; level {index} does not"
+    )]
+    Levels {
+        /// The first bad level.
+        index: usize,
+    },
+}
+
+/// One memory of one chip. All its cells with a score of at least [`Self::floor`] are stored, weakest
+/// first, so the fault map at a threshold is a prefix and maps nest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chip {
+    pub(crate) geometry: Geometry,
+    pub(crate) origin: Origin,
+    pub(crate) floor: Threshold,
+    pub(crate) levels: Vec<VddLevel>,
+    pub(crate) cells: Vec<FaultyCell>,
+}
+
+impl Chip {
+    /// A chip from its cells, in any order.
+    ///
+    /// # Errors
+    /// A cell lies outside the memory, below the floor or is listed twice; or `levels` do not fall in
+    /// voltage with their thresholds, or reach below the floor.
+    pub fn from_cells(
+        geometry: Geometry,
+        origin: Origin,
+        floor: Threshold,
+        levels: Vec<VddLevel>,
+        mut cells: Vec<FaultyCell>,
+    ) -> Result<Self, ChipError> {
+        for cell in &cells {
+            let FaultyCell { address, score, .. } = *cell;
+            if address >= geometry.cells() {
+                return Err(ChipError::Address { address, cells: geometry.cells() });
+            }
+            if !floor.is_faulty(score) {
+                return Err(ChipError::Score { address, score, floor });
+            }
+        }
+        for (index, level) in levels.iter().enumerate() {
+            let after = index == 0 || {
+                let before = levels[index - 1];
+                level.vdd_uv < before.vdd_uv && level.threshold <= before.threshold
+            };
+            if !after || level.threshold < floor {
+                return Err(ChipError::Levels { index });
+            }
+        }
+        cells.sort_unstable_by_key(|cell| cell.address);
+        if let Some(pair) = cells.windows(2).find(|pair| pair[0].address == pair[1].address) {
+            return Err(ChipError::Duplicate { address: pair[0].address });
+        }
+        cells.sort_by_key(|cell| core::cmp::Reverse(cell.score));
+        Ok(Self { geometry, origin, floor, levels, cells })
+    }
+
+    /// The fault map at a threshold: a prefix of the chip's cells, weakest first.
+    ///
+    /// # Errors
+    /// The threshold lies below [`Self::floor`].
+    pub fn faults(&self, threshold: Threshold) -> Result<&[FaultyCell], BelowFloor> {
+        if threshold < self.floor {
+            return Err(BelowFloor { asked: threshold, floor: self.floor });
+        }
+        let count = self.cells.partition_point(|cell| threshold.is_faulty(cell.score));
+        Ok(&self.cells[..count])
+    }
+
+    /// All stored cells, weakest first.
+    #[must_use]
+    pub fn cells(&self) -> &[FaultyCell] {
+        &self.cells
+    }
+
+    /// The deepest threshold the chip answers.
+    #[must_use]
+    pub const fn floor(&self) -> Threshold {
+        self.floor
+    }
+
+    /// The memory's shape.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Where the chip comes from.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Reference voltages, highest first; empty for most sampled chips.
+    #[must_use]
+    pub fn levels(&self) -> &[VddLevel] {
+        &self.levels
+    }
+
+    /// The same chip with reference voltages.
+    ///
+    /// # Errors
+    /// As for [`Self::from_cells`].
+    pub fn with_levels(self, levels: Vec<VddLevel>) -> Result<Self, ChipError> {
+        Self::from_cells(self.geometry, self.origin, self.floor, levels, self.cells)
+    }
+}

@@ -1,0 +1,92 @@
+//! The one place where a rate becomes an integer threshold.
+//!
+//! A cell's *score* is its critical voltage, standardised: `z = (Vc - mu) / sigma`, a standard normal
+//! over the whole population. A supply voltage with the cell-fault rate `p` is the *threshold*
+//! `t = Phi^-1(1 - p)`, and the cell is faulty iff `score >= t`. So a chip knows no voltages, and the
+//! same chip answers "at this voltage" (a voltage profile gives `p`) and "at this rate". Both are
+//! integers in units of 2^-24: after [`Threshold::from_rate`] no float decides about a cell.
+
+use crate::normal;
+
+/// Units per standard deviation, 2^24.
+pub const UNITS_PER_SIGMA: i32 = 1 << 24;
+
+/// A cell's standardised critical voltage in units of 2^-24 sigma, rounded down; large means weak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Score(pub i32);
+
+impl Score {
+    /// The score of `z` standard deviations, saturating short of the two ends (which are the
+    /// thresholds [`Threshold::NEVER`] and [`Threshold::ALWAYS`]). NaN becomes zero.
+    #[must_use]
+    pub fn from_sigmas(z: f64) -> Self {
+        let units = libm::floor(z * f64::from(UNITS_PER_SIGMA));
+        // A float cast saturates.
+        Self((units as i32).clamp(i32::MIN + 1, i32::MAX - 1))
+    }
+
+    /// In standard deviations.
+    #[must_use]
+    pub fn sigmas(self) -> f64 {
+        f64::from(self.0) / f64::from(UNITS_PER_SIGMA)
+    }
+}
+
+/// A rate outside `[0, 1]`, or not a number.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("a cell-fault rate lies between 0 and 1, not {rate}")]
+pub struct RateError {
+    /// What was given.
+    pub rate: f64,
+}
+
+/// A cell is faulty iff its score is at least this; units as for [`Score`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Threshold(pub i32);
+
+impl Threshold {
+    /// No cell is faulty: rate 0.
+    pub const NEVER: Self = Self(i32::MAX);
+    /// Every cell is faulty: rate 1.
+    pub const ALWAYS: Self = Self(i32::MIN);
+    /// Rate one half, the deepest floor of a sampled chip.
+    pub const HALF: Self = Self(0);
+
+    /// The threshold of a cell-fault rate `0 <= rate <= 1`. Exactly 0 and 1 give [`Self::NEVER`] and
+    /// [`Self::ALWAYS`]. A higher rate never gives a higher threshold. Sampled chips answer down to
+    /// [`Self::HALF`] only.
+    ///
+    /// # Errors
+    /// The rate is not in `[0, 1]`.
+    pub fn from_rate(rate: f64) -> Result<Self, RateError> {
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(RateError { rate });
+        }
+        if rate == 0.0 {
+            return Ok(Self::NEVER);
+        }
+        if rate == 1.0 {
+            return Ok(Self::ALWAYS);
+        }
+        // Rounded up, scores down: score >= threshold then means z >= t exactly.
+        let units = libm::ceil(-normal::quantile(rate) * f64::from(UNITS_PER_SIGMA));
+        // A float cast saturates.
+        Ok(Self((units as i32).clamp(i32::MIN + 1, i32::MAX - 1)))
+    }
+
+    /// The cell-fault rate of this threshold over the whole population.
+    #[must_use]
+    pub fn rate(self) -> f64 {
+        match self {
+            Self::NEVER => 0.0,
+            Self::ALWAYS => 1.0,
+            Self(units) => normal::cdf(-f64::from(units) / f64::from(UNITS_PER_SIGMA)),
+        }
+    }
+
+    /// Whether a cell of this score is faulty.
+    #[must_use]
+    pub const fn is_faulty(self, score: Score) -> bool {
+        score.0 >= self.0
+    }
+}

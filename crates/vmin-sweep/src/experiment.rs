@@ -1,0 +1,206 @@
+//! The experiment file as its author wrote it: every value with its place, nothing resolved.
+
+use std::ops::Range;
+
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
+use vmin_sram::FaultKind;
+
+/// Most operating points of one experiment.
+pub const POINTS_MAX: usize = 10_000;
+/// Most chips of one experiment.
+pub const CHIPS_MAX: i64 = 1_000_000;
+/// Most images of one experiment.
+pub const IMAGES_MAX: i64 = 10_000_000;
+/// Highest supply voltage, in millivolts, that a description may name.
+pub const VDD_MV_MAX: f64 = 5_000.0;
+
+/// Where the networks's codes lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// The whole model in one weight memory at fixed addresses.
+    Resident,
+}
+
+/// A checked experiment file. References (to a model, data, profile) are still names.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The text, for messages that come later.
+    pub source: Source,
+    /// `name`.
+    pub name: String,
+    /// `[network] model`.
+    pub model: Located<String>,
+    /// `[network] bits`: re-quantize the weights to so many bits.
+    pub bits: Option<Located<u8>>,
+    /// `[data] set`.
+    pub data: Located<String>,
+    /// `[data] first`: index of the first image.
+    pub first_image: Located<usize>,
+    /// `[data] images`: number of images, all if absent.
+    pub images: Option<Located<usize>>,
+    /// `[accelerator] model`.
+    pub accelerator: Located<String>,
+    /// `[accelerator] placement`.
+    pub placement: Placement,
+    /// `[memory] profile`.
+    pub profile: Located<String>,
+    /// `[memory] fault_kind`.
+    pub fault_kind: FaultKind,
+    /// `[memory] vdd_mv`, in falling order.
+    pub vdd_mv: Vec<Located<f64>>,
+    /// `[chips] count`.
+    pub chips: u32,
+    /// `[chips] seed`.
+    pub seed: u64,
+    /// `[yield] accuracy_loss_max_pct`: the budget in percentage points.
+    pub accuracy_loss_max_pct: f64,
+}
+
+impl Experiment {
+    /// Reads an experiment file.
+    ///
+    /// # Errors
+    /// All problems of the file, each with its place.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
+        let document = Document::parse(source)?;
+        let root = document.root();
+        let name = root.string("name");
+
+        let network = root.table("network");
+        let model = network.string("model");
+        let bits = network.optional_integer("bits", 2..=8);
+        network.finish();
+
+        let data = root.table("data");
+        let set = data.string("set");
+        let first = data.optional_integer("first", 0..=IMAGES_MAX);
+        let images = data.optional_integer("images", 1..=IMAGES_MAX);
+        data.finish();
+
+        let accelerator = root.table("accelerator");
+        let accelerator_model = accelerator.string("model");
+        let placement =
+            accelerator.optional_choice("placement", &[("resident", Placement::Resident)]);
+        accelerator.finish();
+
+        let memory = root.table("memory");
+        let profile = memory.string("profile");
+        let fault_kind = memory.optional_choice(
+            "fault_kind",
+            &[("flip", FaultKind::Flip), ("stuck_at", FaultKind::StuckAt)],
+        );
+        let vdd_mv = voltages(&memory);
+        memory.finish();
+
+        let chips = root.table("chips");
+        let count = chips.integer("count", 1..=CHIPS_MAX);
+        let seed = chips.integer("seed", 0..=i64::MAX);
+        chips.finish();
+
+        let loss = root.optional_table("yield").map(|table| {
+            let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
+            table.finish();
+            loss
+        });
+        root.finish();
+
+        let experiment = (|| {
+            Some(Self {
+                source: source.clone(),
+                name: name?.value,
+                model: model?,
+                bits: bits.and_then(narrow),
+                data: set?,
+                first_image: first
+                    .and_then(narrow)
+                    .unwrap_or(Located { value: 0, span: 0..0 }),
+                images: images.and_then(narrow),
+                accelerator: accelerator_model?,
+                placement: placement.map_or(Placement::Resident, |placement| placement.value),
+                profile: profile?,
+                fault_kind: fault_kind.map_or(FaultKind::Flip, |kind| kind.value),
+                vdd_mv: vdd_mv?,
+                chips: narrow(count?)?.value,
+                seed: narrow(seed?)?.value,
+                accuracy_loss_max_pct: loss.flatten().map_or(1.0, |loss| loss.value),
+            })
+        })();
+        document.finish()?;
+        experiment.ok_or_else(|| {
+            Diagnostic::new("incomplete", "the experiment is incomplete").within(source).into()
+        })
+    }
+}
+
+fn narrow<T: TryFrom<i64>>(located: Located<i64>) -> Option<Located<T>> {
+    Some(Located { value: T::try_from(located.value).ok()?, span: located.span })
+}
+
+/// `vdd_mv = [...]`, or `vdd_mv = { from, to, step }`; falling, without repeats.
+fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
+    let range = 1.0..=VDD_MV_MAX;
+    let (mut list, span) = if memory.has_table("vdd_mv") {
+        let table = memory.table("vdd_mv");
+        let from = table.number("from", range.clone());
+        let to = table.number("to", range.clone());
+        let step = table.number("step", 0.001..=VDD_MV_MAX);
+        let span = table.span()?;
+        table.finish();
+        (steps(memory, &span, from?.value, to?.value, step?.value)?, span)
+    } else {
+        let list = memory.numbers("vdd_mv", range)?;
+        (list.value, list.span)
+    };
+    if list.len() > POINTS_MAX {
+        memory.report_at(
+            span,
+            Diagnostic::new("too-many", format!("`memory.vdd_mv` names {} voltages", list.len()))
+                .allowed(format!("expected at most {POINTS_MAX}")),
+        );
+        return None;
+    }
+    list.sort_by(|a, b| b.value.total_cmp(&a.value));
+    let mut repeated = false;
+    for pair in list.windows(2) {
+        if pair[0].value == pair[1].value {
+            repeated = true;
+            memory.report_at(
+                pair[1].span.clone(),
+                Diagnostic::new("repeated", format!("voltage {} mV is named twice", pair[1].value))
+                    .hint("name each voltage once"),
+            );
+        }
+    }
+    (!repeated).then_some(list)
+}
+
+fn steps(
+    memory: &TableReader<'_>,
+    span: &Range<usize>,
+    from: f64,
+    to: f64,
+    step: f64,
+) -> Option<Vec<Located<f64>>> {
+    let (high, low) = (from.max(to), from.min(to));
+    let intervals = ((high - low) / step + 1e-9).floor();
+    if intervals >= POINTS_MAX as f64 {
+        memory.report_at(
+            span.clone(),
+            Diagnostic::new("too-many", "`memory.vdd_mv` names too many voltages")
+                .allowed(format!("expected at most {POINTS_MAX}")),
+        );
+        return None;
+    }
+    // `intervals` is a whole number below POINTS_MAX here.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded by POINTS_MAX just above"
+    )]
+    let count = intervals as usize;
+    Some(
+        (0..=count)
+            .map(|index| Located { value: high - index as f64 * step, span: span.clone() })
+            .collect(),
+    )
+}

@@ -1,0 +1,381 @@
+//! The append-only journal: what has been computed is never lost.
+//!
+//! One text line per record: the CRC-32 of the rest in eight hex digits, a space, JSON, newline.
+//!
+//! ```text
+//! 5b2e91a0 {"journal":1,"plan":"<sha256>"}
+//! 0c77d1fe {"point":0,"chip":3,"correct":871,"correct_union":869,"cells_hit":12,"flips":12}
+//! ```
+//!
+//! A kill or a full disk can leave half a line at the end. Opening for resumption keeps the longest
+//! prefix of whole, correct lines and cuts the rest off; a bad line *before* good ones is not the
+//! trace of a crash but damage, and is refused. The order of records carries no meaning.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the format; a journal of another version is refused.
+const VERSION: u32 = 1;
+
+/// What one chip did at one voltage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Index of the operating point in the plan.
+    pub point: u32,
+    /// Index of the chip in the plan.
+    pub chip: u32,
+    /// Images whose prediction is right under bit errors.
+    pub correct: u64,
+    /// Images whose prediction is right without *and* with bit errors.
+    pub correct_union: u64,
+    /// Faulty cells that hold a bit of the network.
+    pub cells_hit: u64,
+    /// Stored bits that were changed.
+    pub flips: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    journal: u32,
+    plan: String,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The file system refused.
+    #[error("cannot {action} the journal `{}`: {error}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The journal.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        error: io::Error,
+    },
+    /// Another process writes it.
+    #[error("the journal `{}` is in use by another run", path.display())]
+    Locked {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// There is an unfinished one already and resumption was not asked for.
+    #[error("`{}` is the journal of an unfinished run", path.display())]
+    Exists {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// It belongs to another experiment.
+    #[error("the journal `{}` belongs to another experiment: its plan was {found}, this one is {expected}", path.display())]
+    OtherPlan {
+        /// The journal.
+        path: PathBuf,
+        /// Digest of the plan in the journal.
+        found: String,
+        /// Digest of the plan at hand.
+        expected: String,
+    },
+    /// A line before the last is damaged.
+    #[error("line {line} of the journal `{}` is damaged: {reason}", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// One-based line.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// What the journal needs of a file, so that tests can make the n-th write fail.
+pub trait Log: Send {
+    /// Appends all bytes or fails, possibly after some of them.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes what was appended durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Log for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// An open journal.
+pub struct Journal<L: Log = File> {
+    path: PathBuf,
+    log: L,
+}
+
+impl Journal {
+    /// Starts a new journal at `path`, or continues the one there if `resume` or if it holds all
+    /// of the `wanted` records already; returns it with the records it holds, in order of
+    /// (point, chip), each once. The file stays locked while open.
+    ///
+    /// # Errors
+    /// See [`JournalError`]. Nothing is written if an existing journal does not fit.
+    pub fn open(
+        path: &Path,
+        plan_digest: &str,
+        wanted: u64,
+        resume: bool,
+    ) -> Result<(Self, Vec<Record>), JournalError> {
+        let io = |action| {
+            let path = path.to_owned();
+            move |error| JournalError::Io { action, path, error }
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(io("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(JournalError::Locked { path: path.to_owned() });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(io("lock")(error)),
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(io("read"))?;
+        let content = parse(&text).map_err(|(line, reason)| JournalError::Damaged {
+            path: path.to_owned(),
+            line,
+            reason,
+        })?;
+        let mut journal = Self { path: path.to_owned(), log: file };
+        let Some(found) = content.plan else {
+            // Empty, or cut before the first whole line: nothing of value in it.
+            journal.cut(0)?;
+            journal.line(&Header { journal: VERSION, plan: plan_digest.to_owned() })?;
+            journal.log.sync().map_err(io("write"))?;
+            return Ok((journal, Vec::new()));
+        };
+        if found != plan_digest {
+            return Err(JournalError::OtherPlan {
+                path: path.to_owned(),
+                found,
+                expected: plan_digest.to_owned(),
+            });
+        }
+        if !resume && (content.records.len() as u64) < wanted {
+            return Err(JournalError::Exists { path: path.to_owned() });
+        }
+        journal.cut(content.valid_bytes)?;
+        Ok((journal, content.records))
+    }
+
+    fn cut(&mut self, bytes: usize) -> Result<(), JournalError> {
+        let error = |error| JournalError::Io { action: "repair", path: self.path.clone(), error };
+        let length = self.log.metadata().map_err(error)?.len();
+        if length != bytes as u64 {
+            self.log.set_len(bytes as u64).map_err(error)?;
+            self.log.seek(io::SeekFrom::End(0)).map_err(error)?;
+        }
+        Ok(())
+    }
+}
+
+impl<L: Log> Journal<L> {
+    /// A journal over any log, for tests of what happens when writing fails.
+    pub fn over(log: L, path: &Path) -> Self {
+        Self { path: path.to_owned(), log }
+    }
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    /// If it could not be written; the journal then ends in at most half a line.
+    pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+        self.line(record)
+    }
+
+    /// Makes all records durable.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        let path = &self.path;
+        self.log.sync().map_err(|error| JournalError::Io {
+            action: "write",
+            path: path.clone(),
+            error,
+        })
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<(), JournalError> {
+        let line = encode(value);
+        let path = &self.path;
+        self.log.append(line.as_bytes()).map_err(|error| JournalError::Io {
+            action: "write",
+            path: path.clone(),
+            error,
+        })
+    }
+}
+
+fn encode(value: &impl Serialize) -> String {
+    let json = serde_json::to_string(value).expect("integers and texts always serialise");
+    format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    plan: Option<String>,
+    records: Vec<Record>,
+    valid_bytes: usize,
+}
+
+/// Reads whole lines up to the first bad one; a bad one that is not the last is an error.
+fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
+    let mut content = Content::default();
+    let mut rest = text;
+    let mut number = 0;
+    let mut bad = None;
+    while !rest.is_empty() {
+        number += 1;
+        let end = rest.iter().position(|&byte| byte == b'\n');
+        let (line, next) = match end {
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => (rest, &rest[rest.len()..]),
+        };
+        let read = if end.is_none() { Err("it is cut short") } else { read_line(line, &mut content) };
+        match (read, bad) {
+            (Ok(()), None) => content.valid_bytes = text.len() - next.len(),
+            (Ok(()), Some(bad)) => return Err(bad),
+            (Err(reason), None) => bad = Some((number, reason)),
+            (Err(_), Some(_)) => {}
+        }
+        rest = next;
+    }
+    content.records.sort_unstable();
+    for pair in content.records.windows(2) {
+        if (pair[0].point, pair[0].chip) == (pair[1].point, pair[1].chip) && pair[0] != pair[1] {
+            return Err((number, "two records of one chip and voltage disagree"));
+        }
+    }
+    content.records.dedup();
+    Ok(content)
+}
+
+fn read_line(line: &[u8], content: &mut Content) -> Result<(), &'static str> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
+    let (sum, json) = text.split_once(' ').ok_or("it has no checksum")?;
+    if u32::from_str_radix(sum, 16) != Ok(crc32fast::hash(json.as_bytes())) || sum.len() != 8 {
+        return Err("its checksum is wrong");
+    }
+    if content.plan.is_none() {
+        let header: Header = serde_json::from_str(json).map_err(|_| "it is not a journal header")?;
+        if header.journal != VERSION {
+            return Err("it is of another version");
+        }
+        content.plan = Some(header.plan);
+    } else {
+        content.records.push(serde_json::from_str(json).map_err(|_| "it is not a record")?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(chip: u32) -> Record {
+        Record { point: chip % 3, chip, correct: 90, correct_union: 89, cells_hit: 7, flips: 4 }
+    }
+
+    fn full(records: u32) -> String {
+        let mut text = encode(&Header { journal: VERSION, plan: "p".into() });
+        for chip in 0..records {
+            text.push_str(&encode(&record(chip)));
+        }
+        text
+    }
+
+    #[test]
+    fn cut_at_every_byte_a_prefix_of_the_records_survives() {
+        let text = full(5);
+        for end in 0..=text.len() {
+            let content = parse(&text.as_bytes()[..end]).expect("a cut is no damage");
+            let lines = text.as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count();
+            assert_eq!(content.records.len(), lines.saturating_sub(1), "cut at {end}");
+            assert!(content.valid_bytes <= end);
+        }
+    }
+
+    #[test]
+    fn damage_before_good_lines_is_refused() {
+        let mut bytes = full(5).into_bytes();
+        let second = bytes.iter().position(|&byte| byte == b'\n').expect("lines") + 20;
+        bytes[second] ^= 1;
+        assert_eq!(parse(&bytes).expect_err("damaged").0, 2);
+    }
+
+    #[test]
+    fn resumption_continues_where_the_crash_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.jsonl");
+        std::fs::write(&path, &full(3).as_bytes()[..full(3).len() - 9]).expect("written");
+        let (mut journal, records) = Journal::open(&path, "p", 5, true).expect("resumed");
+        assert_eq!(records.len(), 2);
+        journal.append(&record(2)).expect("appended");
+        drop(journal);
+        let (_, records) = Journal::open(&path, "p", 5, true).expect("resumed again");
+        assert_eq!(records.len(), 3);
+    }
+
+    #[test]
+    fn a_journal_is_neither_overwritten_nor_mixed_nor_shared() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.jsonl");
+        let (journal, _) = Journal::open(&path, "p", 5, false).expect("new");
+        assert!(matches!(Journal::open(&path, "p", 5, true), Err(JournalError::Locked { .. })));
+        drop(journal);
+        assert!(matches!(Journal::open(&path, "p", 5, false), Err(JournalError::Exists { .. })));
+        assert!(matches!(Journal::open(&path, "q", 5, true), Err(JournalError::OtherPlan { .. })));
+    }
+
+    /// A disk that is full after so many bytes.
+    struct SmallDisk {
+        bytes: Vec<u8>,
+        capacity: usize,
+    }
+
+    impl Log for SmallDisk {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            let room = self.capacity - self.bytes.len();
+            self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() > room { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_only_the_record_that_did_not_fit() {
+        for capacity in 0..full(4).len() {
+            let disk = SmallDisk { bytes: Vec::new(), capacity };
+            let mut journal = Journal::over(disk, Path::new("j"));
+            let mut written = 0;
+            if journal.line(&Header { journal: VERSION, plan: "p".into() }).is_ok() {
+                written = (0..4).take_while(|&chip| journal.append(&record(chip)).is_ok()).count();
+            }
+            let content = parse(&journal.log.bytes).expect("a cut is no damage");
+            assert_eq!(content.records.len(), written, "disk of {capacity} bytes");
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! An experiment with every name resolved, every size checked and the cost known.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use vmin_accel::energy::{self, OperatingPoint};
+use vmin_accel::{Accelerator, ResidentPlacement, VoltageProfile};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
+use vmin_emulator::{Emulator, Images};
+use vmin_nn::data::{Dataset, Split};
+use vmin_nn::Graph;
+use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
+
+use crate::experiment::{Experiment, Placement};
+use crate::results::{InputDigest, PointCost, Setting};
+
+/// Most inferences of one experiment; beyond it a typing error is likelier than patience.
+const INFERENCES_MAX: u64 = 1_000_000_000_000;
+
+/// Energy and latency of one inference at the nominal voltage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nominal {
+    /// Supply of all memories, in mV.
+    pub vdd_mv: f64,
+    /// Energy of one inference, in nJ.
+    pub energy_per_inference_nj: f64,
+    /// Latency of one inference, in us.
+    pub latency_us: f64,
+}
+
+/// One voltage of the plan.
+#[derive(Clone, Debug)]
+pub struct PlanPoint {
+    /// The voltage as the integer that decides which cells fail.
+    pub threshold: Threshold,
+    /// Rates and energies at that voltage.
+    pub cost: PointCost,
+}
+
+/// A resolved experiment.
+pub struct Plan {
+    /// What the user wrote.
+    pub experiment: Experiment,
+    /// The network, with weights in the bits asked for.
+    pub graph: Graph,
+    /// Where its codes lie.
+    pub placement: ResidentPlacement,
+    /// How cells fail.
+    pub profile: VoltageProfile,
+    /// The accelerator.
+    pub accelerator: Accelerator,
+    /// Voltages, falling.
+    pub points: Vec<PlanPoint>,
+    /// Energy and latency at the nominal voltage.
+    pub nominal: Nominal,
+    /// Remarks that a reader of the results must know.
+    pub notes: Vec<String>,
+    /// Digest of each input.
+    pub inputs: Vec<InputDigest>,
+    /// SHA-256 of everything that decides the results.
+    pub digest: String,
+    data: Dataset,
+}
+
+/// What a plan costs, for `vmin check`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlanCost {
+    /// Voltages.
+    pub points: usize,
+    /// Chips.
+    pub chips: u32,
+    /// Images per chip and voltage.
+    pub images: usize,
+    /// Inferences of the whole sweep, the clean ones included.
+    pub inferences_total: u64,
+    /// Multiply-accumulates of one inference.
+    pub macs_per_image: u64,
+    /// Multiply-accumulates of the whole sweep.
+    pub macs_total: u64,
+    /// Weight codes.
+    pub weights: u64,
+    /// Bits of weight memory they occupy.
+    pub stored_bits: u64,
+    /// Banks of weight memory that are emulated.
+    pub banks: u32,
+    /// Faulty cells expected per chip at the lowest voltage.
+    pub faulty_cells_max: f64,
+}
+
+impl Plan {
+    /// Resolves every name of `experiment`; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// All names that lead nowhere, all values that do not fit what they name.
+    pub fn resolve(experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
+        let source = experiment.source.clone();
+        let mut problems = Vec::new();
+        let graph = keep(&mut problems, resolve_model(&experiment, base));
+        let data = keep(&mut problems, resolve_data(&experiment, base));
+        let accelerator = keep(&mut problems, resolve_accelerator(&experiment, base));
+        let profile = keep(&mut problems, resolve_profile(&experiment, base));
+        if let Some(profile) = &profile {
+            check_voltages(&experiment, profile, &mut problems);
+        }
+        let (Some(graph), Some(data), Some(accelerator), Some(profile)) =
+            (graph, data, accelerator, profile)
+        else {
+            return Err(collected(&source, problems));
+        };
+        if let Some(problems) = Diagnostics::from_list(problems) {
+            return Err(problems);
+        }
+        Self::assemble(experiment, graph, data, accelerator, profile)
+    }
+
+    fn assemble(
+        experiment: Experiment,
+        graph: Graph,
+        data: Dataset,
+        accelerator: Accelerator,
+        profile: VoltageProfile,
+    ) -> Result<Self, Diagnostics> {
+        let source = experiment.source.clone();
+        let at = |span: &std::ops::Range<usize>, code, message: String| {
+            Diagnostics::from(Diagnostic::new(code, message).at(&source, span.clone()))
+        };
+        let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
+        let placement = ResidentPlacement::new(&accelerator, sizes)
+            .map_err(|error| at(&experiment.accelerator.span, "placement", error.to_string()))?;
+        let layers = accelerator.map_layers(&graph.layers());
+        let nominal_point = OperatingPoint::nominal(&profile);
+        let nominal = energy::per_inference(&accelerator, &profile, &layers, &nominal_point);
+        let points: Vec<PlanPoint> = experiment
+            .vdd_mv
+            .iter()
+            .map(|vdd_mv| {
+                let vdd_mv = vdd_mv.value;
+                let point = OperatingPoint::weight_memory(&profile, vdd_mv);
+                let energy = energy::per_inference(&accelerator, &profile, &layers, &point);
+                PlanPoint {
+                    threshold: profile.threshold(vdd_mv),
+                    cost: PointCost {
+                        vdd_mv,
+                        cell_fault_rate: profile.cell_fault_rate(vdd_mv),
+                        energy_per_inference_nj: energy.total_nj,
+                        energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
+                        memory_energy_saving: 1.0 - profile.access_energy_scale(vdd_mv),
+                        latency_us: energy.latency_us,
+                    },
+                }
+            })
+            .collect();
+        let notes = notes(&accelerator, &placement);
+        let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile);
+        let digest = digest(&experiment, &inputs);
+        let plan = Self {
+            nominal: Nominal {
+                vdd_mv: profile.v_ref_mv(),
+                energy_per_inference_nj: nominal.total_nj,
+                latency_us: nominal.latency_us,
+            },
+            experiment,
+            graph,
+            placement,
+            profile,
+            accelerator,
+            points,
+            notes,
+            inputs,
+            digest,
+            data,
+        };
+        plan.check_sizes().map_err(|(span, code, message)| at(&span, code, message))?;
+        Ok(plan)
+    }
+
+    /// Checks what only shows when all parts are together.
+    fn check_sizes(&self) -> Result<(), (std::ops::Range<usize>, &'static str, String)> {
+        let data = self.experiment.data.span.clone();
+        let emulator =
+            Emulator::new(&self.graph, &self.placement, self.images(), vmin_kernels::best());
+        if let Err(error) = emulator {
+            return Err((data, "does-not-fit", error.to_string()));
+        }
+        let cost = self.cost();
+        if cost.faulty_cells_max > STORED_CELLS_MAX as f64 {
+            let span = self.experiment.vdd_mv.last().map_or(0..0, |vdd_mv| vdd_mv.span.clone());
+            let message = format!(
+                "at the lowest voltage {:.1e} cells of each chip would be faulty; at most \
+                 {STORED_CELLS_MAX} can be held",
+                cost.faulty_cells_max
+            );
+            return Err((span, "too-large", message));
+        }
+        if cost.inferences_total > INFERENCES_MAX {
+            let message = format!(
+                "the sweep would take {} inferences, at most {INFERENCES_MAX} are run",
+                cost.inferences_total
+            );
+            return Err((data, "too-large", message));
+        }
+        Ok(())
+    }
+
+    /// The images, with labels.
+    #[must_use]
+    pub fn images(&self) -> Images<'_> {
+        Images { pixels: &self.data.images, labels: &self.data.labels }
+    }
+
+    /// One label per image.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.data.labels
+    }
+
+    /// Records a complete journal holds.
+    #[must_use]
+    pub fn records_total(&self) -> u64 {
+        self.points.len() as u64 * u64::from(self.experiment.chips)
+    }
+
+    /// What the plan costs.
+    #[must_use]
+    pub fn cost(&self) -> PlanCost {
+        let images = self.data.len() as u64;
+        let inferences_total = self.records_total().saturating_add(1).saturating_mul(images);
+        let lowest = self.points.last().map_or(0.0, |point| point.cost.cell_fault_rate);
+        PlanCost {
+            points: self.points.len(),
+            chips: self.experiment.chips,
+            images: self.data.len(),
+            inferences_total,
+            macs_per_image: self.graph.macs(),
+            macs_total: inferences_total.saturating_mul(self.graph.macs()),
+            weights: self.weights(),
+            stored_bits: self.stored_bits(),
+            banks: self.placement.geometry.banks(),
+            faulty_cells_max: self.placement.geometry.cells() as f64 * lowest,
+        }
+    }
+
+    fn weights(&self) -> u64 {
+        self.graph.weights.iter().map(|weights| weights.codes.len() as u64).sum()
+    }
+
+    fn stored_bits(&self) -> u64 {
+        self.graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum()
+    }
+
+    /// The setting in words, for results.
+    #[must_use]
+    pub fn setting(&self) -> Setting {
+        let experiment = &self.experiment;
+        Setting {
+            model: experiment.model.value.clone(),
+            data: experiment.data.value.clone(),
+            accelerator: self.accelerator.name().to_owned(),
+            profile: self.profile.name().to_owned(),
+            fault_kind: fault_kind_word(experiment.fault_kind).to_owned(),
+            placement: match experiment.placement {
+                Placement::Resident => "resident".to_owned(),
+            },
+            weight_bits: self.graph.weights.iter().map(|w| w.bits).max().unwrap_or(0),
+            weights: self.weights(),
+            stored_bits: self.stored_bits(),
+            macs_per_image: self.graph.macs(),
+            vdd_nominal_mv: self.nominal.vdd_mv,
+            seed: experiment.seed.to_string(),
+            accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
+        }
+    }
+}
+
+/// The word of a fault kind in files.
+fn fault_kind_word(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Flip => "flip",
+        FaultKind::StuckAt => "stuck_at",
+    }
+}
+
+fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -> Option<T> {
+    result.map_err(|found| problems.extend(found.into_list())).ok()
+}
+
+fn collected(source: &Source, problems: Vec<Diagnostic>) -> Diagnostics {
+    Diagnostics::from_list(problems)
+        .unwrap_or_else(|| Diagnostic::new("incomplete", "nothing resolved").within(source).into())
+}
+
+/// A name of a model or data set with its path made relative to the experiment file.
+fn rebase(name: &str, base: &Path) -> String {
+    match name.split_once(':') {
+        Some(("builtin", _)) => name.to_owned(),
+        Some((form @ ("cifar10" | "mnist" | "fashion-mnist" | "npz"), path)) => {
+            format!("{form}:{}", base.join(path).display())
+        }
+        _ => base.join(name).display().to_string(),
+    }
+}
+
+/// A shipped name as it is, anything else as a path relative to the experiment file.
+fn rebase_shipped(name: &str, shipped: &[&str], base: &Path) -> PathBuf {
+    if shipped.contains(&name) || !(name.contains(['/', '\\']) || name.ends_with(".toml")) {
+        PathBuf::from(name)
+    } else {
+        base.join(name)
+    }
+}
+
+fn resolve_model(experiment: &Experiment, base: &Path) -> Result<Graph, Diagnostics> {
+    let Located { value, span } = &experiment.model;
+    let graph = vmin_nn::model::load(&rebase(value, base)).map_err(|error| {
+        Diagnostic::new("model", error.to_string())
+            .at(&experiment.source, span.clone())
+            .hint(error.hint())
+    })?;
+    match &experiment.bits {
+        None => Ok(graph),
+        Some(bits) => vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
+            Diagnostic::new("model", error.to_string())
+                .at(&experiment.source, bits.span.clone())
+                .into()
+        }),
+    }
+}
+
+fn resolve_data(experiment: &Experiment, base: &Path) -> Result<Dataset, Diagnostics> {
+    let Located { value, span } = &experiment.data;
+    let spec = rebase_data(value, base);
+    let all = vmin_nn::data::load(&spec, Split::Test, vmin_nn::data::Limits::default()).map_err(
+        |error| {
+            Diagnostic::new("data", error.to_string())
+                .at(&experiment.source, span.clone())
+                .hint(error.hint())
+        },
+    )?;
+    let first = experiment.first_image.value;
+    let wanted = experiment.images.as_ref().map_or(all.len().saturating_sub(first), |i| i.value);
+    let last = first.saturating_add(wanted);
+    if wanted == 0 || last > all.len() {
+        let span = experiment.images.as_ref().map_or(span, |images| &images.span);
+        return Err(Diagnostic::new(
+            "out-of-range",
+            format!("`{value}` has no images {first} to {}", last.saturating_sub(1)),
+        )
+        .at(&experiment.source, span.clone())
+        .allowed(format!("the set has {} test images", all.len()))
+        .into());
+    }
+    if first == 0 && last == all.len() {
+        return Ok(all);
+    }
+    all.subset(first..last).map_err(|error| {
+        Diagnostic::new("data", error.to_string()).at(&experiment.source, span.clone()).into()
+    })
+}
+
+fn rebase_data(name: &str, base: &Path) -> String {
+    // A form the loader does not know is left for it to refuse.
+    if name.contains(':') { rebase(name, base) } else { name.to_owned() }
+}
+
+fn resolve_accelerator(experiment: &Experiment, base: &Path) -> Result<Accelerator, Diagnostics> {
+    let Located { value, span } = &experiment.accelerator;
+    Accelerator::load(&rebase_shipped(value, &Accelerator::names(), base).display().to_string())
+        .map_err(|problems| placed(problems, experiment, span))
+}
+
+fn resolve_profile(experiment: &Experiment, base: &Path) -> Result<VoltageProfile, Diagnostics> {
+    let Located { value, span } = &experiment.profile;
+    let path = rebase_shipped(value, &VoltageProfile::names(), base);
+    VoltageProfile::load(&path.display().to_string())
+        .map_err(|problems| placed(problems, experiment, span))
+}
+
+/// Problems without a place of their own are placed where the experiment names the thing.
+fn placed(
+    problems: Diagnostics,
+    experiment: &Experiment,
+    span: &std::ops::Range<usize>,
+) -> Diagnostics {
+    let list = problems
+        .into_list()
+        .into_iter()
+        .map(|problem| {
+            if problem.source.is_none() {
+                problem.at(&experiment.source, span.clone())
+            } else {
+                problem
+            }
+        })
+        .collect();
+    collected(&experiment.source, list)
+}
+
+fn check_voltages(
+    experiment: &Experiment,
+    profile: &VoltageProfile,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let range = profile.vdd_mv_range();
+    for vdd_mv in &experiment.vdd_mv {
+        if !range.contains(&vdd_mv.value) {
+            problems.push(
+                Diagnostic::new(
+                    "out-of-range",
+                    format!("profile `{}` does not reach {} mV", profile.name(), vdd_mv.value),
+                )
+                .at(&experiment.source, vdd_mv.span.clone())
+                .allowed(format!("expected {} to {} mV", range.start(), range.end())),
+            );
+        }
+    }
+}
+
+fn notes(accelerator: &Accelerator, placement: &ResidentPlacement) -> Vec<String> {
+    let mut notes = Vec::new();
+    if placement.exceeds_physical {
+        notes.push(format!(
+            "resident placement assumes a weight memory of {} banks; {} has {}",
+            placement.geometry.banks(),
+            accelerator.name(),
+            placement.physical_banks
+        ));
+    }
+    notes
+}
+
+fn inputs(
+    experiment: &Experiment,
+    graph: &Graph,
+    data: &Dataset,
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+) -> Vec<InputDigest> {
+    let entry = |role: &str, name: &str, sha256: String| InputDigest {
+        role: role.to_owned(),
+        name: name.to_owned(),
+        sha256,
+    };
+    vec![
+        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph))),
+        entry("data", &experiment.data.value, data.sha256()),
+        entry("accelerator", &experiment.accelerator.value, sha256(accelerator.text().as_bytes())),
+        entry("profile", &experiment.profile.value, sha256(profile.text().as_bytes())),
+    ]
+}
+
+/// Everything that decides a result, and nothing else: comments and file names may change.
+#[derive(Serialize)]
+struct Decisive<'a> {
+    vmin: &'a str,
+    name: &'a str,
+    inputs: Vec<&'a str>,
+    first_image: usize,
+    vdd_mv: Vec<f64>,
+    fault_kind: &'a str,
+    placement: &'a str,
+    chips: u32,
+    seed: u64,
+    accuracy_loss_max_pct: f64,
+}
+
+fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
+    let decisive = Decisive {
+        vmin: env!("CARGO_PKG_VERSION"),
+        name: &experiment.name,
+        inputs: inputs.iter().map(|input| input.sha256.as_str()).collect(),
+        first_image: experiment.first_image.value,
+        vdd_mv: experiment.vdd_mv.iter().map(|vdd_mv| vdd_mv.value).collect(),
+        fault_kind: fault_kind_word(experiment.fault_kind),
+        placement: match experiment.placement {
+            Placement::Resident => "resident",
+        },
+        chips: experiment.chips,
+        seed: experiment.seed,
+        accuracy_loss_max_pct: experiment.accuracy_loss_max_pct,
+    };
+    sha256(&serde_json::to_vec(&decisive).expect("finite numbers and texts serialise"))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,315 @@
+//! What a sweep found: the contents of `results.json`, computed from the journal's records alone.
+//!
+//! Rates, errors, yields and savings are fractions in 0..=1. Seeds are texts, because JSON readers
+//! lose digits of large integers. The same plan and records give the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Record;
+use crate::statistics::Spread;
+
+/// Everything a sweep found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Version of this layout.
+    pub results_version: u32,
+    /// `name` of the experiment.
+    pub name: String,
+    /// What was swept.
+    pub setting: Setting,
+    /// The network without bit errors.
+    pub clean: Clean,
+    /// One entry per voltage, falling.
+    pub points: Vec<Point>,
+    /// One entry per chip.
+    pub chips: Vec<ChipSummary>,
+    /// Remarks that a reader must know.
+    pub notes: Vec<String>,
+    /// What made these numbers.
+    pub provenance: Provenance,
+}
+
+/// The setting, in words and sizes for tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Network.
+    pub model: String,
+    /// Data set.
+    pub data: String,
+    /// Accelerator.
+    pub accelerator: String,
+    /// Voltage profile.
+    pub profile: String,
+    /// `flip` or `stuck_at`.
+    pub fault_kind: String,
+    /// `resident`.
+    pub placement: String,
+    /// Widest weight code, in bits.
+    pub weight_bits: u8,
+    /// Number of weight codes.
+    pub weights: u64,
+    /// Bits of weight memory that the codes occupy.
+    pub stored_bits: u64,
+    /// Multiply-accumulates of one inference.
+    pub macs_per_image: u64,
+    /// Voltage that savings refer to, in mV.
+    pub vdd_nominal_mv: f64,
+    /// Seed of the chips.
+    pub seed: String,
+    /// Budget of accuracy loss for the yield, as a fraction.
+    pub accuracy_loss_max: f64,
+}
+
+/// The network without bit errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clean {
+    /// Images evaluated.
+    pub images: u64,
+    /// Images predicted right.
+    pub correct: u64,
+    /// Clean test error.
+    pub err: f64,
+    /// Energy of one inference at the nominal voltage, in nJ.
+    pub energy_per_inference_nj: f64,
+    /// Latency of one inference at the nominal voltage, in us.
+    pub latency_us: f64,
+}
+
+/// One operating point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Supply of the weight memory, in mV.
+    pub vdd_mv: f64,
+    /// Share of faulty cells that the profile states for this voltage.
+    pub cell_fault_rate: f64,
+    /// Share of faulty cells among those that hold weights, over all chips.
+    pub cell_fault_rate_realised: f64,
+    /// Share of stored bits that were changed, over all chips.
+    pub flip_rate: f64,
+    /// Mean over chips of the test error under bit errors.
+    pub rerr_mean: f64,
+    /// Sample standard deviation over chips; 0 for one chip.
+    pub rerr_std: f64,
+    /// Best chip.
+    pub rerr_min: f64,
+    /// Worst chip.
+    pub rerr_max: f64,
+    /// Mean over chips when an image also counts as wrong if its clean prediction is wrong.
+    pub rerr_union_mean: f64,
+    /// Its sample standard deviation.
+    pub rerr_union_std: f64,
+    /// Share of chips whose accuracy loss stays within the budget.
+    #[serde(rename = "yield")]
+    pub yield_fraction: f64,
+    /// Energy of one inference, in nJ.
+    pub energy_per_inference_nj: f64,
+    /// Share of the energy of one inference saved against the nominal voltage.
+    pub energy_saving: f64,
+    /// Share of the scaled memories' access energy saved against the nominal voltage.
+    pub memory_energy_saving: f64,
+    /// Latency of one inference, in us.
+    pub latency_us: f64,
+    /// Chips evaluated.
+    pub chips: u32,
+    /// Images evaluated per chip.
+    pub images: u64,
+}
+
+/// One chip over all voltages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChipSummary {
+    /// Index of the chip.
+    pub chip: u32,
+    /// Lowest swept voltage at which, and at all swept voltages above which, the accuracy loss
+    /// stays within the budget; absent if the highest already fails.
+    pub vmin_mv: Option<f64>,
+    /// Test error at each voltage, in the order of the points.
+    pub rerr: Vec<f64>,
+}
+
+/// What made the numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of the program.
+    pub vmin_version: String,
+    /// Digest of everything that decides the results.
+    pub plan_sha256: String,
+    /// Digest of each input by name.
+    pub inputs: Vec<InputDigest>,
+}
+
+/// Digest of one input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputDigest {
+    /// Which input: `experiment`, `model`, `data`, `accelerator`, `profile`.
+    pub role: String,
+    /// Its name as the user gave it.
+    pub name: String,
+    /// SHA-256 of its content, hexadecimal.
+    pub sha256: String,
+}
+
+/// What does not depend on the records.
+#[derive(Clone, Debug)]
+pub struct PointCost {
+    /// Supply of the weight memory, in mV.
+    pub vdd_mv: f64,
+    /// Share of faulty cells by the profile.
+    pub cell_fault_rate: f64,
+    /// Energy of one inference, in nJ.
+    pub energy_per_inference_nj: f64,
+    /// Share of that energy saved against nominal.
+    pub energy_saving: f64,
+    /// Share of the memory's access energy saved against nominal.
+    pub memory_energy_saving: f64,
+    /// Latency of one inference, in us.
+    pub latency_us: f64,
+}
+
+/// Evaluates complete records: `records` holds each (point, chip) once, in that order.
+///
+/// Returns `None` if any is missing.
+#[must_use]
+pub fn evaluate(
+    costs: &[PointCost],
+    chips: u32,
+    clean: &Clean,
+    setting: &Setting,
+    records: &[Record],
+) -> Option<(Vec<Point>, Vec<ChipSummary>)> {
+    let per_point = usize::try_from(chips).ok()?;
+    if per_point == 0 || records.len() != costs.len().checked_mul(per_point)? {
+        return None;
+    }
+    let images = clean.images as f64;
+    let error = |correct: u64| 1.0 - correct as f64 / images;
+    // Decided on counts of images, where no rounding can tip the balance.
+    let lost_max = (setting.accuracy_loss_max * images + 1e-9).floor();
+    let within = |record: &Record| clean.correct as f64 - record.correct as f64 <= lost_max;
+    let mut points = Vec::with_capacity(costs.len());
+    for (cost, of_point) in costs.iter().zip(records.chunks_exact(per_point)) {
+        let plain: Vec<f64> = of_point.iter().map(|record| error(record.correct)).collect();
+        let union: Vec<f64> = of_point.iter().map(|record| error(record.correct_union)).collect();
+        let (plain, union) = (Spread::of(&plain)?, Spread::of(&union)?);
+        let bits = setting.stored_bits as f64 * f64::from(chips);
+        let cells_hit: u64 = of_point.iter().map(|record| record.cells_hit).sum();
+        let flips: u64 = of_point.iter().map(|record| record.flips).sum();
+        let passing = of_point.iter().filter(|record| within(record)).count();
+        points.push(Point {
+            vdd_mv: cost.vdd_mv,
+            cell_fault_rate: cost.cell_fault_rate,
+            cell_fault_rate_realised: cells_hit as f64 / bits,
+            flip_rate: flips as f64 / bits,
+            rerr_mean: plain.mean,
+            rerr_std: plain.std,
+            rerr_min: plain.min,
+            rerr_max: plain.max,
+            rerr_union_mean: union.mean,
+            rerr_union_std: union.std,
+            yield_fraction: passing as f64 / f64::from(chips),
+            energy_per_inference_nj: cost.energy_per_inference_nj,
+            energy_saving: cost.energy_saving,
+            memory_energy_saving: cost.memory_energy_saving,
+            latency_us: cost.latency_us,
+            chips,
+            images: clean.images,
+        });
+    }
+    let summaries = (0..per_point)
+        .map(|chip| {
+            let of_chip = || records.iter().skip(chip).step_by(per_point);
+            let passed = of_chip().take_while(|record| within(record)).count();
+            ChipSummary {
+                chip: u32::try_from(chip).unwrap_or(u32::MAX),
+                vmin_mv: passed.checked_sub(1).map(|last| costs[last].vdd_mv),
+                rerr: of_chip().map(|record| error(record.correct)).collect(),
+            }
+        })
+        .collect();
+    Some((points, summaries))
+}
+
+impl Results {
+    /// `results.json`: one document, ending in a newline.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text =
+            serde_json::to_string_pretty(self).expect("finite numbers and texts serialise");
+        text.push('\n');
+        text
+    }
+
+    /// `results.csv`: one line per point, columns named as in JSON.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for point in &self.points {
+            writer.serialize(point).expect("writing to memory succeeds");
+        }
+        let bytes = writer.into_inner().expect("flushing memory succeeds");
+        String::from_utf8(bytes).expect("CSV of texts and numbers is text")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting() -> Setting {
+        Setting {
+            model: "m".into(),
+            data: "d".into(),
+            accelerator: "a".into(),
+            profile: "p".into(),
+            fault_kind: "flip".into(),
+            placement: "resident".into(),
+            weight_bits: 8,
+            weights: 10,
+            stored_bits: 80,
+            macs_per_image: 1,
+            vdd_nominal_mv: 1000.0,
+            seed: "1".into(),
+            accuracy_loss_max: 0.01,
+        }
+    }
+
+    fn cost(vdd_mv: f64) -> PointCost {
+        PointCost {
+            vdd_mv,
+            cell_fault_rate: 0.1,
+            energy_per_inference_nj: 1.0,
+            energy_saving: 0.0,
+            memory_energy_saving: 0.0,
+            latency_us: 1.0,
+        }
+    }
+
+    fn record(point: u32, chip: u32, correct: u64) -> Record {
+        Record { point, chip, correct, correct_union: correct - 1, cells_hit: 8, flips: 4 }
+    }
+
+    #[test]
+    fn two_chips_at_two_voltages() {
+        let clean = Clean {
+            images: 100,
+            correct: 90,
+            err: 0.1,
+            energy_per_inference_nj: 1.0,
+            latency_us: 1.0,
+        };
+        let records =
+            [record(0, 0, 90), record(0, 1, 89), record(1, 0, 89), record(1, 1, 50)];
+        let (points, chips) =
+            evaluate(&[cost(900.0), cost(800.0)], 2, &clean, &setting(), &records)
+                .expect("complete");
+        assert_eq!(points[0].yield_fraction, 1.0, "a loss of just the budget passes");
+        assert_eq!(points[1].yield_fraction, 0.5);
+        assert!((points[0].rerr_mean - 0.105).abs() < 1e-12);
+        assert!((points[0].rerr_union_mean - 0.115).abs() < 1e-12);
+        assert!((points[0].flip_rate - 0.05).abs() < 1e-12);
+        assert!((points[0].cell_fault_rate_realised - 0.1).abs() < 1e-12);
+        assert_eq!(chips[0].vmin_mv, Some(800.0));
+        assert_eq!(chips[1].vmin_mv, Some(900.0));
+        assert!(evaluate(&[cost(900.0)], 2, &clean, &setting(), &records).is_none());
+    }
+}

@@ -1,0 +1,197 @@
+//! Runs a plan: every chip at every voltage, journal first, results after.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use vmin_emulator::{Emulator, EmulatorError, Score, Stopped};
+use vmin_kernels::GemmKernel;
+use vmin_sram::{Chip, ChipKey};
+
+use crate::Plan;
+use crate::journal::{Journal, JournalError, Log, Record};
+use crate::results::{Clean, Provenance, Results, evaluate};
+
+/// Records between two calls that make the journal durable.
+const RECORDS_PER_SYNC: u64 = 64;
+
+/// Index of the weight memory among a chip's memories.
+pub const WEIGHT_MEMORY: u32 = 0;
+
+/// Someone who wants to know how far a run is. Called from several threads.
+pub trait Progress: Sync {
+    /// The run has begun: `total` records are wanted, `done` were in the journal.
+    fn begin(&self, total: u64, done: u64);
+    /// One more record is in the journal.
+    fn advance(&self);
+}
+
+/// Why a run ended without results.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It was asked to stop; the journal holds what was computed.
+    #[error("stopped")]
+    Stopped,
+    /// The journal could not be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Network and images do not fit; [`Plan::resolve`] refuses that.
+    #[error(transparent)]
+    Emulator(#[from] EmulatorError),
+    /// The records do not cover the plan exactly.
+    #[error("the journal holds records that the plan does not have")]
+    ForeignRecords,
+}
+
+impl From<Stopped> for RunError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Runs what of `plan` is not among `done` (the journal's records) and evaluates all of it.
+///
+/// Uses the current rayon pool. The results are the same bits for any pool, kernel and set of
+/// records done before.
+///
+/// # Errors
+/// See [`RunError`]; whatever was computed is then in the journal.
+pub fn run<L: Log>(
+    plan: &Plan,
+    journal: &mut Journal<L>,
+    done: &[Record],
+    kernel: &'static dyn GemmKernel,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<Results, RunError> {
+    let points = plan.points.len();
+    let chips = plan.experiment.chips;
+    let emulator = Emulator::new(&plan.graph, &plan.placement, plan.images(), kernel)?;
+    let total = points as u64 * u64::from(chips);
+    let known: BTreeSet<(u32, u32)> =
+        done.iter().map(|record| (record.point, record.chip)).collect();
+    progress.begin(total, known.len() as u64);
+
+    let clean = emulator.predict_clean(stop)?;
+    let journal = Mutex::new((journal, 0u64));
+    let append = |record: &Record| -> Result<(), RunError> {
+        let mut guard = journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (journal, appended) = &mut *guard;
+        journal.append(record)?;
+        *appended += 1;
+        if appended.is_multiple_of(RECORDS_PER_SYNC) {
+            journal.sync()?;
+        }
+        progress.advance();
+        Ok(())
+    };
+    // One worker's failure lets the others end soon.
+    let failed = AtomicBool::new(false);
+    let of_chips: Vec<Result<Vec<Record>, RunError>> = (0..chips)
+        .into_par_iter()
+        .map(|chip| {
+            if failed.load(Ordering::Relaxed) {
+                return Err(RunError::Stopped);
+            }
+            let wanted: Vec<u32> =
+                (0u32..).take(points).filter(|&point| !known.contains(&(point, chip))).collect();
+            let records = run_chip(plan, &emulator, &clean, chip, &wanted, stop, &append);
+            if records.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
+            records
+        })
+        .collect();
+    let synced = journal.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).0.sync();
+    let fresh = of_chips.into_iter().fold(Ok(Vec::new()), worse)?;
+    synced?;
+
+    let mut records: Vec<Record> = done.iter().copied().chain(fresh).collect();
+    records.sort_unstable();
+    results(plan, &emulator.score(&clean, &clean), &records)
+}
+
+/// Joins the records of two chips, or keeps the failure that says more.
+fn worse(
+    a: Result<Vec<Record>, RunError>,
+    b: Result<Vec<Record>, RunError>,
+) -> Result<Vec<Record>, RunError> {
+    match (a, b) {
+        (Ok(mut a), Ok(b)) => {
+            a.extend(b);
+            Ok(a)
+        }
+        (Err(RunError::Stopped), Err(other)) | (Err(other), _) | (Ok(_), Err(other)) => Err(other),
+    }
+}
+
+fn run_chip(
+    plan: &Plan,
+    emulator: &Emulator<'_>,
+    clean: &[usize],
+    chip: u32,
+    wanted: &[u32],
+    stop: &AtomicBool,
+    append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
+) -> Result<Vec<Record>, RunError> {
+    let Some(&lowest) = wanted.last() else { return Ok(Vec::new()) };
+    if stop.load(Ordering::Relaxed) {
+        return Err(RunError::Stopped);
+    }
+    let key = ChipKey { seed: plan.experiment.seed, chip: chip.into(), memory: WEIGHT_MEMORY };
+    let floor = plan.points[lowest as usize].threshold;
+    let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, floor);
+    let mut records = Vec::with_capacity(wanted.len());
+    for &point in wanted {
+        let threshold = plan.points[point as usize].threshold;
+        let faults = die.faults(threshold).expect("the floor is the lowest threshold of the plan");
+        let corrupted = emulator.corrupt(faults, plan.experiment.fault_kind);
+        let Score { correct, correct_union } = if corrupted.applied.bits_flipped == 0 {
+            emulator.score(clean, clean)
+        } else {
+            emulator.score(&emulator.predict(&corrupted.codes, stop)?, clean)
+        };
+        let record = Record {
+            point,
+            chip,
+            correct,
+            correct_union,
+            cells_hit: corrupted.applied.cells_hit,
+            flips: corrupted.applied.bits_flipped,
+        };
+        append(&record)?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn results(plan: &Plan, clean: &Score, records: &[Record]) -> Result<Results, RunError> {
+    let images = plan.labels().len() as u64;
+    let clean = Clean {
+        images,
+        correct: clean.correct,
+        err: 1.0 - clean.correct as f64 / images as f64,
+        energy_per_inference_nj: plan.nominal.energy_per_inference_nj,
+        latency_us: plan.nominal.latency_us,
+    };
+    let setting = plan.setting();
+    let costs: Vec<_> = plan.points.iter().map(|point| point.cost.clone()).collect();
+    let (points, chips) = evaluate(&costs, plan.experiment.chips, &clean, &setting, records)
+        .ok_or(RunError::ForeignRecords)?;
+    Ok(Results {
+        results_version: 1,
+        name: plan.experiment.name.clone(),
+        setting,
+        clean,
+        points,
+        chips,
+        notes: plan.notes.clone(),
+        provenance: Provenance {
+            vmin_version: env!("CARGO_PKG_VERSION").to_owned(),
+            plan_sha256: plan.digest.clone(),
+            inputs: plan.inputs.clone(),
+        },
+    })
+}

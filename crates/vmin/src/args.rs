@@ -1,0 +1,380 @@
+//! The command line, in words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// How low can the supply voltage of an accelerator's memories go?
+///
+/// vmin runs a quantized network on an emulated systolic-array accelerator whose SRAM cells fail as
+/// the voltage falls, and reports accuracy, yield, cycles and energy together.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "\
+Examples:
+  vmin sweep                                  the embedded demo: table, CSV, JSON and report
+  vmin init > experiment.toml                 an experiment file to start from
+  vmin sweep experiment.toml --out results    the main job
+  vmin eval --model net.tflite --data cifar10:DIR --profile sram14 --vdd-mv 850
+
+Standard output carries data, standard error talk. Exit codes: 0 done, 1 failed, 2 wrong input,
+130 interrupted.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sweep voltages and chips: accuracy, yield, energy at each operating point
+    Sweep(SweepArgs),
+    /// Check an experiment file and print what it would cost, running nothing
+    Check(CheckArgs),
+    /// Accuracy of one network, clean or on one chip
+    Eval(EvalArgs),
+    /// Look into a network, or run it on raw inputs
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Make and look into chips
+    #[command(subcommand)]
+    Chip(ChipCommand),
+    /// Cycles, utilization and traffic per layer
+    Cycles(CyclesArgs),
+    /// Energy of one inference per layer and component
+    Energy(EnergyArgs),
+    /// Draw the report of a finished sweep again
+    Report(ReportArgs),
+    /// Print a commented experiment file to start from
+    Init(InitArgs),
+    /// List the image sets, networks, accelerators and profiles at hand
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// Comma-separated, with a header line
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// How to print on standard output
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ComputeArgs {
+    /// Threads to use; all cores if absent. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) jobs: Option<u16>,
+    /// Matrix kernel to force (`generic`, `avx2`, `avx512-vnni`). Results do not depend on it
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) kernel: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin sweep                                    the embedded demo into `vmin-out`
+  vmin sweep experiment.toml --out results      writes results.json, results.csv, report.html,
+                                                manifest.json and the journal
+  vmin sweep experiment.toml --out results --resume
+                                                goes on after Ctrl-C, a crash or a full disk")]
+pub(crate) struct SweepArgs {
+    /// Experiment file; the embedded demo if absent
+    pub(crate) experiment: Option<PathBuf>,
+    /// Folder for the results, made if absent
+    #[arg(long, value_name = "DIR", default_value = "vmin-out")]
+    pub(crate) out: PathBuf,
+    /// Continue the sweep whose journal lies in the folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Experiment file; the embedded demo if absent
+    pub(crate) experiment: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FaultKindArg {
+    /// A faulty cell inverts its bit (the papers' model)
+    Flip,
+    /// A faulty cell holds its preferred value (as silicon does)
+    #[value(name = "stuck_at")]
+    StuckAt,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin eval --model builtin:shapes-cnn --data builtin:shapes
+  vmin eval --model net.tflite --data cifar10:DIR --images 0..1000 --rate 0.01 --chip-seed 7
+  vmin eval --model net.tflite --data cifar10:DIR --vdd-mv 850 --profile sram14 --format json")]
+pub(crate) struct EvalArgs {
+    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Images: `cifar10:DIR`, `mnist:DIR`, `fashion-mnist:DIR`, `npz:FILE` or `builtin:NAME`
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: String,
+    /// Images A (included) to B (not included) of the test set; all if absent
+    #[arg(long, value_name = "A..B", value_parser = parse_range)]
+    pub(crate) images: Option<std::ops::Range<usize>>,
+    /// Seed of the chip's population
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) chip_seed: u64,
+    /// Index of the chip in the population
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub(crate) chip: u64,
+    /// Cell-fault rate, 0 to 0.5
+    #[arg(long, value_name = "P", conflicts_with = "vdd_mv")]
+    pub(crate) rate: Option<f64>,
+    /// Supply voltage of the weight memory, in mV
+    #[arg(long, value_name = "V", requires = "profile")]
+    pub(crate) vdd_mv: Option<f64>,
+    /// Voltage profile: a name (see `vmin data list`) or a file
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// Re-quantize the weights to so many bits
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
+    pub(crate) bits: Option<u8>,
+    /// What a faulty cell does
+    #[arg(long, value_enum, default_value = "flip", value_name = "KIND")]
+    pub(crate) fault_kind: FaultKindArg,
+    /// Accelerator whose weight memory holds the network
+    #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
+    pub(crate) accelerator: String,
+    /// Write image index, label and predicted class of every image to this CSV file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Operators, tensors, MACs and quantization of a network
+    Inspect {
+        /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+        model: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Raw integer outputs of a network for raw integer inputs
+    #[command(after_help = "\
+Example:
+  vmin model run net.tflite --input x.npy --output y.npy --layers layers
+
+The input is an int8 or uint8 array of shape [images, ...]; uint8 values are taken as pixels.")]
+    Run {
+        /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+        model: String,
+        /// Inputs: npy, int8 codes or uint8 pixels, `[images, height, width, channels]`
+        #[arg(long, value_name = "X.npy")]
+        input: PathBuf,
+        /// Where the outputs go: npy, int8, `[images, outputs]`
+        #[arg(long, value_name = "Y.npy")]
+        output: PathBuf,
+        /// Also write every tensor of every image into this folder, one npy each
+        #[arg(long, value_name = "DIR")]
+        layers: Option<PathBuf>,
+        #[command(flatten)]
+        compute: ComputeArgs,
+    },
+    /// Write a network in vmin's own format
+    Convert {
+        /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+        model: String,
+        /// Where it goes (.safetensors)
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Re-quantize the weights to so many bits
+        #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
+        bits: Option<u8>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChipCommand {
+    /// Draw one chip of a population into a file
+    #[command(after_help = "\
+Example:
+  vmin chip sample --profile fpga28-kc705b --seed 1 --rows 512 --columns 16 --banks 890 \\
+    --out board.chip")]
+    Sample {
+        /// Voltage profile: a name (see `vmin data list`) or a file
+        #[arg(long, value_name = "PROFILE")]
+        profile: String,
+        /// Seed of the population
+        #[arg(long, value_name = "S")]
+        seed: u64,
+        /// Index of the chip in the population
+        #[arg(long, value_name = "I", default_value_t = 0)]
+        chip: u64,
+        /// Rows of one bank
+        #[arg(long, value_name = "R", default_value_t = 512)]
+        rows: u32,
+        /// Columns (bits) of one bank
+        #[arg(long, value_name = "C", default_value_t = 64)]
+        columns: u32,
+        /// Banks
+        #[arg(long, value_name = "B", default_value_t = 32)]
+        banks: u32,
+        /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
+        #[arg(long, value_name = "V")]
+        vdd_mv_min: Option<f64>,
+        /// Where the chip goes
+        #[arg(long, value_name = "CHIP")]
+        out: PathBuf,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Faults and their arrangement at each voltage
+    Inspect {
+        /// Chip file
+        chip: PathBuf,
+        /// Voltages to look at, in mV; those stored in the file if absent
+        #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
+        vdd_mv: Vec<f64>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DataflowArg {
+    /// Weight stationary
+    Ws,
+    /// Output stationary
+    Os,
+    /// Input stationary
+    Is,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CycleModelArg {
+    /// Physically consistent
+    Causal,
+    /// What SCALE-Sim 3.0.0 reports
+    #[value(name = "scalesim-v3")]
+    ScalesimV3,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin cycles --accelerator gemmini-16 --model builtin:shapes-cnn
+  vmin cycles --accelerator gemmini-16 --model net.tflite --dataflow os --format csv")]
+pub(crate) struct CyclesArgs {
+    /// Accelerator: a name (see `vmin data list`) or a file
+    #[arg(long, value_name = "ACCELERATOR")]
+    pub(crate) accelerator: String,
+    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Dataflow; that of the accelerator file if absent
+    #[arg(long, value_enum)]
+    pub(crate) dataflow: Option<DataflowArg>,
+    /// Cycle model; that of the accelerator file if absent
+    #[arg(long, value_enum)]
+    pub(crate) cycle_model: Option<CycleModelArg>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite")]
+pub(crate) struct EnergyArgs {
+    /// Accelerator: a name (see `vmin data list`) or a file
+    #[arg(long, value_name = "ACCELERATOR")]
+    pub(crate) accelerator: String,
+    /// Voltage profile: a name or a file
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: String,
+    /// Supply voltage of the weight memory, in mV
+    #[arg(long, value_name = "V")]
+    pub(crate) vdd_mv: f64,
+    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Folder of a finished sweep
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write to this file instead of standard output; an existing file is kept
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// What can be named on the command line without a file
+    List {
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+}
+
+fn parse_range(text: &str) -> Result<std::ops::Range<usize>, String> {
+    let expected = "expected A..B with A < B, for instance 0..1000";
+    let (first, last) = text.split_once("..").ok_or(expected)?;
+    let first = if first.is_empty() { Ok(0) } else { first.parse::<usize>() };
+    match (first, last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first < last => Ok(first..last),
+        _ => Err(expected.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_of_images() {
+        assert_eq!(parse_range("5..10"), Ok(5..10));
+        assert_eq!(parse_range("..10"), Ok(0..10));
+        for wrong in ["10..5", "5", "a..b", "5..", "-1..3", "3..3"] {
+            assert!(parse_range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

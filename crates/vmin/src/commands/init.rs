@@ -1,0 +1,33 @@
+//! `vmin init`: an experiment file to start from.
+
+use std::io::Write;
+
+use vmin_diagnostic::Diagnostic;
+
+use crate::args::InitArgs;
+use crate::failure::{Failure, say};
+use crate::print;
+
+pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
+    let Some(path) = &args.out else {
+        return print::text_line(vmin_sweep::DEMO.trim_end());
+    };
+    let written = std::fs::File::create_new(path)
+        .and_then(|mut file| file.write_all(vmin_sweep::DEMO.as_bytes()));
+    match written {
+        Ok(()) => {
+            say(&format!("wrote `{0}`; next: vmin check {0}", path.display()));
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Diagnostic::new("file-exists", format!("`{}` exists already", path.display()))
+                .hint("choose another name, or remove the file first")
+                .into())
+        }
+        Err(error) => Err(Diagnostic::new(
+            "unwritable",
+            format!("cannot write `{}`: {error}", path.display()),
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,251 @@
+//! `vmin sweep`: the main job.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use vmin_diagnostic::{Diagnostic, Source};
+use vmin_kernels::GemmKernel;
+use vmin_sweep::{
+    Experiment, Journal, JournalError, Plan, Progress, Results, RunError, write_whole,
+};
+
+use crate::args::{Format, SweepArgs};
+use crate::failure::{Failure, say, with_causes};
+use crate::{compute, interrupt, print};
+
+pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    let kernel = compute::set_up(&args.compute)?;
+    let plan = plan(args.experiment.as_deref())?;
+    make_folder(&args.out)?;
+    let journal_path = args.out.join("journal.jsonl");
+    let (mut journal, done) =
+        Journal::open(&journal_path, &plan.digest, plan.records_total(), args.resume)
+            .map_err(journal_failure)?;
+    for note in &plan.notes {
+        say(&format!("note: {note}"));
+    }
+    say(&format!(
+        "{}: {} voltages, {} chips, {} images, kernel {}, {} threads",
+        plan.experiment.name,
+        plan.points.len(),
+        plan.experiment.chips,
+        plan.labels().len(),
+        kernel.name(),
+        rayon::current_num_threads()
+    ));
+    let stop = interrupt::flag()?;
+    let bar = Bar::new();
+    let outcome = vmin_sweep::run(&plan, &mut journal, &done, kernel, &stop, &bar);
+    bar.0.finish_and_clear();
+    let results = match outcome {
+        Ok(results) => results,
+        Err(RunError::Stopped) if stop.load(Ordering::Relaxed) => {
+            return Err(Failure::Interrupted(format!(
+                "interrupted; what was computed is kept, go on with: {}",
+                resume_command(args)
+            )));
+        }
+        Err(error) => {
+            return Err(Failure::Failed(
+                Diagnostic::new("sweep", with_causes(&error))
+                    .hint(format!("then go on with: {}", resume_command(args))),
+            ));
+        }
+    };
+    let elapsed = started.elapsed();
+    write_results(&args.out, &results, kernel, elapsed)?;
+    show(&results, args.format.format)?;
+    say(&format!(
+        "{:.1} s; results in `{}`, report in `{}`",
+        elapsed.as_secs_f64(),
+        args.out.join("results.json").display(),
+        args.out.join("report.html").display()
+    ));
+    Ok(())
+}
+
+/// The plan of an experiment file, or of the embedded demo.
+pub(crate) fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
+    let (source, base) = match path {
+        None => (Source::new("embedded demo", vmin_sweep::DEMO), Path::new(".")),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Diagnostic::new(
+                    "unreadable",
+                    format!("cannot read the experiment `{}`: {error}", path.display()),
+                )
+                .hint("`vmin init --out experiment.toml` writes one to start from")
+            })?;
+            (
+                Source::new(&path.display().to_string(), &text),
+                path.parent().unwrap_or_else(|| Path::new(".")),
+            )
+        }
+    };
+    Ok(Plan::resolve(Experiment::parse(&source)?, base)?)
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        Diagnostic::new(
+            "unwritable",
+            format!("cannot make the output folder `{}`: {error}", path.display()),
+        )
+        .hint("name a folder you may write to with `--out DIR`")
+        .into()
+    })
+}
+
+fn journal_failure(error: JournalError) -> Failure {
+    let diagnostic = Diagnostic::new("journal", with_causes(&error));
+    match error {
+        JournalError::Exists { .. } => diagnostic
+            .hint("go on with `--resume`, or name another folder with `--out DIR`")
+            .into(),
+        JournalError::OtherPlan { .. } => {
+            diagnostic.hint("name another folder with `--out DIR`").into()
+        }
+        JournalError::Locked { .. } => diagnostic.hint("wait for it, or stop it").into(),
+        JournalError::Damaged { .. } => diagnostic
+            .hint("restore the file, or start over in another folder with `--out DIR`")
+            .into(),
+        _ => diagnostic.hint("name a folder you may write to with `--out DIR`").into(),
+    }
+}
+
+fn resume_command(args: &SweepArgs) -> String {
+    let mut command = "vmin sweep".to_owned();
+    if let Some(path) = &args.experiment {
+        command.push_str(&format!(" {}", path.display()));
+    }
+    format!("{command} --out {} --resume", args.out.display())
+}
+
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template(
+            "{bar:40} {pos}/{len} chips x voltages  {elapsed} elapsed, {eta} to go",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style);
+        Self(bar)
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, total: u64, done: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+        self.0.reset_eta();
+        self.0.enable_steady_tick(Duration::from_millis(250));
+    }
+
+    fn advance(&self) {
+        self.0.inc(1);
+    }
+}
+
+/// What made the results, and how this run computed them (the latter decides no result).
+#[derive(Serialize)]
+struct Manifest<'a> {
+    manifest_version: u32,
+    provenance: &'a vmin_sweep::Provenance,
+    seed: &'a str,
+    run: RunFacts<'a>,
+}
+
+#[derive(Serialize)]
+struct RunFacts<'a> {
+    kernel: &'a str,
+    threads: usize,
+    seconds: f64,
+    os: &'a str,
+    arch: &'a str,
+}
+
+fn write_results(
+    folder: &Path,
+    results: &Results,
+    kernel: &dyn GemmKernel,
+    elapsed: Duration,
+) -> Result<(), Failure> {
+    let manifest = Manifest {
+        manifest_version: 1,
+        provenance: &results.provenance,
+        seed: &results.setting.seed,
+        run: RunFacts {
+            kernel: kernel.name(),
+            threads: rayon::current_num_threads(),
+            seconds: elapsed.as_secs_f64(),
+            os: std::env::consts::OS,
+            arch: std::env::consts::ARCH,
+        },
+    };
+    let mut manifest = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
+    manifest.push('\n');
+    let files = [
+        ("results.json", results.to_json()),
+        ("results.csv", results.to_csv()),
+        ("report.html", vmin_report::page(results)),
+        ("manifest.json", manifest),
+    ];
+    for (name, text) in files {
+        let path = folder.join(name);
+        write_whole(&path, text.as_bytes()).map_err(|error| {
+            Failure::Failed(
+                Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", path.display()))
+                    .hint("nothing is lost: run again with `--resume` once it can be written"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn show(results: &Results, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Json => print::json(results),
+        Format::Csv => print::csv(&results.points),
+        Format::Table => {
+            let header = [
+                "Vdd (mV)",
+                "faulty cells",
+                "flipped bits",
+                "RErr mean ± std",
+                "best",
+                "worst",
+                "yield",
+                "energy (nJ)",
+                "saved",
+                "memory saved",
+            ];
+            let rows = results.points.iter().map(|point| {
+                vec![
+                    format!("{}", point.vdd_mv),
+                    print::rate(point.cell_fault_rate),
+                    print::rate(point.flip_rate),
+                    format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0),
+                    print::percent(point.rerr_min, 2),
+                    print::percent(point.rerr_max, 2),
+                    print::percent(point.yield_fraction, 0),
+                    format!("{:.1}", point.energy_per_inference_nj),
+                    print::percent(point.energy_saving, 1),
+                    print::percent(point.memory_energy_saving, 1),
+                ]
+            });
+            let table = print::table(&header, 0, rows);
+            print::text_line(&format!(
+                "clean error {} ({} of {} images right)\n{table}",
+                print::percent(results.clean.err, 2),
+                results.clean.correct,
+                results.clean.images
+            ))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How a command can end other than well, and the exit code of each way.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use vmin_diagnostic::{Diagnostic, Diagnostics};
+
+/// Why a command did not do its job.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What the user gave is wrong; nothing was done. Exit code 2.
+    Input(Diagnostics),
+    /// The job could not be finished. Exit code 1.
+    Failed(Diagnostic),
+    /// Ctrl-C or a termination signal. Exit code 130. The text says how to go on.
+    Interrupted(String),
+    /// Whoever read standard output has gone; not worth a word.
+    OutputClosed,
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Input(diagnostics)
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Input(diagnostic.into())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    /// Errors of writing to standard output.
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::OutputClosed
+        } else {
+            Self::Failed(Diagnostic::new("output", format!("cannot write the output: {error}")))
+        }
+    }
+}
+
+impl Failure {
+    /// Wrong input that another crate described in one sentence.
+    pub(crate) fn input(code: &'static str, error: &dyn std::error::Error) -> Self {
+        Diagnostic::new(code, with_causes(error)).into()
+    }
+
+    /// Prints the failure to standard error and tells the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::Input(diagnostics) => {
+                say(&vmin_diagnostic::render(&diagnostics, colored()));
+                if diagnostics.len() > 1 {
+                    say(&format!("\n{} problems; nothing was done", diagnostics.len()));
+                }
+                ExitCode::from(2)
+            }
+            Self::Failed(diagnostic) => {
+                say(&vmin_diagnostic::render(&diagnostic.into(), colored()));
+                ExitCode::from(1)
+            }
+            Self::Interrupted(text) => {
+                say(&text);
+                ExitCode::from(130)
+            }
+            Self::OutputClosed => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// An error with all its causes on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A line on standard error; a closed one is nobody's problem.
+pub(crate) fn say(text: &(impl Display + ?Sized)) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Colours only where a person looks, and not against their wish.
+fn colored() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::stderr().is_terminal()
+}
