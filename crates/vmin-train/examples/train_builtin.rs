@@ -24,5 +24,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ControlFlow::Continue(())
     })?;
     eprintln!("{} parameters, {} MACs", trained.network.parameter_count(), trained.network.macs());
+    let deployed = trained.deploy(&data, &test)?;
+    eprintln!(
+        "test error: float {:.2} %, integer {:.2} %",
+        100.0 * deployed.float_err,
+        100.0 * deployed.integer_err
+    );
     Ok(())
 }

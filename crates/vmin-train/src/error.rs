@@ -83,7 +83,7 @@ pub enum DeployError {
     #[error(
         "the calibration images do not fit: {images} images of shape {found:?}, the network takes {expected:?}"
     )]
-    Calibration {
+    Images {
         /// Number of images.
         images: usize,
         /// Their shape.
@@ -97,7 +97,7 @@ pub enum DeployError {
         /// Name of the step.
         step: String,
     },
-    /// The image pixel that means 0 has no input code.
+    /// A weight tensor has no codes.
     #[error("weights of `{parameter}` cannot be quantized: {reason}")]
     Weights {
         /// Name of the parameter.

@@ -32,7 +32,7 @@ pub(super) fn ranges(
     data: &Dataset,
 ) -> Result<Vec<Range>, DeployError> {
     if data.is_empty() || data.shape != net.values[0] {
-        return Err(DeployError::Calibration {
+        return Err(DeployError::Images {
             images: data.len(),
             found: data.shape,
             expected: net.values[0],

@@ -129,8 +129,8 @@ impl Lowering<'_> {
             [from, to].map(|id| f64::from(self.graph.tensors[id.0].quantization.scale));
         let scale_sum = scale_in * f64::from(codes.scale);
         let factor = scale_sum / scale_out;
-        let multiplier = fixed_multiplier(factor)
-            .ok_or_else(|| DeployError::Factor { step: fused.step.name.clone(), factor })?;
+        let multiplier = FixedMultiplier::from_real(factor)
+            .map_err(|_| DeployError::Factor { step: fused.step.name.clone(), factor })?;
         let biases = &self.net.parameters[bias.0].values;
         let id = WeightId(self.graph.weights.len());
         self.graph.weights.push(WeightTensor {
@@ -181,7 +181,8 @@ impl Lowering<'_> {
 
     /// The tensor of a value made by an earlier step.
     fn source(&self, value: ValueId) -> Result<TensorId, DeployError> {
-        self.tensor_of[value.0].ok_or_else(|| DeployError::Run(format!("value {} is not made", value.0)))
+        self.tensor_of[value.0]
+            .ok_or_else(|| DeployError::Run(format!("value {} is not made", value.0)))
     }
 
     /// The tensor under another shape, through a reshape where that is another one.
@@ -221,17 +222,4 @@ fn narrow(x: f64) -> f32 {
 #[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
 fn round(x: f64) -> i32 {
     libm::round(x) as i32
-}
-
-/// The 31-bit significand and shift nearest to `factor`, if it is positive and finite.
-fn fixed_multiplier(factor: f64) -> Option<FixedMultiplier> {
-    if !(factor.is_finite() && factor > 0.0) {
-        return None;
-    }
-    let (significand, shift) = libm::frexp(factor);
-    let scaled = libm::round(significand * f64::from(1_u32 << 31));
-    let (scaled, shift) =
-        if scaled >= 2_147_483_648.0 { (scaled / 2.0, shift + 1) } else { (scaled, shift) };
-    let fits = (-31..=30).contains(&shift);
-    fits.then(|| FixedMultiplier { multiplier: round(scaled), shift })
 }
