@@ -100,7 +100,8 @@ pub enum ConvKind {
 pub struct Conv2d {
     /// Dense or depthwise.
     pub kind: ConvKind,
-    /// True where the source operation is fully connected.
+    /// True where the source operation is fully connected; its requantization then rounds once
+    /// instead of twice, as LiteRT does ([`crate::exec::Rounding`]).
     pub fully_connected: bool,
     /// Weight codes.
     pub weights: WeightId,

@@ -192,7 +192,9 @@ impl Graph {
                 window.check(&node.name, input, output)?;
                 (out, kh * kw * per_group)
             }
-            _ => return error("weights have the rank of the layer", format!("{:?}", weights.shape)),
+            _ => {
+                return error("weights have the rank of the layer", format!("{:?}", weights.shape));
+            }
         };
         let what = || format!("length of a dot product of `{}`", node.name);
         check_limit(what, per_filter, limits.dot_length_max)?;
@@ -205,8 +207,8 @@ impl Graph {
             }
         }
         for m in &conv.multipliers {
-            if m.multiplier < 0 || !(-62..=30).contains(&m.shift) {
-                return error("multipliers are positive, shifts in -62..=30", format!("{m:?}"));
+            if m.multiplier < 0 || !(-31..=30).contains(&m.shift) {
+                return error("multipliers are positive, shifts in -31..=30", format!("{m:?}"));
             }
         }
         Ok(())
@@ -270,12 +272,8 @@ fn check_pool(
         let rule = "a window has at most 2^20 elements";
         return Err(ModelError::node(&node.name, rule, format!("{:?}", pool.window)));
     }
-    let window = Window {
-        size: pool.window,
-        stride: pool.stride,
-        dilation: [1, 1],
-        padding: pool.padding,
-    };
+    let window =
+        Window { size: pool.window, stride: pool.stride, dilation: [1, 1], padding: pool.padding };
     window.check(&node.name, input, output)
 }
 

@@ -22,11 +22,11 @@ impl AddParams {
         let twice_max = 2.0 * f64::from(a.scale.max(b.scale));
         let input = |q: Quantization| {
             let real = f64::from(q.scale) / twice_max;
-            (-q.zero_point, FixedMultiplier::from_real(real))
+            FixedMultiplier::from_real(real).ok().map(|m| (-q.zero_point, m))
         };
         let raised = f64::from(1u32 << LEFT_SHIFT) * f64::from(output.scale);
-        let down = FixedMultiplier::from_real(twice_max / raised);
-        let this = Self { inputs: [input(a), input(b)], output: (output.zero_point, down) };
+        let down = FixedMultiplier::from_real(twice_max / raised).ok()?;
+        let this = Self { inputs: [input(a)?, input(b)?], output: (output.zero_point, down) };
         let multipliers = [this.inputs[0].1, this.inputs[1].1, down];
         multipliers.iter().all(|m| m.shift <= 0).then_some(this)
     }

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! The arithmetic is that of LiteRT's reference kernels: `acc = bias + sum (x - zx) * (w - zw)` in
-//! wrapping `i32`, requantization with two roundings (a saturating rounding doubling high
-//! multiplication, then a rounding shift), zero point, clamp.
+//! wrapping `i32`, requantization (see [`Rounding`]), zero point, clamp.
 
 mod add;
 pub mod reference;
+mod requantize;
 mod softmax;
 
 pub use add::AddParams;
+pub use requantize::Rounding;
 pub use softmax::SoftmaxParams;

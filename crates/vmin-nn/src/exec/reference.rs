@@ -1,6 +1,6 @@
 //! Slow, obvious execution: the specification of every fast path.
 
-use crate::exec::{AddParams, SoftmaxParams};
+use crate::exec::{AddParams, Rounding, SoftmaxParams};
 use crate::layers::height_width_channels;
 use crate::{Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Tensor};
 
@@ -38,8 +38,7 @@ pub enum RunError {
 /// If the graph does not pass [`Graph::validate`].
 pub fn run(graph: &Graph, codes: &[Vec<u8>], input: &[i8]) -> Result<Vec<Vec<i8>>, RunError> {
     check_lengths(graph, codes, input)?;
-    let mut tensors: Vec<Vec<i8>> =
-        graph.tensors.iter().map(|t| vec![0; t.elements()]).collect();
+    let mut tensors: Vec<Vec<i8>> = graph.tensors.iter().map(|t| vec![0; t.elements()]).collect();
     tensors[graph.input.0].copy_from_slice(input);
     for node in &graph.nodes {
         let result = run_node(graph, codes, node, &tensors);
@@ -87,9 +86,8 @@ fn run_node(graph: &Graph, codes: &[Vec<u8>], node: &Node, tensors: &[Vec<i8>]) 
         Op::Pool2d(pool) => pooling(pool, from, to, x),
         Op::Add { activation } => {
             let other = &graph.tensors[node.inputs[1].0];
-            let params =
-                AddParams::new(from.quantization, other.quantization, to.quantization)
-                    .expect("a validated graph's sums have parameters");
+            let params = AddParams::new(from.quantization, other.quantization, to.quantization)
+                .expect("a validated graph's sums have parameters");
             let pairs = x.iter().zip(&tensors[node.inputs[1].0]);
             pairs.map(|(&a, &b)| params.apply(a, b, *activation)).collect()
         }
@@ -119,7 +117,7 @@ fn integers(graph: &Graph, codes: &[Vec<u8>], conv: &Conv2d) -> Vec<i32> {
 }
 
 fn requantize(conv: &Conv2d, channel: usize, acc: i32, to: &Tensor) -> i8 {
-    let scaled = conv.multipliers[channel].apply(acc);
+    let scaled = Rounding::of(conv).apply(conv.multipliers[channel], acc);
     clamp(scaled.wrapping_add(to.quantization.zero_point), conv.activation)
 }
 
@@ -214,9 +212,7 @@ fn pooling(pool: &Pool2d, from: &Tensor, to: &Tensor, x: &[i8]) -> Vec<i8> {
                 }
                 let value = match pool.kind {
                     PoolKind::Max => values.iter().copied().max().unwrap_or(-128),
-                    PoolKind::Average => {
-                        mean(values.iter().sum(), values.len() as i32, from.dtype)
-                    }
+                    PoolKind::Average => mean(values.iter().sum(), values.len() as i32, from.dtype),
                 };
                 out.push(clamp(value, pool.activation));
             }

@@ -32,7 +32,7 @@ impl SoftmaxParams {
         if !(real > 1.0 && real.is_finite()) {
             return None;
         }
-        let multiplier = FixedMultiplier::from_real(real.min(f64::from(i32::MAX)));
+        let multiplier = FixedMultiplier::from_real(real.min(f64::from(i32::MAX))).ok()?;
         let shift = u32::try_from(multiplier.shift).ok().filter(|&s| s <= 31)?;
         let reach = (i64::from((1 << DIFFERENCE_BITS) - 1) << (31 - DIFFERENCE_BITS)) >> shift;
         let difference_min = i32::try_from(-reach).ok()?;
@@ -52,9 +52,9 @@ impl SoftmaxParams {
     pub fn apply(&self, row: &[i8], out: &mut [i8]) {
         let max = row.iter().copied().max().map_or(0, i32::from);
         let exps = row.iter().map(|&x| self.exp(i32::from(x) - max));
-        let sum = exps.flatten().fold(0i32, |sum, e| {
-            sum.wrapping_add(rounding_divide_by_pot(e, SUM_BITS))
-        });
+        let sum = exps
+            .flatten()
+            .fold(0i32, |sum, e| sum.wrapping_add(rounding_divide_by_pot(e, SUM_BITS)));
         let (reciprocal, integer_bits) = reciprocal(sum);
         let shift = integer_bits + 31 - 8;
         for (out, &x) in out.iter_mut().zip(row) {

@@ -226,14 +226,31 @@ impl Importer<'_, '_> {
     ) -> Result<Op, ModelError> {
         let quantization = self.graph.tensors[output.0].quantization;
         match (number, &operator.options) {
-            (ops::CONV_2D, &Options::Conv2d { padding, stride, activation, dilation }) => {
-                self.conv(name, operator, ConvKind::Dense, [input, output], padding, stride, dilation, activation)
-            }
+            (ops::CONV_2D, &Options::Conv2d { padding, stride, activation, dilation }) => self
+                .conv(
+                    name,
+                    operator,
+                    ConvKind::Dense,
+                    [input, output],
+                    padding,
+                    stride,
+                    dilation,
+                    activation,
+                ),
             (
                 ops::DEPTHWISE_CONV_2D,
                 &Options::Depthwise { padding, stride, multiplier, activation, dilation },
             ) => {
-                let op = self.conv(name, operator, ConvKind::Depthwise, [input, output], padding, stride, dilation, activation)?;
+                let op = self.conv(
+                    name,
+                    operator,
+                    ConvKind::Depthwise,
+                    [input, output],
+                    padding,
+                    stride,
+                    dilation,
+                    activation,
+                )?;
                 let channels = |id: TensorId| self.graph.tensors[id.0].shape.last().copied();
                 let expected = channels(input)
                     .zip(usize::try_from(multiplier).ok())
@@ -329,7 +346,11 @@ impl Importer<'_, '_> {
         let signed = tensor.encoding == vmin_quant::Encoding::TwosComplement;
         if signed && tensor.zero_points.iter().any(|&z| z != 0) {
             let rule = "int8 weights of a convolution have zero point 0";
-            return Err(ModelError::tensor(&tensor.name, rule, format!("{:?}", tensor.zero_points)));
+            return Err(ModelError::tensor(
+                &tensor.name,
+                rule,
+                format!("{:?}", tensor.zero_points),
+            ));
         }
         let window = Window { size: [tensor.shape[1], tensor.shape[2]], stride, dilation };
         let padding = self.place(name, window, padding, [input, output])?;
@@ -339,7 +360,7 @@ impl Importer<'_, '_> {
             fully_connected: false,
             weights,
             bias,
-            multipliers: ops::multipliers(from, tensor, to, !signed),
+            multipliers: ops::multipliers(from, tensor, to, !signed)?,
             stride,
             dilation,
             padding,
@@ -362,7 +383,7 @@ impl Importer<'_, '_> {
             fully_connected: true,
             weights,
             bias,
-            multipliers: ops::multipliers(from, tensor, to, true),
+            multipliers: ops::multipliers(from, tensor, to, true)?,
             stride: [1, 1],
             dilation: [1, 1],
             padding: [0, 0],

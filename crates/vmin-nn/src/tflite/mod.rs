@@ -40,7 +40,8 @@ pub fn load(bytes: &[u8], limits: &Limits) -> Result<Graph, ModelError> {
     }
     let tables_max = limits.tensors_max.saturating_add(limits.nodes_max).saturating_mul(4);
     let options = reader::options(bytes.len(), tables_max);
-    let model = schema::read(bytes, &options).map_err(|source| ModelError::Flatbuffer { source })?;
+    let model =
+        schema::read(bytes, &options).map_err(|source| ModelError::Flatbuffer { source })?;
     let graph = import::graph(&model, limits)?;
     graph.validate_within(limits)?;
     Ok(graph)

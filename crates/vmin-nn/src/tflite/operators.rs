@@ -144,7 +144,7 @@ pub(super) fn multipliers(
     weights: &WeightTensor,
     output: &Tensor,
     product_in_f32: bool,
-) -> Vec<FixedMultiplier> {
+) -> Result<Vec<FixedMultiplier>, ModelError> {
     let input_scale = input.quantization.scale;
     let output_scale = f64::from(output.quantization.scale);
     let channels = weights.shape.first().copied().unwrap_or(0);
@@ -154,10 +154,13 @@ pub(super) fn multipliers(
         } else {
             f64::from(input_scale) * f64::from(scale)
         };
-        FixedMultiplier::from_real(product / output_scale)
+        FixedMultiplier::from_real(product / output_scale).map_err(|error| {
+            let rule = "input scale times weight scale over output scale is below 2^30";
+            ModelError::tensor(&weights.name, rule, error.0)
+        })
     };
     match weights.scales.as_slice() {
-        [scale] => vec![of(*scale); channels],
+        [scale] => Ok(vec![of(*scale)?; channels]),
         scales => scales.iter().map(|&s| of(s)).collect(),
     }
 }

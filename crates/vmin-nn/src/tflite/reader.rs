@@ -6,7 +6,7 @@
 //! scalars are then taken from a checked slice.
 
 use flatbuffers::{
-    ForwardsUOffset, InvalidFlatbuffer, Vector, Verifiable, Verifier, VerifierOptions, VOffsetT,
+    ForwardsUOffset, InvalidFlatbuffer, VOffsetT, Vector, Verifiable, Verifier, VerifierOptions,
 };
 
 type Result<T> = std::result::Result<T, InvalidFlatbuffer>;

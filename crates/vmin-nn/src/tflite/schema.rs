@@ -70,12 +70,35 @@ pub(super) struct Operator {
 
 /// The settings of an operator, defaults filled in.
 pub(super) enum Options {
-    Conv2d { padding: i8, stride: [i32; 2], activation: i8, dilation: [i32; 2] },
-    Depthwise { padding: i8, stride: [i32; 2], multiplier: i32, activation: i8, dilation: [i32; 2] },
-    Pool { padding: i8, stride: [i32; 2], window: [i32; 2], activation: i8 },
-    FullyConnected { activation: i8, weights_format: i8 },
-    Softmax { beta: f32 },
-    Add { activation: i8 },
+    Conv2d {
+        padding: i8,
+        stride: [i32; 2],
+        activation: i8,
+        dilation: [i32; 2],
+    },
+    Depthwise {
+        padding: i8,
+        stride: [i32; 2],
+        multiplier: i32,
+        activation: i8,
+        dilation: [i32; 2],
+    },
+    Pool {
+        padding: i8,
+        stride: [i32; 2],
+        window: [i32; 2],
+        activation: i8,
+    },
+    FullyConnected {
+        activation: i8,
+        weights_format: i8,
+    },
+    Softmax {
+        beta: f32,
+    },
+    Add {
+        activation: i8,
+    },
     /// No table, or one of a type that is not read here.
     Other(u8),
 }

@@ -36,11 +36,8 @@ fn dimensions(tensor: &schema::Tensor<'_>, limits: &Limits) -> Result<Vec<usize>
         tensor.shape.len(),
         limits.rank_max,
     )?;
-    let dims: Option<Vec<usize>> = tensor
-        .shape
-        .iter()
-        .map(|&d| usize::try_from(d).ok().filter(|&d| d > 0))
-        .collect();
+    let dims: Option<Vec<usize>> =
+        tensor.shape.iter().map(|&d| usize::try_from(d).ok().filter(|&d| d > 0)).collect();
     let dims = dims.ok_or_else(|| {
         ModelError::tensor(
             &name(tensor),
@@ -88,10 +85,8 @@ pub(super) fn activation(
     let scale = one(tensor, &tensor.scales, "activations have one scale")?;
     check_scale(&name(tensor), scale)?;
     let zero_point = one(tensor, &tensor.zero_points, "activations have one zero point")?;
-    let held = zero_point
-        .checked_sub(shift)
-        .and_then(|z| i8::try_from(z).ok())
-        .ok_or_else(|| {
+    let held =
+        zero_point.checked_sub(shift).and_then(|z| i8::try_from(z).ok()).ok_or_else(|| {
             ModelError::tensor(
                 &name(tensor),
                 "the zero point is a value of the element type",
@@ -187,9 +182,7 @@ fn zero_points(
 
 /// `[position, channel]` to `[channel, position]`.
 fn channels_first(data: &[u8], channels: usize) -> Vec<u8> {
-    (0..channels)
-        .flat_map(|c| data.iter().skip(c).step_by(channels).copied())
-        .collect()
+    (0..channels).flat_map(|c| data.iter().skip(c).step_by(channels).copied()).collect()
 }
 
 /// An int32 bias of `channels` values.
