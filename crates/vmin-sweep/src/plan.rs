@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use vmin_accel::energy::{self, OperatingPoint};
-use vmin_accel::{Accelerator, ResidentPlacement, VoltageProfile};
+use vmin_accel::cycles::{self, Residence};
+use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
+use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_emulator::{Emulator, Images};
 use vmin_nn::Graph;
@@ -128,7 +129,11 @@ impl Plan {
         let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
         let placement = ResidentPlacement::new(&accelerator, sizes)
             .map_err(|error| at(&experiment.accelerator.span, "placement", error.to_string()))?;
-        let layers = accelerator.map_layers(&graph.layers());
+        let layers = vmin_accel::layers_of_graph(&graph)
+            .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
+        // What lies in the weight memory for good is not fetched for every inference.
+        let schedule = Schedule { weights: Residence::Resident, ..Schedule::of(&accelerator) };
+        let layers = cycles::run(&accelerator, schedule, &layers);
         let nominal_point = OperatingPoint::nominal(&profile);
         let nominal = energy::per_inference(&accelerator, &profile, &layers, &nominal_point);
         let points: Vec<PlanPoint> = experiment
@@ -151,7 +156,7 @@ impl Plan {
                 }
             })
             .collect();
-        let notes = notes(&accelerator, &placement);
+        let notes = notes(&accelerator, &placement, &nominal);
         let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile);
         let digest = digest(&experiment, &inputs);
         let plan = Self {
@@ -420,8 +425,15 @@ fn check_voltages(
     }
 }
 
-fn notes(accelerator: &Accelerator, placement: &ResidentPlacement) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(
+    accelerator: &Accelerator,
+    placement: &ResidentPlacement,
+    nominal: &EnergyReport,
+) -> Vec<String> {
+    let mut notes = vec![
+        "only the weight memory's supply is lowered; all others stay at the nominal voltage"
+            .to_owned(),
+    ];
     if placement.exceeds_physical {
         notes.push(format!(
             "resident placement assumes a weight memory of {} banks; {} has {}",
@@ -430,6 +442,7 @@ fn notes(accelerator: &Accelerator, placement: &ResidentPlacement) -> Vec<String
             placement.physical_banks
         ));
     }
+    notes.extend(nominal.notes.iter().cloned());
     notes
 }
 
