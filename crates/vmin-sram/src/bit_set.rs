@@ -13,6 +13,7 @@ impl BitSet {
     }
 
     /// Adds a bit; false if it was there.
+    #[inline]
     pub(crate) fn insert(&mut self, bit: u64) -> bool {
         // 2^35 bits are 2^29 words.
         let word = &mut self.words[(bit / 64) as usize];

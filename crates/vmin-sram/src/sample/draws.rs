@@ -46,6 +46,7 @@ pub(crate) fn for_each_hit(
 }
 
 /// Uniform in (0, 1], steps of 2^-53.
+#[inline]
 pub(crate) fn unit(stream: &mut Xoshiro256PlusPlus) -> f64 {
     // 53 bits are exact.
     let steps = ((stream.next_u64() >> 11) + 1) as f64;
@@ -53,6 +54,7 @@ pub(crate) fn unit(stream: &mut Xoshiro256PlusPlus) -> f64 {
 }
 
 /// Uniform in (0, 1) from the high 40 bits of a draw.
+#[inline]
 pub(crate) fn high_40_bits(draw: u64) -> f64 {
     // 41 bits are exact.
     let steps = ((draw >> 24) * 2 + 1) as f64;
@@ -77,6 +79,7 @@ impl PreferredValue {
         Self { zeros_of_2_24 }
     }
 
+    #[inline]
     pub(crate) fn preferred(&self, draw: u64) -> bool {
         (draw & 0xff_ffff) >= self.zeros_of_2_24
     }

@@ -13,9 +13,9 @@
 //! on a cell that a band above already took is ignored, which leaves the others' probability at `q`.
 //! The score within the band is drawn by rejection from the uniform: a band is so narrow that few draws
 //! are rejected and fewer need an exponential to decide. Where it is not (the top band has no end, and
-//! cells with a small share of their own see bands magnified) the distribution is inverted. Bands are drawn for the whole bank
-//! from the top until the one that holds the floor, so a deeper floor only appends draws: the chip does
-//! not depend on it.
+//! cells with a small share of their own see bands magnified) the distribution is inverted. Bands are
+//! drawn for the whole bank from the top until the one that holds the floor, so a deeper floor only
+//! appends draws: the chip does not depend on it.
 
 mod band;
 mod draws;
@@ -89,7 +89,8 @@ impl Chip {
     ///
     /// # Errors
     /// The floor's rate is above 0.5, the memory has more banks or columns than [`SAMPLED_BANKS_MAX`] or
-    /// banks of more than [`SAMPLED_BANK_CELLS_MAX`] cells, or more than [`STORED_CELLS_MAX`] cells are expected.
+    /// banks of more than [`SAMPLED_BANK_CELLS_MAX`] cells, or more than [`STORED_CELLS_MAX`] faulty cells
+    /// are expected.
     pub fn sample(
         population: &Population,
         key: ChipKey,
