@@ -27,7 +27,7 @@ network = [
   { fully_connected = { features = 10 } },
 ]
 [optimizer]
-learning_rate = 0.03
+learning_rate = 0.01
 momentum = 0.9
 weight_decay = 5e-4
 [input]
@@ -71,8 +71,9 @@ fn check_structure(graph: &Graph) {
             _ => "other",
         })
         .collect();
-    let wanted =
-        ["conv", "pool", "conv", "conv", "conv", "add", "conv", "add", "pool", "reshape", "fc", "fc"];
+    let wanted = [
+        "conv", "pool", "conv", "conv", "conv", "add", "conv", "add", "pool", "reshape", "fc", "fc",
+    ];
     assert_eq!(kinds, wanted);
     let input = &graph.tensors[graph.input.0];
     assert_eq!((input.quantization.zero_point, graph.pixel_offset), (-8, 128));
