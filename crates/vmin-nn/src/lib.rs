@@ -15,6 +15,7 @@ pub mod tflite;
 mod validate;
 
 pub use error::ModelError;
+pub use exec::{Executor, LoadedWeights, Scratch};
 pub use graph::{
     Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Quantization, Tensor,
     TensorId, WeightId, WeightTensor,

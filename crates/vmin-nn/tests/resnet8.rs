@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
-use vmin_nn::exec::reference;
+use vmin_nn::exec::{Executor, first_max, reference};
 use vmin_nn::{Graph, Limits, tflite};
 
 fn data(path: &str) -> Option<PathBuf> {
@@ -56,4 +56,54 @@ fn every_tensor_of_eight_images_is_that_of_the_reference_kernels() {
             assert_eq!(close.min(), Some(0), "image {image}, tensor `{}`", tensor.name);
         }
     }
+}
+
+/// Pixels are planar in a CIFAR-10 record, interleaved in the network.
+fn cifar10_test() -> Option<Vec<(u8, Vec<i8>)>> {
+    let folder = std::env::var_os("VMIN_CIFAR10").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/vmin/cifar10"))
+    })?;
+    let Ok(bytes) = std::fs::read(folder.join("test_batch.bin")) else {
+        eprintln!("skipped: no test_batch.bin in {} (set VMIN_CIFAR10)", folder.display());
+        return None;
+    };
+    let code = |pixel: u8| (i16::from(pixel) - 128) as i8;
+    let record = |r: &[u8]| {
+        let pixels = &r[1..];
+        let hwc = (0..1024).flat_map(|p| [0, 1, 2].map(|c| code(pixels[c * 1024 + p])));
+        (r[0], hwc.collect())
+    };
+    Some(bytes.chunks_exact(3073).map(record).collect())
+}
+
+#[test]
+fn ten_thousand_outputs_are_those_of_the_reference_kernels() {
+    let (Some(graph), Some(golden), Some(images)) =
+        (resnet8(), data("resnet8_int8_golden_softmax_test10k.npz"), cifar10_test())
+    else {
+        return;
+    };
+    let mut golden = NpzReader::new(std::fs::File::open(golden).unwrap()).unwrap();
+    let golden: ArrayD<i8> = golden.by_name("ref_kernels").unwrap();
+    let golden = golden.as_slice().unwrap();
+    assert_eq!((images.len(), golden.len()), (10_000, 100_000));
+    let executor = Executor::new(&graph, vmin_kernels::best());
+    let weights = executor.load_weights(&codes(&graph));
+    let run = |range: std::ops::Range<usize>| {
+        let mut scratch = executor.scratch();
+        let (mut correct, mut wrong_bytes) = (0, 0);
+        for i in range {
+            let output = executor.run(&weights, &images[i].1, &mut scratch);
+            wrong_bytes += (0..10).filter(|c| output[*c] != golden[10 * i + c]).count();
+            correct += usize::from(first_max(output) == usize::from(images[i].0));
+        }
+        (correct, wrong_bytes)
+    };
+    let ((c1, w1), (c2, w2)) = std::thread::scope(|scope| {
+        let half = scope.spawn(|| run(0..5_000));
+        let other = run(5_000..10_000);
+        (half.join().unwrap(), other)
+    });
+    assert_eq!(w1 + w2, 0, "bytes that differ");
+    assert_eq!(c1 + c2, 8_707, "correct of 10,000");
 }

@@ -35,12 +35,48 @@ impl AddParams {
     #[must_use]
     #[inline]
     pub fn apply(&self, a: i8, b: i8, activation: Activation) -> i8 {
-        let raise = |x: i8, (offset, multiplier): (i32, FixedMultiplier)| {
-            multiplier.apply((i32::from(x) + offset) << LEFT_SHIFT)
-        };
-        let sum = raise(a, self.inputs[0]) + raise(b, self.inputs[1]);
+        self.code(self.scaled(0, a) + self.scaled(1, b), activation)
+    }
+
+    /// One addend at the common scale.
+    fn scaled(&self, input: usize, x: i8) -> i32 {
+        let (offset, multiplier) = self.inputs[input];
+        multiplier.apply((i32::from(x) + offset) << LEFT_SHIFT)
+    }
+
+    /// The output code of a sum at the common scale.
+    #[inline]
+    fn code(&self, sum: i32, activation: Activation) -> i8 {
         let (zero_point, multiplier) = self.output;
         let code = multiplier.apply(sum) + zero_point;
         code.clamp(i32::from(activation.min), i32::from(activation.max)) as i8
+    }
+}
+
+/// A sum with both scaled addends tabulated by code.
+pub(super) struct AddTable {
+    params: AddParams,
+    addends: [[i32; 256]; 2],
+    activation: Activation,
+}
+
+impl AddTable {
+    pub(super) fn new(
+        a: Quantization,
+        b: Quantization,
+        output: Quantization,
+        activation: Activation,
+    ) -> Option<Self> {
+        let params = AddParams::new(a, b, output)?;
+        let table =
+            |input: usize| std::array::from_fn(|i| params.scaled(input, (i as u8).cast_signed()));
+        Some(Self { params, addends: [table(0), table(1)], activation })
+    }
+
+    pub(super) fn run(&self, a: &[i8], b: &[i8], out: &mut [i8]) {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            let [a, b] = [a, b].map(|x| usize::from(x.cast_unsigned()));
+            *out = self.params.code(self.addends[0][a] + self.addends[1][b], self.activation);
+        }
     }
 }

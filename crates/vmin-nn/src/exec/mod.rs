@@ -10,10 +10,17 @@
 //! wrapping `i32`, requantization (see [`Rounding`]), zero point, clamp.
 
 mod add;
+mod depthwise;
+mod executor;
+mod matrix;
+mod pool;
 pub mod reference;
 mod requantize;
+mod scratch;
 mod softmax;
 
 pub use add::AddParams;
+pub use executor::{Executor, LoadedWeights, first_max};
 pub use requantize::Rounding;
+pub use scratch::Scratch;
 pub use softmax::SoftmaxParams;

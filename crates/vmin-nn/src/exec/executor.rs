@@ -1,0 +1,251 @@
+//! Fast execution: plans once per graph, weights once per weight set, no allocation per image.
+
+use vmin_kernels::GemmKernel;
+
+use super::add::AddTable;
+use super::depthwise::{DepthwisePlan, DepthwiseWeights};
+use super::matrix::{MatrixPlan, MatrixWeights};
+use super::pool::PoolPlan;
+use super::scratch::{Scratch, Work};
+use super::softmax::SoftmaxParams;
+use crate::{ConvKind, Graph, Node, Op};
+
+/// Runs one graph with one kernel; the bits are those of [`super::reference::run`] for every kernel.
+///
+/// ```text
+///  Executor::new(graph, kernel)          shapes, padding, multipliers         once
+///    .load_weights(codes)                decode, pack, zero point terms       per chip and voltage
+///    .run(weights, input, scratch)                                            per image
+/// ```
+pub struct Executor<'g> {
+    graph: &'g Graph,
+    kernel: &'static dyn GemmKernel,
+    steps: Vec<Step>,
+}
+
+enum Step {
+    Matrix(Box<MatrixPlan>),
+    Depthwise(Box<DepthwisePlan>),
+    Pool(Box<PoolPlan>),
+    Add(Box<AddTable>),
+    Copy,
+    Softmax(SoftmaxParams, usize),
+}
+
+/// One weight set, decoded and packed for an [`Executor`].
+pub struct LoadedWeights {
+    nodes: Vec<NodeWeights>,
+}
+
+enum NodeWeights {
+    None,
+    Matrix(MatrixWeights),
+    Depthwise(DepthwiseWeights),
+}
+
+impl<'g> Executor<'g> {
+    /// Plans every layer.
+    ///
+    /// # Panics
+    /// If the graph does not pass [`Graph::validate`].
+    #[must_use]
+    pub fn new(graph: &'g Graph, kernel: &'static dyn GemmKernel) -> Self {
+        let steps = (0..graph.nodes.len()).map(|node| step(graph, node)).collect();
+        Self { graph, kernel, steps }
+    }
+
+    /// The graph.
+    #[must_use]
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The kernel's name.
+    #[must_use]
+    pub fn kernel_name(&self) -> &'static str {
+        self.kernel.name()
+    }
+
+    /// Decodes and packs one weight set: one vector per weight tensor, one code per byte, as the
+    /// memory returned them. Bits above a tensor's `bits` are ignored.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the graph.
+    #[must_use]
+    pub fn load_weights(&self, codes: &[Vec<u8>]) -> LoadedWeights {
+        assert_eq!(codes.len(), self.graph.weights.len(), "one vector of codes per weight tensor");
+        let mut integers = Vec::new();
+        let nodes = self.graph.nodes.iter().zip(&self.steps).map(|(node, step)| {
+            let Op::Conv2d(conv) = &node.op else { return NodeWeights::None };
+            let tensor = &self.graph.weights[conv.weights.0];
+            let codes = &codes[conv.weights.0];
+            assert_eq!(codes.len(), tensor.codes.len(), "one code per weight");
+            let table = tensor.encoding.decode_table(tensor.bits);
+            integers.clear();
+            integers.extend(codes.iter().map(|&code| table[usize::from(code)]));
+            match step {
+                Step::Matrix(plan) => {
+                    NodeWeights::Matrix(plan.load(self.kernel, &conv.bias, tensor, &integers))
+                }
+                Step::Depthwise(plan) => {
+                    NodeWeights::Depthwise(plan.load(&conv.bias, tensor, &integers))
+                }
+                _ => NodeWeights::None,
+            }
+        });
+        LoadedWeights { nodes: nodes.collect() }
+    }
+
+    /// Decodes and packs the graph's own, clean codes.
+    #[must_use]
+    pub fn load_clean_weights(&self) -> LoadedWeights {
+        let codes: Vec<_> = self.graph.weights.iter().map(|w| w.codes.clone()).collect();
+        self.load_weights(&codes)
+    }
+
+    /// Memory for one thread.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        let mut sizes = [0; 3];
+        for step in &self.steps {
+            let needed = match step {
+                Step::Matrix(plan) => plan.work(),
+                Step::Depthwise(plan) => plan.work(),
+                Step::Pool(plan) => plan.work(),
+                _ => [0; 3],
+            };
+            sizes = std::array::from_fn(|i| sizes[i].max(needed[i]));
+        }
+        Scratch {
+            tensors: self.graph.tensors.iter().map(|t| vec![0; t.elements()]).collect(),
+            codes: vec![0; self.graph.tensors[self.graph.input.0].elements()],
+            work: Work {
+                padded: vec![0; sizes[0]],
+                patches: vec![0; sizes[1]],
+                sums: vec![0; sizes[2]],
+            },
+        }
+    }
+
+    /// Runs one image of input codes and returns the output tensor.
+    ///
+    /// # Panics
+    /// If `input` does not have the length of the input tensor, or `weights` or `scratch` belong to
+    /// an executor of another graph or kernel.
+    pub fn run<'s>(
+        &self,
+        weights: &LoadedWeights,
+        input: &[i8],
+        scratch: &'s mut Scratch,
+    ) -> &'s [i8] {
+        scratch.tensors[self.graph.input.0].copy_from_slice(input);
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            // Taken out while it is written, so that the inputs can be read beside it.
+            let mut out = std::mem::take(&mut scratch.tensors[node.output.0]);
+            self.run_step(index, node, weights, &scratch.tensors, &mut scratch.work, &mut out);
+            scratch.tensors[node.output.0] = out;
+        }
+        &scratch.tensors[self.graph.output.0]
+    }
+
+    fn run_step(
+        &self,
+        index: usize,
+        node: &Node,
+        weights: &LoadedWeights,
+        tensors: &[Vec<i8>],
+        work: &mut Work,
+        out: &mut [i8],
+    ) {
+        let input = &tensors[node.inputs[0].0];
+        match (&self.steps[index], &weights.nodes[index]) {
+            (Step::Matrix(plan), NodeWeights::Matrix(weights)) => {
+                plan.run(self.kernel, weights, input, work, out);
+            }
+            (Step::Depthwise(plan), NodeWeights::Depthwise(weights)) => {
+                plan.run(weights, input, work, out);
+            }
+            (Step::Pool(plan), _) => plan.run(input, work, out),
+            (Step::Add(table), _) => table.run(input, &tensors[node.inputs[1].0], out),
+            (Step::Copy, _) => out.copy_from_slice(input),
+            (Step::Softmax(params, length), _) => {
+                for (out, row) in out.chunks_mut(*length).zip(input.chunks(*length)) {
+                    params.apply(row, out);
+                }
+            }
+            (Step::Matrix(_) | Step::Depthwise(_), _) => {
+                panic!("weights were loaded by an executor of this graph")
+            }
+        }
+    }
+
+    /// Every activation tensor of one image, in the order of [`Graph::tensors`].
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    #[must_use]
+    pub fn run_all(&self, weights: &LoadedWeights, input: &[i8]) -> Vec<Vec<i8>> {
+        let mut scratch = self.scratch();
+        self.run(weights, input, &mut scratch);
+        scratch.tensors
+    }
+
+    /// The class of an image of `[height, width, channels]` pixels: the first of the largest output
+    /// codes. The whole network runs, a final softmax too: its rounding can tie classes whose
+    /// logits differ.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn classify(&self, weights: &LoadedWeights, image: &[u8], scratch: &mut Scratch) -> usize {
+        assert_eq!(image.len(), scratch.codes.len(), "one pixel per input element");
+        let mut codes = std::mem::take(&mut scratch.codes);
+        for (code, &pixel) in codes.iter_mut().zip(image) {
+            *code = self.graph.input_code(pixel);
+        }
+        let class = first_max(self.run(weights, &codes, scratch));
+        scratch.codes = codes;
+        class
+    }
+}
+
+impl Graph {
+    /// The input code of an 8-bit pixel: `pixel - pixel_offset`, saturated.
+    #[must_use]
+    #[inline]
+    pub fn input_code(&self, pixel: u8) -> i8 {
+        (i32::from(pixel) - self.pixel_offset).clamp(-128, 127) as i8
+    }
+}
+
+/// Index of the first of the largest codes; 0 of an empty slice.
+#[must_use]
+pub fn first_max(codes: &[i8]) -> usize {
+    let better = |best: usize, i: usize| if codes[i] > codes[best] { i } else { best };
+    (1..codes.len()).fold(0, better)
+}
+
+fn step(graph: &Graph, index: usize) -> Step {
+    let node = &graph.nodes[index];
+    let quantization = |id: crate::TensorId| graph.tensors[id.0].quantization;
+    let from = quantization(node.inputs[0]);
+    match &node.op {
+        Op::Conv2d(conv) => match conv.kind {
+            ConvKind::Dense => Step::Matrix(Box::new(MatrixPlan::new(graph, index, conv))),
+            ConvKind::Depthwise => {
+                Step::Depthwise(Box::new(DepthwisePlan::new(graph, index, conv)))
+            }
+        },
+        Op::Pool2d(pool) => Step::Pool(Box::new(PoolPlan::new(graph, index, pool))),
+        Op::Add { activation } => {
+            let other = quantization(node.inputs[1]);
+            let table = AddTable::new(from, other, quantization(node.output), *activation);
+            Step::Add(Box::new(table.expect("a validated graph's sums have parameters")))
+        }
+        Op::Reshape => Step::Copy,
+        Op::Softmax { beta } => Step::Softmax(
+            SoftmaxParams::new(*beta, from.scale)
+                .expect("a validated graph's softmax has parameters"),
+            graph.tensors[node.output.0].shape.last().copied().unwrap_or(1),
+        ),
+    }
+}

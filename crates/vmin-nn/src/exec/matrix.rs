@@ -1,0 +1,210 @@
+//! Dense convolution and fully connected layers as matrix products.
+//!
+//! ```text
+//!  input --pad--> padded --gather--> patches [pixels x k] --gemm--> i32 [pixels x n] --> codes
+//!                 (zero = zx)        a few output rows at a time, so that they stay in the cache
+//! ```
+//!
+//! A 1x1 convolution of stride one reads its input as patches, without a copy. With zero points,
+//! `sum (x - zx)(w - zw) = sum xw - zx sum w - zw sum x + k zx zw`: all but `zw sum x` depends on the
+//! weights alone and is added as one offset per channel.
+
+use vmin_kernels::{GemmKernel, PackedWeights};
+
+use super::requantize::Requantizer;
+use super::scratch::Work;
+use crate::{Graph, LayerShape, WeightTensor};
+
+/// Pixels multiplied in one call: enough rows for a kernel, few enough to stay in the cache.
+const PIXELS: usize = 64;
+
+/// What is known of a layer before its weights.
+pub(super) struct MatrixPlan {
+    pub(super) layer: LayerShape,
+    input_zero: i8,
+    requantizer: Requantizer,
+    /// Height and width of the padded input; `None` where the input serves as it is.
+    padded: Option<[usize; 2]>,
+    /// The input is the matrix of patches.
+    direct: bool,
+    rows_at_once: usize,
+}
+
+/// One weight set of a layer, packed.
+pub(super) struct MatrixWeights {
+    packed: PackedWeights,
+    /// Per channel, added to every sum: bias and zero point terms.
+    offsets: Vec<i32>,
+    /// Zero point per channel, where any is not zero.
+    zeros: Option<Vec<i32>>,
+}
+
+impl MatrixPlan {
+    pub(super) fn new(graph: &Graph, node: usize, conv: &crate::Conv2d) -> Self {
+        let layer = graph.layer(node);
+        let [in_h, in_w, _] = layer.input;
+        let reach = |axis: usize| {
+            (layer.output[axis] - 1) * layer.stride[axis]
+                + (layer.kernel[axis] - 1) * layer.dilation[axis]
+                + 1
+        };
+        let needed = [reach(0).max(layer.padding[0] + in_h), reach(1).max(layer.padding[1] + in_w)];
+        let padded = (needed != [in_h, in_w]).then_some(needed);
+        let direct = padded.is_none() && layer.kernel == [1, 1] && layer.stride == [1, 1];
+        let input = &graph.tensors[graph.nodes[node].inputs[0].0];
+        let output = &graph.tensors[graph.nodes[node].output.0];
+        Self {
+            input_zero: input.quantization.zero_point as i8,
+            requantizer: Requantizer::new(conv, output.quantization.zero_point),
+            padded,
+            direct,
+            rows_at_once: PIXELS.div_ceil(layer.output[1]).min(layer.output[0]),
+            layer,
+        }
+    }
+
+    /// Sizes of the work buffers: padded input, patches, sums.
+    pub(super) fn work(&self) -> [usize; 3] {
+        let pixels = self.rows_at_once * self.layer.output[1];
+        let padded = self.padded.map_or(0, |[h, w]| h * w * self.layer.input[2]);
+        let patches = if self.direct { 0 } else { pixels * self.layer.k };
+        [padded, patches, pixels * self.layer.n]
+    }
+
+    pub(super) fn load(
+        &self,
+        kernel: &dyn GemmKernel,
+        bias: &[i32],
+        tensor: &WeightTensor,
+        integers: &[i8],
+    ) -> MatrixWeights {
+        let (n, k) = (self.layer.n, self.layer.k);
+        let zx = i32::from(self.input_zero);
+        let zero_of = |c: usize| tensor.zero_points[c % tensor.zero_points.len()];
+        let offsets = (0..n).map(|c| {
+            let row = &integers[c * k..(c + 1) * k];
+            let sum = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+            let all = (k as i32).wrapping_mul(zero_of(c)).wrapping_sub(sum);
+            bias[c].wrapping_add(zx.wrapping_mul(all))
+        });
+        let offsets = offsets.collect();
+        let zeros = tensor.zero_points.iter().any(|&z| z != 0);
+        MatrixWeights {
+            packed: kernel.pack(integers, n, k),
+            offsets,
+            zeros: zeros.then(|| (0..n).map(zero_of).collect()),
+        }
+    }
+
+    pub(super) fn run(
+        &self,
+        kernel: &dyn GemmKernel,
+        weights: &MatrixWeights,
+        input: &[i8],
+        work: &mut Work,
+        out: &mut [i8],
+    ) {
+        let [out_h, out_w, _] = self.layer.output;
+        let (n, k) = (self.layer.n, self.layer.k);
+        let (source, width) = match self.padded {
+            None => (input, self.layer.input[1]),
+            Some([h, w]) => {
+                let padded = &mut work.padded[..h * w * self.layer.input[2]];
+                pad(&self.layer, input, self.input_zero, w, padded);
+                (&*padded, w)
+            }
+        };
+        for top in (0..out_h).step_by(self.rows_at_once) {
+            let rows = self.rows_at_once.min(out_h - top);
+            let pixels = rows * out_w;
+            let first = top * out_w;
+            let patches = if self.direct {
+                &source[first * k..(first + pixels) * k]
+            } else {
+                let patches = &mut work.patches[..pixels * k];
+                gather(&self.layer, source, width, top, rows, patches);
+                &*patches
+            };
+            let sums = &mut work.sums[..pixels * n];
+            kernel.gemm(patches, k, pixels, &weights.packed, sums);
+            if let Some(zeros) = &weights.zeros {
+                subtract_zeros(zeros, patches, k, sums);
+            }
+            let out = &mut out[first * n..(first + pixels) * n];
+            for (sums, out) in sums.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+                self.requantizer.apply(sums, &weights.offsets, out);
+            }
+        }
+    }
+}
+
+/// Copies the input into a frame of its zero point.
+fn pad(layer: &LayerShape, input: &[i8], zero: i8, width: usize, padded: &mut [i8]) {
+    let [_, in_w, c] = layer.input;
+    let [top, left] = layer.padding;
+    padded.fill(zero);
+    let rows = padded.chunks_exact_mut(width * c).skip(top);
+    for (padded, row) in rows.zip(input.chunks_exact(in_w * c)) {
+        padded[left * c..(left + in_w) * c].copy_from_slice(row);
+    }
+}
+
+/// Copies the patches of `rows` output rows, one after the other.
+fn gather(
+    layer: &LayerShape,
+    source: &[i8],
+    width: usize,
+    top: usize,
+    rows: usize,
+    patches: &mut [i8],
+) {
+    let c = layer.input[2];
+    let [kh, kw] = layer.kernel;
+    // Neighbouring taps are one run where nothing lies between them.
+    let (runs, run) = if layer.dilation[1] == 1 { (1, kw * c) } else { (kw, c) };
+    let mut patches = patches.chunks_exact_mut(run);
+    for oy in top..top + rows {
+        for ox in 0..layer.output[1] {
+            for ky in 0..kh {
+                let y = oy * layer.stride[0] + ky * layer.dilation[0];
+                for r in 0..runs {
+                    let x = ox * layer.stride[1] + r * layer.dilation[1];
+                    let from = (y * width + x) * c;
+                    if let Some(patch) = patches.next() {
+                        copy_run(&source[from..from + run], patch);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A copy whose common lengths are known to the compiler: a call of `memcpy` for 48 bytes costs
+/// more than the copy.
+#[inline(always)]
+fn copy_run(from: &[i8], to: &mut [i8]) {
+    fn fixed<const N: usize>(from: &[i8], to: &mut [i8]) {
+        if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
+            *to = *from;
+        }
+    }
+    match to.len() {
+        9 => fixed::<9>(from, to),
+        16 => fixed::<16>(from, to),
+        32 => fixed::<32>(from, to),
+        48 => fixed::<48>(from, to),
+        96 => fixed::<96>(from, to),
+        192 => fixed::<192>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// `sums[pixel][channel] -= zeros[channel] * sum of the patch`.
+fn subtract_zeros(zeros: &[i32], patches: &[i8], k: usize, sums: &mut [i32]) {
+    for (patch, sums) in patches.chunks_exact(k).zip(sums.chunks_exact_mut(zeros.len())) {
+        let total = patch.iter().fold(0i32, |sum, &x| sum.wrapping_add(i32::from(x)));
+        for (sum, &zero) in sums.iter_mut().zip(zeros) {
+            *sum = sum.wrapping_sub(zero.wrapping_mul(total));
+        }
+    }
+}
