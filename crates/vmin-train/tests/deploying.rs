@@ -10,7 +10,7 @@ use vmin_train::{DeployError, LayerSpec, Recipe, Trained, train};
 const RECIPE: &str = r#"
 name = "all-layers"
 seed = 1
-epochs = 6
+epochs = 10
 batch_size = 32
 schedule = "cosine"
 network = [
@@ -27,7 +27,7 @@ network = [
   { fully_connected = { features = 10 } },
 ]
 [optimizer]
-learning_rate = 0.03
+learning_rate = 0.02
 momentum = 0.9
 weight_decay = 5e-4
 [input]
@@ -35,9 +35,19 @@ zero_pixel = 120
 scale = 0.02
 "#;
 
+/// Discs, rings and bars only: learnt in seconds.
 fn sets() -> (Dataset, Dataset) {
-    let set = |split, count| shapes::generate(shapes::SEED, split, count);
-    (set(Split::Train, 4_000), set(Split::Test, 1_000))
+    let set = |split, count| {
+        let all = shapes::generate(shapes::SEED, split, count);
+        let kept = |image: &usize| [0, 1, 6].contains(&all.labels[*image]);
+        let kept: Vec<usize> = (0..all.len()).filter(kept).collect();
+        Dataset {
+            images: kept.iter().flat_map(|&image| all.image(image)).copied().collect(),
+            labels: kept.iter().map(|&image| all.labels[image]).collect(),
+            ..all
+        }
+    };
+    (set(Split::Train, 5_000), set(Split::Test, 3_000))
 }
 
 fn trained(recipe: &Recipe) -> Trained {
@@ -51,9 +61,9 @@ fn every_layer_deploys_and_keeps_the_accuracy() {
     let trained = trained(&recipe);
     let (data, test) = sets();
     let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
-    let last = trained.epochs.last().expect("six epochs").err;
+    let last = trained.epochs.last().expect("ten epochs").err;
     assert!(deployed.float_err == last, "the same weights, the same images");
-    assert!(deployed.float_err < 0.5, "it must have learnt something: {last}");
+    assert!(deployed.float_err < 0.2, "it must have learnt something: {last}");
     assert!((deployed.integer_err - deployed.float_err).abs() < 0.01);
     check_structure(&deployed.graph);
 }
@@ -71,8 +81,9 @@ fn check_structure(graph: &Graph) {
             _ => "other",
         })
         .collect();
-    let wanted =
-        ["conv", "pool", "conv", "conv", "conv", "add", "conv", "add", "pool", "reshape", "fc", "fc"];
+    let wanted = [
+        "conv", "pool", "conv", "conv", "conv", "add", "conv", "add", "pool", "reshape", "fc", "fc",
+    ];
     assert_eq!(kinds, wanted);
     let input = &graph.tensors[graph.input.0];
     assert_eq!((input.quantization.zero_point, graph.pixel_offset), (-8, 128));

@@ -204,11 +204,14 @@ impl Lowering<'_> {
     }
 }
 
-/// int8 codes over a range that holds 0, with 0 itself a code.
+/// int8 codes over a range that holds 0, with 0 itself a code. A value that is always 0 (behind a
+/// rectifier that never opens) takes steps of 1.
 fn covering(range: Range) -> Quantization {
     let (low, high) = (f64::from(range.low), f64::from(range.high));
-    let width = (high - low).max(f64::from(f32::MIN_POSITIVE) * 256.0);
-    let scale = narrow(width / f64::from(CODE_MAX - CODE_MIN));
+    let scale = narrow((high - low) / f64::from(CODE_MAX - CODE_MIN));
+    if !scale.is_normal() {
+        return Quantization { scale: 1.0, zero_point: 0 };
+    }
     let zero_point = round(f64::from(CODE_MIN) - low / f64::from(scale));
     Quantization { scale, zero_point: zero_point.clamp(CODE_MIN, CODE_MAX) }
 }
@@ -222,4 +225,20 @@ fn narrow(x: f64) -> f32 {
 #[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
 fn round(x: f64) -> i32 {
     libm::round(x) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Range, covering};
+
+    #[test]
+    fn ranges_are_covered_and_hold_zero() {
+        for (low, high) in [(0.0, 4.0), (-3.0, 0.0), (-1.0, 9.0), (-1e-3, 1e3), (0.0, 0.0)] {
+            let quantization = covering(Range { low, high });
+            let meaning = |code: i32| (code - quantization.zero_point) as f32 * quantization.scale;
+            assert!((-128..=127).contains(&quantization.zero_point));
+            let half = 0.51 * quantization.scale;
+            assert!(meaning(-128) <= low + half && meaning(127) >= high - half, "{low} {high}");
+        }
+    }
 }
