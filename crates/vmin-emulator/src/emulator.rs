@@ -164,7 +164,10 @@ impl<'g> Emulator<'g> {
                 first_bit,
             })
             .collect();
-        let applied = vmin_sram::apply_all(faults, kind, &mut tensors)?;
+        let mut applied = Applied::default();
+        for of_tensor in vmin_sram::apply_all(faults, kind, &mut tensors)? {
+            applied += of_tensor;
+        }
         Ok(Corrupted { codes, applied })
     }
 
