@@ -188,6 +188,16 @@ impl Plan {
         if let Err(error) = emulator {
             return Err((data, "does-not-fit", error.to_string()));
         }
+        if let Some(point) = self.points.iter().find(|point| point.threshold < Threshold::HALF) {
+            let vdd_mv = point.cost.vdd_mv;
+            let span = self.experiment.vdd_mv.iter().find(|v| v.value == vdd_mv);
+            let message = format!(
+                "at {vdd_mv} mV more than half of all cells are faulty ({:.1} %), which cannot be \
+                 emulated",
+                point.cost.cell_fault_rate * 100.0
+            );
+            return Err((span.map_or(0..0, |v| v.span.clone()), "out-of-range", message));
+        }
         let cost = self.cost();
         if cost.faulty_cells_max > STORED_CELLS_MAX as f64 {
             let span = self.experiment.vdd_mv.last().map_or(0..0, |vdd_mv| vdd_mv.span.clone());
