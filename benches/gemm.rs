@@ -1,23 +1,48 @@
-//! Int8 matrix products of a small residual network's layers, per kernel.
+//! Three convolutions of a small network, for each kernel of this processor.
+
+use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-fn products(criterion: &mut Criterion) {
-    for (m, k, n) in [(1024, 144, 16), (256, 288, 32), (64, 576, 64)] {
-        let a = vec![3i8; m * k];
-        let w: Vec<i8> = (0..n * k).map(|i| (i % 251) as u8 as i8).collect();
-        let mut group = criterion.benchmark_group(format!("gemm {m}x{k}x{n}"));
-        group.throughput(Throughput::Elements((2 * m * n * k) as u64));
-        for kernel in vmin_kernels::available() {
-            let packed = kernel.pack(&w, n, k);
-            let mut out = vec![0; m * n];
-            group.bench_function(BenchmarkId::from_parameter(kernel.name()), |bencher| {
-                bencher.iter(|| kernel.gemm(&a, k, m, &packed, &mut out));
-            });
-        }
-        group.finish();
-    }
+/// `m` output places, `n` channels, `k` values each.
+const SHAPES: [(usize, usize, usize); 3] = [(1024, 16, 144), (256, 32, 288), (64, 64, 576)];
+
+/// A cheap sequence that visits all bytes.
+fn bytes(count: usize) -> Vec<i8> {
+    (0..count).map(|i| i8::from_le_bytes([(i * 167 % 256).to_le_bytes()[0]])).collect()
 }
 
-criterion_group!(benches, products);
+fn multiply(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("gemm");
+    for (m, n, k) in SHAPES {
+        let (a, w) = (bytes(m * k), bytes(n * k));
+        let mut out = vec![0; m * n];
+        group.throughput(Throughput::Elements((m * n * k) as u64));
+        for kernel in vmin_kernels::available() {
+            let packed = kernel.pack(&w, n, k);
+            let id = BenchmarkId::new(kernel.name(), format!("{m}x{n}x{k}"));
+            group.bench_function(id, |bencher| {
+                bencher.iter(|| kernel.gemm(black_box(&a), k, m, &packed, &mut out));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn pack(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pack");
+    for (_, n, k) in SHAPES {
+        let w = bytes(n * k);
+        group.throughput(Throughput::Bytes((n * k) as u64));
+        for kernel in vmin_kernels::available() {
+            let id = BenchmarkId::new(kernel.name(), format!("{n}x{k}"));
+            group.bench_function(id, |bencher| {
+                bencher.iter(|| kernel.pack(black_box(&w), n, k));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, multiply, pack);
 criterion_main!(benches);

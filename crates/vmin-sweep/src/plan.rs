@@ -9,7 +9,7 @@ use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_emulator::{Emulator, Images};
-use vmin_nn::Graph;
+use vmin_nn::{Graph, ModelError};
 use vmin_nn::data::{Dataset, Split};
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
@@ -157,7 +157,8 @@ impl Plan {
             })
             .collect();
         let notes = notes(&accelerator, &placement, &nominal);
-        let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile);
+        let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
+            .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         let digest = digest(&experiment, &inputs);
         let plan = Self {
             nominal: Nominal {
@@ -328,9 +329,13 @@ fn rebase_shipped(name: &str, shipped: &[&str], base: &Path) -> PathBuf {
 fn resolve_model(experiment: &Experiment, base: &Path) -> Result<Graph, Diagnostics> {
     let Located { value, span } = &experiment.model;
     let graph = vmin_nn::model::load(&rebase(value, base)).map_err(|error| {
-        Diagnostic::new("model", error.to_string())
-            .at(&experiment.source, span.clone())
-            .hint(error.hint())
+        let diagnostic =
+            Diagnostic::new("model", error.to_string()).at(&experiment.source, span.clone());
+        match error {
+            ModelError::Io { .. } => diagnostic
+                .hint("relative paths start at the folder of the experiment file"),
+            _ => diagnostic,
+        }
     })?;
     match &experiment.bits {
         None => Ok(graph),
@@ -462,18 +467,18 @@ fn inputs(
     data: &Dataset,
     accelerator: &Accelerator,
     profile: &VoltageProfile,
-) -> Vec<InputDigest> {
+) -> Result<Vec<InputDigest>, ModelError> {
     let entry = |role: &str, name: &str, sha256: String| InputDigest {
         role: role.to_owned(),
         name: name.to_owned(),
         sha256,
     };
-    vec![
-        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph))),
+    Ok(vec![
+        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph)?)),
         entry("data", &experiment.data.value, data.sha256()),
         entry("accelerator", &experiment.accelerator.value, sha256(accelerator.text().as_bytes())),
         entry("profile", &experiment.profile.value, sha256(profile.text().as_bytes())),
-    ]
+    ])
 }
 
 /// Everything that decides a result, and nothing else: comments and file names may change.

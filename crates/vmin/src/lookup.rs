@@ -9,9 +9,7 @@ use crate::failure::{Failure, with_causes};
 
 /// A network: a file or `builtin:NAME`, re-quantized if asked.
 pub(crate) fn model(name: &str, bits: Option<u8>) -> Result<Graph, Failure> {
-    let graph = vmin_nn::model::load(name).map_err(|error| {
-        Diagnostic::new("model", with_causes(&error)).hint(error.hint())
-    })?;
+    let graph = vmin_nn::model::load(name).map_err(|error| Failure::input("model", &error))?;
     match bits {
         None => Ok(graph),
         Some(bits) => vmin_nn::requantize_weights(&graph, bits)

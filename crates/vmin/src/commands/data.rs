@@ -26,12 +26,19 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     let DataCommand::List { format } = command;
     let entry = |kind, name: String, about: &str| Entry { kind, name, about: about.to_owned() };
     let mut entries = Vec::new();
-    for (name, about) in vmin_nn::model::builtin_names() {
-        entries.push(entry("model", format!("builtin:{name}"), about));
+    for (name, _) in vmin_nn::builtin::BUILTIN_MODELS {
+        let model = format!("builtin:{name}");
+        let graph = crate::lookup::model(&model, None)?;
+        let about = format!(
+            "{} layers, {} MACs, {} weights",
+            graph.nodes.len(),
+            graph.macs(),
+            graph.weights.iter().map(|w| w.codes.len()).sum::<usize>()
+        );
+        entries.push(entry("model", model, &about));
     }
-    for (name, about) in vmin_nn::data::BUILTIN {
-        entries.push(entry("data", format!("builtin:{name}"), about));
-    }
+    let shapes = format!("builtin:{}", vmin_nn::data::shapes::NAME);
+    entries.push(entry("data", shapes, "drawn by the program itself: ten kinds of small shapes"));
     entries.extend(FORMS.map(|(form, about)| entry("data", form.to_owned(), about)));
     for name in Accelerator::names() {
         entries.push(entry("accelerator", name.to_owned(), &Accelerator::load(name)?.title));

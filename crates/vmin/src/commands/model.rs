@@ -30,7 +30,9 @@ pub(crate) fn run(command: &ModelCommand) -> Result<(), Failure> {
         }
         ModelCommand::Convert { model, output, bits } => {
             let graph = lookup::model(model, *bits)?;
-            write(output, &vmin_nn::format::save(&graph))?;
+            let bytes =
+                vmin_nn::format::save(&graph).map_err(|error| Failure::input("model", &error))?;
+            write(output, &bytes)?;
             say(&format!("wrote `{}`", output.display()));
             Ok(())
         }
