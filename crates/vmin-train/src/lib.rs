@@ -1,1 +1,49 @@
-//! Training on the graph that is deployed.
+//! Training of the networks that vmin deploys.
+//!
+//! A [`Recipe`] (a TOML file) names layers, optimizer, schedule and seed; [`train`] fits the network
+//! to a data set; [`Trained::deploy`] turns it into the integer [`Graph`](vmin_nn::Graph) that the
+//! emulator runs, and checks the integer network against the float one.
+//!
+//! ```text
+//!  Recipe ─ Network ──┐
+//!                     ├─ per batch: project → forward copy → chunks → sum in order → step
+//!  Dataset ───────────┘                     (weights.rs)   (pass.rs)  (trainer.rs) (optimizer.rs)
+//!                                                   │
+//!                        Trained ── calibrate ── lower ── Graph   (deploy/)
+//! ```
+//!
+//! Every layer has an explicit forward and backward function (one file each in `network/`); there is
+//! no tape of closures and no automatic differentiation, so what is computed can be read. They are
+//! generic over f32 and f64: training uses f32, the tests compare each gradient with central
+//! differences in f64.
+//!
+//! **Determinism.** A batch is cut into chunks of [`CHUNK_IMAGES`] images whatever the number of
+//! threads, and their gradients are added in the order of the chunks: any number of threads gives
+//! the same bits. Matrix products come from the `matrixmultiply` crate, which picks its kernel by
+//! instruction set: two *machines* may differ in the last bits, and so after many steps in the
+//! weights. A published network is therefore a file, not only a recipe.
+//!
+//! What this crate does not know: accelerators, voltages, chips.
+
+pub mod deploy;
+mod error;
+mod evaluate;
+mod loss;
+pub mod network;
+mod optimizer;
+mod random;
+mod real;
+mod recipe;
+mod schedule;
+mod trainer;
+mod weights;
+
+pub use error::{DeployError, TrainError};
+pub use network::Network;
+pub use optimizer::Sgd;
+pub use recipe::{InputScaling, LayerSpec, Recipe, WeightQuantization};
+pub use schedule::Schedule;
+pub use trainer::{EpochMetrics, Trained, train};
+
+/// Images per chunk of a batch: the unit of parallel work and of the order of summation.
+pub const CHUNK_IMAGES: usize = 16;

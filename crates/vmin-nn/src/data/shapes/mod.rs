@@ -25,7 +25,7 @@ pub const NAME: &str = "shapes";
 /// The seed of the set that `builtin:shapes` means.
 pub const SEED: u64 = 1;
 /// Images of the training split.
-pub const TRAIN_IMAGES: usize = 10_000;
+pub const TRAIN_IMAGES: usize = 20_000;
 /// Images of the test split.
 pub const TEST_IMAGES: usize = 2_000;
 /// Height and width of an image.

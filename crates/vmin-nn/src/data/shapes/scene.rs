@@ -12,8 +12,8 @@ pub(super) fn draw(seed: u64, split: Split, index: usize) -> [u8; SIDE * SIDE] {
     let mut dice = Dice::new(seed, split, index);
     let pose = Pose::draw(&mut dice);
     let ground = Ground::draw(&mut dice);
-    let contrast = dice.sign() * dice.within(42.0, 120.0);
-    let noise = dice.within(5.0, 21.0);
+    let contrast = dice.sign() * dice.within(55.0, 125.0);
+    let noise = dice.within(3.0, 13.0);
     let class = class_of(index);
     std::array::from_fn(|pixel| {
         let at = [coordinate(pixel % SIDE), coordinate(pixel / SIDE)];
@@ -54,8 +54,8 @@ impl Pose {
         Self {
             centre: [dice.within(-2.2, 2.2), dice.within(-2.2, 2.2)],
             rotation: dice.direction(),
-            radius: dice.within(4.0, 6.4),
-            half_stroke: dice.within(0.7, 1.15),
+            radius: dice.within(4.4, 6.4),
+            half_stroke: dice.within(0.75, 1.15),
             stretch: dice.within(0.88, 1.13),
         }
     }
@@ -81,7 +81,7 @@ impl Ground {
         let gradient = [dice.within(-3.0, 3.0), dice.within(-3.0, 3.0)];
         let specks = std::array::from_fn(|_| {
             let centre = [dice.within(-8.0, 8.0), dice.within(-8.0, 8.0)];
-            (centre, dice.within(0.4, 1.3), dice.within(-60.0, 60.0))
+            (centre, dice.within(0.4, 1.2), dice.within(-45.0, 45.0))
         });
         Self { level, gradient, specks }
     }
@@ -104,11 +104,10 @@ impl Dice {
             Split::Train => 0x7261_696e,
             Split::Test => 0x7465_7374,
         };
-        let mut key = [0; 32];
-        for (part, value) in key.chunks_exact_mut(8).zip([seed, split, index as u64, 0x5348]) {
-            part.copy_from_slice(&mix(value).to_le_bytes());
-        }
-        Self(Xoshiro256PlusPlus::from_seed(key))
+        // Chained, so that every part of the key reaches the whole state: a generator filled with
+        // the parts side by side repeats its first numbers for all images of a split.
+        let key = [split, index as u64].iter().fold(mix(seed), |key, part| mix(key ^ part));
+        Self(Xoshiro256PlusPlus::seed_from_u64(key))
     }
 
     /// Uniform in `[0, 1)`, 53 bits.

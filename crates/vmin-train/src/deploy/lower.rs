@@ -1,0 +1,244 @@
+//! The integer graph from fused steps, codes and ranges.
+
+use vmin_nn::{
+    Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, Quantization, Tensor, TensorId,
+    WeightId, WeightTensor,
+};
+use vmin_quant::{Encoding, FixedMultiplier};
+
+use super::calibrate::Range;
+use super::codes::WeightCodes;
+use super::fusion::Fused;
+use crate::network::{Layer, Network, ParameterId, ValueId};
+use crate::recipe::InputScaling;
+use crate::{DeployError, Trained};
+
+const CODE_MIN: i32 = -128;
+const CODE_MAX: i32 = 127;
+
+/// Builds the graph.
+pub(super) fn lower(
+    trained: &Trained,
+    bits: u8,
+    steps: &[Fused<'_>],
+    ranges: &[Range],
+) -> Result<Graph, DeployError> {
+    let net = &trained.network;
+    let mut lowering = Lowering {
+        net,
+        bits,
+        ranges,
+        tensor_of: vec![None; net.values.len()],
+        graph: Graph {
+            name: trained.recipe.name.clone(),
+            tensors: Vec::new(),
+            weights: Vec::new(),
+            nodes: Vec::new(),
+            input: TensorId(0),
+            output: TensorId(0),
+            pixel_offset: -CODE_MIN,
+        },
+    };
+    let input = input_quantization(trained.recipe.input);
+    lowering.tensor("input".to_owned(), ValueId(0), net.values[0].to_vec(), input);
+    for step in steps {
+        lowering.step(step)?;
+    }
+    lowering.graph.output = lowering.source(net.output())?;
+    Ok(lowering.graph)
+}
+
+/// `scale * (pixel - zero_pixel)` with `code = pixel - 128`: no rounding.
+fn input_quantization(input: InputScaling) -> Quantization {
+    Quantization { scale: input.scale, zero_point: i32::from(input.zero_pixel) + CODE_MIN }
+}
+
+struct Lowering<'a> {
+    net: &'a Network,
+    bits: u8,
+    ranges: &'a [Range],
+    /// The tensor of every value that exists in the integer graph.
+    tensor_of: Vec<Option<TensorId>>,
+    graph: Graph,
+}
+
+impl Lowering<'_> {
+    fn step(&mut self, fused: &Fused<'_>) -> Result<(), DeployError> {
+        let step = fused.step;
+        let from = self.source(step.inputs[0])?;
+        let value = fused.output;
+        let shape = self.net.values[value.0].to_vec();
+        match &step.layer {
+            Layer::Conv2d(layer) => {
+                let from = self.viewed(from, &layer.input);
+                let to = self.calibrated(&step.name, value, shape);
+                let mut op = self.product(fused, from, to, layer.weights, layer.bias)?;
+                op.stride = [layer.stride; 2];
+                op.padding = [layer.padding; 2];
+                self.node(&step.name, Op::Conv2d(op), vec![from], to);
+            }
+            Layer::FullyConnected(layer) => {
+                let from = self.viewed(from, &[layer.inputs]);
+                let to = self.calibrated(&step.name, value, vec![layer.outputs]);
+                let mut op = self.product(fused, from, to, layer.weights, layer.bias)?;
+                op.fully_connected = true;
+                self.node(&step.name, Op::Conv2d(op), vec![from], to);
+            }
+            Layer::Add => {
+                let shape = self.graph.tensors[from.0].shape.clone();
+                let other = self.source(step.inputs[1])?;
+                let other = self.viewed(other, &shape);
+                let to = self.calibrated(&step.name, value, shape);
+                let activation = self.activation(fused, to);
+                self.node(&step.name, Op::Add { activation }, vec![from, other], to);
+            }
+            Layer::Pool2d(layer) => {
+                let from = self.viewed(from, &layer.input);
+                // A pool only selects or averages codes: its output means what its input means.
+                let quantization = self.graph.tensors[from.0].quantization;
+                let to = self.tensor(step.name.clone(), value, shape, quantization);
+                let pool = Pool2d {
+                    kind: layer.kind,
+                    window: layer.window,
+                    stride: layer.window,
+                    padding: [0, 0],
+                    activation: self.activation(fused, to),
+                };
+                self.node(&step.name, Op::Pool2d(pool), vec![from], to);
+            }
+            Layer::Relu => return Err(DeployError::Rectifier { step: step.name.clone() }),
+        }
+        Ok(())
+    }
+
+    /// The operation of a layer with weights, with unit geometry.
+    fn product(
+        &mut self,
+        fused: &Fused<'_>,
+        from: TensorId,
+        to: TensorId,
+        weights: ParameterId,
+        bias: ParameterId,
+    ) -> Result<Conv2d, DeployError> {
+        let parameter = &self.net.parameters[weights.0];
+        let codes = WeightCodes::quantize(&parameter.values, self.bits).map_err(|error| {
+            let (parameter, reason) = (parameter.name.clone(), error.to_string());
+            DeployError::Weights { parameter, reason }
+        })?;
+        let [scale_in, scale_out] =
+            [from, to].map(|id| f64::from(self.graph.tensors[id.0].quantization.scale));
+        let scale_sum = scale_in * f64::from(codes.scale);
+        let factor = scale_sum / scale_out;
+        let multiplier = FixedMultiplier::from_real(factor)
+            .map_err(|_| DeployError::Factor { step: fused.step.name.clone(), factor })?;
+        let biases = &self.net.parameters[bias.0].values;
+        let id = WeightId(self.graph.weights.len());
+        self.graph.weights.push(WeightTensor {
+            name: parameter.name.clone(),
+            shape: parameter.shape.clone(),
+            bits: codes.bits,
+            encoding: Encoding::OffsetBinary,
+            codes: codes.codes,
+            scales: vec![codes.scale],
+            zero_points: vec![codes.zero_point],
+        });
+        Ok(Conv2d {
+            kind: ConvKind::Dense,
+            fully_connected: false,
+            weights: id,
+            bias: biases.iter().map(|&bias| round(f64::from(bias) / scale_sum)).collect(),
+            multipliers: vec![multiplier; biases.len()],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [0, 0],
+            activation: self.activation(fused, to),
+        })
+    }
+
+    fn activation(&self, fused: &Fused<'_>, to: TensorId) -> Activation {
+        let zero_point = self.graph.tensors[to.0].quantization.zero_point;
+        let min = if fused.rectified { zero_point } else { CODE_MIN };
+        Activation { min: i8::try_from(min).unwrap_or(i8::MIN), max: i8::MAX }
+    }
+
+    /// A tensor for `value` that covers its calibrated range.
+    fn calibrated(&mut self, name: &str, value: ValueId, shape: Vec<usize>) -> TensorId {
+        self.tensor(name.to_owned(), value, shape, covering(self.ranges[value.0]))
+    }
+
+    fn tensor(
+        &mut self,
+        name: String,
+        value: ValueId,
+        shape: Vec<usize>,
+        quantization: Quantization,
+    ) -> TensorId {
+        let id = TensorId(self.graph.tensors.len());
+        self.graph.tensors.push(Tensor { name, shape, dtype: Dtype::I8, quantization });
+        self.tensor_of[value.0] = Some(id);
+        id
+    }
+
+    /// The tensor of a value made by an earlier step.
+    fn source(&self, value: ValueId) -> Result<TensorId, DeployError> {
+        self.tensor_of[value.0]
+            .ok_or_else(|| DeployError::Run(format!("value {} is not made", value.0)))
+    }
+
+    /// The tensor under another shape, through a reshape where that is another one.
+    fn viewed(&mut self, from: TensorId, shape: &[usize]) -> TensorId {
+        let tensor = &self.graph.tensors[from.0];
+        if tensor.shape == shape {
+            return from;
+        }
+        let name = format!("reshape_{}", self.graph.nodes.len());
+        let view = Tensor { name: name.clone(), shape: shape.to_vec(), ..tensor.clone() };
+        let to = TensorId(self.graph.tensors.len());
+        self.graph.tensors.push(view);
+        self.node(&name, Op::Reshape, vec![from], to);
+        to
+    }
+
+    fn node(&mut self, name: &str, op: Op, inputs: Vec<TensorId>, output: TensorId) {
+        self.graph.nodes.push(Node { name: name.to_owned(), op, inputs, output });
+    }
+}
+
+/// int8 codes over a range that holds 0, with 0 itself a code. A value that is always 0 (behind a
+/// rectifier that never opens) takes steps of 1.
+fn covering(range: Range) -> Quantization {
+    let (low, high) = (f64::from(range.low), f64::from(range.high));
+    let scale = narrow((high - low) / f64::from(CODE_MAX - CODE_MIN));
+    if !scale.is_normal() {
+        return Quantization { scale: 1.0, zero_point: 0 };
+    }
+    let zero_point = round(f64::from(CODE_MIN) - low / f64::from(scale));
+    Quantization { scale, zero_point: zero_point.clamp(CODE_MIN, CODE_MAX) }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
+
+/// Nearest integer, halves away from zero; far values saturate.
+#[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
+fn round(x: f64) -> i32 {
+    libm::round(x) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Range, covering};
+
+    #[test]
+    fn ranges_are_covered_and_hold_zero() {
+        for (low, high) in [(0.0, 4.0), (-3.0, 0.0), (-1.0, 9.0), (-1e-3, 1e3), (0.0, 0.0)] {
+            let quantization = covering(Range { low, high });
+            let meaning = |code: i32| (code - quantization.zero_point) as f32 * quantization.scale;
+            assert!((-128..=127).contains(&quantization.zero_point));
+            let half = 0.51 * quantization.scale;
+            assert!(meaning(-128) <= low + half && meaning(127) >= high - half, "{low} {high}");
+        }
+    }
+}

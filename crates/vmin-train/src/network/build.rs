@@ -1,0 +1,208 @@
+//! From the layers of a recipe to a network with shapes and initial parameters.
+
+use vmin_nn::PoolKind;
+
+use super::{
+    Conv2d, FullyConnected, Layer, Network, Parameter, ParameterId, ParameterKind, Pool2d, Step,
+    ValueId,
+};
+use crate::random::{Purpose, Stream};
+use crate::{LayerSpec, TrainError};
+
+/// Most trained values of a network.
+const PARAMETERS_MAX: usize = 1 << 28;
+/// Most activation values per image.
+const VALUES_MAX: usize = 1 << 26;
+
+impl Network {
+    /// Builds the layers over `input` (`[height, width, channels]`) and draws He-normal weights
+    /// (variance `2 / inputs of one output`); biases start at zero.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Layer`] where a layer does not fit, [`TrainError::TooLarge`] beyond 2^28
+    /// parameters or 2^26 activation values per image.
+    pub fn build(layers: &[LayerSpec], input: [usize; 3], seed: u64) -> Result<Self, TrainError> {
+        let mut builder = Builder {
+            network: Self { values: Vec::new(), steps: Vec::new(), parameters: Vec::new() },
+            seed,
+            parameter_count: 0,
+            value_count: 0,
+        };
+        let first = builder.value(input)?;
+        builder.chain(layers, first)?;
+        Ok(builder.network)
+    }
+}
+
+struct Builder {
+    network: Network,
+    seed: u64,
+    parameter_count: usize,
+    value_count: usize,
+}
+
+impl Builder {
+    fn chain(&mut self, layers: &[LayerSpec], from: ValueId) -> Result<ValueId, TrainError> {
+        layers.iter().try_fold(from, |value, layer| self.layer(layer, value))
+    }
+
+    fn layer(&mut self, spec: &LayerSpec, from: ValueId) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        match *spec {
+            LayerSpec::Conv2d { channels, kernel, stride } => {
+                self.conv2d(from, channels, kernel, stride)
+            }
+            LayerSpec::Relu => self.step("relu", Layer::Relu, vec![from], input),
+            LayerSpec::MaxPool { window } => self.pool(from, PoolKind::Max, [window; 2]),
+            LayerSpec::AveragePool { window } => self.pool(from, PoolKind::Average, [window; 2]),
+            LayerSpec::GlobalAveragePool => {
+                self.pool(from, PoolKind::Average, [input[0], input[1]])
+            }
+            LayerSpec::Residual { ref body, ref shortcut } => {
+                if body.is_empty() {
+                    return Err(self.refuse("residual", input, "its body has no layer"));
+                }
+                let left = self.chain(body, from)?;
+                let right = self.chain(shortcut, from)?;
+                let shape = self.network.values[left.0];
+                if shape != self.network.values[right.0] {
+                    return Err(self.refuse("residual", input, "its branches differ in shape"));
+                }
+                self.step("add", Layer::Add, vec![left, right], shape)
+            }
+            LayerSpec::FullyConnected { features } => self.fully_connected(from, features),
+        }
+    }
+
+    fn conv2d(
+        &mut self,
+        from: ValueId,
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        if channels == 0 || stride == 0 || kernel.is_multiple_of(2) {
+            let reason = "channels and stride must be 1 or more and the kernel odd";
+            return Err(self.refuse("conv2d", input, reason));
+        }
+        let padding = kernel / 2;
+        let cells = |size: usize| {
+            let padded = size.checked_add(2 * padding)?;
+            Some(padded.checked_sub(kernel)? / stride + 1)
+        };
+        let (Some(height), Some(width)) = (cells(input[0]), cells(input[1])) else {
+            return Err(self.refuse("conv2d", input, "the kernel is too large"));
+        };
+        let output = [height, width, channels];
+        let (weights, bias) =
+            self.parameters("conv2d", vec![channels, kernel, kernel, input[2]])?;
+        let layer = Conv2d { weights, bias, input, output, kernel, stride, padding };
+        self.step("conv2d", Layer::Conv2d(layer), vec![from], output)
+    }
+
+    fn fully_connected(&mut self, from: ValueId, features: usize) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        if features == 0 {
+            return Err(self.refuse("fully_connected", input, "it has no outputs"));
+        }
+        let inputs = self.network.elements(from);
+        let (weights, bias) = self.parameters("fully_connected", vec![features, inputs])?;
+        let layer = FullyConnected { weights, bias, inputs, outputs: features };
+        let shape = [1, 1, features];
+        self.step("fully_connected", Layer::FullyConnected(layer), vec![from], shape)
+    }
+
+    fn pool(
+        &mut self,
+        from: ValueId,
+        kind: PoolKind,
+        window: [usize; 2],
+    ) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        let fits = |axis: usize| (1..=input[axis]).contains(&window[axis]);
+        if !fits(0) || !fits(1) {
+            return Err(self.refuse("pool", input, "the window must lie in the image"));
+        }
+        let name = match kind {
+            PoolKind::Average => "average_pool",
+            PoolKind::Max => "max_pool",
+        };
+        let layer = Pool2d { kind, input, window };
+        let output = layer.output();
+        self.step(name, Layer::Pool2d(layer), vec![from], output)
+    }
+
+    fn step(
+        &mut self,
+        kind: &str,
+        layer: Layer,
+        inputs: Vec<ValueId>,
+        shape: [usize; 3],
+    ) -> Result<ValueId, TrainError> {
+        let output = self.value(shape)?;
+        let name = format!("{kind}_{}", self.network.steps.len());
+        self.network.steps.push(Step { name, layer, inputs, output });
+        Ok(output)
+    }
+
+    fn value(&mut self, shape: [usize; 3]) -> Result<ValueId, TrainError> {
+        let size = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        let found = size.and_then(|size| self.value_count.checked_add(size)).unwrap_or(usize::MAX);
+        if found > VALUES_MAX || size == Some(0) {
+            let what = "activation values per image";
+            return Err(TrainError::TooLarge { what, found, limit: VALUES_MAX });
+        }
+        self.value_count = found;
+        self.network.values.push(shape);
+        Ok(ValueId(self.network.values.len() - 1))
+    }
+
+    /// Weights of this shape (outputs first) and a bias per output.
+    fn parameters(
+        &mut self,
+        kind: &str,
+        shape: Vec<usize>,
+    ) -> Result<(ParameterId, ParameterId), TrainError> {
+        let outputs = shape[0];
+        let inputs =
+            shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        let size = inputs.and_then(|inputs| inputs.checked_mul(outputs));
+        let found = size
+            .and_then(|size| size.checked_add(outputs)?.checked_add(self.parameter_count))
+            .unwrap_or(usize::MAX);
+        let (Some(inputs), Some(size), true) = (inputs, size, found <= PARAMETERS_MAX) else {
+            let what = "parameters";
+            return Err(TrainError::TooLarge { what, found, limit: PARAMETERS_MAX });
+        };
+        self.parameter_count = found;
+        let id = self.network.parameters.len();
+        let mut stream = Stream::new(self.seed, Purpose::Initialization, id);
+        let deviation = libm::sqrt(2.0 / inputs as f64);
+        let values = (0..size).map(|_| narrow(deviation * stream.normal())).collect();
+        let layer = format!("{kind}_{}", self.network.steps.len());
+        self.network.parameters.push(Parameter {
+            name: format!("{layer}/weight"),
+            kind: ParameterKind::Weight,
+            shape,
+            values,
+        });
+        self.network.parameters.push(Parameter {
+            name: format!("{layer}/bias"),
+            kind: ParameterKind::Bias,
+            shape: vec![outputs],
+            values: vec![0.0; outputs],
+        });
+        Ok((ParameterId(id), ParameterId(id + 1)))
+    }
+
+    fn refuse(&self, kind: &'static str, input: [usize; 3], reason: &'static str) -> TrainError {
+        TrainError::Layer { layer: self.network.steps.len(), kind, input, reason }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}

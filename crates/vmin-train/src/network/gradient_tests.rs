@@ -1,0 +1,141 @@
+//! Every layer's gradient against central differences in f64.
+
+use vmin_nn::PoolKind;
+
+use super::{Layer, Network, backward, forward};
+use crate::LayerSpec as Spec;
+use crate::loss::cross_entropy;
+use crate::random::{Purpose, Stream};
+
+/// Step of the differences; their error is of the order of its square.
+const STEP: f64 = 1e-5;
+/// Largest difference allowed, relative to the largest gradient of the tensor.
+const TOLERANCE: f64 = 1e-7;
+const LABELS: [u8; 3] = [1, 0, 2];
+
+fn conv(channels: usize, kernel: usize, stride: usize) -> Spec {
+    Spec::Conv2d { channels, kernel, stride }
+}
+
+struct Case {
+    network: Network,
+    parameters: Vec<Vec<f64>>,
+    input: Vec<f64>,
+}
+
+impl Case {
+    fn new(layers: &[Spec], shape: [usize; 3]) -> Self {
+        let network = Network::build(layers, shape, 5).expect("layers fit");
+        let mut stream = Stream::new(7, Purpose::Initialization, 1_000);
+        let parameters = network
+            .parameters
+            .iter()
+            .map(|p| p.values.iter().map(|&w| f64::from(w) + 0.1 * stream.normal()).collect())
+            .collect();
+        let images = LABELS.len() * shape.iter().product::<usize>();
+        Self { network, parameters, input: (0..images).map(|_| stream.normal()).collect() }
+    }
+
+    /// Loss and its gradient.
+    fn gradients(&self) -> (f64, Vec<Vec<f64>>) {
+        let values = forward(&self.network, &self.parameters, self.input.clone());
+        let logits = &values[self.network.output().0];
+        let loss = cross_entropy(logits, &LABELS, self.network.classes(), 1.0);
+        (loss.sum, backward(&self.network, &self.parameters, &values, loss.dlogits))
+    }
+
+    fn difference(&mut self, tensor: usize, index: usize) -> f64 {
+        let kept = self.parameters[tensor][index];
+        self.parameters[tensor][index] = kept + STEP;
+        let above = self.gradients().0;
+        self.parameters[tensor][index] = kept - STEP;
+        let below = self.gradients().0;
+        self.parameters[tensor][index] = kept;
+        (above - below) / (2.0 * STEP)
+    }
+
+    fn check(mut self, name: &str) {
+        let (_, gradients) = self.gradients();
+        for (tensor, gradient) in gradients.iter().enumerate() {
+            let largest = gradient.iter().fold(0.0_f64, |most, g| most.max(g.abs()));
+            assert!(largest > 1e-6, "{name}: tensor {tensor} gets no gradient");
+            for (index, &analytic) in gradient.iter().enumerate() {
+                let numeric = self.difference(tensor, index);
+                let error = (analytic - numeric).abs() / largest;
+                assert!(
+                    error < TOLERANCE,
+                    "{name}: tensor {tensor}, element {index}: {analytic} against {numeric}"
+                );
+            }
+        }
+    }
+}
+
+/// A layer is checked through a convolution before it (so that its `dx` matters) and logits after.
+#[test]
+fn gradients_are_derivatives() {
+    let logits = Spec::FullyConnected { features: 3 };
+    let cases: Vec<(&str, Vec<Spec>)> = vec![
+        ("fully connected", vec![Spec::FullyConnected { features: 4 }, logits.clone()]),
+        ("conv 3x3", vec![conv(2, 3, 1), conv(3, 3, 1), logits.clone()]),
+        ("conv 1x1", vec![conv(2, 1, 1), conv(3, 1, 1), logits.clone()]),
+        ("conv 3x3 stride 2", vec![conv(2, 3, 1), conv(3, 3, 2), logits.clone()]),
+        ("conv 5x5 stride 3", vec![conv(2, 3, 1), conv(2, 5, 3), logits.clone()]),
+        ("relu", vec![conv(3, 3, 1), Spec::Relu, logits.clone()]),
+        ("max pool", vec![conv(3, 3, 1), Spec::MaxPool { window: 2 }, logits.clone()]),
+        ("average pool", vec![conv(3, 3, 1), Spec::AveragePool { window: 2 }, logits.clone()]),
+        ("global average", vec![conv(3, 3, 1), Spec::GlobalAveragePool, logits.clone()]),
+        (
+            "residual with identity",
+            vec![
+                conv(2, 3, 1),
+                Spec::Residual { body: vec![conv(2, 3, 1)], shortcut: vec![] },
+                logits.clone(),
+            ],
+        ),
+        (
+            "residual with shortcut",
+            vec![
+                conv(2, 3, 1),
+                Spec::Residual {
+                    body: vec![conv(3, 3, 2), Spec::Relu],
+                    shortcut: vec![conv(3, 1, 2)],
+                },
+                logits,
+            ],
+        ),
+    ];
+    for (name, layers) in cases {
+        Case::new(&layers, [5, 4, 2]).check(name);
+    }
+}
+
+/// A checker that cannot fail proves nothing.
+#[test]
+fn the_check_notices_a_wrong_gradient() {
+    let layers = [conv(2, 3, 1), Spec::Relu, Spec::FullyConnected { features: 3 }];
+    let mut case = Case::new(&layers, [4, 4, 1]);
+    let (_, gradients) = case.gradients();
+    let numeric = case.difference(0, 3);
+    assert!((1.001 * gradients[0][3] - numeric).abs() > TOLERANCE * numeric.abs());
+}
+
+#[test]
+fn convolution_by_hand() {
+    let layers = [conv(1, 3, 2)];
+    let net = Network::build(&layers, [3, 3, 1], 0).expect("layers fit");
+    let kernel: Vec<f64> = (1..=9).map(f64::from).collect();
+    let values = forward(&net, &[kernel, vec![0.5]], (1..=9).map(f64::from).collect());
+    // Kernel taps over the image with a border of zeros, at rows and columns 0 and 2.
+    assert_eq!(values[1], [94.5, 106.5, 106.5, 94.5]);
+}
+
+#[test]
+fn odd_edges_are_dropped_by_pools() {
+    let layers = [Spec::MaxPool { window: 2 }];
+    let net = Network::build(&layers, [3, 5, 1], 0).expect("layers fit");
+    assert_eq!(net.values[1], [1, 2, 1]);
+    assert!(matches!(&net.steps[0].layer, Layer::Pool2d(pool) if pool.kind == PoolKind::Max));
+    let values = forward(&net, &[], (0..15).map(f64::from).collect());
+    assert_eq!(values[1], [6.0, 8.0]);
+}

@@ -1,0 +1,134 @@
+//! A network as a straight list of steps over values, like the graph it becomes.
+//!
+//! The network owns its parameters but every pass takes them as an argument, because training
+//! runs on copies: quantized (straight-through), later with bit errors. Each layer has its own file
+//! with its forward and backward function; `pass.rs` is the only place that knows all of them.
+
+mod add;
+mod build;
+mod conv2d;
+mod fully_connected;
+mod pass;
+mod pool;
+mod relu;
+
+pub use conv2d::Conv2d;
+pub use fully_connected::FullyConnected;
+pub use pool::Pool2d;
+
+pub(crate) use pass::{Gradients, backward, forward};
+
+/// Index of a [`Parameter`] in [`Network::parameters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParameterId(pub usize);
+
+/// Index of a value (an activation tensor) in [`Network::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValueId(pub usize);
+
+/// What a parameter is at deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// Codes in the weight memory.
+    Weight,
+    /// An int32 beside them.
+    Bias,
+}
+
+/// A trained tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// `layer/weight` or `layer/bias`.
+    pub name: String,
+    /// What it becomes.
+    pub kind: ParameterKind,
+    /// Shape in the layout of the deployed graph.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// One layer with its geometry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Convolution.
+    Conv2d(Conv2d),
+    /// Fully connected.
+    FullyConnected(FullyConnected),
+    /// Rectifier.
+    Relu,
+    /// Sum of two values.
+    Add,
+    /// Pooling.
+    Pool2d(Pool2d),
+}
+
+/// A layer applied to values computed before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Unique name.
+    pub name: String,
+    /// What it does.
+    pub layer: Layer,
+    /// One value, or two for [`Layer::Add`].
+    pub inputs: Vec<ValueId>,
+    /// The value it makes: each value is made once.
+    pub output: ValueId,
+}
+
+/// Layers, shapes and parameters. Value 0 is the input, the last value the logits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Shape `[height, width, channels]` of every value.
+    pub values: Vec<[usize; 3]>,
+    /// Steps in execution order.
+    pub steps: Vec<Step>,
+    /// Trained tensors in memory order.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Network {
+    /// The logits.
+    #[must_use]
+    pub fn output(&self) -> ValueId {
+        ValueId(self.values.len() - 1)
+    }
+
+    /// Elements of one value for one image.
+    #[must_use]
+    pub fn elements(&self, value: ValueId) -> usize {
+        self.values[value.0].iter().product()
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.elements(self.output())
+    }
+
+    /// Number of trained values.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(|parameter| parameter.values.len()).sum()
+    }
+
+    /// Multiplications per image.
+    #[must_use]
+    pub fn macs(&self) -> usize {
+        let macs = self.steps.iter().map(|step| match &step.layer {
+            Layer::Conv2d(layer) => layer.macs(),
+            Layer::FullyConnected(layer) => layer.inputs * layer.outputs,
+            Layer::Relu | Layer::Add | Layer::Pool2d(_) => 0,
+        });
+        macs.sum()
+    }
+
+    /// A copy of all parameter values.
+    #[must_use]
+    pub fn parameter_values(&self) -> Vec<Vec<f32>> {
+        self.parameters.iter().map(|parameter| parameter.values.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod gradient_tests;

@@ -1,0 +1,46 @@
+//! f32 for training, f64 for checking gradients.
+
+use ndarray::NdFloat;
+
+/// A float whose `exp` and `ln` are the same bits on every platform.
+pub(crate) trait Real: NdFloat {
+    /// `e^self`.
+    fn portable_exp(self) -> Self;
+    /// Natural logarithm.
+    fn portable_ln(self) -> Self;
+    /// The nearest value to `x`.
+    fn of(x: f64) -> Self;
+    /// As f64.
+    fn wide(self) -> f64;
+}
+
+impl Real for f32 {
+    fn portable_exp(self) -> Self {
+        libm::expf(self)
+    }
+    fn portable_ln(self) -> Self {
+        libm::logf(self)
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+    fn of(x: f64) -> Self {
+        x as Self
+    }
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn portable_exp(self) -> Self {
+        libm::exp(self)
+    }
+    fn portable_ln(self) -> Self {
+        libm::log(self)
+    }
+    fn of(x: f64) -> Self {
+        x
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+}

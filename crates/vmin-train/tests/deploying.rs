@@ -1,0 +1,122 @@
+//! The integer network against the float network it came from.
+
+use std::ops::ControlFlow;
+
+use vmin_nn::data::{Dataset, Split, shapes};
+use vmin_nn::{Graph, Op};
+use vmin_train::{DeployError, LayerSpec, Recipe, Trained, train};
+
+/// All kinds of layers, both kinds of branches.
+const RECIPE: &str = r#"
+name = "all-layers"
+seed = 1
+epochs = 10
+batch_size = 32
+schedule = "cosine"
+network = [
+  { conv2d = { channels = 12, kernel = 3 } },
+  "relu",
+  { max_pool = { window = 2 } },
+  { residual = { body = [{ conv2d = { channels = 16, kernel = 3, stride = 2 } }, "relu", { conv2d = { channels = 16, kernel = 3 } }], shortcut = [{ conv2d = { channels = 16, kernel = 1, stride = 2 } }] } },
+  "relu",
+  { residual = { body = [{ conv2d = { channels = 16, kernel = 3 } }] } },
+  { average_pool = { window = 2 } },
+  "relu",
+  { fully_connected = { features = 20 } },
+  "relu",
+  { fully_connected = { features = 10 } },
+]
+[optimizer]
+learning_rate = 0.02
+momentum = 0.9
+weight_decay = 5e-4
+[input]
+zero_pixel = 120
+scale = 0.02
+"#;
+
+/// Discs, rings and bars only: learnt in seconds.
+fn sets() -> (Dataset, Dataset) {
+    let set = |split, count| {
+        let all = shapes::generate(shapes::SEED, split, count);
+        let kept = |image: &usize| [0, 1, 6].contains(&all.labels[*image]);
+        let kept: Vec<usize> = (0..all.len()).filter(kept).collect();
+        Dataset {
+            images: kept.iter().flat_map(|&image| all.image(image)).copied().collect(),
+            labels: kept.iter().map(|&image| all.labels[image]).collect(),
+            ..all
+        }
+    };
+    (set(Split::Train, 5_000), set(Split::Test, 3_000))
+}
+
+fn trained(recipe: &Recipe) -> Trained {
+    let (data, test) = sets();
+    train(recipe, &data, &test, |_| ControlFlow::Continue(())).expect("trains")
+}
+
+#[test]
+fn every_layer_deploys_and_keeps_the_accuracy() {
+    let recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
+    let trained = trained(&recipe);
+    let (data, test) = sets();
+    let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
+    let last = trained.epochs.last().expect("ten epochs").err;
+    assert!(deployed.float_err == last, "the same weights, the same images");
+    assert!(deployed.float_err < 0.2, "it must have learnt something: {last}");
+    assert!((deployed.integer_err - deployed.float_err).abs() < 0.01);
+    check_structure(&deployed.graph);
+}
+
+fn check_structure(graph: &Graph) {
+    let kinds: Vec<&str> = graph
+        .nodes
+        .iter()
+        .map(|node| match &node.op {
+            Op::Conv2d(conv) if conv.fully_connected => "fc",
+            Op::Conv2d(_) => "conv",
+            Op::Pool2d(_) => "pool",
+            Op::Add { .. } => "add",
+            Op::Reshape => "reshape",
+            _ => "other",
+        })
+        .collect();
+    let wanted = [
+        "conv", "pool", "conv", "conv", "conv", "add", "conv", "add", "pool", "reshape", "fc", "fc",
+    ];
+    assert_eq!(kinds, wanted);
+    let input = &graph.tensors[graph.input.0];
+    assert_eq!((input.quantization.zero_point, graph.pixel_offset), (-8, 128));
+    for weights in &graph.weights {
+        assert!(weights.codes.iter().all(|&code| code > 0), "RQuant leaves code 0 free");
+    }
+}
+
+#[test]
+fn a_rectifier_needs_its_layer_for_itself() {
+    let mut recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
+    recipe.epochs = 1;
+    recipe.network = vec![
+        LayerSpec::Conv2d { channels: 4, kernel: 3, stride: 4 },
+        LayerSpec::Residual { body: vec![LayerSpec::Relu], shortcut: vec![] },
+        LayerSpec::FullyConnected { features: 10 },
+    ];
+    let (data, _) = sets();
+    let error = trained(&recipe).lower(&data).expect_err("the shortcut reads it too");
+    assert!(matches!(error, DeployError::Rectifier { .. }), "{error:?}");
+}
+
+#[test]
+fn calibration_images_must_fit() {
+    let mut recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
+    recipe.epochs = 1;
+    recipe.network = vec![LayerSpec::FullyConnected { features: 10 }];
+    let trained = trained(&recipe);
+    let (data, _) = sets();
+    let none = data.subset(0..0).expect("empty range");
+    let other = Dataset { shape: [8, 32, 1], ..data };
+    for unfit in [none, other] {
+        let error = trained.lower(&unfit).expect_err("must be refused");
+        assert!(matches!(error, DeployError::Images { .. }), "{error:?}");
+    }
+}
