@@ -111,6 +111,7 @@ pub enum ModelError {
     },
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over temporaries")]
 impl ModelError {
     pub(crate) fn tensor(tensor: &str, rule: &'static str, found: impl ToString) -> Self {
         Self::Tensor { tensor: tensor.to_owned(), rule, found: found.to_string() }

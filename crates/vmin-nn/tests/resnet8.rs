@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use vmin_nn::exec::{Executor, first_max, reference};
-use vmin_nn::{Graph, Limits, tflite};
+use vmin_nn::{Graph, Limits, Op, WeightTensor, requantize_weights, tflite};
+use vmin_quant::FixedMultiplier;
 
 fn data(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("VMIN_DATA").map_or_else(
@@ -106,4 +107,59 @@ fn ten_thousand_outputs_are_those_of_the_reference_kernels() {
     });
     assert_eq!(w1 + w2, 0, "bytes that differ");
     assert_eq!(c1 + c2, 8_707, "correct of 10,000");
+}
+
+#[test]
+fn fewer_bits_cost_little_at_first() {
+    let (Some(graph), Some(images)) = (resnet8(), cifar10_test()) else { return };
+    let correct = |graph: &Graph| {
+        let executor = Executor::new(graph, vmin_kernels::best());
+        let weights = executor.load_clean_weights();
+        let mut scratch = executor.scratch();
+        let right = |(label, image): &&(u8, Vec<i8>)| {
+            first_max(executor.run(&weights, image, &mut scratch)) == usize::from(*label)
+        };
+        images[..400].iter().filter(right).count()
+    };
+    let clean = correct(&graph);
+    let at = |bits| {
+        let graph = requantize_weights(&graph, bits).unwrap();
+        assert!(graph.weights.iter().all(|w| w.bits == bits));
+        correct(&graph)
+    };
+    let found = [8, 7, 2].map(at);
+    eprintln!("correct of 400: {clean} clean, {found:?} at 8, 7, 2 bits");
+    assert!(found[0].abs_diff(clean) <= 4);
+    assert!(found[1].abs_diff(clean) <= 12);
+    assert!(found[2] + 120 < clean, "two bits without training cannot hold it");
+}
+
+#[test]
+fn fewer_bits_are_the_nearest_weights_at_matching_scales() {
+    let Some(graph) = resnet8() else { return };
+    for bits in 2..=8 {
+        let narrow = requantize_weights(&graph, bits).unwrap();
+        for (old, new) in graph.nodes.iter().zip(&narrow.nodes) {
+            let (Op::Conv2d(old), Op::Conv2d(new)) = (&old.op, &new.op) else { continue };
+            let [from, to] = [(&graph, old), (&narrow, new)].map(|(g, c)| &g.weights[c.weights.0]);
+            let per_channel = from.codes.len() / from.shape[0];
+            for (i, (a, b)) in from.codes.iter().zip(&to.codes).enumerate() {
+                let scale = |s: &[f32]| f64::from(s[i / per_channel % s.len()]);
+                let real = |w: &WeightTensor, code: u8| {
+                    f64::from(w.encoding.decode(code, w.bits)) * scale(&w.scales)
+                };
+                let error = (real(from, *a) - real(to, *b)).abs();
+                assert!(error <= scale(&to.scales) * 0.500_001, "{} {bits}", from.name);
+            }
+            for c in 0..old.bias.len() {
+                let factor = |m: FixedMultiplier| f64::from(m.multiplier) * 2f64.powi(m.shift - 31);
+                let scale = |w: &WeightTensor| f64::from(w.scales[c % w.scales.len()]);
+                let [s, t] = [scale(from), scale(to)];
+                let [m, n] = [factor(old.multipliers[c]) / s, factor(new.multipliers[c]) / t];
+                assert!((m / n - 1.0).abs() < 1e-8);
+                let off = f64::from(old.bias[c]) * s / t - f64::from(new.bias[c]);
+                assert!(off.abs() <= 0.5);
+            }
+        }
+    }
 }
