@@ -53,7 +53,10 @@ fn sections(text: &str) -> Vec<Section> {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits.chunks_exact(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).expect("a byte")).collect()
+    digits
+        .chunks_exact(2)
+        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).expect("a byte"))
+        .collect()
 }
 
 /// A valid network file to damage.
@@ -171,5 +174,8 @@ fn every_case_tells_what_it_says() {
 #[test]
 fn the_harness_can_fail() {
     let (_, wrong) = run_case("== run init\n== exit 2\n== stderr\nno\n", &[]);
-    assert!(wrong.len() >= 3, "exit code, standard error and standard output all differ: {wrong:?}");
+    assert!(
+        wrong.len() >= 3,
+        "exit code, standard error and standard output all differ: {wrong:?}"
+    );
 }

@@ -151,11 +151,7 @@ impl<'g> Emulator<'g> {
         self.try_corrupt(faults, kind).expect("`new` has applied an empty map to these tensors")
     }
 
-    fn try_corrupt(
-        &self,
-        faults: &[FaultyCell],
-        kind: FaultKind,
-    ) -> Result<Corrupted, ApplyError> {
+    fn try_corrupt(&self, faults: &[FaultyCell], kind: FaultKind) -> Result<Corrupted, ApplyError> {
         let mut codes: Vec<Vec<u8>> =
             self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
         let mut tensors: Vec<CodeTensor<'_>> = codes
@@ -168,7 +164,10 @@ impl<'g> Emulator<'g> {
                 first_bit,
             })
             .collect();
-        let applied = vmin_sram::apply_all(faults, kind, &mut tensors)?;
+        let mut applied = Applied::default();
+        for of_tensor in vmin_sram::apply_all(faults, kind, &mut tensors)? {
+            applied += of_tensor;
+        }
         Ok(Corrupted { codes, applied })
     }
 
@@ -213,8 +212,7 @@ impl<'g> Emulator<'g> {
     #[must_use]
     pub fn score(&self, predictions: &[usize], clean: &[usize]) -> Score {
         let mut score = Score { correct: 0, correct_union: 0 };
-        for ((&prediction, &clean), &label) in
-            predictions.iter().zip(clean).zip(self.images.labels)
+        for ((&prediction, &clean), &label) in predictions.iter().zip(clean).zip(self.images.labels)
         {
             let right = prediction == usize::from(label);
             score.correct += u64::from(right);

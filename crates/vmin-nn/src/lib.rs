@@ -5,12 +5,16 @@
 //!
 //! What this crate does not know: voltages, chips, cycles.
 
+pub mod builtin;
 pub mod data;
 pub mod error;
 pub mod exec;
+pub mod format;
 pub mod graph;
 pub mod layers;
 pub mod limits;
+pub mod model;
+pub mod requantize;
 pub mod tflite;
 mod validate;
 
@@ -22,3 +26,4 @@ pub use graph::{
 };
 pub use layers::{LayerKind, LayerShape};
 pub use limits::Limits;
+pub use requantize::requantize_weights;

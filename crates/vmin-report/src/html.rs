@@ -87,7 +87,10 @@ fn facts(page: &mut String, results: &Results) {
             );
             fact(
                 percent(point.memory_energy_saving, 1),
-                format!("of the weight memory's access energy saved there, {} of the whole inference", percent(point.energy_saving, 1)),
+                format!(
+                    "of the weight memory's access energy saved there, {} of the whole inference",
+                    percent(point.energy_saving, 1)
+                ),
             );
         }
         None => fact(
@@ -243,6 +246,9 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_text() {
-        assert_eq!(escape("<img src=x onerror='a&b'>"), "&lt;img src=x onerror=&#39;a&amp;b&#39;&gt;");
+        assert_eq!(
+            escape("<img src=x onerror='a&b'>"),
+            "&lt;img src=x onerror=&#39;a&amp;b&#39;&gt;"
+        );
     }
 }

@@ -58,7 +58,8 @@ pub(crate) fn draw(axes: &Axes, series: &[Series]) -> String {
         } else {
             draw_on(&area, axes, axes.x.0..axes.x.1, series, &plain_label)
         };
-        drawn.and_then(|()| area.present().map_err(|error| error.to_string()))
+        drawn
+            .and_then(|()| area.present().map_err(|error| error.to_string()))
             .expect("drawing into memory succeeds");
     }
     responsive(&svg)

@@ -162,15 +162,32 @@ fn corrupt(
     applied: &mut Applied,
 ) {
     // A bit inside the codes has a usize index.
-    let code = &mut codes[(bit / u64::from(bits)) as usize];
-    let mask = 1_u8 << (bit % u64::from(bits));
+    let (index, place) = split(bit, bits);
+    let code = &mut codes[index as usize];
+    // Without branches: whether a stored bit differs from a preferred value is a coin toss.
     let flips = match kind {
-        FaultKind::Flip => true,
-        FaultKind::StuckAt => (*code & mask != 0) != fault.preferred,
+        FaultKind::Flip => 1,
+        FaultKind::StuckAt => (*code >> place & 1) ^ u8::from(fault.preferred),
     };
     applied.cells_hit += 1;
     applied.bits_flipped += u64::from(flips);
-    *code ^= if flips { mask } else { 0 };
+    *code ^= flips << place;
+}
+
+/// `(bit / bits, bit % bits)` for 1 to 8 bits. A division by a constant is a multiplication; one by a
+/// variable would take most of the time of a fault.
+#[inline]
+const fn split(bit: u64, bits: u8) -> (u64, u64) {
+    match bits {
+        1 => (bit, 0),
+        2 => (bit / 2, bit % 2),
+        3 => (bit / 3, bit % 3),
+        4 => (bit / 4, bit % 4),
+        5 => (bit / 5, bit % 5),
+        6 => (bit / 6, bit % 6),
+        7 => (bit / 7, bit % 7),
+        _ => (bit / 8, bit % 8),
+    }
 }
 
 /// The bits of one tensor.

@@ -1,5 +1,6 @@
 //! One memory of one chip: its weak cells, weakest first.
 
+use crate::bit_set::BitSet;
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
 use crate::population::Population;
@@ -149,11 +150,12 @@ impl Chip {
                 return Err(ChipError::Levels { index });
             }
         }
-        cells.sort_unstable_by_key(|cell| cell.address);
-        if let Some(pair) = cells.windows(2).find(|pair| pair[0].address == pair[1].address) {
-            return Err(ChipError::Duplicate { address: pair[0].address });
+        if let Some(address) = duplicate(&cells, geometry) {
+            return Err(ChipError::Duplicate { address });
         }
-        cells.sort_by_key(|cell| core::cmp::Reverse(cell.score));
+        if !cells.is_sorted_by_key(FaultyCell::order) {
+            cells.sort_unstable_by_key(FaultyCell::order);
+        }
         Ok(Self { geometry, origin, floor, levels, cells })
     }
 
@@ -206,4 +208,16 @@ impl Chip {
     pub fn with_levels(self, levels: Vec<VddLevel>) -> Result<Self, ChipError> {
         Self::from_cells(self.geometry, self.origin, self.floor, levels, self.cells)
     }
+}
+
+/// An address that occurs twice.
+fn duplicate(cells: &[FaultyCell], geometry: Geometry) -> Option<u64> {
+    // One bit per cell of the memory is fast, and too much for a few faults of a large one.
+    if geometry.cells() / 1024 <= cells.len() as u64 {
+        let mut seen = BitSet::new(geometry.cells());
+        return cells.iter().map(|cell| cell.address).find(|&address| !seen.insert(address));
+    }
+    let mut addresses: Vec<u64> = cells.iter().map(|cell| cell.address).collect();
+    addresses.sort_unstable();
+    addresses.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }

@@ -33,18 +33,22 @@
 //! ```
 
 mod apply;
+mod bit_set;
 mod chip;
+pub mod file;
 mod geometry;
 mod key;
 pub mod normal;
 mod population;
 mod sample;
 mod score;
+mod statistics;
 
 pub use apply::{Applied, ApplyError, CodeTensor, FaultKind, apply, apply_all};
 pub use chip::{BelowFloor, Chip, ChipError, FaultyCell, Origin, VddLevel};
 pub use geometry::{CELLS_MAX, Geometry, GeometryError, Position};
 pub use key::ChipKey;
 pub use population::{CELL_SHARE_MIN, NAME_BYTES_MAX, Population, PopulationError, VarianceShares};
-pub use sample::{STORED_CELLS_MAX, SampleError};
+pub use sample::{SAMPLED_BANK_CELLS_MAX, SAMPLED_BANKS_MAX, STORED_CELLS_MAX, SampleError};
 pub use score::{RateError, Score, Threshold, UNITS_PER_SIGMA};
+pub use statistics::{CROWDED_COLUMN, FaultStatistics, nesting_violations};

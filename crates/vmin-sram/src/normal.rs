@@ -108,3 +108,112 @@ const FAR_BOTTOM: [f64; 8] = [
     2.044_263_103_389_939_8e-15,
 ];
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `(p, quantile(p))` for the f64 nearest to the written `p`, by 60-digit arithmetic (mpmath).
+    const QUANTILES: [(f64, f64); 33] = [
+        (1e-300, -37.047_096_299_361_2),
+        (1e-200, -30.205_594_179_579_64),
+        (1e-100, -21.273_453_560_965_324),
+        (1e-50, -14.933_337_534_788_489),
+        (1e-30, -11.464_024_688_443_616),
+        (1e-20, -9.262_340_089_798_408),
+        (1e-12, -7.034_483_825_301_132),
+        (1e-9, -5.997_807_015_007_687),
+        (1e-6, -4.753_424_308_822_899),
+        (1e-5, -4.264_890_793_922_825),
+        (0.0001, -3.719_016_485_455_680_6),
+        (0.000_156, -3.605_127_261_976_762),
+        (0.001, -3.090_232_306_167_813_5),
+        (0.01, -2.326_347_874_040_841),
+        (0.02, -2.053_748_910_631_823),
+        (0.05, -1.644_853_626_951_472_7),
+        (0.0749, -1.440_238_267_527_963_7),
+        (0.075, -1.439_531_470_938_456),
+        (0.0751, -1.438_825_392_752_54),
+        (0.1, -1.281_551_565_544_600_4),
+        (0.2, -0.841_621_233_572_914_2),
+        (0.3, -0.524_400_512_708_040_8),
+        (0.4, -0.253_347_103_135_799_7),
+        (0.45, -0.125_661_346_855_074),
+        (0.49, -0.025_068_908_258_711_057),
+        (0.499, -0.002_506_630_899_571_766),
+        (0.6, 0.253_347_103_135_799_7),
+        (0.75, 0.674_489_750_196_081_7),
+        (0.9, 1.281_551_565_544_600_6),
+        (0.925, 1.439_531_470_938_456_2),
+        (0.95, 1.644_853_626_951_472_3),
+        (0.99, 2.326_347_874_040_841),
+        (0.999, 3.090_232_306_167_813),
+    ];
+
+    /// `(x, cdf(x))`, by the same arithmetic.
+    const PROBABILITIES: [(f64, f64); 15] = [
+        (-38.0, 2.885_428_36e-316),
+        (-30.0, 4.906_713_927_148_187e-198),
+        (-20.0, 2.753_624_118_606_233_7e-89),
+        (-10.0, 7.619_853_024_160_526e-24),
+        (-8.0, 6.220_960_574_271_784e-16),
+        (-6.0, 9.865_876_450_376_98e-10),
+        (-4.0, 3.167_124_183_311_992e-5),
+        (-2.0, 0.022_750_131_948_179_21),
+        (-1.0, 0.158_655_253_931_457_05),
+        (-0.1, 0.460_172_162_722_971),
+        (0.0, 0.5),
+        (0.5, 0.691_462_461_274_013_1),
+        (1.0, 0.841_344_746_068_542_9),
+        (3.0, 0.998_650_101_968_369_9),
+        (5.0, 0.999_999_713_348_428_1),
+    ];
+
+    #[test]
+    fn quantiles_equal_known_values() {
+        for (p, z) in QUANTILES {
+            let error = (quantile(p) - z).abs() / z.abs();
+            // In the middle, p - 1/2 is exact but the written p is not the decimal one.
+            assert!(error < 1e-15, "p = {p:e}: {} instead of {z}, {error:e}", quantile(p));
+        }
+    }
+
+    #[test]
+    fn probabilities_equal_known_values() {
+        for (x, p) in PROBABILITIES {
+            let error = (cdf(x) - p).abs() / p;
+            // The argument -x / sqrt 2 carries half a unit of rounding, amplified by x^2.
+            let bound = 2e-16 * (3.0 + x * x);
+            // At -38 the value is subnormal: one step of it is 1.7e-8 of it.
+            let bound = if x == -38.0 { 2e-8 } else { bound };
+            assert!(error < bound, "x = {x}: {:e} instead of {p:e}, {error:e}", cdf(x));
+        }
+    }
+
+    #[test]
+    fn the_ends_and_beyond() {
+        assert_eq!(quantile(0.0), f64::NEG_INFINITY);
+        assert_eq!(quantile(1.0), f64::INFINITY);
+        assert_eq!(quantile(0.5), 0.0);
+        for p in [-1e-300, -1.0, 1.0 + f64::EPSILON, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(quantile(p).is_nan(), "{p}");
+        }
+        assert_eq!(cdf(f64::NEG_INFINITY), 0.0);
+        assert_eq!(cdf(f64::INFINITY), 1.0);
+        assert!(cdf(f64::NAN).is_nan());
+    }
+
+    /// Where one approximation takes over from another there is no step beyond rounding, far below the
+    /// 2^-24 in which thresholds count.
+    #[test]
+    fn the_quantile_has_no_step_at_the_seams() {
+        let far_seam = libm::exp(-25.0);
+        for seam in [0.075, 0.925, far_seam] {
+            let mut last = f64::NEG_INFINITY;
+            for step in -2000..2000 {
+                let z = quantile(seam * (1.0 + f64::from(step) * 1e-15));
+                assert!(z >= last - 4.0 * f64::EPSILON * z.abs(), "falls at {seam} {step}");
+                last = z;
+            }
+        }
+    }
+}

@@ -53,8 +53,8 @@ impl Threshold {
     pub const HALF: Self = Self(0);
 
     /// The threshold of a cell-fault rate `0 <= rate <= 1`. Exactly 0 and 1 give [`Self::NEVER`] and
-    /// [`Self::ALWAYS`]. A higher rate never gives a higher threshold. Sampled chips answer down to
-    /// [`Self::HALF`] only.
+    /// [`Self::ALWAYS`]. A higher rate gives no higher threshold, unless the two differ by rounding
+    /// errors only. Sampled chips answer down to [`Self::HALF`] only.
     ///
     /// # Errors
     /// The rate is not in `[0, 1]`.
@@ -88,5 +88,57 @@ impl Threshold {
     #[must_use]
     pub const fn is_faulty(self, score: Score) -> bool {
         score.0 >= self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_higher_rate_never_gives_a_higher_threshold() {
+        let mut last = Threshold::NEVER;
+        let mut rate = 1e-300;
+        while rate < 1.0 {
+            let threshold = Threshold::from_rate(rate).unwrap();
+            assert!(threshold <= last, "{rate:e}");
+            assert!(threshold < Threshold::NEVER && threshold > Threshold::ALWAYS);
+            last = threshold;
+            rate *= 1.000_7;
+        }
+        for step in 0..100_000 {
+            let rate = f64::from(step) / 100_000.0;
+            let next = Threshold::from_rate(rate + 1e-5).unwrap();
+            assert!(next <= Threshold::from_rate(rate).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_ends_are_exact_and_the_rest_goes_there_and_back() {
+        assert_eq!(Threshold::from_rate(0.0), Ok(Threshold::NEVER));
+        assert_eq!(Threshold::from_rate(-0.0), Ok(Threshold::NEVER));
+        assert_eq!(Threshold::from_rate(1.0), Ok(Threshold::ALWAYS));
+        assert_eq!(Threshold::from_rate(0.5), Ok(Threshold::HALF));
+        assert_eq!(Threshold::NEVER.rate(), 0.0);
+        assert_eq!(Threshold::ALWAYS.rate(), 1.0);
+        for rate in [1e-12, 1e-6, 1e-4, 0.01, 0.05, 0.3, 0.5, 0.9] {
+            let back = Threshold::from_rate(rate).unwrap().rate();
+            // Half a unit of 2^-24 sigma, times the density over the rate: at most about z.
+            assert!((back / rate - 1.0).abs() < 1e-6, "{rate}: {back}");
+        }
+        for rate in [-1e-9, 1.000_001, f64::NAN, f64::INFINITY] {
+            assert!(Threshold::from_rate(rate).is_err());
+        }
+    }
+
+    #[test]
+    fn no_score_reaches_the_two_ends() {
+        for z in [f64::INFINITY, 1e9, f64::NEG_INFINITY, -1e9, f64::NAN] {
+            let score = Score::from_sigmas(z);
+            assert!(!Threshold::NEVER.is_faulty(score));
+            assert!(Threshold::ALWAYS.is_faulty(score));
+        }
+        assert_eq!(Score::from_sigmas(-0.25).0, -(1 << 22));
+        assert_eq!(Score::from_sigmas(1.0).sigmas(), 1.0);
     }
 }

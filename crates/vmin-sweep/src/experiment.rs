@@ -111,9 +111,7 @@ impl Experiment {
                 model: model?,
                 bits: bits.and_then(narrow),
                 data: set?,
-                first_image: first
-                    .and_then(narrow)
-                    .unwrap_or(Located { value: 0, span: 0..0 }),
+                first_image: first.and_then(narrow).unwrap_or(Located { value: 0, span: 0..0 }),
                 images: images.and_then(narrow),
                 accelerator: accelerator_model?,
                 placement: placement.map_or(Placement::Resident, |placement| placement.value),

@@ -251,7 +251,8 @@ fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
             Some(end) => (&rest[..end], &rest[end + 1..]),
             None => (rest, &rest[rest.len()..]),
         };
-        let read = if end.is_none() { Err("it is cut short") } else { read_line(line, &mut content) };
+        let read =
+            if end.is_none() { Err("it is cut short") } else { read_line(line, &mut content) };
         match (read, bad) {
             (Ok(()), None) => content.valid_bytes = text.len() - next.len(),
             (Ok(()), Some(bad)) => return Err(bad),
@@ -277,7 +278,8 @@ fn read_line(line: &[u8], content: &mut Content) -> Result<(), &'static str> {
         return Err("its checksum is wrong");
     }
     if content.plan.is_none() {
-        let header: Header = serde_json::from_str(json).map_err(|_| "it is not a journal header")?;
+        let header: Header =
+            serde_json::from_str(json).map_err(|_| "it is not a journal header")?;
         if header.journal != VERSION {
             return Err("it is of another version");
         }

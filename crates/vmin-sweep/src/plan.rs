@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use vmin_accel::energy::{self, OperatingPoint};
-use vmin_accel::{Accelerator, ResidentPlacement, VoltageProfile};
+use vmin_accel::cycles::{self, Residence};
+use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
+use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_emulator::{Emulator, Images};
+use vmin_nn::{Graph, ModelError};
 use vmin_nn::data::{Dataset, Split};
-use vmin_nn::Graph;
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
 use crate::experiment::{Experiment, Placement};
@@ -128,7 +129,11 @@ impl Plan {
         let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
         let placement = ResidentPlacement::new(&accelerator, sizes)
             .map_err(|error| at(&experiment.accelerator.span, "placement", error.to_string()))?;
-        let layers = accelerator.map_layers(&graph.layers());
+        let layers = vmin_accel::layers_of_graph(&graph)
+            .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
+        // What lies in the weight memory for good is not fetched for every inference.
+        let schedule = Schedule { weights: Residence::Resident, ..Schedule::of(&accelerator) };
+        let layers = cycles::run(&accelerator, schedule, &layers);
         let nominal_point = OperatingPoint::nominal(&profile);
         let nominal = energy::per_inference(&accelerator, &profile, &layers, &nominal_point);
         let points: Vec<PlanPoint> = experiment
@@ -151,8 +156,9 @@ impl Plan {
                 }
             })
             .collect();
-        let notes = notes(&accelerator, &placement);
-        let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile);
+        let notes = notes(&accelerator, &placement, &nominal);
+        let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
+            .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         let digest = digest(&experiment, &inputs);
         let plan = Self {
             nominal: Nominal {
@@ -182,6 +188,16 @@ impl Plan {
             Emulator::new(&self.graph, &self.placement, self.images(), vmin_kernels::best());
         if let Err(error) = emulator {
             return Err((data, "does-not-fit", error.to_string()));
+        }
+        if let Some(point) = self.points.iter().find(|point| point.threshold < Threshold::HALF) {
+            let vdd_mv = point.cost.vdd_mv;
+            let span = self.experiment.vdd_mv.iter().find(|v| v.value == vdd_mv);
+            let message = format!(
+                "at {vdd_mv} mV more than half of all cells are faulty ({:.1} %), which cannot be \
+                 emulated",
+                point.cost.cell_fault_rate * 100.0
+            );
+            return Err((span.map_or(0..0, |v| v.span.clone()), "out-of-range", message));
         }
         let cost = self.cost();
         if cost.faulty_cells_max > STORED_CELLS_MAX as f64 {
@@ -313,9 +329,13 @@ fn rebase_shipped(name: &str, shipped: &[&str], base: &Path) -> PathBuf {
 fn resolve_model(experiment: &Experiment, base: &Path) -> Result<Graph, Diagnostics> {
     let Located { value, span } = &experiment.model;
     let graph = vmin_nn::model::load(&rebase(value, base)).map_err(|error| {
-        Diagnostic::new("model", error.to_string())
-            .at(&experiment.source, span.clone())
-            .hint(error.hint())
+        let diagnostic =
+            Diagnostic::new("model", error.to_string()).at(&experiment.source, span.clone());
+        match error {
+            ModelError::Io { .. } => diagnostic
+                .hint("relative paths start at the folder of the experiment file"),
+            _ => diagnostic,
+        }
     })?;
     match &experiment.bits {
         None => Ok(graph),
@@ -410,14 +430,25 @@ fn check_voltages(
                     format!("profile `{}` does not reach {} mV", profile.name(), vdd_mv.value),
                 )
                 .at(&experiment.source, vdd_mv.span.clone())
-                .allowed(format!("expected {} to {} mV", range.start(), range.end())),
+                .allowed(format!(
+                    "expected {} to {} mV",
+                    range.start(),
+                    range.end()
+                )),
             );
         }
     }
 }
 
-fn notes(accelerator: &Accelerator, placement: &ResidentPlacement) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(
+    accelerator: &Accelerator,
+    placement: &ResidentPlacement,
+    nominal: &EnergyReport,
+) -> Vec<String> {
+    let mut notes = vec![
+        "only the weight memory's supply is lowered; all others stay at the nominal voltage"
+            .to_owned(),
+    ];
     if placement.exceeds_physical {
         notes.push(format!(
             "resident placement assumes a weight memory of {} banks; {} has {}",
@@ -426,6 +457,7 @@ fn notes(accelerator: &Accelerator, placement: &ResidentPlacement) -> Vec<String
             placement.physical_banks
         ));
     }
+    notes.extend(nominal.notes.iter().cloned());
     notes
 }
 
@@ -435,18 +467,18 @@ fn inputs(
     data: &Dataset,
     accelerator: &Accelerator,
     profile: &VoltageProfile,
-) -> Vec<InputDigest> {
+) -> Result<Vec<InputDigest>, ModelError> {
     let entry = |role: &str, name: &str, sha256: String| InputDigest {
         role: role.to_owned(),
         name: name.to_owned(),
         sha256,
     };
-    vec![
-        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph))),
+    Ok(vec![
+        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph)?)),
         entry("data", &experiment.data.value, data.sha256()),
         entry("accelerator", &experiment.accelerator.value, sha256(accelerator.text().as_bytes())),
         entry("profile", &experiment.profile.value, sha256(profile.text().as_bytes())),
-    ]
+    ])
 }
 
 /// Everything that decides a result, and nothing else: comments and file names may change.

@@ -297,8 +297,7 @@ mod tests {
             energy_per_inference_nj: 1.0,
             latency_us: 1.0,
         };
-        let records =
-            [record(0, 0, 90), record(0, 1, 89), record(1, 0, 89), record(1, 1, 50)];
+        let records = [record(0, 0, 90), record(0, 1, 89), record(1, 0, 89), record(1, 1, 50)];
         let (points, chips) =
             evaluate(&[cost(900.0), cost(800.0)], 2, &clean, &setting(), &records)
                 .expect("complete");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 use vmin_emulator::{Emulator, EmulatorError, Score, Stopped};
 use vmin_kernels::GemmKernel;
-use vmin_sram::{Chip, ChipKey};
+use vmin_sram::{Chip, ChipKey, SampleError};
 
 use crate::Plan;
 use crate::journal::{Journal, JournalError, Log, Record};
@@ -40,6 +40,9 @@ pub enum RunError {
     /// Network and images do not fit; [`Plan::resolve`] refuses that.
     #[error(transparent)]
     Emulator(#[from] EmulatorError),
+    /// A chip is too large to hold; [`Plan::resolve`] refuses that.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
     /// The records do not cover the plan exactly.
     #[error("the journal holds records that the plan does not have")]
     ForeignRecords,
@@ -142,7 +145,7 @@ fn run_chip(
     }
     let key = ChipKey { seed: plan.experiment.seed, chip: chip.into(), memory: WEIGHT_MEMORY };
     let floor = plan.points[lowest as usize].threshold;
-    let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, floor);
+    let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, floor)?;
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
         let threshold = plan.points[point as usize].threshold;

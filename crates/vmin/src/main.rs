@@ -5,6 +5,7 @@ mod commands;
 mod compute;
 mod failure;
 mod interrupt;
+mod lookup;
 mod print;
 
 use std::process::ExitCode;

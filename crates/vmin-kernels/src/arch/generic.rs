@@ -1,7 +1,7 @@
 //! The specification, in portable Rust.
 
-use crate::packed::{PackedWeights, Panels};
 use crate::GemmKernel;
+use crate::packed::{PackedWeights, Panels};
 
 /// Runs everywhere.
 pub(crate) struct Generic;

@@ -11,23 +11,34 @@
 //! independently of all others; the distance to the next such cell is geometric, one logarithm per
 //! faulty cell instead of one draw per cell. The draws range over all cells of the group, and a hit
 //! on a cell that a band above already took is ignored, which leaves the others' probability at `q`.
-//! The score within the band follows by inverting the distribution. Bands are drawn for the whole bank
-//! from the top until the one that holds the floor, so a deeper floor only appends draws: the chip does
-//! not depend on it.
+//! The score within the band is drawn by rejection from the uniform: a band is so narrow that few draws
+//! are rejected and fewer need an exponential to decide. Where it is not (the top band has no end, and
+//! cells with a small share of their own see bands magnified) the distribution is inverted. Bands are
+//! drawn for the whole bank from the top until the one that holds the floor, so a deeper floor only
+//! appends draws: the chip does not depend on it.
 
-use rand_core::Rng;
+mod band;
+mod draws;
+
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
+use self::band::{Between, Edge, Inside};
+use self::draws::{PreferredValue, for_each_hit, standard_normal};
+use crate::bit_set::BitSet;
 use crate::chip::{Chip, FaultyCell, Origin};
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
-use crate::normal;
 use crate::population::{Population, VarianceShares};
 use crate::score::{Score, Threshold, UNITS_PER_SIGMA};
 
 /// Most cells a chip may be expected to store, 2^28 (4 GiB of them).
 pub const STORED_CELLS_MAX: u64 = 1 << 28;
+
+/// Most banks, and most columns of a bank, that are drawn: 2^20 each.
+pub const SAMPLED_BANKS_MAX: u32 = 1 << 20;
+/// Most cells of a bank that are drawn, 2^32: one bit each is held while the bank is drawn.
+pub const SAMPLED_BANK_CELLS_MAX: u64 = 1 << 32;
 
 /// Lower edge of the top band, which has no upper edge: 6 sigma, beyond which lies a rate of 1e-9.
 const TOP_EDGE: i32 = 6 * UNITS_PER_SIGMA;
@@ -45,6 +56,19 @@ pub enum SampleError {
     FloorTooDeep {
         /// What was asked for.
         floor: Threshold,
+    },
+    /// A shape that would take more memory to draw than to hold.
+    #[error(
+        "{banks} banks of {columns} columns and {cells_per_bank} cells each are not drawn: at most \
+         2^20 banks, 2^20 columns and 2^32 cells per bank"
+    )]
+    Shape {
+        /// Banks of the memory.
+        banks: u32,
+        /// Columns per bank.
+        columns: u32,
+        /// Cells per bank.
+        cells_per_bank: u64,
     },
     /// More than [`STORED_CELLS_MAX`] cells to store.
     #[error("{cells} cells at a rate of {rate} are more than 2^28 faulty cells to store")]
@@ -64,7 +88,9 @@ impl Chip {
     /// name has no influence either.
     ///
     /// # Errors
-    /// The floor's rate is above 0.5, or more than [`STORED_CELLS_MAX`] cells are expected.
+    /// The floor's rate is above 0.5, the memory has more banks or columns than [`SAMPLED_BANKS_MAX`] or
+    /// banks of more than [`SAMPLED_BANK_CELLS_MAX`] cells, or more than [`STORED_CELLS_MAX`] faulty cells
+    /// are expected.
     pub fn sample(
         population: &Population,
         key: ChipKey,
@@ -73,6 +99,11 @@ impl Chip {
     ) -> Result<Self, SampleError> {
         if floor < Threshold::HALF {
             return Err(SampleError::FloorTooDeep { floor });
+        }
+        let (banks, columns) = (geometry.banks(), geometry.columns());
+        let cells_per_bank = geometry.cells_per_bank();
+        if banks.max(columns) > SAMPLED_BANKS_MAX || cells_per_bank > SAMPLED_BANK_CELLS_MAX {
+            return Err(SampleError::Shape { banks, columns, cells_per_bank });
         }
         let (cells, rate) = (geometry.cells(), floor.rate());
         // Cells are below 2^35.
@@ -134,15 +165,18 @@ fn sample_bank(
                 Edge::new((f64::from(low) / f64::from(UNITS_PER_SIGMA) - group.mean) / sigma);
             let above = core::mem::replace(&mut group.edge, edge);
             let between = Between { low: edge, high: above };
-            for_each_hit(&mut stream, between.probability(), group.count, |index, draw| {
+            let inside = Inside::new(&between);
+            for_each_hit(&mut stream, between.probability(), group.count, |stream, index| {
                 let cell = group.first + index * group.stride;
                 if !taken.insert(cell) {
                     return;
                 }
-                let z = group.mean + sigma * between.quantile(high_40_bits(draw));
-                let score = Score::from_sigmas(z).0.clamp(low, high - 1);
+                let (x, bits) = inside.draw(stream);
+                // No band reaches below zero, so a cast rounds down.
+                let units = (group.mean + sigma * x) * f64::from(UNITS_PER_SIGMA);
+                let score = (units as i32).clamp(low, high - 1);
                 if floor.is_faulty(Score(score)) {
-                    cells.keys.push(sort_key(score, offset + cell, stuck_at_0.preferred(draw)));
+                    cells.keys.push(sort_key(score, offset + cell, stuck_at_0.preferred(bits)));
                 }
             });
         }
@@ -158,7 +192,7 @@ fn bands(floor: Threshold) -> impl Iterator<Item = (i32, i32)> {
     top.into_iter().chain(below.map(|high| (high - BAND, high)))
 }
 
-/// The groups of a bank, and the parts their cells share. All parts are drawn whatever their shares.
+/// The groups of a bank: the largest sets of cells that share all parts but their own.
 fn groups(
     shares: &VarianceShares,
     geometry: Geometry,
@@ -190,139 +224,6 @@ fn groups(
         add(upper, lower, mean + half * standard_normal(stream));
     }
     groups
-}
-
-/// A point of the standard normal with the probabilities to either side of it. The smaller is computed,
-/// the larger is its complement, so neither loses its precision.
-#[derive(Clone, Copy)]
-struct Edge {
-    below: f64,
-    above: f64,
-}
-
-impl Edge {
-    fn new(x: f64) -> Self {
-        let tail = normal::cdf(-x.abs());
-        if x < 0.0 {
-            Self { below: tail, above: 1.0 - tail }
-        } else {
-            Self { below: 1.0 - tail, above: tail }
-        }
-    }
-}
-
-/// The standard normal between two edges.
-struct Between {
-    low: Edge,
-    high: Edge,
-}
-
-impl Between {
-    /// Whether the whole band lies below the mean, where probabilities below keep their precision.
-    fn is_lower(&self) -> bool {
-        self.high.below < 0.5
-    }
-
-    /// P(x >= low | x < high).
-    fn probability(&self) -> f64 {
-        if self.high.below == 0.0 {
-            // Further below the mean than a float can tell: everything has been taken above.
-            return 1.0;
-        }
-        let inside = if self.is_lower() {
-            self.high.below - self.low.below
-        } else {
-            self.low.above - self.high.above
-        };
-        inside / self.high.below
-    }
-
-    /// The point with the fraction `u` of the band's probability above it (upper half) or below it.
-    fn quantile(&self, u: f64) -> f64 {
-        if self.is_lower() {
-            normal::quantile(self.low.below + u * (self.high.below - self.low.below))
-        } else {
-            -normal::quantile(self.high.above + u * (self.low.above - self.high.above))
-        }
-    }
-}
-
-/// Calls `hit(index, draw)` for each index below `count` with probability `q`, in rising order, with 64
-/// fresh random bits.
-#[inline]
-fn for_each_hit(
-    stream: &mut Xoshiro256PlusPlus,
-    q: f64,
-    count: u64,
-    mut hit: impl FnMut(u64, u64),
-) {
-    if q <= 0.0 {
-        return;
-    }
-    if q >= 1.0 {
-        (0..count).for_each(|index| hit(index, stream.next_u64()));
-        return;
-    }
-    // Cells are below 2^35.
-    let length = count as f64;
-    let first = unit(stream);
-    // -ln u >= 1 - u and -ln (1 - q) <= q / (1 - q): most groups have no hit in most bands, and for
-    // them this settles it without a logarithm.
-    if (1.0 - first) * (1.0 - q) >= length * q {
-        return;
-    }
-    let scale = 1.0 / libm::log1p(-q);
-    let mut skip = libm::log(first) * scale;
-    let mut index = 0;
-    loop {
-        // Cells are below 2^35.
-        if skip >= (count - index) as f64 {
-            return;
-        }
-        // The skip is not negative and below 2^35.
-        let step = skip as u64;
-        index += step;
-        hit(index, stream.next_u64());
-        index += 1;
-        skip = libm::log(unit(stream)) * scale;
-    }
-}
-
-/// Uniform in (0, 1], steps of 2^-53.
-fn unit(stream: &mut Xoshiro256PlusPlus) -> f64 {
-    // 53 bits are exact.
-    let steps = ((stream.next_u64() >> 11) + 1) as f64;
-    steps * (1.0 / 9_007_199_254_740_992.0)
-}
-
-/// Uniform in (0, 1) from the high 40 bits of a draw.
-fn high_40_bits(draw: u64) -> f64 {
-    // 41 bits are exact.
-    let steps = ((draw >> 24) * 2 + 1) as f64;
-    steps * (1.0 / 2_199_023_255_552.0)
-}
-
-fn standard_normal(stream: &mut Xoshiro256PlusPlus) -> f64 {
-    // 53 bits are exact.
-    let steps = ((stream.next_u64() >> 12) * 2 + 1) as f64;
-    normal::quantile(steps * (1.0 / 9_007_199_254_740_992.0))
-}
-
-/// Decides the preferred value from the low 24 bits of a draw, which the score does not use.
-struct PreferredValue {
-    zeros_of_2_24: u64,
-}
-
-impl PreferredValue {
-    fn new(share_stuck_at_0: f64) -> Self {
-        // A probability times 2^24.
-        let zeros_of_2_24 = libm::round(share_stuck_at_0 * 16_777_216.0) as u64;
-        Self { zeros_of_2_24 }
-    }
-
-    fn preferred(&self, draw: u64) -> bool {
-        (draw & 0xff_ffff) >= self.zeros_of_2_24
-    }
 }
 
 /// One word whose order is that of the chip: `[score from the top: 28 bits][address: 35][preferred: 1]`.
@@ -362,24 +263,27 @@ fn gather(banks: &[BankCells]) -> Vec<FaultyCell> {
     cells
 }
 
-/// One bit per cell of a bank.
-struct BitSet {
-    words: Vec<u64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl BitSet {
-    fn new(bits: u64) -> Self {
-        let words = usize::try_from(bits.div_ceil(64)).expect("2^35 bits are 2^29 words");
-        Self { words: vec![0; words] }
-    }
-
-    /// Adds a bit; false if it was there.
-    fn insert(&mut self, bit: u64) -> bool {
-        // 2^35 bits are 2^29 words.
-        let word = &mut self.words[(bit / 64) as usize];
-        let mask = 1 << (bit % 64);
-        let new = *word & mask == 0;
-        *word |= mask;
-        new
+    #[test]
+    fn what_would_not_fit_is_refused_before_it_is_drawn() {
+        let population = Population::new("x", VarianceShares::INDEPENDENT, 0.5).unwrap();
+        let key = ChipKey { seed: 0, chip: 0, memory: 0 };
+        let sample = |(banks, rows, columns), floor| {
+            let geometry = Geometry::new(banks, rows, columns).unwrap();
+            Chip::sample(&population, key, geometry, floor).map(|_| ())
+        };
+        let never = Threshold::NEVER;
+        let shape = |size| matches!(sample(size, never), Err(SampleError::Shape { .. }));
+        assert!(shape(((1 << 20) + 1, 1, 1)));
+        assert!(shape((1, 1, (1 << 20) + 1)));
+        assert!(shape((1, (1 << 16) + 1, 1 << 16)));
+        assert_eq!(sample((2, 2, 2), never), Ok(()));
+        let deep = sample((1, 1, 1), Threshold(-1));
+        assert!(matches!(deep, Err(SampleError::FloorTooDeep { .. })));
+        let many = sample((1 << 10, 1 << 10, 1 << 10), Threshold::HALF);
+        assert!(matches!(many, Err(SampleError::TooManyCells { .. })));
     }
 }

@@ -1,0 +1,184 @@
+//! The description of an accelerator: array, memories, DRAM, clock, energy constants.
+//!
+//! ```text
+//!            DRAM ── io
+//!             │
+//!   ┌─────────┴─────────┐
+//!   weight memory    activation memory       each behind its own rail
+//!   │                   │
+//!   └──> R x C array <──┘ ── logic
+//!             │
+//!      accumulator memory ──> vector unit ──> activation memory
+//! ```
+//!
+//! A description is a TOML file (`accel-models/` holds the shipped ones); [`Accelerator::load`]
+//! reads and checks it and reports every problem at once.
+
+mod read;
+mod shipped;
+
+use vmin_diagnostic::{Diagnostics, Source};
+use vmin_sram::Geometry;
+
+use crate::cycles::{CycleModel, LayerReport, Residence, Schedule};
+use crate::dataflow::{ArraySize, Dataflow};
+use crate::energy::{EnergyTable, Rail};
+use crate::{Layer, ShapeError, cycles, load};
+
+/// One on-chip memory.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Memory {
+    /// Banks of rows and columns.
+    pub geometry: Geometry,
+    /// Bits that one access moves.
+    pub word_bits: u64,
+    /// The supply it hangs on.
+    pub rail: Rail,
+    /// Leakage at the reference voltage, in microwatts per KiB.
+    pub leakage_uw_per_kib: f64,
+}
+
+impl Memory {
+    /// Size in bits.
+    #[must_use]
+    pub fn bits(&self) -> u64 {
+        self.geometry.cells()
+    }
+
+    /// Accesses needed for `elements` of `bits` each, words packed without gaps.
+    #[must_use]
+    pub fn words(&self, elements: u64, bits: u64) -> u64 {
+        elements.saturating_mul(bits).div_ceil(self.word_bits)
+    }
+}
+
+/// The three memories, by purpose.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Memories {
+    /// Weight codes.
+    pub weight: Memory,
+    /// Inputs and outputs of layers.
+    pub activation: Memory,
+    /// Partial and final sums.
+    pub accumulator: Memory,
+}
+
+/// Off-chip memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Dram {
+    /// Sustained bandwidth in bytes per second.
+    pub bytes_per_second: f64,
+    /// Whether weights are fetched for every inference.
+    pub weights: Residence,
+    /// Whether activations leave the chip between layers.
+    pub activations: Residence,
+}
+
+/// A checked accelerator.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Accelerator {
+    name: String,
+    text: String,
+    /// One line for tables.
+    pub title: String,
+    /// The array.
+    pub array: ArraySize,
+    /// Default dataflow.
+    pub dataflow: Dataflow,
+    /// Dataflows the hardware offers.
+    pub dataflows: Vec<Dataflow>,
+    /// Clock at the nominal voltage, in MHz.
+    pub clock_mhz: f64,
+    /// Whether the array loads its next tile while it works.
+    pub weight_double_buffer: bool,
+    /// Default cycle model.
+    pub cycle_model: CycleModel,
+    /// Elements per cycle of the vector unit.
+    pub vector_lanes: u64,
+    /// Bits of a sum in the accumulator memory.
+    pub accumulator_bits: u64,
+    /// On-chip memories.
+    pub memories: Memories,
+    /// Off-chip memory.
+    pub dram: Dram,
+    /// Energy per action, with sources.
+    pub energy: EnergyTable,
+}
+
+impl Accelerator {
+    /// Loads a shipped accelerator by name, or a TOML file by path.
+    ///
+    /// # Errors
+    /// No such name or file, or all problems of the file.
+    pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
+        let source = load::source(name_or_path, "accelerator", &shipped::ALL)?;
+        Self::parse(&source)
+    }
+
+    /// Reads and checks a description.
+    ///
+    /// # Errors
+    /// All problems of the text.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
+        read::accelerator(source)
+    }
+
+    /// Names of the shipped accelerators, in the order they are listed.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        shipped::ALL.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text it was read from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Cycles and traffic of a network's layers with 8-bit weights, as the accelerator's file says.
+    /// For narrower weights see [`crate::layers_of_graph`], for other choices [`cycles::run`].
+    ///
+    /// # Errors
+    /// A layer has an empty or absurd shape.
+    pub fn map_layers(
+        &self,
+        layers: &[vmin_nn::LayerShape],
+    ) -> Result<Vec<LayerReport>, ShapeError> {
+        let layers: Vec<Layer> =
+            layers.iter().map(|shape| Layer::from_shape(shape, 8)).collect::<Result<_, _>>()?;
+        Ok(cycles::run(self, Schedule::of(self), &layers))
+    }
+
+    /// As [`Self::map_layers`], with the bits per weight that the graph has.
+    ///
+    /// # Errors
+    /// A layer has an empty or absurd shape.
+    pub fn map_graph(&self, graph: &vmin_nn::Graph) -> Result<Vec<LayerReport>, ShapeError> {
+        Ok(cycles::run(self, Schedule::of(self), &crate::layers_of_graph(graph)?))
+    }
+
+    /// Cycles the DRAM bus needs for so many bytes, rounded up.
+    #[must_use]
+    pub fn dram_cycles(&self, bytes: u64) -> u64 {
+        let cycles = bytes as f64 * self.clock_mhz * 1e6 / self.dram.bytes_per_second;
+        // Below 2^53 * 10^5 / 1: a float cast saturates in the absurd rest.
+        libm::ceil(cycles) as u64
+    }
+
+    /// Bits of all on-chip memories.
+    #[must_use]
+    pub fn on_chip_bits(&self) -> u64 {
+        let Memories { weight, activation, accumulator } = &self.memories;
+        weight.bits() + activation.bits() + accumulator.bits()
+    }
+}

@@ -1,0 +1,192 @@
+//! An accelerator file as a checked [`Accelerator`].
+
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source, TableReader};
+use vmin_sram::Geometry;
+
+use super::{Accelerator, Dram, Memories, Memory};
+use crate::cycles::{CycleModel, Residence};
+use crate::dataflow::{ARRAY_SIDE_MAX, ArraySize, Dataflow};
+use crate::energy::{Action, ConstantSet, DramKind, EnergyTable, Rail};
+
+const CLOCK_MHZ_MAX: f64 = 20_000.0;
+const BANKS_MAX: i64 = 1 << 16;
+const ROWS_MAX: i64 = 1 << 24;
+const COLUMNS_MAX: i64 = 1 << 16;
+const LANES_MAX: i64 = 1 << 16;
+const ACCUMULATOR_BITS_MAX: i64 = 64;
+
+pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
+    let document = Document::parse(source)?;
+    let root = document.root();
+    let name = root.string("name");
+    let title = root.string("title");
+    provenance(&root);
+    let array = array(&root);
+    let vector = root.table("vector");
+    let lanes = vector.integer("lanes", 1..=LANES_MAX);
+    vector.finish();
+    let memories = memories(&root);
+    let dram = dram(&root);
+    let energy = energy(&root, memories.as_ref().map(|(memories, _)| memories));
+    let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
+    root.finish();
+    document.finish()?;
+
+    let read = || {
+        let array = array?;
+        let (memories, accumulator_bits) = memories?;
+        Some(Accelerator {
+            name: name?.value,
+            text: source.text().to_owned(),
+            title: title?.value,
+            array: array.size,
+            dataflow: array.dataflow,
+            dataflows: array.dataflows,
+            clock_mhz: array.clock_mhz,
+            weight_double_buffer: array.weight_double_buffer,
+            cycle_model: cycle_model.map_or(CycleModel::Causal, |model| model.value),
+            vector_lanes: lanes?.value.unsigned_abs(),
+            accumulator_bits,
+            memories,
+            dram: dram?,
+            energy: energy?,
+        })
+    };
+    // Every getter that gives nothing has reported why, so a clean document is complete.
+    read().ok_or_else(|| {
+        Diagnostic::new("incomplete", "the accelerator is incomplete").within(source).into()
+    })
+}
+
+fn provenance(root: &TableReader<'_>) {
+    let table = root.table("provenance");
+    for key in ["source", "exact", "estimated"] {
+        let _ = table.string(key);
+    }
+    table.finish();
+}
+
+struct Array {
+    size: ArraySize,
+    dataflow: Dataflow,
+    dataflows: Vec<Dataflow>,
+    clock_mhz: f64,
+    weight_double_buffer: bool,
+}
+
+fn array(root: &TableReader<'_>) -> Option<Array> {
+    let side = ARRAY_SIDE_MAX.cast_signed();
+    let table = root.table("array");
+    let rows = table.integer("rows", 1..=side);
+    let columns = table.integer("columns", 1..=side);
+    let dataflow = table.choice("dataflow", &Dataflow::ALL);
+    // `also` is a second dataflow of the hardware, chosen on the command line.
+    let also = table.optional_choice("also", &Dataflow::ALL);
+    let clock_mhz = table.number("clock_mhz", 0.001..=CLOCK_MHZ_MAX);
+    let double_buffer = table.optional_boolean("weight_double_buffer");
+    table.finish();
+    let dataflow = dataflow?.value;
+    let mut dataflows = vec![dataflow];
+    dataflows.extend(also.map(|also| also.value).filter(|also| *also != dataflow));
+    Some(Array {
+        size: ArraySize::new(rows?.value.unsigned_abs(), columns?.value.unsigned_abs())?,
+        dataflow,
+        dataflows,
+        clock_mhz: clock_mhz?.value,
+        weight_double_buffer: double_buffer.is_some_and(|value| value.value),
+    })
+}
+
+fn memories(root: &TableReader<'_>) -> Option<(Memories, u64)> {
+    let table = root.table("memory");
+    let plain = |key| {
+        let reader = table.table(key);
+        let memory = memory(&reader);
+        reader.finish();
+        memory
+    };
+    let weight = plain("weight");
+    let activation = plain("activation");
+    let reader = table.table("accumulator");
+    let sum_bits = reader.integer("sum_bits", 8..=ACCUMULATOR_BITS_MAX);
+    let accumulator = memory(&reader);
+    reader.finish();
+    table.finish();
+    let memories =
+        Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
+    Some((memories, sum_bits?.value.unsigned_abs()))
+}
+
+fn memory(table: &TableReader<'_>) -> Option<Memory> {
+    let banks = table.integer("banks", 1..=BANKS_MAX);
+    let rows = table.integer("rows", 1..=ROWS_MAX);
+    let columns = table.integer("columns", 1..=COLUMNS_MAX);
+    let word_bits = table.integer("word_bits", 1..=COLUMNS_MAX);
+    let rail = table.choice("rail", &Rail::MEMORIES);
+    let leakage = table.number("leakage_uw_per_kib", 0.0..=1e6);
+    let (banks, rows, columns) = (banks?, rows?, columns?);
+    let word_bits = word_bits?;
+    if columns.value % word_bits.value != 0 {
+        table.report_at(
+            word_bits.span,
+            Diagnostic::new(
+                "word-width",
+                format!(
+                    "words of {} bits do not divide rows of {} columns",
+                    word_bits.value, columns.value
+                ),
+            )
+            .allowed(format!("expected a divisor of {}", columns.value))
+            .hint("a row holds one word, or several behind a column multiplexer"),
+        );
+        return None;
+    }
+    let small = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+    match Geometry::new(small(banks.value), small(rows.value), small(columns.value)) {
+        Ok(geometry) => Some(Memory {
+            geometry,
+            word_bits: word_bits.value.unsigned_abs(),
+            rail: rail?.value,
+            leakage_uw_per_kib: leakage?.value,
+        }),
+        Err(error) => {
+            table.report_at(rows.span, Diagnostic::new("memory-size", error.to_string()));
+            None
+        }
+    }
+}
+
+fn dram(root: &TableReader<'_>) -> Option<Dram> {
+    let table = root.table("dram");
+    let bandwidth = table.number("bandwidth_gb_per_s", 1e-6..=1e6);
+    let weights = table.optional_choice("weights", &Residence::ALL);
+    let activations = table.optional_choice("activations", &Residence::ALL);
+    table.finish();
+    Some(Dram {
+        bytes_per_second: bandwidth?.value * 1e9,
+        weights: weights.map_or(Residence::Streamed, |value| value.value),
+        activations: activations.map_or(Residence::Streamed, |value| value.value),
+    })
+}
+
+fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyTable> {
+    let table = root.table("energy");
+    let constants = table.choice("constants", &ConstantSet::ALL);
+    let dram = table.choice("dram", &DramKind::ALL);
+    let mut overrides = Vec::new();
+    if let Some(reader) = table.optional_table("override_pj") {
+        for action in Action::ALL {
+            if let Some(pj) = reader.optional_number(action.name(), 0.0..=1e9) {
+                overrides.push((action, pj.value));
+            }
+        }
+        reader.finish();
+    }
+    table.finish();
+    let mut energy = EnergyTable::new(constants?.value, dram?.value, memories?);
+    for (action, pj) in overrides {
+        let source = format!("given in {}, energy.override_pj", root.source().name());
+        energy.set(action, pj, source);
+    }
+    Some(energy)
+}

@@ -1,0 +1,28 @@
+//! The one list of shipped accelerators; `accel-models/` and it agree by test.
+
+macro_rules! shipped {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../../../accel-models/", $name, ".toml")))),*]
+    };
+}
+
+pub(super) const ALL: [(&str, &str); 6] =
+    shipped!["gemmini-16", "gemmini-32", "nvdla-small", "nvdla-full", "tpu-v1", "lowvolt-14nm"];
+
+#[cfg(test)]
+mod tests {
+    use crate::Accelerator;
+
+    #[test]
+    fn list_and_folder_agree_and_every_file_is_valid() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../accel-models");
+        let mut listed: Vec<String> =
+            super::ALL.iter().map(|(name, _)| format!("{name}.toml")).collect();
+        listed.sort();
+        assert_eq!(crate::load::toml_files(folder), listed);
+        for (name, _) in super::ALL {
+            let accelerator = Accelerator::load(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(accelerator.name(), name);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Cycles and traffic of a list of layers, in closed form: the time to answer grows with the number
+//! of layers, not with the number of cycles.
+//!
+//! Two models answer:
+//!
+//! | | [`CycleModel::Causal`] | [`CycleModel::ScalesimV3`] |
+//! |---|---|---|
+//! | a fold takes | `2R + C + T - 2` in every dataflow | the same, but `R + C + T - 2` for `os` |
+//! | total | all folds, then the stalls | one less (index of the last cycle), never stalls |
+//! | partial sums | in the accumulator memory, read back | each pass written, never read back |
+//! | proven by | a register-level simulation of the array | the reports of SCALE-Sim 3.0.0 |
+//!
+//! `R` rows and `C` columns of the array, `T` the dimension that streams. SCALE-Sim lets the results
+//! of an output-stationary fold leave before the lower rows have computed them, hence the difference;
+//! it is there to compare with, not to believe.
+
+mod causal;
+mod report;
+mod scalesim_v3;
+mod traffic;
+
+pub use report::{LayerReport, Totals, totals};
+pub use traffic::Residence;
+
+use crate::{Accelerator, Dataflow, Layer};
+
+/// Which closed form counts the cycles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CycleModel {
+    /// Nothing happens before its cause; the default.
+    Causal,
+    /// What SCALE-Sim 3.0.0 reports.
+    ScalesimV3,
+}
+
+impl CycleModel {
+    /// Every model with its word.
+    pub const ALL: [(&'static str, Self); 2] =
+        [("causal", Self::Causal), ("scalesim-v3", Self::ScalesimV3)];
+}
+
+/// How the layers are run on an accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Which operand stays.
+    pub dataflow: Dataflow,
+    /// How cycles are counted.
+    pub cycle_model: CycleModel,
+    /// Whether the next tile of weights is loaded while the array still works (causal model only).
+    pub weight_double_buffer: bool,
+    /// Whether weights come from DRAM for every inference.
+    pub weights: Residence,
+    /// Whether activations go to DRAM between layers.
+    pub activations: Residence,
+}
+
+impl Schedule {
+    /// As the accelerator's file says.
+    #[must_use]
+    pub const fn of(accelerator: &Accelerator) -> Self {
+        Self {
+            dataflow: accelerator.dataflow,
+            cycle_model: accelerator.cycle_model,
+            weight_double_buffer: accelerator.weight_double_buffer,
+            weights: accelerator.dram.weights,
+            activations: accelerator.dram.activations,
+        }
+    }
+}
+
+/// Cycles and traffic of each layer of one inference, in order.
+#[must_use]
+pub fn run(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) -> Vec<LayerReport> {
+    layers
+        .iter()
+        .enumerate()
+        .map(|(index, layer)| match schedule.cycle_model {
+            CycleModel::Causal => {
+                let place = traffic::Place { first: index == 0, last: index + 1 == layers.len() };
+                causal::layer(accelerator, schedule, layer, place)
+            }
+            CycleModel::ScalesimV3 => scalesim_v3::layer(accelerator, schedule.dataflow, layer),
+        })
+        .collect()
+}

@@ -1,0 +1,140 @@
+//! What is known of a layer after counting.
+
+use serde::Serialize;
+
+use crate::{Layer, Work};
+
+/// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
+/// elements: int8 activations, weight codes, accumulator sums.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LayerReport {
+    /// The layer's name.
+    pub name: String,
+    /// Output pixels; 0 for vector work.
+    pub m: u64,
+    /// Output channels per group; 0 for vector work.
+    pub n: u64,
+    /// Length of the sums; 0 for vector work.
+    pub k: u64,
+    /// Independent products; 0 for vector work.
+    pub groups: u64,
+    /// Multiply-accumulates of all groups.
+    pub macs: u64,
+    /// Bits per weight code.
+    pub weight_bits: u8,
+    /// How often the array is filled.
+    pub folds: u64,
+    /// All cycles, stalls among them.
+    pub cycles: u64,
+    /// Cycles of the array or the vector unit alone.
+    pub compute_cycles: u64,
+    /// Cycles in which all wait for DRAM.
+    pub stall_cycles: u64,
+    /// Multiply-accumulates over what the array could do in `cycles`, in percent.
+    pub utilization_pct: f64,
+    /// Processing elements with work, averaged over the folds, in percent.
+    pub mapping_efficiency_pct: f64,
+    /// Mapping efficiency times the share of a fold in which operands stream, in percent.
+    pub compute_utilization_pct: f64,
+    /// Activations read by the array or vector unit.
+    pub sram_reads_ifmap: u64,
+    /// Weight codes read by the array.
+    pub sram_reads_filter: u64,
+    /// Sums read back from the accumulator memory (never, in SCALE-Sim).
+    pub sram_reads_ofmap: u64,
+    /// Activations written to the activation memory; absent where the model does not count fills.
+    pub sram_writes_ifmap: Option<u64>,
+    /// Weight codes written to the weight memory; absent where the model does not count fills.
+    pub sram_writes_filter: Option<u64>,
+    /// Sums written by the array.
+    pub sram_writes_ofmap: u64,
+    /// Activations fetched from DRAM; absent where the model does not count it.
+    pub dram_reads_ifmap: Option<u64>,
+    /// Weight codes fetched from DRAM.
+    pub dram_reads_filter: Option<u64>,
+    /// Output activations written to DRAM.
+    pub dram_writes_ofmap: Option<u64>,
+    /// Partial sums that went to DRAM and came back for lack of accumulator memory.
+    pub dram_sum_transfers: Option<u64>,
+    /// Bytes from DRAM.
+    pub dram_bytes_read: u64,
+    /// Bytes to DRAM.
+    pub dram_bytes_written: u64,
+    /// Element operations of the vector unit (requantization of sums, pooling, sums).
+    pub vector_operations: u64,
+}
+
+impl LayerReport {
+    pub(super) fn empty(layer: &Layer) -> Self {
+        let (m, n, k, groups) = match layer.work {
+            Work::Gemm(shape) => (shape.m(), shape.n(), shape.k(), shape.groups()),
+            Work::Vector => (0, 0, 0, 0),
+        };
+        Self {
+            name: layer.name.clone(),
+            m,
+            n,
+            k,
+            groups,
+            macs: layer.macs(),
+            weight_bits: layer.weight_bits,
+            folds: 0,
+            cycles: 0,
+            compute_cycles: 0,
+            stall_cycles: 0,
+            utilization_pct: 0.0,
+            mapping_efficiency_pct: 0.0,
+            compute_utilization_pct: 0.0,
+            sram_reads_ifmap: 0,
+            sram_reads_filter: 0,
+            sram_reads_ofmap: 0,
+            sram_writes_ifmap: None,
+            sram_writes_filter: None,
+            sram_writes_ofmap: 0,
+            dram_reads_ifmap: None,
+            dram_reads_filter: None,
+            dram_writes_ofmap: None,
+            dram_sum_transfers: None,
+            dram_bytes_read: 0,
+            dram_bytes_written: 0,
+            vector_operations: 0,
+        }
+    }
+
+    /// Elements per cycle between the on-chip memories and the array: `[ifmap, filter, ofmap]`.
+    #[must_use]
+    pub fn sram_bandwidth(&self) -> [f64; 3] {
+        let cycles = self.cycles.max(1) as f64;
+        [self.sram_reads_ifmap, self.sram_reads_filter, self.sram_writes_ofmap]
+            .map(|count| count as f64 / cycles)
+    }
+}
+
+/// Sums over the layers of one inference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Cycles, stalls among them.
+    pub cycles: u64,
+    /// Cycles waiting for DRAM.
+    pub stall_cycles: u64,
+    /// Bytes from and to DRAM.
+    pub dram_bytes: u64,
+}
+
+/// Adds the layers up (saturating, for lists that no network has).
+#[must_use]
+pub fn totals(layers: &[LayerReport]) -> Totals {
+    layers.iter().fold(Totals::default(), |sum, layer| Totals {
+        macs: sum.macs.saturating_add(layer.macs),
+        cycles: sum.cycles.saturating_add(layer.cycles),
+        stall_cycles: sum.stall_cycles.saturating_add(layer.stall_cycles),
+        dram_bytes: sum
+            .dram_bytes
+            .saturating_add(layer.dram_bytes_read)
+            .saturating_add(layer.dram_bytes_written),
+    })
+}

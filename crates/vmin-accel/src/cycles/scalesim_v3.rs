@@ -1,0 +1,55 @@
+//! What SCALE-Sim 3.0.0 reports in its CALC mode, from the closed forms behind its traces.
+//!
+//! Its oddities are kept, because the point is to compare: the total is the index of the last cycle,
+//! output-stationary folds end before their sums are complete, partial sums are written every pass
+//! and never read back, and the output counter of output-stationary runs is too high.
+//!
+//! Its DRAM counts come out of a trace-driven prefetch model and are not reported here: the columns
+//! stay empty rather than wrong. It does not count fills either.
+
+use super::LayerReport;
+use crate::dataflow::{ArraySize, Dataflow, Folds};
+use crate::{Accelerator, Layer, Work};
+
+pub(super) fn layer(accelerator: &Accelerator, dataflow: Dataflow, layer: &Layer) -> LayerReport {
+    let mut report = LayerReport::empty(layer);
+    match layer.work {
+        Work::Gemm(_) => product(accelerator.array, dataflow, layer, &mut report),
+        // SCALE-Sim knows no vector unit; the layer takes no time there.
+        Work::Vector => {}
+    }
+    report
+}
+
+fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut LayerReport) {
+    let Work::Gemm(shape) = layer.work else { return };
+    let (rows, columns) = (array.rows(), array.columns());
+    let groups = shape.groups();
+    let mapping = dataflow.mapping();
+    let rules = mapping.scalesim();
+    let extent = mapping.extent(shape);
+    let folds = Folds::of(extent, array);
+
+    let fold = rules.rows_per_fold * rows + columns + extent.stream - 2;
+    // A 1 x 1 array and a single step end at cycle 0, which would make its utilisation infinite.
+    let total = (fold * folds.count()).saturating_sub(1).max(1);
+    report.folds = folds.count() * groups;
+    report.compute_cycles = total * groups;
+    report.cycles = report.compute_cycles;
+
+    let reads = mapping.reads(shape, folds);
+    report.sram_reads_ifmap = reads.ifmap * groups;
+    report.sram_reads_filter = reads.filter * groups;
+    let extra = if rules.extra_writes_per_fold { folds.count() * (rows + columns) } else { 0 };
+    report.sram_writes_ofmap =
+        (shape.m() * shape.n() * mapping.sum_passes(folds) + extra) * groups;
+
+    // One group: all groups are alike.
+    let macs = (shape.macs() / groups) as f64;
+    report.utilization_pct = 100.0 * macs / (total * array.elements()) as f64;
+    report.mapping_efficiency_pct = 100.0 * (extent.rows * extent.columns) as f64
+        / (array.elements() * folds.count()) as f64;
+    let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };
+    report.compute_utilization_pct =
+        report.mapping_efficiency_pct * extent.stream as f64 / duration as f64;
+}

@@ -1,0 +1,135 @@
+//! Traffic of the causal model between DRAM, the three on-chip memories and the array.
+//!
+//! ```text
+//!          fill            reads_ifmap
+//!  DRAM ---------> activation ----------> array ---> sums ---> accumulator --+
+//!    |     fill            reads_filter     ^   <-- read back --             |
+//!    +-----------> weight ------------------+                                |
+//!    ^                                                 output stage (int8)   |
+//!    +---------------------------------------------------------------------- +
+//! ```
+//!
+//! Counts are in elements: int8 activations, weight codes, accumulator sums. What is fetched more
+//! than once follows from what fits: an operand that fits wholly in its memory is fetched once, else
+//! once per pass of the fold order. Sums beyond the accumulator's size spill to DRAM between passes.
+
+use super::{LayerReport, Schedule};
+use crate::dataflow::{Fits, Folds};
+use crate::{Accelerator, GemmShape, Layer, Work};
+
+/// Where a tensor lives between its uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Residence {
+    /// In DRAM; it passes through the chip when needed.
+    Streamed,
+    /// On the chip: weights for ever, activations from one layer to the next where both layers'
+    /// tensors fit in the activation memory.
+    Resident,
+}
+
+impl Residence {
+    /// Every choice with its word.
+    pub const ALL: [(&'static str, Self); 2] =
+        [("streamed", Self::Streamed), ("resident", Self::Resident)];
+}
+
+/// Where the layer stands in the network: its ends always meet DRAM.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) first: bool,
+    pub(super) last: bool,
+}
+
+const fn bytes(elements: u64, bits: u64) -> u64 {
+    (elements * bits).div_ceil(8)
+}
+
+pub(super) fn count(
+    accelerator: &Accelerator,
+    schedule: Schedule,
+    layer: &Layer,
+    place: Place,
+    report: &mut LayerReport,
+) {
+    let memories = &accelerator.memories;
+    let activation_bits = 8;
+    let both = (layer.inputs + layer.outputs) * activation_bits;
+    let on_chip =
+        schedule.activations == Residence::Resident && both <= memories.activation.bits();
+    let read_inputs = place.first || !on_chip;
+    let write_outputs = place.last || !on_chip;
+
+    let mut fetches = 1;
+    if let Work::Gemm(shape) = layer.work {
+        fetches = count_product(accelerator, schedule, layer, shape, report);
+    } else {
+        report.sram_reads_ifmap = layer.inputs;
+    }
+    report.vector_operations = layer.outputs.max(match layer.work {
+        Work::Gemm(_) => 0,
+        Work::Vector => layer.inputs,
+    });
+    let dram_reads_ifmap = if read_inputs { layer.inputs * fetches } else { 0 };
+    let dram_writes_ofmap = if write_outputs { layer.outputs } else { 0 };
+    report.dram_reads_ifmap = Some(dram_reads_ifmap);
+    report.dram_writes_ofmap = Some(dram_writes_ofmap);
+    report.sram_writes_ifmap = Some(dram_reads_ifmap + if write_outputs { 0 } else { layer.outputs });
+
+    let spill = report.dram_sum_transfers.unwrap_or(0);
+    let weight_bits = u64::from(layer.weight_bits);
+    let sums = bytes(spill, accelerator.accumulator_bits);
+    report.dram_bytes_read = bytes(dram_reads_ifmap, activation_bits)
+        + bytes(report.dram_reads_filter.unwrap_or(0), weight_bits)
+        + sums;
+    report.dram_bytes_written = bytes(dram_writes_ofmap, activation_bits) + sums;
+}
+
+/// Counts of a product; returns how often its inputs are fetched.
+fn count_product(
+    accelerator: &Accelerator,
+    schedule: Schedule,
+    layer: &Layer,
+    shape: GemmShape,
+    report: &mut LayerReport,
+) -> u64 {
+    let memories = &accelerator.memories;
+    let mapping = schedule.dataflow.mapping();
+    let array = accelerator.array;
+    let folds = Folds::of(mapping.extent(shape), array);
+    let groups = shape.groups();
+    let results = shape.m() * shape.n() * groups;
+
+    let reads = mapping.reads(shape, folds);
+    report.sram_reads_ifmap = reads.ifmap * groups;
+    report.sram_reads_filter = reads.filter * groups;
+    // Every pass adds to what lies there: written once per pass, read before each pass but the first,
+    // and once more by the output stage.
+    let passes = mapping.sum_passes(folds);
+    report.sram_writes_ofmap = results * passes;
+    report.sram_reads_ofmap = results * passes;
+
+    let weight_bits = u64::from(layer.weight_bits);
+    let block = shape.k() * shape.n().min(array.columns()) * weight_bits;
+    let fits = Fits {
+        inputs: layer.inputs * 8 <= memories.activation.bits(),
+        weights: layer.weights * weight_bits <= memories.weight.bits(),
+        weight_block: block <= memories.weight.bits(),
+    };
+    let fetches = mapping.fetches(folds, fits);
+    let weights = match schedule.weights {
+        Residence::Resident => 0,
+        Residence::Streamed => layer.weights * fetches.filter,
+    };
+    report.dram_reads_filter = Some(weights);
+    report.sram_writes_filter = Some(weights);
+
+    let room = memories.accumulator.bits() / accelerator.accumulator_bits;
+    let waiting = mapping.sums_waiting(shape, array).min(shape.m() * shape.n());
+    // The part of each block of sums that has no room leaves and returns between passes.
+    let over = waiting.saturating_sub(room);
+    let blocks = if waiting == 0 { 0 } else { folds.columns };
+    let spill = over * blocks * (passes - 1) * groups;
+    report.dram_sum_transfers = Some(spill);
+    fetches.ifmap
+}

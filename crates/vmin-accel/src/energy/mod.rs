@@ -1,0 +1,20 @@
+//! Energy of one inference: counts of actions x energy per action x scaling of the rail.
+//!
+//! ```text
+//! E = sum over components of  N * e_ref * (share * (V / V_ref)^2 + 1 - share)  +  P_leak(V) * time
+//! ```
+//!
+//! `e_ref` comes from an [`EnergyTable`] in which every number names its source, the scaling from the
+//! voltage profile, `N` from the cycle model. The reference voltage is that of the profile: its
+//! `v_ref_mv` counts as the voltage at which the table's energies hold. DRAM is not scaled.
+//!
+//! Not here: whether the network still works at that voltage.
+
+mod operating_point;
+mod report;
+mod sram;
+mod table;
+
+pub use operating_point::{Clock, OperatingPoint, Rail};
+pub use report::{Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
+pub use table::{Action, ConstantSet, DramKind, EnergyEntry, EnergyTable};

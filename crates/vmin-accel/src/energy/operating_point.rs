@@ -1,0 +1,90 @@
+//! A voltage for every rail, and what the clock does.
+
+use crate::VoltageProfile;
+
+/// What shares a supply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rail {
+    /// Array and vector unit.
+    Logic,
+    /// Weight memory.
+    Weight,
+    /// Activation memory.
+    Activation,
+    /// Accumulator memory.
+    Accumulator,
+    /// DRAM and its interface.
+    Io,
+}
+
+impl Rail {
+    /// The rails a memory may hang on, with their words.
+    pub const MEMORIES: [(&'static str, Self); 4] = [
+        ("weight", Self::Weight),
+        ("activation", Self::Activation),
+        ("accumulator", Self::Accumulator),
+        ("logic", Self::Logic),
+    ];
+
+    const COUNT: usize = 5;
+}
+
+/// How the clock follows the voltage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// As fast as the profile allows at the lowest rail of a memory.
+    FollowsVoltage,
+    /// The nominal clock at every voltage, as in the published 14 nm data.
+    Fixed,
+}
+
+/// A voltage for every rail, and what the clock does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OperatingPoint {
+    vdd_mv: [f64; Rail::COUNT],
+    /// What the clock does; it follows the voltage unless set otherwise.
+    pub clock: Clock,
+}
+
+impl OperatingPoint {
+    /// All rails at the profile's reference voltage.
+    #[must_use]
+    pub fn nominal(profile: &VoltageProfile) -> Self {
+        Self { vdd_mv: [profile.v_ref_mv(); Rail::COUNT], clock: Clock::FollowsVoltage }
+    }
+
+    /// The weight rail at `vdd_mv`, the others nominal.
+    #[must_use]
+    pub fn weight_memory(profile: &VoltageProfile, vdd_mv: f64) -> Self {
+        Self::nominal(profile).with(Rail::Weight, vdd_mv)
+    }
+
+    /// The rails of all three memories at `vdd_mv`, the others nominal.
+    #[must_use]
+    pub fn memories(profile: &VoltageProfile, vdd_mv: f64) -> Self {
+        [Rail::Weight, Rail::Activation, Rail::Accumulator]
+            .into_iter()
+            .fold(Self::nominal(profile), |point, rail| point.with(rail, vdd_mv))
+    }
+
+    /// One rail at another voltage.
+    #[must_use]
+    pub const fn with(mut self, rail: Rail, vdd_mv: f64) -> Self {
+        self.vdd_mv[rail as usize] = vdd_mv;
+        self
+    }
+
+    /// The same point with this clock.
+    #[must_use]
+    pub const fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Voltage of a rail.
+    #[must_use]
+    pub const fn vdd_mv(&self, rail: Rail) -> f64 {
+        self.vdd_mv[rail as usize]
+    }
+}

@@ -1,0 +1,234 @@
+//! Energy of one inference, per layer and component.
+
+use serde::Serialize;
+
+use super::{Action, Clock, OperatingPoint};
+use crate::accelerator::Memory;
+use crate::cycles::LayerReport;
+use crate::{Accelerator, VoltageProfile};
+
+/// Energy by component, in nJ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Components {
+    /// Multiply-accumulates.
+    pub mac_nj: f64,
+    /// Vector unit.
+    pub vector_nj: f64,
+    /// Accesses of the weight memory.
+    pub weight_memory_nj: f64,
+    /// Accesses of the activation memory.
+    pub activation_memory_nj: f64,
+    /// Accesses of the accumulator memory.
+    pub accumulator_memory_nj: f64,
+    /// DRAM.
+    pub dram_nj: f64,
+    /// Leakage of the memories.
+    pub leakage_nj: f64,
+}
+
+impl Components {
+    /// Every component with its name, in the order of tables.
+    #[must_use]
+    pub const fn list(&self) -> [(&'static str, f64); 7] {
+        [
+            ("mac", self.mac_nj),
+            ("vector", self.vector_nj),
+            ("weight_memory", self.weight_memory_nj),
+            ("activation_memory", self.activation_memory_nj),
+            ("accumulator_memory", self.accumulator_memory_nj),
+            ("dram", self.dram_nj),
+            ("leakage", self.leakage_nj),
+        ]
+    }
+
+    /// Their sum.
+    #[must_use]
+    pub fn total_nj(&self) -> f64 {
+        self.list().iter().map(|(_, nj)| nj).sum()
+    }
+
+    /// Accesses of the three memories, without leakage.
+    #[must_use]
+    pub fn memory_access_nj(&self) -> f64 {
+        self.weight_memory_nj + self.activation_memory_nj + self.accumulator_memory_nj
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.mac_nj += other.mac_nj;
+        self.vector_nj += other.vector_nj;
+        self.weight_memory_nj += other.weight_memory_nj;
+        self.activation_memory_nj += other.activation_memory_nj;
+        self.accumulator_memory_nj += other.accumulator_memory_nj;
+        self.dram_nj += other.dram_nj;
+        self.leakage_nj += other.leakage_nj;
+    }
+}
+
+/// Energy of one layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LayerEnergy {
+    /// The layer's name.
+    pub name: String,
+    /// All components together.
+    pub total_nj: f64,
+    /// By component.
+    pub by_component: Components,
+}
+
+/// Energy and time of one inference at an operating point.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EnergyReport {
+    /// Per layer, in order.
+    pub layers: Vec<LayerEnergy>,
+    /// All layers and components together.
+    pub total_nj: f64,
+    /// By component.
+    pub by_component: Components,
+    /// Time of one inference.
+    pub latency_us: f64,
+    /// What a reader of the numbers must know.
+    pub notes: Vec<String>,
+}
+
+/// Shares of energy saved against another operating point.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Saving {
+    /// Of the whole inference: `1 - E(V) / E(nominal)`.
+    pub total: f64,
+    /// Of the accesses of the three on-chip memories alone, without leakage.
+    pub memory: f64,
+    /// Of the accesses of the weight memory alone.
+    pub weight_memory: f64,
+}
+
+/// Energy and time of one inference.
+///
+/// Below the reference voltage the clock slows down as the profile says, unless the operating point
+/// holds it fixed; cycles spent waiting for DRAM are not shortened by that, so the time is an upper
+/// bound.
+#[must_use]
+pub fn per_inference(
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+    layers: &[LayerReport],
+    point: &OperatingPoint,
+) -> EnergyReport {
+    let clock_mhz = accelerator.clock_mhz * clock_scale(accelerator, profile, point);
+    let mut by_component = Components::default();
+    let mut latency_us = 0.0;
+    let layers_energy: Vec<LayerEnergy> = layers
+        .iter()
+        .map(|layer| {
+            let time_us = layer.cycles as f64 / clock_mhz;
+            latency_us += time_us;
+            let components = layer_energy(accelerator, profile, layer, point, time_us);
+            by_component.add(&components);
+            LayerEnergy {
+                name: layer.name.clone(),
+                total_nj: components.total_nj(),
+                by_component: components,
+            }
+        })
+        .collect();
+    let mut notes = Vec::new();
+    if layers.iter().any(|layer| layer.dram_reads_ifmap.is_none()) {
+        notes.push(
+            "the cycle model counts neither DRAM traffic nor fills of the memories; \
+             their energy is missing (use the causal model)"
+                .to_owned(),
+        );
+    }
+    let total_nj = by_component.total_nj();
+    EnergyReport { layers: layers_energy, total_nj, by_component, latency_us, notes }
+}
+
+/// What `report` saves against `nominal`; 0 where there is nothing to save.
+#[must_use]
+pub fn saving(nominal: &EnergyReport, report: &EnergyReport) -> Saving {
+    let share = |before: f64, after: f64| if before > 0.0 { 1.0 - after / before } else { 0.0 };
+    let (before, after) = (&nominal.by_component, &report.by_component);
+    Saving {
+        total: share(nominal.total_nj, report.total_nj),
+        memory: share(before.memory_access_nj(), after.memory_access_nj()),
+        weight_memory: share(before.weight_memory_nj, after.weight_memory_nj),
+    }
+}
+
+fn clock_scale(
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+    point: &OperatingPoint,
+) -> f64 {
+    let memories = &accelerator.memories;
+    match point.clock {
+        Clock::Fixed => 1.0,
+        Clock::FollowsVoltage => [&memories.weight, &memories.activation, &memories.accumulator]
+            .into_iter()
+            .map(|memory| profile.f_max_scale(point.vdd_mv(memory.rail)))
+            // A memory above its reference voltage does not speed the array up.
+            .fold(1.0, f64::min),
+    }
+}
+
+fn layer_energy(
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+    layer: &LayerReport,
+    point: &OperatingPoint,
+    time_us: f64,
+) -> Components {
+    let table = &accelerator.energy;
+    let memories = &accelerator.memories;
+    let nj = |action: Action, count: u64| count as f64 * table.pj(action) * 1e-3;
+    let logic = {
+        let ratio = point.vdd_mv(super::Rail::Logic) / profile.v_ref_mv();
+        ratio * ratio
+    };
+    let accesses = |memory: &Memory, bits: u64, read: (Action, u64), write: (Action, u64)| {
+        let energy =
+            nj(read.0, memory.words(read.1, bits)) + nj(write.0, memory.words(write.1, bits));
+        energy * profile.access_energy_scale(point.vdd_mv(memory.rail))
+    };
+    let leakage_pj = |memory: &Memory| {
+        let kib = memory.bits() as f64 / 8192.0;
+        // 1 uW for 1 us is 1 pJ.
+        memory.leakage_uw_per_kib
+            * kib
+            * time_us
+            * profile.leakage_scale(point.vdd_mv(memory.rail))
+    };
+    Components {
+        mac_nj: nj(Action::Mac, layer.macs) * logic,
+        vector_nj: nj(Action::VectorOperation, layer.vector_operations) * logic,
+        weight_memory_nj: accesses(
+            &memories.weight,
+            u64::from(layer.weight_bits),
+            (Action::WeightRead, layer.sram_reads_filter),
+            (Action::WeightWrite, layer.sram_writes_filter.unwrap_or(0)),
+        ),
+        activation_memory_nj: accesses(
+            &memories.activation,
+            8,
+            (Action::ActivationRead, layer.sram_reads_ifmap),
+            (Action::ActivationWrite, layer.sram_writes_ifmap.unwrap_or(0)),
+        ),
+        accumulator_memory_nj: accesses(
+            &memories.accumulator,
+            accelerator.accumulator_bits,
+            (Action::AccumulatorRead, layer.sram_reads_ofmap),
+            (Action::AccumulatorWrite, layer.sram_writes_ofmap),
+        ),
+        dram_nj: nj(
+            Action::DramByte,
+            layer.dram_bytes_read.saturating_add(layer.dram_bytes_written),
+        ),
+        leakage_nj: (leakage_pj(&memories.weight)
+            + leakage_pj(&memories.activation)
+            + leakage_pj(&memories.accumulator))
+            * 1e-3,
+    }
+}

@@ -1,0 +1,232 @@
+//! Energy per action, each number with its source.
+
+use serde::Serialize;
+
+use super::sram::{self, Access};
+use crate::accelerator::{Memories, Memory};
+
+/// Something that costs energy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// One int8 multiply with int32 accumulation.
+    Mac,
+    /// One element through the vector unit: a 32-bit multiply and add.
+    VectorOperation,
+    /// One word read from the weight memory.
+    WeightRead,
+    /// One word written to the weight memory.
+    WeightWrite,
+    /// One word read from the activation memory.
+    ActivationRead,
+    /// One word written to the activation memory.
+    ActivationWrite,
+    /// One word read from the accumulator memory.
+    AccumulatorRead,
+    /// One word written to the accumulator memory.
+    AccumulatorWrite,
+    /// One byte to or from DRAM.
+    DramByte,
+}
+
+impl Action {
+    /// Every action, in the order of tables.
+    pub const ALL: [Self; 9] = [
+        Self::Mac,
+        Self::VectorOperation,
+        Self::WeightRead,
+        Self::WeightWrite,
+        Self::ActivationRead,
+        Self::ActivationWrite,
+        Self::AccumulatorRead,
+        Self::AccumulatorWrite,
+        Self::DramByte,
+    ];
+
+    /// Its key in `[energy.override_pj]`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mac => "mac",
+            Self::VectorOperation => "vector_operation",
+            Self::WeightRead => "weight_read",
+            Self::WeightWrite => "weight_write",
+            Self::ActivationRead => "activation_read",
+            Self::ActivationWrite => "activation_write",
+            Self::AccumulatorRead => "accumulator_read",
+            Self::AccumulatorWrite => "accumulator_write",
+            Self::DramByte => "dram_byte",
+        }
+    }
+}
+
+/// A shipped set of constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstantSet {
+    /// 45 nm, 0.9 V: published figures.
+    Nm45,
+    /// 28 nm: interpolated.
+    Nm28,
+    /// 14 nm, 0.8 V: scaled from 45 nm.
+    Nm14,
+}
+
+/// Energy of 14 nm at 0.8 V relative to 45 nm at 0.9 V.
+const NM45_TO_NM14: f64 = 0.114;
+const STILLMAKER: &str = "A. Stillmaker and B. Baas, Integration 58 (2017), 45 nm 0.9 V to 14 nm 0.8 V: x 0.114";
+const HOROWITZ_MAC: &str = "M. Horowitz, ISSCC 2014, 45 nm 0.9 V: int8 multiply 0.2 pJ + int32 add 0.1 pJ";
+const QKERAS_VECTOR: &str = "QKeras energy formula, 45 nm: fixed-point multiply 0.0029948 b^2 + 0.0010417 b \
+                             and add 0.003125 b at b = 32";
+const CACTI: &str = "CACTI, low-standby-power SRAM, 300 K";
+const MAC_PJ_45: f64 = 0.3;
+const VECTOR_PJ_45: f64 = 0.002_994_8 * 1024.0 + 0.001_041_7 * 32.0 + 0.003_125 * 32.0;
+
+impl ConstantSet {
+    /// Every set with its word.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("45nm", Self::Nm45), ("28nm", Self::Nm28), ("14nm", Self::Nm14)];
+
+    /// Factor on 45 nm logic, with its source.
+    fn logic(self) -> (f64, String) {
+        match self {
+            Self::Nm45 => (1.0, String::new()),
+            Self::Nm28 => {
+                // Log-linear in the node between 45 nm (1) and 14 nm (0.114).
+                let share = libm::log(45.0 / 28.0) / libm::log(45.0 / 14.0);
+                let factor = libm::pow(NM45_TO_NM14, share);
+                (factor, format!("; derived: between 45 and 14 nm on log axes of {STILLMAKER}"))
+            }
+            Self::Nm14 => (NM45_TO_NM14, format!("; {STILLMAKER}")),
+        }
+    }
+
+    fn sram(self, access: Access, memory: &Memory) -> (f64, String) {
+        let bank_bytes = memory.geometry.cells_per_bank() as f64 / 8.0;
+        let word_bytes = memory.word_bits as f64 / 8.0;
+        let shape = format!("bank of {} KiB, {}-bit words", bank_bytes / 1024.0, memory.word_bits);
+        match self {
+            Self::Nm45 => (
+                sram::nm45_pj(access, bank_bytes, word_bytes),
+                format!("{CACTI}, 45 nm; interpolated for a {shape}"),
+            ),
+            Self::Nm28 => (
+                sram::nm28_pj(access, bank_bytes, word_bytes),
+                format!("{CACTI}; interpolated between 32 and 22 nm for a {shape}"),
+            ),
+            Self::Nm14 => (
+                sram::nm45_pj(access, bank_bytes, word_bytes) * NM45_TO_NM14,
+                format!("{CACTI}, 45 nm; interpolated for a {shape}; {STILLMAKER}"),
+            ),
+        }
+    }
+}
+
+/// A kind of off-chip memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DramKind {
+    /// LPDDR4, 8 pJ/bit.
+    Lpddr4,
+    /// LPDDR, 40 pJ/bit.
+    Lpddr,
+    /// DDR3, 70 pJ/bit.
+    Ddr3,
+    /// GDDR5, 14 pJ/bit.
+    Gddr5,
+    /// HBM2, 3.9 pJ/bit.
+    Hbm2,
+    /// 640 pJ per 32-bit access: the figure of many papers.
+    Horowitz,
+}
+
+impl DramKind {
+    /// Every kind with its word.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("lpddr4", Self::Lpddr4),
+        ("lpddr", Self::Lpddr),
+        ("ddr3", Self::Ddr3),
+        ("gddr5", Self::Gddr5),
+        ("hbm2", Self::Hbm2),
+        ("horowitz", Self::Horowitz),
+    ];
+
+    fn pj_per_byte(self) -> (f64, String) {
+        let plugin = |name: &str, bit: f64| {
+            (8.0 * bit, format!("accelergy-cacti-plug-in, type2energy: {name} {bit} pJ/bit"))
+        };
+        match self {
+            Self::Lpddr4 => plugin("LPDDR4", 8.0),
+            Self::Lpddr => plugin("LPDDR", 40.0),
+            Self::Ddr3 => plugin("DDR3", 70.0),
+            Self::Gddr5 => plugin("GDDR5", 14.0),
+            Self::Hbm2 => plugin("HBM2", 3.9),
+            Self::Horowitz => (160.0, "M. Horowitz, ISSCC 2014: 640 pJ per 32 bits".to_owned()),
+        }
+    }
+}
+
+/// One number with its source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EnergyEntry {
+    /// What costs it.
+    pub action: Action,
+    /// How much at the reference voltage, in pJ.
+    pub pj: f64,
+    /// Where the number comes from.
+    pub source: String,
+}
+
+/// Energy per action of one accelerator, in the order of [`Action::ALL`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct EnergyTable {
+    entries: Vec<EnergyEntry>,
+}
+
+impl EnergyTable {
+    /// The table of a constant set for memories of these sizes.
+    #[must_use]
+    pub fn new(set: ConstantSet, dram: DramKind, memories: &Memories) -> Self {
+        let (logic, logic_source) = set.logic();
+        let entries = Action::ALL
+            .into_iter()
+            .map(|action| {
+                let (pj, source) = match action {
+                    Action::Mac => (MAC_PJ_45 * logic, format!("{HOROWITZ_MAC}{logic_source}")),
+                    Action::VectorOperation => {
+                        (VECTOR_PJ_45 * logic, format!("{QKERAS_VECTOR}{logic_source}"))
+                    }
+                    Action::WeightRead => set.sram(Access::Read, &memories.weight),
+                    Action::WeightWrite => set.sram(Access::Write, &memories.weight),
+                    Action::ActivationRead => set.sram(Access::Read, &memories.activation),
+                    Action::ActivationWrite => set.sram(Access::Write, &memories.activation),
+                    Action::AccumulatorRead => set.sram(Access::Read, &memories.accumulator),
+                    Action::AccumulatorWrite => set.sram(Access::Write, &memories.accumulator),
+                    Action::DramByte => dram.pj_per_byte(),
+                };
+                EnergyEntry { action, pj, source }
+            })
+            .collect();
+        Self { entries }
+    }
+
+    /// Replaces one number.
+    pub fn set(&mut self, action: Action, pj: f64, source: String) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.action == action) {
+            entry.pj = pj;
+            entry.source.clone_from(&source);
+        }
+    }
+
+    /// pJ of an action at the reference voltage.
+    #[must_use]
+    pub fn pj(&self, action: Action) -> f64 {
+        self.entries.iter().find(|entry| entry.action == action).map_or(0.0, |entry| entry.pj)
+    }
+
+    /// All numbers with their sources.
+    #[must_use]
+    pub fn entries(&self) -> &[EnergyEntry] {
+        &self.entries
+    }
+}

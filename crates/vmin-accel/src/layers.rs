@@ -1,0 +1,66 @@
+//! The layers of a network as work for the accelerator.
+
+use vmin_nn::{Graph, LayerShape, Op};
+
+use crate::{GemmShape, Layer, ShapeError};
+
+impl Layer {
+    /// A layer of a network, its weights stored in `weight_bits` each.
+    ///
+    /// Convolutions and fully connected layers become matrix products on the array, padding positions
+    /// included; everything else is vector work. Padding, stride and dilation show in the size of the
+    /// output, which is the `m` of the product.
+    ///
+    /// # Errors
+    /// A product with an empty dimension or too many multiply-accumulates.
+    pub fn from_shape(shape: &LayerShape, weight_bits: u8) -> Result<Self, ShapeError> {
+        let elements = |sides: [usize; 3]| {
+            sides.into_iter().fold(1_u64, |product, side| product.saturating_mul(side as u64))
+        };
+        let (inputs, outputs) = (elements(shape.input), elements(shape.output));
+        if !shape.kind.has_weights() {
+            // A reshape moves nothing; a sum reads two tensors of its output's size.
+            let layer = match shape.kind {
+                vmin_nn::LayerKind::Reshape => Self::vector(&shape.name, 0, 0),
+                vmin_nn::LayerKind::Add => {
+                    Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
+                }
+                _ => Self::vector(&shape.name, inputs, outputs),
+            };
+            return Ok(layer);
+        }
+        let product = GemmShape::grouped(
+            shape.m as u64,
+            shape.n as u64,
+            shape.k as u64,
+            shape.groups as u64,
+        )?;
+        Ok(Self {
+            inputs: inputs.min(crate::MACS_MAX),
+            outputs: outputs.min(crate::MACS_MAX),
+            weights: (shape.weights as u64).min(crate::MACS_MAX),
+            weight_bits,
+            ..Self::gemm(&shape.name, product)
+        })
+    }
+}
+
+/// The layers of a network in execution order, with the bits that its weights have.
+///
+/// # Errors
+/// A layer has an empty or absurd shape.
+pub fn layers_of_graph(graph: &Graph) -> Result<Vec<Layer>, ShapeError> {
+    graph
+        .layers()
+        .iter()
+        .map(|shape| {
+            let bits = match graph.nodes.get(shape.node).map(|node| &node.op) {
+                Some(Op::Conv2d(conv)) => {
+                    graph.weights.get(conv.weights.0).map_or(8, |weights| weights.bits)
+                }
+                _ => 8,
+            };
+            Layer::from_shape(shape, bits)
+        })
+        .collect()
+}

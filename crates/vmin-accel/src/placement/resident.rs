@@ -1,0 +1,149 @@
+//! The whole model in one weight memory, tensor after tensor, code after code, without gaps.
+//!
+//! ```text
+//! bit   0           codes * bits
+//!       | tensor 0  | tensor 1 | ... | unused |
+//!       | bank 0  | bank 1  | ...             |     banks of the accelerator, as many as needed
+//! ```
+//!
+//! A code may straddle two rows or two banks; addresses are those of [`Geometry`].
+
+use vmin_sram::{Geometry, GeometryError};
+
+use crate::Accelerator;
+
+/// Why a model could not be placed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlacementError {
+    /// A tensor has codes of 0 or more than 8 bits.
+    #[error("tensor {tensor} has codes of {bits} bits, not of 1 to 8")]
+    Bits {
+        /// Which tensor.
+        tensor: usize,
+        /// Its bits per code.
+        bits: u8,
+    },
+    /// The model needs more cells than a memory may have.
+    #[error("the weights do not fit in any memory: {0}")]
+    Geometry(#[from] GeometryError),
+    /// The number of bits overflows.
+    #[error("the weights are too many to count their bits")]
+    TooLarge,
+}
+
+/// Where one tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacedTensor {
+    /// Address of the first bit of its first code.
+    pub first_bit: u64,
+    /// Number of codes.
+    pub codes: u64,
+    /// Bits per code.
+    pub bits: u8,
+}
+
+/// A model in the weight memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResidentPlacement {
+    /// The tensors in memory order.
+    pub tensors: Vec<PlacedTensor>,
+    /// The memory: banks of the accelerator's shape, at least as many as it has.
+    pub geometry: Geometry,
+    /// Bits that hold codes.
+    pub bits_used: u64,
+    /// Banks the accelerator's weight memory really has.
+    pub physical_banks: u32,
+    /// True if the model needs more banks than that.
+    pub exceeds_physical: bool,
+}
+
+impl ResidentPlacement {
+    /// Places tensors, given as (number of codes, bits per code) in memory order.
+    ///
+    /// # Errors
+    /// A tensor's codes are not 1 to 8 bits wide, or the model is larger than a memory may be.
+    pub fn new(
+        accelerator: &Accelerator,
+        tensors: impl IntoIterator<Item = (u64, u8)>,
+    ) -> Result<Self, PlacementError> {
+        Self::in_memory(accelerator.memories.weight.geometry, tensors)
+    }
+
+    /// As [`Self::new`], for a weight memory of this geometry.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn in_memory(
+        physical: Geometry,
+        tensors: impl IntoIterator<Item = (u64, u8)>,
+    ) -> Result<Self, PlacementError> {
+        let mut placed = Vec::new();
+        let mut next_bit = 0_u64;
+        for (tensor, (codes, bits)) in tensors.into_iter().enumerate() {
+            if !(1..=8).contains(&bits) {
+                return Err(PlacementError::Bits { tensor, bits });
+            }
+            placed.push(PlacedTensor { first_bit: next_bit, codes, bits });
+            next_bit = codes
+                .checked_mul(u64::from(bits))
+                .and_then(|size| next_bit.checked_add(size))
+                .ok_or(PlacementError::TooLarge)?;
+        }
+        let needed = next_bit.div_ceil(physical.cells_per_bank());
+        let needed = u32::try_from(needed).map_err(|_| PlacementError::TooLarge)?;
+        let banks = needed.max(physical.banks());
+        Ok(Self {
+            tensors: placed,
+            geometry: Geometry::new(banks, physical.rows(), physical.columns())?,
+            bits_used: next_bit,
+            physical_banks: physical.banks(),
+            exceeds_physical: needed > physical.banks(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_lies_in_its_own_cells_of_the_memory() {
+        let physical = Geometry::new(2, 4, 8).unwrap();
+        // Exhaustive over two tensors of up to 12 codes of every width.
+        for (bits_a, bits_b) in (1..=8).flat_map(|a| (1..=8).map(move |b| (a, b))) {
+            for codes in 0..12 {
+                let list = [(codes, bits_a), (12 - codes, bits_b)];
+                let placement = ResidentPlacement::in_memory(physical, list).unwrap();
+                let mut owners = vec![0_u32; usize::try_from(placement.geometry.cells()).unwrap()];
+                for tensor in &placement.tensors {
+                    for code in 0..tensor.codes {
+                        for bit in 0..u64::from(tensor.bits) {
+                            let address = tensor.first_bit + code * u64::from(tensor.bits) + bit;
+                            owners[usize::try_from(address).unwrap()] += 1;
+                        }
+                    }
+                }
+                let used = usize::try_from(placement.bits_used).unwrap();
+                assert!(owners[..used].iter().all(|&count| count == 1));
+                assert!(owners[used..].iter().all(|&count| count == 0));
+                assert_eq!(placement.exceeds_physical, used > 64);
+                assert!(placement.geometry.banks() == 2 || used > 64);
+                assert_eq!(placement.geometry.rows(), 4);
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_models_are_refused() {
+        let physical = Geometry::new(1, 4, 8).unwrap();
+        let place = |codes, bits| ResidentPlacement::in_memory(physical, [(codes, bits)]);
+        assert_eq!(place(1, 0), Err(PlacementError::Bits { tensor: 0, bits: 0 }));
+        assert_eq!(place(1, 9), Err(PlacementError::Bits { tensor: 0, bits: 9 }));
+        assert_eq!(place(u64::MAX, 8), Err(PlacementError::TooLarge));
+        assert_eq!(place(1 << 60, 8), Err(PlacementError::TooLarge));
+        assert!(matches!(place(1 << 33, 8), Err(PlacementError::Geometry(_))));
+        assert!(!place(0, 8).unwrap().exceeds_physical);
+    }
+}

@@ -1,0 +1,182 @@
+//! What one layer asks of the accelerator, without its values.
+
+/// Most multiply-accumulates of one layer, 2^48. Every count derived from a shape then fits in `u64`
+/// with the array sizes allowed here.
+pub const MACS_MAX: u64 = 1 << 48;
+
+/// Why a shape was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// A dimension is zero.
+    #[error("a matrix product needs every dimension at least 1, not {groups} x ({m} x {n} x {k})")]
+    Empty {
+        /// Independent products.
+        groups: u64,
+        /// Rows of the result.
+        m: u64,
+        /// Columns of the result.
+        n: u64,
+        /// Length of the sums.
+        k: u64,
+    },
+    /// More than [`MACS_MAX`] multiply-accumulates.
+    #[error("{groups} x ({m} x {n} x {k}) are more than 2^48 multiply-accumulates")]
+    TooLarge {
+        /// Independent products.
+        groups: u64,
+        /// Rows of the result.
+        m: u64,
+        /// Columns of the result.
+        n: u64,
+        /// Length of the sums.
+        k: u64,
+    },
+}
+
+/// `groups` independent products `C[m, n] = A[m, k] * B[k, n]`: activations times weights.
+///
+/// A convolution has `m` output pixels, `n` output channels per group and sums of length
+/// `k = kernel_height * kernel_width * input channels per group`. A depthwise convolution has one group
+/// per input channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GemmShape {
+    m: u64,
+    n: u64,
+    k: u64,
+    groups: u64,
+}
+
+impl GemmShape {
+    /// One product.
+    ///
+    /// # Errors
+    /// A dimension is zero or the product exceeds [`MACS_MAX`].
+    pub fn new(m: u64, n: u64, k: u64) -> Result<Self, ShapeError> {
+        Self::grouped(m, n, k, 1)
+    }
+
+    /// `groups` products of one shape, run one after another.
+    ///
+    /// # Errors
+    /// A dimension is zero or the product exceeds [`MACS_MAX`].
+    pub fn grouped(m: u64, n: u64, k: u64, groups: u64) -> Result<Self, ShapeError> {
+        if m == 0 || n == 0 || k == 0 || groups == 0 {
+            return Err(ShapeError::Empty { groups, m, n, k });
+        }
+        let macs =
+            m.checked_mul(n).and_then(|x| x.checked_mul(k)).and_then(|x| x.checked_mul(groups));
+        match macs {
+            Some(macs) if macs <= MACS_MAX => Ok(Self { m, n, k, groups }),
+            _ => Err(ShapeError::TooLarge { groups, m, n, k }),
+        }
+    }
+
+    /// Rows of the result of one group: output pixels.
+    #[must_use]
+    pub const fn m(self) -> u64 {
+        self.m
+    }
+
+    /// Columns of the result of one group: output channels.
+    #[must_use]
+    pub const fn n(self) -> u64 {
+        self.n
+    }
+
+    /// Length of the sums.
+    #[must_use]
+    pub const fn k(self) -> u64 {
+        self.k
+    }
+
+    /// Independent products.
+    #[must_use]
+    pub const fn groups(self) -> u64 {
+        self.groups
+    }
+
+    /// Multiply-accumulates of all groups, at most [`MACS_MAX`].
+    #[must_use]
+    pub const fn macs(self) -> u64 {
+        self.m * self.n * self.k * self.groups
+    }
+}
+
+/// Where a layer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// On the array.
+    Gemm(GemmShape),
+    /// Element by element on the vector unit: pooling, sums, softmax.
+    Vector,
+}
+
+/// One layer with its tensor sizes, in elements of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Name for tables.
+    pub name: String,
+    /// Where and what it computes.
+    pub work: Work,
+    /// Distinct input activations (before any im2col), all inputs together.
+    pub inputs: u64,
+    /// Output activations.
+    pub outputs: u64,
+    /// Weight codes, 0 for vector work.
+    pub weights: u64,
+    /// Bits per weight code, 1..=8.
+    pub weight_bits: u8,
+}
+
+impl Layer {
+    /// A plain int8 matrix product: `m * k` inputs, `n * k` weights, `m * n` outputs per group.
+    #[must_use]
+    pub fn gemm(name: impl Into<String>, shape: GemmShape) -> Self {
+        let GemmShape { m, n, k, groups } = shape;
+        Self {
+            name: name.into(),
+            work: Work::Gemm(shape),
+            inputs: m * k * groups,
+            outputs: m * n * groups,
+            weights: n * k * groups,
+            weight_bits: 8,
+        }
+    }
+
+    /// Element-wise work.
+    #[must_use]
+    pub fn vector(name: impl Into<String>, inputs: u64, outputs: u64) -> Self {
+        Self {
+            name: name.into(),
+            work: Work::Vector,
+            inputs: inputs.min(MACS_MAX),
+            outputs: outputs.min(MACS_MAX),
+            weights: 0,
+            weight_bits: 8,
+        }
+    }
+
+    /// Multiply-accumulates.
+    #[must_use]
+    pub const fn macs(&self) -> u64 {
+        match self.work {
+            Work::Gemm(shape) => shape.macs(),
+            Work::Vector => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_and_absurd_shapes_are_refused() {
+        assert!(matches!(GemmShape::new(0, 1, 1), Err(ShapeError::Empty { .. })));
+        assert!(matches!(GemmShape::grouped(1, 1, 1, 0), Err(ShapeError::Empty { .. })));
+        assert!(matches!(GemmShape::new(1 << 20, 1 << 20, 1 << 9), Err(ShapeError::TooLarge { .. })));
+        assert!(matches!(GemmShape::new(u64::MAX, u64::MAX, 2), Err(ShapeError::TooLarge { .. })));
+        assert_eq!(GemmShape::new(1 << 16, 1 << 16, 1 << 16).unwrap().macs(), MACS_MAX);
+    }
+}

@@ -1,0 +1,80 @@
+//! vmin's own model file: a `.safetensors` container.
+//!
+//! ```text
+//!  tensor `weight.00000`, `weight.00001`, ..   U8, one code per byte, in the tensor's shape
+//!  metadata key `vmin`                          the graph as JSON (header.rs), everything else
+//! ```
+//!
+//! Codes lie in the open, so that other tools can read and corrupt them; integers are stored as
+//! integers and floats as the shortest decimal strings that read back to the same bits. The same
+//! graph gives the same bytes.
+
+mod header;
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+
+use crate::error::check_limit;
+use crate::{Graph, Limits, ModelError};
+
+/// Version of the file format that is written and read.
+pub const VERSION: u32 = 1;
+
+/// Key of the graph in the container's metadata.
+const KEY: &str = "vmin";
+
+fn weight_name(index: usize) -> String {
+    format!("weight.{index:05}")
+}
+
+/// The file's bytes.
+///
+/// # Errors
+/// If the graph breaks a rule of [`Graph::validate`].
+pub fn save(graph: &Graph) -> Result<Vec<u8>, ModelError> {
+    graph.validate()?;
+    let json = header::to_json(graph).map_err(|source| ModelError::Header { source })?;
+    let views = graph.weights.iter().enumerate().map(|(index, weights)| {
+        let view = TensorView::new(Dtype::U8, weights.shape.clone(), &weights.codes)?;
+        Ok((weight_name(index), view))
+    });
+    let views: Result<Vec<_>, SafeTensorError> = views.collect();
+    let metadata = HashMap::from([(KEY.to_owned(), json)]);
+    views
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|source| ModelError::Safetensors { source })
+}
+
+/// Reads what [`save`] wrote.
+///
+/// # Errors
+/// Damaged containers, headers of another version or with unknown fields, sizes above `limits`,
+/// graphs that break a rule of [`Graph::validate`].
+pub fn load(bytes: &[u8], limits: &Limits) -> Result<Graph, ModelError> {
+    check_limit(|| "size of the file".into(), bytes.len(), limits.file_bytes_max)?;
+    let container = |source| ModelError::Safetensors { source };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(container)?;
+    let Some(json) = metadata.metadata().as_ref().and_then(|m| m.get(KEY)) else {
+        return Err(ModelError::WrongFormat {
+            format: "vmin model",
+            found: "a safetensors file without metadata key `vmin`".into(),
+        });
+    };
+    let mut graph = header::from_json(json)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(container)?;
+    if tensors.len() != graph.weights.len() {
+        let found = format!("{} for {}", tensors.len(), graph.weights.len());
+        return Err(ModelError::graph("one stored tensor per weight tensor", found));
+    }
+    for (index, weights) in graph.weights.iter_mut().enumerate() {
+        let view = tensors.tensor(&weight_name(index)).map_err(container)?;
+        if view.dtype() != Dtype::U8 || view.shape() != weights.shape {
+            let found = format!("{:?} {:?}", view.dtype(), view.shape());
+            return Err(ModelError::tensor(&weights.name, "codes are U8 in its shape", found));
+        }
+        weights.codes = view.data().to_vec();
+    }
+    graph.validate_within(limits)?;
+    Ok(graph)
+}

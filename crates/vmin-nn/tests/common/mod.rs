@@ -1,0 +1,238 @@
+//! Random small graphs and a small generator for tests.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+use vmin_nn::{
+    Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Quantization, Tensor,
+    TensorId, WeightId, WeightTensor,
+};
+use vmin_quant::{Encoding, FixedMultiplier};
+
+/// A 64-bit congruential generator: the top bits of a fixed sequence.
+pub struct Lcg(pub u64);
+
+impl Lcg {
+    pub fn byte(&mut self) -> u8 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 56) as u8
+    }
+
+    /// A number in `range`.
+    pub fn pick(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
+        let wide = u64::from(self.byte()) << 8 | u64::from(self.byte());
+        range.start() + (wide as usize) % (range.end() - range.start() + 1)
+    }
+
+    pub fn codes(&mut self, n: usize) -> Vec<i8> {
+        (0..n).map(|_| self.byte() as i8).collect()
+    }
+}
+
+/// Grows a graph node by node; the last tensor is the end of the chain.
+pub struct Builder {
+    pub rng: Lcg,
+    pub graph: Graph,
+}
+
+impl Builder {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Lcg(seed);
+        let shape = vec![rng.pick(1..=9), rng.pick(1..=9), rng.pick(1..=20)];
+        let input = tensor(&mut rng, 0, shape);
+        let graph = Graph {
+            name: "random".into(),
+            tensors: vec![input],
+            weights: Vec::new(),
+            nodes: Vec::new(),
+            input: TensorId(0),
+            output: TensorId(0),
+            pixel_offset: 128,
+        };
+        Self { rng, graph }
+    }
+
+    pub fn last(&self) -> TensorId {
+        TensorId(self.graph.tensors.len() - 1)
+    }
+
+    pub fn shape(&self, id: TensorId) -> Vec<usize> {
+        self.graph.tensors[id.0].shape.clone()
+    }
+
+    fn activation(&mut self) -> Activation {
+        let [a, b] = [self.rng.byte() as i8, self.rng.byte() as i8];
+        match self.rng.pick(0..=2) {
+            0 => Activation { min: a.min(b), max: a.max(b) },
+            _ => Activation { min: -128, max: 127 },
+        }
+    }
+
+    pub fn push(&mut self, op: Op, inputs: Vec<TensorId>, output: Tensor) -> TensorId {
+        let index = self.graph.nodes.len();
+        let id = TensorId(self.graph.tensors.len());
+        self.graph.tensors.push(output);
+        self.graph.nodes.push(Node { name: format!("node_{index}"), op, inputs, output: id });
+        self.graph.output = id;
+        id
+    }
+
+    fn weights(&mut self, shape: Vec<usize>) -> WeightId {
+        let rng = &mut self.rng;
+        let bits = rng.pick(1..=8) as u8;
+        let encodings = [Encoding::TwosComplement, Encoding::OffsetBinary, Encoding::SignMagnitude];
+        let channels = shape[0];
+        let per_channel = |rng: &mut Lcg| [1, channels][rng.pick(0..=1)];
+        let zero_points = match rng.pick(0..=1) {
+            0 => vec![0],
+            _ => (0..per_channel(rng)).map(|_| i32::from(rng.byte() as i8)).collect(),
+        };
+        let codes = (0..shape.iter().product()).map(|_| rng.byte() >> (8 - bits)).collect();
+        self.graph.weights.push(WeightTensor {
+            name: format!("weights_{}", self.graph.weights.len()),
+            bits,
+            encoding: encodings[rng.pick(0..=2)],
+            codes,
+            scales: (0..per_channel(rng)).map(|_| 0.01 + f32::from(rng.byte()) / 1e4).collect(),
+            zero_points,
+            shape,
+        });
+        WeightId(self.graph.weights.len() - 1)
+    }
+
+    fn multipliers(&mut self, n: usize) -> Vec<FixedMultiplier> {
+        let any = |rng: &mut Lcg| FixedMultiplier {
+            multiplier: (1 << 30) | (i32::from(rng.byte()) << 22) | i32::from(rng.byte()),
+            shift: rng.pick(0..=14) as i32 - 12,
+        };
+        (0..n).map(|_| any(&mut self.rng)).collect()
+    }
+
+    pub fn conv(&mut self, kind: ConvKind) -> TensorId {
+        let input = self.last();
+        let [h, w, c] = self.shape(input)[..] else { panic!("an image") };
+        let out = match kind {
+            ConvKind::Dense => self.rng.pick(1..=24),
+            ConvKind::Depthwise => c * self.rng.pick(1..=2),
+        };
+        let per_group = if kind == ConvKind::Dense { c } else { 1 };
+        let kernel = [self.rng.pick(1..=3), self.rng.pick(1..=3)];
+        let stride = [self.rng.pick(1..=2), self.rng.pick(1..=2)];
+        let dilation = [self.rng.pick(1..=2), self.rng.pick(1..=2)];
+        let mut padding = [0; 2];
+        let mut output = [0; 2];
+        for (axis, size) in [h, w].into_iter().enumerate() {
+            let reach = (kernel[axis] - 1) * dilation[axis];
+            padding[axis] = self.rng.pick(0..=reach);
+            output[axis] = self.rng.pick(1..=(size + padding[axis] - 1) / stride[axis] + 1);
+        }
+        let weights = self.weights(vec![out, kernel[0], kernel[1], per_group]);
+        let conv = Conv2d {
+            kind,
+            fully_connected: false,
+            weights,
+            bias: (0..out).map(|_| i32::from(self.rng.byte() as i8) * 97).collect(),
+            multipliers: self.multipliers(out),
+            stride,
+            dilation,
+            padding,
+            activation: self.activation(),
+        };
+        let output = tensor(&mut self.rng, 1, vec![output[0], output[1], out]);
+        self.push(Op::Conv2d(conv), vec![input], output)
+    }
+
+    pub fn fully_connected(&mut self) -> TensorId {
+        let input = self.last();
+        let features = self.graph.tensors[input.0].elements();
+        let out = self.rng.pick(1..=20);
+        let weights = self.weights(vec![out, features]);
+        let conv = Conv2d {
+            kind: ConvKind::Dense,
+            fully_connected: true,
+            weights,
+            bias: (0..out).map(|_| i32::from(self.rng.byte() as i8) * 97).collect(),
+            multipliers: self.multipliers(out),
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [0, 0],
+            activation: self.activation(),
+        };
+        let output = tensor(&mut self.rng, 1, vec![out]);
+        self.push(Op::Conv2d(conv), vec![input], output)
+    }
+
+    pub fn pool(&mut self, kind: PoolKind) -> TensorId {
+        let input = self.last();
+        let from = self.graph.tensors[input.0].clone();
+        let window = [self.rng.pick(1..=3), self.rng.pick(1..=3)];
+        let stride = [self.rng.pick(1..=2), self.rng.pick(1..=2)];
+        let padding = window.map(|size| self.rng.pick(0..=size - 1));
+        let size = |axis: usize, rng: &mut Lcg| {
+            rng.pick(1..=(from.shape[axis] + padding[axis] - 1) / stride[axis] + 1)
+        };
+        let shape = vec![size(0, &mut self.rng), size(1, &mut self.rng), from.shape[2]];
+        let pool = Pool2d { kind, window, stride, padding, activation: self.activation() };
+        self.push(Op::Pool2d(pool), vec![input], Tensor { shape, ..from })
+    }
+
+    pub fn add(&mut self) -> TensorId {
+        let a = self.last();
+        let same: Vec<_> =
+            (0..=a.0).map(TensorId).filter(|t| self.shape(*t) == self.shape(a)).collect();
+        let b = same[self.rng.pick(0..=same.len() - 1)];
+        let shape = self.shape(a);
+        let output = tensor(&mut self.rng, 1, shape);
+        let activation = self.activation();
+        self.push(Op::Add { activation }, vec![a, b], output)
+    }
+
+    pub fn softmax(&mut self) -> TensorId {
+        let input = self.last();
+        let output = Tensor {
+            name: "softmax".into(),
+            shape: self.shape(input),
+            dtype: Dtype::I8,
+            quantization: Quantization { scale: 1.0 / 256.0, zero_point: -128 },
+        };
+        self.push(Op::Softmax { beta: 1.0 }, vec![input], output)
+    }
+
+    pub fn reshape(&mut self) -> TensorId {
+        let input = self.last();
+        let from = self.graph.tensors[input.0].clone();
+        let shape = vec![from.elements()];
+        self.push(Op::Reshape, vec![input], Tensor { shape, ..from })
+    }
+}
+
+fn tensor(rng: &mut Lcg, kind: usize, shape: Vec<usize>) -> Tensor {
+    Tensor {
+        name: format!("t{kind}"),
+        shape,
+        dtype: [Dtype::I8, Dtype::U8][rng.pick(0..=1)],
+        quantization: Quantization {
+            scale: 0.01 + f32::from(rng.byte()) / 1e3,
+            zero_point: i32::from(rng.byte() as i8),
+        },
+    }
+}
+
+/// A valid graph of every operation, shaped by `seed`.
+pub fn random_graph(seed: u64) -> Graph {
+    let mut b = Builder::new(seed);
+    for _ in 0..b.rng.pick(1..=6) {
+        match b.rng.pick(0..=5) {
+            0 | 1 => b.conv(ConvKind::Dense),
+            2 => b.conv(ConvKind::Depthwise),
+            3 => b.add(),
+            4 => b.pool(PoolKind::Average),
+            _ => b.pool(PoolKind::Max),
+        };
+    }
+    if b.rng.pick(0..=1) == 0 {
+        b.reshape();
+    }
+    b.fully_connected();
+    b.softmax();
+    b.graph
+}

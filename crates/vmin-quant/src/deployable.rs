@@ -1,0 +1,202 @@
+//! The quantizer of integer hardware: `real = scale * (integer - zero_point)`.
+//!
+//! [`Quantizer`](crate::Quantizer) maps the middle of a range to an integer, and real zero to none;
+//! integer hardware needs an integer zero point. Here the range is widened to hold zero, and the
+//! zero point rounded to an integer, as TensorFlow Lite does (its scheme: B. Jacob et al.,
+//! "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+//! CVPR 2018, section 3).
+
+use crate::{Encoding, QuantizeError, quantizer::Range};
+
+/// How a float tensor becomes integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Deployable {
+    /// Bits per code, 2..=8.
+    pub bits: u8,
+    /// How codes mean integers; also limits which integers there are.
+    pub encoding: Encoding,
+    /// What shares a scale and a zero point.
+    pub granularity: Granularity,
+    /// Where the zero point lies.
+    pub symmetry: Symmetry,
+    /// What happens to halves.
+    pub rounding: Rounding,
+}
+
+/// What shares a scale and a zero point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Granularity {
+    /// All values.
+    PerTensor,
+    /// The values of one output channel.
+    PerChannel,
+}
+
+/// Where the zero point lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Symmetry {
+    /// At 0; integers are `-(2^(m-1)-1) ..= 2^(m-1)-1`, never `-2^(m-1)`.
+    Symmetric,
+    /// Where the range wants it; integers are all that the encoding holds.
+    Asymmetric,
+}
+
+/// What happens to halves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rounding {
+    /// 0.5 becomes 0, 1.5 becomes 2: as the papers' training code.
+    HalfEven,
+    /// 0.5 becomes 1, -0.5 becomes -1: as TensorFlow Lite.
+    HalfAway,
+}
+
+/// A tensor of codes with what they mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployed {
+    /// One code per value, in the order of the values.
+    pub codes: Vec<u8>,
+    /// One per channel, or a single one; positive.
+    pub scales: Vec<f32>,
+    /// One per scale, in decoded integers.
+    pub zero_points: Vec<i32>,
+    /// How codes mean integers.
+    pub encoding: Encoding,
+    /// Bits per code.
+    pub bits: u8,
+}
+
+impl Deployable {
+    /// Quantizes `weights`, `channels` rows of equal length, one row after the other.
+    ///
+    /// A row of zeros gets scale 1; scales below the smallest normal `f32` are raised to that.
+    ///
+    /// # Errors
+    /// If the bits are not 2..=8, `weights` is empty, does not divide into `channels` rows, or holds
+    /// a NaN or an infinity.
+    pub fn quantize(&self, weights: &[f32], channels: usize) -> Result<Deployed, QuantizeError> {
+        if !(2..=8).contains(&self.bits) {
+            return Err(QuantizeError::Bits { bits: self.bits });
+        }
+        Range::of(weights)?;
+        let rows = rows_of(weights.len(), channels, self.granularity == Granularity::PerTensor)?;
+        let mut deployed = Deployed {
+            codes: Vec::with_capacity(weights.len()),
+            scales: Vec::new(),
+            zero_points: Vec::new(),
+            encoding: self.encoding,
+            bits: self.bits,
+        };
+        for row in weights.chunks_exact(rows) {
+            let (scale, zero_point) = self.parameters(Range::of(row)?);
+            deployed.codes.extend(row.iter().map(|&w| self.code(w, scale, zero_point)));
+            deployed.scales.push(scale);
+            deployed.zero_points.push(zero_point);
+        }
+        Ok(deployed)
+    }
+
+    /// Quantizes again what `deployed` stands for: an int8 network to fewer bits.
+    ///
+    /// # Errors
+    /// As [`Self::quantize`], and if `deployed` has not as many scales and zero points.
+    pub fn requantize(
+        &self,
+        deployed: &Deployed,
+        channels: usize,
+    ) -> Result<Deployed, QuantizeError> {
+        self.quantize(&deployed.dequantize()?, channels)
+    }
+
+    /// The integers in use, from the smallest to the largest.
+    fn integers(&self) -> (i32, i32) {
+        let (min, max) = (self.encoding.min(self.bits), self.encoding.max(self.bits));
+        match self.symmetry {
+            Symmetry::Symmetric => (-max, max),
+            Symmetry::Asymmetric => (min, max),
+        }
+    }
+
+    fn parameters(&self, range: Range) -> (f32, i32) {
+        let (low, high) = (f64::from(range.min()).min(0.0), f64::from(range.max()).max(0.0));
+        if low == 0.0 && high == 0.0 {
+            return (1.0, 0);
+        }
+        let (min, max) = self.integers();
+        let width = match self.symmetry {
+            Symmetry::Symmetric => 2.0 * high.max(-low),
+            Symmetry::Asymmetric => high - low,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "scales are f32")]
+        let scale = ((width / f64::from(max - min)) as f32).max(f32::MIN_POSITIVE);
+        if self.symmetry == Symmetry::Symmetric {
+            return (scale, 0);
+        }
+        // The end with the smaller numbers in play gives the zero point with the smaller error.
+        let (from_low, from_high) =
+            (f64::from(min) - low / f64::from(scale), f64::from(max) - high / f64::from(scale));
+        let error_low = f64::from(min.abs()) + (low / f64::from(scale)).abs();
+        let error_high = f64::from(max.abs()) + (high / f64::from(scale)).abs();
+        let zero_point = if error_low < error_high { from_low } else { from_high };
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to at most 8 bits")]
+        let zero_point = libm::round(zero_point).clamp(min.into(), max.into()) as i32;
+        (scale, zero_point)
+    }
+
+    fn code(&self, weight: f32, scale: f32, zero_point: i32) -> u8 {
+        let steps = f64::from(weight) / f64::from(scale);
+        let rounded = match self.rounding {
+            Rounding::HalfEven => libm::rint(steps),
+            Rounding::HalfAway => libm::round(steps),
+        };
+        let (min, max) = self.integers();
+        let integer = (rounded + f64::from(zero_point)).clamp(min.into(), max.into());
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to at most 8 bits")]
+        let integer = integer as i32;
+        self.encoding.encode(integer, self.bits).expect("clamped to what the encoding holds")
+    }
+}
+
+impl Deployed {
+    /// The decoded integers, zero points not taken off.
+    #[must_use]
+    pub fn integers(&self) -> Vec<i8> {
+        self.codes.iter().map(|&code| self.encoding.decode(code, self.bits)).collect()
+    }
+
+    /// The real numbers that the codes stand for.
+    ///
+    /// # Errors
+    /// If there are not as many zero points as scales, or the codes do not divide into that many
+    /// rows.
+    pub fn dequantize(&self) -> Result<Vec<f32>, QuantizeError> {
+        let channels = self.scales.len();
+        if self.zero_points.len() != channels {
+            return Err(QuantizeError::Parameters {
+                scales: channels,
+                zero_points: self.zero_points.len(),
+                channels,
+            });
+        }
+        let row = rows_of(self.codes.len(), channels, false)?;
+        let mut reals = Vec::with_capacity(self.codes.len());
+        let parameters = self.scales.iter().zip(&self.zero_points);
+        for (codes, (&scale, &zero_point)) in self.codes.chunks_exact(row).zip(parameters) {
+            reals.extend(codes.iter().map(|&code| {
+                let integer = i32::from(self.encoding.decode(code, self.bits));
+                let steps = f64::from(integer) - f64::from(zero_point);
+                #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+                let real = (f64::from(scale) * steps) as f32;
+                real
+            }));
+        }
+        Ok(reals)
+    }
+}
+
+/// Values per scale, at least one.
+fn rows_of(values: usize, channels: usize, whole: bool) -> Result<usize, QuantizeError> {
+    if channels == 0 || values == 0 || !values.is_multiple_of(channels) {
+        return Err(QuantizeError::Channels { values, channels });
+    }
+    Ok(if whole { values } else { values / channels })
+}

@@ -1,0 +1,139 @@
+//! The project's own chip file: everything a [`Chip`](crate::Chip) holds, in about five bytes per cell.
+//!
+//! All integers are little-endian. `varint` is LEB128 in its shortest form, of a value below 2^64;
+//! `text` is a `varint` length and as many bytes of UTF-8.
+//!
+//! ```text
+//! magic       8 bytes  "VMINCHIP"
+//! version     u16      1
+//! flags       u16      bit 0: measured (else sampled); the others are zero
+//! geometry    u32 x 3  banks, rows, columns
+//! floor       i32      threshold, units of 2^-24 sigma
+//! origin      sampled:  text name; f64 x 6 shares of die, bank, column, half-column, cell, and
+//!                       share stuck at 0; u64 seed; u64 chip; u32 memory
+//!             measured: text source; u64 nesting violations
+//! levels      varint count, then of each u32 vdd_uv and i32 threshold, voltage falling
+//! cells       varint count, then of each, weakest first (ties by address):
+//!             varint how far its score lies below the one before (the first: below 2^31 - 1)
+//!             varint 2 * address + preferred value
+//! checksum    u32      CRC-32 (IEEE) of all bytes before it
+//! ```
+//!
+//! A chip has exactly one file and a file at most one chip, so equal files mean equal chips. A reader
+//! refuses versions and flags it does not know. Whatever changes the meaning of a byte changes the
+//! version.
+
+mod read;
+mod write;
+
+pub use read::read;
+pub use write::write;
+
+use crate::chip::ChipError;
+use crate::geometry::GeometryError;
+use crate::population::PopulationError;
+
+const MAGIC: [u8; 8] = *b"VMINCHIP";
+/// Version of the format that [`write()`] writes.
+pub const VERSION: u16 = 1;
+const FLAG_MEASURED: u16 = 1;
+
+/// What a reader accepts; checked before memory is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most faulty cells.
+    pub faulty_cells_max: u64,
+    /// Most voltage levels.
+    pub levels_max: u64,
+    /// Longest text in bytes.
+    pub text_bytes_max: u64,
+}
+
+impl Default for Limits {
+    /// 2^28 faulty cells (what a sampled chip may hold), 65,536 levels, 1 MiB of text.
+    fn default() -> Self {
+        Self {
+            faulty_cells_max: crate::sample::STORED_CELLS_MAX,
+            levels_max: 1 << 16,
+            text_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Why bytes are not a chip file.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChipFileError {
+    /// Other first bytes.
+    #[error("not a chip file: it does not begin with \"VMINCHIP\"")]
+    Magic,
+    /// A format of another time.
+    #[error("version {found} of the chip file is not known, only {VERSION}")]
+    Version {
+        /// What the file says.
+        found: u16,
+    },
+    /// Flags without a meaning in this version.
+    #[error("the chip file's flags {found:#06x} are not known")]
+    Flags {
+        /// What the file says.
+        found: u16,
+    },
+    /// The bytes end early.
+    #[error("the chip file ends early, at byte {offset}")]
+    Truncated {
+        /// Where more was expected.
+        offset: usize,
+    },
+    /// The checksum does not agree.
+    #[error("the chip file is damaged: checksum {computed:#010x}, and it says {stored:#010x}")]
+    Checksum {
+        /// What the file says.
+        stored: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// A count above the reader's limit.
+    #[error("the chip file has {value} {what}, more than the limit of {max}")]
+    Limit {
+        /// What is counted.
+        what: &'static str,
+        /// How many.
+        value: u64,
+        /// How many at most.
+        max: u64,
+    },
+    /// A number that is too long or too large.
+    #[error("the chip file has a number out of range at byte {offset}")]
+    Number {
+        /// Where it begins.
+        offset: usize,
+    },
+    /// A text that is not UTF-8.
+    #[error("the chip file has a text at byte {offset} that is not UTF-8")]
+    Text {
+        /// Where it begins.
+        offset: usize,
+    },
+    /// Cells out of order.
+    #[error("cell {index} of the chip file is out of order")]
+    Order {
+        /// Index of the cell.
+        index: u64,
+    },
+    /// More bytes than the contents explain.
+    #[error("{bytes} bytes follow the contents of the chip file")]
+    Trailing {
+        /// How many.
+        bytes: usize,
+    },
+    /// An impossible memory.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// An impossible population.
+    #[error(transparent)]
+    Population(#[from] PopulationError),
+    /// Cells or levels that contradict the rest.
+    #[error(transparent)]
+    Chip(#[from] ChipError),
+}

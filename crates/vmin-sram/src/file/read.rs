@@ -1,0 +1,182 @@
+//! Reading a chip file. Nothing in it is believed before it is checked.
+
+use super::{ChipFileError, FLAG_MEASURED, Limits, MAGIC, VERSION};
+use crate::chip::{Chip, FaultyCell, Origin, VddLevel};
+use crate::geometry::Geometry;
+use crate::key::ChipKey;
+use crate::population::{Population, VarianceShares};
+use crate::score::{Score, Threshold};
+
+/// The chip of a file's bytes.
+///
+/// # Errors
+/// The bytes are not a chip file of a known version, are damaged, contradict themselves, or exceed the
+/// limits. Never more memory is reserved than a small multiple of the bytes given.
+pub fn read(bytes: &[u8], limits: &Limits) -> Result<Chip, ChipFileError> {
+    let mut header = Reader { bytes, offset: 0 };
+    if header.array::<8>().ok() != Some(MAGIC) {
+        return Err(ChipFileError::Magic);
+    }
+    let version = u16::from_le_bytes(header.array()?);
+    if version != VERSION {
+        return Err(ChipFileError::Version { found: version });
+    }
+    let flags = u16::from_le_bytes(header.array()?);
+    if flags & !FLAG_MEASURED != 0 {
+        return Err(ChipFileError::Flags { found: flags });
+    }
+    let Some((contents, stored)) = bytes.split_last_chunk::<4>() else {
+        return Err(ChipFileError::Truncated { offset: bytes.len() });
+    };
+    let (stored, computed) = (u32::from_le_bytes(*stored), crc32fast::hash(contents));
+    if stored != computed {
+        return Err(ChipFileError::Checksum { stored, computed });
+    }
+
+    let mut reader = Reader { bytes: contents, offset: header.offset };
+    let geometry = Geometry::new(reader.u32()?, reader.u32()?, reader.u32()?)?;
+    let floor = Threshold(reader.i32()?);
+    let origin = if flags & FLAG_MEASURED == 0 {
+        sampled(&mut reader, limits)?
+    } else {
+        measured(&mut reader, limits)?
+    };
+    let levels = levels(&mut reader, limits)?;
+    let cells = cells(&mut reader, limits)?;
+    match contents.len() - reader.offset {
+        0 => Ok(Chip::from_cells(geometry, origin, floor, levels, cells)?),
+        bytes => Err(ChipFileError::Trailing { bytes }),
+    }
+}
+
+fn sampled(reader: &mut Reader<'_>, limits: &Limits) -> Result<Origin, ChipFileError> {
+    let name = reader.text(limits)?;
+    let shares = VarianceShares::new(
+        reader.f64()?,
+        reader.f64()?,
+        reader.f64()?,
+        reader.f64()?,
+        reader.f64()?,
+    )?;
+    let population = Population::new(name, shares, reader.f64()?)?;
+    let key = ChipKey { seed: reader.u64()?, chip: reader.u64()?, memory: reader.u32()? };
+    Ok(Origin::Sampled { population, key })
+}
+
+fn measured(reader: &mut Reader<'_>, limits: &Limits) -> Result<Origin, ChipFileError> {
+    Ok(Origin::Measured {
+        source: reader.text(limits)?.to_owned(),
+        nesting_violations: reader.u64()?,
+    })
+}
+
+fn levels(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<VddLevel>, ChipFileError> {
+    let count = reader.count("voltage levels", limits.levels_max, 8)?;
+    let mut levels = Vec::with_capacity(count);
+    for _ in 0..count {
+        levels.push(VddLevel { vdd_uv: reader.u32()?, threshold: Threshold(reader.i32()?) });
+    }
+    Ok(levels)
+}
+
+fn cells(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<FaultyCell>, ChipFileError> {
+    let count = reader.count("faulty cells", limits.faulty_cells_max, 2)?;
+    let mut cells: Vec<FaultyCell> = Vec::with_capacity(count);
+    let mut above = i32::MAX;
+    for index in 0..count {
+        let offset = reader.offset;
+        let number = ChipFileError::Number { offset };
+        let below = u32::try_from(reader.varint()?).map_err(|_| number.clone())?;
+        let score = above.checked_sub_unsigned(below).ok_or(number)?;
+        let word = reader.varint()?;
+        let cell = FaultyCell { address: word >> 1, score: Score(score), preferred: word & 1 == 1 };
+        let ordered = cells.last().is_none_or(|last| {
+            last.score > cell.score || last.score == cell.score && last.address < cell.address
+        });
+        if !ordered {
+            return Err(ChipFileError::Order { index: index as u64 });
+        }
+        cells.push(cell);
+        above = score;
+    }
+    Ok(cells)
+}
+
+/// A position in the bytes; never moves past their end.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], ChipFileError> {
+        let rest = &self.bytes[self.offset..];
+        let taken =
+            rest.get(..length).ok_or(ChipFileError::Truncated { offset: self.bytes.len() })?;
+        self.offset += length;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ChipFileError> {
+        let bytes = self.take(N)?;
+        Ok(bytes.try_into().expect("as many bytes as asked for"))
+    }
+
+    fn u32(&mut self) -> Result<u32, ChipFileError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32, ChipFileError> {
+        self.array().map(i32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, ChipFileError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn f64(&mut self) -> Result<f64, ChipFileError> {
+        self.array().map(f64::from_le_bytes)
+    }
+
+    fn varint(&mut self) -> Result<u64, ChipFileError> {
+        let offset = self.offset;
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            let part = u64::from(byte & 0x7f);
+            // The tenth byte has one bit left; a last byte of zero is a longer form than needed.
+            if part << shift >> shift != part || (byte == 0 && shift > 0) {
+                return Err(ChipFileError::Number { offset });
+            }
+            value |= part << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(ChipFileError::Number { offset })
+    }
+
+    /// A count of things of at least `bytes_each` bytes, all of which must still follow.
+    fn count(
+        &mut self,
+        what: &'static str,
+        max: u64,
+        bytes_each: usize,
+    ) -> Result<usize, ChipFileError> {
+        let value = self.varint()?;
+        if value > max {
+            return Err(ChipFileError::Limit { what, value, max });
+        }
+        let room = (self.bytes.len() - self.offset) / bytes_each;
+        match usize::try_from(value) {
+            Ok(count) if count <= room => Ok(count),
+            _ => Err(ChipFileError::Truncated { offset: self.bytes.len() }),
+        }
+    }
+
+    fn text(&mut self, limits: &Limits) -> Result<&'a str, ChipFileError> {
+        let length = self.count("bytes of text", limits.text_bytes_max, 1)?;
+        let offset = self.offset;
+        core::str::from_utf8(self.take(length)?).map_err(|_| ChipFileError::Text { offset })
+    }
+}

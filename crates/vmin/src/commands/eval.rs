@@ -1,0 +1,216 @@
+//! `vmin eval`: accuracy of one network, clean or on one chip.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use serde::Serialize;
+use vmin_accel::ResidentPlacement;
+use vmin_diagnostic::Diagnostic;
+use vmin_emulator::{Corrupted, Emulator, Images};
+use vmin_nn::data::Dataset;
+use vmin_sram::{Applied, Chip, ChipKey, FaultKind, Population, Threshold, VarianceShares};
+use vmin_sweep::{WEIGHT_MEMORY, write_whole};
+
+use crate::args::{EvalArgs, FaultKindArg, Format};
+use crate::failure::{Failure, say, with_causes};
+use crate::{compute, interrupt, lookup, print};
+
+/// What `vmin eval` prints.
+#[derive(Serialize)]
+struct Evaluation {
+    model: String,
+    data: String,
+    images: usize,
+    correct: u64,
+    err: f64,
+    correct_union: u64,
+    cell_fault_rate: f64,
+    cells_hit: u64,
+    flips: u64,
+    stored_bits: u64,
+    macs: u64,
+    seconds: f64,
+    images_per_second: f64,
+    kernel: &'static str,
+    threads: usize,
+    chip_seed: String,
+}
+
+pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
+    let kernel = compute::set_up(&args.compute)?;
+    let graph = lookup::model(&args.model, args.bits)?;
+    let data = select(lookup::images(&args.data)?, args)?;
+    let accelerator = lookup::accelerator(&args.accelerator)?;
+    let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
+    let placement = ResidentPlacement::new(&accelerator, sizes)
+        .map_err(|error| Failure::input("placement", &error))?;
+    let defects = defects(args)?;
+    if let Some(path) = &args.predictions {
+        check_writable(path)?;
+    }
+    let images = Images { pixels: &data.images, labels: &data.labels };
+    let emulator = Emulator::new(&graph, &placement, images, kernel)
+        .map_err(|error| Failure::input("does-not-fit", &error))?;
+    let stop = interrupt::flag()?;
+    let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
+
+    let kind = match args.fault_kind {
+        FaultKindArg::Flip => FaultKind::Flip,
+        FaultKindArg::StuckAt => FaultKind::StuckAt,
+    };
+    let Corrupted { codes, applied } = match &defects {
+        None => emulator.corrupt(&[], kind),
+        Some((population, threshold)) => {
+            let key = ChipKey { seed: args.chip_seed, chip: args.chip, memory: WEIGHT_MEMORY };
+            let chip = Chip::sample(population, key, placement.geometry, *threshold)
+                .map_err(|error| Failure::input("too-large", &error))?;
+            let faults = chip.faults(*threshold).map_err(|e| Failure::input("below-floor", &e))?;
+            emulator.corrupt(faults, kind)
+        }
+    };
+    let started = Instant::now();
+    let predictions = emulator.predict(&codes, &stop).map_err(interrupted)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let clean = clean_predictions(&emulator, &predictions, &applied, &stop).map_err(interrupted)?;
+    let score = emulator.score(&predictions, &clean);
+    if let Some(path) = &args.predictions {
+        write_predictions(path, args, &data, &predictions)?;
+    }
+    let count = data.len();
+    let evaluation = Evaluation {
+        model: args.model.clone(),
+        data: args.data.clone(),
+        images: count,
+        correct: score.correct,
+        err: 1.0 - score.correct as f64 / count as f64,
+        correct_union: score.correct_union,
+        cell_fault_rate: defects.map_or(0.0, |(_, threshold)| threshold.rate()),
+        cells_hit: applied.cells_hit,
+        flips: applied.bits_flipped,
+        stored_bits: graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
+        macs: graph.macs(),
+        seconds,
+        images_per_second: count as f64 / seconds,
+        kernel: kernel.name(),
+        threads: rayon::current_num_threads(),
+        chip_seed: args.chip_seed.to_string(),
+    };
+    match args.format.format {
+        Format::Json => print::json(&evaluation),
+        Format::Csv => print::csv(&[evaluation]),
+        Format::Table => print::text_line(&format!(
+            "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
+             changed\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
+            evaluation.correct,
+            evaluation.images,
+            print::percent(evaluation.err, 2),
+            evaluation.cells_hit,
+            evaluation.stored_bits,
+            evaluation.flips,
+            evaluation.seconds,
+            evaluation.images_per_second,
+            evaluation.macs,
+            evaluation.kernel,
+            evaluation.threads
+        )),
+    }
+}
+
+fn clean_predictions(
+    emulator: &Emulator<'_>,
+    predictions: &[usize],
+    applied: &Applied,
+    stop: &AtomicBool,
+) -> Result<Vec<usize>, vmin_emulator::Stopped> {
+    if applied.bits_flipped == 0 { Ok(predictions.to_vec()) } else { emulator.predict_clean(stop) }
+}
+
+fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
+    let Some(range) = &args.images else { return Ok(data) };
+    if range.end > data.len() {
+        return Err(Diagnostic::new(
+            "out-of-range",
+            format!("`{}` has no images {} to {}", args.data, range.start, range.end - 1),
+        )
+        .allowed(format!("the set has {} test images", data.len()))
+        .into());
+    }
+    data.subset(range.clone()).map_err(|error| Failure::input("data", &error))
+}
+
+/// The population and threshold asked for, if any.
+fn defects(args: &EvalArgs) -> Result<Option<(Population, Threshold)>, Failure> {
+    let profile = args.profile.as_deref().map(lookup::profile).transpose()?;
+    match (args.rate, args.vdd_mv, profile) {
+        (None, None, None) => Ok(None),
+        (None, None, Some(_)) => Err(Diagnostic::new(
+            "missing-argument",
+            "a profile alone does not say at which voltage",
+        )
+        .hint("add `--vdd-mv V`, or `--rate P`")
+        .into()),
+        (None, Some(vdd_mv), Some(profile)) => {
+            lookup::check_voltage(&profile, vdd_mv)?;
+            Ok(Some((profile.population().clone(), profile.threshold(vdd_mv))))
+        }
+        (Some(rate), _, profile) => {
+            if !(0.0..=0.5).contains(&rate) {
+                return Err(Diagnostic::new(
+                    "out-of-range",
+                    format!("a cell-fault rate of {rate} is out of range"),
+                )
+                .allowed("expected 0 to 0.5")
+                .into());
+            }
+            let threshold =
+                Threshold::from_rate(rate).map_err(|error| Failure::input("rate", &error))?;
+            let population = match profile {
+                Some(profile) => profile.population().clone(),
+                None => Population::new("independent cells", VarianceShares::INDEPENDENT, 0.5)
+                    .map_err(|error| Failure::input("population", &error))?,
+            };
+            Ok(Some((population, threshold)))
+        }
+        (None, Some(_), None) => {
+            Err(Diagnostic::new("missing-argument", "a voltage means nothing without a profile")
+                .hint("add `--profile NAME`; `vmin data list` names the shipped ones")
+                .into())
+        }
+    }
+}
+
+/// Fails before the work, not after it, where predictions cannot be written.
+fn check_writable(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) || path.is_dir() {
+        return Err(Diagnostic::new(
+            "unwritable",
+            format!("cannot write the predictions to `{}`", path.display()),
+        )
+        .hint("name a file in a folder that exists")
+        .into());
+    }
+    Ok(())
+}
+
+fn write_predictions(
+    path: &Path,
+    args: &EvalArgs,
+    data: &Dataset,
+    predictions: &[usize],
+) -> Result<(), Failure> {
+    let first = args.images.as_ref().map_or(0, |range| range.start);
+    let mut text = String::from("image,label,prediction\n");
+    for (index, (label, prediction)) in data.labels.iter().zip(predictions).enumerate() {
+        text.push_str(&format!("{},{label},{prediction}\n", first + index));
+    }
+    write_whole(path, text.as_bytes()).map_err(|error| {
+        Failure::Failed(Diagnostic::new(
+            "unwritable",
+            format!("cannot write `{}`: {}", path.display(), with_causes(&error)),
+        ))
+    })?;
+    say(&format!("wrote `{}`", path.display()));
+    Ok(())
+}
