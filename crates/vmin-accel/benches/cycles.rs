@@ -38,8 +38,7 @@ fn benches(criterion: &mut Criterion) {
     let reports = cycles::run(&accelerator, schedule, &layers);
     let point = OperatingPoint::weight_memory(&profile, 833.0);
     criterion.bench_function("energy of 50 layers", |bencher| {
-        bencher
-            .iter(|| energy::per_inference(&accelerator, &profile, black_box(&reports), &point));
+        bencher.iter(|| energy::per_inference(&accelerator, &profile, black_box(&reports), &point));
     });
 }
 

@@ -175,7 +175,10 @@ mod tests {
     fn empty_and_absurd_shapes_are_refused() {
         assert!(matches!(GemmShape::new(0, 1, 1), Err(ShapeError::Empty { .. })));
         assert!(matches!(GemmShape::grouped(1, 1, 1, 0), Err(ShapeError::Empty { .. })));
-        assert!(matches!(GemmShape::new(1 << 20, 1 << 20, 1 << 9), Err(ShapeError::TooLarge { .. })));
+        assert!(matches!(
+            GemmShape::new(1 << 20, 1 << 20, 1 << 9),
+            Err(ShapeError::TooLarge { .. })
+        ));
         assert!(matches!(GemmShape::new(u64::MAX, u64::MAX, 2), Err(ShapeError::TooLarge { .. })));
         assert_eq!(GemmShape::new(1 << 16, 1 << 16, 1 << 16).unwrap().macs(), MACS_MAX);
     }

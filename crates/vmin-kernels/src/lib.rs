@@ -13,6 +13,15 @@
 //! assert_eq!(out, [-2, -2]);
 //! ```
 //!
+//! | kernel | needs | how |
+//! |---|---|---|
+//! | `generic` | nothing | the specification, portable |
+//! | `avx2` | AVX2 | `pmaddwd` on pairs of int16 |
+//! | `avx512-vnni` | AVX-512 F, BW, VNNI | `vpdpbusd`, activations moved to uint8, the surplus taken off |
+//!
+//! `pmaddubsw`, the usual int8 instruction before VNNI, saturates its int16 sums; it is not used.
+//! Inputs are never read beyond the slices, tails included, so no padding is asked of the caller.
+//!
 //! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
 
 #![allow(unsafe_code, reason = "the one place for instruction-set intrinsics")]
@@ -24,8 +33,13 @@ mod select;
 pub use packed::PackedWeights;
 pub use select::{UnknownKernel, available, best, by_name};
 
+mod sealed {
+    /// Keeps [`GemmKernel`](crate::GemmKernel) to kernels that are tested here.
+    pub trait Sealed {}
+}
+
 /// A matrix product for one instruction set.
-pub trait GemmKernel: Send + Sync {
+pub trait GemmKernel: sealed::Sealed + Send + Sync {
     /// Stable name: `generic`, `avx2`, `avx512-vnni`.
     fn name(&self) -> &'static str;
 

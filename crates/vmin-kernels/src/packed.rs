@@ -43,30 +43,36 @@ impl PackedWeights {
     }
 }
 
-/// Rearranges weights into panels of `width` channels; within a panel, groups of `depth` values of
+/// Rearranges weights into panels of `WIDTH` channels; within a panel, groups of `DEPTH` values of
 /// each channel in turn, filled up with zeros.
 ///
 /// ```text
 /// panel 0: c0[k0..kd] c1[k0..kd] .. | c0[kd..k2d] c1[kd..k2d] .. | ..    panel 1: ..
 /// ```
-pub(crate) fn panels<T: Copy + Default + From<i8>>(
+pub(crate) fn panels<T: Copy + Default + From<i8>, const WIDTH: usize, const DEPTH: usize>(
     weights: &[i8],
     n: usize,
     k: usize,
-    width: usize,
-    depth: usize,
 ) -> Vec<T> {
     assert_eq!(Some(weights.len()), n.checked_mul(k), "weights are n x k");
-    let groups = k.div_ceil(depth);
-    let mut packed = vec![T::default(); n.div_ceil(width) * groups * width * depth];
+    let panel_size = k.div_ceil(DEPTH) * WIDTH * DEPTH;
+    let mut packed = vec![T::default(); n.div_ceil(WIDTH) * panel_size];
     if k == 0 {
         return packed;
     }
-    for (channel, row) in weights.chunks_exact(k).enumerate() {
-        let first = (channel / width) * groups * width * depth + (channel % width) * depth;
-        for (group, values) in row.chunks(depth).enumerate() {
-            let start = first + group * width * depth;
-            for (place, &value) in packed[start..start + values.len()].iter_mut().zip(values) {
+    let cut = packed.chunks_exact_mut(panel_size).zip(weights.chunks(WIDTH * k));
+    for (panel, channels) in cut {
+        for (channel, row) in channels.chunks_exact(k).enumerate() {
+            let (whole, rest) = row.as_chunks::<DEPTH>();
+            let mut groups = panel.chunks_exact_mut(WIDTH * DEPTH);
+            for (group, values) in groups.by_ref().zip(whole) {
+                let places = &mut group[channel * DEPTH..(channel + 1) * DEPTH];
+                for (place, &value) in places.iter_mut().zip(values) {
+                    *place = T::from(value);
+                }
+            }
+            let last = panel.len() - WIDTH * DEPTH + channel * DEPTH;
+            for (place, &value) in panel[last..].iter_mut().zip(rest) {
                 *place = T::from(value);
             }
         }

@@ -33,9 +33,9 @@ fn bytes(count: usize, seed: usize) -> Vec<i8> {
 
 #[test]
 fn all_small_shapes() {
-    for m in 1..=14 {
-        for n in 1..=18 {
-            for k in 1..=18 {
+    for m in 1..=20 {
+        for n in 1..=20 {
+            for k in 1..=20 {
                 check(&bytes(m * k, n), k, m, &bytes(n * k, m), n, k);
             }
         }
@@ -57,6 +57,13 @@ fn rows_may_lie_apart_and_nothing_beyond_is_read() {
     check(&a, stride, m, &bytes(n * k, 4), n, k);
 }
 
+/// 2^17 + 3 products of (-128)^2 leave int32: sums wrap, alike in all kernels.
+#[test]
+fn sums_wrap() {
+    let (m, n, k) = (2, 3, (1 << 17) + 3);
+    check(&vec![-128; m * k], k, m, &vec![-128; n * k], n, k);
+}
+
 #[test]
 fn empty_products() {
     for (m, n, k) in [(0, 3, 4), (3, 0, 4), (3, 4, 0)] {
@@ -72,7 +79,13 @@ fn names() {
         assert_eq!(by_name(kernel.name()).map(|found| found.name()).ok(), Some(kernel.name()));
     }
     let error = by_name("mmx").err().expect("no such kernel");
+    assert!(error.to_string().starts_with("there is no kernel `mmx`"));
     assert!(error.to_string().contains("`generic`"));
+    for name in ["avx2", "avx512-vnni"] {
+        if let Err(error) = by_name(name) {
+            assert!(error.to_string().starts_with("this processor cannot run"));
+        }
+    }
 }
 
 proptest! {

@@ -90,10 +90,10 @@ pub enum LayerSpec {
     /// Sum of `body` and `shortcut`, which end in one shape.
     Residual {
         /// Layers of the first branch, at least one.
-        body: Vec<LayerSpec>,
+        body: Vec<Self>,
         /// Layers of the second branch; empty hands the input on.
         #[serde(default)]
-        shortcut: Vec<LayerSpec>,
+        shortcut: Vec<Self>,
     },
     /// Fully connected with bias.
     FullyConnected {

@@ -41,7 +41,7 @@ pub(crate) fn text_line(text: &str) -> Result<(), Failure> {
 /// A table for people; the first `left` columns hold text, the others numbers.
 pub(crate) fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row);

@@ -112,8 +112,7 @@ fn memories(root: &TableReader<'_>) -> Option<(Memories, u64)> {
     let accumulator = memory(&reader);
     reader.finish();
     table.finish();
-    let memories =
-        Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
+    let memories = Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
     Some((memories, sum_bits?.value.unsigned_abs()))
 }
 

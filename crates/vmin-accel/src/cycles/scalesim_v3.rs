@@ -41,14 +41,13 @@ fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut Lay
     report.sram_reads_ifmap = reads.ifmap * groups;
     report.sram_reads_filter = reads.filter * groups;
     let extra = if rules.extra_writes_per_fold { folds.count() * (rows + columns) } else { 0 };
-    report.sram_writes_ofmap =
-        (shape.m() * shape.n() * mapping.sum_passes(folds) + extra) * groups;
+    report.sram_writes_ofmap = (shape.m() * shape.n() * mapping.sum_passes(folds) + extra) * groups;
 
     // One group: all groups are alike.
     let macs = (shape.macs() / groups) as f64;
     report.utilization_pct = 100.0 * macs / (total * array.elements()) as f64;
-    report.mapping_efficiency_pct = 100.0 * (extent.rows * extent.columns) as f64
-        / (array.elements() * folds.count()) as f64;
+    report.mapping_efficiency_pct =
+        100.0 * (extent.rows * extent.columns) as f64 / (array.elements() * folds.count()) as f64;
     let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };
     report.compute_utilization_pct =
         report.mapping_efficiency_pct * extent.stream as f64 / duration as f64;

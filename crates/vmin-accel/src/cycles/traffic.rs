@@ -55,8 +55,7 @@ pub(super) fn count(
     let memories = &accelerator.memories;
     let activation_bits = 8;
     let both = (layer.inputs + layer.outputs) * activation_bits;
-    let on_chip =
-        schedule.activations == Residence::Resident && both <= memories.activation.bits();
+    let on_chip = schedule.activations == Residence::Resident && both <= memories.activation.bits();
     let read_inputs = place.first || !on_chip;
     let write_outputs = place.last || !on_chip;
 
@@ -74,7 +73,8 @@ pub(super) fn count(
     let dram_writes_ofmap = if write_outputs { layer.outputs } else { 0 };
     report.dram_reads_ifmap = Some(dram_reads_ifmap);
     report.dram_writes_ofmap = Some(dram_writes_ofmap);
-    report.sram_writes_ifmap = Some(dram_reads_ifmap + if write_outputs { 0 } else { layer.outputs });
+    report.sram_writes_ifmap =
+        Some(dram_reads_ifmap + if write_outputs { 0 } else { layer.outputs });
 
     let spill = report.dram_sum_transfers.unwrap_or(0);
     let weight_bits = u64::from(layer.weight_bits);

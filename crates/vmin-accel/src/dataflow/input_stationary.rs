@@ -11,10 +11,7 @@ impl Mapping for InputStationary {
     }
 
     fn reads(&self, shape: GemmShape, folds: Folds) -> OperandReads {
-        OperandReads {
-            ifmap: shape.m() * shape.k(),
-            filter: shape.k() * shape.n() * folds.columns,
-        }
+        OperandReads { ifmap: shape.m() * shape.k(), filter: shape.k() * shape.n() * folds.columns }
     }
 
     fn sum_passes(&self, folds: Folds) -> u64 {

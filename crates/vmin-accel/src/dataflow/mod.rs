@@ -32,7 +32,8 @@ pub enum Dataflow {
 
 impl Dataflow {
     /// Every dataflow with the word that names it in files and on the command line.
-    pub const ALL: [(&'static str, Self); 3] = [("ws", Self::Ws), ("os", Self::Os), ("is", Self::Is)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("ws", Self::Ws), ("os", Self::Os), ("is", Self::Is)];
 
     /// Its word.
     #[must_use]

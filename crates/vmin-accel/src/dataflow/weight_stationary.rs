@@ -11,10 +11,7 @@ impl Mapping for WeightStationary {
     }
 
     fn reads(&self, shape: GemmShape, folds: Folds) -> OperandReads {
-        OperandReads {
-            ifmap: shape.m() * shape.k() * folds.columns,
-            filter: shape.k() * shape.n(),
-        }
+        OperandReads { ifmap: shape.m() * shape.k() * folds.columns, filter: shape.k() * shape.n() }
     }
 
     fn sum_passes(&self, folds: Folds) -> u64 {

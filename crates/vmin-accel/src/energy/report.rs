@@ -158,11 +158,7 @@ pub fn saving(nominal: &EnergyReport, report: &EnergyReport) -> Saving {
     }
 }
 
-fn clock_scale(
-    accelerator: &Accelerator,
-    profile: &VoltageProfile,
-    point: &OperatingPoint,
-) -> f64 {
+fn clock_scale(accelerator: &Accelerator, profile: &VoltageProfile, point: &OperatingPoint) -> f64 {
     let memories = &accelerator.memories;
     match point.clock {
         Clock::Fixed => 1.0,
@@ -196,10 +192,7 @@ fn layer_energy(
     let leakage_pj = |memory: &Memory| {
         let kib = memory.bits() as f64 / 8192.0;
         // 1 uW for 1 us is 1 pJ.
-        memory.leakage_uw_per_kib
-            * kib
-            * time_us
-            * profile.leakage_scale(point.vdd_mv(memory.rail))
+        memory.leakage_uw_per_kib * kib * time_us * profile.leakage_scale(point.vdd_mv(memory.rail))
     };
     Components {
         mac_nj: nj(Action::Mac, layer.macs) * logic,

@@ -73,8 +73,10 @@ pub enum ConstantSet {
 
 /// Energy of 14 nm at 0.8 V relative to 45 nm at 0.9 V.
 const NM45_TO_NM14: f64 = 0.114;
-const STILLMAKER: &str = "A. Stillmaker and B. Baas, Integration 58 (2017), 45 nm 0.9 V to 14 nm 0.8 V: x 0.114";
-const HOROWITZ_MAC: &str = "M. Horowitz, ISSCC 2014, 45 nm 0.9 V: int8 multiply 0.2 pJ + int32 add 0.1 pJ";
+const STILLMAKER: &str =
+    "A. Stillmaker and B. Baas, Integration 58 (2017), 45 nm 0.9 V to 14 nm 0.8 V: x 0.114";
+const HOROWITZ_MAC: &str =
+    "M. Horowitz, ISSCC 2014, 45 nm 0.9 V: int8 multiply 0.2 pJ + int32 add 0.1 pJ";
 const QKERAS_VECTOR: &str = "QKeras energy formula, 45 nm: fixed-point multiply 0.0029948 b^2 + 0.0010417 b \
                              and add 0.003125 b at b = 32";
 const CACTI: &str = "CACTI, low-standby-power SRAM, 300 K";

@@ -110,9 +110,11 @@ fn measured(root: &TableReader<'_>) -> Option<Vec<Placed>> {
             let falls = point.cell_fault_rate < before.cell_fault_rate
                 || (point.cell_fault_rate == 0.0 && before.cell_fault_rate == 0.0);
             if !falls {
-                let problem =
-                    Diagnostic::new("not-falling", "the cell-fault rate does not fall with voltage")
-                        .allowed(format!("expected less than {}", before.cell_fault_rate));
+                let problem = Diagnostic::new(
+                    "not-falling",
+                    "the cell-fault rate does not fall with voltage",
+                )
+                .allowed(format!("expected less than {}", before.cell_fault_rate));
                 table_report(root, rate.span.clone(), problem, &mut complete);
             }
         }

@@ -1,5 +1,5 @@
-//! AVX2: `pmaddwd` on pairs of int16, which never saturates on int8 inputs but for nothing:
-//! `2 * (-128)^2 = 32768` fits int32.
+//! AVX2: `pmaddwd` multiplies pairs of int16 and adds the two products as int32. For int8 values
+//! the sum is at most `2 * (-128)^2 = 32768`, so nothing saturates.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
@@ -13,8 +13,8 @@ use crate::packed::{PackedWeights, Panels, panels};
 const WIDTH: usize = 16;
 /// Values per group: a pair of int16 for one `pmaddwd` lane.
 const DEPTH: usize = 2;
-/// Rows of `a` at a time: four rows of two accumulators, and room for weights.
-const ROWS: usize = 4;
+/// Rows of `a` at a time: twelve sums, two vectors of weights and one of `a` fill the registers.
+const ROWS: usize = 6;
 
 /// Exists only where AVX2 does.
 pub(crate) struct Avx2(());
@@ -24,6 +24,8 @@ impl Avx2 {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 }
+
+impl crate::sealed::Sealed for Avx2 {}
 
 impl GemmKernel for Avx2 {
     fn name(&self) -> &'static str {
@@ -35,7 +37,7 @@ impl GemmKernel for Avx2 {
             kernel: self.name(),
             n,
             k,
-            panels: Panels::Words(panels(weights, n, k, WIDTH, DEPTH)),
+            panels: Panels::Words(panels::<i16, WIDTH, DEPTH>(weights, n, k)),
             offsets: vec![0; n],
         }
     }
@@ -49,63 +51,92 @@ impl GemmKernel for Avx2 {
             out[..m * n].fill(0);
             return;
         }
-        // Pairs of int16 of `ROWS` rows, so that one broadcast feeds one lane pair.
-        let mut pairs = vec![0i32; groups * ROWS];
-        for first in (0..m).step_by(ROWS) {
-            let rows = ROWS.min(m - first);
-            for row in 0..rows {
-                let a = &a[(first + row) * a_stride..][..k];
-                for (group, values) in a.chunks(DEPTH).enumerate() {
-                    let low = i32::from(values[0]) & 0xffff;
-                    let high = i32::from(values.get(1).copied().unwrap_or(0)) << 16;
-                    pairs[group * ROWS + row] = low | high;
-                }
+        // `ROWS` rows as int16, each filled up with a zero to whole groups.
+        let width = groups * DEPTH;
+        let mut wide = vec![0i16; width * ROWS];
+        let mut first = 0;
+        while first < m {
+            let rows = match m - first {
+                ROWS.. => ROWS,
+                4.. => 4,
+                2.. => 2,
+                _ => 1,
+            };
+            for (row, wide) in wide.chunks_exact_mut(width).take(rows).enumerate() {
+                // SAFETY: AVX2 is there, or `Self` would not exist.
+                unsafe { widen(&a[(first + row) * a_stride..][..k], wide) };
             }
-            for (panel, weights) in panels.chunks_exact(groups * WIDTH * DEPTH).enumerate() {
-                let mut sums = [0i32; ROWS * WIDTH];
-                // SAFETY: AVX2 is there, or `Self` would not exist; `pairs` holds groups * ROWS and
-                // `weights` groups * WIDTH * DEPTH values by construction.
-                unsafe { tile(&pairs, weights, groups, &mut sums) };
+            for (panel, weights) in panels.chunks_exact(width * WIDTH).enumerate() {
+                let out = &mut out[first * n + panel * WIDTH..];
                 let channels = WIDTH.min(n - panel * WIDTH);
-                for row in 0..rows {
-                    let start = (first + row) * n + panel * WIDTH;
-                    out[start..start + channels]
-                        .copy_from_slice(&sums[row * WIDTH..row * WIDTH + channels]);
+                // SAFETY: AVX2 is there, or `Self` would not exist; `wide` holds `ROWS >= rows`
+                // rows and `weights` one panel of `groups` groups, by construction.
+                unsafe {
+                    match rows {
+                        ROWS => tile::<ROWS>(&wide, weights, groups, out, n, channels),
+                        4 => tile::<4>(&wide, weights, groups, out, n, channels),
+                        2 => tile::<2>(&wide, weights, groups, out, n, channels),
+                        _ => tile::<1>(&wide, weights, groups, out, n, channels),
+                    }
                 }
             }
+            first += rows;
         }
     }
 }
 
-/// `ROWS x WIDTH` sums over all groups.
+/// Copies `from` to the start of `to` as int16.
 ///
 /// # Safety
-/// The processor must have AVX2; `pairs` must hold `groups * ROWS` values and `weights`
-/// `groups * WIDTH * DEPTH`.
+/// The processor must have AVX2, for which the loop is compiled.
 #[target_feature(enable = "avx2")]
-unsafe fn tile(pairs: &[i32], weights: &[i16], groups: usize, sums: &mut [i32; ROWS * WIDTH]) {
-    debug_assert!(pairs.len() >= groups * ROWS && weights.len() >= groups * WIDTH * DEPTH);
-    let mut low = [_mm256_setzero_si256(); ROWS];
-    let mut high = [_mm256_setzero_si256(); ROWS];
+unsafe fn widen(from: &[i8], to: &mut [i16]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from.into();
+    }
+}
+
+/// `R x channels` sums over all groups, to rows of `out` that lie `out_stride` apart.
+///
+/// # Safety
+/// The processor must have AVX2; `wide` must hold `R` rows of `groups * DEPTH` values and `weights`
+/// `groups * DEPTH * WIDTH`. The lengths are easily missed by a factor of `DEPTH`: both count int16
+/// values, not pairs.
+#[target_feature(enable = "avx2")]
+unsafe fn tile<const R: usize>(
+    wide: &[i16],
+    weights: &[i16],
+    groups: usize,
+    out: &mut [i32],
+    out_stride: usize,
+    channels: usize,
+) {
+    debug_assert!(wide.len() >= R * groups * DEPTH);
+    debug_assert!(weights.len() >= groups * DEPTH * WIDTH);
+    let mut low = [_mm256_setzero_si256(); R];
+    let mut high = [_mm256_setzero_si256(); R];
+    let (a, mut w) = (wide.as_ptr(), weights.as_ptr());
     for group in 0..groups {
-        // SAFETY: `group < groups`, and the caller vouches for the lengths.
+        // SAFETY: `group < groups` and `row < R`; the caller vouches for the lengths.
         unsafe {
-            let w = weights.as_ptr().add(group * WIDTH * DEPTH);
             let w0 = _mm256_loadu_si256(w.cast::<__m256i>());
             let w1 = _mm256_loadu_si256(w.add(WIDTH).cast::<__m256i>());
-            for row in 0..ROWS {
-                let a = _mm256_set1_epi32(*pairs.get_unchecked(group * ROWS + row));
-                low[row] = _mm256_add_epi32(low[row], _mm256_madd_epi16(a, w0));
-                high[row] = _mm256_add_epi32(high[row], _mm256_madd_epi16(a, w1));
+            w = w.add(WIDTH * DEPTH);
+            for row in 0..R {
+                let pair = a.add((row * groups + group) * DEPTH).cast::<i32>().read_unaligned();
+                let pair = _mm256_set1_epi32(pair);
+                low[row] = _mm256_add_epi32(low[row], _mm256_madd_epi16(pair, w0));
+                high[row] = _mm256_add_epi32(high[row], _mm256_madd_epi16(pair, w1));
             }
         }
     }
-    for row in 0..ROWS {
-        let out = &mut sums[row * WIDTH..(row + 1) * WIDTH];
-        // SAFETY: `out` holds 16 int32, two vectors.
+    for row in 0..R {
+        let mut sums = [0i32; WIDTH];
+        // SAFETY: `sums` holds 16 int32, two vectors.
         unsafe {
-            _mm256_storeu_si256(out.as_mut_ptr().cast::<__m256i>(), low[row]);
-            _mm256_storeu_si256(out.as_mut_ptr().add(8).cast::<__m256i>(), high[row]);
+            _mm256_storeu_si256(sums.as_mut_ptr().cast::<__m256i>(), low[row]);
+            _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast::<__m256i>(), high[row]);
         }
+        out[row * out_stride..][..channels].copy_from_slice(&sums[..channels]);
     }
 }

@@ -13,7 +13,7 @@ use crate::packed::{PackedWeights, Panels, panels};
 const WIDTH: usize = 16;
 /// Values per group: the four bytes of one `vpdpbusd` lane.
 const DEPTH: usize = 4;
-/// Rows of `a` at a time with one panel, and with two.
+/// Rows of `a` at a time: as many independent sums as hide the latency of `vpdpbusd`.
 const ROWS: usize = 12;
 
 /// Exists only where AVX-512 VNNI does.
@@ -28,13 +28,15 @@ impl Avx512Vnni {
     }
 }
 
+impl crate::sealed::Sealed for Avx512Vnni {}
+
 impl GemmKernel for Avx512Vnni {
     fn name(&self) -> &'static str {
         "avx512-vnni"
     }
 
     fn pack(&self, weights: &[i8], n: usize, k: usize) -> PackedWeights {
-        let panels = panels(weights, n, k, WIDTH, DEPTH);
+        let panels = panels::<i8, WIDTH, DEPTH>(weights, n, k);
         let mut offsets = vec![0i32; n.next_multiple_of(WIDTH)];
         if k > 0 {
             for (offset, row) in offsets.iter_mut().zip(weights.chunks_exact(k)) {
@@ -118,7 +120,10 @@ impl Tile<'_> {
         debug_assert!(out.len() >= (R - 1) * self.out_stride + self.channels);
         let whole = self.k / DEPTH;
         let rest = self.k % DEPTH;
-        // SAFETY: all reads and writes below stay within what the caller vouches for.
+        // SAFETY: the caller vouches for the lengths. Reads of `a` end at byte `k` of row `R - 1`:
+        // whole groups of four bytes, then a copy of the `rest` bytes left. Reads of `weights` end
+        // with the last group, which packing has filled up to 64 bytes. The mask lets through
+        // `channels` values of each row of `out`.
         unsafe {
             let start = _mm512_loadu_si512(self.offsets.as_ptr().cast::<__m512i>());
             let mut sums = [start; R];

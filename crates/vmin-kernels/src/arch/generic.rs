@@ -6,6 +6,8 @@ use crate::packed::{PackedWeights, Panels};
 /// Runs everywhere.
 pub(crate) struct Generic;
 
+impl crate::sealed::Sealed for Generic {}
+
 impl GemmKernel for Generic {
     fn name(&self) -> &'static str {
         "generic"
@@ -29,16 +31,19 @@ impl GemmKernel for Generic {
         if n == 0 {
             return;
         }
+        let mut wide = vec![0i16; k];
         for (row, out) in out.chunks_exact_mut(n).take(m).enumerate() {
-            let a = &a[row * a_stride..row * a_stride + k];
+            for (wide, &a) in wide.iter_mut().zip(&a[row * a_stride..]) {
+                *wide = a.into();
+            }
             for (channel, out) in out.iter_mut().enumerate() {
-                *out = dot(a, &weights[channel * k..(channel + 1) * k]);
+                *out = dot(&wide, &weights[channel * k..(channel + 1) * k]);
             }
         }
     }
 }
 
-fn dot(a: &[i8], w: &[i16]) -> i32 {
-    // Products of int8 fit int16 but for (-128)^2; int32 products keep them all.
+/// Both sides as int16, which compilers turn into multiply-add of pairs with int32 sums.
+fn dot(a: &[i16], w: &[i16]) -> i32 {
     a.iter().zip(w).fold(0i32, |sum, (&a, &w)| sum.wrapping_add(i32::from(a) * i32::from(w)))
 }

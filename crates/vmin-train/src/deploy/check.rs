@@ -3,11 +3,10 @@
 use rayon::prelude::*;
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_nn::exec::reference;
+use vmin_nn::exec::Executor;
 
 use super::Deployed;
 use crate::evaluate::evaluate;
-use crate::loss::argmax;
 use crate::{DeployError, Trained};
 
 /// Runs both on all of `test`.
@@ -24,7 +23,6 @@ pub(super) fn compare(
             expected: net.values[0],
         });
     }
-    graph.validate().map_err(|error| DeployError::Run(error.to_string()))?;
     let score = evaluate(net, &trained.seen(), trained.recipe.input, test);
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
     let wrong = integer_errors(&graph, &codes, test)?;
@@ -36,20 +34,37 @@ pub(super) fn compare(
     })
 }
 
-/// Wrong predictions of the integer network with these weight codes (the first of equal logits
-/// counts), by the reference execution.
-fn integer_errors(graph: &Graph, codes: &[Vec<u8>], data: &Dataset) -> Result<usize, DeployError> {
-    let wrong = |image: usize| -> Result<usize, DeployError> {
-        let input: Vec<i8> = data.image(image).iter().map(|&pixel| code(pixel)).collect();
-        let tensors = reference::run(graph, codes, &input)
-            .map_err(|error| DeployError::Run(error.to_string()))?;
-        let prediction = argmax(&tensors[graph.output.0]);
-        Ok(usize::from(prediction != usize::from(data.labels[image])))
+/// How many images the integer network with these weight codes gets wrong (the first of equal
+/// logits counts): `codes` holds one vector per weight tensor of `graph`, as a memory returns them.
+///
+/// # Errors
+///
+/// [`DeployError::Images`] or [`DeployError::Run`] where images or codes do not fit the graph.
+pub fn integer_errors(
+    graph: &Graph,
+    codes: &[Vec<u8>],
+    data: &Dataset,
+) -> Result<usize, DeployError> {
+    graph.validate().map_err(|error| DeployError::Run(error.to_string()))?;
+    let expected = match graph.tensors[graph.input.0].shape.as_slice() {
+        &[height, width, channels] => [height, width, channels],
+        shape => [1, 1, shape.iter().product()],
     };
-    (0..data.len()).into_par_iter().map(wrong).sum()
-}
-
-/// `pixel - 128`.
-fn code(pixel: u8) -> i8 {
-    (pixel ^ 0x80).cast_signed()
+    if data.shape != expected {
+        return Err(DeployError::Images { images: data.len(), found: data.shape, expected });
+    }
+    let lengths = graph.weights.iter().map(|weights| weights.codes.len());
+    if !lengths.eq(codes.iter().map(Vec::len)) {
+        return Err(DeployError::Run("the codes are not those of its weights".to_owned()));
+    }
+    let executor = Executor::new(graph, vmin_kernels::best());
+    let weights = executor.load_weights(codes);
+    let wrong = (0..data.len()).into_par_iter().map_init(
+        || executor.scratch(),
+        |scratch, image| {
+            let prediction = executor.classify(&weights, data.image(image), scratch);
+            usize::from(prediction != usize::from(data.labels[image]))
+        },
+    );
+    Ok(wrong.sum())
 }

@@ -16,6 +16,8 @@ pub mod codes;
 mod fusion;
 mod lower;
 
+pub use check::integer_errors;
+
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 

@@ -27,9 +27,9 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     let mut schedule = Schedule::of(&accelerator);
     if let Some(dataflow) = args.dataflow {
         schedule.dataflow = match dataflow {
-            DataflowArg::Ws => Dataflow::WeightStationary,
-            DataflowArg::Os => Dataflow::OutputStationary,
-            DataflowArg::Is => Dataflow::InputStationary,
+            DataflowArg::Ws => Dataflow::Ws,
+            DataflowArg::Os => Dataflow::Os,
+            DataflowArg::Is => Dataflow::Is,
         };
     }
     if let Some(model) = args.cycle_model {

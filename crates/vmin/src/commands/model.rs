@@ -264,7 +264,7 @@ fn read_inputs(graph: &Graph, path: &Path) -> Result<Vec<Vec<i8>>, Failure> {
         Err(as_codes) => {
             let pixels = ArrayD::<u8>::read_npy(bytes.as_slice())
                 .map_err(|_| refuse(with_causes(&as_codes)))?;
-            pixels.mapv(|pixel| graph.code_of_pixel(pixel))
+            pixels.mapv(|pixel| graph.input_code(pixel))
         }
     };
     let expected = graph.tensors[graph.input.0].elements();

@@ -17,7 +17,7 @@ pub(super) fn draw(seed: u64, split: Split, index: usize) -> [u8; SIDE * SIDE] {
     let class = class_of(index);
     std::array::from_fn(|pixel| {
         let at = [coordinate(pixel % SIDE), coordinate(pixel / SIDE)];
-        let cover = cover(to_shape(class, pose.into_axes(at), pose.radius, pose.half_stroke));
+        let cover = cover(to_shape(class, pose.in_axes(at), pose.radius, pose.half_stroke));
         let level = ground.level_at(at) + contrast * cover + noise * dice.bell();
         to_pixel(level)
     })
@@ -60,7 +60,7 @@ impl Pose {
         }
     }
 
-    fn into_axes(&self, at: Point) -> Point {
+    fn in_axes(&self, at: Point) -> Point {
         let [x, y] = [at[0] - self.centre[0], at[1] - self.centre[1]];
         let [c, s] = self.rotation;
         [(c * x + s * y) * self.stretch, (c * y - s * x) / self.stretch]

@@ -1,0 +1,107 @@
+//! Accelerator files: what is refused, and how.
+
+use vmin_accel::Accelerator;
+use vmin_diagnostic::Source;
+
+const GOOD: &str = include_str!("../../../accel-models/gemmini-16.toml");
+
+fn parse(text: &str) -> Result<Accelerator, String> {
+    Accelerator::parse(&Source::new("mine.toml", text)).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn the_default_is_gemmini() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    assert_eq!((accelerator.array.rows(), accelerator.array.columns()), (16, 16));
+    let memories = &accelerator.memories;
+    assert_eq!(memories.weight.bits() + memories.activation.bits(), 256 * 8192);
+    assert_eq!(memories.accumulator.bits(), 64 * 8192);
+    assert_eq!(memories.accumulator.geometry.banks(), 2);
+    assert!(Accelerator::names().contains(&"tpu-v1"));
+}
+
+#[test]
+fn published_sizes_of_the_shipped_memories() {
+    let bytes = |name: &str| {
+        let memories = Accelerator::load(name).unwrap().memories;
+        [memories.weight, memories.activation, memories.accumulator].map(|m| m.bits() / 8 / 1024)
+    };
+    assert_eq!(bytes("gemmini-32"), [64, 64, 64]);
+    assert_eq!(bytes("nvdla-small")[..2], [64, 64]);
+    assert_eq!(bytes("nvdla-full")[..2], [256, 256]);
+    assert_eq!(bytes("tpu-v1"), [256, 24 * 1024, 4096]);
+    assert_eq!(bytes("lowvolt-14nm")[0], 128);
+}
+
+#[test]
+fn every_constant_names_its_source() {
+    for name in Accelerator::names() {
+        let accelerator = Accelerator::load(name).unwrap();
+        assert_eq!(accelerator.energy.entries().len(), 9);
+        for entry in accelerator.energy.entries() {
+            assert!(entry.pj > 0.0 && entry.source.len() > 10, "{name} {entry:?}");
+        }
+    }
+}
+
+#[test]
+fn overrides_replace_a_constant_and_its_source() {
+    use vmin_accel::energy::Action;
+    let text = format!("{GOOD}\n[energy.override_pj]\nmac = 0.25\n");
+    let accelerator = parse(&text).unwrap();
+    assert_eq!(accelerator.energy.pj(Action::Mac), 0.25);
+    assert!(accelerator.energy.entries()[0].source.contains("mine.toml"));
+}
+
+#[test]
+fn each_broken_rule_is_told() {
+    let cases = [
+        ("rows = 16\n", "rows = 0\n", "`array.rows` is out of range"),
+        ("rows = 16\n", "rows = 100000\n", "expected an integer from 1 to 4096"),
+        ("rows = 16\n", "row = 16\n", "did you mean `rows`?"),
+        ("dataflow = \"ws\"", "dataflow = \"wss\"", "did you mean `ws`?"),
+        ("dataflow = \"ws\"", "dataflow = 3", "wrong type"),
+        ("clock_mhz = 1000.0", "clock_mhz = inf", "not a finite number"),
+        ("clock_mhz = 1000.0", "clock_mhz = -1.0", "out of range"),
+        ("word_bits = 512", "word_bits = 500", "expected a divisor of 512"),
+        ("rows = 4096", "rows = 16_000_000", ""),
+        (
+            "banks = 2\nrows = 4096\ncolumns = 128 ",
+            "banks = 65536\nrows = 16777216\ncolumns = 128 ",
+            "2^35",
+        ),
+        ("rail = \"weight\"", "rail = \"wheat\"", "`memory.weight.rail` has no choice `wheat`"),
+        ("constants = \"45nm\"", "constants = \"3nm\"", "`45nm`, `28nm` or `14nm`"),
+        ("dram = \"lpddr4\"", "dram = \"ddr9\"", "no choice `ddr9`"),
+        ("[vector]", "[vectors]", "missing key `vector`"),
+        ("lanes = 16", "lanes = 0", "`vector.lanes` is out of range"),
+        ("sum_bits = 32", "sum_bits = 128", "8 to 64"),
+        ("cycle_model = \"causal\"", "cycle_model = \"exact\"", "`causal` or `scalesim-v3`"),
+        ("[energy]", "[energy]\nvoltage = 1", "unknown key `voltage`"),
+    ];
+    for (from, to, expected) in cases {
+        assert!(GOOD.contains(from), "{from:?} is not in the file");
+        let told = parse(&GOOD.replace(from, to)).err().unwrap_or_default();
+        assert!(told.contains(expected), "{to:?}: {expected:?} is missing in\n{told}");
+        assert!(expected.is_empty() || told.contains("mine.toml"), "{told}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = GOOD
+        .replace("rows = 16\n", "rows = 0\n")
+        .replace("lanes = 16", "lanes = \"many\"")
+        .replace("constants = \"45nm\"", "constants = \"3nm\"");
+    let problems = Accelerator::parse(&Source::new("mine.toml", &text)).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems}");
+}
+
+#[test]
+fn any_cut_of_a_file_is_refused_without_panic() {
+    for end in 0..GOOD.len() {
+        if let Some(text) = GOOD.get(..end) {
+            let _ = parse(text);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Energy against closed forms, and the shape of its report.
+
+use vmin_accel::cycles::{self, CycleModel, Residence, Schedule};
+use vmin_accel::energy::{self, Action, Clock, OperatingPoint, Rail};
+use vmin_accel::{Accelerator, GemmShape, Layer, VoltageProfile};
+
+fn layers() -> Vec<Layer> {
+    vec![
+        Layer::gemm("conv", GemmShape::new(1024, 16, 144).unwrap()),
+        Layer::gemm("depthwise", GemmShape::grouped(1024, 1, 9, 16).unwrap()),
+        Layer::vector("pool", 16_384, 16),
+        Layer::gemm("dense", GemmShape::new(1, 10, 16).unwrap()),
+    ]
+}
+
+#[test]
+fn at_a_fixed_clock_memory_energy_is_the_square_of_the_voltage() {
+    for name in Accelerator::names() {
+        let accelerator = Accelerator::load(name).unwrap();
+        let profile = VoltageProfile::load("sram14").unwrap();
+        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers());
+        let nominal = energy::per_inference(
+            &accelerator,
+            &profile,
+            &reports,
+            &OperatingPoint::nominal(&profile),
+        );
+        for k in 18..=24 {
+            let ratio = f64::from(k) / 24.0;
+            let vdd_mv = 1000.0 * ratio;
+            let all = OperatingPoint::memories(&profile, vdd_mv).with_clock(Clock::Fixed);
+            let report = energy::per_inference(&accelerator, &profile, &reports, &all);
+            let saved = energy::saving(&nominal, &report);
+            assert!((saved.memory - (1.0 - ratio * ratio)).abs() < 1e-12, "{name} {saved:?}");
+            assert!((0.0..=saved.memory).contains(&saved.total), "{name} {saved:?}");
+            assert_eq!(report.latency_us, nominal.latency_us);
+
+            let weight = OperatingPoint::weight_memory(&profile, vdd_mv);
+            let report = energy::per_inference(&accelerator, &profile, &reports, &weight);
+            let saved = energy::saving(&nominal, &report);
+            assert!((saved.weight_memory - (1.0 - ratio * ratio)).abs() < 1e-12);
+            assert!(saved.memory <= saved.weight_memory + 1e-12);
+            assert_eq!(report.by_component.mac_nj, nominal.by_component.mac_nj);
+            assert_eq!(report.by_component.dram_nj, nominal.by_component.dram_nj);
+        }
+    }
+}
+
+#[test]
+fn one_layer_by_hand() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let profile = VoltageProfile::load("sram14").unwrap();
+    let schedule = Schedule { weights: Residence::Streamed, ..Schedule::of(&accelerator) };
+    let layer = Layer::gemm("x", GemmShape::new(100, 32, 48).unwrap());
+    let reports = cycles::run(&accelerator, schedule, &[layer]);
+    let report = &reports[0];
+    // 3 x 2 folds; the inputs (4800 bytes) and sums fit.
+    assert_eq!(report.folds, 6);
+    assert_eq!(report.compute_cycles, 6 * (32 + 16 + 100 - 2));
+    assert_eq!((report.sram_reads_ifmap, report.sram_reads_filter), (100 * 48 * 2, 48 * 32));
+    assert_eq!((report.sram_writes_ofmap, report.sram_reads_ofmap), (3200 * 3, 3200 * 3));
+    assert_eq!((report.dram_bytes_read, report.dram_bytes_written), (4800 + 1536, 3200));
+    assert_eq!(report.dram_sum_transfers, Some(0));
+    assert_eq!(report.stall_cycles, 0);
+    let point = OperatingPoint::nominal(&profile).with(Rail::Weight, 500.0);
+    let energy = energy::per_inference(&accelerator, &profile, &reports, &point);
+    let table = &accelerator.energy;
+    let nj = |action, count: f64| table.pj(action) * count * 1e-3;
+    let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} {b}");
+    let parts = &energy.by_component;
+    close(parts.mac_nj, nj(Action::Mac, 153_600.0));
+    close(parts.dram_nj, nj(Action::DramByte, 9536.0));
+    close(
+        parts.weight_memory_nj,
+        0.25 * (nj(Action::WeightRead, 96.0) + nj(Action::WeightWrite, 96.0)),
+    );
+    close(
+        parts.activation_memory_nj,
+        nj(Action::ActivationRead, 600.0) + nj(Action::ActivationWrite, 300.0),
+    );
+    close(
+        parts.accumulator_memory_nj,
+        nj(Action::AccumulatorRead, 600.0) + nj(Action::AccumulatorWrite, 600.0),
+    );
+    close(energy.latency_us, 876.0 / 1000.0);
+    // uW per KiB x KiB x us = pJ; 128 KiB at half the voltage, 128 and 64 KiB at the full one.
+    close(parts.leakage_nj, 0.026 * (64.0 + 128.0 + 64.0) * 0.876 * 1e-3);
+    close(energy.total_nj, energy.layers.iter().map(|layer| layer.total_nj).sum());
+}
+
+#[test]
+fn what_does_not_fit_is_fetched_again() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let run = |dataflow, m, n, k| {
+        let schedule =
+            Schedule { dataflow, weights: Residence::Streamed, ..Schedule::of(&accelerator) };
+        let layer = Layer::gemm("x", GemmShape::new(m, n, k).unwrap());
+        cycles::run(&accelerator, schedule, &[layer]).remove(0)
+    };
+    use vmin_accel::Dataflow::{Is, Os, Ws};
+    // 256 KiB of inputs do not fit in 128 KiB: once per block of columns.
+    let big = run(Ws, 4096, 32, 64);
+    assert_eq!(big.dram_reads_ifmap, Some(2 * 4096 * 64));
+    // 4096 x 16 sums of 4 bytes have 64 KiB, a quarter: 49152 of each of 2 blocks leave 3 times.
+    assert_eq!(big.dram_sum_transfers, Some(49_152 * 2 * 3));
+    assert_eq!(run(Os, 4096, 32, 64).dram_sum_transfers, Some(0));
+    assert_eq!(run(Ws, 64, 4096, 64).dram_reads_filter, Some(4096 * 64));
+    assert_eq!(run(Is, 64, 4096, 64).dram_reads_filter, Some(4 * 4096 * 64));
+    assert_eq!(run(Is, 64, 4096, 64).dram_reads_ifmap, Some(64 * 64));
+}
+
+#[test]
+fn resident_activations_stay_between_layers() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let schedule = Schedule { activations: Residence::Resident, ..Schedule::of(&accelerator) };
+    let layer = |name| Layer::gemm(name, GemmShape::new(64, 64, 64).unwrap());
+    let reports =
+        cycles::run(&accelerator, schedule, &[layer("first"), layer("middle"), layer("last")]);
+    let moved = |i: usize| (reports[i].dram_bytes_read, reports[i].dram_bytes_written);
+    assert_eq!([moved(0), moved(1), moved(2)], [(4096, 0), (0, 0), (0, 4096)]);
+}
+
+#[test]
+fn narrow_codes_need_fewer_weight_words() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let profile = VoltageProfile::load("sram14").unwrap();
+    let weight_nj = |bits| {
+        let shape = GemmShape::new(64, 64, 64).unwrap();
+        let layer = Layer { weight_bits: bits, ..Layer::gemm("x", shape) };
+        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &[layer]);
+        let point = OperatingPoint::nominal(&profile);
+        energy::per_inference(&accelerator, &profile, &reports, &point)
+            .by_component
+            .weight_memory_nj
+    };
+    assert!((weight_nj(4) - weight_nj(8) / 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn missing_counts_are_noted() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let profile = VoltageProfile::load("sram14").unwrap();
+    let schedule = Schedule { cycle_model: CycleModel::ScalesimV3, ..Schedule::of(&accelerator) };
+    let reports = cycles::run(&accelerator, schedule, &layers());
+    let point = OperatingPoint::nominal(&profile);
+    let energy = energy::per_inference(&accelerator, &profile, &reports, &point);
+    assert_eq!(energy.notes.len(), 1);
+}
+
+#[test]
+fn reports_have_the_fields_of_the_contract() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let profile = VoltageProfile::load("sram14").unwrap();
+    let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers());
+    let json = serde_json::to_value(&reports).unwrap();
+    for key in [
+        "name",
+        "m",
+        "n",
+        "k",
+        "cycles",
+        "stall_cycles",
+        "utilization_pct",
+        "mapping_efficiency_pct",
+        "sram_reads_ifmap",
+        "sram_reads_filter",
+        "sram_writes_ofmap",
+        "dram_reads_ifmap",
+        "dram_reads_filter",
+        "dram_writes_ofmap",
+    ] {
+        assert!(json[0].get(key).is_some(), "{key}");
+    }
+    let point = OperatingPoint::nominal(&profile);
+    let energy = energy::per_inference(&accelerator, &profile, &reports, &point);
+    let json = serde_json::to_value(&energy).unwrap();
+    assert!(json["layers"].is_array() && json["by_component"].is_object());
+    assert!(json["total_nj"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn no_shape_and_no_array_overflows() {
+    let mut accelerator = Accelerator::load("gemmini-16").unwrap();
+    let profile = VoltageProfile::load("sram14").unwrap();
+    let big = 1_u64 << 48;
+    let shapes = [[big, 1, 1], [1, big, 1], [1, 1, big], [1 << 16, 1 << 16, 1 << 16]];
+    for (rows, columns) in [(1, 1), (4096, 4096), (1, 4096), (4096, 1)] {
+        accelerator.array = vmin_accel::ArraySize::new(rows, columns).unwrap();
+        for [m, n, k] in shapes {
+            for groups in [1, 0] {
+                let shape = if groups == 1 {
+                    GemmShape::new(m, n, k)
+                } else {
+                    GemmShape::grouped(1, 1, 1, m)
+                };
+                let Ok(shape) = shape else { continue };
+                for (_, dataflow) in vmin_accel::Dataflow::ALL {
+                    for (_, cycle_model) in CycleModel::ALL {
+                        let schedule = Schedule {
+                            dataflow,
+                            cycle_model,
+                            weights: Residence::Streamed,
+                            ..Schedule::of(&accelerator)
+                        };
+                        let reports =
+                            cycles::run(&accelerator, schedule, &[Layer::gemm("x", shape)]);
+                        let point = OperatingPoint::nominal(&profile);
+                        let energy =
+                            energy::per_inference(&accelerator, &profile, &reports, &point);
+                        assert!(energy.total_nj.is_finite());
+                    }
+                }
+            }
+        }
+    }
+}
