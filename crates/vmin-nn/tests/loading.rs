@@ -1,4 +1,5 @@
 //! Names of models and what is said when one cannot be loaded.
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 mod common;
 
@@ -27,9 +28,9 @@ fn each_way_to_fail_has_its_own_error() {
     let foreign = file("c.safetensors", b"\x02\0\0\0\0\0\0\0{}");
     assert!(matches!(model::load(&foreign), Err(ModelError::WrongFormat { .. })));
     let mut limits = Limits::default();
-    limits.file_bytes_max = 10;
+    limits.file_bytes_max = 9;
     let error = model::load_within(&foreign, &limits).map(|_| ()).unwrap_err();
-    assert!(matches!(error, ModelError::TooLarge { limit: 10, .. }), "{error}");
+    assert!(matches!(error, ModelError::TooLarge { limit: 9, .. }), "{error}");
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn broken_graphs_are_refused_by_rule() {
     refuse("a scale of zero", &|g| g.tensors[0].quantization.scale = 0.0);
     refuse("a scale that is no number", &|g| g.tensors[0].quantization.scale = f32::NAN);
     refuse("a zero point out of range", &|g| g.tensors[0].quantization.zero_point = 128);
-    refuse("a code too few", &|g| drop(g.weights[0].codes.pop()));
+    refuse("a code too few", &|g| g.weights[0].codes.truncate(1));
     refuse("nine bits", &|g| g.weights[0].bits = 9);
     refuse("a scale too many", &|g| g.weights[0].scales.extend([1.0; 100]));
     refuse("an endless shape", &|g| g.tensors[0].shape = vec![usize::MAX; 3]);

@@ -2,6 +2,7 @@
 
 use vmin_quant::FixedMultiplier;
 
+use super::requantize::{Channel, Rounding, twice};
 use crate::{Activation, Quantization};
 
 /// Bits by which both addends are raised before they are brought to one scale.
@@ -74,9 +75,14 @@ impl AddTable {
     }
 
     pub(super) fn run(&self, a: &[i8], b: &[i8], out: &mut [i8]) {
+        let (zero_point, multiplier) = self.params.output;
+        let down = Channel::new(multiplier, Rounding::Twice);
+        let (min, max) = (i32::from(self.activation.min), i32::from(self.activation.max));
+        let [table_a, table_b] = &self.addends;
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            let [a, b] = [a, b].map(|x| usize::from(x.cast_unsigned()));
-            *out = self.params.code(self.addends[0][a] + self.addends[1][b], self.activation);
+            let [a, b] = [usize::from(a.cast_unsigned()), usize::from(b.cast_unsigned())];
+            let code = twice(&down, table_a[a] + table_b[b]) + zero_point;
+            *out = code.clamp(min, max) as i8;
         }
     }
 }

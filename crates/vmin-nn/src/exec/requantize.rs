@@ -56,8 +56,9 @@ pub(super) struct Requantizer {
     max: i32,
 }
 
+/// One factor, prepared for the loop.
 #[derive(Clone, Copy, Debug)]
-struct Channel {
+pub(super) struct Channel {
     multiplier: i64,
     /// Added before the last shift.
     half: i64,
@@ -67,24 +68,27 @@ struct Channel {
     right: u8,
 }
 
+impl Channel {
+    pub(super) fn new(m: FixedMultiplier, rounding: Rounding) -> Self {
+        let (left, right) = match rounding {
+            Rounding::Twice => (m.shift.clamp(0, 31), (-m.shift).clamp(0, 31)),
+            Rounding::Once => (0, (31 - m.shift).clamp(1, 62)),
+        };
+        Self {
+            multiplier: i64::from(m.multiplier),
+            half: (1i64 << right) >> 1,
+            nudge: if right > 0 { -1 } else { 0 },
+            left: left as u8,
+            right: right as u8,
+        }
+    }
+}
+
 impl Requantizer {
     pub(super) fn new(conv: &Conv2d, zero_point: i32) -> Self {
         let rounding = Rounding::of(conv);
-        let channel = |m: &FixedMultiplier| {
-            let (left, right) = match rounding {
-                Rounding::Twice => (m.shift.clamp(0, 31), (-m.shift).clamp(0, 31)),
-                Rounding::Once => (0, (31 - m.shift).clamp(1, 62)),
-            };
-            Channel {
-                multiplier: i64::from(m.multiplier),
-                half: (1i64 << right) >> 1,
-                nudge: if right > 0 { -1 } else { 0 },
-                left: left as u8,
-                right: right as u8,
-            }
-        };
         Self {
-            channels: conv.multipliers.iter().map(channel).collect(),
+            channels: conv.multipliers.iter().map(|&m| Channel::new(m, rounding)).collect(),
             rounding,
             zero_point,
             min: i32::from(conv.activation.min),
@@ -114,8 +118,9 @@ impl Requantizer {
     }
 }
 
+/// [`FixedMultiplier::apply`] without branches.
 #[inline(always)]
-fn twice(channel: &Channel, acc: i32) -> i32 {
+pub(super) fn twice(channel: &Channel, acc: i32) -> i32 {
     let raised = acc.wrapping_shl(u32::from(channel.left));
     let high = (i64::from(raised) * channel.multiplier + (1 << 30)) >> 31;
     let nudge = (high >> 63) & channel.nudge;
