@@ -1,5 +1,4 @@
 //! Cycles and energy of a ResNet-50-like list of layers.
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use std::hint::black_box;
 

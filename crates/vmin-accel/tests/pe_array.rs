@@ -6,7 +6,7 @@
 //! registers of its neighbours as they were after the cycle before.
 
 mod pe_array {
-    pub mod simulation;
+    pub(crate) mod simulation;
 }
 
 use pe_array::simulation::{Matrix, Run, input_stationary, output_stationary, weight_stationary};

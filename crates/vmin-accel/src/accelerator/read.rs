@@ -185,7 +185,7 @@ fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyT
     let mut energy = EnergyTable::new(constants?.value, dram?.value, memories?);
     for (action, pj) in overrides {
         let source = format!("given in {}, energy.override_pj", root.source().name());
-        energy.set(action, pj, source);
+        energy.set(action, pj, &source);
     }
     Some(energy)
 }

@@ -57,10 +57,10 @@ pub(super) fn layer(
     traffic::count(accelerator, schedule, layer, place, &mut report);
     // Data for the next tile is fetched while this one is computed; what the bus cannot move in the
     // layer's own time, it makes the array wait for.
-    let dram_bytes = report.dram_bytes_read + report.dram_bytes_written;
+    let dram_bytes = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
     let bus_cycles = accelerator.dram_cycles(dram_bytes);
     report.stall_cycles = bus_cycles.saturating_sub(report.compute_cycles);
-    report.cycles = report.compute_cycles + report.stall_cycles;
+    report.cycles = report.compute_cycles.saturating_add(report.stall_cycles);
     let capacity = report.cycles as f64 * array.elements() as f64;
     if capacity > 0.0 {
         report.utilization_pct = 100.0 * report.macs as f64 / capacity;

@@ -45,7 +45,7 @@ fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut Lay
 
     // One group: all groups are alike.
     let macs = (shape.macs() / groups) as f64;
-    report.utilization_pct = 100.0 * macs / (total * array.elements()) as f64;
+    report.utilization_pct = 100.0 * macs / (total as f64 * array.elements() as f64);
     report.mapping_efficiency_pct =
         100.0 * (extent.rows * extent.columns) as f64 / (array.elements() * folds.count()) as f64;
     let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };

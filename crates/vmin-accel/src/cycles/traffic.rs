@@ -42,7 +42,7 @@ pub(super) struct Place {
 }
 
 const fn bytes(elements: u64, bits: u64) -> u64 {
-    (elements * bits).div_ceil(8)
+    elements.saturating_mul(bits).div_ceil(8)
 }
 
 pub(super) fn count(
@@ -54,7 +54,7 @@ pub(super) fn count(
 ) {
     let memories = &accelerator.memories;
     let activation_bits = 8;
-    let both = (layer.inputs + layer.outputs) * activation_bits;
+    let both = layer.inputs.saturating_add(layer.outputs).saturating_mul(activation_bits);
     let on_chip = schedule.activations == Residence::Resident && both <= memories.activation.bits();
     let read_inputs = place.first || !on_chip;
     let write_outputs = place.last || !on_chip;
@@ -69,20 +69,20 @@ pub(super) fn count(
         Work::Gemm(_) => 0,
         Work::Vector => layer.inputs,
     });
-    let dram_reads_ifmap = if read_inputs { layer.inputs * fetches } else { 0 };
+    let dram_reads_ifmap = if read_inputs { layer.inputs.saturating_mul(fetches) } else { 0 };
     let dram_writes_ofmap = if write_outputs { layer.outputs } else { 0 };
     report.dram_reads_ifmap = Some(dram_reads_ifmap);
     report.dram_writes_ofmap = Some(dram_writes_ofmap);
-    report.sram_writes_ifmap =
-        Some(dram_reads_ifmap + if write_outputs { 0 } else { layer.outputs });
+    let kept = if write_outputs { 0 } else { layer.outputs };
+    report.sram_writes_ifmap = Some(dram_reads_ifmap.saturating_add(kept));
 
     let spill = report.dram_sum_transfers.unwrap_or(0);
     let weight_bits = u64::from(layer.weight_bits);
     let sums = bytes(spill, accelerator.accumulator_bits);
     report.dram_bytes_read = bytes(dram_reads_ifmap, activation_bits)
-        + bytes(report.dram_reads_filter.unwrap_or(0), weight_bits)
-        + sums;
-    report.dram_bytes_written = bytes(dram_writes_ofmap, activation_bits) + sums;
+        .saturating_add(bytes(report.dram_reads_filter.unwrap_or(0), weight_bits))
+        .saturating_add(sums);
+    report.dram_bytes_written = bytes(dram_writes_ofmap, activation_bits).saturating_add(sums);
 }
 
 /// Counts of a product; returns how often its inputs are fetched.
@@ -112,14 +112,14 @@ fn count_product(
     let weight_bits = u64::from(layer.weight_bits);
     let block = shape.k() * shape.n().min(array.columns()) * weight_bits;
     let fits = Fits {
-        inputs: layer.inputs * 8 <= memories.activation.bits(),
-        weights: layer.weights * weight_bits <= memories.weight.bits(),
+        inputs: layer.inputs.saturating_mul(8) <= memories.activation.bits(),
+        weights: layer.weights.saturating_mul(weight_bits) <= memories.weight.bits(),
         weight_block: block <= memories.weight.bits(),
     };
     let fetches = mapping.fetches(folds, fits);
     let weights = match schedule.weights {
         Residence::Resident => 0,
-        Residence::Streamed => layer.weights * fetches.filter,
+        Residence::Streamed => layer.weights.saturating_mul(fetches.filter),
     };
     report.dram_reads_filter = Some(weights);
     report.sram_writes_filter = Some(weights);

@@ -124,7 +124,8 @@ mod tests {
                 let pj = nm45_pj(access, size, 16.0);
                 assert!(pj > 0.0 && pj < nm45_pj(access, 2.0 * size, 16.0));
                 assert!(pj < nm45_pj(access, size, 32.0));
-                assert!(nm28_pj(access, size, 16.0) < pj);
+                // Only where there are points: extrapolated, the nodes' lines cross.
+                assert!(size < 4096.0 || nm28_pj(access, size, 16.0) < pj);
             }
         }
     }

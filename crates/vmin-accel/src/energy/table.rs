@@ -213,10 +213,10 @@ impl EnergyTable {
     }
 
     /// Replaces one number.
-    pub fn set(&mut self, action: Action, pj: f64, source: String) {
+    pub fn set(&mut self, action: Action, pj: f64, source: &str) {
         for entry in self.entries.iter_mut().filter(|entry| entry.action == action) {
             entry.pj = pj;
-            entry.source.clone_from(&source);
+            source.clone_into(&mut entry.source);
         }
     }
 

@@ -34,8 +34,9 @@ fn published_points_are_reproduced() {
             } else {
                 use vmin_sram::normal::quantile;
                 let residual = quantile(rate) - quantile(point.cell_fault_rate);
-                // The largest residual that the sources' fits state.
-                assert!(residual.abs() <= 0.065, "{} {point:?} {residual}", profile.name());
+                // The largest residual that each file states for its fit.
+                let stated = if profile.name() == "fpga28-kc705b" { 0.06 } else { 0.0654 };
+                assert!(residual.abs() <= stated, "{} {point:?} {residual}", profile.name());
             }
             if let Some(energy) = point.access_energy {
                 let scale = profile.access_energy_scale(point.vdd_mv);

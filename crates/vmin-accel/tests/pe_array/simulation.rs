@@ -2,19 +2,19 @@
 
 /// A row-major matrix of small integers.
 #[derive(Clone, Debug)]
-pub struct Matrix {
-    pub rows: usize,
-    pub columns: usize,
+pub(crate) struct Matrix {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
     values: Vec<i32>,
 }
 
 impl Matrix {
-    pub fn zero(rows: usize, columns: usize) -> Self {
+    pub(crate) fn zero(rows: usize, columns: usize) -> Self {
         Self { rows, columns, values: vec![0; rows * columns] }
     }
 
     /// Values of int8, from a small generator.
-    pub fn random(rows: usize, columns: usize, seed: u64) -> Self {
+    pub(crate) fn random(rows: usize, columns: usize, seed: u64) -> Self {
         let mut matrix = Self::zero(rows, columns);
         let mut state = seed | 1;
         for value in &mut matrix.values {
@@ -26,7 +26,7 @@ impl Matrix {
         matrix
     }
 
-    pub fn at(&self, row: usize, column: usize) -> i32 {
+    pub(crate) fn at(&self, row: usize, column: usize) -> i32 {
         self.values[row * self.columns + column]
     }
 
@@ -51,10 +51,10 @@ impl Matrix {
 }
 
 /// What a simulation found.
-pub struct Run {
-    pub cycles: u64,
+pub(crate) struct Run {
+    pub(crate) cycles: u64,
     /// Row-major sums.
-    pub sums: Vec<i32>,
+    pub(crate) sums: Vec<i32>,
 }
 
 /// Registers of all processing elements.
@@ -159,20 +159,20 @@ fn operand_stationary(
 }
 
 /// Weights stay, inputs move.
-pub fn weight_stationary(rows: usize, columns: usize, a: &Matrix, b: &Matrix) -> Run {
+pub(crate) fn weight_stationary(rows: usize, columns: usize, a: &Matrix, b: &Matrix) -> Run {
     let (cycles, sums) = operand_stationary(rows, columns, a, b);
     Run { cycles, sums: sums.values }
 }
 
 /// Inputs stay, weights move: the transposed product.
-pub fn input_stationary(rows: usize, columns: usize, a: &Matrix, b: &Matrix) -> Run {
+pub(crate) fn input_stationary(rows: usize, columns: usize, a: &Matrix, b: &Matrix) -> Run {
     let (cycles, sums) = operand_stationary(rows, columns, &b.transposed(), &a.transposed());
     Run { cycles, sums: sums.transposed().values }
 }
 
 /// Sums stay; inputs enter from the left, weights from above, both skewed; then the tile is shifted
 /// out at the bottom.
-pub fn output_stationary(rows: usize, columns: usize, a: &Matrix, b: &Matrix) -> Run {
+pub(crate) fn output_stationary(rows: usize, columns: usize, a: &Matrix, b: &Matrix) -> Run {
     let mut array = Array::new(rows, columns);
     let mut sums = Matrix::zero(a.rows, b.columns);
     for first_column in (0..b.columns).step_by(columns) {
