@@ -1,7 +1,8 @@
 //! Networks that come with the program: one line here per file in `assets/`.
 
 /// Name after `builtin:` and the bytes of the model file.
-pub const BUILTIN_MODELS: &[(&str, &[u8])] = &[];
+pub const BUILTIN_MODELS: &[(&str, &[u8])] =
+    &[("shapes-cnn", include_bytes!("../assets/shapes-cnn.safetensors"))];
 
 /// The bytes of a built-in model.
 #[must_use]

@@ -24,6 +24,37 @@
 //! weights. A published network is therefore a file, not only a recipe.
 //!
 //! What this crate does not know: accelerators, voltages, chips.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use vmin_nn::data::{Split, shapes};
+//! use vmin_train::{Recipe, train};
+//!
+//! let recipe = Recipe::from_toml(
+//!     r#"
+//!     name = "tiny"
+//!     seed = 1
+//!     epochs = 1
+//!     batch_size = 50
+//!     schedule = "cosine"
+//!     input = { zero_pixel = 128, scale = 0.02 }
+//!     network = [
+//!       { conv2d = { channels = 4, kernel = 3, stride = 2 } },
+//!       "relu",
+//!       { fully_connected = { features = 10 } },
+//!     ]
+//!     "#,
+//! )?;
+//! let data = shapes::generate(1, Split::Train, 200);
+//! let test = shapes::generate(1, Split::Test, 50);
+//! let trained = train(&recipe, &data, &test, |metrics| {
+//!     assert!(metrics.loss.is_finite());
+//!     ControlFlow::Continue(())
+//! })?;
+//! let graph = trained.lower(&data)?;
+//! assert_eq!(graph.weights.len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod deploy;
 mod error;

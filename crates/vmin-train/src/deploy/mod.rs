@@ -84,7 +84,9 @@ impl Trained {
     fn seen(&self) -> Vec<Vec<f32>> {
         let values = self.network.parameter_values();
         let quantization = self.recipe.quantization;
-        match quantization.filter(|quantization| quantization.from_epoch < self.recipe.epochs) {
+        match quantization
+            .filter(|quantization| (quantization.from_epoch as usize) < self.epochs.len())
+        {
             Some(quantization) => weights::quantized(&self.network, &values, quantization.bits),
             None => values,
         }
