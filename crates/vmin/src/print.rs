@@ -2,10 +2,13 @@
 
 use std::io::Write;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
+
+/// A rule under the header and no other lines.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Prints one JSON document.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
@@ -41,7 +44,7 @@ pub(crate) fn text_line(text: &str) -> Result<(), Failure> {
 /// A table for people; the first `left` columns hold text, the others numbers.
 pub(crate) fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row);
