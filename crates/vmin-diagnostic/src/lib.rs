@@ -24,6 +24,7 @@
 //!
 //! Not here: what any key means. The crates that own the files know that.
 
+mod causes;
 mod diagnostic;
 mod document;
 mod render;
@@ -31,6 +32,7 @@ mod source;
 mod suggest;
 mod table;
 
+pub use causes::with_causes;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::Document;
 pub use render::render;

@@ -16,7 +16,13 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
         if index > 0 {
             text.push_str("\n\n");
         }
-        text.push_str(&renderer.render(&[group(diagnostic)]));
+        let drawn = renderer.render(&[group(diagnostic)]);
+        if diagnostic.source.is_none() {
+            // Nothing is quoted, so the rule that would lead from the quotation is left out.
+            text.push_str(&drawn.replacen("\n |\n", "\n", 1));
+        } else {
+            text.push_str(&drawn);
+        }
     }
     text
 }

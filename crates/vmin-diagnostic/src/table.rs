@@ -112,20 +112,21 @@ impl<'d> TableReader<'d> {
     fn require(&self, key: &str, expected: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         let value = self.get(key);
         if value.is_none() && self.table.is_some() {
-            let message = if self.path.is_empty() {
-                format!("missing key `{key}`")
-            } else {
-                format!("missing key `{key}` in `[{}]`", self.path)
-            };
-            let mut diagnostic = Diagnostic::new("missing-key", message)
-                .hint(format!("add `{key} = …` with {expected}"));
-            diagnostic = match &self.span {
-                Some(span) => diagnostic.at(self.source, span.clone()),
-                None => diagnostic.within(self.source),
-            };
-            self.report(diagnostic);
+            let place =
+                if self.path.is_empty() { String::new() } else { format!(" in `[{}]`", self.path) };
+            self.missing(
+                Diagnostic::new("missing-key", format!("missing key `{key}`{place}"))
+                    .hint(format!("add `{key} = …` with {expected}")),
+            );
         }
         value
+    }
+
+    fn missing(&self, diagnostic: Diagnostic) {
+        self.report(match &self.span {
+            Some(span) => diagnostic.at(self.source, span.clone()),
+            None => diagnostic.within(self.source),
+        });
     }
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
@@ -360,10 +361,17 @@ impl<'d> TableReader<'d> {
     /// A required table.
     #[must_use]
     pub fn table(&self, key: &str) -> Self {
-        match self.require(key, "a table") {
-            Some(value) => self.check_table(key, value),
-            None => self.absent(self.dotted(key)),
+        let path = self.dotted(key);
+        if let Some(value) = self.get(key) {
+            return self.check_table(key, value);
         }
+        if self.table.is_some() {
+            self.missing(
+                Diagnostic::new("missing-table", format!("missing table `[{path}]`"))
+                    .hint(format!("add a line `[{path}]` and its keys below it")),
+            );
+        }
+        self.absent(path)
     }
 
     /// An optional table.

@@ -1,8 +1,9 @@
 //! The figures of the report.
 
+use plotters::prelude::{RGBColor, SeriesLabelPosition};
 use vmin_sweep::{Point, Results};
 
-use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, draw};
+use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw};
 
 /// All figures as SVG, in the order of the page.
 pub(crate) fn all(results: &Results) -> Vec<String> {
@@ -60,11 +61,13 @@ fn error_by_voltage(results: &Results) -> String {
             x: voltages(results),
             y: (0.0, error_top(results)),
             x_logarithmic: false,
+            legend: SeriesLabelPosition::UpperRight,
         },
         &[
             Series::Band {
                 label: "best to worst chip",
                 color: BLUE,
+                opacity: 0.15,
                 points: band(|point| point.rerr_min, |point| point.rerr_max),
             },
             Series::Dots { label: "one chip", color: BLUE, points: dots },
@@ -104,6 +107,7 @@ fn error_by_rate(results: &Results) -> String {
             x,
             y: (0.0, error_top(results)),
             x_logarithmic: true,
+            legend: SeriesLabelPosition::UpperLeft,
         },
         &[
             Series::Line { label: "mean over chips (RErr)", color: BLUE, points },
@@ -116,30 +120,46 @@ fn error_by_rate(results: &Results) -> String {
     )
 }
 
+/// Components on top of each other, the swept memory lowest.
 fn energy_by_voltage(results: &Results) -> String {
-    let energies = || results.points.iter().map(|point| point.energy_per_inference_nj);
-    let top = energies().fold(results.clean.energy_per_inference_nj, f64::max) * 1.15;
+    type Part = (&'static str, RGBColor, fn(&Point) -> f64);
+    let parts: [Part; 5] = [
+        ("weight memory", BLUE, |point| point.energy_weight_memory_nj),
+        ("other memories", GREEN, |point| point.energy_other_memories_nj),
+        ("MACs, vector unit", ORANGE, |point| point.energy_compute_nj),
+        ("DRAM", VIOLET, |point| point.energy_dram_nj),
+        ("leakage", GREY, |point| point.energy_leakage_nj),
+    ];
+    let top = results.points.iter().map(|point| point.energy_per_inference_nj);
+    let top = top.fold(results.clean.energy_per_inference_nj, f64::max);
+    let mut floor = vec![0.0; results.points.len()];
+    let bands: Vec<Series> = parts
+        .into_iter()
+        .map(|(label, color, part)| {
+            let points = results
+                .points
+                .iter()
+                .zip(&mut floor)
+                .map(|(point, floor)| {
+                    let low = *floor;
+                    *floor += part(point);
+                    (point.vdd_mv, low, *floor)
+                })
+                .collect();
+            Series::Band { label, color, opacity: 0.45, points }
+        })
+        .collect();
     draw(
         &Axes {
-            title: "Energy of one inference",
+            title: "Energy of one inference by component",
             x_label: "supply of the weight memory (mV)",
             y_label: "energy (nJ)",
             x: voltages(results),
-            y: (0.0, top.max(1e-9)),
+            y: (0.0, (top * 1.55).max(1e-9)),
             x_logarithmic: false,
+            legend: SeriesLabelPosition::UpperLeft,
         },
-        &[
-            Series::Line {
-                label: "all components",
-                color: ORANGE,
-                points: curve(results, |point| point.energy_per_inference_nj),
-            },
-            Series::Level {
-                label: "at the nominal voltage",
-                color: GREY,
-                y: results.clean.energy_per_inference_nj,
-            },
-        ],
+        &bands,
     )
 }
 
@@ -152,6 +172,7 @@ fn yield_by_voltage(results: &Results) -> String {
             x: voltages(results),
             y: (0.0, 105.0),
             x_logarithmic: false,
+            legend: SeriesLabelPosition::MiddleRight,
         },
         &[
             Series::Line {

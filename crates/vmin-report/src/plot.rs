@@ -16,6 +16,8 @@ pub(crate) const BLUE: RGBColor = RGBColor(37, 99, 235);
 pub(crate) const ORANGE: RGBColor = RGBColor(234, 88, 12);
 /// Third colour.
 pub(crate) const GREEN: RGBColor = RGBColor(5, 150, 105);
+/// Fourth colour.
+pub(crate) const VIOLET: RGBColor = RGBColor(124, 58, 237);
 /// For reference lines.
 pub(crate) const GREY: RGBColor = RGBColor(100, 116, 139);
 
@@ -24,7 +26,7 @@ pub(crate) enum Series {
     /// A line with dots.
     Line { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
     /// The area between two curves, given as (x, low, high).
-    Band { label: &'static str, color: RGBColor, points: Vec<(f64, f64, f64)> },
+    Band { label: &'static str, color: RGBColor, opacity: f64, points: Vec<(f64, f64, f64)> },
     /// Faint dots, one per observation.
     Dots { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
     /// A thin horizontal line.
@@ -45,6 +47,8 @@ pub(crate) struct Axes {
     pub(crate) y: (f64, f64),
     /// Logarithmic horizontal axis.
     pub(crate) x_logarithmic: bool,
+    /// Where the legend hides nothing.
+    pub(crate) legend: SeriesLabelPosition,
 }
 
 /// Draws a figure as SVG text.
@@ -121,15 +125,15 @@ where
                     .map_err(say)?;
                 (label, color.to_rgba())
             }
-            Series::Band { label, color, points } => {
+            Series::Band { label, color, opacity, points } => {
                 let low = points.iter().map(|&(x, low, _)| (x, low));
                 let high = points.iter().rev().map(|&(x, _, high)| (x, high));
                 let outline: Vec<_> = low.chain(high).collect();
-                let fill = color.mix(0.15);
+                let fill = color.mix(*opacity);
                 chart
                     .draw_series(std::iter::once(Polygon::new(outline, fill.filled())))
                     .map_err(say)?;
-                (label, color.mix(0.3))
+                (label, color.mix((opacity * 2.0).min(1.0)))
             }
             Series::Dots { label, color, points } => {
                 let fill = color.mix(0.35);
@@ -158,7 +162,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(axes.legend.clone())
         .background_style(WHITE.mix(0.85))
         .border_style(GRID)
         .label_font(text(12, INK))

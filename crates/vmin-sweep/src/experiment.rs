@@ -21,6 +21,29 @@ pub enum Placement {
     Resident,
 }
 
+/// What an experiment names: as much of it as could be read.
+#[derive(Clone, Debug, Default)]
+pub struct References {
+    /// `[network] model`.
+    pub model: Option<Located<String>>,
+    /// `[data] set`.
+    pub data: Option<Located<String>>,
+    /// `[accelerator] model`.
+    pub accelerator: Option<Located<String>>,
+    /// `[memory] profile`.
+    pub profile: Option<Located<String>>,
+}
+
+/// A text that is no experiment: its problems, and the names that could be read all the same, so
+/// that these can be checked in the same go.
+#[derive(Clone, Debug)]
+pub struct NotAnExperiment {
+    /// All problems of the text.
+    pub problems: Diagnostics,
+    /// Names in it.
+    pub references: References,
+}
+
 /// A checked experiment file. References (to a model, data, profile) are still names.
 #[derive(Clone, Debug)]
 pub struct Experiment {
@@ -61,8 +84,10 @@ impl Experiment {
     ///
     /// # Errors
     /// All problems of the file, each with its place.
-    pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
-        let document = Document::parse(source)?;
+    pub fn parse(source: &Source) -> Result<Self, Box<NotAnExperiment>> {
+        let document = Document::parse(source).map_err(|problems| {
+            Box::new(NotAnExperiment { problems, references: References::default() })
+        })?;
         let root = document.root();
         let name = root.string("name");
 
@@ -104,6 +129,12 @@ impl Experiment {
         });
         root.finish();
 
+        let references = References {
+            model: model.clone(),
+            data: set.clone(),
+            accelerator: accelerator_model.clone(),
+            profile: profile.clone(),
+        };
         let experiment = (|| {
             Some(Self {
                 source: source.clone(),
@@ -123,10 +154,12 @@ impl Experiment {
                 accuracy_loss_max_pct: loss.flatten().map_or(1.0, |loss| loss.value),
             })
         })();
-        document.finish()?;
-        experiment.ok_or_else(|| {
-            Diagnostic::new("incomplete", "the experiment is incomplete").within(source).into()
-        })
+        let finished = document.finish().and_then(|()| {
+            experiment.ok_or_else(|| {
+                Diagnostic::new("incomplete", "the experiment is incomplete").within(source).into()
+            })
+        });
+        finished.map_err(|problems| Box::new(NotAnExperiment { problems, references }))
     }
 }
 

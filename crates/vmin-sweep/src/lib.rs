@@ -23,7 +23,10 @@ mod results;
 mod run;
 mod statistics;
 
-pub use experiment::{CHIPS_MAX, Experiment, IMAGES_MAX, POINTS_MAX, Placement, VDD_MV_MAX};
+pub use experiment::{
+    CHIPS_MAX, Experiment, IMAGES_MAX, NotAnExperiment, POINTS_MAX, Placement, References,
+    VDD_MV_MAX,
+};
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::write_whole;
 pub use plan::{Nominal, Plan, PlanCost, PlanPoint};

@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 use vmin_accel::cycles::{self, Residence};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
-use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
-use vmin_nn::{Graph, ModelError};
 use vmin_nn::data::{Dataset, Split};
+use vmin_nn::{Graph, ModelError};
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
-use crate::experiment::{Experiment, Placement};
+use crate::experiment::{Experiment, NotAnExperiment, Placement};
 use crate::results::{InputDigest, PointCost, Setting};
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
@@ -90,29 +90,58 @@ pub struct PlanCost {
 }
 
 impl Plan {
+    /// Reads an experiment and resolves every name in it; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// All problems of the text, all names that lead nowhere, all values that do not fit what they
+    /// name.
+    pub fn read(source: &Source, base: &Path) -> Result<Self, Diagnostics> {
+        let experiment = Experiment::parse(source).map_err(|refused| {
+            let NotAnExperiment { problems, references } = *refused;
+            let mut problems = problems.into_list();
+            let names = Names { source, base };
+            if let Some(model) = &references.model {
+                keep(&mut problems, names.model(model));
+            }
+            if let Some(data) = &references.data {
+                keep(&mut problems, names.data(data));
+            }
+            if let Some(accelerator) = &references.accelerator {
+                keep(&mut problems, names.accelerator(accelerator));
+            }
+            if let Some(profile) = &references.profile {
+                keep(&mut problems, names.profile(profile));
+            }
+            collected(source, problems)
+        })?;
+        Self::resolve(experiment, base)
+    }
+
     /// Resolves every name of `experiment`; relative paths start at `base`.
     ///
     /// # Errors
     /// All names that lead nowhere, all values that do not fit what they name.
     pub fn resolve(experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
         let source = experiment.source.clone();
+        let names = Names { source: &source, base };
         let mut problems = Vec::new();
-        let graph = keep(&mut problems, resolve_model(&experiment, base));
-        let data = keep(&mut problems, resolve_data(&experiment, base));
-        let accelerator = keep(&mut problems, resolve_accelerator(&experiment, base));
-        let profile = keep(&mut problems, resolve_profile(&experiment, base));
+        let graph = names
+            .model(&experiment.model)
+            .and_then(|graph| with_bits(graph, &source, experiment.bits.as_ref()));
+        let graph = keep(&mut problems, graph);
+        let data = names.data(&experiment.data).and_then(|all| select_images(all, &experiment));
+        let data = keep(&mut problems, data);
+        let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
+        let profile = keep(&mut problems, names.profile(&experiment.profile));
         if let Some(profile) = &profile {
             check_voltages(&experiment, profile, &mut problems);
         }
-        let (Some(graph), Some(data), Some(accelerator), Some(profile)) =
-            (graph, data, accelerator, profile)
-        else {
-            return Err(collected(&source, problems));
-        };
-        if let Some(problems) = Diagnostics::from_list(problems) {
-            return Err(problems);
+        match (graph, data, accelerator, profile) {
+            (Some(graph), Some(data), Some(accelerator), Some(profile)) if problems.is_empty() => {
+                Self::assemble(experiment, graph, data, accelerator, profile)
+            }
+            _ => Err(collected(&source, problems)),
         }
-        Self::assemble(experiment, graph, data, accelerator, profile)
     }
 
     fn assemble(
@@ -143,12 +172,19 @@ impl Plan {
                 let vdd_mv = vdd_mv.value;
                 let point = OperatingPoint::weight_memory(&profile, vdd_mv);
                 let energy = energy::per_inference(&accelerator, &profile, &layers, &point);
+                let parts = &energy.by_component;
                 PlanPoint {
                     threshold: profile.threshold(vdd_mv),
                     cost: PointCost {
                         vdd_mv,
                         cell_fault_rate: profile.cell_fault_rate(vdd_mv),
                         energy_per_inference_nj: energy.total_nj,
+                        energy_weight_memory_nj: parts.weight_memory_nj,
+                        energy_other_memories_nj: parts.activation_memory_nj
+                            + parts.accumulator_memory_nj,
+                        energy_compute_nj: parts.mac_nj + parts.vector_nj,
+                        energy_dram_nj: parts.dram_nj,
+                        energy_leakage_nj: parts.leakage_nj,
                         energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
                         memory_energy_saving: 1.0 - profile.access_energy_scale(vdd_mv),
                         latency_us: energy.latency_us,
@@ -326,37 +362,69 @@ fn rebase_shipped(name: &str, shipped: &[&str], base: &Path) -> PathBuf {
     }
 }
 
-fn resolve_model(experiment: &Experiment, base: &Path) -> Result<Graph, Diagnostics> {
-    let Located { value, span } = &experiment.model;
-    let graph = vmin_nn::model::load(&rebase(value, base)).map_err(|error| {
-        let diagnostic =
-            Diagnostic::new("model", error.to_string()).at(&experiment.source, span.clone());
-        match error {
-            ModelError::Io { .. } => diagnostic
-                .hint("relative paths start at the folder of the experiment file"),
-            _ => diagnostic,
-        }
-    })?;
-    match &experiment.bits {
-        None => Ok(graph),
-        Some(bits) => vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
-            Diagnostic::new("model", error.to_string())
-                .at(&experiment.source, bits.span.clone())
+/// What names are looked up in: the text they stand in, the folder paths start at.
+struct Names<'a> {
+    source: &'a Source,
+    base: &'a Path,
+}
+
+impl Names<'_> {
+    fn model(&self, name: &Located<String>) -> Result<Graph, Diagnostics> {
+        vmin_nn::model::load(&rebase(&name.value, self.base)).map_err(|error| {
+            let diagnostic =
+                Diagnostic::new("model", with_causes(&error)).at(self.source, name.span.clone());
+            match error {
+                ModelError::Io { .. } => diagnostic
+                    .hint("relative paths start at the folder of the experiment file")
+                    .into(),
+                _ => diagnostic.into(),
+            }
+        })
+    }
+
+    fn data(&self, name: &Located<String>) -> Result<Dataset, Diagnostics> {
+        let spec = rebase_data(&name.value, self.base);
+        vmin_nn::data::load(&spec, Split::Test, vmin_nn::data::Limits::default()).map_err(|error| {
+            Diagnostic::new("data", with_causes(&error))
+                .at(self.source, name.span.clone())
+                .hint(error.hint())
                 .into()
-        }),
+        })
+    }
+
+    fn accelerator(&self, name: &Located<String>) -> Result<Accelerator, Diagnostics> {
+        let path = rebase_shipped(&name.value, &Accelerator::names(), self.base);
+        Accelerator::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    }
+
+    fn profile(&self, name: &Located<String>) -> Result<VoltageProfile, Diagnostics> {
+        let path = rebase_shipped(&name.value, &VoltageProfile::names(), self.base);
+        VoltageProfile::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    }
+
+    /// Problems without a place of their own are placed where the thing is named.
+    fn placed(&self, problems: Diagnostics, name: &Located<String>) -> Diagnostics {
+        let list = problems.into_list().into_iter().map(|problem| match problem.source {
+            None => problem.at(self.source, name.span.clone()),
+            Some(_) => problem,
+        });
+        collected(self.source, list.collect())
     }
 }
 
-fn resolve_data(experiment: &Experiment, base: &Path) -> Result<Dataset, Diagnostics> {
+fn with_bits(
+    graph: Graph,
+    source: &Source,
+    bits: Option<&Located<u8>>,
+) -> Result<Graph, Diagnostics> {
+    let Some(bits) = bits else { return Ok(graph) };
+    vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
+        Diagnostic::new("model", with_causes(&error)).at(source, bits.span.clone()).into()
+    })
+}
+
+fn select_images(all: Dataset, experiment: &Experiment) -> Result<Dataset, Diagnostics> {
     let Located { value, span } = &experiment.data;
-    let spec = rebase_data(value, base);
-    let all = vmin_nn::data::load(&spec, Split::Test, vmin_nn::data::Limits::default()).map_err(
-        |error| {
-            Diagnostic::new("data", error.to_string())
-                .at(&experiment.source, span.clone())
-                .hint(error.hint())
-        },
-    )?;
     let first = experiment.first_image.value;
     let wanted = experiment.images.as_ref().map_or(all.len().saturating_sub(first), |i| i.value);
     let last = first.saturating_add(wanted);
@@ -374,46 +442,13 @@ fn resolve_data(experiment: &Experiment, base: &Path) -> Result<Dataset, Diagnos
         return Ok(all);
     }
     all.subset(first..last).map_err(|error| {
-        Diagnostic::new("data", error.to_string()).at(&experiment.source, span.clone()).into()
+        Diagnostic::new("data", with_causes(&error)).at(&experiment.source, span.clone()).into()
     })
 }
 
 fn rebase_data(name: &str, base: &Path) -> String {
     // A form the loader does not know is left for it to refuse.
     if name.contains(':') { rebase(name, base) } else { name.to_owned() }
-}
-
-fn resolve_accelerator(experiment: &Experiment, base: &Path) -> Result<Accelerator, Diagnostics> {
-    let Located { value, span } = &experiment.accelerator;
-    Accelerator::load(&rebase_shipped(value, &Accelerator::names(), base).display().to_string())
-        .map_err(|problems| placed(problems, experiment, span))
-}
-
-fn resolve_profile(experiment: &Experiment, base: &Path) -> Result<VoltageProfile, Diagnostics> {
-    let Located { value, span } = &experiment.profile;
-    let path = rebase_shipped(value, &VoltageProfile::names(), base);
-    VoltageProfile::load(&path.display().to_string())
-        .map_err(|problems| placed(problems, experiment, span))
-}
-
-/// Problems without a place of their own are placed where the experiment names the thing.
-fn placed(
-    problems: Diagnostics,
-    experiment: &Experiment,
-    span: &std::ops::Range<usize>,
-) -> Diagnostics {
-    let list = problems
-        .into_list()
-        .into_iter()
-        .map(|problem| {
-            if problem.source.is_none() {
-                problem.at(&experiment.source, span.clone())
-            } else {
-                problem
-            }
-        })
-        .collect();
-    collected(&experiment.source, list)
 }
 
 fn check_voltages(

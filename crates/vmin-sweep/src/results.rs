@@ -103,6 +103,16 @@ pub struct Point {
     pub yield_fraction: f64,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
+    /// Of it, accesses of the weight memory.
+    pub energy_weight_memory_nj: f64,
+    /// Of it, accesses of the activation and accumulator memories.
+    pub energy_other_memories_nj: f64,
+    /// Of it, multiply-accumulates and the vector unit.
+    pub energy_compute_nj: f64,
+    /// Of it, DRAM.
+    pub energy_dram_nj: f64,
+    /// Of it, leakage of the memories.
+    pub energy_leakage_nj: f64,
     /// Share of the energy of one inference saved against the nominal voltage.
     pub energy_saving: f64,
     /// Share of the scaled memories' access energy saved against the nominal voltage.
@@ -158,6 +168,16 @@ pub struct PointCost {
     pub cell_fault_rate: f64,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
+    /// Of it, accesses of the weight memory.
+    pub energy_weight_memory_nj: f64,
+    /// Of it, accesses of the activation and accumulator memories.
+    pub energy_other_memories_nj: f64,
+    /// Of it, multiply-accumulates and the vector unit.
+    pub energy_compute_nj: f64,
+    /// Of it, DRAM.
+    pub energy_dram_nj: f64,
+    /// Of it, leakage of the memories.
+    pub energy_leakage_nj: f64,
     /// Share of that energy saved against nominal.
     pub energy_saving: f64,
     /// Share of the memory's access energy saved against nominal.
@@ -208,6 +228,11 @@ pub fn evaluate(
             rerr_union_std: union.std,
             yield_fraction: passing as f64 / f64::from(chips),
             energy_per_inference_nj: cost.energy_per_inference_nj,
+            energy_weight_memory_nj: cost.energy_weight_memory_nj,
+            energy_other_memories_nj: cost.energy_other_memories_nj,
+            energy_compute_nj: cost.energy_compute_nj,
+            energy_dram_nj: cost.energy_dram_nj,
+            energy_leakage_nj: cost.energy_leakage_nj,
             energy_saving: cost.energy_saving,
             memory_energy_saving: cost.memory_energy_saving,
             latency_us: cost.latency_us,
@@ -278,6 +303,11 @@ mod tests {
             vdd_mv,
             cell_fault_rate: 0.1,
             energy_per_inference_nj: 1.0,
+            energy_weight_memory_nj: 0.2,
+            energy_other_memories_nj: 0.2,
+            energy_compute_nj: 0.2,
+            energy_dram_nj: 0.2,
+            energy_leakage_nj: 0.2,
             energy_saving: 0.0,
             memory_energy_saving: 0.0,
             latency_us: 1.0,

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+pub(crate) use vmin_diagnostic::with_causes;
 use vmin_diagnostic::{Diagnostic, Diagnostics};
 
 /// Why a command did not do its job.
@@ -69,21 +70,6 @@ impl Failure {
             Self::OutputClosed => ExitCode::SUCCESS,
         }
     }
-}
-
-/// An error with all its causes on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A line on standard error; a closed one is nobody's problem.

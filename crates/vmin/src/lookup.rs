@@ -2,14 +2,17 @@
 
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics};
-use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_nn::{Graph, ModelError};
 
 use crate::failure::{Failure, with_causes};
 
 /// A network: a file or `builtin:NAME`, re-quantized if asked.
 pub(crate) fn model(name: &str, bits: Option<u8>) -> Result<Graph, Failure> {
-    let graph = vmin_nn::model::load(name).map_err(|error| Failure::input("model", &error))?;
+    let graph = vmin_nn::model::load(name).map_err(|error| match &error {
+        ModelError::Io { .. } | ModelError::UnknownModel { .. } => Failure::input("model", &error),
+        other => Diagnostic::new("model", format!("`{name}`: {}", with_causes(other))).into(),
+    })?;
     match bits {
         None => Ok(graph),
         Some(bits) => vmin_nn::requantize_weights(&graph, bits)
@@ -19,9 +22,8 @@ pub(crate) fn model(name: &str, bits: Option<u8>) -> Result<Graph, Failure> {
 
 /// The test images of a set.
 pub(crate) fn images(name: &str) -> Result<Dataset, Failure> {
-    vmin_nn::data::load(name, Split::Test, Limits::default()).map_err(|error| {
-        Diagnostic::new("data", with_causes(&error)).hint(error.hint()).into()
-    })
+    vmin_nn::data::load(name, Split::Test, Limits::default())
+        .map_err(|error| Diagnostic::new("data", with_causes(&error)).hint(error.hint()).into())
 }
 
 /// An accelerator: a shipped name or a file.

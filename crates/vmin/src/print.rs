@@ -42,7 +42,11 @@ pub(crate) fn text_line(text: &str) -> Result<(), Failure> {
 }
 
 /// A table for people; the first `left` columns hold text, the others numbers.
-pub(crate) fn table(header: &[&str], left: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+pub(crate) fn table(
+    header: &[&str],
+    left: usize,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_header(header.to_vec());
@@ -68,7 +72,15 @@ pub(crate) fn rate(fraction: f64) -> String {
     if percent == 0.0 {
         "0 %".to_owned()
     } else if percent >= 0.001 {
-        let digits = if percent >= 10.0 { 1 } else if percent >= 1.0 { 2 } else if percent >= 0.1 { 3 } else { 4 };
+        let digits = if percent >= 10.0 {
+            1
+        } else if percent >= 1.0 {
+            2
+        } else if percent >= 0.1 {
+            3
+        } else {
+            4
+        };
         format!("{percent:.digits$} %")
     } else {
         format!("{percent:.1e} %")

@@ -97,7 +97,10 @@ fn read(path: &Path) -> Result<Chip, Failure> {
     if length > CHIP_FILE_BYTES_MAX {
         return Err(Diagnostic::new(
             "too-large",
-            format!("`{}` has {length} bytes, at most {CHIP_FILE_BYTES_MAX} are read", path.display()),
+            format!(
+                "`{}` has {length} bytes, at most {CHIP_FILE_BYTES_MAX} are read",
+                path.display()
+            ),
         )
         .into());
     }

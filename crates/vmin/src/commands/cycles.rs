@@ -22,8 +22,8 @@ struct Cycles {
 pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     let accelerator = lookup::accelerator(&args.accelerator)?;
     let graph = lookup::model(&args.model, None)?;
-    let layers = vmin_accel::layers_of_graph(&graph)
-        .map_err(|error| Failure::input("model", &error))?;
+    let layers =
+        vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
     let mut schedule = Schedule::of(&accelerator);
     if let Some(dataflow) = args.dataflow {
         schedule.dataflow = match dataflow {

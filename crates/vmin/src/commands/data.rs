@@ -50,8 +50,9 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
         Format::Json => print::json(&entries),
         Format::Csv => print::csv(&entries),
         Format::Table => {
-            let rows =
-                entries.into_iter().map(|entry| vec![entry.kind.to_owned(), entry.name, entry.about]);
+            let rows = entries
+                .into_iter()
+                .map(|entry| vec![entry.kind.to_owned(), entry.name, entry.about]);
             print::text_line(&print::table(&["kind", "name", "about"], 3, rows).to_string())
         }
     }

@@ -33,8 +33,7 @@ pub(crate) fn run(args: &EnergyArgs) -> Result<(), Failure> {
     let profile = lookup::profile(&args.profile)?;
     lookup::check_voltage(&profile, args.vdd_mv)?;
     let graph = lookup::model(&args.model, None)?;
-    let layers =
-        accelerator.map_graph(&graph).map_err(|error| Failure::input("model", &error))?;
+    let layers = accelerator.map_graph(&graph).map_err(|error| Failure::input("model", &error))?;
     let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
     let nominal = at(OperatingPoint::nominal(&profile));
     let report = at(OperatingPoint::weight_memory(&profile, args.vdd_mv));

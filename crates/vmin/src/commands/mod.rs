@@ -1,7 +1,7 @@
 //! One file per command.
 
-pub(crate) mod chip;
 pub(crate) mod check;
+pub(crate) mod chip;
 pub(crate) mod completions;
 pub(crate) mod cycles;
 pub(crate) mod data;

@@ -155,9 +155,7 @@ fn inspect(model: &str, graph: &Graph, format: Format) -> Result<(), Failure> {
 }
 
 fn show(inspection: &Inspection<'_>) -> Result<(), Failure> {
-    let sides = |sides: &[usize]| {
-        sides.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
-    };
+    let sides = |sides: &[usize]| sides.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     let rows = inspection.layers.iter().map(|layer| {
         vec![
             layer.name.clone(),

@@ -8,9 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_kernels::GemmKernel;
-use vmin_sweep::{
-    Experiment, Journal, JournalError, Plan, Progress, Results, RunError, write_whole,
-};
+use vmin_sweep::{Journal, JournalError, Plan, Progress, Results, RunError, write_whole};
 
 use crate::args::{Format, SweepArgs};
 use crate::failure::{Failure, say, with_causes};
@@ -86,7 +84,7 @@ pub(crate) fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
             )
         }
     };
-    Ok(Plan::resolve(Experiment::parse(&source)?, base)?)
+    Ok(Plan::read(&source, base)?)
 }
 
 fn make_folder(path: &Path) -> Result<(), Failure> {
@@ -103,9 +101,9 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
 fn journal_failure(error: JournalError) -> Failure {
     let diagnostic = Diagnostic::new("journal", with_causes(&error));
     match error {
-        JournalError::Exists { .. } => diagnostic
-            .hint("go on with `--resume`, or name another folder with `--out DIR`")
-            .into(),
+        JournalError::Exists { .. } => {
+            diagnostic.hint("go on with `--resume`, or name another folder with `--out DIR`").into()
+        }
         JournalError::OtherPlan { .. } => {
             diagnostic.hint("name another folder with `--out DIR`").into()
         }
@@ -200,8 +198,11 @@ fn write_results(
         let path = folder.join(name);
         write_whole(&path, text.as_bytes()).map_err(|error| {
             Failure::Failed(
-                Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", path.display()))
-                    .hint("nothing is lost: run again with `--resume` once it can be written"),
+                Diagnostic::new(
+                    "unwritable",
+                    format!("cannot write `{}`: {error}", path.display()),
+                )
+                .hint("nothing is lost: run again with `--resume` once it can be written"),
             )
         })?;
     }
