@@ -126,7 +126,7 @@ fn worse(
             a.extend(b);
             Ok(a)
         }
-        (Err(RunError::Stopped), Err(other)) | (Err(other), _) | (Ok(_), Err(other)) => Err(other),
+        (Err(RunError::Stopped) | Ok(_), Err(other)) | (Err(other), _) => Err(other),
     }
 }
 

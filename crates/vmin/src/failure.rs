@@ -13,7 +13,7 @@ pub(crate) enum Failure {
     /// What the user gave is wrong; nothing was done. Exit code 2.
     Input(Diagnostics),
     /// The job could not be finished. Exit code 1.
-    Failed(Diagnostic),
+    Failed(Diagnostics),
     /// Ctrl-C or a termination signal. Exit code 130. The text says how to go on.
     Interrupted(String),
     /// Whoever read standard output has gone; not worth a word.
@@ -38,7 +38,7 @@ impl From<std::io::Error> for Failure {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             Self::OutputClosed
         } else {
-            Self::Failed(Diagnostic::new("output", format!("cannot write the output: {error}")))
+            Self::failed(Diagnostic::new("output", format!("cannot write the output: {error}")))
         }
     }
 }
@@ -47,6 +47,11 @@ impl Failure {
     /// Wrong input that another crate described in one sentence.
     pub(crate) fn input(code: &'static str, error: &dyn std::error::Error) -> Self {
         Diagnostic::new(code, with_causes(error)).into()
+    }
+
+    /// A job that could not be finished.
+    pub(crate) fn failed(diagnostic: Diagnostic) -> Self {
+        Self::Failed(diagnostic.into())
     }
 
     /// Prints the failure to standard error and tells the exit code.
@@ -59,8 +64,8 @@ impl Failure {
                 }
                 ExitCode::from(2)
             }
-            Self::Failed(diagnostic) => {
-                say(&vmin_diagnostic::render(&diagnostic.into(), colored()));
+            Self::Failed(diagnostics) => {
+                say(&vmin_diagnostic::render(&diagnostics, colored()));
                 ExitCode::from(1)
             }
             Self::Interrupted(text) => {

@@ -206,7 +206,7 @@ fn write_predictions(
         text.push_str(&format!("{},{label},{prediction}\n", first + index));
     }
     write_whole(path, text.as_bytes()).map_err(|error| {
-        Failure::Failed(Diagnostic::new(
+        Failure::failed(Diagnostic::new(
             "unwritable",
             format!("cannot write `{}`: {}", path.display(), with_causes(&error)),
         ))

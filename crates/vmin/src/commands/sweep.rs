@@ -22,7 +22,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     let journal_path = args.out.join("journal.jsonl");
     let (mut journal, done) =
         Journal::open(&journal_path, &plan.digest, plan.records_total(), args.resume)
-            .map_err(journal_failure)?;
+            .map_err(|error| journal_failure(&error))?;
     for note in &plan.notes {
         say(&format!("note: {note}"));
     }
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
             )));
         }
         Err(error) => {
-            return Err(Failure::Failed(
+            return Err(Failure::failed(
                 Diagnostic::new("sweep", with_causes(&error))
                     .hint(format!("then go on with: {}", resume_command(args))),
             ));
@@ -98,8 +98,8 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     })
 }
 
-fn journal_failure(error: JournalError) -> Failure {
-    let diagnostic = Diagnostic::new("journal", with_causes(&error));
+fn journal_failure(error: &JournalError) -> Failure {
+    let diagnostic = Diagnostic::new("journal", with_causes(error));
     match error {
         JournalError::Exists { .. } => {
             diagnostic.hint("go on with `--resume`, or name another folder with `--out DIR`").into()
@@ -197,7 +197,7 @@ fn write_results(
     for (name, text) in files {
         let path = folder.join(name);
         write_whole(&path, text.as_bytes()).map_err(|error| {
-            Failure::Failed(
+            Failure::failed(
                 Diagnostic::new(
                     "unwritable",
                     format!("cannot write `{}`: {error}", path.display()),
