@@ -73,7 +73,7 @@ fn each_broken_rule_is_told() {
         ("rail = \"weight\"", "rail = \"wheat\"", "`memory.weight.rail` has no choice `wheat`"),
         ("constants = \"45nm\"", "constants = \"3nm\"", "`45nm`, `28nm` or `14nm`"),
         ("dram = \"lpddr4\"", "dram = \"ddr9\"", "no choice `ddr9`"),
-        ("[vector]", "[vectors]", "missing key `vector`"),
+        ("[vector]", "[vectors]", "missing table `[vector]`"),
         ("lanes = 16", "lanes = 0", "`vector.lanes` is out of range"),
         ("sum_bits = 32", "sum_bits = 128", "8 to 64"),
         ("cycle_model = \"causal\"", "cycle_model = \"exact\"", "`causal` or `scalesim-v3`"),

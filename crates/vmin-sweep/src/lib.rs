@@ -9,7 +9,7 @@
 //! ```
 //!
 //! An [`Experiment`] is what the user wrote, with places for messages; a [`Plan`] has every name
-//! resolved and its cost known; [`run`] cannot fail for a reason of configuration. Results are
+//! resolved and its cost known; [`run()`] cannot fail for a reason of configuration. Results are
 //! computed from the journal's records alone, so an interrupted and resumed run gives the same
 //! bytes as an uninterrupted one.
 //!

@@ -1,0 +1,161 @@
+//! The emulator against slow, obvious execution of the codes a chip gives back.
+
+use std::sync::atomic::AtomicBool;
+
+use vmin_accel::{Accelerator, ResidentPlacement, VoltageProfile};
+use vmin_emulator::{Emulator, EmulatorError, Images};
+use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_nn::{Graph, exec};
+use vmin_sram::{Chip, ChipKey, FaultKind};
+
+const IMAGES: usize = 12;
+
+struct Setting {
+    graph: Graph,
+    data: Dataset,
+    placement: ResidentPlacement,
+    chip: Chip,
+}
+
+/// The built-in network with `bits` per weight on a chip at 833 mV.
+fn setting(bits: u8) -> Setting {
+    let graph = vmin_nn::model::load("builtin:shapes-cnn").expect("built in");
+    let graph = vmin_nn::requantize_weights(&graph, bits).expect("2 to 8 bits");
+    let data = vmin_nn::data::load("builtin:shapes", Split::Test, Limits::default())
+        .and_then(|data| data.subset(0..IMAGES))
+        .expect("built in");
+    let accelerator = Accelerator::load("gemmini-16").expect("shipped");
+    let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
+    let placement = ResidentPlacement::new(&accelerator, sizes).expect("it fits");
+    let profile = VoltageProfile::load("sram14").expect("shipped");
+    let key = ChipKey { seed: 5, chip: 1, memory: 0 };
+    let floor = profile.threshold(833.0);
+    let chip = Chip::sample(profile.population(), key, placement.geometry, floor).expect("small");
+    Setting { graph, data, placement, chip }
+}
+
+/// The codes of a chip, bit by bit over the whole memory.
+fn corrupted_slowly(setting: &Setting, kind: FaultKind) -> (Vec<Vec<u8>>, u64, u64) {
+    let cells = usize::try_from(setting.placement.geometry.cells()).expect("small");
+    let mut memory = vec![None; cells];
+    let mut codes: Vec<Vec<u8>> =
+        setting.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
+    let mut next = 0;
+    for weights in &setting.graph.weights {
+        for code in &weights.codes {
+            for bit in 0..weights.bits {
+                memory[next] = Some((code >> bit) & 1 == 1);
+                next += 1;
+            }
+        }
+    }
+    let (mut hit, mut flipped) = (0, 0);
+    for cell in setting.chip.cells() {
+        let stored = &mut memory[usize::try_from(cell.address).expect("small")];
+        if let Some(bit) = stored {
+            let read = match kind {
+                FaultKind::Flip => !*bit,
+                FaultKind::StuckAt => cell.preferred,
+            };
+            hit += 1;
+            flipped += u64::from(read != *bit);
+            *bit = read;
+        }
+    }
+    let mut next = 0;
+    for (codes, weights) in codes.iter_mut().zip(&setting.graph.weights) {
+        for code in codes {
+            *code = 0;
+            for bit in 0..weights.bits {
+                *code |= u8::from(memory[next] == Some(true)) << bit;
+                next += 1;
+            }
+        }
+    }
+    (codes, hit, flipped)
+}
+
+fn images(data: &Dataset) -> Images<'_> {
+    Images { pixels: &data.images, labels: &data.labels }
+}
+
+#[test]
+fn corruption_and_predictions_equal_the_slow_way() {
+    for bits in [8, 4, 3] {
+        let setting = setting(bits);
+        for kind in [FaultKind::Flip, FaultKind::StuckAt] {
+            let (codes, hit, flipped) = corrupted_slowly(&setting, kind);
+            assert!(hit > 500, "the chip has faults under the codes");
+            let expected: Vec<usize> = (0..IMAGES)
+                .map(|index| {
+                    let pixels = setting.data.image(index);
+                    let input: Vec<i8> =
+                        pixels.iter().map(|&pixel| setting.graph.input_code(pixel)).collect();
+                    let tensors =
+                        exec::reference::run(&setting.graph, &codes, &input).expect("runs");
+                    exec::first_max(&tensors[setting.graph.output.0])
+                })
+                .collect();
+            for kernel in vmin_kernels::available() {
+                let emulator = Emulator::new(
+                    &setting.graph,
+                    &setting.placement,
+                    images(&setting.data),
+                    kernel,
+                )
+                .expect("they fit");
+                let corrupted = emulator.corrupt(setting.chip.cells(), kind);
+                assert_eq!(corrupted.codes, codes, "{bits} bits, {kind:?}");
+                assert_eq!(
+                    (corrupted.applied.cells_hit, corrupted.applied.bits_flipped),
+                    (hit, flipped)
+                );
+                let predictions = emulator
+                    .predict(&corrupted.codes, &AtomicBool::new(false))
+                    .expect("not stopped");
+                assert_eq!(predictions, expected, "{bits} bits, {kind:?}, {}", kernel.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let setting = setting(8);
+    let kernel = vmin_kernels::best();
+    let new = |images| Emulator::new(&setting.graph, &setting.placement, images, kernel).err();
+    let Dataset { images, labels, .. } = &setting.data;
+    let short = Images { pixels: &images[1..], labels };
+    assert!(matches!(new(short), Some(EmulatorError::ImageSize { .. })));
+    let fewer = Images { pixels: images, labels: &labels[1..] };
+    assert!(matches!(
+        new(fewer),
+        Some(EmulatorError::ImageSize { .. } | EmulatorError::Labels { .. })
+    ));
+    let mut wrong = labels.clone();
+    wrong[0] = 10;
+    let wrong = Images { pixels: images, labels: &wrong };
+    assert_eq!(new(wrong), Some(EmulatorError::Classes { label: 10, classes: 10 }));
+    let mut placement = setting.placement.clone();
+    placement.tensors.pop();
+    let images = Images { pixels: images, labels };
+    let error = Emulator::new(&setting.graph, &placement, images, kernel).err();
+    assert!(matches!(error, Some(EmulatorError::PlacedTensors { .. })));
+    let mut placement = setting.placement.clone();
+    placement.tensors[1].first_bit = placement.tensors[0].first_bit;
+    let error = Emulator::new(&setting.graph, &placement, images, kernel).err();
+    assert!(matches!(error, Some(EmulatorError::Placement(_))));
+}
+
+#[test]
+fn a_stopped_evaluation_says_so() {
+    let setting = setting(8);
+    let emulator = Emulator::new(
+        &setting.graph,
+        &setting.placement,
+        images(&setting.data),
+        vmin_kernels::best(),
+    )
+    .expect("they fit");
+    assert!(emulator.predict_clean(&AtomicBool::new(true)).is_err());
+}
