@@ -4,7 +4,7 @@
 //! applied to them unchanged (straight-through). A method that trains under bit errors corrupts the
 //! codes between the two halves of [`quantized`].
 
-use crate::deploy::codes::WeightCodes;
+use crate::deploy::codes::rquant;
 use crate::network::{Network, ParameterKind};
 
 /// Clamps every parameter to `[-limit, limit]`.
@@ -21,8 +21,10 @@ pub(crate) fn quantized(net: &Network, parameters: &[Vec<f32>], bits: u8) -> Vec
     pairs
         .map(|(parameter, values)| match parameter.kind {
             // A tensor that holds a NaN has no codes; the loss then reports the divergence.
-            ParameterKind::Weight => WeightCodes::quantize(values, bits)
-                .map_or_else(|_| values.clone(), |codes| codes.dequantize()),
+            ParameterKind::Weight => rquant(bits)
+                .quantize(values, 1)
+                .and_then(|codes| codes.dequantize())
+                .unwrap_or_else(|_| values.clone()),
             ParameterKind::Bias => values.clone(),
         })
         .collect()

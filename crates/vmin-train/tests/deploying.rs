@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::{Graph, Op};
+use vmin_quant::Encoding;
 use vmin_train::{DeployError, LayerSpec, Recipe, Trained, train};
 
 /// All kinds of layers, both kinds of branches.
@@ -88,7 +89,9 @@ fn check_structure(graph: &Graph) {
     let input = &graph.tensors[graph.input.0];
     assert_eq!((input.quantization.zero_point, graph.pixel_offset), (-8, 128));
     for weights in &graph.weights {
-        assert!(weights.codes.iter().all(|&code| code > 0), "RQuant leaves code 0 free");
+        assert_eq!((weights.bits, weights.encoding), (8, Encoding::OffsetBinary));
+        assert_eq!(weights.scales.len(), 1, "one range per tensor");
+        assert!((-128..=127).contains(&weights.zero_points[0]), "the range holds zero");
     }
 }
 

@@ -4,10 +4,10 @@ use vmin_nn::{
     Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, Quantization, Tensor, TensorId,
     WeightId, WeightTensor,
 };
-use vmin_quant::{Encoding, FixedMultiplier};
+use vmin_quant::FixedMultiplier;
 
 use super::calibrate::Range;
-use super::codes::WeightCodes;
+use super::codes::rquant;
 use super::fusion::Fused;
 use crate::network::{Layer, Network, ParameterId, ValueId};
 use crate::recipe::InputScaling;
@@ -121,13 +121,13 @@ impl Lowering<'_> {
         bias: ParameterId,
     ) -> Result<Conv2d, DeployError> {
         let parameter = &self.net.parameters[weights.0];
-        let codes = WeightCodes::quantize(&parameter.values, self.bits).map_err(|error| {
+        let codes = rquant(self.bits).quantize(&parameter.values, 1).map_err(|error| {
             let (parameter, reason) = (parameter.name.clone(), error.to_string());
             DeployError::Weights { parameter, reason }
         })?;
         let [scale_in, scale_out] =
             [from, to].map(|id| f64::from(self.graph.tensors[id.0].quantization.scale));
-        let scale_sum = scale_in * f64::from(codes.scale);
+        let scale_sum = scale_in * f64::from(codes.scales[0]);
         let factor = scale_sum / scale_out;
         let multiplier = FixedMultiplier::from_real(factor)
             .map_err(|_| DeployError::Factor { step: fused.step.name.clone(), factor })?;
@@ -137,10 +137,10 @@ impl Lowering<'_> {
             name: parameter.name.clone(),
             shape: parameter.shape.clone(),
             bits: codes.bits,
-            encoding: Encoding::OffsetBinary,
+            encoding: codes.encoding,
             codes: codes.codes,
-            scales: vec![codes.scale],
-            zero_points: vec![codes.zero_point],
+            scales: codes.scales,
+            zero_points: codes.zero_points,
         });
         Ok(Conv2d {
             kind: ConvKind::Dense,
