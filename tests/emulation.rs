@@ -119,6 +119,23 @@ fn corruption_and_predictions_equal_the_slow_way() {
     }
 }
 
+/// Packed storage is a string of bits, so its bytes may be corrupted as if they were 8-bit codes.
+#[test]
+fn packed_codes_are_corrupted_in_place_alike() {
+    let setting = setting(3);
+    let weights = &setting.graph.weights[1];
+    let first_bit = setting.placement.tensors[1].first_bit;
+    for kind in [FaultKind::Flip, FaultKind::StuckAt] {
+        let mut codes = weights.codes.clone();
+        let one_by_one =
+            vmin_sram::apply(setting.chip.cells(), kind, &mut codes, 3, first_bit).expect("it fits");
+        assert!(one_by_one.cells_hit > 10);
+        let mut packed = vmin_quant::pack(&weights.codes, 3);
+        vmin_sram::apply(setting.chip.cells(), kind, &mut packed, 8, first_bit).expect("it fits");
+        assert_eq!(vmin_quant::unpack(&packed, 3, codes.len()).expect("all codes"), codes);
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let setting = setting(8);
