@@ -26,11 +26,15 @@
 
 #![allow(unsafe_code, reason = "the one place for instruction-set intrinsics")]
 
+mod addition;
 mod arch;
 mod packed;
+mod requantize;
 mod select;
 
+pub use addition::Addition;
 pub use packed::PackedWeights;
+pub use requantize::{Factor, Requantization, Rounds};
 pub use select::{UnknownKernel, available, best, by_name};
 
 mod sealed {
@@ -55,4 +59,17 @@ pub trait GemmKernel: sealed::Sealed + Send + Sync {
     /// # Panics
     /// If a slice is too short, or the weights were packed for another kernel.
     fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]);
+
+    /// Writes the codes of `sums`, pixels of one value per channel, to `out`, in the same layout;
+    /// `offsets`, one per channel, are added first.
+    ///
+    /// # Panics
+    /// If the slices do not hold equally many whole pixels.
+    fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]);
+
+    /// Writes the codes of the sums of the elements of `a` and `b` to `out`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn add(&self, a: &[i8], b: &[i8], rule: &Addition, out: &mut [i8]);
 }
