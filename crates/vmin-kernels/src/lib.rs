@@ -1,4 +1,4 @@
-//! Exact int8 matrix products, one kernel per instruction set.
+//! Exact int8 matrix products, and the codes of their sums, one kernel per instruction set.
 //!
 //! `out[m][n] = sum over k of a[m][k] * w[n][k]`, `a` and `w` int8, sums in wrapping int32. A kernel
 //! exists only where the processor can run it, and all kernels give the same bits for all int8
@@ -20,7 +20,8 @@
 //! | `avx512-vnni` | AVX-512 F, BW, VNNI | `vpdpbusd`, activations moved to uint8, the surplus taken off |
 //!
 //! `pmaddubsw`, the usual int8 instruction before VNNI, saturates its int16 sums; it is not used.
-//! Inputs are never read beyond the slices, tails included, so no padding is asked of the caller.
+//! The loops that turn sums into codes ([`GemmKernel::requantize`], [`GemmKernel::add`]) are vectors of
+//! eight int32 in `avx2` and of sixteen in `avx512-vnni`. Inputs are never read beyond the slices, tails included, so no padding is asked of the caller.
 //!
 //! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
 

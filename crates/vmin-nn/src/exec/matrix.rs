@@ -192,7 +192,12 @@ fn copy_run(from: &[i8], to: &mut [i8]) {
         32 => fixed::<32>(from, to),
         48 => fixed::<48>(from, to),
         96 => fixed::<96>(from, to),
-        192 => fixed::<192>(from, to),
+        192 => {
+            // In two halves: compilers call `memcpy` for arrays above 128 bytes.
+            let ((from, from_rest), (to, to_rest)) = (from.split_at(96), to.split_at_mut(96));
+            fixed::<96>(from, to);
+            fixed::<96>(from_rest, to_rest);
+        }
         _ => to.copy_from_slice(from),
     }
 }
