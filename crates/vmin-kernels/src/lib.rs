@@ -21,7 +21,8 @@
 //!
 //! `pmaddubsw`, the usual int8 instruction before VNNI, saturates its int16 sums; it is not used.
 //! The loops that turn sums into codes ([`GemmKernel::requantize`], [`GemmKernel::add`]) are vectors of
-//! eight int32 in `avx2` and of sixteen in `avx512-vnni`. Inputs are never read beyond the slices, tails included, so no padding is asked of the caller.
+//! eight int32 in `avx2` and of sixteen in `avx512-vnni`. Inputs are never read beyond the slices,
+//! tails included, so no padding is asked of the caller.
 //!
 //! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
 
