@@ -1,4 +1,4 @@
-//! Exact int8 matrix products, one kernel per instruction set.
+//! Exact int8 matrix products, and the codes of their sums, one kernel per instruction set.
 //!
 //! `out[m][n] = sum over k of a[m][k] * w[n][k]`, `a` and `w` int8, sums in wrapping int32. A kernel
 //! exists only where the processor can run it, and all kernels give the same bits for all int8
@@ -20,17 +20,23 @@
 //! | `avx512-vnni` | AVX-512 F, BW, VNNI | `vpdpbusd`, activations moved to uint8, the surplus taken off |
 //!
 //! `pmaddubsw`, the usual int8 instruction before VNNI, saturates its int16 sums; it is not used.
-//! Inputs are never read beyond the slices, tails included, so no padding is asked of the caller.
+//! The loops that turn sums into codes ([`GemmKernel::requantize`], [`GemmKernel::add`]) are vectors of
+//! eight int32 in `avx2` and of sixteen in `avx512-vnni`. Inputs are never read beyond the slices,
+//! tails included, so no padding is asked of the caller.
 //!
 //! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
 
 #![allow(unsafe_code, reason = "the one place for instruction-set intrinsics")]
 
+mod addition;
 mod arch;
 mod packed;
+mod requantize;
 mod select;
 
+pub use addition::Addition;
 pub use packed::PackedWeights;
+pub use requantize::{Factor, Requantization, Rounds};
 pub use select::{UnknownKernel, available, best, by_name};
 
 mod sealed {
@@ -55,4 +61,17 @@ pub trait GemmKernel: sealed::Sealed + Send + Sync {
     /// # Panics
     /// If a slice is too short, or the weights were packed for another kernel.
     fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]);
+
+    /// Writes the codes of `sums`, pixels of one value per channel, to `out`, in the same layout;
+    /// `offsets`, one per channel, are added first.
+    ///
+    /// # Panics
+    /// If the slices do not hold equally many whole pixels.
+    fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]);
+
+    /// Writes the codes of the sums of the elements of `a` and `b` to `out`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn add(&self, a: &[i8], b: &[i8], rule: &Addition, out: &mut [i8]);
 }

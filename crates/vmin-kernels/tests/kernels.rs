@@ -76,8 +76,10 @@ fn names() {
     let kernels = available();
     assert_eq!(kernels.last().map(|kernel| kernel.name()), Some("generic"));
     for kernel in kernels {
-        let found = by_name(kernel.name()).expect("it is available");
-        assert_eq!(found.name(), kernel.name());
+        assert_eq!(
+            by_name(kernel.name()).map(vmin_kernels::GemmKernel::name).ok(),
+            Some(kernel.name())
+        );
     }
     let error = by_name("mmx").err().expect("no such kernel");
     assert!(error.to_string().starts_with("there is no kernel `mmx`"));

@@ -6,8 +6,9 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_storeu_si256,
 };
 
-use crate::GemmKernel;
+use super::avx2_codes;
 use crate::packed::{PackedWeights, Panels, panels};
+use crate::{Addition, GemmKernel, Requantization};
 
 /// Channels per panel: two vectors of eight int32 sums.
 const WIDTH: usize = 16;
@@ -82,6 +83,18 @@ impl GemmKernel for Avx2 {
             }
             first += rows;
         }
+    }
+
+    fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]) {
+        rule.check(sums, offsets, out);
+        // SAFETY: AVX2 is there, or `Self` would not exist.
+        unsafe { avx2_codes::requantize(sums, offsets, rule, out) }
+    }
+
+    fn add(&self, a: &[i8], b: &[i8], rule: &Addition, out: &mut [i8]) {
+        Addition::check(a, b, out);
+        // SAFETY: AVX2 is there, or `Self` would not exist.
+        unsafe { avx2_codes::add(a, b, rule, out) }
     }
 }
 

@@ -6,8 +6,9 @@ use std::arch::x86_64::{
     __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_mask_storeu_epi32, _mm512_set1_epi32,
 };
 
-use crate::GemmKernel;
+use super::avx512_codes;
 use crate::packed::{PackedWeights, Panels, panels};
+use crate::{Addition, GemmKernel, Requantization};
 
 /// Channels per panel: one vector of sixteen int32 sums.
 const WIDTH: usize = 16;
@@ -95,6 +96,18 @@ impl GemmKernel for Avx512Vnni {
                 _ => 1,
             };
         }
+    }
+
+    fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]) {
+        rule.check(sums, offsets, out);
+        // SAFETY: AVX-512 F and BW are there, or `Self` would not exist.
+        unsafe { avx512_codes::requantize(sums, offsets, rule, out) }
+    }
+
+    fn add(&self, a: &[i8], b: &[i8], rule: &Addition, out: &mut [i8]) {
+        Addition::check(a, b, out);
+        // SAFETY: AVX-512 F and BW are there, or `Self` would not exist.
+        unsafe { avx512_codes::add(a, b, rule, out) }
     }
 }
 

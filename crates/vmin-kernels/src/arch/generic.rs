@@ -1,7 +1,7 @@
 //! The specification, in portable Rust.
 
-use crate::GemmKernel;
 use crate::packed::{PackedWeights, Panels};
+use crate::{Addition, GemmKernel, Requantization};
 
 /// Runs everywhere.
 pub(crate) struct Generic;
@@ -40,6 +40,16 @@ impl GemmKernel for Generic {
                 *out = dot(&wide, &weights[channel * k..(channel + 1) * k]);
             }
         }
+    }
+
+    fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]) {
+        rule.check(sums, offsets, out);
+        rule.portable(0, sums, offsets, out);
+    }
+
+    fn add(&self, a: &[i8], b: &[i8], rule: &Addition, out: &mut [i8]) {
+        Addition::check(a, b, out);
+        rule.portable(a, b, out);
     }
 }
 

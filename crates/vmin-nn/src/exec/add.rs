@@ -1,8 +1,9 @@
 //! Elementwise sum of two int8 tensors of different scales.
 
+use vmin_kernels::Addition;
 use vmin_quant::FixedMultiplier;
 
-use super::requantize::{Channel, Rounding, twice};
+use super::requantize::factor;
 use crate::{Activation, Quantization};
 
 /// Bits by which both addends are raised before they are brought to one scale.
@@ -54,35 +55,52 @@ impl AddParams {
     }
 }
 
-/// A sum with both scaled addends tabulated by code.
-pub(super) struct AddTable {
-    params: AddParams,
-    addends: [[i32; 256]; 2],
+/// The rule of a sum for the kernels.
+pub(super) fn addition(
+    a: Quantization,
+    b: Quantization,
+    output: Quantization,
     activation: Activation,
+) -> Option<Addition> {
+    let params = AddParams::new(a, b, output)?;
+    let inputs = params.inputs.map(|(offset, multiplier)| (offset, factor(multiplier)));
+    let (zero_point, down) = params.output;
+    Some(Addition::new(inputs, factor(down), zero_point, activation.min, activation.max))
 }
 
-impl AddTable {
-    pub(super) fn new(
-        a: Quantization,
-        b: Quantization,
-        output: Quantization,
-        activation: Activation,
-    ) -> Option<Self> {
-        let params = AddParams::new(a, b, output)?;
-        let table =
-            |input: usize| std::array::from_fn(|i| params.scaled(input, (i as u8).cast_signed()));
-        Some(Self { params, addends: [table(0), table(1)], activation })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(super) fn run(&self, a: &[i8], b: &[i8], out: &mut [i8]) {
-        let (zero_point, multiplier) = self.params.output;
-        let down = Channel::new(multiplier, Rounding::Twice);
-        let (min, max) = (i32::from(self.activation.min), i32::from(self.activation.max));
-        let [table_a, table_b] = &self.addends;
-        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            let [a, b] = [usize::from(a.cast_unsigned()), usize::from(b.cast_unsigned())];
-            let code = twice(&down, table_a[a] + table_b[b]) + zero_point;
-            *out = code.clamp(min, max) as i8;
+    #[test]
+    fn all_pairs_in_all_kernels_have_the_bits_of_the_rule() {
+        let pairs = (0..=u16::MAX).map(|i| i.to_le_bytes().map(u8::cast_signed));
+        let (a, b): (Vec<i8>, Vec<i8>) = pairs.map(|[a, b]| (a, b)).unzip();
+        // Ratios near and far from one, both zero points at their ends, a clamp inside the range.
+        let scales = [(0.1, 0.1, 0.2), (0.013, 0.09, 0.05), (1e-6, 3.0, 0.011), (7e-4, 2e-4, 1e3)];
+        let activation = Activation { min: -128, max: 127 };
+        let relu = Activation { min: -7, max: 100 };
+        for (scale_a, scale_b, scale_out) in scales {
+            for zeros in [[-128, -128, -128], [127, -128, 127], [3, -4, 0], [127, 127, -128]] {
+                let of = |scale: f32, zero_point| Quantization { scale, zero_point };
+                let (qa, qb) = (of(scale_a, zeros[0]), of(scale_b, zeros[1]));
+                let output = of(scale_out, zeros[2]);
+                for activation in [activation, relu] {
+                    let params = AddParams::new(qa, qb, output).expect("scales that add");
+                    let rule = addition(qa, qb, output, activation).expect("scales that add");
+                    let pairs = a.iter().zip(&b);
+                    let expected: Vec<i8> =
+                        pairs.map(|(&a, &b)| params.apply(a, b, activation)).collect();
+                    for kernel in vmin_kernels::available() {
+                        // All in whole vectors, then all but the first in other places.
+                        for from in [0, 1] {
+                            let mut out = vec![0; a.len() - from];
+                            kernel.add(&a[from..], &b[from..], &rule, &mut out);
+                            assert!(out == expected[from..], "{} {qa:?} {qb:?}", kernel.name());
+                        }
+                    }
+                }
+            }
         }
     }
 }

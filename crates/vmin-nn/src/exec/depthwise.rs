@@ -1,6 +1,8 @@
 //! Depthwise convolution: a loop over channels inside a loop over window positions.
 
-use super::requantize::Requantizer;
+use vmin_kernels::{GemmKernel, Requantization};
+
+use super::requantize::requantization;
 use super::scratch::Work;
 use crate::{Graph, LayerShape, WeightTensor};
 
@@ -8,7 +10,7 @@ use crate::{Graph, LayerShape, WeightTensor};
 pub(super) struct DepthwisePlan {
     pub(super) layer: LayerShape,
     input_zero: i16,
-    requantizer: Requantizer,
+    rule: Requantization,
 }
 
 /// One weight set, `[tap][channel]`, less the zero points.
@@ -24,7 +26,7 @@ impl DepthwisePlan {
         Self {
             layer: graph.layer(node),
             input_zero: input.quantization.zero_point as i16,
-            requantizer: Requantizer::new(conv, output.quantization.zero_point),
+            rule: requantization(conv, output.quantization.zero_point),
         }
     }
 
@@ -48,6 +50,7 @@ impl DepthwisePlan {
 
     pub(super) fn run(
         &self,
+        kernel: &dyn GemmKernel,
         weights: &DepthwiseWeights,
         input: &[i8],
         work: &mut Work,
@@ -77,7 +80,7 @@ impl DepthwisePlan {
                     accumulate(&weights.taps[tap..tap + channels], x, self.input_zero, sums);
                 }
             }
-            self.requantizer.apply(sums, &weights.bias, out);
+            kernel.requantize(sums, &weights.bias, &self.rule, out);
         }
     }
 }

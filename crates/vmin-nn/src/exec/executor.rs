@@ -1,8 +1,8 @@
 //! Fast execution: plans once per graph, weights once per weight set, no allocation per image.
 
-use vmin_kernels::GemmKernel;
+use vmin_kernels::{Addition, GemmKernel};
 
-use super::add::AddTable;
+use super::add::addition;
 use super::depthwise::{DepthwisePlan, DepthwiseWeights};
 use super::matrix::{MatrixPlan, MatrixWeights};
 use super::pool::PoolPlan;
@@ -27,7 +27,7 @@ enum Step {
     Matrix(Box<MatrixPlan>),
     Depthwise(Box<DepthwisePlan>),
     Pool(Box<PoolPlan>),
-    Add(Box<AddTable>),
+    Add(Box<Addition>),
     Copy,
     Softmax(SoftmaxParams, usize),
 }
@@ -163,10 +163,10 @@ impl<'g> Executor<'g> {
                 plan.run(self.kernel, weights, input, work, out);
             }
             (Step::Depthwise(plan), NodeWeights::Depthwise(weights)) => {
-                plan.run(weights, input, work, out);
+                plan.run(self.kernel, weights, input, work, out);
             }
             (Step::Pool(plan), _) => plan.run(input, work, out),
-            (Step::Add(table), _) => table.run(input, &tensors[node.inputs[1].0], out),
+            (Step::Add(rule), _) => self.kernel.add(input, &tensors[node.inputs[1].0], rule, out),
             (Step::Copy, _) => out.copy_from_slice(input),
             (Step::Softmax(params, length), _) => {
                 for (out, row) in out.chunks_mut(*length).zip(input.chunks(*length)) {
@@ -238,8 +238,8 @@ fn step(graph: &Graph, index: usize) -> Step {
         Op::Pool2d(pool) => Step::Pool(Box::new(PoolPlan::new(graph, index, pool))),
         Op::Add { activation } => {
             let other = quantization(node.inputs[1]);
-            let table = AddTable::new(from, other, quantization(node.output), *activation);
-            Step::Add(Box::new(table.expect("a validated graph's sums have parameters")))
+            let rule = addition(from, other, quantization(node.output), *activation);
+            Step::Add(Box::new(rule.expect("a validated graph's sums have parameters")))
         }
         Op::Reshape => Step::Copy,
         Op::Softmax { beta } => Step::Softmax(

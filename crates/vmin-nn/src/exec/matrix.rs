@@ -9,9 +9,9 @@
 //! `sum (x - zx)(w - zw) = sum xw - zx sum w - zw sum x + k zx zw`: all but `zw sum x` depends on the
 //! weights alone and is added as one offset per channel.
 
-use vmin_kernels::{GemmKernel, PackedWeights};
+use vmin_kernels::{GemmKernel, PackedWeights, Requantization};
 
-use super::requantize::Requantizer;
+use super::requantize::requantization;
 use super::scratch::Work;
 use crate::{Graph, LayerShape, WeightTensor};
 
@@ -22,7 +22,7 @@ const PIXELS: usize = 64;
 pub(super) struct MatrixPlan {
     pub(super) layer: LayerShape,
     input_zero: i8,
-    requantizer: Requantizer,
+    rule: Requantization,
     /// Height and width of the padded input; `None` where the input serves as it is.
     padded: Option<[usize; 2]>,
     /// The input is the matrix of patches.
@@ -55,7 +55,7 @@ impl MatrixPlan {
         let output = &graph.tensors[graph.nodes[node].output.0];
         Self {
             input_zero: input.quantization.zero_point as i8,
-            requantizer: Requantizer::new(conv, output.quantization.zero_point),
+            rule: requantization(conv, output.quantization.zero_point),
             padded,
             direct,
             rows_at_once: PIXELS.div_ceil(layer.output[1]).min(layer.output[0]),
@@ -131,9 +131,7 @@ impl MatrixPlan {
                 subtract_zeros(zeros, patches, k, sums);
             }
             let out = &mut out[first * n..(first + pixels) * n];
-            for (sums, out) in sums.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-                self.requantizer.apply(sums, &weights.offsets, out);
-            }
+            kernel.requantize(sums, &weights.offsets, &self.rule, out);
         }
     }
 }
@@ -194,7 +192,12 @@ fn copy_run(from: &[i8], to: &mut [i8]) {
         32 => fixed::<32>(from, to),
         48 => fixed::<48>(from, to),
         96 => fixed::<96>(from, to),
-        192 => fixed::<192>(from, to),
+        192 => {
+            // In two halves: compilers call `memcpy` for arrays above 128 bytes.
+            let ((from, from_rest), (to, to_rest)) = (from.split_at(96), to.split_at_mut(96));
+            fixed::<96>(from, to);
+            fixed::<96>(from_rest, to_rest);
+        }
         _ => to.copy_from_slice(from),
     }
 }

@@ -1,0 +1,155 @@
+//! Requantization and addition: every kernel against exact arithmetic in 128 bits.
+
+use proptest::prelude::*;
+use vmin_kernels::{Addition, Factor, Requantization, Rounds, available};
+
+const ROUNDS: [Rounds; 2] = [Rounds::Twice, Rounds::Once];
+
+/// `x / 2^exponent` to nearest; ties away from zero, or up.
+fn divide(x: i128, exponent: i32, away: bool) -> i128 {
+    let half = (1i128 << exponent) >> 1;
+    if away && x < 0 { -((-x + half) >> exponent) } else { (x + half) >> exponent }
+}
+
+fn scaled(rounds: Rounds, factor: Factor, sum: i32) -> i32 {
+    let (multiplier, shift) = (i128::from(factor.multiplier), factor.shift);
+    match rounds {
+        Rounds::Twice => {
+            let raised = (i64::from(sum) << shift.max(0)) as i32; // wraps as int32 does
+            let high = divide(i128::from(raised) * multiplier, 31, false);
+            divide(high, (-shift).max(0), true).try_into().expect("no more than the sum")
+        }
+        Rounds::Once => {
+            let exact = divide(i128::from(sum) * multiplier, 31 - shift, false);
+            exact.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+        }
+    }
+}
+
+fn code(scaled: i32, zero_point: i32, min: i8, max: i8) -> i8 {
+    scaled.wrapping_add(zero_point).clamp(min.into(), max.into()) as i8
+}
+
+fn check(
+    rounds: Rounds,
+    factors: &[Factor],
+    sums: &[i32],
+    offsets: &[i32],
+    (zero_point, min, max): (i32, i8, i8),
+) {
+    let n = factors.len();
+    let expected: Vec<i8> = sums
+        .iter()
+        .enumerate()
+        .map(|(i, sum)| {
+            let sum = sum.wrapping_add(offsets[i % n]);
+            code(scaled(rounds, factors[i % n], sum), zero_point, min, max)
+        })
+        .collect();
+    let rule = Requantization::new(rounds, factors, zero_point, min, max);
+    assert_eq!(rule.channels(), n);
+    for kernel in available() {
+        let mut out = vec![55; sums.len()];
+        kernel.requantize(sums, offsets, &rule, &mut out);
+        assert_eq!(out, expected, "{} {rounds:?} {factors:?} {zero_point}", kernel.name());
+    }
+}
+
+/// Values beside every power of two, ties of every shift, and the ends of the range.
+fn edges() -> Vec<i32> {
+    let near = (0..32).flat_map(|bit| [-2, -1, 0, 1, 2].map(|d| (1i64 << bit) + d));
+    near.flat_map(|x| [x, -x, 3 * x, -3 * x]).map(|x| x as i32).collect()
+}
+
+#[test]
+fn every_shift_with_extreme_multipliers_and_sums() {
+    let edges = edges();
+    let n = 16 + 8 + 5; // whole vectors of every kernel, and a tail
+    let sums = &edges[..edges.len() / n * n];
+    for rounds in ROUNDS {
+        for shift in -31..=30 {
+            for multiplier in [0, 1, 2, 1 << 30, (1 << 30) + 1, i32::MAX - 1, i32::MAX] {
+                let factors = vec![Factor { multiplier, shift }; n];
+                for clamp in [(0, -128, 127), (-128, -128, 127), (127, -128, 127), (5, -3, 4)] {
+                    check(rounds, &factors, sums, &vec![0; n], clamp);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_zero_point_and_every_number_of_channels() {
+    let edges = edges();
+    for zero_point in -128..=127i32 {
+        let factor = |c: i32| Factor { multiplier: (1 << 30) + 77 * c, shift: c % 31 - 25 };
+        let n = 1 + (zero_point + 128).unsigned_abs() as usize % 70;
+        let factors: Vec<Factor> = (0..n as i32).map(factor).collect();
+        let offsets: Vec<i32> = (0..n).map(|c| edges[c * 7 % edges.len()]).collect();
+        for pixels in 0..4 {
+            let sums: Vec<i32> = edges.iter().cycle().copied().take(n * pixels).collect();
+            for rounds in ROUNDS {
+                check(rounds, &factors, &sums, &offsets, (zero_point, -128, 127));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_channels_and_no_elements() {
+    let rule = Requantization::new(Rounds::Twice, &[], 0, -128, 127);
+    let factor = Factor { multiplier: 1 << 30, shift: 0 };
+    let addition = Addition::new([(0, factor), (0, factor)], factor, 0, -128, 127);
+    for kernel in available() {
+        kernel.requantize(&[], &[], &rule, &mut []);
+        kernel.add(&[], &[], &addition, &mut []);
+    }
+}
+
+fn any_factor(shifts: std::ops::RangeInclusive<i32>) -> impl Strategy<Value = Factor> {
+    let multiplier = prop_oneof![Just(0), Just(i32::MAX), 0..=i32::MAX, (1 << 30)..=i32::MAX];
+    (multiplier, shifts).prop_map(|(multiplier, shift)| Factor { multiplier, shift })
+}
+
+fn any_clamp() -> impl Strategy<Value = (i32, i8, i8)> {
+    (-128..=127i32, any::<i8>(), any::<i8>()).prop_map(|(zero, a, b)| (zero, a.min(b), a.max(b)))
+}
+
+proptest! {
+    #[test]
+    fn random_requantizations(
+        (factors, offsets, sums) in (1usize..50, 0usize..5).prop_flat_map(|(n, pixels)| (
+            proptest::collection::vec(any_factor(-31..=30), n),
+            proptest::collection::vec(any::<i32>(), n),
+            proptest::collection::vec(any::<i32>(), n * pixels),
+        )),
+        clamp in any_clamp(),
+    ) {
+        for rounds in ROUNDS {
+            check(rounds, &factors, &sums, &offsets, clamp);
+        }
+    }
+
+    #[test]
+    fn random_additions(
+        pairs in proptest::collection::vec(any::<(i8, i8)>(), 0..70),
+        inputs in [(-128..=128i32, any_factor(-31..=0)), (-128..=128i32, any_factor(-31..=0))],
+        output in any_factor(-31..=0),
+        (zero_point, min, max) in any_clamp(),
+    ) {
+        let (a, b): (Vec<i8>, Vec<i8>) = pairs.into_iter().unzip();
+        let addend = |(offset, factor): (i32, Factor), x: i8| {
+            scaled(Rounds::Twice, factor, (i32::from(x) + offset) << 20)
+        };
+        let expected: Vec<i8> = a.iter().zip(&b).map(|(&a, &b)| {
+            let sum = addend(inputs[0], a) + addend(inputs[1], b);
+            code(scaled(Rounds::Twice, output, sum), zero_point, min, max)
+        }).collect();
+        let rule = Addition::new(inputs, output, zero_point, min, max);
+        for kernel in available() {
+            let mut out = vec![55; a.len()];
+            kernel.add(&a, &b, &rule, &mut out);
+            prop_assert_eq!(&out, &expected, "{}", kernel.name());
+        }
+    }
+}
