@@ -127,8 +127,8 @@ fn packed_codes_are_corrupted_in_place_alike() {
     let first_bit = setting.placement.tensors[1].first_bit;
     for kind in [FaultKind::Flip, FaultKind::StuckAt] {
         let mut codes = weights.codes.clone();
-        let one_by_one =
-            vmin_sram::apply(setting.chip.cells(), kind, &mut codes, 3, first_bit).expect("it fits");
+        let one_by_one = vmin_sram::apply(setting.chip.cells(), kind, &mut codes, 3, first_bit)
+            .expect("it fits");
         assert!(one_by_one.cells_hit > 10);
         let mut packed = vmin_quant::pack(&weights.codes, 3);
         vmin_sram::apply(setting.chip.cells(), kind, &mut packed, 8, first_bit).expect("it fits");
