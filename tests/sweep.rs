@@ -64,6 +64,19 @@ fn threads_and_kernels_leave_every_byte_as_it_is() {
     }
 }
 
+#[test]
+fn the_report_drawn_again_is_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_experiment(folder.path());
+    done(sweep(folder.path(), "out", &[]));
+    let drawn = results(folder.path(), "out");
+    std::fs::remove_file(folder.path().join("out/report.html")).expect("removed");
+    let mut again = Command::new(VMIN);
+    again.current_dir(folder.path()).args(["report", "out"]);
+    done(again);
+    assert!(results(folder.path(), "out") == drawn);
+}
+
 #[cfg(unix)]
 #[test]
 fn killed_at_twenty_moments_and_resumed_it_gives_the_same_bytes() {

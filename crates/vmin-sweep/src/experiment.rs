@@ -213,12 +213,23 @@ fn steps(
     step: f64,
 ) -> Option<Vec<Located<f64>>> {
     let (high, low) = (from.max(to), from.min(to));
-    let intervals = ((high - low) / step + 1e-9).floor();
+    let intervals = ((high - low) / step).round();
     if intervals >= POINTS_MAX as f64 {
         memory.report_at(
             span.clone(),
             Diagnostic::new("too-many", "`memory.vdd_mv` names too many voltages")
                 .allowed(format!("expected at most {POINTS_MAX}")),
+        );
+        return None;
+    }
+    if (high - low - intervals * step).abs() > 1e-6 * step {
+        memory.report_at(
+            span.clone(),
+            Diagnostic::new(
+                "not-divisible",
+                format!("steps of {step} mV do not lead from {from} to {to} mV"),
+            )
+            .hint("choose a step that divides the range, or list the voltages"),
         );
         return None;
     }
@@ -231,7 +242,11 @@ fn steps(
     let count = intervals as usize;
     Some(
         (0..=count)
-            .map(|index| Located { value: high - index as f64 * step, span: span.clone() })
+            .map(|index| {
+                // Whole microvolts, so that 900 - 3 * 0.1 reads 899.7.
+                let value = ((high - index as f64 * step) * 1000.0).round() / 1000.0;
+                Located { value, span: span.clone() }
+            })
             .collect(),
     )
 }

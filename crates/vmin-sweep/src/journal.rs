@@ -157,9 +157,14 @@ impl Journal {
         })?;
         let mut journal = Self { path: path.to_owned(), log: file };
         let Some(found) = content.plan else {
-            // Empty, or cut before the first whole line: nothing of value in it.
+            let header = Header { journal: VERSION, plan: plan_digest.to_owned() };
+            // New, or cut in its first line: nothing of value in it. Anything else is not ours.
+            if !encode(&header).as_bytes().starts_with(&text) {
+                let reason = "it is not the beginning of a journal";
+                return Err(JournalError::Damaged { path: path.to_owned(), line: 1, reason });
+            }
             journal.cut(0)?;
-            journal.line(&Header { journal: VERSION, plan: plan_digest.to_owned() })?;
+            journal.line(&header)?;
             journal.log.sync().map_err(io("write"))?;
             return Ok((journal, Vec::new()));
         };
@@ -251,8 +256,11 @@ fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
             Some(end) => (&rest[..end], &rest[end + 1..]),
             None => (rest, &rest[rest.len()..]),
         };
-        let read =
-            if end.is_none() { Err("it is cut short") } else { read_line(line, &mut content) };
+        let read = if end.is_none() {
+            Err("it is cut short")
+        } else {
+            read_line(line, number, &mut content)
+        };
         match (read, bad) {
             (Ok(()), None) => content.valid_bytes = text.len() - next.len(),
             (Ok(()), Some(bad)) => return Err(bad),
@@ -271,13 +279,13 @@ fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
     Ok(content)
 }
 
-fn read_line(line: &[u8], content: &mut Content) -> Result<(), &'static str> {
+fn read_line(line: &[u8], number: usize, content: &mut Content) -> Result<(), &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
     let (sum, json) = text.split_once(' ').ok_or("it has no checksum")?;
     if u32::from_str_radix(sum, 16) != Ok(crc32fast::hash(json.as_bytes())) || sum.len() != 8 {
         return Err("its checksum is wrong");
     }
-    if content.plan.is_none() {
+    if number == 1 {
         let header: Header =
             serde_json::from_str(json).map_err(|_| "it is not a journal header")?;
         if header.journal != VERSION {
@@ -323,6 +331,35 @@ mod tests {
         let second = bytes.iter().position(|&byte| byte == b'\n').expect("lines") + 20;
         bytes[second] ^= 1;
         assert_eq!(parse(&bytes).expect_err("damaged").0, 2);
+    }
+
+    #[test]
+    fn a_damaged_header_and_foreign_files_are_kept_and_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.jsonl");
+        let mut flipped = full(3).into_bytes();
+        flipped[14] ^= 1;
+        let other_version = encode(&Header { journal: VERSION + 1, plan: "p".into() });
+        let header_alone = {
+            let mut header = full(0).into_bytes();
+            header[14] ^= 1;
+            header
+        };
+        let texts: [&[u8]; 5] = [
+            &flipped,
+            &header_alone,
+            other_version.as_bytes(),
+            b"my precious notes\nline two\n",
+            b"no newline",
+        ];
+        for text in texts {
+            std::fs::write(&path, text).expect("written");
+            for resume in [false, true] {
+                let error = Journal::open(&path, "p", 5, resume).err().expect("refused");
+                assert!(matches!(error, JournalError::Damaged { line: 1, .. }), "{error}");
+                assert_eq!(std::fs::read(&path).expect("kept"), text);
+            }
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use experiment::{
     VDD_MV_MAX,
 };
 pub use journal::{Journal, JournalError, Log, Record};
-pub use output::write_whole;
+pub use output::{write_set, write_whole};
 pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,

@@ -14,10 +14,15 @@ use vmin_nn::{Graph, ModelError};
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
 use crate::experiment::{Experiment, NotAnExperiment, Placement};
+use crate::journal::Record;
 use crate::results::{InputDigest, PointCost, Setting};
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
 const INFERENCES_MAX: u64 = 1_000_000_000_000;
+
+/// Raised with every change that gives another result from the same inputs, so that no journal is
+/// continued by a program that would have computed it differently.
+const RESULTS_REVISION: u32 = 1;
 
 /// Energy and latency of one inference at the nominal voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -273,6 +278,25 @@ impl Plan {
         self.points.len() as u64 * u64::from(self.experiment.chips)
     }
 
+    /// Checks that a journal's records can be records of this plan.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot.
+    pub fn check_records(&self, records: &[Record]) -> Result<(), String> {
+        let images = self.data.len() as u64;
+        for record in records {
+            let Record { point, chip, correct, correct_union, cells_hit, flips } = *record;
+            let known = (point as usize) < self.points.len() && chip < self.experiment.chips;
+            let possible = correct <= images && correct_union <= correct && flips <= cells_hit;
+            if !known || !possible || cells_hit > self.stored_bits() {
+                return Err(format!(
+                    "the record of point {point}, chip {chip} is not one of this experiment"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// What the plan costs.
     #[must_use]
     pub fn cost(&self) -> PlanCost {
@@ -520,6 +544,7 @@ fn inputs(
 #[derive(Serialize)]
 struct Decisive<'a> {
     vmin: &'a str,
+    revision: u32,
     name: &'a str,
     inputs: Vec<&'a str>,
     first_image: usize,
@@ -534,6 +559,7 @@ struct Decisive<'a> {
 fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
     let decisive = Decisive {
         vmin: env!("CARGO_PKG_VERSION"),
+        revision: RESULTS_REVISION,
         name: &experiment.name,
         inputs: inputs.iter().map(|input| input.sha256.as_str()).collect(),
         first_image: experiment.first_image.value,

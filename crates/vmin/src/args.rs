@@ -156,7 +156,7 @@ pub(crate) struct EvalArgs {
     /// Voltage profile: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
-    /// Re-quantize the weights to so many bits
+    /// Re-quantize the weights to so many bits, 2 to 8 (one bit leaves no step on either side of zero)
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
     pub(crate) bits: Option<u8>,
     /// What a faulty cell does
@@ -211,7 +211,7 @@ The input is an int8 or uint8 array of shape [images, ...]; uint8 values are tak
         /// Where it goes (.safetensors)
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
-        /// Re-quantize the weights to so many bits
+        /// Re-quantize the weights to so many bits, 2 to 8 (one bit leaves no step on either side of zero)
         #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
         bits: Option<u8>,
     },

@@ -77,6 +77,30 @@ impl Failure {
     }
 }
 
+/// True if a file could not be written because of where it was to be, which its namer can mend;
+/// false if the disk is full or breaks.
+pub(crate) fn is_about_the_path(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+    )
+}
+
+/// A file that could not be written: wrong input if its place is at fault, else a failed job.
+pub(crate) fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    let diagnostic =
+        Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", path.display()));
+    if is_about_the_path(error) { diagnostic.into() } else { Failure::failed(diagnostic) }
+}
+
 /// A line on standard error; a closed one is nobody's problem.
 pub(crate) fn say(text: &(impl Display + ?Sized)) {
     let _ = writeln!(std::io::stderr(), "{text}");

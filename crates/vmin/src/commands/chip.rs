@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use serde::Serialize;
+use vmin_accel::VoltageProfile;
 use vmin_diagnostic::Diagnostic;
 use vmin_sram::{Chip, ChipKey, FaultStatistics, Geometry, Origin, VddLevel};
 use vmin_sweep::{WEIGHT_MEMORY, write_whole};
 
 use crate::args::{ChipCommand, Format};
-use crate::failure::{Failure, say, with_causes};
+use crate::failure::{Failure, say, unwritable, with_causes};
 use crate::{lookup, print};
 
 /// Largest chip file read.
 const CHIP_FILE_BYTES_MAX: u64 = 4 << 30;
-/// Voltages stored with a sampled chip, from the profile's highest to the lowest asked for.
-const LEVELS: u32 = 16;
+/// Distance of the voltages stored with a sampled chip, in mV.
+const LEVEL_STEP_MV: f64 = 10.0;
+/// Most voltages stored with a sampled chip.
+const LEVELS_MAX: u32 = 500;
 
 pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
     match command {
@@ -33,9 +36,8 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
                 .map_err(|error| Failure::input("geometry", &error))?;
             let key = ChipKey { seed: *seed, chip: *chip, memory: WEIGHT_MEMORY };
             let chip = sample(profile, *vdd_mv_min, geometry, key)?;
-            write_whole(out, &vmin_sram::file::write(&chip)).map_err(|error| {
-                Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", out.display()))
-            })?;
+            write_whole(out, &vmin_sram::file::write(&chip))
+                .map_err(|error| unwritable(out, &error))?;
             say(&format!("wrote `{}`", out.display()));
             show(&chip, chip.levels(), format.format)
         }
@@ -46,7 +48,11 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
             }
             let levels: Result<Vec<VddLevel>, Failure> =
                 vdd_mv.iter().map(|&vdd_mv| level_at(&chip, vdd_mv)).collect();
-            show(&chip, &levels?, format.format)
+            let mut levels = levels?;
+            // Highest first: the figures of the whole chip are those of the last.
+            levels.sort_by_key(|level| std::cmp::Reverse(level.vdd_uv));
+            levels.dedup();
+            show(&chip, &levels, format.format)
         }
     }
 }
@@ -61,21 +67,32 @@ fn sample(
     let range = profile.vdd_mv_range();
     let lowest = vdd_mv_min.unwrap_or(*range.start());
     lookup::check_voltage(&profile, lowest)?;
-    let highest = profile.v_ref_mv().min(*range.end()).max(lowest);
-    let mut levels: Vec<VddLevel> = (0..LEVELS)
-        .map(|index| {
-            let share = f64::from(index) / f64::from(LEVELS - 1);
-            let vdd_mv = highest + (lowest - highest) * share;
-            VddLevel { vdd_uv: microvolts(vdd_mv), threshold: profile.threshold(vdd_mv) }
-        })
-        .collect();
-    levels.dedup_by_key(|level| level.vdd_uv);
+    let levels = levels(&profile, lowest, geometry);
     let floor = profile.threshold(lowest);
     let chip = Chip::sample(profile.population(), key, geometry, floor).map_err(|error| {
         Diagnostic::new("too-large", with_causes(&error))
             .hint("raise `--vdd-mv-min`, or make the chip smaller")
     })?;
     chip.with_levels(levels).map_err(|error| Failure::input("levels", &error))
+}
+
+/// The voltages stored with a chip: the lowest, and above it round ones up to where less than one
+/// cell in a hundred chips is expected to fail.
+fn levels(profile: &VoltageProfile, lowest: f64, geometry: Geometry) -> Vec<VddLevel> {
+    let highest = *profile.vdd_mv_range().end();
+    let level =
+        |vdd_mv| VddLevel { vdd_uv: microvolts(vdd_mv), threshold: profile.threshold(vdd_mv) };
+    let empty = |vdd_mv| profile.cell_fault_rate(vdd_mv) * (geometry.cells() as f64) < 0.01;
+    let first = (lowest / LEVEL_STEP_MV).floor();
+    let mut levels: Vec<VddLevel> = (1u32..LEVELS_MAX)
+        .map(|index| (first + f64::from(index)) * LEVEL_STEP_MV)
+        .take_while(|&vdd_mv| vdd_mv <= highest && !empty(vdd_mv))
+        .map(level)
+        .collect();
+    levels.reverse();
+    levels.push(level(lowest));
+    levels.dedup_by_key(|level| level.vdd_uv);
+    levels
 }
 
 /// Nearest whole microvolt; voltages of profiles are far below 4 kV.
@@ -112,22 +129,31 @@ fn read(path: &Path) -> Result<Chip, Failure> {
     })
 }
 
-/// The stored level of a voltage.
+/// The level of a voltage: a stored one, or for a chip of a shipped profile any above its lowest.
 fn level_at(chip: &Chip, vdd_mv: f64) -> Result<VddLevel, Failure> {
-    chip.levels()
-        .iter()
-        .find(|level| (f64::from(level.vdd_uv) / 1000.0 - vdd_mv).abs() < 5e-4)
-        .copied()
-        .ok_or_else(|| {
-            let known: Vec<String> = chip
-                .levels()
-                .iter()
-                .map(|level| format!("{}", f64::from(level.vdd_uv) / 1000.0))
-                .collect();
-            Diagnostic::new("out-of-range", format!("the chip has no level at {vdd_mv} mV"))
-                .hint(format!("its levels are {} mV", known.join(", ")))
-                .into()
-        })
+    let stored =
+        chip.levels().iter().find(|level| (f64::from(level.vdd_uv) / 1000.0 - vdd_mv).abs() < 5e-4);
+    let of_profile = || {
+        let Origin::Sampled { population, .. } = chip.origin() else { return None };
+        let profile = VoltageProfile::names()
+            .contains(&population.name())
+            .then(|| VoltageProfile::load(population.name()).ok())??;
+        let threshold = profile.threshold(vdd_mv);
+        let known = profile.population() == population
+            && profile.vdd_mv_range().contains(&vdd_mv)
+            && threshold >= chip.floor();
+        known.then(|| VddLevel { vdd_uv: microvolts(vdd_mv), threshold })
+    };
+    stored.copied().or_else(of_profile).ok_or_else(|| {
+        let known: Vec<String> = chip
+            .levels()
+            .iter()
+            .map(|level| format!("{}", f64::from(level.vdd_uv) / 1000.0))
+            .collect();
+        Diagnostic::new("out-of-range", format!("the chip has no level at {vdd_mv} mV"))
+            .hint(format!("its levels are {} mV", known.join(", ")))
+            .into()
+    })
 }
 
 /// What `chip inspect` prints as JSON.

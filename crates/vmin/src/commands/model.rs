@@ -12,7 +12,7 @@ use vmin_nn::{Executor, Graph, LayerShape};
 use vmin_sweep::write_whole;
 
 use crate::args::{Format, ModelCommand};
-use crate::failure::{Failure, say, with_causes};
+use crate::failure::{Failure, say, unwritable, with_causes};
 use crate::{compute, lookup, print};
 
 /// Largest array file read.
@@ -240,9 +240,7 @@ fn run_on(
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_whole(path, bytes).map_err(|error| {
-        Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", path.display())).into()
-    })
+    write_whole(path, bytes).map_err(|error| unwritable(path, &error))
 }
 
 /// The inputs as codes: int8 arrays as they are, uint8 arrays as pixels.

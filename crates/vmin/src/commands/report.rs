@@ -4,7 +4,7 @@ use vmin_diagnostic::Diagnostic;
 use vmin_sweep::{Results, write_whole};
 
 use crate::args::ReportArgs;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, say, unwritable};
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
     let path = args.folder.join("results.json");
@@ -20,9 +20,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
         .hint("run `vmin sweep --resume` to write it again from the journal")
     })?;
     let report = args.folder.join("report.html");
-    write_whole(&report, vmin_report::page(&results).as_bytes()).map_err(|error| {
-        Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", report.display()))
-    })?;
+    write_whole(&report, vmin_report::page(&results).as_bytes())
+        .map_err(|error| unwritable(&report, &error))?;
     say(&format!("wrote `{}`", report.display()));
     Ok(())
 }

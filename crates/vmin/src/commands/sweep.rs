@@ -8,10 +8,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_kernels::GemmKernel;
-use vmin_sweep::{Journal, JournalError, Plan, Progress, Results, RunError, write_whole};
+use vmin_sweep::{Journal, JournalError, Plan, Progress, Results, RunError, write_set};
 
 use crate::args::{Format, SweepArgs};
-use crate::failure::{Failure, say, with_causes};
+use crate::failure::{Failure, is_about_the_path, say, with_causes};
 use crate::{compute, interrupt, print};
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
@@ -23,6 +23,10 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     let (mut journal, done) =
         Journal::open(&journal_path, &plan.digest, plan.records_total(), args.resume)
             .map_err(|error| journal_failure(&error))?;
+    plan.check_records(&done).map_err(|reason| {
+        Diagnostic::new("journal", format!("`{}`: {reason}", journal_path.display()))
+            .hint("restore the file, or start over in another folder with `--out DIR`")
+    })?;
     for note in &plan.notes {
         say(&format!("note: {note}"));
     }
@@ -111,6 +115,7 @@ fn journal_failure(error: &JournalError) -> Failure {
         JournalError::Damaged { .. } => diagnostic
             .hint("restore the file, or start over in another folder with `--out DIR`")
             .into(),
+        JournalError::Io { error, .. } if !is_about_the_path(error) => Failure::failed(diagnostic),
         _ => diagnostic.hint("name a folder you may write to with `--out DIR`").into(),
     }
 }
@@ -118,9 +123,20 @@ fn journal_failure(error: &JournalError) -> Failure {
 fn resume_command(args: &SweepArgs) -> String {
     let mut command = "vmin sweep".to_owned();
     if let Some(path) = &args.experiment {
-        command.push_str(&format!(" {}", path.display()));
+        command.push(' ');
+        command.push_str(&quoted(path));
     }
-    format!("{command} --out {} --resume", args.out.display())
+    format!("{command} --out {} --resume", quoted(&args.out))
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-+=@:".contains(c)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 struct Bar(ProgressBar);
@@ -194,19 +210,14 @@ fn write_results(
         ("report.html", vmin_report::page(results)),
         ("manifest.json", manifest),
     ];
-    for (name, text) in files {
-        let path = folder.join(name);
-        write_whole(&path, text.as_bytes()).map_err(|error| {
-            Failure::failed(
-                Diagnostic::new(
-                    "unwritable",
-                    format!("cannot write `{}`: {error}", path.display()),
-                )
+    let files: Vec<_> =
+        files.iter().map(|(name, text)| (folder.join(name), text.as_bytes())).collect();
+    write_set(&files).map_err(|(path, error)| {
+        Failure::failed(
+            Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", path.display()))
                 .hint("nothing is lost: run again with `--resume` once it can be written"),
-            )
-        })?;
-    }
-    Ok(())
+        )
+    })
 }
 
 fn show(results: &Results, format: Format) -> Result<(), Failure> {
