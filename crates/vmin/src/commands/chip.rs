@@ -139,7 +139,13 @@ fn level_at(chip: &Chip, vdd_mv: f64) -> Result<VddLevel, Failure> {
             .contains(&population.name())
             .then(|| VoltageProfile::load(population.name()).ok())??;
         let threshold = profile.threshold(vdd_mv);
-        let known = profile.population() == population
+        // A user's own profile may bear a shipped name: its curve must be this one.
+        let same_curve = chip
+            .levels()
+            .iter()
+            .all(|level| profile.threshold(f64::from(level.vdd_uv) / 1000.0) == level.threshold);
+        let known = same_curve
+            && profile.population() == population
             && profile.vdd_mv_range().contains(&vdd_mv)
             && threshold >= chip.floor();
         known.then(|| VddLevel { vdd_uv: microvolts(vdd_mv), threshold })
