@@ -6,8 +6,10 @@
 //!
 //! Not here: running anything.
 
+mod exploration;
 mod figures;
 mod html;
 mod plot;
 
+pub use exploration::exploration_page;
 pub use html::page;

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Cycles(CyclesArgs),
     /// Energy of one inference per layer and component
     Energy(EnergyArgs),
+    /// Cost every design of a space and find its Pareto front
+    Explore(ExploreArgs),
     /// Draw the report of a finished sweep again
     Report(ReportArgs),
     /// Print a commented experiment file to start from
@@ -104,6 +106,28 @@ pub(crate) struct SweepArgs {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin explore                                  an embedded example into `vmin-explore`
+  vmin explore --example > space.toml           that example, to start from
+  vmin explore space.toml --out designs         writes explore.json, explore.csv, explore.html")]
+pub(crate) struct ExploreArgs {
+    /// Design-space file; the embedded example if absent
+    pub(crate) space: Option<PathBuf>,
+    /// Folder for the results, made if absent
+    #[arg(long, value_name = "DIR", default_value = "vmin-explore")]
+    pub(crate) out: PathBuf,
+    /// Print the embedded example instead
+    #[arg(long, conflicts_with_all = ["space", "out", "jobs"])]
+    pub(crate) example: bool,
+    /// Threads to use; all cores if absent. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) jobs: Option<u16>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

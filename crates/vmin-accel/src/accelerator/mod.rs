@@ -16,6 +16,9 @@
 
 mod read;
 mod shipped;
+mod vary;
+
+pub use vary::{MemoryName, Variation, VariationError};
 
 use vmin_diagnostic::{Diagnostics, Source};
 use vmin_sram::Geometry;

@@ -183,6 +183,13 @@ pub struct EnergyEntry {
 #[serde(transparent)]
 pub struct EnergyTable {
     entries: Vec<EnergyEntry>,
+    #[serde(skip)]
+    set: ConstantSet,
+    #[serde(skip)]
+    dram: DramKind,
+    /// Actions whose number was replaced.
+    #[serde(skip)]
+    replaced: Vec<Action>,
 }
 
 impl EnergyTable {
@@ -209,7 +216,20 @@ impl EnergyTable {
                 EnergyEntry { action, pj, source }
             })
             .collect();
-        Self { entries }
+        Self { entries, set, dram, replaced: Vec::new() }
+    }
+
+    /// The same constants for memories of other sizes; replaced numbers stay as they are.
+    #[must_use]
+    pub fn resized(&self, memories: &Memories) -> Self {
+        let mut table = Self::new(self.set, self.dram, memories);
+        for (entry, own) in table.entries.iter_mut().zip(&self.entries) {
+            if self.replaced.contains(&own.action) {
+                entry.clone_from(own);
+            }
+        }
+        table.replaced.clone_from(&self.replaced);
+        table
     }
 
     /// Replaces one number.
@@ -218,6 +238,7 @@ impl EnergyTable {
             entry.pj = pj;
             source.clone_into(&mut entry.source);
         }
+        self.replaced.push(action);
     }
 
     /// pJ of an action at the reference voltage.

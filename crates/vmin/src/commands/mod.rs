@@ -7,6 +7,7 @@ pub(crate) mod cycles;
 pub(crate) mod data;
 pub(crate) mod energy;
 pub(crate) mod eval;
+pub(crate) mod explore;
 pub(crate) mod init;
 pub(crate) mod model;
 pub(crate) mod report;
