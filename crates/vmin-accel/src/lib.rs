@@ -37,6 +37,7 @@
 //! ```
 
 pub mod accelerator;
+pub mod area;
 pub mod cycles;
 pub mod dataflow;
 pub mod energy;

@@ -23,7 +23,7 @@ const INFERENCES_MAX: u64 = 1_000_000_000_000;
 
 /// Raised with every change that gives another result from the same inputs, so that no journal is
 /// continued by a program that would have computed it differently.
-const RESULTS_REVISION: u32 = 1;
+const RESULTS_REVISION: u32 = 2;
 
 /// Energy and latency of one inference at the nominal voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -188,7 +188,7 @@ impl Plan {
                         energy_weight_memory_nj: parts.weight_memory_nj,
                         energy_other_memories_nj: parts.activation_memory_nj
                             + parts.accumulator_memory_nj,
-                        energy_compute_nj: parts.mac_nj + parts.vector_nj,
+                        energy_compute_nj: parts.mac_nj + parts.registers_nj + parts.vector_nj,
                         energy_dram_nj: parts.dram_nj,
                         energy_leakage_nj: parts.leakage_nj,
                         energy_saving: 1.0 - energy.total_nj / nominal.total_nj,

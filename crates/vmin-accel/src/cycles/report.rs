@@ -63,6 +63,8 @@ pub struct LayerReport {
     pub dram_bytes_written: u64,
     /// Element operations of the vector unit (requantization of sums, pooling, sums).
     pub vector_operations: u64,
+    /// Bits written to registers between processing elements (causal model only).
+    pub register_bits: u64,
 }
 
 impl LayerReport {
@@ -99,6 +101,7 @@ impl LayerReport {
             dram_bytes_read: 0,
             dram_bytes_written: 0,
             vector_operations: 0,
+            register_bits: 0,
         }
     }
 
