@@ -11,6 +11,7 @@
 //! Not here: whether the network still works at that voltage.
 
 mod constants;
+pub mod ert;
 mod operating_point;
 mod report;
 mod sram;
