@@ -7,7 +7,8 @@ use plotters::prelude::*;
 /// Size of a figure in SVG units; the page scales it.
 const SIZE: (u32, u32) = (640, 360);
 const FONT: &str = "system-ui, sans-serif";
-const INK: RGBColor = RGBColor(51, 65, 85);
+/// For what sums everything up.
+pub(crate) const INK: RGBColor = RGBColor(51, 65, 85);
 const GRID: RGBColor = RGBColor(226, 232, 240);
 
 /// Colours of the series, in order of use.
@@ -122,6 +123,7 @@ where
         .axis_desc_style(text(13, INK))
         .draw()
         .map_err(say)?;
+    let mut labels = false;
     for series in series {
         let (label, color) = match series {
             Series::Line { label, color, points } => {
@@ -165,6 +167,7 @@ where
             }
         };
         if !label.is_empty() {
+            labels = true;
             chart
                 .draw_series(std::iter::empty::<Circle<(f64, f64), i32>>())
                 .map_err(say)?
@@ -173,6 +176,9 @@ where
                     Rectangle::new([(x, y - 4), (x + 14, y + 4)], color.filled())
                 });
         }
+    }
+    if !labels {
+        return Ok(());
     }
     chart
         .configure_series_labels()

@@ -95,11 +95,8 @@ pub fn import(
     source: &Source,
     names: &BTreeMap<String, String>,
 ) -> Result<(Accelerator, Vec<String>), Diagnostics> {
-    let document: InputDocument = serde_saphyr::from_str(source.text()).map_err(|error| {
-        Diagnostic::new("ert", format!("not an energy reference table: {error}"))
-            .within(source)
-            .hint("expected `ERT:` with `tables:`, each with `name` and `actions`")
-    })?;
+    let document: InputDocument =
+        serde_saphyr::from_str(source.text()).map_err(|error| not_a_table(source, &error))?;
     let mut problems = check_names(source, names);
     let mut found: BTreeMap<String, (Target, f64, usize)> = BTreeMap::new();
     for table in &document.ert.tables {
@@ -143,6 +140,27 @@ pub fn import(
         return Err(problems);
     }
     Ok(apply(accelerator, source, &found))
+}
+
+fn not_a_table(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
+    let plain = error.without_snippet();
+    let problem = Diagnostic::new("ert", format!("not an energy reference table: {plain}"))
+        .hint("expected `ERT:` with `tables:`, each with `name` and `actions`");
+    match plain.location().and_then(|place| offset(source.text(), place.line(), place.column())) {
+        Some(span) => problem.at(source, span),
+        None => problem.within(source),
+    }
+}
+
+/// The bytes of the character at a line and column, both from 1.
+fn offset(text: &str, line: u64, column: u64) -> Option<std::ops::Range<usize>> {
+    let line = usize::try_from(line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(column).ok()?.checked_sub(1)?;
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    text.get(before..)?
+        .char_indices()
+        .nth(column)
+        .map(|(at, character)| before + at..before + at + character.len_utf8())
 }
 
 /// Two components of the table that stand for the same number here.
