@@ -43,6 +43,7 @@ pub mod energy;
 mod layers;
 mod load;
 pub mod placement;
+pub mod scalesim;
 mod shape;
 pub mod voltage;
 

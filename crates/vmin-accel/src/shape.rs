@@ -1,5 +1,7 @@
 //! What one layer asks of the accelerator, without its values.
 
+use crate::scalesim::Window;
+
 /// Most multiply-accumulates of one layer, 2^48. Every count derived from a shape then fits in `u64`
 /// with the array sizes allowed here.
 pub const MACS_MAX: u64 = 1 << 48;
@@ -127,6 +129,8 @@ pub struct Layer {
     pub weights: u64,
     /// Bits per weight code, 1..=8.
     pub weight_bits: u8,
+    /// How the windows of one group lie over its input; that of a plain product if absent.
+    pub window: Option<Window>,
 }
 
 impl Layer {
@@ -141,6 +145,7 @@ impl Layer {
             outputs: m * n * groups,
             weights: n * k * groups,
             weight_bits: 8,
+            window: None,
         }
     }
 
@@ -154,6 +159,7 @@ impl Layer {
             outputs: outputs.min(MACS_MAX),
             weights: 0,
             weight_bits: 8,
+            window: None,
         }
     }
 
