@@ -230,18 +230,28 @@ impl<'w> Demand<'w> {
     pub(super) fn first_and_last(&self, operand: Operand) -> (u64, u64) {
         // The first window is whole, so the first demand has an address.
         let first = self.tile(operand, 0, 0).cycle_of(0);
-        let start = (self.folds.count() - 1) * self.fold_cycles;
-        let tile = self.tile(operand, self.folds.columns - 1, self.folds.rows - 1);
-        if operand != Operand::Ifmap || !self.window.overhangs() {
-            return (first, start + tile.last_cycle());
-        }
-        let mut last = 0;
-        tile.for_each(|cycle, lane, step| {
-            if cycle > last && self.address(operand, lane, step).is_some() {
-                last = cycle;
+        let mut fold = self.folds.count();
+        // A stride that exceeds the kernel can put the last windows wholly beyond the edge.
+        while fold > 0 {
+            fold -= 1;
+            let (fc, fr) = (fold / self.folds.rows, fold % self.folds.rows);
+            let (tile, start) = (self.tile(operand, fc, fr), fold * self.fold_cycles);
+            if operand != Operand::Ifmap || !self.window.overhangs() {
+                return (first, start + tile.last_cycle());
             }
-        });
-        (first, start + last)
+            let mut last = None;
+            tile.for_each(|cycle, lane, step| {
+                if last.is_none_or(|last| cycle > last)
+                    && self.address(operand, lane, step).is_some()
+                {
+                    last = Some(cycle);
+                }
+            });
+            if let Some(last) = last {
+                return (first, start + last);
+            }
+        }
+        (first, first)
     }
 
     /// Demands as the tool counts them, those beyond the edge included.

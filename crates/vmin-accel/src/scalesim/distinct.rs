@@ -55,24 +55,17 @@ pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Ep
             (room, room + rest, rest)
         };
         found.misses += misses;
-        found.last_full = Some(cycle(demand, operand, phase, phases.count, turn, full - 1));
+        found.last_full = Some(cycle(demand, operand, phase, turn, full - 1));
         held = rest;
     }
     found
 }
 
-/// Cycle of the demand with that index in its phase.
-fn cycle(
-    demand: &Demand<'_>,
-    operand: Operand,
-    phase: u64,
-    phases: u64,
-    turn: u64,
-    index: u64,
-) -> u64 {
+/// Cycle of the demand with that index in its phase, whose turns have `turn` demands.
+fn cycle(demand: &Demand<'_>, operand: Operand, phase: u64, turn: u64, index: u64) -> u64 {
     let folds = demand.folds;
     let (repeat, mut index) = (index / turn, index % turn);
-    if phases > 1 || folds.count() == 1 {
+    if (demand.dataflow, operand) == (Dataflow::Os, Operand::Filter) {
         let fold = phase * folds.rows + repeat;
         return fold * demand.fold_cycles + demand.tile(operand, phase, 0).cycle_of(index);
     }
