@@ -101,11 +101,7 @@ fn every_reported_number_is_equal() {
             ("bw_dram_ofmap", spans.dram[2].bandwidth()),
         ] {
             let expected: f64 = row[key].parse().expect("a number");
-            // Quotients of equal integers, up to the order of their operations; the compute utilisation
-            // is reported as an average summed fold by fold, with its rounding errors (such as
-            // 3.333333333333376 for 10/3).
-            let rounding = if key == "compute_util_pct" { 1e-11 } else { 1e-14 };
-            if (expected - value).abs() > rounding * expected.abs() {
+            if expected.to_bits() != value.to_bits() {
                 differ(&format!("{key} {expected} is not {value}"));
             }
         }

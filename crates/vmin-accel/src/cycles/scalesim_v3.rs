@@ -49,13 +49,17 @@ fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut Lay
     report.sram_writes_ofmap = (shape.m() * shape.n() * mapping.sum_passes(folds) + extra) * groups;
 
     // One group: all groups are alike.
-    let macs = (shape.macs() / groups) as f64;
-    report.utilization_pct = 100.0 * macs / (total as f64 * array.elements() as f64);
+    let macs = shape.macs() / groups;
+    report.utilization_pct = (100 * macs) as f64 / (total * array.elements()) as f64;
     report.mapping_efficiency_pct =
         100.0 * (extent.rows * extent.columns) as f64 / (array.elements() * folds.count()) as f64;
     let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };
     report.compute_utilization_pct =
         report.mapping_efficiency_pct * extent.stream as f64 / duration as f64;
+    if let Some((mapping, compute)) = scalesim::utilization_pct(array, extent, duration) {
+        report.mapping_efficiency_pct = mapping;
+        report.compute_utilization_pct = compute;
+    }
 }
 
 fn off_chip(

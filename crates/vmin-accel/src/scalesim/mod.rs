@@ -20,17 +20,49 @@
 //! The models are SCALE-Sim's, oddities included; `tests/scalesim_traces.rs` holds them as slow walks
 //! over traces, written from the behaviour of the tool, and compares.
 
+mod config;
 mod demand;
 mod distinct;
+mod reports;
 mod skew;
+mod topology;
 mod walk;
 mod window;
 mod writes;
 
+pub use config::Config;
 pub use demand::{Demand, Operand, Visit};
+pub use reports::files as report_files;
+pub use topology::{TableKind, layers};
 pub use window::Window;
 
-use crate::dataflow::{ArraySize, Dataflow};
+use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};
+
+/// Mapping efficiency and compute utilization in percent, averaged over the folds one by one as the tool
+/// does it, rounding errors included. Folds beyond 2^24 are not added up; `None` then.
+pub(crate) fn utilization_pct(
+    array: ArraySize,
+    extent: Extent,
+    fold_cycles_counted: u64,
+) -> Option<(f64, f64)> {
+    let folds = Folds::of(extent, array);
+    if folds.count() > 1 << 24 {
+        return None;
+    }
+    let elements = array.elements() as f64;
+    let (mut mapping, mut compute) = (0.0, 0.0);
+    for fc in 0..folds.columns {
+        let columns = array.columns().min(extent.columns - fc * array.columns());
+        for fr in 0..folds.rows {
+            let used = array.rows().min(extent.rows - fr * array.rows()) * columns;
+            mapping += used as f64 / elements;
+            compute += (used * extent.stream) as f64
+                / (array.elements() * fold_cycles_counted) as f64;
+        }
+    }
+    let count = folds.count() as f64;
+    Some((mapping / count * 100.0, compute / count * 100.0))
+}
 
 /// Sizes of SCALE-Sim's three buffers, in bytes (its words are bytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
