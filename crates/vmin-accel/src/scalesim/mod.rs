@@ -33,7 +33,7 @@ mod writes;
 pub use config::Config;
 pub use demand::{Demand, Operand, Visit};
 pub use reports::files as report_files;
-pub use topology::{TableKind, layers};
+pub use topology::{TableKind, layers, read_table};
 pub use window::Window;
 
 use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};

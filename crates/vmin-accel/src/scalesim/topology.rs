@@ -53,6 +53,14 @@ struct Field<'t> {
     span: Range<usize>,
 }
 
+/// The text of a table, at most 1 MiB.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_table(path: &str) -> Result<Source, Diagnostics> {
+    crate::load::source(path, "table of layers", &[])
+}
+
 /// Reads a table.
 ///
 /// # Errors
