@@ -51,11 +51,31 @@ pub(crate) enum Command {
     /// List the image sets, networks, accelerators and profiles at hand
     #[command(subcommand)]
     Data(DataCommand),
+    /// Print the JSON Schema of a kind of TOML file
+    Schema {
+        /// Which kind of file
+        #[arg(value_enum, default_value_t)]
+        kind: SchemaKind,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// A kind of TOML file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// A sweep (`vmin sweep`)
+    #[default]
+    Experiment,
+    /// An accelerator (`accel-models/`)
+    Accelerator,
+    /// A voltage profile (`voltage-profiles/`)
+    Profile,
+    /// A design space (`vmin explore`)
+    Space,
 }
 
 /// How a table is printed.
