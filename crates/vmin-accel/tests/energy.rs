@@ -247,3 +247,32 @@ fn with_a_clock_that_follows_the_voltage_there_is_a_least_energy() {
     };
     assert!(voltages.windows(2).all(|pair| fixed(pair[0]) < fixed(pair[1])));
 }
+
+#[test]
+fn rails_deliver_what_components_use() {
+    for name in Accelerator::names() {
+        let accelerator = Accelerator::load(name).unwrap();
+        let profile = VoltageProfile::load("sram14-dvfs").unwrap();
+        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers());
+        let at = |point: OperatingPoint| {
+            let report = energy::per_inference(&accelerator, &profile, &reports, &point);
+            let rails: f64 = report.by_rail.list().iter().map(|(_, nj)| nj).sum();
+            assert!((rails / report.total_nj - 1.0).abs() < 1e-12, "{name} {rails}");
+            report.by_rail.list()
+        };
+        let nominal = at(OperatingPoint::nominal(&profile).with_clock(Clock::Fixed));
+        // A lowered rail delivers less, the others what they did.
+        for (lowered, (word, rail)) in Rail::ALL.into_iter().enumerate() {
+            let point = OperatingPoint::nominal(&profile).with_clock(Clock::Fixed);
+            let report = at(point.with(rail, 800.0));
+            for (index, (before, after)) in nominal.iter().zip(&report).enumerate() {
+                assert_eq!(before.0, Rail::ALL[index].0);
+                if index == lowered && word != "io" && before.1 > 0.0 {
+                    assert!(after.1 < before.1, "{name} {word}");
+                } else {
+                    assert_eq!(after.1, before.1, "{name} {word}");
+                }
+            }
+        }
+    }
+}

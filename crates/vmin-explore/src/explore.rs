@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::cycles::{self, Schedule};
-use vmin_accel::{Dataflow, energy};
+use vmin_accel::{Dataflow, area, energy};
 
 use crate::plan::Plan;
 use crate::{Objective, front};
@@ -57,6 +57,8 @@ pub struct Point {
     pub energy_delay_nj_us: f64,
     /// On-chip memory, in KiB.
     pub on_chip_kib: f64,
+    /// Area estimate of array, vector unit and memories, in mm2.
+    pub area_mm2: f64,
     /// Processing elements.
     pub processing_elements: u64,
     /// Whether all weights fit in the weight memory at once.
@@ -169,6 +171,7 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
     let memories = &accelerator.memories;
     let kib = |bits: u64| bits as f64 / 8192.0;
     let elements = accelerator.array.elements();
+    let area_mm2 = area::total_mm2(&accelerator);
     let macs_possible = totals.cycles.max(1) as f64 * elements as f64;
     plan.supplies
         .iter()
@@ -200,6 +203,7 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 energy_nj: report.total_nj,
                 energy_delay_nj_us: report.total_nj * report.latency_us,
                 on_chip_kib: kib(accelerator.on_chip_bits()),
+                area_mm2,
                 processing_elements: elements,
                 weights_fit: plan.weight_bits <= memories.weight.bits(),
                 rerr_mean: supply.rerr_mean,

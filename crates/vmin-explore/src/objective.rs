@@ -14,6 +14,8 @@ pub enum Objective {
     EnergyDelayNjUs,
     /// On-chip memory, in KiB.
     OnChipKib,
+    /// Area estimate, in mm2.
+    AreaMm2,
     /// Processing elements.
     ProcessingElements,
     /// Bytes between chip and DRAM per inference.
@@ -26,11 +28,12 @@ pub enum Objective {
 
 impl Objective {
     /// Every objective with its word.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("latency_us", Self::LatencyUs),
         ("energy_nj", Self::EnergyNj),
         ("energy_delay_nj_us", Self::EnergyDelayNjUs),
         ("on_chip_kib", Self::OnChipKib),
+        ("area_mm2", Self::AreaMm2),
         ("processing_elements", Self::ProcessingElements),
         ("dram_bytes", Self::DramBytes),
         ("cell_fault_rate", Self::CellFaultRate),
@@ -51,6 +54,7 @@ impl Objective {
             Self::EnergyNj => point.energy_nj,
             Self::EnergyDelayNjUs => point.energy_delay_nj_us,
             Self::OnChipKib => point.on_chip_kib,
+            Self::AreaMm2 => point.area_mm2,
             Self::ProcessingElements => point.processing_elements as f64,
             Self::DramBytes => point.dram_bytes as f64,
             Self::CellFaultRate => point.cell_fault_rate,

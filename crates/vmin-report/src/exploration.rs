@@ -59,6 +59,7 @@ fn words(objective: Objective) -> &'static str {
         Objective::EnergyNj => "energy per inference (nJ)",
         Objective::EnergyDelayNjUs => "energy x delay (nJ us)",
         Objective::OnChipKib => "on-chip memory (KiB)",
+        Objective::AreaMm2 => "area (mm2)",
         Objective::ProcessingElements => "processing elements",
         Objective::DramBytes => "DRAM bytes per inference",
         Objective::CellFaultRate => "share of faulty cells",
@@ -146,14 +147,14 @@ fn table(page: &mut String, front: &[&Point]) {
         "<h2>{heading}</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>array</th><th>dataflow</th>\
          <th>weight<br>(KiB)</th><th>activation<br>(KiB)</th><th>accumulator<br>(KiB)</th>\
          <th>V<sub>DD</sub><br>(mV)</th><th>faulty<br>cells</th><th>latency<br>(µs)</th>\
-         <th>utilization</th><th>energy per<br>inference</th><th>on chip<br>(KiB)</th>\
+         <th>utilization</th><th>energy per<br>inference</th><th>on chip<br>(KiB)</th><th>area<br>(mm²)</th>\
          <th>DRAM<br>(bytes)</th><th>weights<br>fit</th><th>RErr</th></tr></thead>\n<tbody>"
     );
     for point in front.iter().take(ROWS_MAX) {
         let _ = writeln!(
             page,
             "<tr><td>{} x {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             point.rows,
             point.columns,
             point.dataflow.name(),
@@ -166,6 +167,7 @@ fn table(page: &mut String, front: &[&Point]) {
             point.utilization_pct,
             energy(point.energy_nj),
             point.on_chip_kib,
+            point.area_mm2,
             thousands(point.dram_bytes),
             if point.weights_fit { "yes" } else { "no" },
             point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),

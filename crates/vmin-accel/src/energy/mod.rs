@@ -19,5 +19,5 @@ mod table;
 
 pub use constants::ConstantSet;
 pub use operating_point::{Clock, OperatingPoint, Rail};
-pub use report::{Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
+pub use report::{ByRail, Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
 pub use table::{Action, DramKind, EnergyEntry, EnergyTable};

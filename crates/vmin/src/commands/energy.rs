@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
-    self, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
+    self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
 };
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Source};
@@ -44,6 +44,7 @@ struct Point {
     energy_delay_nj_us: f64,
     saving: Saving,
     by_component: Components,
+    by_rail: ByRail,
 }
 
 #[derive(Serialize)]
@@ -161,6 +162,7 @@ fn summary(point: &EnergyAtVoltage, profile: &VoltageProfile, nominal: &EnergyRe
         energy_delay_nj_us: report.total_nj * report.latency_us,
         saving: energy::saving(nominal, report),
         by_component: report.by_component,
+        by_rail: report.by_rail,
     }
 }
 
@@ -290,9 +292,12 @@ fn show(energy: &Energy<'_>) -> Result<(), Failure> {
         }),
     );
     let notes: String = report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
+    let by_rail: Vec<String> =
+        report.by_rail.list().iter().map(|(rail, nj)| format!("{rail} {nj:.2}")).collect();
+    let by_rail = by_rail.join(", ");
     print::text_line(&format!(
         "{} on {}, {} at {} mV of {} mV ({})\n{table}\n{:.2} nJ per inference, {} less than at the \
-         nominal voltage; weight memory accesses {} less; {:.1} us\n\n{constants}\n\n{area}\n\
+         nominal voltage; weight memory accesses {} less; {:.1} us\nby supply (nJ): {by_rail}\n\n{constants}\n\n{area}\n\
          {:.3} mm2 in all, without wires, control and pads{notes}",
         energy.model,
         energy.accelerator,

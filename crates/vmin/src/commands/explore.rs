@@ -88,6 +88,7 @@ fn show(exploration: &Exploration, front: &[&Point]) -> Result<(), Failure> {
         "util.",
         "nJ",
         "on-chip KiB",
+        "mm2",
         "DRAM bytes",
         "RErr",
     ];
@@ -104,6 +105,7 @@ fn show(exploration: &Exploration, front: &[&Point]) -> Result<(), Failure> {
             format!("{:.1} %", point.utilization_pct),
             format!("{:.1}", point.energy_nj),
             point.on_chip_kib.to_string(),
+            format!("{:.3}", point.area_mm2),
             point.dram_bytes.to_string(),
             point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| print::percent(rerr, 2)),
         ]
