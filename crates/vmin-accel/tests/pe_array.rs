@@ -30,9 +30,8 @@ fn closed_form(
 fn values(count: usize, seed: u64) -> Vec<i8> {
     let mut state = seed | 1;
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8 as i8
     };
     (0..count).map(|_| next()).collect()

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use vmin_accel::cycles::{self, CycleModel, Schedule};
 use vmin_accel::accelerator::Memories;
+use vmin_accel::cycles::{self, CycleModel, Schedule};
 use vmin_accel::scalesim::Window;
 use vmin_accel::{Accelerator, ArraySize, Dataflow, GemmShape, Layer};
 use vmin_sram::Geometry;

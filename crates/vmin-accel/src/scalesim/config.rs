@@ -112,11 +112,9 @@ impl Config {
         match (Diagnostics::from_list(reader.problems), config) {
             (None, Some(config)) => Ok(config),
             (Some(problems), _) => Err(problems),
-            (None, None) => {
-                Err(Diagnostic::new("incomplete", "the configuration is incomplete")
-                    .within(source)
-                    .into())
-            }
+            (None, None) => Err(Diagnostic::new("incomplete", "the configuration is incomplete")
+                .within(source)
+                .into()),
         }
     }
 
@@ -215,10 +213,13 @@ impl Reader<'_> {
             };
             let mut seen: Vec<&str> = Vec::new();
             for (key, _) in properties {
-                if let Some((known, _)) = keys.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
+                if let Some((known, _)) =
+                    keys.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))
+                {
                     if seen.contains(known) {
                         let problem = format!("`{known}` is given twice in `[{section}]`");
-                        problems.push((self.place(section, key), Diagnostic::new("cfg-key", problem)));
+                        problems
+                            .push((self.place(section, key), Diagnostic::new("cfg-key", problem)));
                     }
                     seen.push(known);
                     continue;
@@ -237,8 +238,11 @@ impl Reader<'_> {
             for (key, required) in keys {
                 if *required && self.find(section, key).is_none() {
                     self.problems.push(
-                        Diagnostic::new("cfg-missing", format!("missing key `{key}` in `[{section}]`"))
-                            .within(self.source),
+                        Diagnostic::new(
+                            "cfg-missing",
+                            format!("missing key `{key}` in `[{section}]`"),
+                        )
+                        .within(self.source),
                     );
                 }
             }
@@ -271,7 +275,8 @@ impl Reader<'_> {
             if let Some((value, place)) = self.find(section, key)
                 && !value.eq_ignore_ascii_case("false")
             {
-                let problem = Diagnostic::new("cfg-unsupported", format!("`{key}` is `{value}`: {why}"));
+                let problem =
+                    Diagnostic::new("cfg-unsupported", format!("`{key}` is `{value}`: {why}"));
                 self.report(place, problem.allowed("expected `False`"));
             }
         }
@@ -281,14 +286,18 @@ impl Reader<'_> {
             .map(|key| self.integer(key, 1..=BUFFER_KIB_MAX));
         let _ = self.integer("MemoryBanks", 1..=1);
         let dataflow = self.choice("architecture_presets", "Dataflow", &Dataflow::ALL);
-        let user = self.choice("run_presets", "InterfaceBandwidth", &[("CALC", false), ("USER", true)]);
+        let user =
+            self.choice("run_presets", "InterfaceBandwidth", &[("CALC", false), ("USER", true)]);
         let words_per_cycle = match user {
             Some(true) => {
                 if self.find("architecture_presets", "Bandwidth").is_none() {
                     let place = self.place("run_presets", "InterfaceBandwidth");
                     self.report(
                         place,
-                        Diagnostic::new("cfg-missing", "`USER` needs `Bandwidth` in `[architecture_presets]`"),
+                        Diagnostic::new(
+                            "cfg-missing",
+                            "`USER` needs `Bandwidth` in `[architecture_presets]`",
+                        ),
                     );
                 }
                 self.integer("Bandwidth", 1..=1_000_000)

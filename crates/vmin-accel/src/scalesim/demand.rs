@@ -190,9 +190,7 @@ impl<'w> Demand<'w> {
             (Dataflow::Os, Operand::Filter) => over_columns(0, steps),
             (Dataflow::Ws | Dataflow::Is, Operand::Ofmap) => over_columns(2 * rows - 1, steps),
             // The rows leave at the bottom, the last one first; those without work leave nothing.
-            (Dataflow::Os, Operand::Ofmap) => {
-                over_columns(steps - 1 + rows - used_rows, used_rows)
-            }
+            (Dataflow::Os, Operand::Ofmap) => over_columns(steps - 1 + rows - used_rows, used_rows),
         }
     }
 

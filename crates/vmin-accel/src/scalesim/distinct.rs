@@ -34,11 +34,8 @@ pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Ep
     let mut found = Epochs::default();
     let mut held = 0;
     for phase in 0..phases.count {
-        let turn = if phases.turn > 0 {
-            phases.turn
-        } else {
-            demand.tile(operand, phase, 0).elements()
-        };
+        let turn =
+            if phases.turn > 0 { phases.turn } else { demand.tile(operand, phase, 0).elements() };
         let all = turn * phases.repeats;
         let room = capacity - held;
         if turn < room {

@@ -56,8 +56,8 @@ pub(crate) fn utilization_pct(
         for fr in 0..folds.rows {
             let used = array.rows().min(extent.rows - fr * array.rows()) * columns;
             mapping += used as f64 / elements;
-            compute += (used * extent.stream) as f64
-                / (array.elements() * fold_cycles_counted) as f64;
+            compute +=
+                (used * extent.stream) as f64 / (array.elements() * fold_cycles_counted) as f64;
         }
     }
     let count = folds.count() as f64;

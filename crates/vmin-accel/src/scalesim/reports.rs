@@ -33,12 +33,9 @@ pub fn files(layers: &[LayerReport]) -> [(&'static str, String); 3] {
     let rows = layers.iter().filter(|layer| layer.groups > 0);
     let rows = rows.flat_map(|layer| (0..layer.groups).map(move |_| layer));
     for (id, layer) in rows.enumerate() {
-        let percent = [
-            layer.utilization_pct,
-            layer.mapping_efficiency_pct,
-            layer.compute_utilization_pct,
-        ]
-        .map(python_float);
+        let percent =
+            [layer.utilization_pct, layer.mapping_efficiency_pct, layer.compute_utilization_pct]
+                .map(python_float);
         let cycles = layer.cycles / layer.groups;
         let prefetched =
             layer.spans.map_or_else(String::new, |spans| spans.cycles_with_prefetch().to_string());

@@ -27,8 +27,11 @@ impl Skew {
 
     /// Elements in the cycles before `cycle`.
     pub(super) fn before(self, cycle: u64) -> u64 {
-        let (short, long) =
-            if self.lanes < self.steps { (self.lanes, self.steps) } else { (self.steps, self.lanes) };
+        let (short, long) = if self.lanes < self.steps {
+            (self.lanes, self.steps)
+        } else {
+            (self.steps, self.lanes)
+        };
         let triangle = |n: u64| n * (n + 1) / 2;
         if cycle <= short {
             triangle(cycle)

@@ -79,9 +79,10 @@ pub fn layers(source: &Source, kind: TableKind) -> Result<Vec<Layer>, Diagnostic
         })?;
         let start = record.position().map_or(0, |at| usize::try_from(at.byte()).unwrap_or(0));
         // The reader skips empty lines, their line ends count to the record after them.
-        let skipped = source.text().get(start..).map_or(0, |rest| {
-            rest.len() - rest.trim_start_matches(['\r', '\n']).len()
-        });
+        let skipped = source
+            .text()
+            .get(start..)
+            .map_or(0, |rest| rest.len() - rest.trim_start_matches(['\r', '\n']).len());
         let fields = fields(&record, start + skipped);
         if fields.iter().all(|field| field.text.is_empty()) {
             continue;
@@ -121,7 +122,11 @@ fn fields(record: &csv::StringRecord, start: usize) -> Vec<Field<'_>> {
         .collect()
 }
 
-fn refuse_header_with_numbers(source: &Source, fields: &[Field<'_>], problems: &mut Vec<Diagnostic>) {
+fn refuse_header_with_numbers(
+    source: &Source,
+    fields: &[Field<'_>],
+    problems: &mut Vec<Diagnostic>,
+) {
     if let Some(field) = fields.get(1)
         && field.text.parse::<u64>().is_ok()
     {
@@ -200,9 +205,12 @@ fn row(
             if fh > ih || fw > iw {
                 report(
                     &line,
-                    Diagnostic::new("table-window", format!("layer `{name}` is smaller than its filter"))
-                        .allowed(format!("a filter of {fh} x {fw} on an input of {ih} x {iw}"))
-                        .hint("SCALE-Sim has no padding; put it into the input's size"),
+                    Diagnostic::new(
+                        "table-window",
+                        format!("layer `{name}` is smaller than its filter"),
+                    )
+                    .allowed(format!("a filter of {fh} x {fw} on an input of {ih} x {iw}"))
+                    .hint("SCALE-Sim has no padding; put it into the input's size"),
                     problems,
                 );
                 return;

@@ -56,8 +56,14 @@ impl Window {
         }
         let small = |product: Option<u64>| product.is_some_and(|words| words <= 1 << 40);
         let words = |[rows, columns]: [u64; 2]| (rows * columns).checked_mul(channels);
-        let window =
-            Self { input, kernel, stride, dilation: [1, 1], channels, output: [windows(0)?, windows(1)?] };
+        let window = Self {
+            input,
+            kernel,
+            stride,
+            dilation: [1, 1],
+            channels,
+            output: [windows(0)?, windows(1)?],
+        };
         (small(words(input)) && small(words(kernel)) && small(words(window.output)))
             .then_some(window)
     }
