@@ -26,7 +26,7 @@ fn simulate(folds: &[FoldCost], latency: u64) -> u64 {
     };
     order.retain(|transfer| length(*transfer) > 0);
     let never = u64::MAX;
-    let (mut begun, mut done) = (vec![never; count], vec![never; count]);
+    let mut done = vec![never; count];
     // Cycle from which operands are there, results are gone.
     let (mut there, mut gone) = (vec![never; count], vec![never; count]);
     for fold in 0..count {
@@ -55,7 +55,6 @@ fn simulate(folds: &[FoldCost], latency: u64) -> u64 {
                 let free = fold == 0 || (done[fold - 1] <= now);
                 let emptied = fold < 2 || folds[fold - 2].write == 0 || gone[fold - 2] <= now;
                 if free && there[fold] <= now && emptied {
-                    begun[fold] = now;
                     done[fold] = now + folds[fold].compute;
                     next_fold += 1;
                     moved = true;
@@ -64,7 +63,7 @@ fn simulate(folds: &[FoldCost], latency: u64) -> u64 {
             if on_bus.is_none() && next_transfer < order.len() {
                 let transfer = order[next_transfer];
                 let may = match transfer {
-                    Transfer::Read(fold) => fold == 0 || begun[fold - 1] <= now,
+                    Transfer::Read(fold) => fold < 2 || done[fold - 2] <= now,
                     Transfer::Write(fold) => done[fold] <= now,
                 };
                 if may {

@@ -5,8 +5,8 @@
 //!  array       | fold 0 |  fold 1      | fold 2 | ...
 //! ```
 //!
-//! With two buffers the operands of fold `f` may come in as soon as fold `f - 1` has begun (it works out
-//! of the other buffer), and its results must be out before fold `f + 2` begins. The bus serves in the
+//! With two buffers the operands of fold `f` may come in as soon as fold `f - 2` has ended (fold `f - 1`
+//! works out of the other buffer), and its results must be out before fold `f + 2` begins. The bus serves in the
 //! order of need: `R0 R1 W0 R2 W1 ...`. Operands arrive a latency after the bus has moved them; the
 //! latency does not occupy the bus. With one buffer everything happens one after another.
 //! `tests/pipeline.rs` holds the cycle-by-cycle simulation that this agrees with.
@@ -40,25 +40,25 @@ fn serial(folds: impl IntoIterator<Item = FoldCost>, latency: u64) -> u64 {
 
 fn overlapped(folds: impl IntoIterator<Item = FoldCost>, latency: u64) -> u64 {
     let mut bus = 0_u64;
-    // Begin and end of the fold before, its results still to write; when those of two before were out.
-    let (mut begin, mut end, mut write) = (0_u64, 0_u64, 0_u64);
+    // End of the fold two before, of the fold before, and what that has to write.
+    let (mut end_before, mut end, mut write) = (0_u64, 0_u64, 0_u64);
+    // When the results of the folds two before and before were out.
     let (mut out_before, mut out) = (0_u64, 0_u64);
     for fold in folds {
-        // `begin` is that of the fold before: from then on the other buffer may be filled.
         let ready = if fold.read > 0 {
-            bus = bus.max(begin).saturating_add(fold.read);
+            bus = bus.max(end_before).saturating_add(fold.read);
             bus.saturating_add(latency)
         } else {
             0
         };
-        let this_begin = end.max(ready).max(out_before);
+        let begin = end.max(ready).max(out_before);
         // The results of the fold before leave after these operands came in.
         if write > 0 {
             bus = bus.max(end).saturating_add(write);
             out = bus;
         }
         out_before = out;
-        begin = this_begin;
+        end_before = end;
         end = begin.saturating_add(fold.compute);
         write = fold.write;
     }
