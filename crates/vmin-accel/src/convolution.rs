@@ -154,7 +154,7 @@ mod tests {
             Convolution { groups: 3, ..plain },
             Convolution { dilation: [2, 1], ..plain },
             Convolution { padding: [u64::MAX, 0, 0, 0], ..plain },
-            Convolution { kernel: [1 << 20, 1 << 20], input: [1 << 20, 1 << 20], ..plain },
+            Convolution { channels: 1 << 20, ..Convolution::new([1 << 20; 2], [1 << 20; 2], 4, 4) },
         ]
         .map(|convolution| Layer::convolution("x", &convolution).unwrap_err());
         assert!(matches!(errors[0], ShapeError::Size { .. }));

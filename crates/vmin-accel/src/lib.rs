@@ -44,6 +44,7 @@ pub mod dataflow;
 pub mod energy;
 mod layers;
 mod load;
+pub mod pe_array;
 pub mod placement;
 pub mod scalesim;
 mod shape;

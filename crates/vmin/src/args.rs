@@ -335,6 +335,7 @@ Examples:
   vmin cycles --accelerator scale.cfg --topology resnet18.csv --reports out
                                               SCALE-Sim's configuration, layers and reports
   vmin cycles --accelerator gemmini-16 --gemm products.csv --batch 8
+  vmin cycles --accelerator gemmini-16 --trace 4x4:6x8x8 --trace-out wavefront.svg
   vmin cycles --accelerator gemmini-16 --model net.tflite --report cycles.html")]
 pub(crate) struct CyclesArgs {
     /// Accelerator: a name (see `vmin data list`), a file, or a SCALE-Sim configuration (.cfg)
@@ -351,6 +352,9 @@ pub(crate) struct CyclesArgs {
     /// Images at once, 1 to 65536
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) batch: u64,
+    /// Draw what `--trace` shows into this SVG file
+    #[arg(long, value_name = "F.svg", requires = "trace")]
+    pub(crate) trace_out: Option<PathBuf>,
     /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
     #[arg(long, value_name = "DIR")]
     pub(crate) reports: Option<PathBuf>,
@@ -371,6 +375,10 @@ pub(crate) struct WorkArgs {
     /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
     #[arg(long, value_name = "T.csv")]
     pub(crate) gemm: Option<String>,
+    /// Show the array working cycle by cycle on a tiny product: rows and columns of the array, then
+    /// M, N and K; 4x4:6x8x8 if nothing is given
+    #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
+    pub(crate) trace: Option<[u64; 5]>,
 }
 
 #[derive(Debug, Args)]
@@ -439,6 +447,30 @@ pub(crate) enum DataCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
+}
+
+/// `RxC:MxNxK` as `[R, C, M, N, K]`.
+fn parse_trace(text: &str) -> Result<[u64; 5], String> {
+    let read = || {
+        let (array, product) = text.split_once(':')?;
+        let (rows, columns) = array.split_once('x')?;
+        let (m, rest) = product.split_once('x')?;
+        let (n, k) = rest.split_once('x')?;
+        let mut sizes = [0; 5];
+        for (size, text) in sizes.iter_mut().zip([rows, columns, m, n, k]) {
+            *size = text.parse().ok()?;
+        }
+        Some(sizes)
+    };
+    let [sides @ .., _, _, _] = read().ok_or("expected RxC:MxNxK, for instance 4x4:6x8x8")?;
+    if sides.iter().any(|side| !(1..=32).contains(side)) {
+        return Err("an array of 1 x 1 to 32 x 32 can be drawn".to_owned());
+    }
+    let sizes = read().unwrap_or_default();
+    if sizes[2..].iter().any(|size| !(1..=256).contains(size)) {
+        return Err("M, N and K must lie between 1 and 256".to_owned());
+    }
+    Ok(sizes)
 }
 
 fn parse_range(text: &str) -> Result<std::ops::Range<usize>, String> {

@@ -32,6 +32,8 @@ pub struct LayerReport {
     pub compute_cycles: u64,
     /// Cycles in which all wait for DRAM.
     pub stall_cycles: u64,
+    /// Cycles in which the array waits for the on-chip memories.
+    pub sram_stall_cycles: u64,
     /// Multiply-accumulates over what the array could do in `cycles`, in percent.
     pub utilization_pct: f64,
     /// Processing elements with work, averaged over the folds, in percent.
@@ -90,6 +92,7 @@ impl LayerReport {
             cycles: 0,
             compute_cycles: 0,
             stall_cycles: 0,
+            sram_stall_cycles: 0,
             utilization_pct: 0.0,
             mapping_efficiency_pct: 0.0,
             compute_utilization_pct: 0.0,

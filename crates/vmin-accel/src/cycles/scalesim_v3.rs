@@ -50,7 +50,10 @@ fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut Lay
 
     // One group: all groups are alike.
     let macs = shape.macs() / groups;
-    report.utilization_pct = (100 * macs) as f64 / (total * array.elements()) as f64;
+    let slots = total
+        .checked_mul(array.elements())
+        .map_or_else(|| total as f64 * array.elements() as f64, |slots| slots as f64);
+    report.utilization_pct = (100 * macs) as f64 / slots;
     report.mapping_efficiency_pct =
         100.0 * (extent.rows * extent.columns) as f64 / (array.elements() * folds.count()) as f64;
     let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };

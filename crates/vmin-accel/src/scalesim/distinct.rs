@@ -8,8 +8,8 @@
 //!
 //! Only the first epoch of a phase is shorter, by what the phase before left in it.
 
-use super::Epochs;
 use super::demand::{Demand, Operand};
+use super::{Epochs, STEPS_MAX};
 use crate::dataflow::Dataflow;
 
 /// Where an operand's sequence repeats: phases of `folds` folds, each repeated.
@@ -20,7 +20,7 @@ struct Phases {
     turn: u64,
 }
 
-pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Epochs {
+pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Option<Epochs> {
     let folds = demand.folds;
     let extent = demand.extent;
     let phases = if demand.holds(operand) {
@@ -31,6 +31,9 @@ pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Ep
     } else {
         Phases { count: 1, repeats: folds.columns, turn: extent.rows * extent.stream }
     };
+    if phases.count > STEPS_MAX {
+        return None;
+    }
     let mut found = Epochs::default();
     let mut held = 0;
     for phase in 0..phases.count {
@@ -55,7 +58,7 @@ pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Ep
         found.last_full = Some(cycle(demand, operand, phase, turn, full - 1));
         held = rest;
     }
-    found
+    Some(found)
 }
 
 /// Cycle of the demand with that index in its phase, whose turns have `turn` demands.

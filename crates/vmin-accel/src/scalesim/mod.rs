@@ -39,25 +39,25 @@ pub use window::Window;
 use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};
 
 /// Mapping efficiency and compute utilization in percent, averaged over the folds one by one as the tool
-/// does it, rounding errors included. Folds beyond 2^24 are not added up; `None` then.
+/// does it, rounding errors included. Folds beyond [`STEPS_MAX`] are not added up; `None` then.
 pub(crate) fn utilization_pct(
     array: ArraySize,
     extent: Extent,
     fold_cycles_counted: u64,
 ) -> Option<(f64, f64)> {
     let folds = Folds::of(extent, array);
-    if folds.count() > 1 << 24 {
+    if folds.count() > STEPS_MAX {
         return None;
     }
     let elements = array.elements() as f64;
+    let slots = array.elements().checked_mul(fold_cycles_counted)? as f64;
     let (mut mapping, mut compute) = (0.0, 0.0);
     for fc in 0..folds.columns {
         let columns = array.columns().min(extent.columns - fc * array.columns());
         for fr in 0..folds.rows {
             let used = array.rows().min(extent.rows - fr * array.rows()) * columns;
             mapping += used as f64 / elements;
-            compute +=
-                (used * extent.stream) as f64 / (array.elements() * fold_cycles_counted) as f64;
+            compute += (used * extent.stream) as f64 / slots;
         }
     }
     let count = folds.count() as f64;
@@ -74,6 +74,9 @@ pub struct Buffers {
     /// Outputs.
     pub ofmap_bytes: u64,
 }
+
+/// Most folds, blocks of columns or drains of one layer that are gone through one by one.
+const STEPS_MAX: u64 = 1 << 20;
 
 /// Cycles per word at which SCALE-Sim fills a read buffer before the first demand.
 const PREFETCH_WORDS_PER_CYCLE: u64 = 10;
@@ -154,7 +157,8 @@ impl Epochs {
 
 /// Everything SCALE-Sim 3.0.0 reports about the buffers in one layer, or `None` where it reports
 /// nothing: half a read buffer smaller than a side of the array (it divides by zero there), buffers
-/// below 100 bytes; or where this would take too long (2^35 demands of overlapping windows).
+/// below 100 bytes; or where this would take too long (2^35 demands of overlapping windows, 2^20 drains
+/// of the outputs).
 #[must_use]
 pub fn spans(
     array: ArraySize,
@@ -174,7 +178,7 @@ pub fn spans(
         let capacity = epoch_words(bytes);
         let distinct = operand.is_filter() || window.is_distinct();
         let epochs = if distinct {
-            Some(distinct::epochs(&demand, operand, capacity))
+            distinct::epochs(&demand, operand, capacity)
         } else if window.addresses() < capacity {
             Some(Epochs { misses: window.addresses(), last_full: None })
         } else {

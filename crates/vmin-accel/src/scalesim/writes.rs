@@ -8,8 +8,8 @@
 
 use std::collections::VecDeque;
 
-use super::Span;
 use super::demand::{Demand, Operand};
+use super::{STEPS_MAX, Span};
 
 /// Lines closed together; the last one lacks `missing` words.
 struct Lines {
@@ -71,6 +71,9 @@ pub(super) fn drain(demand: &Demand<'_>, columns: u64, bytes: u64) -> Option<Spa
         last: 0,
     };
     let order = Order::new(demand);
+    if order.words / drained.max(1) > STEPS_MAX {
+        return None;
+    }
     let (mut stored, mut closed) = (0_u64, 0_u64);
     // Words in the buffer; lines closed early make the tool count more out than went in.
     let mut used = 0_i64;

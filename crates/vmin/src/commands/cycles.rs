@@ -1,5 +1,7 @@
 //! `vmin cycles`: cycles, utilization and traffic per layer.
 
+mod trace;
+
 use serde::Serialize;
 use vmin_accel::cycles::{self, Totals};
 use vmin_accel::scalesim::{self, TableKind};
@@ -25,8 +27,11 @@ struct Cycles {
 
 pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     let accelerator = lookup::accelerator(&args.accelerator)?;
-    let (name, layers) = work(&args.work)?;
     let schedule = schedule(args, &accelerator)?;
+    if let Some(case) = args.work.trace {
+        return trace::show(args, schedule, case);
+    }
+    let (name, layers) = work(&args.work)?;
     let layers: Vec<Layer> = layers
         .iter()
         .map(|layer| layer.batched(args.batch))
@@ -47,6 +52,7 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     if let Some(folder) = &args.reports {
         for (name, text) in scalesim::report_files(&cycles.layers) {
             let path = folder.join(name);
+            std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
             write_whole(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
             say(&format!("wrote `{}`", path.display()));
         }
