@@ -35,6 +35,7 @@
 mod apply;
 mod bit_set;
 mod chip;
+pub mod export;
 pub mod file;
 mod geometry;
 pub mod import;

@@ -252,6 +252,10 @@ Example:
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Make a chip file of maps that others measured, and tell what is in them
+    Import(Box<crate::commands::chip::ImportArgs>),
+    /// Write a chip's maps as a list, 0/1 files or arrays
+    Export(crate::commands::chip::ExportArgs),
     /// Faults and their arrangement at each voltage
     Inspect {
         /// Chip file
