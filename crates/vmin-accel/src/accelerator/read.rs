@@ -44,6 +44,7 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
             dataflows: array.dataflows,
             clock_mhz: array.clock_mhz,
             weight_double_buffer: array.weight_double_buffer,
+            leakage_uw_per_pe: array.leakage_uw_per_pe,
             cycle_model: cycle_model.map_or(CycleModel::Causal, |model| model.value),
             vector_lanes: lanes?.value.unsigned_abs(),
             accumulator_bits,
@@ -72,6 +73,7 @@ struct Array {
     dataflows: Vec<Dataflow>,
     clock_mhz: f64,
     weight_double_buffer: bool,
+    leakage_uw_per_pe: f64,
 }
 
 fn array(root: &TableReader<'_>) -> Option<Array> {
@@ -84,6 +86,7 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
     let also = table.optional_choice("also", &Dataflow::ALL);
     let clock_mhz = table.number("clock_mhz", 0.001..=CLOCK_MHZ_MAX);
     let double_buffer = table.optional_boolean("weight_double_buffer");
+    let leakage = table.optional_number("leakage_uw_per_pe", 0.0..=1e6);
     table.finish();
     let dataflow = dataflow?.value;
     let mut dataflows = vec![dataflow];
@@ -94,6 +97,7 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
         dataflows,
         clock_mhz: clock_mhz?.value,
         weight_double_buffer: double_buffer.is_some_and(|value| value.value),
+        leakage_uw_per_pe: leakage.map_or(0.0, |value| value.value),
     })
 }
 

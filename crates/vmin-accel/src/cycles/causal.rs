@@ -11,7 +11,7 @@
 //! ```
 
 use super::traffic::{self, Place};
-use super::{LayerReport, Schedule};
+use super::{LayerReport, Schedule, registers};
 use crate::dataflow::{ArraySize, Extent, Folds};
 use crate::{Accelerator, Layer, Work};
 
@@ -42,6 +42,8 @@ pub(super) fn layer(
             report.folds = folds.count() * shape.groups();
             report.compute_cycles =
                 cycles(array, extent, schedule.weight_double_buffer) * shape.groups();
+            report.register_bits =
+                registers::bits(schedule.dataflow, shape, array, accelerator.accumulator_bits);
             let area = array.elements() * folds.count();
             let used = extent.rows * extent.columns;
             report.mapping_efficiency_pct = 100.0 * used as f64 / area as f64;

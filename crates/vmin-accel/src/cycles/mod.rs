@@ -15,6 +15,7 @@
 //! it is there to compare with, not to believe.
 
 mod causal;
+mod registers;
 mod report;
 mod scalesim_v3;
 mod traffic;

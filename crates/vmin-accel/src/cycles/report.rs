@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::scalesim::Spans;
 use crate::{Layer, Work};
 
 /// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
@@ -63,6 +64,12 @@ pub struct LayerReport {
     pub dram_bytes_written: u64,
     /// Element operations of the vector unit (requantization of sums, pooling, sums).
     pub vector_operations: u64,
+    /// Bits written to registers between processing elements (causal model only).
+    pub register_bits: u64,
+    /// Times and counts at both sides of the buffers as SCALE-Sim reports them, for one group (that
+    /// model only).
+    #[serde(skip)]
+    pub spans: Option<Spans>,
 }
 
 impl LayerReport {
@@ -99,6 +106,8 @@ impl LayerReport {
             dram_bytes_read: 0,
             dram_bytes_written: 0,
             vector_operations: 0,
+            register_bits: 0,
+            spans: None,
         }
     }
 

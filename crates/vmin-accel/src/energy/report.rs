@@ -23,16 +23,19 @@ pub struct Components {
     pub accumulator_memory_nj: f64,
     /// DRAM.
     pub dram_nj: f64,
-    /// Leakage of the memories.
+    /// Leakage of the memories and the array.
     pub leakage_nj: f64,
+    /// Registers between the processing elements.
+    pub registers_nj: f64,
 }
 
 impl Components {
     /// Every component with its name, in the order of tables.
     #[must_use]
-    pub const fn list(&self) -> [(&'static str, f64); 7] {
+    pub const fn list(&self) -> [(&'static str, f64); 8] {
         [
             ("mac", self.mac_nj),
+            ("registers", self.registers_nj),
             ("vector", self.vector_nj),
             ("weight_memory", self.weight_memory_nj),
             ("activation_memory", self.activation_memory_nj),
@@ -62,6 +65,7 @@ impl Components {
         self.accumulator_memory_nj += other.accumulator_memory_nj;
         self.dram_nj += other.dram_nj;
         self.leakage_nj += other.leakage_nj;
+        self.registers_nj += other.registers_nj;
     }
 }
 
@@ -164,8 +168,10 @@ fn clock_scale(accelerator: &Accelerator, profile: &VoltageProfile, point: &Oper
         Clock::Fixed => 1.0,
         Clock::FollowsVoltage => [&memories.weight, &memories.activation, &memories.accumulator]
             .into_iter()
-            .map(|memory| profile.f_max_scale(point.vdd_mv(memory.rail)))
-            // A memory above its reference voltage does not speed the array up.
+            .map(|memory| memory.rail)
+            .chain([super::Rail::Logic])
+            .map(|rail| profile.f_max_scale(point.vdd_mv(rail)))
+            // What lies above its reference voltage does not speed the array up.
             .fold(1.0, f64::min),
     }
 }
@@ -180,10 +186,7 @@ fn layer_energy(
     let table = &accelerator.energy;
     let memories = &accelerator.memories;
     let nj = |action: Action, count: u64| count as f64 * table.pj(action) * 1e-3;
-    let logic = {
-        let ratio = point.vdd_mv(super::Rail::Logic) / profile.v_ref_mv();
-        ratio * ratio
-    };
+    let logic = profile.dynamic_scale(point.vdd_mv(super::Rail::Logic));
     let accesses = |memory: &Memory, bits: u64, read: (Action, u64), write: (Action, u64)| {
         let energy =
             nj(read.0, memory.words(read.1, bits)) + nj(write.0, memory.words(write.1, bits));
@@ -194,6 +197,10 @@ fn layer_energy(
         // 1 uW for 1 us is 1 pJ.
         memory.leakage_uw_per_kib * kib * time_us * profile.leakage_scale(point.vdd_mv(memory.rail))
     };
+    let array_leakage_pj = accelerator.leakage_uw_per_pe
+        * accelerator.array.elements() as f64
+        * time_us
+        * profile.leakage_scale(point.vdd_mv(super::Rail::Logic));
     Components {
         mac_nj: nj(Action::Mac, layer.macs) * logic,
         vector_nj: nj(Action::VectorOperation, layer.vector_operations) * logic,
@@ -219,9 +226,11 @@ fn layer_energy(
             Action::DramByte,
             layer.dram_bytes_read.saturating_add(layer.dram_bytes_written),
         ),
+        registers_nj: nj(Action::RegisterBit, layer.register_bits) * logic,
         leakage_nj: (leakage_pj(&memories.weight)
             + leakage_pj(&memories.activation)
-            + leakage_pj(&memories.accumulator))
+            + leakage_pj(&memories.accumulator)
+            + array_leakage_pj)
             * 1e-3,
     }
 }

@@ -94,6 +94,11 @@ pub(super) fn nm45_pj(access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
     NM45.access_pj(access, bank_bytes, word_bytes)
 }
 
+/// pJ per access at 22 nm.
+pub(super) fn nm22_pj(access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
+    NM22.access_pj(access, bank_bytes, word_bytes)
+}
+
 /// pJ per access at 28 nm, between the 32 and 22 nm points on logarithmic axes.
 pub(super) fn nm28_pj(access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
     let nm32 = NM32.access_pj(access, bank_bytes, word_bytes);
