@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde::Serialize;
-use vmin_sram::{Chip, FaultStatistics, FaultyCell, Origin, VddLevel};
+use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
 
-use super::{level_at, read};
+use super::{faults_at, level_at, read};
 use crate::args::Format;
 use crate::failure::Failure;
 use crate::print;
@@ -61,17 +61,7 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
     let mut rows = Vec::with_capacity(levels.len());
     let mut last = None;
     for level in levels {
-        let nested = || chip.faults(level.threshold).map(<[FaultyCell]>::to_vec);
-        // What was measured need not nest.
-        let measured = match chip.maps() {
-            None => None,
-            Some(_) => {
-                let index = chip.levels().iter().position(|known| known == level);
-                index.and_then(|index| chip.measured_faults(index))
-            }
-        };
-        let faults =
-            measured.map_or_else(nested, Ok).map_err(|e| Failure::input("below-floor", &e))?;
+        let faults = faults_at(chip, level)?;
         let statistics =
             FaultStatistics::new(&faults, geometry).map_err(|e| Failure::input("chip", &e))?;
         rows.push(LevelRow {
