@@ -37,6 +37,7 @@ mod bit_set;
 mod chip;
 pub mod file;
 mod geometry;
+pub mod import;
 mod key;
 mod measured;
 pub mod normal;
