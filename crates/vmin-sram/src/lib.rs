@@ -36,6 +36,7 @@ mod apply;
 mod bit_set;
 mod chip;
 pub mod file;
+pub mod fit;
 mod geometry;
 pub mod import;
 mod key;
