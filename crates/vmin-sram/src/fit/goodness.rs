@@ -1,9 +1,9 @@
 //! How well a fit describes the chips it was made from.
 
+use super::Curve;
 use super::interval::mean_and_sigma;
 use super::observe::{COLUMN_CLASSES, Observation};
 use super::simulate::Replicate;
-use super::Curve;
 use crate::normal;
 use crate::statistics::FaultStatistics;
 
@@ -185,9 +185,8 @@ fn figures(chips: &[Observation], replicates: &[Replicate]) -> Vec<FigureFit> {
     let measured = together(chips);
     let drawn: Vec<FaultStatistics> = replicates.iter().map(|r| together(&r.chips)).collect();
     let sum = |of: &dyn Fn(&Observation) -> f64| chips.iter().map(of).sum::<f64>();
-    let hit = sum(&|chip| {
-        columns_of(chip) * -libm::expm1(-(chip.faults() as f64) / columns_of(chip))
-    });
+    let hit =
+        sum(&|chip| columns_of(chip) * -libm::expm1(-(chip.faults() as f64) / columns_of(chip)));
     let banks = sum(&|chip| f64::from(chip.geometry.banks()));
     let without = sum(&|chip| {
         let banks = f64::from(chip.geometry.banks());
@@ -208,7 +207,11 @@ fn figures(chips: &[Observation], replicates: &[Replicate]) -> Vec<FigureFit> {
             |f| f.banks_without_fault as f64 / f.banks as f64,
             Some(without),
         ),
-        ("variance / mean of faults per bank", |f| f.dispersion_per_bank().unwrap_or(0.0), Some(1.0)),
+        (
+            "variance / mean of faults per bank",
+            |f| f.dispersion_per_bank().unwrap_or(0.0),
+            Some(1.0),
+        ),
     ];
     all.into_iter()
         .map(|(name, of, independent)| {

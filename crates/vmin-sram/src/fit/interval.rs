@@ -66,8 +66,9 @@ pub(crate) fn student(freedom: usize) -> f64 {
 /// Factors on a variance of `freedom` degrees that bound the true one with 95 %.
 pub(crate) fn variance_factors(freedom: usize) -> (f64, f64) {
     let n = freedom as f64;
-    ChiSquared::new(n)
-        .map_or((0.0, f64::INFINITY), |chi| (n / chi.inverse_cdf(0.975), n / chi.inverse_cdf(0.025)))
+    ChiSquared::new(n).map_or((0.0, f64::INFINITY), |chi| {
+        (n / chi.inverse_cdf(0.975), n / chi.inverse_cdf(0.025))
+    })
 }
 
 /// Mean and sample standard deviation; zeros where there are too few values.

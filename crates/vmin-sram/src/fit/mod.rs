@@ -29,6 +29,7 @@ pub use interval::Estimate;
 pub use observe::{COLUMN_CLASSES, PairKind};
 
 use crate::chip::Chip;
+use crate::normal;
 use crate::population::{Population, PopulationError, VarianceShares};
 use crate::sample::SampleError;
 use curve::{Counts, Curve};
@@ -83,7 +84,9 @@ pub enum FitError {
     )]
     OneVoltage,
     /// Chips of the fit do not show what the fit was made from.
-    #[error("only {fitted} of {replicates} simulated sets of chips could be fitted: too few faults")]
+    #[error(
+        "only {fitted} of {replicates} simulated sets of chips could be fitted: too few faults"
+    )]
     TooFewFaults {
         /// How many could be fitted.
         fitted: usize,
@@ -154,6 +157,16 @@ pub struct ShareFit {
     pub cell: Estimate,
 }
 
+/// A straight line through the probits of one chip's rates, each voltage with a fault alike: the usual quick
+/// look, beside the likelihood, which weighs voltages by their faults.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProbitLine {
+    /// Where it reaches one half, in mV.
+    pub mu_mv: f64,
+    /// Millivolts per standard deviation.
+    pub sigma_mv: f64,
+}
+
 /// A fitted population. Intervals are at 95 %.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -164,6 +177,8 @@ pub struct Fit {
     pub mu_mv: Estimate,
     /// Mean critical voltage of each chip, in mV.
     pub chip_mu_mv: Vec<f64>,
+    /// The straight line of each chip; none where less than two voltages show different rates.
+    pub probit_lines: Vec<Option<ProbitLine>>,
     /// Standard deviation of the critical voltage within a die, in mV.
     pub sigma_within_mv: Estimate,
     /// Standard deviation of the means from die to die, in mV: from two chips or more, or as told.
@@ -251,6 +266,7 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
     Ok(Fit {
         chips: chips.len(),
         mu_mv,
+        probit_lines: observed.iter().map(probit_line).collect(),
         sigma_within_mv,
         die_sigma_mv,
         sigma_mv: libm::sqrt(curve.sigma_mv * curve.sigma_mv + die * die),
@@ -284,6 +300,23 @@ fn fit_curve(chips: &[Observation]) -> Result<Curve, FitError> {
     Ok(curve::fit(&counts))
 }
 
+fn probit_line(chip: &Observation) -> Option<ProbitLine> {
+    let cells = chip.geometry.cells() as f64;
+    let points: Vec<(f64, f64)> = chip
+        .levels
+        .iter()
+        .filter(|level| level.faults > 0)
+        .map(|level| (level.vdd_mv, normal::quantile(level.faults as f64 / cells)))
+        .collect();
+    let count = points.len() as f64;
+    let (vdd, z) = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0, sum.1 + p.1));
+    let (vdd, z) = (vdd / count, z / count);
+    let products: f64 = points.iter().map(|p| (p.0 - vdd) * (p.1 - z)).sum();
+    let squares: f64 = points.iter().map(|p| (p.0 - vdd) * (p.0 - vdd)).sum();
+    let slope = products / squares;
+    (slope < 0.0).then(|| ProbitLine { mu_mv: vdd - z / slope, sigma_mv: -1.0 / slope })
+}
+
 /// Mean over the population, and sigma from die to die.
 ///
 /// The means of chips scatter because dies differ and because each is known only so well; how much the
@@ -308,8 +341,7 @@ fn means(curve: &Curve, drawn: &[Replicate], told: Option<f64>) -> (Estimate, Op
     let die_sigma = |between: f64| libm::sqrt((between - noise).max(0.0));
     let (low, high) = variance_factors(chips - 1);
     let value = die_sigma(variance);
-    let die =
-        Estimate { value, low: die_sigma(variance * low), high: die_sigma(variance * high) };
+    let die = Estimate { value, low: die_sigma(variance * low), high: die_sigma(variance * high) };
     (widened(own, student(chips - 1) * value / libm::sqrt(chips as f64)), Some(die))
 }
 
