@@ -76,9 +76,10 @@ impl<'d> TableReader<'d> {
         self.span.clone()
     }
 
-    /// True if the key was written.
+    /// True if the key was written. Asking makes it a known key.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
+        self.known.borrow_mut().push(key.to_owned());
         self.table.is_some_and(|table| table.contains_key(key))
     }
 

@@ -267,12 +267,8 @@ fn objectives(root: &TableReader<'_>, accuracy: bool) -> Option<Vec<Objective>> 
     let default =
         vec![Objective::LatencyUs, Objective::EnergyNj, Objective::ProcessingElements, reliability];
     let Some(table) = root.optional_table("objectives") else { return Some(default) };
-    let minimize = if table.has("minimize") {
-        distinct_objectives(&table, accuracy)
-    } else {
-        let _ = table.optional_choices("minimize", &Objective::ALL);
-        Some(default)
-    };
+    let minimize =
+        if table.has("minimize") { distinct_objectives(&table, accuracy) } else { Some(default) };
     table.finish();
     minimize
 }
@@ -304,7 +300,6 @@ fn limits(root: &TableReader<'_>, accuracy: bool) -> Option<Vec<(Objective, f64)
     let mut sound = true;
     for (word, objective) in Objective::ALL {
         if !table.has(word) {
-            let _ = table.optional_number(word, 0.0..=f64::MAX);
             continue;
         }
         let is_share = matches!(objective, Objective::Rerr | Objective::CellFaultRate);

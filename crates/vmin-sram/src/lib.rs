@@ -35,6 +35,7 @@
 mod apply;
 mod bit_set;
 mod chip;
+pub mod export;
 pub mod file;
 pub mod fit;
 mod geometry;

@@ -51,11 +51,31 @@ pub(crate) enum Command {
     /// List the image sets, networks, accelerators and profiles at hand
     #[command(subcommand)]
     Data(DataCommand),
+    /// Print the JSON Schema of a kind of TOML file
+    Schema {
+        /// Which kind of file
+        #[arg(value_enum, default_value_t)]
+        kind: SchemaKind,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// A kind of TOML file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// A sweep (`vmin sweep`)
+    #[default]
+    Experiment,
+    /// An accelerator (`accel-models/`)
+    Accelerator,
+    /// A voltage profile (`voltage-profiles/`)
+    Profile,
+    /// A design space (`vmin explore`)
+    Space,
 }
 
 /// How a table is printed.
@@ -276,6 +296,10 @@ Example:
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Make a chip file of maps that others measured, and tell what is in them
+    Import(Box<crate::commands::chip::ImportArgs>),
+    /// Write a chip's maps as a list, 0/1 files or arrays
+    Export(crate::commands::chip::ExportArgs),
     /// Faults and their arrangement at each voltage
     Inspect {
         /// Chip file
@@ -311,22 +335,46 @@ pub(crate) enum CycleModelArg {
 #[command(after_help = "\
 Examples:
   vmin cycles --accelerator gemmini-16 --model builtin:shapes-cnn
-  vmin cycles --accelerator gemmini-16 --model net.tflite --dataflow os --format csv")]
+  vmin cycles --accelerator gemmini-16 --model net.tflite --dataflow os --format csv
+  vmin cycles --accelerator scale.cfg --topology resnet18.csv --reports out
+                                              SCALE-Sim's configuration, layers and reports
+  vmin cycles --accelerator gemmini-16 --gemm products.csv --batch 8
+  vmin cycles --accelerator gemmini-16 --model net.tflite --report cycles.html")]
 pub(crate) struct CyclesArgs {
-    /// Accelerator: a name (see `vmin data list`) or a file
+    /// Accelerator: a name (see `vmin data list`), a file, or a SCALE-Sim configuration (.cfg)
     #[arg(long, value_name = "ACCELERATOR")]
     pub(crate) accelerator: String,
-    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
     /// Dataflow; that of the accelerator file if absent
     #[arg(long, value_enum)]
     pub(crate) dataflow: Option<DataflowArg>,
     /// Cycle model; that of the accelerator file if absent
     #[arg(long, value_enum)]
     pub(crate) cycle_model: Option<CycleModelArg>,
+    /// Images at once, 1 to 65536
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) batch: u64,
+    /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reports: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+/// What the accelerator is to run.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WorkArgs {
+    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Convolutions: a SCALE-Sim topology (.csv)
+    #[arg(long, value_name = "T.csv")]
+    pub(crate) topology: Option<String>,
+    /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
+    #[arg(long, value_name = "T.csv")]
+    pub(crate) gemm: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -115,12 +115,17 @@ pub struct Accelerator {
 }
 
 impl Accelerator {
-    /// Loads a shipped accelerator by name, or a TOML file by path.
+    /// Loads a shipped accelerator by name, or a file by path: TOML, or a SCALE-Sim configuration
+    /// (`.cfg`), whose accelerator runs the `scalesim-v3` cycle model unless its bandwidth is limited.
     ///
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
         let source = load::source(name_or_path, "accelerator", &shipped::ALL)?;
+        if name_or_path.ends_with(".cfg") {
+            let config = crate::scalesim::Config::parse(&source)?;
+            return Self::parse(&Source::new(source.name(), &config.to_toml()));
+        }
         Self::parse(&source)
     }
 

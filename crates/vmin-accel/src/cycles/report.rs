@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::scalesim::Spans;
 use crate::{Layer, Work};
 
 /// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
@@ -65,6 +66,10 @@ pub struct LayerReport {
     pub vector_operations: u64,
     /// Bits written to registers between processing elements (causal model only).
     pub register_bits: u64,
+    /// Times and counts at both sides of the buffers as SCALE-Sim reports them, for one group (that
+    /// model only).
+    #[serde(skip)]
+    pub spans: Option<Spans>,
 }
 
 impl LayerReport {
@@ -102,6 +107,7 @@ impl LayerReport {
             dram_bytes_written: 0,
             vector_operations: 0,
             register_bits: 0,
+            spans: None,
         }
     }
 

@@ -217,8 +217,6 @@ fn energy(root: &TableReader<'_>) -> Energy {
 /// `[[points]]` of `vdd_mv` and `scale`, rising in voltage.
 fn scale(table: &TableReader<'_>, key: &str) -> Option<Scale> {
     if !table.has(key) {
-        // Makes the key known for hints about misspelt ones.
-        let _ = table.tables(key);
         return None;
     }
     let mut points = Vec::new();

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 pub use error::{ImportError, ImportProblem};
 pub use limits::Limits;
+pub(crate) use list::{COLUMNS, escape};
 pub use report::{FileReport, ImportReport, LevelReport};
 pub use voltage::VddUnit;
 

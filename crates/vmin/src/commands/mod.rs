@@ -11,4 +11,5 @@ pub(crate) mod explore;
 pub(crate) mod init;
 pub(crate) mod model;
 pub(crate) mod report;
+pub(crate) mod schema;
 pub(crate) mod sweep;

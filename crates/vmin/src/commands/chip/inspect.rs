@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
+use vmin_sram::{Chip, FaultStatistics, FaultyCell, Origin, VddLevel};
 
 use super::{level_at, read};
 use crate::args::Format;
@@ -61,9 +61,19 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
     let mut rows = Vec::with_capacity(levels.len());
     let mut last = None;
     for level in levels {
-        let faults = chip.faults(level.threshold).map_err(|e| Failure::input("below-floor", &e))?;
+        let nested = || chip.faults(level.threshold).map(<[FaultyCell]>::to_vec);
+        // What was measured need not nest.
+        let measured = match chip.maps() {
+            None => None,
+            Some(_) => {
+                let index = chip.levels().iter().position(|known| known == level);
+                index.and_then(|index| chip.measured_faults(index))
+            }
+        };
+        let faults =
+            measured.map_or_else(nested, Ok).map_err(|e| Failure::input("below-floor", &e))?;
         let statistics =
-            FaultStatistics::new(faults, geometry).map_err(|e| Failure::input("chip", &e))?;
+            FaultStatistics::new(&faults, geometry).map_err(|e| Failure::input("chip", &e))?;
         rows.push(LevelRow {
             vdd_mv: f64::from(level.vdd_uv) / 1000.0,
             faults: statistics.faults,
@@ -78,7 +88,12 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
         Origin::Sampled { population, key } => {
             format!("chip {} of seed {} of population {}", key.chip, key.seed, population.name())
         }
-        Origin::Measured { source, .. } => source.clone(),
+        Origin::Measured { source, .. } => {
+            match chip.maps().map(|maps| maps.licence()).filter(|licence| !licence.is_empty()) {
+                Some(licence) => format!("{source} ({licence})"),
+                None => source.clone(),
+            }
+        }
         _ => "of unknown origin".to_owned(),
     };
     match format {

@@ -1,9 +1,14 @@
 //! `vmin chip`: make and look into chips.
 
+mod export;
+mod import;
 mod inspect;
 mod sample;
 
 use std::path::Path;
+
+pub(crate) use export::ExportArgs;
+pub(crate) use import::ImportArgs;
 
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::Diagnostic;
@@ -34,6 +39,8 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
             let key = ChipKey { seed: *seed, chip: *chip, memory: WEIGHT_MEMORY };
             sample::run(profile, *vdd_mv_min, geometry, key, out, format.format)
         }
+        ChipCommand::Import(args) => import::run(args),
+        ChipCommand::Export(args) => export::run(args),
         ChipCommand::Inspect { chip, vdd_mv, format } => inspect::run(chip, vdd_mv, format.format),
     }
 }
