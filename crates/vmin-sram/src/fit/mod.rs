@@ -167,6 +167,17 @@ pub struct ProbitLine {
     pub sigma_mv: f64,
 }
 
+/// The fitted curve at one voltage: `z` is the standard normal quantile of the rate, for a chip with the mean
+/// of the fitted ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CurvePoint {
+    /// Supply voltage in mV.
+    pub vdd_mv: f64,
+    /// Quantile of the rate and its 95 % interval.
+    pub z: Estimate,
+}
+
 /// A fitted population. Intervals are at 95 %.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -177,6 +188,8 @@ pub struct Fit {
     pub mu_mv: Estimate,
     /// Mean critical voltage of each chip, in mV.
     pub chip_mu_mv: Vec<f64>,
+    /// The curve over the measured voltages and a fifth of their range beyond, lowest first.
+    pub curve: Vec<CurvePoint>,
     /// The straight line of each chip; none where less than two voltages show different rates.
     pub probit_lines: Vec<Option<ProbitLine>>,
     /// Standard deviation of the critical voltage within a die, in mV.
@@ -266,6 +279,7 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
     Ok(Fit {
         chips: chips.len(),
         mu_mv,
+        curve: band(&observed, &curve, &drawn),
         probit_lines: observed.iter().map(probit_line).collect(),
         sigma_within_mv,
         die_sigma_mv,
@@ -298,6 +312,26 @@ fn fit_curve(chips: &[Observation]) -> Result<Curve, FitError> {
         .map(|chip| Counts { cells: chip.geometry.cells(), levels: &chip.levels })
         .collect();
     Ok(curve::fit(&counts))
+}
+
+/// The curve with its interval over the range of the measured voltages.
+fn band(observed: &[Observation], curve: &Curve, drawn: &[Replicate]) -> Vec<CurvePoint> {
+    const POINTS: u32 = 60;
+    let all = observed.iter().flat_map(|chip| chip.levels.iter().map(|level| level.vdd_mv));
+    let (low, high) =
+        all.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+    let margin = 0.2 * (high - low);
+    let at =
+        |curve: &Curve, vdd_mv: f64| (mean_and_sigma(&curve.mu_mv).0 - vdd_mv) / curve.sigma_mv;
+    (0..=POINTS)
+        .map(|index| {
+            let vdd_mv =
+                low - margin + (high - low + 2.0 * margin) * f64::from(index) / f64::from(POINTS);
+            let refits: Vec<f64> = drawn.iter().map(|r| at(&r.curve, vdd_mv)).collect();
+            let all = (f64::NEG_INFINITY, f64::INFINITY);
+            CurvePoint { vdd_mv, z: Estimate::from_refits(at(curve, vdd_mv), &refits, all) }
+        })
+        .collect()
 }
 
 fn probit_line(chip: &Observation) -> Option<ProbitLine> {
