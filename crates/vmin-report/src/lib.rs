@@ -7,6 +7,7 @@
 //! Not here: running anything.
 
 mod bars;
+pub mod chip;
 mod energy;
 mod exploration;
 mod figures;

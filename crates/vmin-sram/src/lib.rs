@@ -37,6 +37,7 @@ mod bit_set;
 mod chip;
 pub mod export;
 pub mod file;
+pub mod fit;
 mod geometry;
 pub mod import;
 mod key;

@@ -304,6 +304,10 @@ Example:
     Import(Box<crate::commands::chip::ImportArgs>),
     /// Write a chip's maps as a list, 0/1 files or arrays
     Export(crate::commands::chip::ExportArgs),
+    /// Fit a population to measured chips and write it as a voltage profile
+    Fit(crate::commands::chip::FitArgs),
+    /// Draw the faults of a chip
+    Draw(crate::commands::chip::DrawArgs),
     /// Faults and their arrangement at each voltage
     Inspect {
         /// Chip file

@@ -1,13 +1,17 @@
 //! `vmin chip`: make and look into chips.
 
+mod draw;
 mod export;
+mod fit;
 mod import;
 mod inspect;
 mod sample;
 
 use std::path::Path;
 
+pub(crate) use draw::DrawArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use fit::FitArgs;
 pub(crate) use import::ImportArgs;
 
 use vmin_accel::VoltageProfile;
@@ -41,6 +45,8 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
         }
         ChipCommand::Import(args) => import::run(args),
         ChipCommand::Export(args) => export::run(args),
+        ChipCommand::Fit(args) => fit::run(args),
+        ChipCommand::Draw(args) => draw::run(args),
         ChipCommand::Inspect { chip, vdd_mv, format } => inspect::run(chip, vdd_mv, format.format),
     }
 }
