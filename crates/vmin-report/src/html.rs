@@ -203,7 +203,7 @@ fn energy(nanojoules: f64) -> String {
     }
 }
 
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -216,7 +216,7 @@ fn thousands(number: u64) -> String {
 }
 
 /// Text that means itself in HTML, in elements and in quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

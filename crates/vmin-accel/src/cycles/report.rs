@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Bound;
 use crate::scalesim::Spans;
 use crate::{Layer, Work};
 
@@ -66,6 +67,14 @@ pub struct LayerReport {
     pub dram_bytes_written: u64,
     /// Element operations of the vector unit (requantization of sums, pooling, sums).
     pub vector_operations: u64,
+    /// Multiply-accumulates per byte from and to DRAM; absent if nothing moves or nothing multiplies.
+    pub macs_per_byte: Option<f64>,
+    /// Multiply-accumulates per cycle that array and DRAM allow (the roof over this layer).
+    pub attainable_macs_per_cycle: f64,
+    /// Multiply-accumulates per cycle reached.
+    pub achieved_macs_per_cycle: f64,
+    /// What limits the layer.
+    pub bound_by: Bound,
     /// Times and counts at both sides of the buffers as SCALE-Sim reports them, for one group (that
     /// model only).
     #[serde(skip)]
@@ -107,6 +116,10 @@ impl LayerReport {
             dram_bytes_read: 0,
             dram_bytes_written: 0,
             vector_operations: 0,
+            macs_per_byte: None,
+            attainable_macs_per_cycle: 0.0,
+            achieved_macs_per_cycle: 0.0,
+            bound_by: Bound::Compute,
             spans: None,
         }
     }

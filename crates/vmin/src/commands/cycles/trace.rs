@@ -27,9 +27,8 @@ pub(super) fn show(
     [rows, columns, m, n, k]: [u64; 5],
 ) -> Result<(), Failure> {
     let side = |side: u64| usize::try_from(side).unwrap_or(usize::MAX);
-    let array = ArraySize::new(rows, columns).ok_or_else(|| {
-        Failure::input("trace", &vmin_accel::pe_array::SimulationError::Size)
-    })?;
+    let array = ArraySize::new(rows, columns)
+        .ok_or_else(|| Failure::input("trace", &vmin_accel::pe_array::SimulationError::Size))?;
     let (a, b) = (vec![1; side(m * k)], vec![1; side(k * n)]);
     let double_buffer = schedule.weight_double_buffer;
     let mut simulation =
