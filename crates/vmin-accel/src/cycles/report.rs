@@ -143,6 +143,8 @@ pub struct Totals {
     pub cycles: u64,
     /// Cycles waiting for DRAM.
     pub stall_cycles: u64,
+    /// Cycles waiting for on-chip memories.
+    pub sram_stall_cycles: u64,
     /// Bytes from and to DRAM.
     pub dram_bytes: u64,
 }
@@ -154,6 +156,7 @@ pub fn totals(layers: &[LayerReport]) -> Totals {
         macs: sum.macs.saturating_add(layer.macs),
         cycles: sum.cycles.saturating_add(layer.cycles),
         stall_cycles: sum.stall_cycles.saturating_add(layer.stall_cycles),
+        sram_stall_cycles: sum.sram_stall_cycles.saturating_add(layer.sram_stall_cycles),
         dram_bytes: sum
             .dram_bytes
             .saturating_add(layer.dram_bytes_read)
