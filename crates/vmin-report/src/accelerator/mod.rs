@@ -69,7 +69,6 @@ fn facts(page: &mut String, run: &Run<'_>) {
     let sum = totals(run.layers);
     let cycles = sum.cycles.max(1) as f64;
     let share = |part: u64| format!("{:.1} %", 100.0 * part as f64 / cycles);
-    let sram: u64 = run.layers.iter().map(|layer| layer.sram_stall_cycles).sum();
     let reached = sum.macs as f64 / cycles;
     page.push_str("<div class=\"facts\">\n");
     for (value, words) in [
@@ -80,7 +79,7 @@ fn facts(page: &mut String, run: &Run<'_>) {
             format!("of the array's {} MACs per cycle", run.peak_macs_per_cycle),
         ),
         (share(sum.stall_cycles), "of the cycles wait for DRAM".to_owned()),
-        (share(sram), "wait for on-chip memories".to_owned()),
+        (share(sum.sram_stall_cycles), "wait for on-chip memories".to_owned()),
         (format!("{} KiB", thousands(sum.dram_bytes / 1024)), "from and to DRAM".to_owned()),
     ] {
         let _ = writeln!(page, "<div class=\"fact\"><b>{value}</b><span>{words}</span></div>");

@@ -204,7 +204,7 @@ fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
         model_word(cycles.cycle_model),
         totals.cycles,
         totals.macs,
-        totals.stall_cycles,
+        totals.stall_cycles.saturating_add(totals.sram_stall_cycles),
         cycles.latency_us
     ))
 }
