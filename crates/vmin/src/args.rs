@@ -367,6 +367,9 @@ pub(crate) struct CyclesArgs {
     /// Draw what `--trace` shows into this SVG file
     #[arg(long, value_name = "F.svg", requires = "trace")]
     pub(crate) trace_out: Option<PathBuf>,
+    /// Write a page with bars, utilization and roofline to this HTML file
+    #[arg(long, value_name = "F.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
     #[arg(long, value_name = "DIR")]
     pub(crate) reports: Option<PathBuf>,
