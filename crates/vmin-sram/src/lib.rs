@@ -40,6 +40,7 @@ mod geometry;
 mod key;
 pub mod normal;
 mod population;
+pub mod protection;
 mod sample;
 mod score;
 mod statistics;
