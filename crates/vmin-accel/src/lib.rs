@@ -43,6 +43,7 @@ pub mod energy;
 mod layers;
 mod load;
 pub mod placement;
+pub mod protection;
 mod shape;
 pub mod voltage;
 
@@ -51,5 +52,6 @@ pub use cycles::{CycleModel, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};
 pub use layers::layers_of_graph;
 pub use placement::ResidentPlacement;
+pub use protection::{Protection, ProtectionCosts};
 pub use shape::{GemmShape, Layer, MACS_MAX, ShapeError, Work};
 pub use voltage::VoltageProfile;
