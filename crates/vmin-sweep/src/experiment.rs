@@ -5,6 +5,8 @@ use std::ops::Range;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
 use vmin_sram::FaultKind;
 
+use crate::remedy::{self, Remedy};
+
 /// Most operating points of one experiment.
 pub const POINTS_MAX: usize = 10_000;
 /// Most chips of one experiment.
@@ -13,6 +15,9 @@ pub const CHIPS_MAX: i64 = 1_000_000;
 pub const IMAGES_MAX: i64 = 10_000_000;
 /// Highest supply voltage, in millivolts, that a description may name.
 pub const VDD_MV_MAX: f64 = 5_000.0;
+
+/// Share of chips within the budget, in percent, that a remedy must keep if nothing else is said.
+const YIELD_TARGET_PCT: f64 = 90.0;
 
 /// Where the networks's codes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,12 @@ pub struct Experiment {
     pub seed: u64,
     /// `[yield] accuracy_loss_max_pct`: the budget in percentage points.
     pub accuracy_loss_max_pct: f64,
+    /// `[yield] target_pct`: the share of chips, in percent, that a remedy must keep within the budget.
+    pub yield_target_pct: f64,
+    /// `[[remedy]]`, in the order of the file.
+    pub remedies: Vec<Remedy>,
+    /// `[protection] costs`: the table of what protection costs.
+    pub protection_costs: Located<String>,
 }
 
 impl Experiment {
@@ -124,9 +135,17 @@ impl Experiment {
 
         let loss = root.optional_table("yield").map(|table| {
             let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
+            let target = table.optional_number("target_pct", 0.0..=100.0);
             table.finish();
-            loss
+            (loss, target)
         });
+        let (loss, yield_target) = loss.unwrap_or_default();
+        let costs = root.optional_table("protection").and_then(|table| {
+            let costs = table.optional_string("costs");
+            table.finish();
+            costs
+        });
+        let remedies = remedy::read(&root);
         root.finish();
 
         let references = References {
@@ -151,7 +170,11 @@ impl Experiment {
                 vdd_mv: vdd_mv?,
                 chips: narrow(count?)?.value,
                 seed: narrow(seed?)?.value,
-                accuracy_loss_max_pct: loss.flatten().map_or(1.0, |loss| loss.value),
+                accuracy_loss_max_pct: loss.map_or(1.0, |loss| loss.value),
+                yield_target_pct: yield_target.map_or(YIELD_TARGET_PCT, |target| target.value),
+                remedies: remedies?,
+                protection_costs: costs
+                    .unwrap_or_else(|| Located { value: "estimates".to_owned(), span: 0..0 }),
             })
         })();
         let finished = document.finish().and_then(|()| {
@@ -168,7 +191,7 @@ fn narrow<T: TryFrom<i64>>(located: Located<i64>) -> Option<Located<T>> {
 }
 
 /// `vdd_mv = [...]`, or `vdd_mv = { from, to, step }`; falling, without repeats.
-fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
+pub(crate) fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
     let range = 1.0..=VDD_MV_MAX;
     let (mut list, span) = if memory.has_table("vdd_mv") {
         let table = memory.table("vdd_mv");

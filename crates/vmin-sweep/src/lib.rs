@@ -19,6 +19,7 @@ mod experiment;
 mod journal;
 mod output;
 mod plan;
+mod remedy;
 mod results;
 mod run;
 mod statistics;
@@ -30,6 +31,10 @@ pub use experiment::{
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
 pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
+pub use remedy::{
+    PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,
+    RemedySweepPoint,
+};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
 };

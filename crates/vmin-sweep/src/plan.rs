@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vmin_accel::cycles::{self, Residence};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
-use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
+use vmin_accel::{Accelerator, ProtectionCosts, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
 use vmin_nn::data::{Dataset, Split};
@@ -15,6 +15,7 @@ use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
 use crate::experiment::{Experiment, NotAnExperiment, Placement};
 use crate::journal::Record;
+use crate::remedy::{self, PlannedRemedy, Remedy, Shared};
 use crate::results::{InputDigest, PointCost, Setting};
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
@@ -64,6 +65,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Digest of each input.
     pub inputs: Vec<InputDigest>,
+    /// Remedies, in the order of the experiment; their points follow those of the plan.
+    pub remedies: Vec<PlannedRemedy>,
     /// SHA-256 of everything that decides the results.
     pub digest: String,
     data: Dataset,
@@ -72,7 +75,7 @@ pub struct Plan {
 /// What a plan costs, for `vmin check`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanCost {
-    /// Voltages.
+    /// Voltages, those of remedies included.
     pub points: usize,
     /// Chips.
     pub chips: u32,
@@ -138,12 +141,16 @@ impl Plan {
         let data = keep(&mut problems, data);
         let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
         let profile = keep(&mut problems, names.profile(&experiment.profile));
+        let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
         if let Some(profile) = &profile {
             check_voltages(&experiment, profile, &mut problems);
         }
-        match (graph, data, accelerator, profile) {
-            (Some(graph), Some(data), Some(accelerator), Some(profile)) if problems.is_empty() => {
-                Self::assemble(experiment, graph, data, accelerator, profile)
+        match (graph, data, accelerator, profile, costs) {
+            (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
+                if problems.is_empty() =>
+            {
+                Self::assemble(experiment, graph, data, accelerator, profile)?
+                    .with_remedies(&costs, base)
             }
             _ => Err(collected(&source, problems)),
         }
@@ -215,11 +222,118 @@ impl Plan {
             points,
             notes,
             inputs,
+            remedies: Vec::new(),
             digest,
             data,
         };
         plan.check_sizes().map_err(|(span, code, message)| at(&span, code, message))?;
         Ok(plan)
+    }
+
+    /// The plan with the remedies of its experiment.
+    fn with_remedies(mut self, costs: &ProtectionCosts, base: &Path) -> Result<Self, Diagnostics> {
+        if self.experiment.remedies.is_empty() {
+            return Ok(self);
+        }
+        let experiment = &self.experiment;
+        let source = &experiment.source;
+        let names = Names { source, base };
+        let mut weight_memory_nj = 0.0;
+        if let Ok(layers) = vmin_accel::layers_of_graph(&self.graph) {
+            let schedule =
+                Schedule { weights: Residence::Resident, ..Schedule::of(&self.accelerator) };
+            let layers = cycles::run(&self.accelerator, schedule, &layers);
+            let point = OperatingPoint::nominal(&self.profile);
+            let nominal = energy::per_inference(&self.accelerator, &self.profile, &layers, &point);
+            weight_memory_nj = nominal.by_component.weight_memory_nj;
+        }
+        let shared = Shared {
+            source,
+            graph: &self.graph,
+            model: &experiment.model.value,
+            accelerator: &self.accelerator,
+            profile: &self.profile,
+            costs,
+            vdd_mv: &experiment.vdd_mv,
+            nominal_weight_memory_nj: weight_memory_nj,
+        };
+        let remedies =
+            remedy::plan_remedies(&shared, &experiment.remedies, self.points.len(), |remedy| {
+                let graph = match (&remedy.model, &remedy.bits) {
+                    (None, None) => return Ok(None),
+                    (Some(model), _) => names.model(model)?,
+                    (None, Some(_)) => names.model(&experiment.model)?,
+                };
+                let graph = with_bits(graph, source, remedy.bits.as_ref())?;
+                let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
+                let saved = vmin_nn::format::save(&graph).map_err(|error| {
+                    Diagnostic::new("model", error.to_string()).at(source, span.clone())
+                })?;
+                // Checked here, where the place is known: labels and image size.
+                let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
+                let placement =
+                    ResidentPlacement::new(&self.accelerator, sizes).map_err(|error| {
+                        Diagnostic::new("placement", error.to_string()).at(source, span.clone())
+                    })?;
+                Emulator::new(&graph, &placement, self.images(), vmin_kernels::best()).map_err(
+                    |error| {
+                        Diagnostic::new("does-not-fit", error.to_string()).at(source, span.clone())
+                    },
+                )?;
+                Ok(Some((graph, sha256(&saved))))
+            })?;
+        for remedy in &remedies {
+            let cells = remedy.placement.geometry.cells() as f64 * (1.0 + remedy.extra_bits_share);
+            let deepest = remedy.points.last().map_or(0.0, |point| point.cell_fault_rate);
+            if cells * deepest > STORED_CELLS_MAX as f64 {
+                let message = format!(
+                    "at the lowest voltage of remedy `{}` {:.1e} cells of each chip would be \
+                     faulty; at most {STORED_CELLS_MAX} can be held",
+                    remedy.name,
+                    cells * deepest
+                );
+                return Err(Diagnostic::new("too-large", message).within(source).into());
+            }
+            if let Some(sha256) = &remedy.model_sha256 {
+                self.inputs.push(InputDigest {
+                    role: format!("model of remedy {}", remedy.name),
+                    name: remedy.model.clone(),
+                    sha256: sha256.clone(),
+                });
+            }
+        }
+        self.inputs.push(InputDigest {
+            role: "protection costs".to_owned(),
+            name: experiment.protection_costs.value.clone(),
+            sha256: sha256(costs.text().as_bytes()),
+        });
+        self.notes.push(format!(
+            "remedies: every voltage and saving refers to the experiment's own network, unprotected \
+             at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
+            costs.name()
+        ));
+        self.remedies = remedies;
+        self.digest = digest(&self.experiment, &self.inputs);
+        self.check_inferences().map_err(|message| {
+            Diagnostic::new("too-large", message).within(&self.experiment.source)
+        })?;
+        Ok(self)
+    }
+
+    /// Points of the sweep and of all remedies.
+    #[must_use]
+    pub fn points_total(&self) -> usize {
+        self.points.len() + self.remedies.iter().map(|remedy| remedy.points.len()).sum::<usize>()
+    }
+
+    fn check_inferences(&self) -> Result<(), String> {
+        let total = self.cost().inferences_total;
+        if total > INFERENCES_MAX {
+            return Err(format!(
+                "the sweep would take {total} inferences, at most {INFERENCES_MAX} are run"
+            ));
+        }
+        Ok(())
     }
 
     /// Checks what only shows when all parts are together.
@@ -250,13 +364,7 @@ impl Plan {
             );
             return Err((span, "too-large", message));
         }
-        if cost.inferences_total > INFERENCES_MAX {
-            let message = format!(
-                "the sweep would take {} inferences, at most {INFERENCES_MAX} are run",
-                cost.inferences_total
-            );
-            return Err((data, "too-large", message));
-        }
+        self.check_inferences().map_err(|message| (data, "too-large", message))?;
         Ok(())
     }
 
@@ -275,7 +383,7 @@ impl Plan {
     /// Records a complete journal holds.
     #[must_use]
     pub fn records_total(&self) -> u64 {
-        self.points.len() as u64 * u64::from(self.experiment.chips)
+        self.points_total() as u64 * u64::from(self.experiment.chips)
     }
 
     /// Checks that a journal's records can be records of this plan.
@@ -286,9 +394,14 @@ impl Plan {
         let images = self.data.len() as u64;
         for record in records {
             let Record { point, chip, correct, correct_union, cells_hit, flips } = *record;
-            let known = (point as usize) < self.points.len() && chip < self.experiment.chips;
-            let possible = correct <= images && correct_union <= correct && flips <= cells_hit;
-            if !known || !possible || cells_hit > self.stored_bits() {
+            let known = (point as usize) < self.points_total() && chip < self.experiment.chips;
+            // What stands between cells and codes may invert more bits than cells fail.
+            let remedy = self.remedies.iter().rfind(|remedy| remedy.first_point <= point);
+            let (bits, flips_max) = remedy.map_or((self.stored_bits(), cells_hit), |remedy| {
+                (remedy.stored_bits, remedy.stored_bits)
+            });
+            let possible = correct <= images && correct_union <= correct && flips <= flips_max;
+            if !known || !possible || cells_hit > bits {
                 return Err(format!(
                     "the record of point {point}, chip {chip} is not one of this experiment"
                 ));
@@ -304,7 +417,7 @@ impl Plan {
         let inferences_total = self.records_total().saturating_add(1).saturating_mul(images);
         let lowest = self.points.last().map_or(0.0, |point| point.cost.cell_fault_rate);
         PlanCost {
-            points: self.points.len(),
+            points: self.points_total(),
             chips: self.experiment.chips,
             images: self.data.len(),
             inferences_total,
@@ -424,6 +537,11 @@ impl Names<'_> {
     fn profile(&self, name: &Located<String>) -> Result<VoltageProfile, Diagnostics> {
         let path = rebase_shipped(&name.value, &VoltageProfile::names(), self.base);
         VoltageProfile::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    }
+
+    fn costs(&self, name: &Located<String>) -> Result<ProtectionCosts, Diagnostics> {
+        let path = rebase_shipped(&name.value, &ProtectionCosts::names(), self.base);
+        ProtectionCosts::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
     }
 
     /// Problems without a place of their own are placed where the thing is named.
@@ -554,6 +672,8 @@ struct Decisive<'a> {
     chips: u32,
     seed: u64,
     accuracy_loss_max_pct: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remedies: Vec<String>,
 }
 
 fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
@@ -571,8 +691,23 @@ fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
         chips: experiment.chips,
         seed: experiment.seed,
         accuracy_loss_max_pct: experiment.accuracy_loss_max_pct,
+        remedies: experiment
+            .remedies
+            .iter()
+            .map(|remedy| decisive_words(experiment, remedy))
+            .collect(),
     };
     sha256(&serde_json::to_vec(&decisive).expect("finite numbers and texts serialise"))
+}
+
+/// All of a remedy that decides its results and is no input with a digest of its own.
+fn decisive_words(experiment: &Experiment, remedy: &Remedy) -> String {
+    let vdd_mv: Option<Vec<f64>> =
+        remedy.vdd_mv.as_ref().map(|list| list.iter().map(|vdd_mv| vdd_mv.value).collect());
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        remedy.name.value, remedy.protection, vdd_mv, experiment.yield_target_pct
+    )
 }
 
 fn sha256(bytes: &[u8]) -> String {
