@@ -2,6 +2,7 @@
 
 use vmin_nn::{Graph, LayerShape, Op};
 
+use crate::scalesim::Window;
 use crate::{GemmShape, Layer, ShapeError};
 
 impl Layer {
@@ -40,9 +41,34 @@ impl Layer {
             outputs: outputs.min(crate::MACS_MAX),
             weights: (shape.weights as u64).min(crate::MACS_MAX),
             weight_bits,
+            window: window(shape),
             ..Self::gemm(&shape.name, product)
         })
     }
+}
+
+/// The windows of a convolution over its padded input, as far as it uses it.
+fn window(shape: &LayerShape) -> Option<Window> {
+    let pair = |[a, b]: [usize; 2]| [a as u64, b as u64];
+    let [rows, columns, channels] = shape.input.map(|side| side as u64);
+    let (kernel, stride, dilation) = (pair(shape.kernel), pair(shape.stride), pair(shape.dilation));
+    let output = pair([shape.output[0], shape.output[1]]);
+    let used = |axis: usize| {
+        (output[axis].checked_sub(1)? * stride[axis])
+            .checked_add(kernel[axis].checked_sub(1)? * dilation[axis] + 1)
+    };
+    let channels = channels / (shape.groups as u64).max(1);
+    let window = Window {
+        input: [used(0)?.max(rows), used(1)?.max(columns)],
+        kernel,
+        stride,
+        dilation,
+        channels,
+        output,
+    };
+    // What is no convolution is a plain product.
+    let fits = window.count() == shape.m as u64 && window.length() == shape.k as u64;
+    fits.then_some(window)
 }
 
 /// The layers of a network in execution order, with the bits that its weights have.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  accel-models/*.toml --> Accelerator --+--> cycles::run --> LayerReport --+
-//!  network --> Layer (m, n, k) ----------+                                  +--> energy::per_inference
+//!  network, tables --> Layer (m, n, k) ----------+                                  +--> energy::per_inference
 //!  voltage-profiles/*.toml --> VoltageProfile --+---------------------------+
 //!                                               +--> Threshold, Population --> chips (vmin-sram)
 //!  weight tensors --> ResidentPlacement: where each code lies
@@ -37,17 +37,22 @@
 //! ```
 
 pub mod accelerator;
+pub mod area;
+mod convolution;
 pub mod cycles;
 pub mod dataflow;
 pub mod energy;
 mod layers;
 mod load;
+pub mod pe_array;
 pub mod placement;
 pub mod protection;
+pub mod scalesim;
 mod shape;
 pub mod voltage;
 
 pub use accelerator::Accelerator;
+pub use convolution::Convolution;
 pub use cycles::{CycleModel, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};
 pub use layers::layers_of_graph;

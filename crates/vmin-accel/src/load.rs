@@ -19,7 +19,7 @@ pub(crate) fn source(
     }
     let names = || shipped.iter().map(|(name, _)| *name);
     read(name_or_path).map(|text| Source::new(name_or_path, &text)).map_err(|error| {
-        let mut problem = if is_path(name_or_path) {
+        let mut problem = if shipped.is_empty() || is_path(name_or_path) {
             Diagnostic::new("unreadable", format!("cannot read {what} `{name_or_path}`: {error}"))
         } else {
             Diagnostic::new("unknown-name", format!("no {what} is called `{name_or_path}`"))

@@ -1,5 +1,7 @@
 //! What one layer asks of the accelerator, without its values.
 
+use crate::scalesim::Window;
+
 /// Most multiply-accumulates of one layer, 2^48. Every count derived from a shape then fits in `u64`
 /// with the array sizes allowed here.
 pub const MACS_MAX: u64 = 1 << 48;
@@ -32,6 +34,33 @@ pub enum ShapeError {
         /// Length of the sums.
         k: u64,
     },
+    /// A size of a convolution is zero or absurd.
+    #[error("sizes of a convolution must lie between 1 and {max}")]
+    Size {
+        /// Largest size allowed.
+        max: u64,
+    },
+    /// Groups that do not divide channels and filters.
+    #[error("{groups} groups do not divide {channels} channels and {filters} filters")]
+    Groups {
+        /// Channels of the input.
+        channels: u64,
+        /// Filters.
+        filters: u64,
+        /// Groups.
+        groups: u64,
+    },
+    /// A kernel larger than the padded input.
+    #[error("a kernel reaching over {reach} pixels exceeds a padded input of {input}")]
+    Window {
+        /// Pixels of the padded input.
+        input: u64,
+        /// Pixels that the kernel covers.
+        reach: u64,
+    },
+    /// A batch of no images, or one too large.
+    #[error("a batch needs 1 to 65536 images, not {0}")]
+    Batch(u64),
 }
 
 /// `groups` independent products `C[m, n] = A[m, k] * B[k, n]`: activations times weights.
@@ -127,6 +156,8 @@ pub struct Layer {
     pub weights: u64,
     /// Bits per weight code, 1..=8.
     pub weight_bits: u8,
+    /// How the windows of one group lie over its input; that of a plain product if absent.
+    pub window: Option<Window>,
 }
 
 impl Layer {
@@ -141,6 +172,7 @@ impl Layer {
             outputs: m * n * groups,
             weights: n * k * groups,
             weight_bits: 8,
+            window: None,
         }
     }
 
@@ -154,7 +186,34 @@ impl Layer {
             outputs: outputs.min(MACS_MAX),
             weights: 0,
             weight_bits: 8,
+            window: None,
         }
+    }
+
+    /// The same layer for `images` images at once: more output pixels, the same weights.
+    ///
+    /// # Errors
+    /// No images or more than 65536, or the product exceeds [`MACS_MAX`].
+    pub fn batched(&self, images: u64) -> Result<Self, ShapeError> {
+        if !(1..=1 << 16).contains(&images) {
+            return Err(ShapeError::Batch(images));
+        }
+        if images == 1 {
+            return Ok(self.clone());
+        }
+        let work = match self.work {
+            Work::Gemm(GemmShape { m, n, k, groups }) => {
+                Work::Gemm(GemmShape::grouped(m.saturating_mul(images), n, k, groups)?)
+            }
+            Work::Vector => Work::Vector,
+        };
+        Ok(Self {
+            work,
+            inputs: self.inputs.saturating_mul(images).min(MACS_MAX),
+            outputs: self.outputs.saturating_mul(images).min(MACS_MAX),
+            window: None,
+            ..self.clone()
+        })
     }
 
     /// Multiply-accumulates.

@@ -37,7 +37,7 @@ fn published_sizes_of_the_shipped_memories() {
 fn every_constant_names_its_source() {
     for name in Accelerator::names() {
         let accelerator = Accelerator::load(name).unwrap();
-        assert_eq!(accelerator.energy.entries().len(), 9);
+        assert_eq!(accelerator.energy.entries().len(), 10);
         for entry in accelerator.energy.entries() {
             assert!(entry.pj > 0.0 && entry.source.len() > 10, "{name} {entry:?}");
         }
@@ -71,7 +71,7 @@ fn each_broken_rule_is_told() {
             "2^35",
         ),
         ("rail = \"weight\"", "rail = \"wheat\"", "`memory.weight.rail` has no choice `wheat`"),
-        ("constants = \"45nm\"", "constants = \"3nm\"", "`45nm`, `28nm` or `14nm`"),
+        ("constants = \"45nm\"", "constants = \"3nm\"", "`45nm`, `28nm`, `14nm` or `7nm`"),
         ("dram = \"lpddr4\"", "dram = \"ddr9\"", "no choice `ddr9`"),
         ("[vector]", "[vectors]", "missing table `[vector]`"),
         ("lanes = 16", "lanes = 0", "`vector.lanes` is out of range"),

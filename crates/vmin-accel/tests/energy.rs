@@ -84,7 +84,11 @@ fn one_layer_by_hand() {
     );
     close(energy.latency_us, 876.0 / 1000.0);
     // uW per KiB x KiB x us = pJ; 128 KiB at half the voltage, 128 and 64 KiB at the full one.
-    close(parts.leakage_nj, 0.026 * (64.0 + 128.0 + 64.0) * 0.876 * 1e-3);
+    let memories_uw = 0.026 * (64.0 + 128.0 + 64.0);
+    close(parts.leakage_nj, (memories_uw + 10.7 * 256.0) * 0.876 * 1e-3);
+    // Each MAC passes 8 bits of input and 32 of sum; weights of 3 folds of 16 rows hop 136 times per column.
+    let bits = 153_600.0 * 40.0 + 3.0 * 136.0 * 32.0 * 8.0;
+    close(parts.registers_nj, nj(Action::RegisterBit, bits));
     close(energy.total_nj, energy.layers.iter().map(|layer| layer.total_nj).sum());
 }
 
@@ -209,6 +213,64 @@ fn no_shape_and_no_array_overflows() {
                             energy::per_inference(&accelerator, &profile, &reports, &point);
                         assert!(energy.total_nj.is_finite());
                     }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn with_a_clock_that_follows_the_voltage_there_is_a_least_energy() {
+    // One layer on an array whose leakage is as large as its dynamic power.
+    let mut accelerator = Accelerator::load("gemmini-16").unwrap();
+    accelerator.leakage_uw_per_pe = 600.0;
+    let profile = VoltageProfile::load("sram14-dvfs").unwrap();
+    let layer = Layer::gemm("x", GemmShape::new(1000, 256, 256).unwrap());
+    let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &[layer]);
+    let voltages: Vec<f64> = (0..=49).map(|step| 710.0 + 10.0 * f64::from(step)).collect();
+    let energies: Vec<f64> = voltages
+        .iter()
+        .map(|&vdd_mv| {
+            let point = OperatingPoint::chip(&profile, vdd_mv);
+            energy::per_inference(&accelerator, &profile, &reports, &point).total_nj
+        })
+        .collect();
+    let least = (0..energies.len()).min_by(|&a, &b| energies[a].total_cmp(&energies[b])).unwrap();
+    assert!((1..energies.len() - 1).contains(&least), "{least} {energies:?}");
+    assert!(energies[..=least].is_sorted_by(|a, b| a > b), "falls down to it");
+    assert!(energies[least..].is_sorted(), "rises after it");
+
+    // At a fixed clock and without a law of leakage the lowest voltage is the cheapest.
+    let fixed = |vdd_mv| {
+        let point = OperatingPoint::chip(&profile, vdd_mv).with_clock(Clock::Fixed);
+        energy::per_inference(&accelerator, &profile, &reports, &point).total_nj
+    };
+    assert!(voltages.windows(2).all(|pair| fixed(pair[0]) < fixed(pair[1])));
+}
+
+#[test]
+fn rails_deliver_what_components_use() {
+    for name in Accelerator::names() {
+        let accelerator = Accelerator::load(name).unwrap();
+        let profile = VoltageProfile::load("sram14-dvfs").unwrap();
+        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers());
+        let at = |point: OperatingPoint| {
+            let report = energy::per_inference(&accelerator, &profile, &reports, &point);
+            let rails: f64 = report.by_rail.list().iter().map(|(_, nj)| nj).sum();
+            assert!((rails / report.total_nj - 1.0).abs() < 1e-12, "{name} {rails}");
+            report.by_rail.list()
+        };
+        let nominal = at(OperatingPoint::nominal(&profile).with_clock(Clock::Fixed));
+        // A lowered rail delivers less, the others what they did.
+        for (lowered, (word, rail)) in Rail::ALL.into_iter().enumerate() {
+            let point = OperatingPoint::nominal(&profile).with_clock(Clock::Fixed);
+            let report = at(point.with(rail, 800.0));
+            for (index, (before, after)) in nominal.iter().zip(&report).enumerate() {
+                assert_eq!(before.0, Rail::ALL[index].0);
+                if index == lowered && word != "io" && before.1 > 0.0 {
+                    assert!(after.1 < before.1, "{name} {word}");
+                } else {
+                    assert_eq!(after.1, before.1, "{name} {word}");
                 }
             }
         }

@@ -1,17 +1,9 @@
-//! The causal closed form against a register-level simulation of the array: every processing element,
-//! every cycle. It must give the same number of cycles, and the right sums.
-//!
-//! The simulated hardware per processing element: one register for the operand that passes to the
-//! right, one for what passes down, one for what stays. In each cycle every element reads the
-//! registers of its neighbours as they were after the cycle before.
+//! The causal closed form against the register-level simulation of the array: the same cycles for all
+//! dataflows, with and without double buffering, and the right sums.
 
-mod pe_array {
-    pub(crate) mod simulation;
-}
-
-use pe_array::simulation::{Matrix, Run, input_stationary, output_stationary, weight_stationary};
 use proptest::prelude::*;
 use vmin_accel::cycles::{self, CycleModel, Schedule};
+use vmin_accel::pe_array::{Simulation, SimulationError};
 use vmin_accel::{Accelerator, ArraySize, Dataflow, GemmShape, Layer};
 
 /// Cycles of the array by the closed form.
@@ -34,36 +26,48 @@ fn closed_form(
     cycles::run(&accelerator, schedule, &[Layer::gemm("x", shape)])[0].compute_cycles
 }
 
-fn product(a: &Matrix, b: &Matrix) -> Vec<i32> {
+/// Values of int8, -128 among them, from a small generator.
+fn values(count: usize, seed: u64) -> Vec<i8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8 as i8
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn product(a: &[i8], b: &[i8], [m, n, k]: [usize; 3]) -> Vec<i32> {
     let mut c = Vec::new();
-    for i in 0..a.rows {
-        for j in 0..b.columns {
-            c.push((0..a.columns).map(|l| a.at(i, l) * b.at(l, j)).sum());
+    for i in 0..m {
+        for j in 0..n {
+            c.push((0..k).map(|l| i32::from(a[i * k + l]) * i32::from(b[l * n + j])).sum());
         }
     }
     c
 }
 
-type Simulation = fn(usize, usize, &Matrix, &Matrix) -> Run;
-const DATAFLOWS: [(Dataflow, Simulation); 3] = [
-    (Dataflow::Ws, weight_stationary),
-    (Dataflow::Os, output_stationary),
-    (Dataflow::Is, input_stationary),
-];
-
-fn check(rows: usize, columns: usize, [m, n, k]: [usize; 3], seed: u64) -> Result<(), String> {
-    let a = Matrix::random(m, k, seed);
-    let b = Matrix::random(k, n, seed ^ 0x9e37_79b9_7f4a_7c15);
-    let expected = product(&a, &b);
-    for (dataflow, simulate) in DATAFLOWS {
-        let run = simulate(rows, columns, &a, &b);
-        let name = format!("{} {rows} x {columns}, m n k {m} {n} {k}", dataflow.name());
-        if run.sums != expected {
-            return Err(format!("{name}: the sums differ"));
-        }
-        let formula = closed_form(dataflow, rows, columns, [m, n, k], false);
-        if run.cycles != formula {
-            return Err(format!("{name}: {} cycles simulated, {formula} by formula", run.cycles));
+fn check(rows: usize, columns: usize, shape: [usize; 3], seed: u64) -> Result<(), String> {
+    let [m, n, k] = shape;
+    let a = values(m * k, seed);
+    let b = values(k * n, seed ^ 0x9e37_79b9_7f4a_7c15);
+    let expected = product(&a, &b, shape);
+    let array = ArraySize::new(rows as u64, columns as u64).expect("a small array");
+    for (name, dataflow) in Dataflow::ALL {
+        for double_buffer in [false, true] {
+            let mut simulation =
+                Simulation::new(array, dataflow, double_buffer, shape, a.clone(), b.clone())
+                    .expect("a small case");
+            simulation.run();
+            let case = format!("{name} {rows} x {columns}, {shape:?}, double {double_buffer}");
+            if simulation.sums() != expected {
+                return Err(format!("{case}: the sums differ"));
+            }
+            let formula = closed_form(dataflow, rows, columns, shape, double_buffer);
+            if simulation.cycle() != formula {
+                let cycles = simulation.cycle();
+                return Err(format!("{case}: {cycles} cycles simulated, {formula} by formula"));
+            }
         }
     }
     Ok(())
@@ -103,4 +107,41 @@ fn double_buffering_hides_the_loads() {
     // Streams shorter than a load wait for the load.
     assert_eq!(closed_form(Dataflow::Ws, 4, 4, [1, 12, 8], true), (2 * 4 + 4 + 1 - 2) + 5 * 4);
     assert_eq!(closed_form(Dataflow::Ws, 4, 4, [9, 4, 4], true), 2 * 4 + 4 + 9 - 2);
+}
+
+#[test]
+fn one_cycle_less_is_not_enough() {
+    // The last result leaves in the last cycle, so the cycles are not counted too high.
+    let array = ArraySize::new(3, 4).expect("a small array");
+    for (name, dataflow) in Dataflow::ALL {
+        for double_buffer in [false, true] {
+            // Tiles without gaps: the far corner has work.
+            let shape = [12, 8, 9];
+            let (a, b) = (vec![1; 12 * 9], vec![1; 9 * 8]);
+            let mut simulation =
+                Simulation::new(array, dataflow, double_buffer, shape, a, b).expect("small");
+            let cycles = closed_form(dataflow, 3, 4, shape, double_buffer);
+            for _ in 0..cycles - 1 {
+                assert!(simulation.step());
+            }
+            assert!(simulation.sums().iter().any(|sum| *sum != 9), "{name} {double_buffer}");
+            assert!(simulation.step());
+            assert!(simulation.sums().iter().all(|sum| *sum == 9), "{name} {double_buffer}");
+            assert!(!simulation.step());
+        }
+    }
+}
+
+#[test]
+fn impossible_cases_are_refused() {
+    let array = ArraySize::new(2, 2).expect("a small array");
+    let new = |shape, a: usize, b: usize| {
+        Simulation::new(array, Dataflow::Ws, false, shape, vec![0; a], vec![0; b]).err()
+    };
+    assert_eq!(new([0, 1, 1], 0, 1), Some(SimulationError::Size));
+    assert_eq!(new([usize::MAX, 2, 2], 0, 0), Some(SimulationError::Size));
+    assert_eq!(new([2, 2, 2], 4, 3), Some(SimulationError::Matrix { expected: 4, found: 3 }));
+    let large = ArraySize::new(4096, 4096).expect("an array");
+    let refused = Simulation::new(large, Dataflow::Os, true, [1, 1, 1], vec![0], vec![0]).err();
+    assert_eq!(refused, Some(SimulationError::Size));
 }

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use vmin_accel::accelerator::Memories;
 use vmin_accel::cycles::{self, CycleModel, Schedule};
+use vmin_accel::scalesim::Window;
 use vmin_accel::{Accelerator, ArraySize, Dataflow, GemmShape, Layer};
+use vmin_sram::Geometry;
 
 fn reports() -> Option<Vec<BTreeMap<String, String>>> {
     let folder = std::env::var_os("VMIN_DATA").map_or_else(
@@ -18,6 +21,19 @@ fn reports() -> Option<Vec<BTreeMap<String, String>>> {
         return None;
     };
     Some(reader.deserialize().map(|row| row.expect("a row of the report")).collect())
+}
+
+/// The memories with the sizes of SCALE-Sim's buffers.
+fn memories(accelerator: &Accelerator, kib: impl Fn(&str) -> u64) -> Memories {
+    let mut memories = accelerator.memories.clone();
+    let geometry = |kib: u64| {
+        let rows = u32::try_from(kib * 128).expect("a small buffer");
+        Geometry::new(1, rows, 64).expect("a small buffer")
+    };
+    memories.activation.geometry = geometry(kib("ifmap"));
+    memories.weight.geometry = geometry(kib("filter"));
+    memories.accumulator.geometry = geometry(kib("ofmap"));
+    memories
 }
 
 #[test]
@@ -40,7 +56,17 @@ fn every_reported_number_is_equal() {
             ..Schedule::of(&accelerator)
         };
         let shape = GemmShape::new(count("M"), count("N"), count("K")).expect("a sane layer");
-        let report = cycles::run(&accelerator, schedule, &[Layer::gemm("row", shape)]).remove(0);
+        accelerator.memories = memories(&accelerator, |buffer| count(&format!("{buffer}_kib")));
+        let mut layer = Layer::gemm("row", shape);
+        layer.window = Window::scalesim(
+            [count("ifmap_h"), count("ifmap_w")],
+            [count("filt_h"), count("filt_w")],
+            count("channels"),
+            [count("stride_h"), count("stride_w")],
+        );
+        assert!(layer.window.is_some(), "a sane window");
+        let report = cycles::run(&accelerator, schedule, &[layer]).remove(0);
+        let spans = report.spans.expect("counted");
         let mut differ = |what: &str| {
             problems
                 .push(format!("{} {} {}: {what}", row["topology"], row["layer"], row["dataflow"]));
@@ -51,6 +77,12 @@ fn every_reported_number_is_equal() {
             ("sram_ifmap_reads", report.sram_reads_ifmap),
             ("sram_filter_reads", report.sram_reads_filter),
             ("sram_ofmap_writes", report.sram_writes_ofmap),
+            ("dram_ifmap_reads", report.dram_reads_ifmap.expect("counted")),
+            ("dram_filter_reads", report.dram_reads_filter.expect("counted")),
+            ("dram_ofmap_writes", report.dram_writes_ofmap.expect("counted")),
+            ("total_cycles_incl_prefetch", spans.cycles_with_prefetch().unsigned_abs()),
+            ("sram_ofmap_start", spans.sram[2].start.unsigned_abs()),
+            ("sram_ofmap_stop", spans.sram[2].stop.unsigned_abs()),
         ] {
             if count(key) != value {
                 differ(&format!("{key} {} is not {value}", row[key]));
@@ -64,13 +96,12 @@ fn every_reported_number_is_equal() {
             ("bw_sram_ifmap", bandwidth[0]),
             ("bw_sram_filter", bandwidth[1]),
             ("bw_sram_ofmap", bandwidth[2]),
+            ("bw_dram_ifmap", spans.dram[0].bandwidth()),
+            ("bw_dram_filter", spans.dram[1].bandwidth()),
+            ("bw_dram_ofmap", spans.dram[2].bandwidth()),
         ] {
             let expected: f64 = row[key].parse().expect("a number");
-            // Quotients of equal integers, up to the order of their operations; the compute utilisation
-            // is reported as an average summed fold by fold, with its rounding errors (such as
-            // 3.333333333333376 for 10/3).
-            let rounding = if key == "compute_util_pct" { 1e-11 } else { 1e-14 };
-            if (expected - value).abs() > rounding * expected.abs() {
+            if expected.to_bits() != value.to_bits() {
                 differ(&format!("{key} {expected} is not {value}"));
             }
         }

@@ -76,9 +76,10 @@ impl<'d> TableReader<'d> {
         self.span.clone()
     }
 
-    /// True if the key was written.
+    /// True if the key was written. Asking makes it a known key.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
+        self.known.borrow_mut().push(key.to_owned());
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
@@ -340,20 +341,56 @@ impl<'d> TableReader<'d> {
         value: &Spanned<DeValue<'_>>,
         range: &RangeInclusive<f64>,
     ) -> Option<Located<Vec<Located<f64>>>> {
+        self.check_list(key, value, "a list of numbers", |element| {
+            self.check_number(key, element, range)
+        })
+    }
+
+    /// An optional list of integers within `range`; each bad element is reported.
+    pub fn optional_integers(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+    ) -> Option<Located<Vec<Located<i64>>>> {
+        let value = self.get(key)?;
+        self.check_list(key, value, "a list of integers", |element| {
+            self.check_integer(key, element, &range)
+        })
+    }
+
+    /// An optional list of words out of a list; each bad element is reported.
+    pub fn optional_choices<T: Clone>(
+        &self,
+        key: &str,
+        choices: &[(&str, T)],
+    ) -> Option<Located<Vec<Located<T>>>> {
+        let value = self.get(key)?;
+        self.check_list(key, value, "a list of texts in quotes", |element| {
+            self.check_choice(key, element, choices)
+        })
+    }
+
+    /// A list that is not empty, each element checked.
+    fn check_list<T>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &str,
+        check: impl Fn(&Spanned<DeValue<'_>>) -> Option<Located<T>>,
+    ) -> Option<Located<Vec<Located<T>>>> {
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(key, value, "a list of numbers");
+            self.wrong_type(key, value, expected);
             return None;
         };
         if array.is_empty() {
             self.report(
                 Diagnostic::new("empty-list", format!("`{}` is empty", self.dotted(key)))
                     .at(self.source, value.span())
-                    .allowed("expected at least one number"),
+                    .allowed("expected at least one element"),
             );
             return None;
         }
-        let checked: Vec<_> =
-            array.iter().map(|element| self.check_number(key, element, range)).collect();
+        let checked: Vec<_> = array.iter().map(check).collect();
         let list: Option<Vec<_>> = checked.into_iter().collect();
         Some(Located { value: list?, span: value.span() })
     }

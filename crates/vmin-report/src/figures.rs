@@ -61,6 +61,7 @@ fn error_by_voltage(results: &Results) -> String {
             x: voltages(results),
             y: (0.0, error_top(results)),
             x_logarithmic: false,
+            y_logarithmic: false,
             legend: SeriesLabelPosition::UpperRight,
         },
         &[
@@ -107,6 +108,7 @@ fn error_by_rate(results: &Results) -> String {
             x,
             y: (0.0, error_top(results)),
             x_logarithmic: true,
+            y_logarithmic: false,
             legend: SeriesLabelPosition::UpperLeft,
         },
         &[
@@ -157,6 +159,7 @@ fn energy_by_voltage(results: &Results) -> String {
             x: voltages(results),
             y: (0.0, (top * 1.55).max(1e-9)),
             x_logarithmic: false,
+            y_logarithmic: false,
             legend: SeriesLabelPosition::UpperLeft,
         },
         &bands,
@@ -172,6 +175,7 @@ fn yield_by_voltage(results: &Results) -> String {
             x: voltages(results),
             y: (0.0, 105.0),
             x_logarithmic: false,
+            y_logarithmic: false,
             legend: SeriesLabelPosition::MiddleRight,
         },
         &[

@@ -9,15 +9,7 @@ use crate::figures;
 /// The report of a sweep: one HTML document that opens offline.
 #[must_use]
 pub fn page(results: &Results) -> String {
-    let name = escape(&results.name);
-    let mut page = String::new();
-    let _ = write!(
-        page,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{name} · vmin</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n",
-        include_str!("page.css")
-    );
+    let mut page = begin(&results.name);
     lead(&mut page, results);
     facts(&mut page, results);
     page.push_str("<h2>What happens as the voltage falls</h2>\n<div class=\"figures\">\n");
@@ -28,17 +20,33 @@ pub fn page(results: &Results) -> String {
     operating_points(&mut page, results);
     words(&mut page, results);
     provenance(&mut page, results);
+    end(&mut page, &results.provenance.vmin_version, "vmin-results", &results.to_json());
+    page
+}
+
+/// The head of a page and its title.
+pub(crate) fn begin(name: &str) -> String {
+    let name = escape(name);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{name} · vmin</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n",
+        include_str!("page.css")
+    )
+}
+
+/// The end of a page, with its numbers inside as JSON in the element `id`.
+pub(crate) fn end(page: &mut String, version: &str, id: &str, json: &str) {
     // `<` never appears inside the JSON block, so no text can end it.
-    let data = results.to_json().replace('<', "\\u003c");
+    let data = json.replace('<', "\\u003c");
     let _ = write!(
         page,
         "<footer>Made by vmin {}. The numbers are inside this file as JSON \
-         (element <code>vmin-results</code>).</footer>\n\
-         <script type=\"application/json\" id=\"vmin-results\">\n{data}</script>\n\
+         (element <code>{id}</code>).</footer>\n\
+         <script type=\"application/json\" id=\"{id}\">\n{data}</script>\n\
          </main>\n</body>\n</html>\n",
-        escape(&results.provenance.vmin_version)
+        escape(version)
     );
-    page
 }
 
 fn lead(page: &mut String, results: &Results) {
@@ -180,11 +188,11 @@ fn provenance(page: &mut String, results: &Results) {
     page.push_str("</dl>\n");
 }
 
-fn percent(fraction: f64, digits: usize) -> String {
+pub(crate) fn percent(fraction: f64, digits: usize) -> String {
     format!("{:.digits$} %", fraction * 100.0)
 }
 
-fn rate(fraction: f64) -> String {
+pub(crate) fn rate(fraction: f64) -> String {
     let percent = fraction * 100.0;
     if percent == 0.0 {
         "0".to_owned()
@@ -195,7 +203,7 @@ fn rate(fraction: f64) -> String {
     }
 }
 
-fn energy(nanojoules: f64) -> String {
+pub(crate) fn energy(nanojoules: f64) -> String {
     if nanojoules >= 1000.0 {
         format!("{:.2} µJ", nanojoules / 1000.0)
     } else {
@@ -203,7 +211,7 @@ fn energy(nanojoules: f64) -> String {
     }
 }
 
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -216,7 +224,7 @@ fn thousands(number: u64) -> String {
 }
 
 /// Text that means itself in HTML, in elements and in quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

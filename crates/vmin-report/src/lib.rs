@@ -1,4 +1,4 @@
-//! Self-contained HTML reports of a sweep.
+//! Self-contained HTML reports of sweeps, design spaces and energy estimates.
 //!
 //! [`page`] turns [`Results`](vmin_sweep::Results) into one HTML file that opens offline: figures
 //! are inline SVG, style is inline CSS, the data is inside as JSON. The same results give the same
@@ -6,8 +6,13 @@
 //!
 //! Not here: running anything.
 
+mod bars;
+mod energy;
+mod exploration;
 mod figures;
 mod html;
 mod plot;
 
+pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
+pub use exploration::exploration_page;
 pub use html::page;

@@ -7,7 +7,8 @@ use plotters::prelude::*;
 /// Size of a figure in SVG units; the page scales it.
 const SIZE: (u32, u32) = (640, 360);
 const FONT: &str = "system-ui, sans-serif";
-const INK: RGBColor = RGBColor(51, 65, 85);
+/// For what sums everything up.
+pub(crate) const INK: RGBColor = RGBColor(51, 65, 85);
 const GRID: RGBColor = RGBColor(226, 232, 240);
 
 /// Colours of the series, in order of use.
@@ -29,6 +30,8 @@ pub(crate) enum Series {
     Band { label: &'static str, color: RGBColor, opacity: f64, points: Vec<(f64, f64, f64)> },
     /// Faint dots, one per observation.
     Dots { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    /// Full dots.
+    Points { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
     /// A thin horizontal line.
     Level { label: &'static str, color: RGBColor, y: f64 },
 }
@@ -47,6 +50,8 @@ pub(crate) struct Axes {
     pub(crate) y: (f64, f64),
     /// Logarithmic horizontal axis.
     pub(crate) x_logarithmic: bool,
+    /// Logarithmic vertical axis.
+    pub(crate) y_logarithmic: bool,
     /// Where the legend hides nothing.
     pub(crate) legend: SeriesLabelPosition,
 }
@@ -56,11 +61,12 @@ pub(crate) fn draw(axes: &Axes, series: &[Series]) -> String {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let drawn = if axes.x_logarithmic {
-            let x = (axes.x.0..axes.x.1).log_scale();
-            draw_on(&area, axes, x, series, &rate_label)
-        } else {
-            draw_on(&area, axes, axes.x.0..axes.x.1, series, &plain_label)
+        let (x, y) = (axes.x.0..axes.x.1, axes.y.0..axes.y.1);
+        let drawn = match (axes.x_logarithmic, axes.y_logarithmic) {
+            (false, false) => draw_on(&area, axes, x, y, series),
+            (true, false) => draw_on(&area, axes, x.log_scale(), y, series),
+            (false, true) => draw_on(&area, axes, x, y.log_scale(), series),
+            (true, true) => draw_on(&area, axes, x.log_scale(), y.log_scale(), series),
         };
         drawn
             .and_then(|()| area.present().map_err(|error| error.to_string()))
@@ -78,17 +84,20 @@ fn rate_label(value: &f64) -> String {
     if *value >= 1e-4 { format!("{}", (value * 1e6).round() / 1e6) } else { format!("{value:.0e}") }
 }
 
-fn draw_on<'a, X>(
+fn draw_on<'a, X, Y>(
     area: &DrawingArea<SVGBackend<'a>, Shift>,
     axes: &Axes,
     x: X,
+    y: Y,
     series: &[Series],
-    x_label: &dyn Fn(&f64) -> String,
 ) -> Result<(), String>
 where
     X: plotters::coord::ranged1d::AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
+    Y: plotters::coord::ranged1d::AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
 {
+    let label = |logarithmic: bool| if logarithmic { rate_label } else { plain_label };
     let text = |size: i32, color: RGBColor| (FONT, size).into_font().color(&color);
     let say = |error: DrawingAreaErrorKind<_>| error.to_string();
     let mut chart = ChartBuilder::on(area)
@@ -97,7 +106,7 @@ where
         .margin_right(20)
         .x_label_area_size(42)
         .y_label_area_size(58)
-        .build_cartesian_2d(x, axes.y.0..axes.y.1)
+        .build_cartesian_2d(x, y)
         .map_err(say)?;
     chart
         .configure_mesh()
@@ -108,12 +117,13 @@ where
         .y_desc(axes.y_label)
         .x_labels(9)
         .y_labels(7)
-        .x_label_formatter(x_label)
-        .y_label_formatter(&plain_label)
+        .x_label_formatter(&label(axes.x_logarithmic))
+        .y_label_formatter(&label(axes.y_logarithmic))
         .label_style(text(12, INK))
         .axis_desc_style(text(13, INK))
         .draw()
         .map_err(say)?;
+    let mut labels = false;
     for series in series {
         let (label, color) = match series {
             Series::Line { label, color, points } => {
@@ -142,6 +152,12 @@ where
                     .map_err(say)?;
                 (label, fill)
             }
+            Series::Points { label, color, points } => {
+                chart
+                    .draw_series(points.iter().map(|&point| Circle::new(point, 3, color.filled())))
+                    .map_err(say)?;
+                (label, color.to_rgba())
+            }
             Series::Level { label, color, y } => {
                 let ends = [(axes.x.0, *y), (axes.x.1, *y)];
                 chart
@@ -151,6 +167,7 @@ where
             }
         };
         if !label.is_empty() {
+            labels = true;
             chart
                 .draw_series(std::iter::empty::<Circle<(f64, f64), i32>>())
                 .map_err(say)?
@@ -159,6 +176,9 @@ where
                     Rectangle::new([(x, y - 4), (x + 14, y + 4)], color.filled())
                 });
         }
+    }
+    if !labels {
+        return Ok(());
     }
     chart
         .configure_series_labels()

@@ -3,6 +3,7 @@
 use crate::bit_set::BitSet;
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
+use crate::measured::MeasuredMaps;
 use crate::population::Population;
 use crate::score::{Score, Threshold};
 
@@ -98,6 +99,18 @@ pub enum ChipError {
         /// Its address.
         address: u64,
     },
+    /// A stretch of levels that is none, reaches beyond the levels, or overlaps another of its cell.
+    #[error("cell {address} has a stretch of levels that is none, or two at one level")]
+    Run {
+        /// Its address.
+        address: u64,
+    },
+    /// Error rates outside `[0, 1]`, or both zero.
+    #[error("cell {address} has error rates that are no probabilities, or both zero")]
+    Rates {
+        /// Its address.
+        address: u64,
+    },
     /// Two levels contradict each other, or a level lies below the floor.
     #[error(
         "voltage levels must fall, thresholds with them, down to the floor at most; level {index} does not"
@@ -117,6 +130,8 @@ pub struct Chip {
     pub(crate) floor: Threshold,
     pub(crate) levels: Vec<VddLevel>,
     pub(crate) cells: Vec<FaultyCell>,
+    /// What was measured, if the chip was.
+    pub(crate) maps: Option<MeasuredMaps>,
 }
 
 impl Chip {
@@ -156,7 +171,7 @@ impl Chip {
         if !cells.is_sorted_by_key(FaultyCell::order) {
             cells.sort_unstable_by_key(FaultyCell::order);
         }
-        Ok(Self { geometry, origin, floor, levels, cells })
+        Ok(Self { geometry, origin, floor, levels, cells, maps: None })
     }
 
     /// The fault map at a threshold: a prefix of the chip's cells, weakest first.
@@ -201,7 +216,7 @@ impl Chip {
         &self.levels
     }
 
-    /// The same chip with reference voltages.
+    /// The same chip with reference voltages. What was measured at others is forgotten.
     ///
     /// # Errors
     /// As for [`Self::from_cells`].

@@ -190,8 +190,9 @@ fn narrow<T: TryFrom<i64>>(located: Located<i64>) -> Option<Located<T>> {
     Some(Located { value: T::try_from(located.value).ok()?, span: located.span })
 }
 
-/// `vdd_mv = [...]`, or `vdd_mv = { from, to, step }`; falling, without repeats.
-pub(crate) fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
+/// The supply voltages of a table, in mV: `vdd_mv = [...]` or `vdd_mv = { from, to, step }`. Falling,
+/// without repeats; what is wrong is reported.
+pub fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
     let range = 1.0..=VDD_MV_MAX;
     let (mut list, span) = if memory.has_table("vdd_mv") {
         let table = memory.table("vdd_mv");

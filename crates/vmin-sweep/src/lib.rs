@@ -17,6 +17,7 @@
 
 mod experiment;
 mod journal;
+pub mod names;
 mod output;
 mod plan;
 mod remedy;
@@ -26,7 +27,7 @@ mod statistics;
 
 pub use experiment::{
     CHIPS_MAX, Experiment, IMAGES_MAX, NotAnExperiment, POINTS_MAX, Placement, References,
-    VDD_MV_MAX,
+    VDD_MV_MAX, voltages,
 };
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};

@@ -1,6 +1,6 @@
 //! An experiment with every name resolved, every size checked and the cost known.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -9,12 +9,13 @@ use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::{Accelerator, ProtectionCosts, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
-use vmin_nn::data::{Dataset, Split};
+use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
 use crate::experiment::{Experiment, NotAnExperiment, Placement};
 use crate::journal::Record;
+use crate::names::{self, Names, collected, keep};
 use crate::remedy::{self, PlannedRemedy, Remedy, Shared};
 use crate::results::{InputDigest, PointCost, Setting};
 
@@ -23,7 +24,7 @@ const INFERENCES_MAX: u64 = 1_000_000_000_000;
 
 /// Raised with every change that gives another result from the same inputs, so that no journal is
 /// continued by a program that would have computed it differently.
-const RESULTS_REVISION: u32 = 1;
+const RESULTS_REVISION: u32 = 2;
 
 /// Energy and latency of one inference at the nominal voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,7 +108,7 @@ impl Plan {
         let experiment = Experiment::parse(source).map_err(|refused| {
             let NotAnExperiment { problems, references } = *refused;
             let mut problems = problems.into_list();
-            let names = Names { source, base };
+            let names = Names::new(source, base);
             if let Some(model) = &references.model {
                 keep(&mut problems, names.model(model));
             }
@@ -131,11 +132,11 @@ impl Plan {
     /// All names that lead nowhere, all values that do not fit what they name.
     pub fn resolve(experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
         let source = experiment.source.clone();
-        let names = Names { source: &source, base };
+        let names = Names::new(&source, base);
         let mut problems = Vec::new();
         let graph = names
             .model(&experiment.model)
-            .and_then(|graph| with_bits(graph, &source, experiment.bits.as_ref()));
+            .and_then(|graph| names::with_bits(graph, &source, experiment.bits.as_ref()));
         let graph = keep(&mut problems, graph);
         let data = names.data(&experiment.data).and_then(|all| select_images(all, &experiment));
         let data = keep(&mut problems, data);
@@ -194,7 +195,7 @@ impl Plan {
                         energy_weight_memory_nj: parts.weight_memory_nj,
                         energy_other_memories_nj: parts.activation_memory_nj
                             + parts.accumulator_memory_nj,
-                        energy_compute_nj: parts.mac_nj + parts.vector_nj,
+                        energy_compute_nj: parts.mac_nj + parts.registers_nj + parts.vector_nj,
                         energy_dram_nj: parts.dram_nj,
                         energy_leakage_nj: parts.leakage_nj,
                         energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
@@ -237,7 +238,7 @@ impl Plan {
         }
         let experiment = &self.experiment;
         let source = &experiment.source;
-        let names = Names { source, base };
+        let names = Names::new(source, base);
         let mut weight_memory_nj = 0.0;
         if let Ok(layers) = vmin_accel::layers_of_graph(&self.graph) {
             let schedule =
@@ -264,7 +265,7 @@ impl Plan {
                     (Some(model), _) => names.model(model)?,
                     (None, Some(_)) => names.model(&experiment.model)?,
                 };
-                let graph = with_bits(graph, source, remedy.bits.as_ref())?;
+                let graph = names::with_bits(graph, source, remedy.bits.as_ref())?;
                 let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
                 let saved = vmin_nn::format::save(&graph).map_err(|error| {
                     Diagnostic::new("model", error.to_string()).at(source, span.clone())
@@ -470,101 +471,6 @@ fn fault_kind_word(kind: FaultKind) -> &'static str {
     }
 }
 
-fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -> Option<T> {
-    result.map_err(|found| problems.extend(found.into_list())).ok()
-}
-
-fn collected(source: &Source, problems: Vec<Diagnostic>) -> Diagnostics {
-    Diagnostics::from_list(problems)
-        .unwrap_or_else(|| Diagnostic::new("incomplete", "nothing resolved").within(source).into())
-}
-
-/// A name of a model or data set with its path made relative to the experiment file.
-fn rebase(name: &str, base: &Path) -> String {
-    match name.split_once(':') {
-        Some(("builtin", _)) => name.to_owned(),
-        Some((form @ ("cifar10" | "mnist" | "fashion-mnist" | "npz"), path)) => {
-            format!("{form}:{}", base.join(path).display())
-        }
-        _ => base.join(name).display().to_string(),
-    }
-}
-
-/// A shipped name as it is, anything else as a path relative to the experiment file.
-fn rebase_shipped(name: &str, shipped: &[&str], base: &Path) -> PathBuf {
-    if shipped.contains(&name) || !(name.contains(['/', '\\']) || name.ends_with(".toml")) {
-        PathBuf::from(name)
-    } else {
-        base.join(name)
-    }
-}
-
-/// What names are looked up in: the text they stand in, the folder paths start at.
-struct Names<'a> {
-    source: &'a Source,
-    base: &'a Path,
-}
-
-impl Names<'_> {
-    fn model(&self, name: &Located<String>) -> Result<Graph, Diagnostics> {
-        vmin_nn::model::load(&rebase(&name.value, self.base)).map_err(|error| {
-            let diagnostic =
-                Diagnostic::new("model", with_causes(&error)).at(self.source, name.span.clone());
-            match error {
-                ModelError::Io { .. } => diagnostic
-                    .hint("relative paths start at the folder of the experiment file")
-                    .into(),
-                _ => diagnostic.into(),
-            }
-        })
-    }
-
-    fn data(&self, name: &Located<String>) -> Result<Dataset, Diagnostics> {
-        let spec = rebase_data(&name.value, self.base);
-        vmin_nn::data::load(&spec, Split::Test, vmin_nn::data::Limits::default()).map_err(|error| {
-            Diagnostic::new("data", with_causes(&error))
-                .at(self.source, name.span.clone())
-                .hint(error.hint())
-                .into()
-        })
-    }
-
-    fn accelerator(&self, name: &Located<String>) -> Result<Accelerator, Diagnostics> {
-        let path = rebase_shipped(&name.value, &Accelerator::names(), self.base);
-        Accelerator::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
-    }
-
-    fn profile(&self, name: &Located<String>) -> Result<VoltageProfile, Diagnostics> {
-        let path = rebase_shipped(&name.value, &VoltageProfile::names(), self.base);
-        VoltageProfile::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
-    }
-
-    fn costs(&self, name: &Located<String>) -> Result<ProtectionCosts, Diagnostics> {
-        let path = rebase_shipped(&name.value, &ProtectionCosts::names(), self.base);
-        ProtectionCosts::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
-    }
-
-    /// Problems without a place of their own are placed where the thing is named.
-    fn placed(&self, problems: Diagnostics, name: &Located<String>) -> Diagnostics {
-        let list = problems.into_list().into_iter().map(|problem| match problem.source {
-            None => problem.at(self.source, name.span.clone()),
-            Some(_) => problem,
-        });
-        collected(self.source, list.collect())
-    }
-}
-
-fn with_bits(
-    graph: Graph,
-    source: &Source,
-    bits: Option<&Located<u8>>,
-) -> Result<Graph, Diagnostics> {
-    let Some(bits) = bits else { return Ok(graph) };
-    vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
-        Diagnostic::new("model", with_causes(&error)).at(source, bits.span.clone()).into()
-    })
-}
-
 fn select_images(all: Dataset, experiment: &Experiment) -> Result<Dataset, Diagnostics> {
     let Located { value, span } = &experiment.data;
     let first = experiment.first_image.value;
@@ -586,11 +492,6 @@ fn select_images(all: Dataset, experiment: &Experiment) -> Result<Dataset, Diagn
     all.subset(first..last).map_err(|error| {
         Diagnostic::new("data", with_causes(&error)).at(&experiment.source, span.clone()).into()
     })
-}
-
-fn rebase_data(name: &str, base: &Path) -> String {
-    // A form the loader does not know is left for it to refuse.
-    if name.contains(':') { rebase(name, base) } else { name.to_owned() }
 }
 
 fn check_voltages(

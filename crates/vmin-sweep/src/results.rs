@@ -111,7 +111,7 @@ pub struct Point {
     pub energy_weight_memory_nj: f64,
     /// Of it, accesses of the activation and accumulator memories.
     pub energy_other_memories_nj: f64,
-    /// Of it, multiply-accumulates and the vector unit.
+    /// Of it, multiply-accumulates, registers of the array and the vector unit.
     pub energy_compute_nj: f64,
     /// Of it, DRAM.
     pub energy_dram_nj: f64,
@@ -176,7 +176,7 @@ pub struct PointCost {
     pub energy_weight_memory_nj: f64,
     /// Of it, accesses of the activation and accumulator memories.
     pub energy_other_memories_nj: f64,
-    /// Of it, multiply-accumulates and the vector unit.
+    /// Of it, multiply-accumulates, registers of the array and the vector unit.
     pub energy_compute_nj: f64,
     /// Of it, DRAM.
     pub energy_dram_nj: f64,

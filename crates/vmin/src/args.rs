@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Cycles(CyclesArgs),
     /// Energy of one inference per layer and component
     Energy(EnergyArgs),
+    /// Cost every design of a space and find its Pareto front
+    Explore(ExploreArgs),
     /// Draw the report of a finished sweep again
     Report(ReportArgs),
     /// Print a commented experiment file to start from
@@ -49,11 +51,31 @@ pub(crate) enum Command {
     /// List the image sets, networks, accelerators and profiles at hand
     #[command(subcommand)]
     Data(DataCommand),
+    /// Print the JSON Schema of a kind of TOML file
+    Schema {
+        /// Which kind of file
+        #[arg(value_enum, default_value_t)]
+        kind: SchemaKind,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// A kind of TOML file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// A sweep (`vmin sweep`)
+    #[default]
+    Experiment,
+    /// An accelerator (`accel-models/`)
+    Accelerator,
+    /// A voltage profile (`voltage-profiles/`)
+    Profile,
+    /// A design space (`vmin explore`)
+    Space,
 }
 
 /// How a table is printed.
@@ -104,6 +126,28 @@ pub(crate) struct SweepArgs {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin explore                                  an embedded example into `vmin-explore`
+  vmin explore --example > space.toml           that example, to start from
+  vmin explore space.toml --out designs         writes explore.json, explore.csv, explore.html")]
+pub(crate) struct ExploreArgs {
+    /// Design-space file; the embedded example if absent
+    pub(crate) space: Option<PathBuf>,
+    /// Folder for the results, made if absent
+    #[arg(long, value_name = "DIR", default_value = "vmin-explore")]
+    pub(crate) out: PathBuf,
+    /// Print the embedded example instead
+    #[arg(long, conflicts_with_all = ["space", "out", "jobs"])]
+    pub(crate) example: bool,
+    /// Threads to use; all cores if absent. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) jobs: Option<u16>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }
@@ -287,22 +331,54 @@ pub(crate) enum CycleModelArg {
 #[command(after_help = "\
 Examples:
   vmin cycles --accelerator gemmini-16 --model builtin:shapes-cnn
-  vmin cycles --accelerator gemmini-16 --model net.tflite --dataflow os --format csv")]
+  vmin cycles --accelerator gemmini-16 --model net.tflite --dataflow os --format csv
+  vmin cycles --accelerator scale.cfg --topology resnet18.csv --reports out
+                                              SCALE-Sim's configuration, layers and reports
+  vmin cycles --accelerator gemmini-16 --gemm products.csv --batch 8
+  vmin cycles --accelerator gemmini-16 --trace 4x4:6x8x8 --trace-out wavefront.svg
+  vmin cycles --accelerator gemmini-16 --model net.tflite --report cycles.html")]
 pub(crate) struct CyclesArgs {
-    /// Accelerator: a name (see `vmin data list`) or a file
+    /// Accelerator: a name (see `vmin data list`), a file, or a SCALE-Sim configuration (.cfg)
     #[arg(long, value_name = "ACCELERATOR")]
     pub(crate) accelerator: String,
-    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
     /// Dataflow; that of the accelerator file if absent
     #[arg(long, value_enum)]
     pub(crate) dataflow: Option<DataflowArg>,
     /// Cycle model; that of the accelerator file if absent
     #[arg(long, value_enum)]
     pub(crate) cycle_model: Option<CycleModelArg>,
+    /// Images at once, 1 to 65536
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) batch: u64,
+    /// Draw what `--trace` shows into this SVG file
+    #[arg(long, value_name = "F.svg", requires = "trace")]
+    pub(crate) trace_out: Option<PathBuf>,
+    /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reports: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+/// What the accelerator is to run.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WorkArgs {
+    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Convolutions: a SCALE-Sim topology (.csv)
+    #[arg(long, value_name = "T.csv")]
+    pub(crate) topology: Option<String>,
+    /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
+    #[arg(long, value_name = "T.csv")]
+    pub(crate) gemm: Option<String>,
+    /// Show the array working cycle by cycle on a tiny product: rows and columns of the array, then
+    /// M, N and K; 4x4:6x8x8 if nothing is given
+    #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
+    pub(crate) trace: Option<[u64; 5]>,
 }
 
 #[derive(Debug, Args)]
@@ -316,9 +392,34 @@ pub(crate) struct EnergyArgs {
     /// Voltage profile: a name or a file
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: String,
-    /// Supply voltage of the weight memory, in mV
-    #[arg(long, value_name = "V")]
-    pub(crate) vdd_mv: f64,
+    /// Supply voltage of the lowered rails, in mV: one, a list `900,850`, or `1000..700:25`
+    #[arg(long, value_name = "V", value_parser = parse_voltages)]
+    pub(crate) vdd_mv: Voltages,
+    /// Which supplies are lowered; all others stay nominal
+    #[arg(long, value_enum, default_value_t, value_name = "RAILS")]
+    pub(crate) rails: RailsArg,
+    /// A rail at a voltage of its own: `logic`, `weight`, `activation`, `accumulator` or `io`, in mV
+    #[arg(long, value_name = "RAIL=MV", value_parser = parse_rail)]
+    pub(crate) rail: Vec<(vmin_accel::energy::Rail, f64)>,
+    /// What the clock does at lower voltages
+    #[arg(long, value_enum, default_value_t, value_name = "CLOCK")]
+    pub(crate) clock: ClockArg,
+    /// Take energies from an energy reference table of Accelergy (YAML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ert: Option<PathBuf>,
+    /// What a component of that table is here: `mac`, `vector_unit`, `pe_register_bit`,
+    /// `weight_memory`, `activation_memory`, `accumulator_memory`, `dram` or `ignore`
+    #[arg(long, value_name = "NAME=COMPONENT", value_parser = parse_pair, requires = "ert")]
+    pub(crate) ert_map: Vec<(String, String)>,
+    /// Write the accelerator's energies as an energy reference table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_ert: Option<PathBuf>,
+    /// Write the accelerator's area as an area reference table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_art: Option<PathBuf>,
+    /// Write a page with pictures
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
@@ -346,6 +447,30 @@ pub(crate) enum DataCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
+}
+
+/// `RxC:MxNxK` as `[R, C, M, N, K]`.
+fn parse_trace(text: &str) -> Result<[u64; 5], String> {
+    let read = || {
+        let (array, product) = text.split_once(':')?;
+        let (rows, columns) = array.split_once('x')?;
+        let (m, rest) = product.split_once('x')?;
+        let (n, k) = rest.split_once('x')?;
+        let mut sizes = [0; 5];
+        for (size, text) in sizes.iter_mut().zip([rows, columns, m, n, k]) {
+            *size = text.parse().ok()?;
+        }
+        Some(sizes)
+    };
+    let [sides @ .., _, _, _] = read().ok_or("expected RxC:MxNxK, for instance 4x4:6x8x8")?;
+    if sides.iter().any(|side| !(1..=32).contains(side)) {
+        return Err("an array of 1 x 1 to 32 x 32 can be drawn".to_owned());
+    }
+    let sizes = read().unwrap_or_default();
+    if sizes[2..].iter().any(|size| !(1..=256).contains(size)) {
+        return Err("M, N and K must lie between 1 and 256".to_owned());
+    }
+    Ok(sizes)
 }
 
 fn parse_range(text: &str) -> Result<std::ops::Range<usize>, String> {
@@ -376,5 +501,88 @@ mod tests {
         for wrong in ["10..5", "5", "a..b", "5..", "-1..3", "3..3"] {
             assert!(parse_range(wrong).is_err(), "{wrong}");
         }
+    }
+}
+
+/// Supplies that follow the voltage asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RailsArg {
+    /// The weight memory's
+    #[default]
+    Weight,
+    /// Those of the three on-chip memories
+    Memories,
+    /// Memories and logic
+    Chip,
+}
+
+/// What the clock does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClockArg {
+    /// As fast as the profile allows
+    #[default]
+    Follows,
+    /// Nominal at every voltage, as in the papers
+    Fixed,
+}
+
+/// One or more voltages, in mV.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Voltages(pub(crate) Vec<f64>);
+
+/// Most voltages of one call.
+const VOLTAGES_MAX: usize = 10_000;
+
+fn parse_voltages(text: &str) -> Result<Voltages, String> {
+    let number = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|value| value.is_finite() && *value > 0.0)
+            .ok_or_else(|| format!("`{text}` is not a voltage in mV"))
+    };
+    let Some((ends, step)) = text.split_once(':') else {
+        if text.contains("..") {
+            return Err("a range needs a step, as in `1000..700:25`".to_owned());
+        }
+        return Ok(Voltages(text.split(',').map(number).collect::<Result<_, _>>()?));
+    };
+    let (from, to) =
+        ends.split_once("..").ok_or("expected `FROM..TO:STEP`, as in `1000..700:25`")?;
+    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
+    let intervals = (from - to).abs() / step;
+    if intervals >= VOLTAGES_MAX as f64 {
+        return Err(format!("more than {VOLTAGES_MAX} voltages"));
+    }
+    if (intervals - intervals.round()).abs() > 1e-6 {
+        return Err(format!("steps of {step} mV do not lead from {from} to {to} mV"));
+    }
+    let direction = if from <= to { step } else { -step };
+    let count = intervals.round() as usize;
+    // Whole microvolts, so that 900 - 3 * 0.1 reads 899.7.
+    let at = |index: usize| ((from + direction * index as f64) * 1000.0).round() / 1000.0;
+    Ok(Voltages((0..=count).map(at).collect()))
+}
+
+fn parse_rail(text: &str) -> Result<(vmin_accel::energy::Rail, f64), String> {
+    let (name, voltage) = parse_pair(text)?;
+    let rails = vmin_accel::energy::Rail::ALL;
+    let rail =
+        rails.iter().find(|(word, _)| *word == name).map(|(_, rail)| *rail).ok_or_else(|| {
+            let words = vmin_diagnostic::list_words(rails.iter().map(|(word, _)| *word));
+            format!("no rail is called `{name}`, expected {words}")
+        })?;
+    match parse_voltages(&voltage)?.0[..] {
+        [voltage] => Ok((rail, voltage)),
+        _ => Err("a rail of its own has one voltage".to_owned()),
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("expected `NAME=VALUE`".to_owned()),
     }
 }

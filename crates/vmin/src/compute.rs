@@ -8,12 +8,7 @@ use crate::failure::Failure;
 
 /// Sets the number of threads and picks the kernel.
 pub(crate) fn set_up(args: &ComputeArgs) -> Result<&'static dyn GemmKernel, Failure> {
-    if let Some(jobs) = args.jobs {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(jobs.into())
-            .build_global()
-            .map_err(|error| Failure::input("threads", &error))?;
-    }
+    threads(args.jobs)?;
     match &args.kernel {
         None => Ok(vmin_kernels::best()),
         Some(name) => vmin_kernels::by_name(name).map_err(|error| {
@@ -22,4 +17,13 @@ pub(crate) fn set_up(args: &ComputeArgs) -> Result<&'static dyn GemmKernel, Fail
                 .into()
         }),
     }
+}
+
+/// Sets the number of threads.
+pub(crate) fn threads(jobs: Option<u16>) -> Result<(), Failure> {
+    let Some(jobs) = jobs else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs.into())
+        .build_global()
+        .map_err(|error| Failure::input("threads", &error))
 }

@@ -101,6 +101,18 @@ pub(crate) fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Fail
     if is_about_the_path(error) { diagnostic.into() } else { Failure::failed(diagnostic) }
 }
 
+/// Makes the folder that results go to.
+pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        Diagnostic::new(
+            "unwritable",
+            format!("cannot make the output folder `{}`: {error}", path.display()),
+        )
+        .hint("name a folder you may write to with `--out DIR`")
+        .into()
+    })
+}
+
 /// A line on standard error; a closed one is nobody's problem.
 pub(crate) fn say(text: &(impl Display + ?Sized)) {
     let _ = writeln!(std::io::stderr(), "{text}");

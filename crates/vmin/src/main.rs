@@ -24,9 +24,11 @@ fn main() -> ExitCode {
         Command::Chip(command) => commands::chip::run(&command),
         Command::Cycles(args) => commands::cycles::run(&args),
         Command::Energy(args) => commands::energy::run(&args),
+        Command::Explore(args) => commands::explore::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Data(command) => commands::data::run(&command),
+        Command::Schema { kind } => commands::schema::run(kind),
         Command::Completions { shell } => commands::completions::run(shell),
     };
     match done {

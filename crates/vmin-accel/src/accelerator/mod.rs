@@ -16,11 +16,14 @@
 
 mod read;
 mod shipped;
+mod vary;
+
+pub use vary::{MemoryName, Variation, VariationError};
 
 use vmin_diagnostic::{Diagnostics, Source};
 use vmin_sram::Geometry;
 
-use crate::cycles::{CycleModel, LayerReport, Residence, Schedule};
+use crate::cycles::{CycleModel, LayerReport, Overlap, PartialSums, Residence, Schedule};
 use crate::dataflow::{ArraySize, Dataflow};
 use crate::energy::{EnergyTable, Rail};
 use crate::{Layer, ShapeError, cycles, load};
@@ -37,6 +40,8 @@ pub struct Memory {
     pub rail: Rail,
     /// Leakage at the reference voltage, in microwatts per KiB.
     pub leakage_uw_per_kib: f64,
+    /// Accesses that a bank serves in one cycle; without it the memory keeps pace with the array.
+    pub ports: Option<u64>,
 }
 
 impl Memory {
@@ -75,6 +80,10 @@ pub struct Dram {
     pub weights: Residence,
     /// Whether activations leave the chip between layers.
     pub activations: Residence,
+    /// Time from the end of a transfer to its use, in nanoseconds.
+    pub latency_ns: f64,
+    /// What transfers overlap with.
+    pub overlap: Overlap,
 }
 
 /// A checked accelerator.
@@ -97,10 +106,14 @@ pub struct Accelerator {
     pub weight_double_buffer: bool,
     /// Default cycle model.
     pub cycle_model: CycleModel,
+    /// Leakage of one processing element at the reference voltage, in microwatts.
+    pub leakage_uw_per_pe: f64,
     /// Elements per cycle of the vector unit.
     pub vector_lanes: u64,
     /// Bits of a sum in the accumulator memory.
     pub accumulator_bits: u64,
+    /// What happens to sums between blocks of rows.
+    pub partial_sums: PartialSums,
     /// On-chip memories.
     pub memories: Memories,
     /// Off-chip memory.
@@ -110,12 +123,17 @@ pub struct Accelerator {
 }
 
 impl Accelerator {
-    /// Loads a shipped accelerator by name, or a TOML file by path.
+    /// Loads a shipped accelerator by name, or a file by path: TOML, or a SCALE-Sim configuration
+    /// (`.cfg`), whose accelerator runs the `scalesim-v3` cycle model unless its bandwidth is limited.
     ///
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
         let source = load::source(name_or_path, "accelerator", &shipped::ALL)?;
+        if name_or_path.ends_with(".cfg") {
+            let config = crate::scalesim::Config::parse(&source)?;
+            return Self::parse(&Source::new(source.name(), &config.to_toml()));
+        }
         Self::parse(&source)
     }
 
@@ -173,6 +191,12 @@ impl Accelerator {
         let cycles = bytes as f64 * self.clock_mhz * 1e6 / self.dram.bytes_per_second;
         // Below 2^53 * 10^5 / 1: a float cast saturates in the absurd rest.
         libm::ceil(cycles) as u64
+    }
+
+    /// Latency of the DRAM in cycles, rounded up.
+    #[must_use]
+    pub fn dram_latency_cycles(&self) -> u64 {
+        libm::ceil(self.dram.latency_ns * self.clock_mhz * 1e-3) as u64
     }
 
     /// Bits of all on-chip memories.

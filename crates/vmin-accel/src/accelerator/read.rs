@@ -4,7 +4,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source, TableReader};
 use vmin_sram::Geometry;
 
 use super::{Accelerator, Dram, Memories, Memory};
-use crate::cycles::{CycleModel, Residence};
+use crate::cycles::{CycleModel, Overlap, PartialSums, Residence};
 use crate::dataflow::{ARRAY_SIDE_MAX, ArraySize, Dataflow};
 use crate::energy::{Action, ConstantSet, DramKind, EnergyTable, Rail};
 
@@ -12,6 +12,8 @@ const CLOCK_MHZ_MAX: f64 = 20_000.0;
 const BANKS_MAX: i64 = 1 << 16;
 const ROWS_MAX: i64 = 1 << 24;
 const COLUMNS_MAX: i64 = 1 << 16;
+const PORTS_MAX: i64 = 16;
+const LATENCY_NS_MAX: f64 = 1e6;
 const LANES_MAX: i64 = 1 << 16;
 const ACCUMULATOR_BITS_MAX: i64 = 64;
 
@@ -27,14 +29,14 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     vector.finish();
     let memories = memories(&root);
     let dram = dram(&root);
-    let energy = energy(&root, memories.as_ref().map(|(memories, _)| memories));
+    let energy = energy(&root, memories.as_ref().map(|(memories, _, _)| memories));
     let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
     root.finish();
     document.finish()?;
 
     let read = || {
         let array = array?;
-        let (memories, accumulator_bits) = memories?;
+        let (memories, accumulator_bits, partial_sums) = memories?;
         Some(Accelerator {
             name: name?.value,
             text: source.text().to_owned(),
@@ -44,9 +46,11 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
             dataflows: array.dataflows,
             clock_mhz: array.clock_mhz,
             weight_double_buffer: array.weight_double_buffer,
+            leakage_uw_per_pe: array.leakage_uw_per_pe,
             cycle_model: cycle_model.map_or(CycleModel::Causal, |model| model.value),
             vector_lanes: lanes?.value.unsigned_abs(),
             accumulator_bits,
+            partial_sums,
             memories,
             dram: dram?,
             energy: energy?,
@@ -72,6 +76,7 @@ struct Array {
     dataflows: Vec<Dataflow>,
     clock_mhz: f64,
     weight_double_buffer: bool,
+    leakage_uw_per_pe: f64,
 }
 
 fn array(root: &TableReader<'_>) -> Option<Array> {
@@ -84,6 +89,7 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
     let also = table.optional_choice("also", &Dataflow::ALL);
     let clock_mhz = table.number("clock_mhz", 0.001..=CLOCK_MHZ_MAX);
     let double_buffer = table.optional_boolean("weight_double_buffer");
+    let leakage = table.optional_number("leakage_uw_per_pe", 0.0..=1e6);
     table.finish();
     let dataflow = dataflow?.value;
     let mut dataflows = vec![dataflow];
@@ -94,10 +100,11 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
         dataflows,
         clock_mhz: clock_mhz?.value,
         weight_double_buffer: double_buffer.is_some_and(|value| value.value),
+        leakage_uw_per_pe: leakage.map_or(0.0, |value| value.value),
     })
 }
 
-fn memories(root: &TableReader<'_>) -> Option<(Memories, u64)> {
+fn memories(root: &TableReader<'_>) -> Option<(Memories, u64, PartialSums)> {
     let table = root.table("memory");
     let plain = |key| {
         let reader = table.table(key);
@@ -109,11 +116,13 @@ fn memories(root: &TableReader<'_>) -> Option<(Memories, u64)> {
     let activation = plain("activation");
     let reader = table.table("accumulator");
     let sum_bits = reader.integer("sum_bits", 8..=ACCUMULATOR_BITS_MAX);
+    let psum = reader.optional_choice("psum", &PartialSums::ALL);
     let accumulator = memory(&reader);
     reader.finish();
     table.finish();
     let memories = Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
-    Some((memories, sum_bits?.value.unsigned_abs()))
+    let psum = psum.map_or(PartialSums::Accumulator, |value| value.value);
+    Some((memories, sum_bits?.value.unsigned_abs(), psum))
 }
 
 fn memory(table: &TableReader<'_>) -> Option<Memory> {
@@ -123,6 +132,7 @@ fn memory(table: &TableReader<'_>) -> Option<Memory> {
     let word_bits = table.integer("word_bits", 1..=COLUMNS_MAX);
     let rail = table.choice("rail", &Rail::MEMORIES);
     let leakage = table.number("leakage_uw_per_kib", 0.0..=1e6);
+    let ports = table.optional_integer("ports", 1..=PORTS_MAX);
     let (banks, rows, columns) = (banks?, rows?, columns?);
     let word_bits = word_bits?;
     if columns.value % word_bits.value != 0 {
@@ -147,6 +157,7 @@ fn memory(table: &TableReader<'_>) -> Option<Memory> {
             word_bits: word_bits.value.unsigned_abs(),
             rail: rail?.value,
             leakage_uw_per_kib: leakage?.value,
+            ports: ports.map(|ports| ports.value.unsigned_abs()),
         }),
         Err(error) => {
             table.report_at(rows.span, Diagnostic::new("memory-size", error.to_string()));
@@ -160,11 +171,15 @@ fn dram(root: &TableReader<'_>) -> Option<Dram> {
     let bandwidth = table.number("bandwidth_gb_per_s", 1e-6..=1e6);
     let weights = table.optional_choice("weights", &Residence::ALL);
     let activations = table.optional_choice("activations", &Residence::ALL);
+    let latency = table.optional_number("latency_ns", 0.0..=LATENCY_NS_MAX);
+    let overlap = table.optional_choice("overlap", &Overlap::ALL);
     table.finish();
     Some(Dram {
         bytes_per_second: bandwidth?.value * 1e9,
         weights: weights.map_or(Residence::Streamed, |value| value.value),
         activations: activations.map_or(Residence::Streamed, |value| value.value),
+        latency_ns: latency.map_or(0.0, |value| value.value),
+        overlap: overlap.map_or(Overlap::Layer, |value| value.value),
     })
 }
 

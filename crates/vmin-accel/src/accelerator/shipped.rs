@@ -6,8 +6,16 @@ macro_rules! shipped {
     };
 }
 
-pub(super) const ALL: [(&str, &str); 6] =
-    shipped!["gemmini-16", "gemmini-32", "nvdla-small", "nvdla-full", "tpu-v1", "lowvolt-14nm"];
+pub(super) const ALL: [(&str, &str); 8] = shipped![
+    "gemmini-16",
+    "gemmini-32",
+    "nvdla-small",
+    "nvdla-full",
+    "tpu-v1",
+    "ethos-u55-256",
+    "eyeriss-size",
+    "lowvolt-14nm",
+];
 
 #[cfg(test)]
 mod tests {

@@ -11,9 +11,12 @@
 //! ```
 
 use super::traffic::{self, Place};
-use super::{LayerReport, Schedule};
+use super::{LayerReport, Overlap, Schedule, banks, fold_costs, registers};
 use crate::dataflow::{ArraySize, Extent, Folds};
 use crate::{Accelerator, Layer, Work};
+
+/// Most folds of a layer that are followed one by one.
+const FOLDS_MAX: u64 = 1 << 26;
 
 /// Cycles of all folds of one product.
 pub(crate) fn cycles(array: ArraySize, extent: Extent, double_buffer: bool) -> u64 {
@@ -42,12 +45,19 @@ pub(super) fn layer(
             report.folds = folds.count() * shape.groups();
             report.compute_cycles =
                 cycles(array, extent, schedule.weight_double_buffer) * shape.groups();
+            report.register_bits =
+                registers::bits(schedule.dataflow, shape, array, accelerator.accumulator_bits);
             let area = array.elements() * folds.count();
             let used = extent.rows * extent.columns;
             report.mapping_efficiency_pct = 100.0 * used as f64 / area as f64;
             let fold = 2 * array.rows() + array.columns() + extent.stream - 2;
             report.compute_utilization_pct =
                 report.mapping_efficiency_pct * extent.stream as f64 / fold as f64;
+            let rates = schedule.dataflow.mapping().rates(array, folds);
+            let weight_bits = u64::from(layer.weight_bits);
+            report.sram_stall_cycles =
+                banks::stall_cycles_per_fold(accelerator, rates, extent.stream, weight_bits)
+                    .saturating_mul(report.folds);
         }
         Work::Vector => {
             let elements = layer.inputs.max(layer.outputs);
@@ -55,15 +65,45 @@ pub(super) fn layer(
         }
     }
     traffic::count(accelerator, schedule, layer, place, &mut report);
-    // Data for the next tile is fetched while this one is computed; what the bus cannot move in the
-    // layer's own time, it makes the array wait for.
-    let dram_bytes = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
-    let bus_cycles = accelerator.dram_cycles(dram_bytes);
-    report.stall_cycles = bus_cycles.saturating_sub(report.compute_cycles);
-    report.cycles = report.compute_cycles.saturating_add(report.stall_cycles);
+    let busy = report.compute_cycles.saturating_add(report.sram_stall_cycles);
+    report.stall_cycles = dram_cycles(accelerator, schedule, layer, &report, busy) - busy;
+    report.cycles = busy.saturating_add(report.stall_cycles);
     let capacity = report.cycles as f64 * array.elements() as f64;
     if capacity > 0.0 {
         report.utilization_pct = 100.0 * report.macs as f64 / capacity;
     }
     report
+}
+
+/// Cycles with DRAM: at least the `busy` ones of the array and its memories.
+fn dram_cycles(
+    accelerator: &Accelerator,
+    schedule: Schedule,
+    layer: &Layer,
+    report: &LayerReport,
+    busy: u64,
+) -> u64 {
+    let bytes = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
+    let bus = accelerator.dram_cycles(bytes);
+    let (shape, overlap) = match (layer.work, schedule.overlap) {
+        (Work::Gemm(shape), Overlap::Folds | Overlap::None) => (shape, schedule.overlap),
+        (Work::Vector, Overlap::None) => return busy.saturating_add(bus),
+        // Vector work streams: it overlaps element by element.
+        (_, Overlap::Layer) | (Work::Vector, Overlap::Folds) => return busy.max(bus),
+    };
+    let extent = schedule.dataflow.mapping().extent(shape);
+    let folds = Folds::of(extent, accelerator.array);
+    // With too many folds to follow one by one, the bounds must do.
+    if report.folds > FOLDS_MAX {
+        return if overlap == Overlap::None { busy.saturating_add(bus) } else { busy.max(bus) };
+    }
+    let waits = report.sram_stall_cycles / report.folds;
+    let fold = 2 * accelerator.array.rows() + accelerator.array.columns() + extent.stream - 2;
+    let step = if schedule.weight_double_buffer {
+        extent.stream.max(accelerator.array.rows())
+    } else {
+        fold
+    };
+    let compute = |index: u64| if index + 1 == folds.count() { fold + waits } else { step + waits };
+    fold_costs::cycles(accelerator, schedule, folds, layer, report, compute).max(busy)
 }

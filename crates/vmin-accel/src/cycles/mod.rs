@@ -14,12 +14,18 @@
 //! of an output-stationary fold leave before the lower rows have computed them, hence the difference;
 //! it is there to compare with, not to believe.
 
+mod banks;
 mod causal;
+mod fold_costs;
+pub mod pipeline;
+mod registers;
 mod report;
+mod roofline;
 mod scalesim_v3;
 mod traffic;
 
 pub use report::{LayerReport, Totals, totals};
+pub use roofline::{Bound, Roofline};
 pub use traffic::Residence;
 
 use crate::{Accelerator, Dataflow, Layer};
@@ -40,6 +46,40 @@ impl CycleModel {
         [("causal", Self::Causal), ("scalesim-v3", Self::ScalesimV3)];
 }
 
+/// What the transfers from and to DRAM overlap with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// With all of the layer's work, without latency: the least that any arrangement of buffers can wait.
+    Layer,
+    /// Tile by tile with two buffers: see [`pipeline`].
+    Folds,
+    /// With nothing: one buffer.
+    None,
+}
+
+impl Overlap {
+    /// Every choice with its word.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("layer", Self::Layer), ("folds", Self::Folds), ("none", Self::None)];
+}
+
+/// What happens to sums between blocks of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartialSums {
+    /// They wait in the accumulator memory as far as it has room.
+    Accumulator,
+    /// They all go to DRAM and come back.
+    Spill,
+}
+
+impl PartialSums {
+    /// Every choice with its word.
+    pub const ALL: [(&'static str, Self); 2] =
+        [("accumulator", Self::Accumulator), ("spill", Self::Spill)];
+}
+
 /// How the layers are run on an accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -53,6 +93,10 @@ pub struct Schedule {
     pub weights: Residence,
     /// Whether activations go to DRAM between layers.
     pub activations: Residence,
+    /// What transfers overlap with (causal model only).
+    pub overlap: Overlap,
+    /// What happens to sums between blocks of rows (causal model only).
+    pub partial_sums: PartialSums,
 }
 
 impl Schedule {
@@ -65,6 +109,8 @@ impl Schedule {
             weight_double_buffer: accelerator.weight_double_buffer,
             weights: accelerator.dram.weights,
             activations: accelerator.dram.activations,
+            overlap: accelerator.dram.overlap,
+            partial_sums: accelerator.partial_sums,
         }
     }
 }

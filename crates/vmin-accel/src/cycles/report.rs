@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::scalesim::Spans;
 use crate::{Layer, Work};
 
 /// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
@@ -31,6 +32,8 @@ pub struct LayerReport {
     pub compute_cycles: u64,
     /// Cycles in which all wait for DRAM.
     pub stall_cycles: u64,
+    /// Cycles in which the array waits for the on-chip memories.
+    pub sram_stall_cycles: u64,
     /// Multiply-accumulates over what the array could do in `cycles`, in percent.
     pub utilization_pct: f64,
     /// Processing elements with work, averaged over the folds, in percent.
@@ -63,6 +66,12 @@ pub struct LayerReport {
     pub dram_bytes_written: u64,
     /// Element operations of the vector unit (requantization of sums, pooling, sums).
     pub vector_operations: u64,
+    /// Bits written to registers between processing elements (causal model only).
+    pub register_bits: u64,
+    /// Times and counts at both sides of the buffers as SCALE-Sim reports them, for one group (that
+    /// model only).
+    #[serde(skip)]
+    pub spans: Option<Spans>,
 }
 
 impl LayerReport {
@@ -83,6 +92,7 @@ impl LayerReport {
             cycles: 0,
             compute_cycles: 0,
             stall_cycles: 0,
+            sram_stall_cycles: 0,
             utilization_pct: 0.0,
             mapping_efficiency_pct: 0.0,
             compute_utilization_pct: 0.0,
@@ -99,6 +109,8 @@ impl LayerReport {
             dram_bytes_read: 0,
             dram_bytes_written: 0,
             vector_operations: 0,
+            register_bits: 0,
+            spans: None,
         }
     }
 

@@ -4,17 +4,22 @@
 //! output-stationary folds end before their sums are complete, partial sums are written every pass
 //! and never read back, and the output counter of output-stationary runs is too high.
 //!
-//! Its DRAM counts come out of a trace-driven prefetch model and are not reported here: the columns
-//! stay empty rather than wrong. It does not count fills either.
+//! Its DRAM counts come out of models of the buffers ([`crate::scalesim`]) whose words are bytes; what
+//! it fetches is taken as what is filled in, which it does not report itself. Where it has no number,
+//! the columns stay empty rather than wrong.
 
 use super::LayerReport;
 use crate::dataflow::{ArraySize, Dataflow, Folds};
+use crate::scalesim::{self, Buffers, Window};
 use crate::{Accelerator, Layer, Work};
 
 pub(super) fn layer(accelerator: &Accelerator, dataflow: Dataflow, layer: &Layer) -> LayerReport {
     let mut report = LayerReport::empty(layer);
     match layer.work {
-        Work::Gemm(_) => product(accelerator.array, dataflow, layer, &mut report),
+        Work::Gemm(_) => {
+            product(accelerator.array, dataflow, layer, &mut report);
+            off_chip(accelerator, dataflow, layer, &mut report);
+        }
         // SCALE-Sim knows no vector unit; the layer takes no time there.
         Work::Vector => {}
     }
@@ -44,11 +49,46 @@ fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut Lay
     report.sram_writes_ofmap = (shape.m() * shape.n() * mapping.sum_passes(folds) + extra) * groups;
 
     // One group: all groups are alike.
-    let macs = (shape.macs() / groups) as f64;
-    report.utilization_pct = 100.0 * macs / (total as f64 * array.elements() as f64);
+    let macs = shape.macs() / groups;
+    let slots = total
+        .checked_mul(array.elements())
+        .map_or_else(|| total as f64 * array.elements() as f64, |slots| slots as f64);
+    report.utilization_pct = (100 * macs) as f64 / slots;
     report.mapping_efficiency_pct =
         100.0 * (extent.rows * extent.columns) as f64 / (array.elements() * folds.count()) as f64;
     let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };
     report.compute_utilization_pct =
         report.mapping_efficiency_pct * extent.stream as f64 / duration as f64;
+    if let Some((mapping, compute)) = scalesim::utilization_pct(array, extent, duration) {
+        report.mapping_efficiency_pct = mapping;
+        report.compute_utilization_pct = compute;
+    }
+}
+
+fn off_chip(
+    accelerator: &Accelerator,
+    dataflow: Dataflow,
+    layer: &Layer,
+    report: &mut LayerReport,
+) {
+    let Work::Gemm(shape) = layer.work else { return };
+    let window = layer.window.unwrap_or_else(|| Window::product(shape.m(), shape.k()));
+    let memories = &accelerator.memories;
+    let buffers = Buffers {
+        ifmap_bytes: memories.activation.bits() / 8,
+        filter_bytes: memories.weight.bits() / 8,
+        ofmap_bytes: memories.accumulator.bits() / 8,
+    };
+    let spans = scalesim::spans(accelerator.array, dataflow, &window, shape.n(), buffers);
+    let [ifmap, filter, ofmap] = [0, 1, 2].map(|operand: usize| {
+        spans.map(|spans| spans.dram[operand].words.saturating_mul(shape.groups()))
+    });
+    report.dram_reads_ifmap = ifmap;
+    report.dram_reads_filter = filter;
+    report.dram_writes_ofmap = ofmap;
+    report.sram_writes_ifmap = ifmap;
+    report.sram_writes_filter = filter;
+    report.dram_bytes_read = ifmap.unwrap_or(0).saturating_add(filter.unwrap_or(0));
+    report.dram_bytes_written = ofmap.unwrap_or(0);
+    report.spans = spans;
 }

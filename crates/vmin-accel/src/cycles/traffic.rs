@@ -13,7 +13,7 @@
 //! than once follows from what fits: an operand that fits wholly in its memory is fetched once, else
 //! once per pass of the fold order. Sums beyond the accumulator's size spill to DRAM between passes.
 
-use super::{LayerReport, Schedule};
+use super::{LayerReport, PartialSums, Schedule};
 use crate::dataflow::{Fits, Folds};
 use crate::{Accelerator, GemmShape, Layer, Work};
 
@@ -124,12 +124,15 @@ fn count_product(
     report.dram_reads_filter = Some(weights);
     report.sram_writes_filter = Some(weights);
 
-    let room = memories.accumulator.bits() / accelerator.accumulator_bits;
+    let room = match schedule.partial_sums {
+        PartialSums::Accumulator => memories.accumulator.bits() / accelerator.accumulator_bits,
+        PartialSums::Spill => 0,
+    };
     let waiting = mapping.sums_waiting(shape, array).min(shape.m() * shape.n());
     // The part of each block of sums that has no room leaves and returns between passes.
     let over = waiting.saturating_sub(room);
     let blocks = if waiting == 0 { 0 } else { folds.columns };
-    let spill = over * blocks * (passes - 1) * groups;
+    let spill = over.saturating_mul(blocks * (passes - 1)).saturating_mul(groups);
     report.dram_sum_transfers = Some(spill);
     fetches.ifmap
 }

@@ -139,6 +139,32 @@ pub struct OperandReads {
     pub filter: u64,
 }
 
+/// Words asked for in one cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Activations read.
+    pub inputs: u64,
+    /// Weights read.
+    pub weights: u64,
+    /// Sums read and written.
+    pub sums: u64,
+}
+
+/// Words per cycle in the three parts of a fold; the stream takes as many cycles as it is long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// While the tile that stays is loaded.
+    pub load: Words,
+    /// Cycles of the load.
+    pub load_steps: u64,
+    /// While operands stream.
+    pub stream: Words,
+    /// While finished sums are shifted out.
+    pub drain: Words,
+    /// Cycles of the drain.
+    pub drain_steps: u64,
+}
+
 /// What lies wholly in its on-chip memory, and so need not be fetched again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fits {
@@ -167,6 +193,9 @@ pub trait Mapping: Sync {
 
     /// How often inputs and weights come from DRAM.
     fn fetches(&self, folds: Folds, fits: Fits) -> OperandReads;
+
+    /// What the array asks of the on-chip memories in one cycle.
+    fn rates(&self, array: ArraySize, folds: Folds) -> Rates;
 
     /// How SCALE-Sim 3.0.0 counts this dataflow.
     fn scalesim(&self) -> ScalesimRules;

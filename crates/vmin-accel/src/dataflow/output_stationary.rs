@@ -1,7 +1,7 @@
 //! Output stationary: a sum stays in its PE, inputs move right, weights move down; a finished tile
 //! is shifted out downwards.
 
-use super::{ArraySize, Extent, Fits, Folds, Mapping, OperandReads, ScalesimRules};
+use super::{ArraySize, Extent, Fits, Folds, Mapping, OperandReads, Rates, ScalesimRules, Words};
 use crate::GemmShape;
 
 pub(super) struct OutputStationary;
@@ -31,6 +31,16 @@ impl Mapping for OutputStationary {
         OperandReads {
             ifmap: if fits.inputs { 1 } else { folds.columns },
             filter: if fits.weights || fits.weight_block { 1 } else { folds.rows },
+        }
+    }
+
+    fn rates(&self, array: ArraySize, _folds: Folds) -> Rates {
+        Rates {
+            load: Words::default(),
+            load_steps: 0,
+            stream: Words { inputs: array.rows(), weights: array.columns(), sums: 0 },
+            drain: Words { sums: array.columns(), ..Words::default() },
+            drain_steps: array.rows(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Weight stationary: a weight stays in its PE, inputs move right, partial sums move down.
 
-use super::{ArraySize, Extent, Fits, Folds, Mapping, OperandReads, ScalesimRules};
+use super::{ArraySize, Extent, Fits, Folds, Mapping, OperandReads, Rates, ScalesimRules, Words};
 use crate::GemmShape;
 
 pub(super) struct WeightStationary;
@@ -25,6 +25,18 @@ impl Mapping for WeightStationary {
     /// Each weight is loaded once in all; the inputs return with every block of columns.
     fn fetches(&self, folds: Folds, fits: Fits) -> OperandReads {
         OperandReads { ifmap: if fits.inputs { 1 } else { folds.columns }, filter: 1 }
+    }
+
+    fn rates(&self, array: ArraySize, folds: Folds) -> Rates {
+        // Sums of later blocks of rows are read, added to and written back.
+        let per_sum = if folds.rows > 1 { 2 } else { 1 };
+        Rates {
+            load: Words { weights: array.columns(), ..Words::default() },
+            load_steps: array.rows(),
+            stream: Words { inputs: array.rows(), weights: 0, sums: per_sum * array.columns() },
+            drain: Words::default(),
+            drain_steps: 0,
+        }
     }
 
     fn scalesim(&self) -> ScalesimRules {

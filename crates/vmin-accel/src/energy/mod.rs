@@ -10,11 +10,14 @@
 //!
 //! Not here: whether the network still works at that voltage.
 
+mod constants;
+pub mod ert;
 mod operating_point;
 mod report;
 mod sram;
 mod table;
 
+pub use constants::ConstantSet;
 pub use operating_point::{Clock, OperatingPoint, Rail};
-pub use report::{Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
-pub use table::{Action, ConstantSet, DramKind, EnergyEntry, EnergyTable};
+pub use report::{ByRail, Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
+pub use table::{Action, DramKind, EnergyEntry, EnergyTable};

@@ -27,13 +27,22 @@ impl Rail {
         ("logic", Self::Logic),
     ];
 
+    /// Every rail with its word.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("logic", Self::Logic),
+        ("weight", Self::Weight),
+        ("activation", Self::Activation),
+        ("accumulator", Self::Accumulator),
+        ("io", Self::Io),
+    ];
+
     const COUNT: usize = 5;
 }
 
 /// How the clock follows the voltage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// As fast as the profile allows at the lowest rail of a memory.
+    /// As fast as the profile allows at the lowest rail of the logic and the memories.
     FollowsVoltage,
     /// The nominal clock at every voltage, as in the published 14 nm data.
     Fixed,
@@ -66,6 +75,12 @@ impl OperatingPoint {
         [Rail::Weight, Rail::Activation, Rail::Accumulator]
             .into_iter()
             .fold(Self::nominal(profile), |point, rail| point.with(rail, vdd_mv))
+    }
+
+    /// Every rail of the chip at `vdd_mv`; DRAM and its interface nominal.
+    #[must_use]
+    pub fn chip(profile: &VoltageProfile, vdd_mv: f64) -> Self {
+        Self::memories(profile, vdd_mv).with(Rail::Logic, vdd_mv)
     }
 
     /// One rail at another voltage.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Action, Clock, OperatingPoint};
+use super::{Action, Clock, OperatingPoint, Rail};
 use crate::accelerator::Memory;
 use crate::cycles::LayerReport;
 use crate::{Accelerator, VoltageProfile};
@@ -23,16 +23,19 @@ pub struct Components {
     pub accumulator_memory_nj: f64,
     /// DRAM.
     pub dram_nj: f64,
-    /// Leakage of the memories.
+    /// Leakage of the memories and the array.
     pub leakage_nj: f64,
+    /// Registers between the processing elements.
+    pub registers_nj: f64,
 }
 
 impl Components {
     /// Every component with its name, in the order of tables.
     #[must_use]
-    pub const fn list(&self) -> [(&'static str, f64); 7] {
+    pub const fn list(&self) -> [(&'static str, f64); 8] {
         [
             ("mac", self.mac_nj),
+            ("registers", self.registers_nj),
             ("vector", self.vector_nj),
             ("weight_memory", self.weight_memory_nj),
             ("activation_memory", self.activation_memory_nj),
@@ -62,6 +65,47 @@ impl Components {
         self.accumulator_memory_nj += other.accumulator_memory_nj;
         self.dram_nj += other.dram_nj;
         self.leakage_nj += other.leakage_nj;
+        self.registers_nj += other.registers_nj;
+    }
+}
+
+/// Energy by supply, in nJ: what each rail delivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ByRail {
+    /// Array and vector unit.
+    pub logic_nj: f64,
+    /// What hangs on the weight memory's supply.
+    pub weight_nj: f64,
+    /// What hangs on the activation memory's supply.
+    pub activation_nj: f64,
+    /// What hangs on the accumulator memory's supply.
+    pub accumulator_nj: f64,
+    /// DRAM and its interface.
+    pub io_nj: f64,
+}
+
+impl ByRail {
+    /// Every rail with its name, in the order of [`Rail::ALL`].
+    #[must_use]
+    pub const fn list(&self) -> [(&'static str, f64); 5] {
+        [
+            ("logic", self.logic_nj),
+            ("weight", self.weight_nj),
+            ("activation", self.activation_nj),
+            ("accumulator", self.accumulator_nj),
+            ("io", self.io_nj),
+        ]
+    }
+
+    fn of(&mut self, rail: Rail) -> &mut f64 {
+        match rail {
+            Rail::Logic => &mut self.logic_nj,
+            Rail::Weight => &mut self.weight_nj,
+            Rail::Activation => &mut self.activation_nj,
+            Rail::Accumulator => &mut self.accumulator_nj,
+            Rail::Io => &mut self.io_nj,
+        }
     }
 }
 
@@ -87,6 +131,8 @@ pub struct EnergyReport {
     pub total_nj: f64,
     /// By component.
     pub by_component: Components,
+    /// By supply, leakage included.
+    pub by_rail: ByRail,
     /// Time of one inference.
     pub latency_us: f64,
     /// What a reader of the numbers must know.
@@ -119,13 +165,19 @@ pub fn per_inference(
 ) -> EnergyReport {
     let clock_mhz = accelerator.clock_mhz * clock_scale(accelerator, profile, point);
     let mut by_component = Components::default();
+    let mut by_rail = ByRail::default();
     let mut latency_us = 0.0;
     let layers_energy: Vec<LayerEnergy> = layers
         .iter()
         .map(|layer| {
             let time_us = layer.cycles as f64 / clock_mhz;
             latency_us += time_us;
-            let components = layer_energy(accelerator, profile, layer, point, time_us);
+            let mut components = layer_energy(accelerator, profile, layer, point);
+            let leakage = leakage(accelerator, profile, point, time_us);
+            components.leakage_nj = leakage.iter().map(|(_, nj)| nj).sum();
+            for (rail, nj) in delivered(accelerator, &components).into_iter().chain(leakage) {
+                *by_rail.of(rail) += nj;
+            }
             by_component.add(&components);
             LayerEnergy {
                 name: layer.name.clone(),
@@ -143,7 +195,7 @@ pub fn per_inference(
         );
     }
     let total_nj = by_component.total_nj();
-    EnergyReport { layers: layers_energy, total_nj, by_component, latency_us, notes }
+    EnergyReport { layers: layers_energy, total_nj, by_component, by_rail, latency_us, notes }
 }
 
 /// What `report` saves against `nominal`; 0 where there is nothing to save.
@@ -164,35 +216,65 @@ fn clock_scale(accelerator: &Accelerator, profile: &VoltageProfile, point: &Oper
         Clock::Fixed => 1.0,
         Clock::FollowsVoltage => [&memories.weight, &memories.activation, &memories.accumulator]
             .into_iter()
-            .map(|memory| profile.f_max_scale(point.vdd_mv(memory.rail)))
-            // A memory above its reference voltage does not speed the array up.
+            .map(|memory| memory.rail)
+            .chain([Rail::Logic])
+            .map(|rail| profile.f_max_scale(point.vdd_mv(rail)))
+            // What lies above its reference voltage does not speed the array up.
             .fold(1.0, f64::min),
     }
 }
 
+/// Which supply delivers which component; leakage apart.
+fn delivered(accelerator: &Accelerator, components: &Components) -> [(Rail, f64); 5] {
+    let memories = &accelerator.memories;
+    [
+        (Rail::Logic, components.mac_nj + components.registers_nj + components.vector_nj),
+        (memories.weight.rail, components.weight_memory_nj),
+        (memories.activation.rail, components.activation_memory_nj),
+        (memories.accumulator.rail, components.accumulator_memory_nj),
+        (Rail::Io, components.dram_nj),
+    ]
+}
+
+/// Leakage during `time_us`, by the supply it is drawn from.
+fn leakage(
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+    point: &OperatingPoint,
+    time_us: f64,
+) -> [(Rail, f64); 4] {
+    // 1 uW for 1 us is 1 pJ.
+    let nj = |rail: Rail, microwatts: f64| {
+        (rail, microwatts * time_us * profile.leakage_scale(point.vdd_mv(rail)) * 1e-3)
+    };
+    let of_memory = |memory: &Memory| {
+        nj(memory.rail, memory.leakage_uw_per_kib * (memory.bits() as f64 / 8192.0))
+    };
+    let memories = &accelerator.memories;
+    let array = accelerator.leakage_uw_per_pe * accelerator.array.elements() as f64;
+    [
+        of_memory(&memories.weight),
+        of_memory(&memories.activation),
+        of_memory(&memories.accumulator),
+        nj(Rail::Logic, array),
+    ]
+}
+
+/// Energy of one layer without leakage.
 fn layer_energy(
     accelerator: &Accelerator,
     profile: &VoltageProfile,
     layer: &LayerReport,
     point: &OperatingPoint,
-    time_us: f64,
 ) -> Components {
     let table = &accelerator.energy;
     let memories = &accelerator.memories;
     let nj = |action: Action, count: u64| count as f64 * table.pj(action) * 1e-3;
-    let logic = {
-        let ratio = point.vdd_mv(super::Rail::Logic) / profile.v_ref_mv();
-        ratio * ratio
-    };
+    let logic = profile.dynamic_scale(point.vdd_mv(Rail::Logic));
     let accesses = |memory: &Memory, bits: u64, read: (Action, u64), write: (Action, u64)| {
         let energy =
             nj(read.0, memory.words(read.1, bits)) + nj(write.0, memory.words(write.1, bits));
         energy * profile.access_energy_scale(point.vdd_mv(memory.rail))
-    };
-    let leakage_pj = |memory: &Memory| {
-        let kib = memory.bits() as f64 / 8192.0;
-        // 1 uW for 1 us is 1 pJ.
-        memory.leakage_uw_per_kib * kib * time_us * profile.leakage_scale(point.vdd_mv(memory.rail))
     };
     Components {
         mac_nj: nj(Action::Mac, layer.macs) * logic,
@@ -219,9 +301,7 @@ fn layer_energy(
             Action::DramByte,
             layer.dram_bytes_read.saturating_add(layer.dram_bytes_written),
         ),
-        leakage_nj: (leakage_pj(&memories.weight)
-            + leakage_pj(&memories.activation)
-            + leakage_pj(&memories.accumulator))
-            * 1e-3,
+        registers_nj: nj(Action::RegisterBit, layer.register_bits) * logic,
+        leakage_nj: 0.0,
     }
 }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::sram::{self, Access};
-use crate::accelerator::{Memories, Memory};
+use super::constants::{ConstantSet, Logic};
+use super::sram::Access;
+use crate::accelerator::Memories;
 
 /// Something that costs energy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,11 +28,13 @@ pub enum Action {
     AccumulatorWrite,
     /// One byte to or from DRAM.
     DramByte,
+    /// One bit written to a register between two processing elements.
+    RegisterBit,
 }
 
 impl Action {
     /// Every action, in the order of tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Mac,
         Self::VectorOperation,
         Self::WeightRead,
@@ -41,6 +44,7 @@ impl Action {
         Self::AccumulatorRead,
         Self::AccumulatorWrite,
         Self::DramByte,
+        Self::RegisterBit,
     ];
 
     /// Its key in `[energy.override_pj]`.
@@ -56,69 +60,7 @@ impl Action {
             Self::AccumulatorRead => "accumulator_read",
             Self::AccumulatorWrite => "accumulator_write",
             Self::DramByte => "dram_byte",
-        }
-    }
-}
-
-/// A shipped set of constants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConstantSet {
-    /// 45 nm, 0.9 V: published figures.
-    Nm45,
-    /// 28 nm: interpolated.
-    Nm28,
-    /// 14 nm, 0.8 V: scaled from 45 nm.
-    Nm14,
-}
-
-/// Energy of 14 nm at 0.8 V relative to 45 nm at 0.9 V.
-const NM45_TO_NM14: f64 = 0.114;
-const STILLMAKER: &str =
-    "A. Stillmaker and B. Baas, Integration 58 (2017), 45 nm 0.9 V to 14 nm 0.8 V: x 0.114";
-const HOROWITZ_MAC: &str =
-    "M. Horowitz, ISSCC 2014, 45 nm 0.9 V: int8 multiply 0.2 pJ + int32 add 0.1 pJ";
-const QKERAS_VECTOR: &str = "QKeras energy formula, 45 nm: fixed-point multiply 0.0029948 b^2 + 0.0010417 b \
-                             and add 0.003125 b at b = 32";
-const CACTI: &str = "CACTI, low-standby-power SRAM, 300 K";
-const MAC_PJ_45: f64 = 0.3;
-const VECTOR_PJ_45: f64 = 0.002_994_8 * 1024.0 + 0.001_041_7 * 32.0 + 0.003_125 * 32.0;
-
-impl ConstantSet {
-    /// Every set with its word.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("45nm", Self::Nm45), ("28nm", Self::Nm28), ("14nm", Self::Nm14)];
-
-    /// Factor on 45 nm logic, with its source.
-    fn logic(self) -> (f64, String) {
-        match self {
-            Self::Nm45 => (1.0, String::new()),
-            Self::Nm28 => {
-                // Log-linear in the node between 45 nm (1) and 14 nm (0.114).
-                let share = libm::log(45.0 / 28.0) / libm::log(45.0 / 14.0);
-                let factor = libm::pow(NM45_TO_NM14, share);
-                (factor, format!("; derived: between 45 and 14 nm on log axes of {STILLMAKER}"))
-            }
-            Self::Nm14 => (NM45_TO_NM14, format!("; {STILLMAKER}")),
-        }
-    }
-
-    fn sram(self, access: Access, memory: &Memory) -> (f64, String) {
-        let bank_bytes = memory.geometry.cells_per_bank() as f64 / 8.0;
-        let word_bytes = memory.word_bits as f64 / 8.0;
-        let shape = format!("bank of {} KiB, {}-bit words", bank_bytes / 1024.0, memory.word_bits);
-        match self {
-            Self::Nm45 => (
-                sram::nm45_pj(access, bank_bytes, word_bytes),
-                format!("{CACTI}, 45 nm; interpolated for a {shape}"),
-            ),
-            Self::Nm28 => (
-                sram::nm28_pj(access, bank_bytes, word_bytes),
-                format!("{CACTI}; interpolated between 32 and 22 nm for a {shape}"),
-            ),
-            Self::Nm14 => (
-                sram::nm45_pj(access, bank_bytes, word_bytes) * NM45_TO_NM14,
-                format!("{CACTI}, 45 nm; interpolated for a {shape}; {STILLMAKER}"),
-            ),
+            Self::RegisterBit => "register_bit",
         }
     }
 }
@@ -183,21 +125,26 @@ pub struct EnergyEntry {
 #[serde(transparent)]
 pub struct EnergyTable {
     entries: Vec<EnergyEntry>,
+    #[serde(skip)]
+    set: ConstantSet,
+    #[serde(skip)]
+    dram: DramKind,
+    /// Actions whose number was replaced.
+    #[serde(skip)]
+    replaced: Vec<Action>,
 }
 
 impl EnergyTable {
     /// The table of a constant set for memories of these sizes.
     #[must_use]
     pub fn new(set: ConstantSet, dram: DramKind, memories: &Memories) -> Self {
-        let (logic, logic_source) = set.logic();
         let entries = Action::ALL
             .into_iter()
             .map(|action| {
                 let (pj, source) = match action {
-                    Action::Mac => (MAC_PJ_45 * logic, format!("{HOROWITZ_MAC}{logic_source}")),
-                    Action::VectorOperation => {
-                        (VECTOR_PJ_45 * logic, format!("{QKERAS_VECTOR}{logic_source}"))
-                    }
+                    Action::Mac => set.logic(Logic::Mac),
+                    Action::VectorOperation => set.logic(Logic::Vector),
+                    Action::RegisterBit => set.logic(Logic::RegisterBit),
                     Action::WeightRead => set.sram(Access::Read, &memories.weight),
                     Action::WeightWrite => set.sram(Access::Write, &memories.weight),
                     Action::ActivationRead => set.sram(Access::Read, &memories.activation),
@@ -209,7 +156,20 @@ impl EnergyTable {
                 EnergyEntry { action, pj, source }
             })
             .collect();
-        Self { entries }
+        Self { entries, set, dram, replaced: Vec::new() }
+    }
+
+    /// The same constants for memories of other sizes; replaced numbers stay as they are.
+    #[must_use]
+    pub fn resized(&self, memories: &Memories) -> Self {
+        let mut table = Self::new(self.set, self.dram, memories);
+        for (entry, own) in table.entries.iter_mut().zip(&self.entries) {
+            if self.replaced.contains(&own.action) {
+                entry.clone_from(own);
+            }
+        }
+        table.replaced.clone_from(&self.replaced);
+        table
     }
 
     /// Replaces one number.
@@ -218,12 +178,20 @@ impl EnergyTable {
             entry.pj = pj;
             source.clone_into(&mut entry.source);
         }
+        self.replaced.push(action);
+    }
+
+    /// The set the numbers come from.
+    #[must_use]
+    pub const fn constants(&self) -> ConstantSet {
+        self.set
     }
 
     /// pJ of an action at the reference voltage.
     #[must_use]
     pub fn pj(&self, action: Action) -> f64 {
-        self.entries.iter().find(|entry| entry.action == action).map_or(0.0, |entry| entry.pj)
+        // Entries stand in the order of the actions.
+        self.entries[action as usize].pj
     }
 
     /// All numbers with their sources.

@@ -6,6 +6,7 @@
 
 mod curve;
 mod read;
+mod scale;
 mod shipped;
 
 use std::ops::RangeInclusive;
@@ -15,6 +16,7 @@ use vmin_sram::{Population, Threshold};
 
 use crate::load;
 use curve::Curve;
+use scale::{ClockLaw, LeakageLaw, Scale};
 
 /// A point of the source that the profile was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,13 +28,6 @@ pub struct MeasuredPoint {
     pub cell_fault_rate: f64,
     /// Access energy relative to the reference voltage, if the source gives it.
     pub access_energy: Option<f64>,
-}
-
-/// Alpha-power law of the clock.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct ClockLaw {
-    threshold_mv: f64,
-    alpha: f64,
 }
 
 /// A checked voltage profile.
@@ -48,8 +43,10 @@ pub struct VoltageProfile {
     measured: Vec<MeasuredPoint>,
     population: Population,
     share_on_scaled_rail: f64,
-    leakage_mv_per_decade: Option<f64>,
-    clock: Option<ClockLaw>,
+    energy_exponent: f64,
+    access_energy: Option<Scale>,
+    leakage: LeakageLaw,
+    clock: ClockLaw,
 }
 
 impl VoltageProfile {
@@ -139,35 +136,45 @@ impl VoltageProfile {
     }
 
     /// Dynamic energy of an access relative to the reference voltage:
-    /// `share * (V / V_ref)^2 + 1 - share`, with `share` the part of it on the scaled rail.
+    /// `share * (V / V_ref)^a + 1 - share`, with `share` the part of it on the scaled rail and `a` 2 unless
+    /// `energy.exponent` says otherwise; or the points of `[[energy.points]]`.
     #[must_use]
     pub fn access_energy_scale(&self, vdd_mv: f64) -> f64 {
+        match &self.access_energy {
+            Some(points) => points.at(vdd_mv),
+            None => {
+                let share = self.share_on_scaled_rail;
+                share * self.dynamic_scale(vdd_mv) + (1.0 - share)
+            }
+        }
+    }
+
+    /// Dynamic energy of what lies wholly on the scaled rail: `(V / V_ref)^a`.
+    #[must_use]
+    pub fn dynamic_scale(&self, vdd_mv: f64) -> f64 {
         let ratio = vdd_mv / self.v_ref_mv;
-        self.share_on_scaled_rail * (ratio * ratio) + (1.0 - self.share_on_scaled_rail)
+        // The square exactly, as in the papers.
+        if self.energy_exponent == 2.0 {
+            ratio * ratio
+        } else {
+            libm::pow(ratio, self.energy_exponent)
+        }
     }
 
     /// Leakage power relative to the reference voltage: `V / V_ref`, times a decade per
-    /// `leakage.mv_per_decade` if the file gives it.
+    /// `leakage.mv_per_decade` if the file gives it; or the points of `[[leakage.points]]`.
     #[must_use]
     pub fn leakage_scale(&self, vdd_mv: f64) -> f64 {
-        let current = self
-            .leakage_mv_per_decade
-            .map_or(1.0, |decade| libm::pow(10.0, (vdd_mv - self.v_ref_mv) / decade));
-        vdd_mv / self.v_ref_mv * current
+        self.leakage.scale(vdd_mv, self.v_ref_mv)
     }
 
-    /// Highest clock relative to the reference voltage, by the alpha-power law
-    /// `((V - Vt) / (V_ref - Vt))^alpha * V_ref / V`; 1 at every voltage if the file has no `[clock]`
-    /// (the source held the clock constant), 0 at and below `Vt`.
+    /// Highest clock relative to the reference voltage: by the alpha-power law
+    /// `((V - Vt) / (V_ref - Vt))^alpha * V_ref / V`, 0 at and below `Vt`; or the points of
+    /// `[[clock.points]]`; 1 at every voltage if the file has no `[clock]` (the source held the clock
+    /// constant).
     #[must_use]
     pub fn f_max_scale(&self, vdd_mv: f64) -> f64 {
-        let Some(ClockLaw { threshold_mv, alpha }) = self.clock else { return 1.0 };
-        if vdd_mv > threshold_mv {
-            let overdrive = (vdd_mv - threshold_mv) / (self.v_ref_mv - threshold_mv);
-            libm::pow(overdrive, alpha) * self.v_ref_mv / vdd_mv
-        } else {
-            0.0
-        }
+        self.clock.scale(vdd_mv, self.v_ref_mv)
     }
 }
 

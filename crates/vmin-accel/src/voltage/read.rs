@@ -4,7 +4,8 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableR
 use vmin_sram::{Population, VarianceShares};
 
 use super::curve::{Curve, Gaussian};
-use super::{ClockLaw, MeasuredPoint, VoltageProfile};
+use super::scale::{ClockLaw, LeakageLaw, Scale};
+use super::{MeasuredPoint, VoltageProfile};
 
 const VDD_MV_MIN: f64 = 1.0;
 const VDD_MV_MAX: f64 = 20_000.0;
@@ -23,12 +24,8 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
     let measured = measured(&root);
     let curve = curve(&root, measured.as_deref(), vmin_mv.as_ref());
     let population = population(&root, name.as_ref());
-    let share = energy(&root);
-    let leakage = root.optional_table("leakage").map(|table| {
-        let decade = table.number("mv_per_decade", 1.0..=1e6);
-        table.finish();
-        decade.map(|value| value.value)
-    });
+    let energy = energy(&root);
+    let leakage = leakage(&root);
     let clock = clock(&root, v_ref_mv.as_ref());
     root.finish();
     if let (Some((low, high)), Some(curve), true) = (&range, &curve, document.is_clean()) {
@@ -48,9 +45,11 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
             curve: curve?,
             measured: measured?.into_iter().map(|(point, _)| point).collect(),
             population: population?,
-            share_on_scaled_rail: share?,
-            leakage_mv_per_decade: leakage.flatten(),
-            clock,
+            share_on_scaled_rail: energy.share?,
+            energy_exponent: energy.exponent,
+            access_energy: energy.points,
+            leakage: leakage?,
+            clock: clock?,
         })
     };
     // Every getter that gives nothing has reported why, so a clean document is complete.
@@ -195,16 +194,72 @@ fn population(root: &TableReader<'_>, name: Option<&Located<String>>) -> Option<
     }
 }
 
-/// Part of the access energy on the scaled rail.
-fn energy(root: &TableReader<'_>) -> Option<f64> {
+struct Energy {
+    share: Option<f64>,
+    exponent: f64,
+    points: Option<Scale>,
+}
+
+/// Part of the access energy on the scaled rail, and how that part follows the voltage.
+fn energy(root: &TableReader<'_>) -> Energy {
     let table = root.table("energy");
     let share = table.number("share_on_scaled_rail", 0.0..=1.0);
+    let exponent = table.optional_number("exponent", 0.5..=4.0);
+    let points = scale(&table, "points");
     table.finish();
-    Some(share?.value)
+    Energy {
+        share: share.map(|value| value.value),
+        exponent: exponent.map_or(2.0, |value| value.value),
+        points,
+    }
+}
+
+/// `[[points]]` of `vdd_mv` and `scale`, rising in voltage.
+fn scale(table: &TableReader<'_>, key: &str) -> Option<Scale> {
+    if !table.has(key) {
+        return None;
+    }
+    let mut points = Vec::new();
+    let mut place = None;
+    for reader in table.tables(key) {
+        let vdd_mv = reader.number("vdd_mv", VDD_MV_MIN..=VDD_MV_MAX);
+        let factor = reader.number("scale", 0.0..=1e6);
+        reader.finish();
+        let (vdd_mv, factor) = (vdd_mv?, factor?);
+        place = Some(vdd_mv.span.clone());
+        points.push((vdd_mv.value, factor.value));
+    }
+    let scale = Scale::new(points);
+    if let (None, Some(span)) = (&scale, place) {
+        table.report_at(
+            span,
+            Diagnostic::new("not-rising", format!("the voltages of `{key}` do not rise"))
+                .hint("list the points from the lowest voltage to the highest"),
+        );
+    }
+    scale
+}
+
+fn leakage(root: &TableReader<'_>) -> Option<LeakageLaw> {
+    let Some(table) = root.optional_table("leakage") else { return Some(LeakageLaw::Linear) };
+    let law = if table.has("points") {
+        scale(&table, "points").map(LeakageLaw::Points)
+    } else {
+        table
+            .number("mv_per_decade", 1.0..=1e6)
+            .map(|decade| LeakageLaw::Exponential { mv_per_decade: decade.value })
+    };
+    table.finish();
+    law
 }
 
 fn clock(root: &TableReader<'_>, v_ref_mv: Option<&Located<f64>>) -> Option<ClockLaw> {
-    let table = root.optional_table("clock")?;
+    let Some(table) = root.optional_table("clock") else { return Some(ClockLaw::Constant) };
+    if table.has("points") {
+        let law = scale(&table, "points").map(ClockLaw::Points);
+        table.finish();
+        return law;
+    }
     let threshold_mv = table.number("threshold_mv", 0.0..=VDD_MV_MAX);
     let alpha = table.number("alpha", 1.0..=2.0);
     table.finish();
@@ -217,7 +272,7 @@ fn clock(root: &TableReader<'_>, v_ref_mv: Option<&Located<f64>>) -> Option<Cloc
         );
         return None;
     }
-    Some(ClockLaw { threshold_mv: threshold_mv.value, alpha: alpha.value })
+    Some(ClockLaw::AlphaPower { threshold_mv: threshold_mv.value, alpha: alpha.value })
 }
 
 fn check_range(document: &Document<'_>, low: &Located<f64>, high: &Located<f64>, curve: &Curve) {

@@ -6,5 +6,5 @@ macro_rules! shipped {
     };
 }
 
-pub(super) const ALL: [(&str, &str); 4] =
-    shipped!["sram14", "sram14-columns", "fpga28-kc705b", "fpga28-vc707"];
+pub(super) const ALL: [(&str, &str); 5] =
+    shipped!["sram14", "sram14-columns", "sram14-dvfs", "fpga28-kc705b", "fpga28-vc707"];

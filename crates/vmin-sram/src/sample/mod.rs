@@ -121,6 +121,7 @@ impl Chip {
             floor,
             levels: Vec::new(),
             cells: gather(&banks),
+            maps: None,
         })
     }
 }

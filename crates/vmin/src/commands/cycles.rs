@@ -1,17 +1,23 @@
 //! `vmin cycles`: cycles, utilization and traffic per layer.
 
+mod trace;
+
 use serde::Serialize;
 use vmin_accel::cycles::{self, Totals};
-use vmin_accel::{CycleModel, Dataflow, LayerReport, Schedule};
+use vmin_accel::scalesim::{self, TableKind};
+use vmin_accel::{Accelerator, CycleModel, Dataflow, Layer, LayerReport, Schedule};
+use vmin_diagnostic::Diagnostic;
+use vmin_sweep::write_whole;
 
-use crate::args::{CycleModelArg, CyclesArgs, DataflowArg, Format};
-use crate::failure::Failure;
+use crate::args::{CycleModelArg, CyclesArgs, DataflowArg, Format, WorkArgs};
+use crate::failure::{Failure, say, unwritable};
 use crate::{lookup, print};
 
 #[derive(Serialize)]
 struct Cycles {
     accelerator: String,
     model: String,
+    batch: u64,
     dataflow: Dataflow,
     cycle_model: CycleModel,
     layers: Vec<LayerReport>,
@@ -21,10 +27,64 @@ struct Cycles {
 
 pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     let accelerator = lookup::accelerator(&args.accelerator)?;
-    let graph = lookup::model(&args.model, None)?;
-    let layers =
-        vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
-    let mut schedule = Schedule::of(&accelerator);
+    let schedule = schedule(args, &accelerator)?;
+    if let Some(case) = args.work.trace {
+        return trace::show(args, schedule, case);
+    }
+    let (name, layers) = work(&args.work)?;
+    let layers: Vec<Layer> = layers
+        .iter()
+        .map(|layer| layer.batched(args.batch))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::input("batch", &error))?;
+    let layers = cycles::run(&accelerator, schedule, &layers);
+    let totals = cycles::totals(&layers);
+    let cycles = Cycles {
+        accelerator: accelerator.name().to_owned(),
+        model: name,
+        batch: args.batch,
+        dataflow: schedule.dataflow,
+        cycle_model: schedule.cycle_model,
+        layers,
+        totals,
+        latency_us: totals.cycles as f64 / accelerator.clock_mhz,
+    };
+    if let Some(folder) = &args.reports {
+        for (name, text) in scalesim::report_files(&cycles.layers) {
+            let path = folder.join(name);
+            std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+            write_whole(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
+            say(&format!("wrote `{}`", path.display()));
+        }
+    }
+    match args.format.format {
+        Format::Json => print::json(&cycles),
+        Format::Csv => print::csv(&cycles.layers),
+        Format::Table => show(&cycles, accelerator.clock_mhz),
+    }
+}
+
+/// The layers to run and what to call them.
+fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
+    let table = |path: &String, kind| -> Result<_, Failure> {
+        let source = scalesim::read_table(path)?;
+        Ok((path.clone(), scalesim::layers(&source, kind)?))
+    };
+    match args {
+        WorkArgs { topology: Some(path), .. } => table(path, TableKind::Topology),
+        WorkArgs { gemm: Some(path), .. } => table(path, TableKind::Gemm),
+        WorkArgs { model, .. } => {
+            let name = model.as_deref().unwrap_or_default();
+            let graph = lookup::model(name, None)?;
+            let layers = vmin_accel::layers_of_graph(&graph)
+                .map_err(|error| Failure::input("model", &error))?;
+            Ok((name.to_owned(), layers))
+        }
+    }
+}
+
+fn schedule(args: &CyclesArgs, accelerator: &Accelerator) -> Result<Schedule, Failure> {
+    let mut schedule = Schedule::of(accelerator);
     if let Some(dataflow) = args.dataflow {
         schedule.dataflow = match dataflow {
             DataflowArg::Ws => Dataflow::Ws,
@@ -38,22 +98,34 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
             CycleModelArg::ScalesimV3 => CycleModel::ScalesimV3,
         };
     }
-    let layers = cycles::run(&accelerator, schedule, &layers);
-    let totals = cycles::totals(&layers);
-    let cycles = Cycles {
-        accelerator: accelerator.name().to_owned(),
-        model: args.model.clone(),
-        dataflow: schedule.dataflow,
-        cycle_model: schedule.cycle_model,
-        layers,
-        totals,
-        latency_us: totals.cycles as f64 / accelerator.clock_mhz,
-    };
-    match args.format.format {
-        Format::Json => print::json(&cycles),
-        Format::Csv => print::csv(&cycles.layers),
-        Format::Table => show(&cycles, accelerator.clock_mhz),
+    let scalesim = schedule.cycle_model == CycleModel::ScalesimV3;
+    if scalesim
+        && accelerator.cycle_model == CycleModel::Causal
+        && args.accelerator.ends_with(".cfg")
+    {
+        return Err(Diagnostic::new(
+            "scalesim-user",
+            format!("`{}` limits the bandwidth (`InterfaceBandwidth: USER`)", args.accelerator),
+        )
+        .hint(
+            "`scalesim-v3` reproduces `CALC` only: change it there, or use `--cycle-model causal`",
+        )
+        .into());
     }
+    if scalesim && args.batch > 1 {
+        return Err(Diagnostic::new("scalesim-batch", "SCALE-Sim knows no batches")
+            .hint("use `--batch 1`, or `--cycle-model causal`")
+            .into());
+    }
+    if !scalesim && args.reports.is_some() {
+        return Err(Diagnostic::new(
+            "scalesim-reports",
+            "SCALE-Sim's reports need SCALE-Sim's cycle model",
+        )
+        .hint("add `--cycle-model scalesim-v3`")
+        .into());
+    }
+    Ok(schedule)
 }
 
 fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {

@@ -1,10 +1,19 @@
-//! `vmin energy`: energy of one inference per layer and component.
+//! `vmin energy`: energy of one inference per layer and component, at one voltage or many.
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vmin_accel::energy::{self, EnergyEntry, EnergyReport, OperatingPoint, Saving};
+use vmin_accel::area::{self, ComponentArea};
+use vmin_accel::energy::{
+    self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
+};
+use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_diagnostic::{Diagnostic, Source};
+use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
+use vmin_sweep::write_set;
 
-use crate::args::{EnergyArgs, Format};
-use crate::failure::Failure;
+use crate::args::{ClockArg, EnergyArgs, Format, RailsArg};
+use crate::failure::{Failure, say, unwritable};
 use crate::{lookup, print};
 
 #[derive(Serialize)]
@@ -12,61 +21,238 @@ struct Energy<'a> {
     accelerator: String,
     profile: String,
     model: String,
+    rails: &'static str,
     vdd_mv: f64,
     vdd_nominal_mv: f64,
     #[serde(flatten)]
     report: &'a EnergyReport,
     nominal_total_nj: f64,
     saving: Saving,
+    points: Vec<Point>,
+    area_mm2: f64,
+    area: &'a [ComponentArea],
     constants: &'a [EnergyEntry],
+}
+
+/// One of several voltages.
+#[derive(Serialize)]
+struct Point {
+    vdd_mv: f64,
+    cell_fault_rate: f64,
+    total_nj: f64,
+    latency_us: f64,
+    energy_delay_nj_us: f64,
+    saving: Saving,
+    by_component: Components,
+    by_rail: ByRail,
 }
 
 #[derive(Serialize)]
 struct Row {
+    vdd_mv: f64,
     layer: String,
     component: &'static str,
     energy_nj: f64,
 }
 
 pub(crate) fn run(args: &EnergyArgs) -> Result<(), Failure> {
-    let accelerator = lookup::accelerator(&args.accelerator)?;
+    let accelerator = accelerator(args)?;
     let profile = lookup::profile(&args.profile)?;
-    lookup::check_voltage(&profile, args.vdd_mv)?;
+    for &vdd_mv in &args.vdd_mv.0 {
+        lookup::check_voltage(&profile, vdd_mv)?;
+    }
+    for &(_, vdd_mv) in &args.rail {
+        lookup::check_voltage(&profile, vdd_mv)?;
+    }
     let graph = lookup::model(&args.model, None)?;
     let layers = accelerator.map_graph(&graph).map_err(|error| Failure::input("model", &error))?;
     let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
     let nominal = at(OperatingPoint::nominal(&profile));
-    let report = at(OperatingPoint::weight_memory(&profile, args.vdd_mv));
-    let saving = energy::saving(&nominal, &report);
+    let points: Vec<EnergyAtVoltage> = args
+        .vdd_mv
+        .0
+        .iter()
+        .map(|&vdd_mv| EnergyAtVoltage {
+            vdd_mv,
+            report: at(operating_point(args, &profile, vdd_mv)),
+        })
+        .collect();
+    if let Some(point) = points.iter().find(|point| !point.report.total_nj.is_finite()) {
+        return Err(Diagnostic::new(
+            "no-clock",
+            format!("at {} mV nothing conducts: the clock is 0", point.vdd_mv),
+        )
+        .hint("name a higher voltage, or `--clock fixed`")
+        .into());
+    }
+    let least = (0..points.len())
+        .min_by(|&a, &b| points[a].report.total_nj.total_cmp(&points[b].report.total_nj))
+        .unwrap_or(0);
+    let area = area::components(&accelerator);
+    let report = &points[least].report;
     let energy = Energy {
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),
         model: args.model.clone(),
-        vdd_mv: args.vdd_mv,
+        rails: rails(args.rails),
+        vdd_mv: points[least].vdd_mv,
         vdd_nominal_mv: profile.v_ref_mv(),
-        report: &report,
+        report,
         nominal_total_nj: nominal.total_nj,
-        saving,
+        saving: energy::saving(&nominal, report),
+        points: points.iter().map(|point| summary(point, &profile, &nominal)).collect(),
+        area_mm2: area.iter().map(|component| component.area_mm2).sum(),
+        area: &area,
         constants: accelerator.energy.entries(),
     };
+    write(args, &accelerator, &energy, &points, least)?;
     match args.format.format {
         Format::Json => print::json(&energy),
-        Format::Csv => {
-            let rows: Vec<Row> = report
-                .layers
-                .iter()
-                .flat_map(|layer| {
-                    layer.by_component.list().map(|(component, energy_nj)| Row {
-                        layer: layer.name.clone(),
-                        component,
-                        energy_nj,
-                    })
-                })
-                .collect();
-            print::csv(&rows)
-        }
+        Format::Csv => print::csv(&rows(&points)),
+        Format::Table if points.len() > 1 => show_curve(&energy, least),
         Format::Table => show(&energy),
     }
+}
+
+/// The accelerator, with the energies of a reference table if one is given.
+fn accelerator(args: &EnergyArgs) -> Result<Accelerator, Failure> {
+    let accelerator = lookup::accelerator(&args.accelerator)?;
+    let Some(path) = &args.ert else { return Ok(accelerator) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
+            .hint("name an `ERT.yaml` of Accelergy")
+    })?;
+    let source = Source::new(&path.display().to_string(), &text);
+    let names = args.ert_map.iter().cloned().collect();
+    let (accelerator, notes) = ert::import(&accelerator, &source, &names)?;
+    for note in notes {
+        say(&format!("note: {note}"));
+    }
+    Ok(accelerator)
+}
+
+fn operating_point(args: &EnergyArgs, profile: &VoltageProfile, vdd_mv: f64) -> OperatingPoint {
+    let point = match args.rails {
+        RailsArg::Weight => OperatingPoint::nominal(profile).with(Rail::Weight, vdd_mv),
+        RailsArg::Memories => OperatingPoint::memories(profile, vdd_mv),
+        RailsArg::Chip => OperatingPoint::chip(profile, vdd_mv),
+    };
+    let point = args.rail.iter().fold(point, |point, &(rail, vdd_mv)| point.with(rail, vdd_mv));
+    match args.clock {
+        ClockArg::Follows => point,
+        ClockArg::Fixed => point.with_clock(Clock::Fixed),
+    }
+}
+
+const fn rails(rails: RailsArg) -> &'static str {
+    match rails {
+        RailsArg::Weight => "weight memory",
+        RailsArg::Memories => "memories",
+        RailsArg::Chip => "memories and logic",
+    }
+}
+
+fn summary(point: &EnergyAtVoltage, profile: &VoltageProfile, nominal: &EnergyReport) -> Point {
+    let report = &point.report;
+    Point {
+        vdd_mv: point.vdd_mv,
+        cell_fault_rate: profile.cell_fault_rate(point.vdd_mv),
+        total_nj: report.total_nj,
+        latency_us: report.latency_us,
+        energy_delay_nj_us: report.total_nj * report.latency_us,
+        saving: energy::saving(nominal, report),
+        by_component: report.by_component,
+        by_rail: report.by_rail,
+    }
+}
+
+fn rows(points: &[EnergyAtVoltage]) -> Vec<Row> {
+    let of_layer = |vdd_mv: f64, layer: &energy::LayerEnergy| {
+        let name = layer.name.clone();
+        layer.by_component.list().map(move |(component, energy_nj)| Row {
+            vdd_mv,
+            layer: name.clone(),
+            component,
+            energy_nj,
+        })
+    };
+    points
+        .iter()
+        .flat_map(|point| {
+            point.report.layers.iter().flat_map(move |layer| of_layer(point.vdd_mv, layer))
+        })
+        .collect()
+}
+
+/// Writes the files asked for, all or none.
+fn write(
+    args: &EnergyArgs,
+    accelerator: &Accelerator,
+    energy: &Energy<'_>,
+    points: &[EnergyAtVoltage],
+    least: usize,
+) -> Result<(), Failure> {
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    if let Some(path) = &args.export_ert {
+        files.push((path.clone(), ert::export(accelerator)));
+    }
+    if let Some(path) = &args.export_art {
+        files.push((path.clone(), ert::export_area(accelerator)));
+    }
+    if let Some(path) = &args.report {
+        let json = serde_json::to_string(energy).map_err(std::io::Error::from)?;
+        let page = energy_page(&EnergyPage {
+            model: &energy.model,
+            accelerator: &energy.accelerator,
+            profile: &energy.profile,
+            rails: energy.rails,
+            points,
+            least,
+            constants: energy.constants,
+            area: energy.area,
+            json: &json,
+        });
+        files.push((path.clone(), page));
+    }
+    let set: Vec<(PathBuf, &[u8])> =
+        files.iter().map(|(path, text)| (path.clone(), text.as_bytes())).collect();
+    write_set(&set).map_err(|(path, error)| unwritable(&path, &error))?;
+    for (path, _) in &files {
+        say(&format!("wrote `{}`", Path::display(path)));
+    }
+    Ok(())
+}
+
+fn show_curve(energy: &Energy<'_>, least: usize) -> Result<(), Failure> {
+    let mut header = vec!["mV", "faulty cells", "us"];
+    header.extend(energy.report.by_component.list().map(|(component, _)| component));
+    header.extend(["total (nJ)", "saved", ""]);
+    let rows = energy.points.iter().enumerate().map(|(index, point)| {
+        let mut row = vec![
+            point.vdd_mv.to_string(),
+            print::rate(point.cell_fault_rate),
+            format!("{:.1}", point.latency_us),
+        ];
+        row.extend(point.by_component.list().iter().map(|(_, nj)| format!("{nj:.1}")));
+        row.push(format!("{:.1}", point.total_nj));
+        row.push(print::percent(point.saving.total, 2));
+        row.push(if index == least { "<- least".to_owned() } else { String::new() });
+        row
+    });
+    let table = print::table(&header, 0, rows);
+    let ends = least == 0 || least + 1 == energy.points.len();
+    let end =
+        if ends { "; it is an end of the range, the true minimum may lie beyond" } else { "" };
+    print::text_line(&format!(
+        "{} on {}, {} from {} mV nominal ({})\n{table}\nleast energy {:.2} nJ per inference at {} mV{end}",
+        energy.model,
+        energy.accelerator,
+        energy.rails,
+        energy.vdd_nominal_mv,
+        energy.profile,
+        energy.report.total_nj,
+        energy.vdd_mv,
+    ))
 }
 
 fn show(energy: &Energy<'_>) -> Result<(), Failure> {
@@ -94,18 +280,35 @@ fn show(energy: &Energy<'_>) -> Result<(), Failure> {
             vec![entry.action.name().to_owned(), entry.source.clone(), format!("{:.4}", entry.pj)]
         }),
     );
+    let area = print::table(
+        &["area", "source", "mm2"],
+        2,
+        energy.area.iter().map(|component| {
+            vec![
+                component.component.to_owned(),
+                component.source.clone(),
+                format!("{:.4}", component.area_mm2),
+            ]
+        }),
+    );
     let notes: String = report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
+    let by_rail: Vec<String> =
+        report.by_rail.list().iter().map(|(rail, nj)| format!("{rail} {nj:.2}")).collect();
+    let by_rail = by_rail.join(", ");
     print::text_line(&format!(
-        "{} on {}, weight memory at {} mV of {} mV ({})\n{table}\n{:.2} nJ per inference, {} less \
-         than at the nominal voltage; weight memory accesses {} less; {:.1} us\n\n{constants}{notes}",
+        "{} on {}, {} at {} mV of {} mV ({})\n{table}\n{:.2} nJ per inference, {} less than at the \
+         nominal voltage; weight memory accesses {} less; {:.1} us\nby supply (nJ): {by_rail}\n\n{constants}\n\n{area}\n\
+         {:.3} mm2 in all, without wires, control and pads{notes}",
         energy.model,
         energy.accelerator,
+        energy.rails,
         energy.vdd_mv,
         energy.vdd_nominal_mv,
         energy.profile,
         report.total_nj,
         print::percent(energy.saving.total, 2),
         print::percent(energy.saving.weight_memory, 2),
-        report.latency_us
+        report.latency_us,
+        energy.area_mm2,
     ))
 }

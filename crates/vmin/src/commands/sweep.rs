@@ -11,7 +11,7 @@ use vmin_kernels::GemmKernel;
 use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError, write_set};
 
 use crate::args::{Format, SweepArgs};
-use crate::failure::{Failure, is_about_the_path, say, with_causes};
+use crate::failure::{Failure, is_about_the_path, make_folder, say, with_causes};
 use crate::{compute, interrupt, print};
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
@@ -94,17 +94,6 @@ pub(crate) fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
         }
     };
     Ok(Plan::read(&source, base)?)
-}
-
-fn make_folder(path: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(path).map_err(|error| {
-        Diagnostic::new(
-            "unwritable",
-            format!("cannot make the output folder `{}`: {error}", path.display()),
-        )
-        .hint("name a folder you may write to with `--out DIR`")
-        .into()
-    })
 }
 
 fn journal_failure(error: &JournalError) -> Failure {

@@ -1,0 +1,90 @@
+//! Bits that pass from register to register inside the array.
+//!
+//! Cycle and energy models often stop at the array's edge, but every operand hops from PE to PE, and so
+//! does every partial sum where weights or inputs stay:
+//!
+//! ```text
+//!        per MAC, of one PE                       per fold of r x c used PEs
+//!  ws    input 8 + sum                            weights in:  r (r + 1) / 2 * c hops of 8
+//!  is    weight 8 + sum                           inputs in:   the same
+//!  os    input 8 + weight 8                       sums out:    r (r + 1) / 2 * c hops of a sum
+//! ```
+//!
+//! What the `i`-th row keeps has passed `i` registers on its way in, or passes as many on its way out.
+//! Unused PEs are taken as gated: they count nothing.
+
+use crate::dataflow::{ArraySize, Extent};
+use crate::{Dataflow, GemmShape};
+
+/// Bits of an operand.
+const OPERAND_BITS: u64 = 8;
+
+/// Register bits written for one product, all groups; saturating.
+pub(super) fn bits(dataflow: Dataflow, shape: GemmShape, array: ArraySize, sum_bits: u64) -> u64 {
+    let extent = dataflow.mapping().extent(shape);
+    let (streaming, kept) = match dataflow {
+        Dataflow::Ws | Dataflow::Is => (OPERAND_BITS + sum_bits, OPERAND_BITS),
+        Dataflow::Os => (2 * OPERAND_BITS, sum_bits),
+    };
+    // Per group the MACs are rows * columns * stream.
+    let macs = shape.macs();
+    let hops = hops(extent, array).saturating_mul(shape.groups());
+    macs.saturating_mul(streaming).saturating_add(hops.saturating_mul(kept))
+}
+
+/// Hops that bring every kept value of every fold to its row.
+fn hops(extent: Extent, array: ArraySize) -> u64 {
+    let triangle = |rows: u64| rows * (rows + 1) / 2;
+    let whole = extent.rows / array.rows();
+    let rest = extent.rows % array.rows();
+    let of_column = whole.saturating_mul(triangle(array.rows())).saturating_add(triangle(rest));
+    of_column.saturating_mul(extent.columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fold by fold, row by row, as the picture shows it.
+    fn slow(dataflow: Dataflow, shape: GemmShape, array: ArraySize, sum_bits: u64) -> u64 {
+        let extent = dataflow.mapping().extent(shape);
+        let mut total = 0;
+        for first_column in (0..extent.columns).step_by(array.columns() as usize) {
+            for first_row in (0..extent.rows).step_by(array.rows() as usize) {
+                for column in first_column..extent.columns.min(first_column + array.columns()) {
+                    let _ = column;
+                    for row in first_row..extent.rows.min(first_row + array.rows()) {
+                        let hops = row - first_row + 1;
+                        total += match dataflow {
+                            Dataflow::Ws | Dataflow::Is => {
+                                8 * hops + extent.stream * (8 + sum_bits)
+                            }
+                            Dataflow::Os => sum_bits * hops + extent.stream * 16,
+                        };
+                    }
+                }
+            }
+        }
+        total * shape.groups()
+    }
+
+    #[test]
+    fn the_closed_form_is_the_sum_over_rows_and_folds() {
+        for (_, dataflow) in Dataflow::ALL {
+            for (rows, columns) in [(1, 1), (3, 2), (4, 4), (2, 7)] {
+                let array = ArraySize::new(rows, columns).unwrap();
+                for (m, n, k, groups) in
+                    [(1, 1, 1, 1), (5, 3, 9, 1), (8, 8, 8, 2), (13, 1, 9, 5), (2, 17, 6, 1)]
+                {
+                    let shape = GemmShape::grouped(m, n, k, groups).unwrap();
+                    let expected = slow(dataflow, shape, array, 32);
+                    assert_eq!(
+                        bits(dataflow, shape, array, 32),
+                        expected,
+                        "{dataflow:?} {shape:?}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Which element of which operand the array asks for in which cycle.
+//!
+//! Every fold takes equally many cycles, and in each an operand is asked for in one of two orders:
+//!
+//! ```text
+//!  held      row by row, the last row of the tile first, all lanes of a row in one cycle
+//!  skewed    lane `c` delayed by `c` cycles (see the module `skew`)
+//!
+//!        ifmap                 filter                ofmap
+//!  ws    skewed, lanes k       held, k x n           skewed, lanes n
+//!  is    held, k x m           skewed, lanes k       skewed, lanes m
+//!  os    skewed, lanes m       skewed, lanes n       skewed, lanes n, rows reversed
+//! ```
+
+use super::Window;
+use super::skew::Skew;
+use crate::GemmShape;
+use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};
+
+/// An operand of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// Activations going in.
+    Ifmap,
+    /// Weights.
+    Filter,
+    /// Results.
+    Ofmap,
+}
+
+impl Operand {
+    pub(super) fn is_filter(self) -> bool {
+        self == Self::Filter
+    }
+}
+
+/// One element asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Cycle since the layer began.
+    pub cycle: u64,
+    /// Address within the operand; `None` beyond the edge of the input.
+    pub address: Option<u64>,
+}
+
+/// What one fold asks of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tile {
+    /// Rows from the last to the first, ending in cycle `end - 1` of the fold.
+    Held { first_row: u64, rows: u64, first_lane: u64, lanes: u64, end: u64 },
+    /// Skewed lanes, the first one starting in cycle `prefix` of the fold.
+    Skewed { prefix: u64, first_lane: u64, skew: Skew },
+}
+
+impl Tile {
+    pub(super) const fn elements(self) -> u64 {
+        match self {
+            Self::Held { rows, lanes, .. } => rows * lanes,
+            Self::Skewed { skew, .. } => skew.elements(),
+        }
+    }
+
+    /// Cycle within the fold of the element with that index in the order of demands.
+    pub(super) fn cycle_of(self, index: u64) -> u64 {
+        match self {
+            Self::Held { rows, lanes, end, .. } => end - rows + index / lanes,
+            Self::Skewed { prefix, skew, .. } => prefix + skew.cycle_of(index),
+        }
+    }
+
+    /// Elements asked for before that cycle of the fold.
+    pub(super) fn before(self, cycle: u64) -> u64 {
+        match self {
+            Self::Held { rows, lanes, end, .. } => {
+                lanes * cycle.saturating_sub(end - rows).min(rows)
+            }
+            Self::Skewed { prefix, skew, .. } => {
+                let cycle = cycle.saturating_sub(prefix);
+                skew.before(cycle.min(skew.lanes + skew.steps - 1))
+            }
+        }
+    }
+
+    const fn last_cycle(self) -> u64 {
+        match self {
+            Self::Held { end, .. } => end - 1,
+            Self::Skewed { prefix, skew, .. } => prefix + skew.lanes + skew.steps - 2,
+        }
+    }
+
+    /// Every element as (cycle within the fold, lane, step), lanes and steps being coordinates of the
+    /// operand.
+    fn for_each(self, mut visit: impl FnMut(u64, u64, u64)) {
+        match self {
+            Self::Held { first_row, rows, first_lane, lanes, end } => {
+                for row in (0..rows).rev() {
+                    for lane in 0..lanes {
+                        visit(end - 1 - row, first_lane + lane, first_row + row);
+                    }
+                }
+            }
+            Self::Skewed { prefix, first_lane, skew } => {
+                for cycle in 0..skew.lanes + skew.steps - 1 {
+                    let first = (cycle + 1).saturating_sub(skew.steps);
+                    for lane in first..skew.lanes.min(cycle + 1) {
+                        visit(prefix + cycle, first_lane + lane, cycle - lane);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The demands of one layer on one array.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'w> {
+    pub(super) array: ArraySize,
+    pub(super) dataflow: Dataflow,
+    pub(super) window: &'w Window,
+    filters: u64,
+    pub(super) extent: Extent,
+    pub(super) folds: Folds,
+    pub(super) fold_cycles: u64,
+}
+
+impl<'w> Demand<'w> {
+    /// The demands of a layer with so many filters.
+    #[must_use]
+    pub fn new(array: ArraySize, dataflow: Dataflow, window: &'w Window, filters: u64) -> Self {
+        let (m, n, k) = (window.count(), filters, window.length());
+        let extent = match dataflow {
+            Dataflow::Ws => Extent { rows: k, columns: n, stream: m },
+            Dataflow::Os => Extent { rows: m, columns: n, stream: k },
+            Dataflow::Is => Extent { rows: k, columns: m, stream: n },
+        };
+        let rows = dataflow.mapping().scalesim().rows_per_fold * array.rows();
+        Self {
+            array,
+            dataflow,
+            window,
+            filters,
+            extent,
+            folds: Folds::of(extent, array),
+            fold_cycles: rows + array.columns() + extent.stream - 2,
+        }
+    }
+
+    /// Cycles of all folds.
+    #[must_use]
+    pub const fn cycles(&self) -> u64 {
+        self.fold_cycles * self.folds.count()
+    }
+
+    /// Whether the array holds this operand while the others pass.
+    pub(super) fn holds(&self, operand: Operand) -> bool {
+        matches!(
+            (self.dataflow, operand),
+            (Dataflow::Ws, Operand::Filter) | (Dataflow::Is, Operand::Ifmap)
+        )
+    }
+
+    /// What the fold of block of columns `fc` and block of rows `fr` asks of an operand.
+    pub(super) fn tile(&self, operand: Operand, fc: u64, fr: u64) -> Tile {
+        let (rows, columns) = (self.array.rows(), self.array.columns());
+        let (first_row, first_column) = (fr * rows, fc * columns);
+        let used_rows = rows.min(self.extent.rows - first_row);
+        let used_columns = columns.min(self.extent.columns - first_column);
+        let steps = self.extent.stream;
+        let over_rows = |prefix| Tile::Skewed {
+            prefix,
+            first_lane: first_row,
+            skew: Skew { lanes: used_rows, steps },
+        };
+        let over_columns = |prefix, steps| Tile::Skewed {
+            prefix,
+            first_lane: first_column,
+            skew: Skew { lanes: used_columns, steps },
+        };
+        let held = Tile::Held {
+            first_row,
+            rows: used_rows,
+            first_lane: first_column,
+            lanes: used_columns,
+            end: rows,
+        };
+        match (self.dataflow, operand) {
+            (Dataflow::Ws, Operand::Ifmap) | (Dataflow::Is, Operand::Filter) => over_rows(rows),
+            (Dataflow::Ws, Operand::Filter) | (Dataflow::Is, Operand::Ifmap) => held,
+            (Dataflow::Os, Operand::Ifmap) => over_rows(0),
+            (Dataflow::Os, Operand::Filter) => over_columns(0, steps),
+            (Dataflow::Ws | Dataflow::Is, Operand::Ofmap) => over_columns(2 * rows - 1, steps),
+            // The rows leave at the bottom, the last one first; those without work leave nothing.
+            (Dataflow::Os, Operand::Ofmap) => over_columns(steps - 1 + rows - used_rows, used_rows),
+        }
+    }
+
+    /// Address of the element at a lane and a step of an operand's tiles.
+    pub(super) fn address(&self, operand: Operand, lane: u64, step: u64) -> Option<u64> {
+        let k = self.window.length();
+        match (operand, self.dataflow) {
+            (Operand::Ifmap, Dataflow::Ws) => self.window.address(step, lane),
+            (Operand::Ifmap, Dataflow::Os | Dataflow::Is) => self.window.address(lane, step),
+            (Operand::Filter, Dataflow::Ws | Dataflow::Os) => Some(lane * k + step),
+            (Operand::Filter, Dataflow::Is) => Some(step * k + lane),
+            (Operand::Ofmap, Dataflow::Ws | Dataflow::Os) => Some(step * self.filters + lane),
+            (Operand::Ofmap, Dataflow::Is) => Some(lane * self.filters + step),
+        }
+    }
+
+    /// Every demand in order: cycle by cycle, and in a cycle lane by lane. This is SCALE-Sim's trace;
+    /// it takes as long as it is long. (Addresses of results are those of a tile, not of the output.)
+    pub fn for_each(&self, operand: Operand, mut visit: impl FnMut(Visit)) {
+        let mut start = 0;
+        for fc in 0..self.folds.columns {
+            for fr in 0..self.folds.rows {
+                self.tile(operand, fc, fr).for_each(|cycle, lane, step| {
+                    visit(Visit {
+                        cycle: start + cycle,
+                        address: self.address(operand, lane, step),
+                    });
+                });
+                start += self.fold_cycles;
+            }
+        }
+    }
+
+    /// Cycles of the first and the last demand.
+    pub(super) fn first_and_last(&self, operand: Operand) -> (u64, u64) {
+        // The first window is whole, so the first demand has an address.
+        let first = self.tile(operand, 0, 0).cycle_of(0);
+        let mut fold = self.folds.count();
+        // A stride that exceeds the kernel can put the last windows wholly beyond the edge.
+        while fold > 0 {
+            fold -= 1;
+            let (fc, fr) = (fold / self.folds.rows, fold % self.folds.rows);
+            let (tile, start) = (self.tile(operand, fc, fr), fold * self.fold_cycles);
+            if operand != Operand::Ifmap || !self.window.overhangs() {
+                return (first, start + tile.last_cycle());
+            }
+            let mut last = None;
+            tile.for_each(|cycle, lane, step| {
+                if last.is_none_or(|last| cycle > last)
+                    && self.address(operand, lane, step).is_some()
+                {
+                    last = Some(cycle);
+                }
+            });
+            if let Some(last) = last {
+                return (first, start + last);
+            }
+        }
+        (first, first)
+    }
+
+    /// Demands as the tool counts them, those beyond the edge included.
+    pub(super) fn requests(&self, operand: Operand) -> u64 {
+        let (m, n, k) = (self.window.count(), self.filters, self.window.length());
+        let mapping = self.dataflow.mapping();
+        let reads = |pick: fn(crate::dataflow::OperandReads) -> u64| {
+            GemmShape::new(m, n, k).map_or(0, |shape| pick(mapping.reads(shape, self.folds)))
+        };
+        match operand {
+            Operand::Ifmap => reads(|reads| reads.ifmap),
+            Operand::Filter => reads(|reads| reads.filter),
+            Operand::Ofmap => {
+                let extra = if mapping.scalesim().extra_writes_per_fold {
+                    self.folds.count() * (self.array.rows() + self.array.columns())
+                } else {
+                    0
+                };
+                m * n * mapping.sum_passes(self.folds) + extra
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A design space with every name resolved and every design checked.
+
+use std::path::Path;
+
+use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
+use vmin_accel::energy::{Clock, OperatingPoint, Rail};
+use vmin_accel::{Accelerator, ArraySize, Layer, VoltageProfile, layers_of_graph};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
+use vmin_sweep::Results;
+use vmin_sweep::names::{Names, collected, keep, with_bits};
+
+use crate::space::{POINTS_MAX, Rails, Space};
+
+/// One supply voltage of the space.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Supply {
+    /// In mV.
+    pub vdd_mv: f64,
+    /// Share of faulty cells that the profile states for it.
+    pub cell_fault_rate: f64,
+    /// Voltages of all rails.
+    pub operating_point: OperatingPoint,
+    /// Mean test error under bit errors, where a sweep's results are given.
+    pub rerr_mean: Option<f64>,
+}
+
+/// A resolved design space.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the user wrote.
+    pub space: Space,
+    /// The accelerator that designs vary.
+    pub base: Accelerator,
+    /// Energy and clock by voltage.
+    pub profile: VoltageProfile,
+    /// Layers of the network, in order.
+    pub layers: Vec<Layer>,
+    /// Bits that the weight codes occupy.
+    pub weight_bits: u64,
+    /// Every combination of the lists, in the order of the file's keys, the last varying fastest.
+    pub designs: Vec<Variation>,
+    /// Voltages, falling.
+    pub supplies: Vec<Supply>,
+}
+
+impl Plan {
+    /// Reads a space and resolves every name in it; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// All problems of the text, or all names that lead nowhere and values that do not fit.
+    pub fn read(source: &Source, base: &Path) -> Result<Self, Diagnostics> {
+        Self::resolve(Space::parse(source)?, base)
+    }
+
+    /// Resolves every name of `space`; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// All names that lead nowhere, all values that do not fit what they name.
+    pub fn resolve(space: Space, base: &Path) -> Result<Self, Diagnostics> {
+        let source = space.source.clone();
+        let names = Names::new(&source, base);
+        let mut problems = Vec::new();
+        if space.points() > POINTS_MAX {
+            problems.push(
+                Diagnostic::new("too-many", format!("the space has {} points", space.points()))
+                    .at(&source, 0..0)
+                    .allowed(format!("expected at most {POINTS_MAX}"))
+                    .hint("shorten the lists of `[vary]` or of `memory.vdd_mv`"),
+            );
+        }
+        let graph = names
+            .model(&space.model)
+            .and_then(|graph| with_bits(graph, &source, space.bits.as_ref()));
+        let graph = keep(&mut problems, graph);
+        let layers = graph.as_ref().and_then(|graph| {
+            let layers = layers_of_graph(graph).map_err(|error| {
+                Diagnostic::new("model", error.to_string())
+                    .at(&source, space.model.span.clone())
+                    .into()
+            });
+            keep(&mut problems, layers)
+        });
+        let accelerator = keep(&mut problems, names.accelerator(&space.base));
+        if let Some(accelerator) = &accelerator {
+            check_sizes(&space, accelerator, &mut problems);
+        }
+        let profile = keep(&mut problems, names.profile(&space.profile));
+        let results = space
+            .accuracy
+            .as_ref()
+            .and_then(|name| keep(&mut problems, read_results(&source, base, name)));
+        let supplies = profile
+            .as_ref()
+            .map(|profile| supplies(&space, profile, results.as_ref(), &mut problems));
+        match (graph, layers, accelerator, profile, supplies) {
+            (Some(graph), Some(layers), Some(base), Some(profile), Some(supplies))
+                if problems.is_empty() =>
+            {
+                let weight_bits =
+                    graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum();
+                let designs = designs(&space);
+                Ok(Self { space, base, profile, layers, weight_bits, designs, supplies })
+            }
+            _ => Err(collected(&source, problems)),
+        }
+    }
+
+    /// Designs times voltages.
+    #[must_use]
+    pub fn points(&self) -> usize {
+        self.designs.len() * self.supplies.len()
+    }
+}
+
+/// Every combination of the lists.
+fn designs(space: &Space) -> Vec<Variation> {
+    let vary = &space.vary;
+    let kib = |list: &[Located<u64>]| list.iter().map(|item| item.value).collect::<Vec<_>>();
+    let arrays: Vec<ArraySize> =
+        vary.arrays.iter().filter_map(|&(rows, columns)| ArraySize::new(rows, columns)).collect();
+    let mut designs = vec![Variation::default()];
+    multiply(&mut designs, &arrays, |design, array| design.array = Some(array));
+    multiply(&mut designs, &vary.dataflows, |design, dataflow| design.dataflow = Some(dataflow));
+    multiply(&mut designs, &vary.vector_lanes, |design, lanes| design.vector_lanes = Some(lanes));
+    multiply(&mut designs, &kib(&vary.weight_kib), |design, kib| design.weight_kib = Some(kib));
+    multiply(&mut designs, &kib(&vary.activation_kib), |design, kib| {
+        design.activation_kib = Some(kib);
+    });
+    multiply(&mut designs, &kib(&vary.accumulator_kib), |design, kib| {
+        design.accumulator_kib = Some(kib);
+    });
+    multiply(&mut designs, &vary.dram_bandwidth_gb_per_s, |design, gb_per_s| {
+        design.dram_bytes_per_second = Some(gb_per_s * 1e9);
+    });
+    designs
+}
+
+/// Each design with each value; an empty list leaves the designs as they are.
+fn multiply<T: Copy>(designs: &mut Vec<Variation>, values: &[T], set: impl Fn(&mut Variation, T)) {
+    if values.is_empty() {
+        return;
+    }
+    *designs = designs
+        .iter()
+        .flat_map(|design| {
+            values.iter().map(|&value| {
+                let mut design = *design;
+                set(&mut design, value);
+                design
+            })
+        })
+        .collect();
+}
+
+/// Memory sizes are independent of each other, so each is tried alone and blamed at its place.
+fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diagnostic>) {
+    for (memory, list) in [
+        (MemoryName::Weight, &space.vary.weight_kib),
+        (MemoryName::Activation, &space.vary.activation_kib),
+        (MemoryName::Accumulator, &space.vary.accumulator_kib),
+    ] {
+        for kib in list {
+            let size = Some(kib.value);
+            let variation = match memory {
+                MemoryName::Weight => Variation { weight_kib: size, ..Variation::default() },
+                MemoryName::Activation => {
+                    Variation { activation_kib: size, ..Variation::default() }
+                }
+                MemoryName::Accumulator => {
+                    Variation { accumulator_kib: size, ..Variation::default() }
+                }
+            };
+            if let Err(error) = accelerator.varied(&variation) {
+                let VariationError::MemorySize { step_kib, .. } = error else { continue };
+                problems.push(
+                    Diagnostic::new(
+                        "memory-size",
+                        format!("the {memory} memory cannot have {} KiB", kib.value),
+                    )
+                    .at(&space.source, kib.span.clone())
+                    .allowed(format!("expected a multiple of {step_kib} KiB"))
+                    .hint(format!(
+                        "banks and columns stay those of `{}`; only whole rows are added",
+                        accelerator.name()
+                    )),
+                );
+            }
+        }
+    }
+}
+
+fn supplies(
+    space: &Space,
+    profile: &VoltageProfile,
+    results: Option<&Results>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Supply> {
+    let range = profile.vdd_mv_range();
+    let mut supplies = Vec::with_capacity(space.vdd_mv.len());
+    for vdd_mv in &space.vdd_mv {
+        let span = vdd_mv.span.clone();
+        let vdd_mv = vdd_mv.value;
+        if !range.contains(&vdd_mv) {
+            problems.push(
+                Diagnostic::new(
+                    "out-of-range",
+                    format!("profile `{}` does not reach {vdd_mv} mV", profile.name()),
+                )
+                .at(&space.source, span)
+                .allowed(format!(
+                    "expected {} to {} mV",
+                    range.start(),
+                    range.end()
+                )),
+            );
+            continue;
+        }
+        let point = results.map(|results| results.points.iter().find(|p| p.vdd_mv == vdd_mv));
+        if let Some(None) = point {
+            problems.push(
+                Diagnostic::new("out-of-range", format!("the sweep has no point at {vdd_mv} mV"))
+                    .at(&space.source, span)
+                    .hint("sweep the same voltages, or name only those that were swept"),
+            );
+            continue;
+        }
+        let operating_point = match space.rails {
+            Rails::Weight => OperatingPoint::nominal(profile).with(Rail::Weight, vdd_mv),
+            Rails::Memories => OperatingPoint::memories(profile, vdd_mv),
+        };
+        let operating_point = match space.clock {
+            Clock::Fixed => operating_point.with_clock(Clock::Fixed),
+            Clock::FollowsVoltage => operating_point,
+        };
+        supplies.push(Supply {
+            vdd_mv,
+            cell_fault_rate: profile.cell_fault_rate(vdd_mv),
+            operating_point,
+            rerr_mean: point.flatten().map(|point| point.rerr_mean),
+        });
+    }
+    supplies
+}
+
+fn read_results(
+    source: &Source,
+    base: &Path,
+    name: &Located<String>,
+) -> Result<Results, Diagnostics> {
+    let refused = |code, message: String| -> Diagnostics {
+        Diagnostic::new(code, message)
+            .at(source, name.span.clone())
+            .hint("name the `results.json` that `vmin sweep` wrote")
+            .into()
+    };
+    let path = base.join(&name.value);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| refused("unreadable", format!("cannot read `{}`: {error}", name.value)))?;
+    serde_json::from_str(&text).map_err(|error| {
+        refused("bad-results", format!("`{}` is not the result of a sweep: {error}", name.value))
+    })
+}

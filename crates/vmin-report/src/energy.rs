@@ -1,0 +1,207 @@
+//! The page of an energy estimate: where the energy goes, layer by layer, and how it follows the voltage.
+
+use std::fmt::Write;
+
+use plotters::prelude::SeriesLabelPosition;
+use vmin_accel::area::ComponentArea;
+use vmin_accel::energy::{EnergyEntry, EnergyReport};
+
+use crate::bars::{Part, stacked};
+use crate::html::{begin, end, energy, escape};
+use crate::plot::{Axes, BLUE, GREEN, GREY, INK, ORANGE, Series, VIOLET, draw};
+
+/// One voltage of a curve.
+#[derive(Clone, Debug)]
+pub struct EnergyAtVoltage {
+    /// Supply of the lowered rails, in mV.
+    pub vdd_mv: f64,
+    /// Energy and time there.
+    pub report: EnergyReport,
+}
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct EnergyPage<'a> {
+    /// Network.
+    pub model: &'a str,
+    /// Accelerator.
+    pub accelerator: &'a str,
+    /// Voltage profile.
+    pub profile: &'a str,
+    /// Which supplies were lowered, in words.
+    pub rails: &'a str,
+    /// The voltages, in the order asked for; at least one.
+    pub points: &'a [EnergyAtVoltage],
+    /// Index of the point with the least energy.
+    pub least: usize,
+    /// Energy per action, with sources.
+    pub constants: &'a [EnergyEntry],
+    /// Area per component, with sources.
+    pub area: &'a [ComponentArea],
+    /// The numbers as JSON.
+    pub json: &'a str,
+}
+
+/// One HTML document that opens offline.
+#[must_use]
+pub fn energy_page(view: &EnergyPage<'_>) -> String {
+    let at = &view.points[view.least];
+    let mut page = begin(&format!("Energy of {} on {}", view.model, view.accelerator));
+    let _ = writeln!(
+        page,
+        "<p class=\"lead\">{} at {} mV: {} and {:.1} µs per inference · voltages by {} · {}</p>",
+        escape(view.rails),
+        at.vdd_mv,
+        energy(at.report.total_nj),
+        at.report.latency_us,
+        escape(view.profile),
+        if view.points.len() > 1 { "the least of the voltages below" } else { "one voltage" },
+    );
+    if view.points.len() > 1 {
+        let _ = writeln!(
+            page,
+            "<h2>Energy as the voltage falls</h2>\n<div class=\"figures\"><div class=\"card\">{}</div>\
+             <div class=\"card\">{}</div></div>",
+            energy_curve(view),
+            latency_curve(view)
+        );
+    }
+    let layers = &at.report.layers;
+    let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+    let components = at.report.by_component.list();
+    let parts: Vec<Part<'_>> = components
+        .iter()
+        .enumerate()
+        .map(|(index, (label, _))| Part {
+            label,
+            values: layers.iter().map(|layer| layer.by_component.list()[index].1).collect(),
+        })
+        .collect();
+    let _ = writeln!(
+        page,
+        "<h2>Where it goes at {} mV</h2>\n<div class=\"card\">{}</div>",
+        at.vdd_mv,
+        stacked("Energy by layer and component", "energy per inference (nJ)", &names, &parts)
+    );
+    table(&mut page, view);
+    sources(&mut page, view);
+    end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-energy", view.json);
+    page
+}
+
+fn voltage_axis(view: &EnergyPage<'_>) -> (f64, f64) {
+    let fold = |start: f64, pick: fn(f64, f64) -> f64| {
+        view.points.iter().map(|point| point.vdd_mv).fold(start, pick)
+    };
+    let (low, high) = (fold(f64::INFINITY, f64::min), fold(0.0, f64::max));
+    let pad = ((high - low) * 0.03).max(1.0);
+    (low - pad, high + pad)
+}
+
+fn energy_curve(view: &EnergyPage<'_>) -> String {
+    // Room for the legend above the highest line.
+    let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.5;
+    let least = &view.points[view.least];
+    let line = |label, color, of: fn(&EnergyReport) -> f64| Series::Line {
+        label,
+        color,
+        points: view.points.iter().map(|point| (point.vdd_mv, of(&point.report))).collect(),
+    };
+    let series = [
+        line("all", INK, |report| report.total_nj),
+        line("array and vector unit", BLUE, |report| {
+            let parts = &report.by_component;
+            parts.mac_nj + parts.registers_nj + parts.vector_nj
+        }),
+        line("memories", ORANGE, |report| report.by_component.memory_access_nj()),
+        line("DRAM", GREEN, |report| report.by_component.dram_nj),
+        line("leakage", VIOLET, |report| report.by_component.leakage_nj),
+        Series::Level { label: "", color: GREY, y: least.report.total_nj },
+    ];
+    draw(
+        &Axes {
+            title: "Energy per inference (dashed: the least)",
+            x_label: "supply (mV)",
+            y_label: "energy (nJ)",
+            x: voltage_axis(view),
+            y: (0.0, top.max(1e-9)),
+            x_logarithmic: false,
+            y_logarithmic: false,
+            legend: SeriesLabelPosition::UpperLeft,
+        },
+        &series,
+    )
+}
+
+fn latency_curve(view: &EnergyPage<'_>) -> String {
+    let top = view.points.iter().map(|point| point.report.latency_us).fold(0.0, f64::max) * 1.08;
+    draw(
+        &Axes {
+            title: "Time per inference",
+            x_label: "supply (mV)",
+            y_label: "latency (us)",
+            x: voltage_axis(view),
+            y: (0.0, top.max(1e-9)),
+            x_logarithmic: false,
+            y_logarithmic: false,
+            legend: SeriesLabelPosition::UpperRight,
+        },
+        &[Series::Line {
+            label: "",
+            color: BLUE,
+            points: view.points.iter().map(|p| (p.vdd_mv, p.report.latency_us)).collect(),
+        }],
+    )
+}
+
+fn table(page: &mut String, view: &EnergyPage<'_>) {
+    let at = &view.points[view.least].report;
+    page.push_str("<h2>Layers</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>layer</th>");
+    for (component, _) in at.by_component.list() {
+        let _ = write!(page, "<th>{}<br>(nJ)</th>", component.replace('_', " "));
+    }
+    page.push_str("<th>total<br>(nJ)</th></tr></thead>\n<tbody>\n");
+    for layer in &at.layers {
+        let _ = write!(page, "<tr><td>{}</td>", escape(&layer.name));
+        for (_, nj) in layer.by_component.list() {
+            let _ = write!(page, "<td>{nj:.2}</td>");
+        }
+        let _ = writeln!(page, "<td>{:.2}</td></tr>", layer.total_nj);
+    }
+    page.push_str("<tr class=\"best\"><td>all</td>");
+    for (_, nj) in at.by_component.list() {
+        let _ = write!(page, "<td>{nj:.2}</td>");
+    }
+    let _ = writeln!(page, "<td>{:.2}</td></tr>\n</tbody></table></div>", at.total_nj);
+}
+
+fn sources(page: &mut String, view: &EnergyPage<'_>) {
+    page.push_str("<h2>Constants and their sources</h2>\n<dl>\n");
+    for entry in view.constants {
+        let _ = writeln!(
+            page,
+            "<dt>{} {:.4} pJ</dt><dd>{}</dd>",
+            entry.action.name().replace('_', " "),
+            entry.pj,
+            escape(&entry.source)
+        );
+    }
+    for component in view.area {
+        let _ = writeln!(
+            page,
+            "<dt>{} {:.4} mm²</dt><dd>{}</dd>",
+            component.component.replace('_', " "),
+            component.area_mm2,
+            escape(&component.source)
+        );
+    }
+    page.push_str("</dl>\n");
+    let notes = &view.points[view.least].report.notes;
+    if !notes.is_empty() {
+        page.push_str("<ul>\n");
+        for note in notes {
+            let _ = writeln!(page, "<li>{}</li>", escape(note));
+        }
+        page.push_str("</ul>\n");
+    }
+}

@@ -1,0 +1,177 @@
+//! The page of a design space: the clouds of designs, their Pareto front, its table.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use plotters::prelude::SeriesLabelPosition;
+use vmin_explore::{Exploration, Objective, Point};
+
+use crate::html::{begin, end, energy, escape, percent, rate, thousands};
+use crate::plot::{Axes, GREY, ORANGE, Series, draw};
+
+/// Rows of the front's table; all points are in the files.
+const ROWS_MAX: usize = 200;
+/// Dots closer than this share of an axis fall on one pixel of a figure, so that one is drawn.
+const GRID: f64 = 1.0 / 500.0;
+
+/// The report of a design space: one HTML document that opens offline.
+#[must_use]
+pub fn exploration_page(exploration: &Exploration) -> String {
+    let mut page = begin(&exploration.name);
+    let front: Vec<&Point> = exploration.front().collect();
+    let words: Vec<String> =
+        exploration.objectives.iter().map(|o| format!("<code>{}</code>", o.name())).collect();
+    let _ = writeln!(
+        page,
+        "<p class=\"lead\">{} designs around {} at {} points · {} · {} · minimized: {} · {} points on \
+         the Pareto front</p>",
+        thousands(exploration.designs as u64),
+        escape(&exploration.base),
+        thousands(exploration.points.len() as u64),
+        escape(&exploration.model),
+        escape(&exploration.profile),
+        words.join(", "),
+        thousands(front.len() as u64),
+    );
+    page.push_str("<h2>Designs and their front</h2>\n<div class=\"figures\">\n");
+    for figure in figures(exploration) {
+        let _ = writeln!(page, "<div class=\"card\">{figure}</div>");
+    }
+    page.push_str("</div>\n");
+    table(&mut page, &front);
+    let json = serde_json::to_string(&front).expect("finite numbers and words");
+    end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-pareto-front", &json);
+    page
+}
+
+/// Clouds over pairs of objectives.
+fn figures(exploration: &Exploration) -> Vec<String> {
+    let Some((&first, others)) = exploration.objectives.split_first() else { return Vec::new() };
+    // Against the first, and the second against the third, where there are as many.
+    let pairs = others.iter().map(|&other| (other, first));
+    let more = others.first().zip(others.get(1)).map(|(&y, &x)| (x, y));
+    pairs.chain(more).take(6).filter_map(|(x, y)| cloud(exploration, x, y)).collect()
+}
+
+fn words(objective: Objective) -> &'static str {
+    match objective {
+        Objective::LatencyUs => "latency (us)",
+        Objective::EnergyNj => "energy per inference (nJ)",
+        Objective::EnergyDelayNjUs => "energy x delay (nJ us)",
+        Objective::OnChipKib => "on-chip memory (KiB)",
+        Objective::AreaMm2 => "area (mm2)",
+        Objective::ProcessingElements => "processing elements",
+        Objective::DramBytes => "DRAM bytes per inference",
+        Objective::CellFaultRate => "share of faulty cells",
+        Objective::Rerr => "test error under bit errors",
+    }
+}
+
+fn cloud(exploration: &Exploration, x: Objective, y: Objective) -> Option<String> {
+    let at = |point: &Point| (x.of(point), y.of(point));
+    let drawable = |point: &&Point| at(point).0.is_finite() && at(point).1.is_finite();
+    let points: Vec<&Point> = exploration.points.iter().filter(drawable).collect();
+    let horizontal = Span::of(points.iter().map(|point| at(point).0))?;
+    let vertical = Span::of(points.iter().map(|point| at(point).1))?;
+    let mut seen = BTreeSet::new();
+    let mut dots = |list: &mut dyn Iterator<Item = &&Point>| -> Vec<(f64, f64)> {
+        list.map(|point| at(point))
+            .filter(|&(x, y)| seen.insert((horizontal.cell(x), vertical.cell(y))))
+            .collect()
+    };
+    let front = dots(&mut points.iter().filter(|point| point.pareto));
+    let rest = dots(&mut points.iter().filter(|point| !point.pareto));
+    Some(draw(
+        &Axes {
+            title: "",
+            x_label: words(x),
+            y_label: words(y),
+            x: horizontal.padded(),
+            y: vertical.padded(),
+            x_logarithmic: horizontal.logarithmic,
+            y_logarithmic: vertical.logarithmic,
+            legend: SeriesLabelPosition::UpperRight,
+        },
+        &[
+            Series::Dots { label: "beaten", color: GREY, points: rest },
+            Series::Points { label: "Pareto front", color: ORANGE, points: front },
+        ],
+    ))
+}
+
+/// The extent of one axis.
+struct Span {
+    low: f64,
+    high: f64,
+    logarithmic: bool,
+}
+
+impl Span {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        (low <= high).then_some(Self { low, high, logarithmic: low > 0.0 && high > 30.0 * low })
+    }
+
+    fn scaled(&self, value: f64) -> f64 {
+        if self.logarithmic { value.ln() } else { value }
+    }
+
+    /// Which cell of a fine grid a value falls into.
+    fn cell(&self, value: f64) -> u32 {
+        let (low, high) = (self.scaled(self.low), self.scaled(self.high));
+        let step = ((high - low) * GRID).max(f64::MIN_POSITIVE);
+        ((self.scaled(value) - low) / step) as u32
+    }
+
+    fn padded(&self) -> (f64, f64) {
+        if self.logarithmic {
+            let pad = (self.high / self.low).powf(0.05);
+            (self.low / pad, self.high * pad)
+        } else {
+            let pad = ((self.high - self.low) * 0.05).max(self.high.abs() * 0.02).max(1e-9);
+            (self.low - pad, self.high + pad)
+        }
+    }
+}
+
+fn table(page: &mut String, front: &[&Point]) {
+    let heading = if front.len() > ROWS_MAX {
+        format!("The front (the first {ROWS_MAX} of {} points)", thousands(front.len() as u64))
+    } else {
+        "The front".to_owned()
+    };
+    let _ = writeln!(
+        page,
+        "<h2>{heading}</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>array</th><th>dataflow</th>\
+         <th>weight<br>(KiB)</th><th>activation<br>(KiB)</th><th>accumulator<br>(KiB)</th>\
+         <th>V<sub>DD</sub><br>(mV)</th><th>faulty<br>cells</th><th>latency<br>(µs)</th>\
+         <th>utilization</th><th>energy per<br>inference</th><th>on chip<br>(KiB)</th><th>area<br>(mm²)</th>\
+         <th>DRAM<br>(bytes)</th><th>weights<br>fit</th><th>RErr</th></tr></thead>\n<tbody>"
+    );
+    for point in front.iter().take(ROWS_MAX) {
+        let _ = writeln!(
+            page,
+            "<tr><td>{} x {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            point.rows,
+            point.columns,
+            point.dataflow.name(),
+            point.weight_kib,
+            point.activation_kib,
+            point.accumulator_kib,
+            point.vdd_mv,
+            rate(point.cell_fault_rate),
+            point.latency_us,
+            point.utilization_pct,
+            energy(point.energy_nj),
+            point.on_chip_kib,
+            point.area_mm2,
+            thousands(point.dram_bytes),
+            if point.weights_fit { "yes" } else { "no" },
+            point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),
+        );
+    }
+    page.push_str("</tbody></table></div>\n");
+}

@@ -1,0 +1,140 @@
+//! `vmin chip inspect`: the figures of a chip's fault maps.
+
+use std::path::Path;
+
+use serde::Serialize;
+use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
+
+use super::{level_at, read};
+use crate::args::Format;
+use crate::failure::Failure;
+use crate::print;
+
+/// Shows a chip at the voltages asked for, or at all it was written with.
+pub(super) fn run(chip: &Path, vdd_mv: &[f64], format: Format) -> Result<(), Failure> {
+    let chip = read(chip)?;
+    if vdd_mv.is_empty() {
+        return show(&chip, chip.levels(), format);
+    }
+    let levels: Result<Vec<VddLevel>, Failure> =
+        vdd_mv.iter().map(|&vdd_mv| level_at(&chip, vdd_mv)).collect();
+    let mut levels = levels?;
+    // Highest first: the figures of the whole chip are those of the last.
+    levels.sort_by_key(|level| std::cmp::Reverse(level.vdd_uv));
+    levels.dedup();
+    show(&chip, &levels, format)
+}
+
+/// What `chip inspect` prints as JSON.
+#[derive(Serialize)]
+struct Inspection {
+    cells: u64,
+    banks: u32,
+    rows: u32,
+    columns: u32,
+    origin: String,
+    vdd_mv: Vec<f64>,
+    faults: Vec<u64>,
+    cell_fault_rate: Vec<f64>,
+    /// At the lowest voltage, as are the four that follow.
+    columns_hit: u64,
+    max_per_column: u64,
+    share_banks_without_fault: f64,
+    dispersion_per_bank: Option<f64>,
+    share_stuck_at_0: Option<f64>,
+    nesting_violations: u64,
+}
+
+#[derive(Serialize)]
+struct LevelRow {
+    vdd_mv: f64,
+    faults: u64,
+    cell_fault_rate: f64,
+    columns_hit: u64,
+    max_per_column: u64,
+    banks_without_fault: u64,
+}
+
+/// Prints the figures of the maps at `levels`, highest first.
+pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(), Failure> {
+    let geometry = chip.geometry();
+    let mut rows = Vec::with_capacity(levels.len());
+    let mut last = None;
+    for level in levels {
+        let faults = chip.faults(level.threshold).map_err(|e| Failure::input("below-floor", &e))?;
+        let statistics =
+            FaultStatistics::new(faults, geometry).map_err(|e| Failure::input("chip", &e))?;
+        rows.push(LevelRow {
+            vdd_mv: f64::from(level.vdd_uv) / 1000.0,
+            faults: statistics.faults,
+            cell_fault_rate: statistics.cell_fault_rate(geometry),
+            columns_hit: statistics.columns_hit,
+            max_per_column: statistics.max_per_column,
+            banks_without_fault: statistics.banks_without_fault,
+        });
+        last = Some(statistics);
+    }
+    let origin = match chip.origin() {
+        Origin::Sampled { population, key } => {
+            format!("chip {} of seed {} of population {}", key.chip, key.seed, population.name())
+        }
+        Origin::Measured { source, .. } => source.clone(),
+        _ => "of unknown origin".to_owned(),
+    };
+    match format {
+        Format::Csv => print::csv(&rows),
+        Format::Json => print::json(&Inspection {
+            cells: geometry.cells(),
+            banks: geometry.banks(),
+            rows: geometry.rows(),
+            columns: geometry.columns(),
+            origin,
+            vdd_mv: rows.iter().map(|row| row.vdd_mv).collect(),
+            faults: rows.iter().map(|row| row.faults).collect(),
+            cell_fault_rate: rows.iter().map(|row| row.cell_fault_rate).collect(),
+            columns_hit: last.as_ref().map_or(0, |s| s.columns_hit),
+            max_per_column: last.as_ref().map_or(0, |s| s.max_per_column),
+            share_banks_without_fault: last
+                .as_ref()
+                .map_or(1.0, |s| s.banks_without_fault as f64 / s.banks as f64),
+            dispersion_per_bank: last.as_ref().and_then(FaultStatistics::dispersion_per_bank),
+            share_stuck_at_0: last.as_ref().and_then(FaultStatistics::share_stuck_at_0),
+            nesting_violations: match chip.origin() {
+                Origin::Measured { nesting_violations, .. } => *nesting_violations,
+                // A sampled chip's maps are prefixes of one list.
+                _ => 0,
+            },
+        }),
+        Format::Table => {
+            let header = [
+                "Vdd (mV)",
+                "faulty cells",
+                "share",
+                "columns hit",
+                "most in one column",
+                "banks without",
+            ];
+            let table = print::table(
+                &header,
+                0,
+                rows.iter().map(|row| {
+                    vec![
+                        format!("{}", row.vdd_mv),
+                        row.faults.to_string(),
+                        print::rate(row.cell_fault_rate),
+                        row.columns_hit.to_string(),
+                        row.max_per_column.to_string(),
+                        row.banks_without_fault.to_string(),
+                    ]
+                }),
+            );
+            print::text_line(&format!(
+                "{origin}\n{} cells: {} banks of {} rows x {} columns\n{table}",
+                geometry.cells(),
+                geometry.banks(),
+                geometry.rows(),
+                geometry.columns()
+            ))
+        }
+    }
+}

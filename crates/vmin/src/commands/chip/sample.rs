@@ -1,0 +1,71 @@
+//! `vmin chip sample`: draw a chip from a profile's population.
+
+use std::path::Path;
+
+use vmin_accel::VoltageProfile;
+use vmin_diagnostic::Diagnostic;
+use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
+use vmin_sweep::write_whole;
+
+use super::{inspect, microvolts};
+use crate::args::Format;
+use crate::failure::{Failure, say, unwritable, with_causes};
+use crate::lookup;
+
+/// Distance of the voltages stored with a sampled chip, in mV.
+const LEVEL_STEP_MV: f64 = 10.0;
+/// Most voltages stored with a sampled chip.
+const LEVELS_MAX: u32 = 500;
+
+/// Draws, writes and shows a chip.
+pub(super) fn run(
+    profile: &str,
+    vdd_mv_min: Option<f64>,
+    geometry: Geometry,
+    key: ChipKey,
+    out: &Path,
+    format: Format,
+) -> Result<(), Failure> {
+    let chip = sample(profile, vdd_mv_min, geometry, key)?;
+    write_whole(out, &vmin_sram::file::write(&chip)).map_err(|error| unwritable(out, &error))?;
+    say(&format!("wrote `{}`", out.display()));
+    inspect::show(&chip, chip.levels(), format)
+}
+
+fn sample(
+    profile: &str,
+    vdd_mv_min: Option<f64>,
+    geometry: Geometry,
+    key: ChipKey,
+) -> Result<Chip, Failure> {
+    let profile = lookup::profile(profile)?;
+    let range = profile.vdd_mv_range();
+    let lowest = vdd_mv_min.unwrap_or(*range.start());
+    lookup::check_voltage(&profile, lowest)?;
+    let levels = levels(&profile, lowest, geometry);
+    let floor = profile.threshold(lowest);
+    let chip = Chip::sample(profile.population(), key, geometry, floor).map_err(|error| {
+        Diagnostic::new("too-large", with_causes(&error))
+            .hint("raise `--vdd-mv-min`, or make the chip smaller")
+    })?;
+    chip.with_levels(levels).map_err(|error| Failure::input("levels", &error))
+}
+
+/// The voltages stored with a chip: the lowest, and above it round ones up to where less than one
+/// cell in a hundred chips is expected to fail.
+fn levels(profile: &VoltageProfile, lowest: f64, geometry: Geometry) -> Vec<VddLevel> {
+    let highest = *profile.vdd_mv_range().end();
+    let level =
+        |vdd_mv| VddLevel { vdd_uv: microvolts(vdd_mv), threshold: profile.threshold(vdd_mv) };
+    let empty = |vdd_mv| profile.cell_fault_rate(vdd_mv) * (geometry.cells() as f64) < 0.01;
+    let first = (lowest / LEVEL_STEP_MV).floor();
+    let mut levels: Vec<VddLevel> = (1u32..LEVELS_MAX)
+        .map(|index| (first + f64::from(index)) * LEVEL_STEP_MV)
+        .take_while(|&vdd_mv| vdd_mv <= highest && !empty(vdd_mv))
+        .map(level)
+        .collect();
+    levels.reverse();
+    levels.push(level(lowest));
+    levels.dedup_by_key(|level| level.vdd_uv);
+    levels
+}

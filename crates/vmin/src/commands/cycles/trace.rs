@@ -1,0 +1,68 @@
+//! `vmin cycles --trace`: the array at work, cycle by cycle.
+
+use serde::Serialize;
+use vmin_accel::pe_array::{Simulation, render};
+use vmin_accel::{ArraySize, Dataflow, Schedule};
+use vmin_sweep::write_whole;
+
+use crate::args::{CyclesArgs, Format};
+use crate::failure::{Failure, say, unwritable};
+use crate::print;
+
+#[derive(Serialize)]
+struct Trace {
+    dataflow: Dataflow,
+    double_buffer: bool,
+    rows: u64,
+    columns: u64,
+    m: u64,
+    n: u64,
+    k: u64,
+    cycles: u64,
+}
+
+pub(super) fn show(
+    args: &CyclesArgs,
+    schedule: Schedule,
+    [rows, columns, m, n, k]: [u64; 5],
+) -> Result<(), Failure> {
+    let side = |side: u64| usize::try_from(side).unwrap_or(usize::MAX);
+    let array = ArraySize::new(rows, columns)
+        .ok_or_else(|| Failure::input("trace", &vmin_accel::pe_array::SimulationError::Size))?;
+    let (a, b) = (vec![1; side(m * k)], vec![1; side(k * n)]);
+    let double_buffer = schedule.weight_double_buffer;
+    let mut simulation =
+        Simulation::new(array, schedule.dataflow, double_buffer, [m, n, k].map(side), a, b)
+            .map_err(|error| Failure::input("trace", &error))?;
+    let start = simulation.clone();
+    simulation.run();
+    let trace = Trace {
+        dataflow: schedule.dataflow,
+        double_buffer,
+        rows,
+        columns,
+        m,
+        n,
+        k,
+        cycles: simulation.cycle(),
+    };
+    let title = format!(
+        "{} on {rows} x {columns}: m {m}, n {n}, k {k}, {} cycles{}",
+        schedule.dataflow.name(),
+        trace.cycles,
+        if double_buffer { ", tiles double-buffered" } else { "" }
+    );
+    if let Some(path) = &args.trace_out {
+        write_whole(path, render::svg(&start, &title).as_bytes())
+            .map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
+    match args.format.format {
+        Format::Json => print::json(&trace),
+        Format::Csv => print::csv(&[trace]),
+        Format::Table => print::text_line(&format!(
+            "{title}\n`.` idle, `w` loads its next value, `#` multiplies, `v` hands a sum down\n\n{}",
+            render::text(&start).trim_end()
+        )),
+    }
+}

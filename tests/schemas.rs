@@ -1,0 +1,143 @@
+//! The JSON Schemas and the readers say the same: shipped files are valid, keys agree, slips are refused by both.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_diagnostic::{Diagnostics, Source};
+use vmin_explore::Space;
+use vmin_sweep::Experiment;
+
+type Reader = fn(&Source) -> Result<(), Diagnostics>;
+
+const KINDS: [(&str, &str, Reader); 4] = [
+    ("accelerator", include_str!("../schemas/accelerator.schema.json"), |source| {
+        Accelerator::parse(source).map(drop)
+    }),
+    ("profile", include_str!("../schemas/profile.schema.json"), |source| {
+        VoltageProfile::parse(source).map(drop)
+    }),
+    ("experiment", include_str!("../schemas/experiment.schema.json"), |source| {
+        Experiment::parse(source).map(drop).map_err(|refused| refused.problems)
+    }),
+    ("space", include_str!("../schemas/space.schema.json"), |source| {
+        Space::parse(source).map(drop)
+    }),
+];
+
+fn toml_files(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder of the repository")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    files.iter().map(|path| std::fs::read_to_string(path).expect("readable")).collect()
+}
+
+fn shipped(kind: &str) -> Vec<String> {
+    match kind {
+        "accelerator" => toml_files("accel-models"),
+        "profile" => toml_files("voltage-profiles"),
+        "experiment" => {
+            let mut files = toml_files("experiments");
+            files.push(vmin_sweep::DEMO.to_owned());
+            files
+        }
+        _ => vec![vmin_explore::DEMO.to_owned()],
+    }
+}
+
+fn as_json(text: &str) -> Value {
+    serde_json::to_value(toml::from_str::<toml::Value>(text).expect("TOML")).expect("JSON")
+}
+
+#[test]
+fn shipped_files_are_valid() {
+    for (kind, schema, _) in KINDS {
+        let schema: Value = serde_json::from_str(schema).expect("JSON");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        let files = shipped(kind);
+        assert!(!files.is_empty());
+        for text in files {
+            let problems: Vec<String> =
+                validator.iter_errors(&as_json(&text)).map(|error| error.to_string()).collect();
+            assert!(problems.is_empty(), "{kind}: {problems:?}");
+        }
+    }
+}
+
+/// Every table of a schema with its dotted path and keys; lists of tables count once.
+fn tables(schema: &Value, path: &str, found: &mut Vec<(String, BTreeSet<String>)>) {
+    if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
+        for choice in choices {
+            tables(choice, path, found);
+        }
+    }
+    if let Some(items) = schema.get("items").filter(|items| items.get("properties").is_some()) {
+        tables(items, &format!("{path}[]"), found);
+    }
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    found.push((path.to_owned(), properties.keys().cloned().collect()));
+    for (key, of_key) in properties {
+        let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        tables(of_key, &below, found);
+    }
+}
+
+/// The keys that a reader says it expects in a table, learnt from what it says to a stranger there.
+fn keys_read(reader: Reader, path: &str) -> BTreeSet<String> {
+    const STRANGER: &str = "zzzzzzzzzz";
+    let text = if path.is_empty() {
+        format!("{STRANGER} = 1\n")
+    } else {
+        let header = path
+            .strip_suffix("[]")
+            .map_or_else(|| format!("[{path}]"), |list| format!("[[{list}]]"));
+        format!("{header}\n{STRANGER} = 1\n")
+    };
+    let problems = reader(&Source::new("stranger.toml", &text)).expect_err("a stranger");
+    let label = problems
+        .iter()
+        .find(|problem| problem.message.contains(STRANGER))
+        .map(|problem| problem.label.clone())
+        .unwrap_or_else(|| panic!("nothing is said about `{STRANGER}` in `{path}`: {problems}"));
+    label.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn schemas_have_the_keys_that_readers_know() {
+    for (kind, schema, reader) in KINDS {
+        let schema: Value = serde_json::from_str(schema).expect("JSON");
+        let mut list = Vec::new();
+        tables(&schema, "", &mut list);
+        assert!(list.len() > 5, "{kind}");
+        for (path, keys) in list {
+            assert_eq!(keys_read(reader, &path), keys, "{kind}, table `{path}`");
+        }
+    }
+}
+
+#[test]
+fn missing_and_foreign_keys_are_refused_by_both() {
+    for (kind, schema, reader) in KINDS {
+        let schema: Value = serde_json::from_str(schema).expect("JSON");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        let good: toml::Table = toml::from_str(&shipped(kind)[0]).expect("TOML");
+        let both = |table: &toml::Table| {
+            let text = toml::to_string(table).expect("TOML");
+            (reader(&Source::new("x.toml", &text)).is_ok(), validator.is_valid(&as_json(&text)))
+        };
+        assert_eq!(both(&good), (true, true), "{kind}");
+        for required in schema["required"].as_array().expect("a list") {
+            let mut without = good.clone();
+            without.remove(required.as_str().expect("a key"));
+            assert_eq!(both(&without), (false, false), "{kind} without {required}");
+        }
+        let mut with = good.clone();
+        with.insert("zzzzzzzzzz".to_owned(), toml::Value::Integer(1));
+        assert_eq!(both(&with), (false, false), "{kind} with a stranger");
+    }
+}
