@@ -12,6 +12,7 @@ mod exploration;
 mod figures;
 mod html;
 mod plot;
+mod remedies;
 
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
