@@ -41,7 +41,7 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         "<h2>Remedies at one budget</h2>\n<p class=\"lead\">The lowest voltage at which the mean error \
          over chips lies within {budget} of the unprotected network's clean error and enough chips \
          do, and what it saves against that network at {} mV. Each line of the picture is one remedy \
-         going down in voltage.</p>\n<div class=\"figures\">\n<div class=\"card\">{}</div>\n</div>\n",
+         going down in voltage.</p>\n<div class=\"figures\">\n<div class=\"card\" style=\"max-width:800px\">{}</div>\n</div>\n<p></p>\n",
         results.setting.vdd_nominal_mv,
         figure(results)
     );

@@ -5,6 +5,7 @@ use std::ops::Range;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
 use vmin_sram::FaultKind;
 
+use crate::preset::{self, Preset};
 use crate::remedy::{self, Remedy};
 
 /// Most operating points of one experiment.
@@ -74,7 +75,11 @@ pub struct Experiment {
     pub profile: Located<String>,
     /// `[memory] fault_kind`.
     pub fault_kind: FaultKind,
-    /// `[memory] vdd_mv`, in falling order.
+    /// `preset`.
+    pub preset: Option<Preset>,
+    /// `[memory] rates_pct` as fractions, rising; empty if the experiment names voltages.
+    pub rates: Vec<Located<f64>>,
+    /// `[memory] vdd_mv`, in falling order; empty until resolved if the experiment names rates.
     pub vdd_mv: Vec<Located<f64>>,
     /// `[chips] count`.
     pub chips: u32,
@@ -101,6 +106,7 @@ impl Experiment {
         })?;
         let root = document.root();
         let name = root.string("name");
+        let preset = root.optional_choice("preset", &Preset::ALL).map(|preset| preset.value);
 
         let network = root.table("network");
         let model = network.string("model");
@@ -125,13 +131,32 @@ impl Experiment {
             "fault_kind",
             &[("flip", FaultKind::Flip), ("stuck_at", FaultKind::StuckAt)],
         );
-        let vdd_mv = voltages(&memory);
+        preset::check_kind(&memory, preset, fault_kind.as_ref());
+        // Rates stand in place of voltages; with both, the rates are the stranger.
+        let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
+        let rates_pct = if by_rate { preset::rates(&memory) } else { Some(Vec::new()) };
+        let vdd_mv = if by_rate { Some(Vec::new()) } else { voltages(&memory) };
+        if memory.has("rates_pct") && !by_rate {
+            if let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0) {
+                memory.report_at(
+                    both.span,
+                    Diagnostic::new("both", "`memory` names voltages and rates")
+                        .hint("name either `vdd_mv` or `rates_pct`"),
+                );
+            }
+        }
         memory.finish();
 
-        let chips = root.table("chips");
-        let count = chips.integer("count", 1..=CHIPS_MAX);
-        let seed = chips.integer("seed", 0..=i64::MAX);
-        chips.finish();
+        let default_chips = preset.filter(|_| !root.has("chips")).map(Preset::chips);
+        let (count, seed) = if default_chips.is_some() {
+            (None, None)
+        } else {
+            let chips = root.table("chips");
+            let count = chips.integer("count", 1..=CHIPS_MAX);
+            let seed = chips.integer("seed", 0..=i64::MAX);
+            chips.finish();
+            (count, seed)
+        };
 
         let loss = root.optional_table("yield").map(|table| {
             let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
@@ -154,6 +179,7 @@ impl Experiment {
             accelerator: accelerator_model.clone(),
             profile: profile.clone(),
         };
+        let set_span = set.as_ref().map_or(0..0, |set| set.span.clone());
         let experiment = (|| {
             Some(Self {
                 source: source.clone(),
@@ -162,14 +188,27 @@ impl Experiment {
                 bits: bits.and_then(narrow),
                 data: set?,
                 first_image: first.and_then(narrow).unwrap_or(Located { value: 0, span: 0..0 }),
-                images: images.and_then(narrow),
+                images: match (images, preset) {
+                    (None, Some(preset)) => {
+                        Some(Located { value: preset.images(), span: set_span })
+                    }
+                    (images, _) => images.and_then(narrow),
+                },
                 accelerator: accelerator_model?,
                 placement: placement.map_or(Placement::Resident, |placement| placement.value),
                 profile: profile?,
                 fault_kind: fault_kind.map_or(FaultKind::Flip, |kind| kind.value),
                 vdd_mv: vdd_mv?,
-                chips: narrow(count?)?.value,
-                seed: narrow(seed?)?.value,
+                chips: match default_chips {
+                    Some((count, _)) => count,
+                    None => narrow(count?)?.value,
+                },
+                seed: match default_chips {
+                    Some((_, seed)) => seed,
+                    None => narrow(seed?)?.value,
+                },
+                preset,
+                rates: rates_pct?,
                 accuracy_loss_max_pct: loss.map_or(1.0, |loss| loss.value),
                 yield_target_pct: yield_target.map_or(YIELD_TARGET_PCT, |target| target.value),
                 remedies: remedies?,

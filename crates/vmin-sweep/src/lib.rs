@@ -20,6 +20,7 @@ mod journal;
 pub mod names;
 mod output;
 mod plan;
+mod preset;
 mod remedy;
 mod results;
 mod run;
@@ -32,6 +33,7 @@ pub use experiment::{
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
 pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
+pub use preset::Preset;
 pub use remedy::{
     PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,
     RemedySweepPoint,

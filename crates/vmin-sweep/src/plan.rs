@@ -11,11 +11,12 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
 use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
-use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
+use vmin_sram::{FaultKind, Population, STORED_CELLS_MAX, Threshold};
 
 use crate::experiment::{Experiment, NotAnExperiment, Placement};
 use crate::journal::Record;
 use crate::names::{self, Names, collected, keep};
+use crate::preset::{self, Preset};
 use crate::remedy::{self, PlannedRemedy, Remedy, Shared};
 use crate::results::{InputDigest, PointCost, Setting};
 
@@ -130,7 +131,7 @@ impl Plan {
     ///
     /// # Errors
     /// All names that lead nowhere, all values that do not fit what they name.
-    pub fn resolve(experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
+    pub fn resolve(mut experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
         let source = experiment.source.clone();
         let names = Names::new(&source, base);
         let mut problems = Vec::new();
@@ -144,6 +145,11 @@ impl Plan {
         let profile = keep(&mut problems, names.profile(&experiment.profile));
         let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
         if let Some(profile) = &profile {
+            match preset::voltages_of_rates(&experiment.rates, profile, &source) {
+                Ok(voltages) if !voltages.is_empty() => experiment.vdd_mv = voltages,
+                Ok(_) => {}
+                Err(found) => problems.extend(found),
+            }
             check_voltages(&experiment, profile, &mut problems);
         }
         match (graph, data, accelerator, profile, costs) {
@@ -181,16 +187,20 @@ impl Plan {
         let points: Vec<PlanPoint> = experiment
             .vdd_mv
             .iter()
-            .map(|vdd_mv| {
+            .enumerate()
+            .map(|(index, vdd_mv)| {
                 let vdd_mv = vdd_mv.value;
+                // A rate that was asked for decides itself, not the voltage that stands for it.
+                let rate = experiment.rates.get(index).map(|rate| rate.value);
+                let rate = rate.unwrap_or_else(|| profile.cell_fault_rate(vdd_mv));
                 let point = OperatingPoint::weight_memory(&profile, vdd_mv);
                 let energy = energy::per_inference(&accelerator, &profile, &layers, &point);
                 let parts = &energy.by_component;
                 PlanPoint {
-                    threshold: profile.threshold(vdd_mv),
+                    threshold: Threshold::from_rate(rate).unwrap_or(Threshold::ALWAYS),
                     cost: PointCost {
                         vdd_mv,
-                        cell_fault_rate: profile.cell_fault_rate(vdd_mv),
+                        cell_fault_rate: rate,
                         energy_per_inference_nj: energy.total_nj,
                         energy_weight_memory_nj: parts.weight_memory_nj,
                         energy_other_memories_nj: parts.activation_memory_nj
@@ -206,6 +216,8 @@ impl Plan {
             })
             .collect();
         let notes = notes(&accelerator, &placement, &nominal);
+        let mut notes = notes;
+        notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
         let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         let digest = digest(&experiment, &inputs);
@@ -319,6 +331,13 @@ impl Plan {
             Diagnostic::new("too-large", message).within(&self.experiment.source)
         })?;
         Ok(self)
+    }
+
+    /// What chips are drawn from.
+    #[must_use]
+    pub fn population(&self) -> Population {
+        let preset = self.experiment.preset.map(Preset::population);
+        preset.unwrap_or_else(|| self.profile.population().clone())
     }
 
     /// Points of the sweep and of all remedies.
@@ -574,6 +593,10 @@ struct Decisive<'a> {
     seed: u64,
     accuracy_loss_max_pct: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    rates: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preset: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     remedies: Vec<String>,
 }
 
@@ -592,6 +615,10 @@ fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
         chips: experiment.chips,
         seed: experiment.seed,
         accuracy_loss_max_pct: experiment.accuracy_loss_max_pct,
+        rates: experiment.rates.iter().map(|rate| rate.value).collect(),
+        preset: experiment.preset.map(|preset| match preset {
+            Preset::Stutz => "stutz",
+        }),
         remedies: experiment
             .remedies
             .iter()

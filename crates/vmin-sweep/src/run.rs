@@ -203,7 +203,7 @@ fn run_chip(
     }
     let key = ChipKey { seed: plan.experiment.seed, chip: chip.into(), memory: WEIGHT_MEMORY };
     let floor = plan.points[lowest as usize].threshold;
-    let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, floor)?;
+    let die = Chip::sample(&plan.population(), key, plan.placement.geometry, floor)?;
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
         let threshold = plan.points[point as usize].threshold;

@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vmin_accel::VoltageProfile;
 use vmin_emulator::{ChipMaps, ChipShape, Emulator, ProtectedMemory};
-use vmin_sram::{Chip, ChipKey, SampleError, Threshold};
+use vmin_sram::{Chip, ChipKey, Population, SampleError, Threshold};
 
 use super::PlannedRemedy;
 use crate::journal::Record;
@@ -18,7 +17,7 @@ const SPARE_COLUMNS_MEMORY: u32 = 0x102;
 
 /// The maps of a chip down to a threshold.
 pub(super) fn sample(
-    profile: &VoltageProfile,
+    population: &Population,
     seed: u64,
     chip: u32,
     shape: ChipShape,
@@ -26,7 +25,7 @@ pub(super) fn sample(
 ) -> Result<ChipMaps, SampleError> {
     let draw = |memory, geometry| {
         let key = ChipKey { seed, chip: chip.into(), memory };
-        Chip::sample(profile.population(), key, geometry, floor)
+        Chip::sample(population, key, geometry, floor)
     };
     let maybe = |memory, geometry: Option<_>| geometry.map(|g| draw(memory, g)).transpose();
     Ok(ChipMaps {
@@ -55,7 +54,7 @@ pub(crate) fn run_chip(
     }
     let profile = &plan.profile;
     let floor = memory.floor(profile, remedy.points[lowest as usize].vdd_mv);
-    let maps = sample(profile, plan.experiment.seed, chip, memory.shape(), floor)?;
+    let maps = sample(&plan.population(), plan.experiment.seed, chip, memory.shape(), floor)?;
     let repair = memory.repair(&maps, profile);
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
@@ -98,7 +97,8 @@ pub(super) fn repaired(
     let counts: Vec<(u64, u64)> = (0..plan.experiment.chips)
         .into_par_iter()
         .map(|chip| {
-            let maps = sample(profile, plan.experiment.seed, chip, memory.shape(), floor)?;
+            let maps =
+                sample(&plan.population(), plan.experiment.seed, chip, memory.shape(), floor)?;
             let repair = memory.repair(&maps, profile).unwrap_or_default();
             Ok((repair.cells_repaired, repair.cells_unrepaired))
         })

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     };
     let elapsed = started.elapsed();
     write_results(&args.out, &results, kernel, elapsed)?;
-    show(&results, args.format.format)?;
+    show(&results, plan.experiment.preset.is_some(), args.format.format)?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
         elapsed.as_secs_f64(),
@@ -217,12 +217,13 @@ fn write_results(
     })
 }
 
-fn show(results: &Results, format: Format) -> Result<(), Failure> {
+/// Prints the results; the union RErr beside the plain one if `with_union`.
+fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => print::json(results),
         Format::Csv => print::csv(&results.points),
         Format::Table => {
-            let header = [
+            let mut header = vec![
                 "Vdd (mV)",
                 "faulty cells",
                 "flipped bits",
@@ -234,8 +235,11 @@ fn show(results: &Results, format: Format) -> Result<(), Failure> {
                 "saved",
                 "memory saved",
             ];
+            if with_union {
+                header.push("union RErr mean ± std");
+            }
             let rows = results.points.iter().map(|point| {
-                vec![
+                let mut row = vec![
                     format!("{}", point.vdd_mv),
                     print::rate(point.cell_fault_rate),
                     print::rate(point.flip_rate),
@@ -246,7 +250,12 @@ fn show(results: &Results, format: Format) -> Result<(), Failure> {
                     format!("{:.1}", point.energy_per_inference_nj),
                     print::percent(point.energy_saving, 1),
                     print::percent(point.memory_energy_saving, 1),
-                ]
+                ];
+                if with_union {
+                    let (mean, std) = (point.rerr_union_mean, point.rerr_union_std);
+                    row.push(format!("{:.2} ± {:.2} %", mean * 100.0, std * 100.0));
+                }
+                row
             });
             let table = print::table(&header, 0, rows);
             print::text_line(&format!(
