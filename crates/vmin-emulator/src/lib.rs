@@ -11,5 +11,7 @@
 //! codes lie (that is the accelerator's placement).
 
 mod emulator;
+mod protected;
 
 pub use emulator::{Corrupted, Emulator, EmulatorError, Images, Score, Stopped};
+pub use protected::{ChipMaps, ChipShape, ProtectedError, ProtectedMemory, ProtectedRead};

@@ -18,6 +18,7 @@ pub fn page(results: &Results) -> String {
     }
     page.push_str("</div>\n");
     operating_points(&mut page, results);
+    crate::remedies::section(&mut page, results);
     words(&mut page, results);
     provenance(&mut page, results);
     end(&mut page, &results.provenance.vmin_version, "vmin-results", &results.to_json());

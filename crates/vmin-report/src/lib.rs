@@ -16,6 +16,7 @@ mod exploration;
 mod figures;
 mod html;
 mod plot;
+mod remedies;
 
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;

@@ -22,17 +22,17 @@ pub(crate) const VIOLET: RGBColor = RGBColor(124, 58, 237);
 pub(crate) const GREY: RGBColor = RGBColor(100, 116, 139);
 
 /// One thing drawn.
-pub(crate) enum Series {
+pub(crate) enum Series<'a> {
     /// A line with dots.
-    Line { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    Line { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// The area between two curves, given as (x, low, high).
-    Band { label: &'static str, color: RGBColor, opacity: f64, points: Vec<(f64, f64, f64)> },
+    Band { label: &'a str, color: RGBColor, opacity: f64, points: Vec<(f64, f64, f64)> },
     /// Faint dots, one per observation.
-    Dots { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    Dots { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// Full dots.
-    Points { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    Points { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// A thin horizontal line.
-    Level { label: &'static str, color: RGBColor, y: f64 },
+    Level { label: &'a str, color: RGBColor, y: f64 },
 }
 
 /// Axes of a figure.

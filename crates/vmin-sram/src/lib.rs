@@ -44,6 +44,7 @@ mod key;
 mod measured;
 pub mod normal;
 mod population;
+pub mod protection;
 mod sample;
 mod score;
 mod statistics;

@@ -6,6 +6,9 @@ use vmin_accel::placement::{Alignment, Interleaving};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
 use vmin_sram::FaultKind;
 
+use crate::preset::{self, Preset};
+use crate::remedy::{self, Remedy};
+
 /// Most operating points of one experiment.
 pub const POINTS_MAX: usize = 10_000;
 /// Most chips of one experiment.
@@ -14,6 +17,9 @@ pub const CHIPS_MAX: i64 = 1_000_000;
 pub const IMAGES_MAX: i64 = 10_000_000;
 /// Highest supply voltage, in millivolts, that a description may name.
 pub const VDD_MV_MAX: f64 = 5_000.0;
+
+/// Share of chips within the budget, in percent, that a remedy must keep if nothing else is said.
+const YIELD_TARGET_PCT: f64 = 90.0;
 
 /// Where the networks's codes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +133,11 @@ pub struct Experiment {
     pub profile: Located<String>,
     /// `[memory] fault_kind`.
     pub fault_kind: FaultKind,
-    /// `[memory] vdd_mv`, in falling order.
+    /// `preset`.
+    pub preset: Option<Preset>,
+    /// `[memory] rates_pct` as fractions, rising; empty if the experiment names voltages.
+    pub rates: Vec<Located<f64>>,
+    /// `[memory] vdd_mv`, in falling order; empty until resolved if the experiment names rates.
     pub vdd_mv: Vec<Located<f64>>,
     /// `[chips] count`.
     pub chips: u32,
@@ -135,6 +145,12 @@ pub struct Experiment {
     pub seed: u64,
     /// `[yield] accuracy_loss_max_pct`: the budget in percentage points.
     pub accuracy_loss_max_pct: f64,
+    /// `[yield] target_pct`: the share of chips, in percent, that a remedy must keep within the budget.
+    pub yield_target_pct: f64,
+    /// `[[remedy]]`, in the order of the file.
+    pub remedies: Vec<Remedy>,
+    /// `[protection] costs`: the table of what protection costs.
+    pub protection_costs: Located<String>,
 }
 
 impl Experiment {
@@ -148,6 +164,7 @@ impl Experiment {
         })?;
         let root = document.root();
         let name = root.string("name");
+        let preset = root.optional_choice("preset", &Preset::ALL).map(|preset| preset.value);
 
         let network = root.table("network");
         let model = network.string("model");
@@ -175,19 +192,46 @@ impl Experiment {
             "fault_kind",
             &[("flip", FaultKind::Flip), ("stuck_at", FaultKind::StuckAt)],
         );
-        let vdd_mv = voltages(&memory);
+        preset::check_kind(&memory, preset, fault_kind.as_ref());
+        // Rates stand in place of voltages; with both, the rates are the stranger.
+        let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
+        let rates_pct = if by_rate { preset::rates(&memory) } else { Some(Vec::new()) };
+        let vdd_mv = if by_rate { Some(Vec::new()) } else { voltages(&memory) };
+        if memory.has("rates_pct") && !by_rate {
+            if let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0) {
+                memory.report_at(
+                    both.span,
+                    Diagnostic::new("both", "`memory` names voltages and rates")
+                        .hint("name either `vdd_mv` or `rates_pct`"),
+                );
+            }
+        }
         memory.finish();
 
-        let chips = root.table("chips");
-        let count = chips.integer("count", 1..=CHIPS_MAX);
-        let seed = chips.integer("seed", 0..=i64::MAX);
-        chips.finish();
+        let default_chips = preset.filter(|_| !root.has("chips")).map(Preset::chips);
+        let (count, seed) = if default_chips.is_some() {
+            (None, None)
+        } else {
+            let chips = root.table("chips");
+            let count = chips.integer("count", 1..=CHIPS_MAX);
+            let seed = chips.integer("seed", 0..=i64::MAX);
+            chips.finish();
+            (count, seed)
+        };
 
         let loss = root.optional_table("yield").map(|table| {
             let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
+            let target = table.optional_number("target_pct", 0.0..=100.0);
             table.finish();
-            loss
+            (loss, target)
         });
+        let (loss, yield_target) = loss.unwrap_or_default();
+        let costs = root.optional_table("protection").and_then(|table| {
+            let costs = table.optional_string("costs");
+            table.finish();
+            costs
+        });
+        let remedies = remedy::read(&root);
         root.finish();
 
         let references = References {
@@ -196,6 +240,7 @@ impl Experiment {
             accelerator: accelerator_model.clone(),
             profile: profile.clone(),
         };
+        let set_span = set.as_ref().map_or(0..0, |set| set.span.clone());
         let experiment = (|| {
             Some(Self {
                 source: source.clone(),
@@ -204,16 +249,33 @@ impl Experiment {
                 bits: bits.and_then(narrow),
                 data: set?,
                 first_image: first.and_then(narrow).unwrap_or(Located { value: 0, span: 0..0 }),
-                images: images.and_then(narrow),
+                images: match (images, preset) {
+                    (None, Some(preset)) => {
+                        Some(Located { value: preset.images(), span: set_span })
+                    }
+                    (images, _) => images.and_then(narrow),
+                },
                 accelerator: accelerator_model?,
                 placement: placement.map_or(Placement::Resident, |placement| placement.value),
                 layout: layout?,
                 profile: profile?,
                 fault_kind: fault_kind.map_or(FaultKind::Flip, |kind| kind.value),
                 vdd_mv: vdd_mv?,
-                chips: narrow(count?)?.value,
-                seed: narrow(seed?)?.value,
-                accuracy_loss_max_pct: loss.flatten().map_or(1.0, |loss| loss.value),
+                chips: match default_chips {
+                    Some((count, _)) => count,
+                    None => narrow(count?)?.value,
+                },
+                seed: match default_chips {
+                    Some((_, seed)) => seed,
+                    None => narrow(seed?)?.value,
+                },
+                preset,
+                rates: rates_pct?,
+                accuracy_loss_max_pct: loss.map_or(1.0, |loss| loss.value),
+                yield_target_pct: yield_target.map_or(YIELD_TARGET_PCT, |target| target.value),
+                remedies: remedies?,
+                protection_costs: costs
+                    .unwrap_or_else(|| Located { value: "estimates".to_owned(), span: 0..0 }),
             })
         })();
         let finished = document.finish().and_then(|()| {

@@ -20,6 +20,8 @@ mod journal;
 pub mod names;
 mod output;
 mod plan;
+mod preset;
+mod remedy;
 mod results;
 mod run;
 mod statistics;
@@ -31,6 +33,11 @@ pub use experiment::{
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
 pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
+pub use preset::Preset;
+pub use remedy::{
+    PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,
+    RemedySweepPoint,
+};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
 };

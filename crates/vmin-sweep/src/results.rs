@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Record;
+use crate::remedy::RemedyResult;
 use crate::statistics::Spread;
 
 /// Everything a sweep found.
@@ -23,6 +24,9 @@ pub struct Results {
     pub points: Vec<Point>,
     /// One entry per chip.
     pub chips: Vec<ChipSummary>,
+    /// Remedies, the unprotected network first; none if the experiment has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<RemedyResult>,
     /// Remarks that a reader must know.
     pub notes: Vec<String>,
     /// What made these numbers.
@@ -278,13 +282,23 @@ impl Results {
     /// `results.csv`: one line per point, columns named as in JSON.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for point in &self.points {
-            writer.serialize(point).expect("writing to memory succeeds");
-        }
-        let bytes = writer.into_inner().expect("flushing memory succeeds");
-        String::from_utf8(bytes).expect("CSV of texts and numbers is text")
+        csv_text(&self.points)
     }
+
+    /// `remedies.csv`: one line per remedy, columns named as in JSON.
+    #[must_use]
+    pub fn remedies_to_csv(&self) -> String {
+        csv_text(self.remedies.iter().map(RemedyResult::row))
+    }
+}
+
+fn csv_text<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).expect("writing to memory succeeds");
+    }
+    let bytes = writer.into_inner().expect("flushing memory succeeds");
+    String::from_utf8(bytes).expect("CSV of texts and numbers is text")
 }
 
 #[cfg(test)]
