@@ -28,7 +28,8 @@ fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
     let folder = folder.path();
     std::fs::write(folder.join("faults.csv"), LIST).expect("written");
     let size = ["--banks", "2", "--rows", "8", "--columns", "8", "--source", "a board"];
-    let import = [&["chip", "import", "faults.csv", "--out", "a.chip", "--format", "json"], &size[..]];
+    let import =
+        [&["chip", "import", "faults.csv", "--out", "a.chip", "--format", "json"], &size[..]];
     let imported = json(&vmin(folder, &import.concat()));
     assert_eq!(imported["faults"], serde_json::json!([1, 2]));
     assert_eq!(imported["vdd_mv"], serde_json::json!([590.0, 580.0]));
@@ -42,11 +43,15 @@ fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
     assert!(vmin(folder, &export).status.success());
     let again = ["chip", "import", "again.csv", "--out", "again.chip"];
     assert!(vmin(folder, &again).status.success());
-    let chips = ["a.chip", "again.chip"].map(|name| std::fs::read(folder.join(name)).expect("read"));
+    let chips =
+        ["a.chip", "again.chip"].map(|name| std::fs::read(folder.join(name)).expect("read"));
     assert_eq!(chips[0], chips[1]);
 
-    let eval = ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..8"];
-    let at = |more: &[&str]| vmin(folder, &[&eval[..], &["--format", "json", "--chip", "a.chip"], more].concat());
+    let eval =
+        ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..8"];
+    let at = |more: &[&str]| {
+        vmin(folder, &[&eval[..], &["--format", "json", "--chip", "a.chip"], more].concat())
+    };
     let ran = json(&at(&["--vdd-mv", "580"]));
     assert_eq!(ran["cell_fault_rate"], 2.0 / 128.0);
     // Of every 128 cells two are faulty, and inverted ones change whatever they store.
