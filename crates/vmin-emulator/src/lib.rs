@@ -10,6 +10,9 @@
 //! and any kernel. Not here: which voltages and chips to try (that is an experiment), and where the
 //! codes lie (that is the accelerator's placement).
 
+mod activation_faults;
 mod emulator;
+mod stream;
 
+pub use activation_faults::ActivationFaults;
 pub use emulator::{Corrupted, Emulator, EmulatorError, Images, Score, Stopped};

@@ -4,8 +4,10 @@
 //! fixed addresses. `streamed`: weights pass through the memory that there is, so that one bad cell
 //! lies under many weights.
 
+mod activations;
 mod resident;
 mod streamed;
 
+pub use activations::{ActivationPlacement, PlacedActivation};
 pub use resident::{PlacedTensor, PlacementError, ResidentPlacement};
 pub use streamed::{Load, StreamError, StreamedPlacement, StreamedTensor};
