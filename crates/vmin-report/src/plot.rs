@@ -5,11 +5,10 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 
 /// Size of a figure in SVG units; the page scales it.
-const SIZE: (u32, u32) = (640, 360);
-const FONT: &str = "system-ui, sans-serif";
-/// For what sums everything up.
+pub(crate) const SIZE: (u32, u32) = (640, 360);
+pub(crate) const FONT: &str = "system-ui, sans-serif";
 pub(crate) const INK: RGBColor = RGBColor(51, 65, 85);
-const GRID: RGBColor = RGBColor(226, 232, 240);
+pub(crate) const GRID: RGBColor = RGBColor(226, 232, 240);
 
 /// Colours of the series, in order of use.
 pub(crate) const BLUE: RGBColor = RGBColor(37, 99, 235);
@@ -192,7 +191,7 @@ where
 }
 
 /// Lets the page decide the width of a figure.
-fn responsive(svg: &str) -> String {
+pub(crate) fn responsive(svg: &str) -> String {
     let (width, height) = SIZE;
     svg.replacen(
         &format!("<svg width=\"{width}\" height=\"{height}\" "),

@@ -25,7 +25,7 @@ mod run;
 mod statistics;
 
 pub use experiment::{
-    CHIPS_MAX, Experiment, IMAGES_MAX, NotAnExperiment, POINTS_MAX, Placement, References,
+    CHIPS_MAX, Experiment, IMAGES_MAX, Layout, NotAnExperiment, POINTS_MAX, Placement, References,
     VDD_MV_MAX, voltages,
 };
 pub use journal::{Journal, JournalError, Log, Record};

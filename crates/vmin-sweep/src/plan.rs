@@ -6,6 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vmin_accel::cycles::{self, Residence};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
+use vmin_accel::placement::{AddressMap, AddressMapError};
 use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
@@ -13,7 +14,7 @@ use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
 use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
-use crate::experiment::{Experiment, NotAnExperiment, Placement};
+use crate::experiment::{Experiment, Layout, NotAnExperiment, Placement};
 use crate::journal::Record;
 use crate::names::{self, Names, collected, keep};
 use crate::results::{InputDigest, PointCost, Setting};
@@ -51,8 +52,10 @@ pub struct Plan {
     pub experiment: Experiment,
     /// The network, with weights in the bits asked for.
     pub graph: Graph,
-    /// Where its codes lie.
+    /// Where its codes lie in memory order.
     pub placement: ResidentPlacement,
+    /// Which cells that order has, one map per offset.
+    pub address_maps: Vec<AddressMap>,
     /// How cells fail.
     pub profile: VoltageProfile,
     /// The accelerator.
@@ -77,7 +80,9 @@ pub struct PlanCost {
     pub points: usize,
     /// Chips.
     pub chips: u32,
-    /// Images per chip and voltage.
+    /// Offsets at which each chip is used.
+    pub offsets: usize,
+    /// Images per chip, offset and voltage.
     pub images: usize,
     /// Inferences of the whole sweep, the clean ones included.
     pub inferences_total: u64,
@@ -162,8 +167,12 @@ impl Plan {
             Diagnostics::from(Diagnostic::new(code, message).at(&source, span.clone()))
         };
         let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
-        let placement = ResidentPlacement::new(&accelerator, sizes)
+        let memory = &accelerator.memories.weight;
+        let layout = &experiment.layout;
+        let placement = ResidentPlacement::aligned(memory.geometry, layout.alignment, sizes)
             .map_err(|error| at(&experiment.accelerator.span, "placement", error.to_string()))?;
+        let address_maps = address_maps(layout, &placement, memory.word_bits, &graph)
+            .map_err(|(span, message)| at(&span, "placement", message))?;
         let layers = vmin_accel::layers_of_graph(&graph)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         // What lies in the weight memory for good is not fetched for every inference.
@@ -211,6 +220,7 @@ impl Plan {
             experiment,
             graph,
             placement,
+            address_maps,
             profile,
             accelerator,
             points,
@@ -240,6 +250,11 @@ impl Plan {
                 point.cost.cell_fault_rate * 100.0
             );
             return Err((span.map_or(0..0, |v| v.span.clone()), "out-of-range", message));
+        }
+        let trials = u64::from(self.experiment.chips) * self.address_maps.len() as u64;
+        if u32::try_from(trials).is_err() {
+            let message = format!("{trials} chips at offsets are more than can be numbered");
+            return Err((self.experiment.layout.span.clone(), "too-many", message));
         }
         let cost = self.cost();
         if cost.faulty_cells_max > STORED_CELLS_MAX as f64 {
@@ -273,10 +288,18 @@ impl Plan {
         &self.data.labels
     }
 
+    /// Chips times offsets: each is evaluated at every voltage.
+    #[must_use]
+    pub fn trials(&self) -> u32 {
+        // `Plan::resolve` has checked the product.
+        let offsets = u32::try_from(self.address_maps.len()).unwrap_or(u32::MAX);
+        self.experiment.chips.saturating_mul(offsets)
+    }
+
     /// Records a complete journal holds.
     #[must_use]
     pub fn records_total(&self) -> u64 {
-        self.points.len() as u64 * u64::from(self.experiment.chips)
+        self.points.len() as u64 * u64::from(self.trials())
     }
 
     /// Checks that a journal's records can be records of this plan.
@@ -287,7 +310,7 @@ impl Plan {
         let images = self.data.len() as u64;
         for record in records {
             let Record { point, chip, correct, correct_union, cells_hit, flips } = *record;
-            let known = (point as usize) < self.points.len() && chip < self.experiment.chips;
+            let known = (point as usize) < self.points.len() && chip < self.trials();
             let possible = correct <= images && correct_union <= correct && flips <= cells_hit;
             if !known || !possible || cells_hit > self.stored_bits() {
                 return Err(format!(
@@ -307,6 +330,7 @@ impl Plan {
         PlanCost {
             points: self.points.len(),
             chips: self.experiment.chips,
+            offsets: self.address_maps.len(),
             images: self.data.len(),
             inferences_total,
             macs_per_image: self.graph.macs(),
@@ -339,6 +363,8 @@ impl Plan {
             placement: match experiment.placement {
                 Placement::Resident => "resident".to_owned(),
             },
+            layout: experiment.layout.words(),
+            offsets: experiment.layout.offset_bits.len(),
             weight_bits: self.graph.weights.iter().map(|w| w.bits).max().unwrap_or(0),
             weights: self.weights(),
             stored_bits: self.stored_bits(),
@@ -348,6 +374,41 @@ impl Plan {
             accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
         }
     }
+}
+
+/// One map per offset; what cannot be laid out so, and where that was asked for.
+fn address_maps(
+    layout: &Layout,
+    placement: &ResidentPlacement,
+    word_bits: u64,
+    graph: &Graph,
+) -> Result<Vec<AddressMap>, (std::ops::Range<usize>, String)> {
+    let geometry = placement.geometry;
+    if let Some(span) = &layout.reliable_columns {
+        let mut widths = graph.weights.iter().map(|weights| weights.bits);
+        let first = widths.next().unwrap_or(8);
+        let alike = widths.all(|bits| bits == first);
+        let columns = geometry.columns();
+        if !alike || !columns.is_multiple_of(u32::from(first)) {
+            let error = AddressMapError::Codes { bits: first, columns };
+            return Err((span.clone(), error.to_string()));
+        }
+    }
+    layout
+        .offset_bits
+        .iter()
+        .map(|&offset_bits| {
+            if offset_bits >= geometry.cells() {
+                let message = format!(
+                    "an offset of {offset_bits} bits lies beyond the memory of {} bits",
+                    geometry.cells()
+                );
+                return Err((layout.span.clone(), message));
+            }
+            AddressMap::new(geometry, word_bits, layout.interleaving, offset_bits)
+                .map_err(|error| (layout.span.clone(), error.to_string()))
+        })
+        .collect()
 }
 
 /// The word of a fault kind in files.
@@ -457,6 +518,8 @@ struct Decisive<'a> {
     vdd_mv: Vec<f64>,
     fault_kind: &'a str,
     placement: &'a str,
+    layout: String,
+    offset_bits: &'a [u64],
     chips: u32,
     seed: u64,
     accuracy_loss_max_pct: f64,
@@ -474,6 +537,8 @@ fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
         placement: match experiment.placement {
             Placement::Resident => "resident",
         },
+        layout: experiment.layout.words(),
+        offset_bits: &experiment.layout.offset_bits,
         chips: experiment.chips,
         seed: experiment.seed,
         accuracy_loss_max_pct: experiment.accuracy_loss_max_pct,

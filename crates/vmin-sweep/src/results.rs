@@ -44,6 +44,13 @@ pub struct Setting {
     pub fault_kind: String,
     /// `resident`.
     pub placement: String,
+    /// How the model is laid out, in words.
+    #[serde(default)]
+    pub layout: String,
+    /// Offsets at which each chip was used; with more than one, every chip at every offset counts as a
+    /// chip of its own below.
+    #[serde(default = "one")]
+    pub offsets: usize,
     /// Widest weight code, in bits.
     pub weight_bits: u8,
     /// Number of weight codes.
@@ -58,6 +65,10 @@ pub struct Setting {
     pub seed: String,
     /// Budget of accuracy loss for the yield, as a fraction.
     pub accuracy_loss_max: f64,
+}
+
+const fn one() -> usize {
+    1
 }
 
 /// The network without bit errors.
@@ -288,6 +299,8 @@ mod tests {
             profile: "p".into(),
             fault_kind: "flip".into(),
             placement: "resident".into(),
+            layout: "linear".into(),
+            offsets: 1,
             weight_bits: 8,
             weights: 10,
             stored_bits: 80,

@@ -1,10 +1,12 @@
 //! Runs a plan: every chip at every voltage, journal first, results after.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
+use vmin_accel::placement::AddressMap;
 use vmin_emulator::{Emulator, EmulatorError, Score, Stopped};
 use vmin_kernels::GemmKernel;
 use vmin_sram::{Chip, ChipKey, SampleError};
@@ -70,7 +72,7 @@ pub fn run<L: Log>(
     progress: &dyn Progress,
 ) -> Result<Results, RunError> {
     let points = plan.points.len();
-    let chips = plan.experiment.chips;
+    let chips = plan.trials();
     let emulator = Emulator::new(&plan.graph, &plan.placement, plan.images(), kernel)?;
     let total = points as u64 * u64::from(chips);
     let known: BTreeSet<(u32, u32)> =
@@ -143,14 +145,26 @@ fn run_chip(
     if stop.load(Ordering::Relaxed) {
         return Err(RunError::Stopped);
     }
-    let key = ChipKey { seed: plan.experiment.seed, chip: chip.into(), memory: WEIGHT_MEMORY };
+    // Neighbouring trials are the offsets of one chip.
+    let offsets = u32::try_from(plan.address_maps.len()).expect("trials are counted in u32");
+    let die = u64::from(chip / offsets);
+    let mut map = Cow::Borrowed(&plan.address_maps[(chip % offsets) as usize]);
+    let key = ChipKey { seed: plan.experiment.seed, chip: die, memory: WEIGHT_MEMORY };
     let floor = plan.points[lowest as usize].threshold;
     let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, floor)?;
+    if plan.experiment.layout.reliable_columns.is_some() {
+        map = Cow::Owned(reliable_columns(plan, key, &map)?);
+    }
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
         let threshold = plan.points[point as usize].threshold;
         let faults = die.faults(threshold).expect("the floor is the lowest threshold of the plan");
-        let corrupted = emulator.corrupt(faults, plan.experiment.fault_kind);
+        let kind = plan.experiment.fault_kind;
+        let corrupted = if map.is_identity() {
+            emulator.corrupt(faults, kind)
+        } else {
+            emulator.corrupt(&map.faulty_bits(faults), kind)
+        };
         let Score { correct, correct_union } = if corrupted.applied.bits_flipped == 0 {
             emulator.score(clean, clean)
         } else {
@@ -170,6 +184,19 @@ fn run_chip(
     Ok(records)
 }
 
+/// Columns chosen from the chip's faults at the lowest voltage of the plan, whatever is still to be done.
+fn reliable_columns(plan: &Plan, key: ChipKey, map: &AddressMap) -> Result<AddressMap, RunError> {
+    let threshold = plan.points.iter().map(|point| point.threshold).min();
+    let threshold = threshold.expect("a plan has a voltage");
+    let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, threshold)?;
+    let faults = die.faults(threshold).expect("the floor of this chip");
+    let bits = plan.graph.weights.first().map_or(8, |weights| weights.bits);
+    Ok(map
+        .clone()
+        .with_reliable_columns(bits, faults)
+        .expect("`Plan::resolve` has checked that codes divide rows"))
+}
+
 fn results(plan: &Plan, clean: &Score, records: &[Record]) -> Result<Results, RunError> {
     let images = plan.labels().len() as u64;
     let clean = Clean {
@@ -181,7 +208,7 @@ fn results(plan: &Plan, clean: &Score, records: &[Record]) -> Result<Results, Ru
     };
     let setting = plan.setting();
     let costs: Vec<_> = plan.points.iter().map(|point| point.cost.clone()).collect();
-    let (points, chips) = evaluate(&costs, plan.experiment.chips, &clean, &setting, records)
+    let (points, chips) = evaluate(&costs, plan.trials(), &clean, &setting, records)
         .ok_or(RunError::ForeignRecords)?;
     Ok(Results {
         results_version: 1,
