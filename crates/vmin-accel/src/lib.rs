@@ -56,7 +56,7 @@ pub use convolution::Convolution;
 pub use cycles::{CycleModel, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};
 pub use layers::layers_of_graph;
-pub use placement::ResidentPlacement;
+pub use placement::{ResidentPlacement, StreamedPlacement};
 pub use protection::{Protection, ProtectionCosts};
 pub use shape::{GemmShape, Layer, MACS_MAX, ShapeError, Work};
 pub use voltage::VoltageProfile;
