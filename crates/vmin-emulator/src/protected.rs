@@ -160,7 +160,8 @@ impl<'g> ProtectedMemory<'g> {
         let check = match &code {
             Some((code, words, _)) => {
                 let k = u64::from(code.data_bits());
-                let fits = u64::from(data.columns()) % k == 0 && word_bits % k == 0;
+                let fits =
+                    u64::from(data.columns()).is_multiple_of(k) && word_bits.is_multiple_of(k);
                 if *words == Words::Cells && !fits {
                     return Err(ProtectedError::Word {
                         data_bits: code.data_bits(),

@@ -80,7 +80,9 @@ pub(crate) fn section(page: &mut String, results: &Results) {
                 );
             }
             None => {
-                page.push_str("<td>none</td><td></td><td></td><td></td><td></td><td></td><td></td>")
+                page.push_str(
+                    "<td>none</td><td></td><td></td><td></td><td></td><td></td><td></td>",
+                );
             }
         }
         match (remedy.cells_repaired_mean, remedy.cells_unrepaired_mean) {

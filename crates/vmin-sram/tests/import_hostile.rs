@@ -1,5 +1,6 @@
 //! Ten thousand damaged files for each importer: an error or a chip, never a panic, and never more
 //! memory than the file and 64 MiB. Mutations are a pure function of their number.
+#![expect(clippy::print_stderr, reason = "it tells what the files cost")]
 #![expect(unsafe_code, reason = "an allocator that counts is unsafe by its trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

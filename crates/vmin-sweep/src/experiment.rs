@@ -197,14 +197,15 @@ impl Experiment {
         let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
         let rates_pct = if by_rate { preset::rates(&memory) } else { Some(Vec::new()) };
         let vdd_mv = if by_rate { Some(Vec::new()) } else { voltages(&memory) };
-        if memory.has("rates_pct") && !by_rate {
-            if let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0) {
-                memory.report_at(
-                    both.span,
-                    Diagnostic::new("both", "`memory` names voltages and rates")
-                        .hint("name either `vdd_mv` or `rates_pct`"),
-                );
-            }
+        if memory.has("rates_pct")
+            && !by_rate
+            && let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0)
+        {
+            memory.report_at(
+                both.span,
+                Diagnostic::new("both", "`memory` names voltages and rates")
+                    .hint("name either `vdd_mv` or `rates_pct`"),
+            );
         }
         memory.finish();
 

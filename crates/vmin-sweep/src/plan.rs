@@ -389,9 +389,10 @@ impl Plan {
         if !self.remedies.is_empty()
             && (moved || layout.alignment != Alignment::Code || layout.reliable_columns.is_some())
         {
-            let message = "remedies are compared in the linear layout; `[placement]` and `[[remedy]]` \
+            let message =
+                "remedies are compared in the linear layout; `[placement]` and `[[remedy]]` \
                            exclude each other"
-                .to_owned();
+                    .to_owned();
             return Err((layout.span.clone(), "placement", message));
         }
         let trials = u64::from(self.experiment.chips) * self.address_maps.len() as u64;

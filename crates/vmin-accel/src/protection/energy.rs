@@ -209,10 +209,10 @@ fn mean_over_rails(
     let mut banks = (0.0, base);
     for mechanism in protection.mechanisms() {
         match mechanism {
-            Mechanism::LayerRail { layers, supply } => {
-                if layer.is_some_and(|layer| layers.binary_search(&layer).is_ok()) {
-                    common = common.max(supply.at(vdd_mv));
-                }
+            Mechanism::LayerRail { layers, supply }
+                if layer.is_some_and(|layer| layers.binary_search(&layer).is_ok()) =>
+            {
+                common = common.max(supply.at(vdd_mv));
             }
             Mechanism::SafeBits { bits: safe, supply } => {
                 top = (f64::from((*safe).min(bits)) / f64::from(bits.max(1)), supply.at(vdd_mv));

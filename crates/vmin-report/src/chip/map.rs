@@ -56,7 +56,7 @@ pub fn map(title: &str, geometry: Geometry, faults: &[FaultyCell]) -> String {
         (MARGIN + f64::from(x) * tile, TOP + f64::from(y) * tile_height)
     };
     let mut body = heading(title, &caption(&grid, geometry, faults.len()));
-    let _ = write!(body, "<path fill=\"{}\" d=\"", "#f1f5f9");
+    let _ = write!(body, "<path fill=\"#f1f5f9\" d=\"");
     for index in 0..grid.tiles {
         let (x, y) = corner(index);
         let (w, h) = (tile - gap, tile_height - gap);

@@ -71,12 +71,12 @@ fn best_mean(chip: &Counts<'_>, sigma_mv: f64) -> (f64, f64) {
         }
         let mut next = likelihood(chip, mean + step, sigma_mv);
         let mut halvings = 0;
-        while !(next.value >= best.value) && halvings < 30 {
+        while (next.value < best.value || next.value.is_nan()) && halvings < 30 {
             step *= 0.5;
             next = likelihood(chip, mean + step, sigma_mv);
             halvings += 1;
         }
-        if !(next.value >= best.value) {
+        if next.value < best.value || next.value.is_nan() {
             break;
         }
         mean += step;

@@ -99,7 +99,7 @@ impl Importer {
             true => (8, "a multiple of 8 up to 64 in a binary dump"),
             false => (4, "a multiple of 4 up to 64 in a dump of hex digits"),
         };
-        if bits == 0 || bits > 64 || bits % unit != 0 {
+        if bits == 0 || bits > 64 || !bits.is_multiple_of(unit) {
             let found = u64::from(bits);
             return Err(ImportProblem::Option { what: "bits of a word", found, expected });
         }
@@ -187,7 +187,7 @@ impl Importer {
         let bits = self.options.word_bits;
         let Found { faulty_words, repeated_words, uneven_pattern, .. } = self.dump;
         let repeats = faulty_words > 0 && repeated_words == faulty_words && !uneven_pattern;
-        let even = bits % 2 == 0;
+        let even = bits.is_multiple_of(2);
         let fold = match self.options.fold_duplicates {
             FoldDuplicates::Never => false,
             FoldDuplicates::Auto => even && repeats,

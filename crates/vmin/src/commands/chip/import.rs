@@ -264,7 +264,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
     for path in &args.files {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match bytes(path) {
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
             Ok(bytes) => {
                 if let Err(error) = importer.add(&name, &bytes) {
                     problems.push(diagnostic(&error));
@@ -285,16 +285,18 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
     show(&report, args.format.format)
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+fn bytes(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
     let unreadable = |error: std::io::Error| {
-        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
+        Box::new(Diagnostic::new(
+            "unreadable",
+            format!("cannot read `{}`: {error}", path.display()),
+        ))
     };
     let length = std::fs::metadata(path).map_err(unreadable)?.len();
     if length > FILE_BYTES_MAX {
-        return Err(Diagnostic::new(
-            "too-large",
-            format!("`{}` has {length} bytes, at most {FILE_BYTES_MAX} are read", path.display()),
-        ));
+        let message =
+            format!("`{}` has {length} bytes, at most {FILE_BYTES_MAX} are read", path.display());
+        return Err(Diagnostic::new("too-large", message).into());
     }
     std::fs::read(path).map_err(unreadable)
 }

@@ -79,7 +79,11 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
             format!("chip {} of seed {} of population {}", key.chip, key.seed, population.name())
         }
         Origin::Measured { source, .. } => {
-            match chip.maps().map(|maps| maps.licence()).filter(|licence| !licence.is_empty()) {
+            match chip
+                .maps()
+                .map(vmin_sram::MeasuredMaps::licence)
+                .filter(|licence| !licence.is_empty())
+            {
                 Some(licence) => format!("{source} ({licence})"),
                 None => source.clone(),
             }
