@@ -167,7 +167,7 @@ mod tests {
             assert!((back / rate.value - 1.0).abs() < 1e-4, "{}: {back}", rate.value);
         }
         assert!(voltages.windows(2).all(|pair| pair[0].value > pair[1].value));
-        let far = [Located { value: 1e-12, span: 0..0 }];
+        let far = [Located { value: 1e-25, span: 0..0 }];
         assert_eq!(voltages_of_rates(&far, &profile, &source).expect_err("too rare").len(), 1);
     }
 }
