@@ -275,3 +275,6 @@ fn check_sets(data: &Dataset, test: &Dataset) -> Result<(), TrainError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
