@@ -37,9 +37,10 @@ fn of_type(source: &Source, error: &toml::de::Error) -> Diagnostic {
         Some((head, allowed)) => (head, format!("expected {allowed}")),
         None => (message, String::new()),
     };
-    let code = match head.split_whitespace().next() {
-        Some("unknown") => "unknown-key",
-        Some("missing") => "missing-key",
+    let code = match message.split_once(' ') {
+        Some(("unknown", rest)) if rest.starts_with("variant") => "unknown-word",
+        Some(("unknown", _)) => "unknown-key",
+        Some(("missing", _)) => "missing-key",
         _ => "wrong-value",
     };
     let head = head.replace("unknown field", "unknown key").replace("missing field", "missing key");
