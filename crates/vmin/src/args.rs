@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Energy(EnergyArgs),
     /// Cost every design of a space and find its Pareto front
     Explore(ExploreArgs),
+    /// Train a network, robust against bit errors if the recipe says so
+    Train(TrainArgs),
     /// Draw the report of a finished sweep again
     Report(ReportArgs),
     /// Print a commented experiment file to start from
@@ -438,6 +440,33 @@ pub(crate) struct EnergyArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin train recipes/shapes-randbet-8bit.toml --out trained
+                                  writes model.safetensors, metrics.jsonl and checkpoint.safetensors
+  vmin train recipes/shapes-randbet-8bit.toml --out trained --resume
+                                  goes on after Ctrl-C or a crash; the weights come out the same
+  vmin eval --model trained/model.safetensors --data builtin:shapes --rate 0.01")]
+pub(crate) struct TrainArgs {
+    /// Recipe file
+    pub(crate) recipe: PathBuf,
+    /// Folder for the network, the metrics and the checkpoint, made if absent
+    #[arg(long, value_name = "DIR", default_value = "vmin-train")]
+    pub(crate) out: PathBuf,
+    /// Continue from the checkpoint in the folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Images, in place of `data` in the recipe (see `vmin data list`)
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: Option<String>,
+    /// Threads to use; all cores if absent. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) jobs: Option<u16>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }
