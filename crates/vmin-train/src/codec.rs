@@ -139,12 +139,9 @@ fn papers(quantizer: Quantizer, weights: &[f32], range: Range) -> Result<Encoded
     // Below 2^9 in magnitude: the range holds 0.
     let zero_point = quantizer.zero_point() - round(middle / step);
     let codes = quantizer.quantize(weights, &range)?;
-    let mut reals = table(bits, encoding, scale, zero_point);
-    if quantizer.formula() == Formula::Code {
-        for real in &mut reals {
-            *real = real.clamp(range.min(), range.max());
-        }
-    }
+    // The papers' released code also clamps what it reads back to the range. Integer hardware does not, so
+    // neither does training.
+    let reals = table(bits, encoding, scale, zero_point);
     Ok(Encoded { codes, reals, scale, zero_point, encoding })
 }
 

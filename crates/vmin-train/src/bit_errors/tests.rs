@@ -114,13 +114,15 @@ fn stuck_cells_change_what_differs_and_columns_cluster() {
         let chips = ChipErrors::new(&errors, 5, 20_000, 8).expect("chips").expect("of chips");
         let mut hit = clean.clone();
         let count = chips.apply(&mut hit, 8, 0.02, 0).expect("applied");
-        let mut columns = vec![0_u64; 64];
+        // Per bank of 128 x 64 cells: columns of different banks have nothing in common.
+        let mut columns = vec![0_u64; (8 * 20_000_usize).div_ceil(128 * 64) * 64];
         let bytes = |tensors: &[Encoded]| -> Vec<u8> {
             tensors.iter().flat_map(|tensor| tensor.codes.clone()).collect()
         };
         for (index, (a, b)) in bytes(&clean).iter().zip(&bytes(&hit)).enumerate() {
             for bit in 0..8 {
-                columns[(8 * index + bit) % 64] += u64::from((a ^ b) >> bit & 1);
+                let cell = 8 * index + bit;
+                columns[cell / (128 * 64) * 64 + cell % 64] += u64::from((a ^ b) >> bit & 1);
             }
         }
         (count, columns.into_iter().max().unwrap_or(0))
