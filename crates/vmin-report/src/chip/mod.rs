@@ -1,7 +1,7 @@
 //! Pictures of chips and of what was fitted to them, each one SVG text.
 //!
-//! [`map`] shows where the faults lie, [`columns`] and [`banks`] how they crowd beside what chance alone
-//! would do, [`probit`] the rate over the voltage with a fitted curve, [`stack`] puts several into one.
+//! [`map()`] shows where the faults lie, [`columns()`] and [`banks()`] how they crowd beside what chance alone
+//! would do, [`probit()`] the rate over the voltage with a fitted curve, [`stack()`] puts several into one.
 
 mod bars;
 mod crowding;
