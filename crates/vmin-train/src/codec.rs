@@ -127,7 +127,8 @@ fn deployable(bits: u8, weights: &[f32]) -> Result<Encoded, QuantizeError> {
 }
 
 fn papers(quantizer: Quantizer, weights: &[f32], range: Range) -> Result<Encoded, QuantizeError> {
-    let range = if quantizer.scheme().is_asymmetric() { nudged(quantizer, range)? } else { range };
+    let moved = quantizer.scheme().is_asymmetric();
+    let range = if moved { nudged(quantizer, range)? } else { range };
     let (bits, encoding) = (quantizer.bits(), quantizer.encoding());
     let step = quantizer.step(&range);
     let scale = narrow(step);
@@ -138,7 +139,10 @@ fn papers(quantizer: Quantizer, weights: &[f32], range: Range) -> Result<Encoded
     let middle = f64::midpoint(range.min().into(), range.max().into());
     // Below 2^9 in magnitude: the range holds 0.
     let zero_point = quantizer.zero_point() - round(middle / step);
-    let codes = quantizer.quantize(weights, &range)?;
+    // Moving the range cuts off an end by up to half a step; what lies there would be truncated to a
+    // code that the scheme does not use, a step beyond the end.
+    let inside: Vec<f32> = weights.iter().map(|w| w.clamp(range.min(), range.max())).collect();
+    let codes = quantizer.quantize(if moved { &inside } else { weights }, &range)?;
     // The papers' released code also clamps what it reads back to the range. Integer hardware does not, so
     // neither does training.
     let reals = table(bits, encoding, scale, zero_point);
