@@ -53,7 +53,17 @@ fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
     let at = |more: &[&str]| {
         vmin(folder, &[&eval[..], &["--format", "json", "--chip", "a.chip"], more].concat())
     };
-    let ran = json(&at(&["--vdd-mv", "580"]));
+    // One cell is stuck, one inverts: the file alone does not say what all of them do.
+    let unclear = at(&["--vdd-mv", "580"]);
+    assert_eq!(unclear.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unclear.stderr).contains("--fault-kind stuck_at"));
+    // At the higher voltage there is the stuck one alone, which errs half of the time.
+    let stuck = at(&["--vdd-mv", "590"]);
+    assert!(String::from_utf8_lossy(&stuck.stderr).contains("a probability below 1"));
+    let stuck = json(&stuck);
+    assert!(stuck["flips"].as_u64() < stuck["cells_hit"].as_u64(), "some bits are 0 already");
+
+    let ran = json(&at(&["--vdd-mv", "580", "--fault-kind", "flip"]));
     assert_eq!(ran["cell_fault_rate"], 2.0 / 128.0);
     // Of every 128 cells two are faulty, and inverted ones change whatever they store.
     let (hit, bits) = (ran["cells_hit"].as_u64(), ran["stored_bits"].as_u64());

@@ -209,9 +209,9 @@ pub(crate) struct EvalArgs {
     /// Re-quantize the weights to so many bits, 2 to 8 (one bit leaves no step on either side of zero)
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
     pub(crate) bits: Option<u8>,
-    /// What a faulty cell does
-    #[arg(long, value_enum, default_value = "flip", value_name = "KIND")]
-    pub(crate) fault_kind: FaultKindArg,
+    /// What a faulty cell does; `flip` if absent, for a chip file what its cells were measured to do
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) fault_kind: Option<FaultKindArg>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
     pub(crate) accelerator: String,

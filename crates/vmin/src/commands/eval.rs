@@ -10,7 +10,8 @@ use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Corrupted, Emulator, Images};
 use vmin_nn::data::Dataset;
 use vmin_sram::{
-    Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold, VarianceShares,
+    Applied, CellKind, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold,
+    VarianceShares, VddLevel,
 };
 use vmin_sweep::{WEIGHT_MEMORY, write_whole};
 
@@ -48,11 +49,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
     let placement = ResidentPlacement::new(&accelerator, sizes)
         .map_err(|error| Failure::input("placement", &error))?;
-    let measured = match &args.chip {
-        ChipChoice::File(path) => Some(faults_of_file(path, args, placement.geometry)?),
-        ChipChoice::Index(_) => None,
-    };
-    let defects = if measured.is_some() { None } else { defects(args)? };
+    let defects = defects(args, placement.geometry)?;
     if let Some(path) = &args.predictions {
         check_writable(path)?;
     }
@@ -62,24 +59,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let stop = interrupt::flag()?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
 
-    let kind = match args.fault_kind {
-        FaultKindArg::Flip => FaultKind::Flip,
-        FaultKindArg::StuckAt => FaultKind::StuckAt,
-    };
-    let Corrupted { codes, applied } = match (&defects, &args.chip) {
-        (None, _) => {
-            let faults = measured.as_ref().map_or(&[][..], |measured| &measured.faults);
-            emulator.corrupt(faults, kind)
-        }
-        (Some((population, threshold)), chip) => {
-            let ChipChoice::Index(chip) = *chip else { unreachable!("a file has no population") };
-            let key = ChipKey { seed: args.chip_seed, chip, memory: WEIGHT_MEMORY };
-            let chip = Chip::sample(population, key, placement.geometry, *threshold)
-                .map_err(|error| Failure::input("too-large", &error))?;
-            let faults = chip.faults(*threshold).map_err(|e| Failure::input("below-floor", &e))?;
-            emulator.corrupt(faults, kind)
-        }
-    };
+    let Corrupted { codes, applied } = emulator.corrupt(&defects.faults, defects.kind);
     let started = Instant::now();
     let predictions = emulator.predict(&codes, &stop).map_err(interrupted)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -96,10 +76,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         correct: score.correct,
         err: 1.0 - score.correct as f64 / count as f64,
         correct_union: score.correct_union,
-        cell_fault_rate: defects.map_or_else(
-            || measured.as_ref().map_or(0.0, |measured| measured.cell_fault_rate),
-            |(_, threshold)| threshold.rate(),
-        ),
+        cell_fault_rate: defects.cell_fault_rate,
         cells_hit: applied.cells_hit,
         flips: applied.bits_flipped,
         stored_bits: graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
@@ -153,14 +130,39 @@ fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
     data.subset(range.clone()).map_err(|error| Failure::input("data", &error))
 }
 
-/// The map of a chip file, laid under the network.
-struct OfFile {
+/// The faulty cells under the network.
+struct Defects {
     faults: Vec<FaultyCell>,
-    /// Of the map, not of the memory it is laid over.
+    kind: FaultKind,
+    /// Of the population, or of a chip file's map, not of the memory it is laid over.
     cell_fault_rate: f64,
 }
 
-fn faults_of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<OfFile, Failure> {
+fn defects(args: &EvalArgs, memory: Geometry) -> Result<Defects, Failure> {
+    let chip = match &args.chip {
+        ChipChoice::File(path) => return of_file(path, args, memory),
+        ChipChoice::Index(chip) => *chip,
+    };
+    let kind = args.fault_kind.map_or(FaultKind::Flip, fault_kind);
+    let Some((population, threshold)) = population(args)? else {
+        return Ok(Defects { faults: Vec::new(), kind, cell_fault_rate: 0.0 });
+    };
+    let key = ChipKey { seed: args.chip_seed, chip, memory: WEIGHT_MEMORY };
+    let chip = Chip::sample(&population, key, memory, threshold)
+        .map_err(|error| Failure::input("too-large", &error))?;
+    let faults = chip.faults(threshold).map_err(|e| Failure::input("below-floor", &e))?.to_vec();
+    Ok(Defects { faults, kind, cell_fault_rate: threshold.rate() })
+}
+
+const fn fault_kind(kind: FaultKindArg) -> FaultKind {
+    match kind {
+        FaultKindArg::Flip => FaultKind::Flip,
+        FaultKindArg::StuckAt => FaultKind::StuckAt,
+    }
+}
+
+/// The map of a chip file, repeated over the memory.
+fn of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<Defects, Failure> {
     if args.profile.is_some() || args.rate.is_some() {
         return Err(Diagnostic::new(
             "conflict",
@@ -178,7 +180,12 @@ fn faults_of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<OfFi
         .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
         .into());
     };
-    let map = chip::faults_at(&chip, &chip::level_at(&chip, vdd_mv)?)?;
+    let level = chip::level_at(&chip, vdd_mv)?;
+    let map = chip::faults_at(&chip, &level)?;
+    let kind = match args.fault_kind {
+        Some(kind) => fault_kind(kind),
+        None => measured_kind(&chip, &level, path)?,
+    };
     let map_cells = chip.geometry().cells();
     let faults = vmin_sram::tile(&map, map_cells, memory.cells(), args.chip_offset)
         .map_err(|error| Failure::input("too-large", &error))?;
@@ -188,11 +195,45 @@ fn faults_of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<OfFi
             memory.cells()
         ));
     }
-    Ok(OfFile { faults, cell_fault_rate: map.len() as f64 / map_cells as f64 })
+    Ok(Defects { faults, kind, cell_fault_rate: map.len() as f64 / map_cells as f64 })
+}
+
+/// What the cells of a measured map do, if they all do the same; a sampled chip does not say, and inverts.
+fn measured_kind(chip: &Chip, level: &VddLevel, path: &Path) -> Result<FaultKind, Failure> {
+    let index = chip.levels().iter().position(|known| known == level);
+    let Some(cells) = chip.maps().and(index).and_then(|index| chip.errors_at(index)) else {
+        return Ok(FaultKind::Flip);
+    };
+    let (mut inverting, mut stuck, mut uncertain) = (0_u64, 0_u64, 0_u64);
+    for (_, rates) in cells {
+        match rates.kind() {
+            CellKind::StuckAt0 | CellKind::StuckAt1 => stuck += 1,
+            _ => inverting += 1,
+        }
+        uncertain += u64::from(rates.p01.max(rates.p10) < 1.0);
+    }
+    if uncertain > 0 {
+        say(&format!(
+            "note: {uncertain} cells err with a probability below 1; here they err at every read"
+        ));
+    }
+    match (inverting, stuck) {
+        (0, 1..) => Ok(FaultKind::StuckAt),
+        (_, 0) => Ok(FaultKind::Flip),
+        _ => Err(Diagnostic::new(
+            "fault-kind",
+            format!(
+                "in `{}` {inverting} cells invert what they store and {stuck} hold one value",
+                path.display()
+            ),
+        )
+        .hint("say what all of them shall do: `--fault-kind flip` or `--fault-kind stuck_at`")
+        .into()),
+    }
 }
 
 /// The population and threshold asked for, if any.
-fn defects(args: &EvalArgs) -> Result<Option<(Population, Threshold)>, Failure> {
+fn population(args: &EvalArgs) -> Result<Option<(Population, Threshold)>, Failure> {
     let profile = args.profile.as_deref().map(lookup::profile).transpose()?;
     match (args.rate, args.vdd_mv, profile) {
         (None, None, None) => Ok(None),
