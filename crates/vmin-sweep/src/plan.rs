@@ -1,32 +1,32 @@
 //! An experiment with every name resolved, every size checked and the cost known.
 
+mod digest;
+mod layout;
+
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use vmin_accel::cycles::{self, Residence};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
-use vmin_accel::placement::{AddressMap, AddressMapError, Alignment};
+use vmin_accel::placement::{AddressMap, Alignment};
 use vmin_accel::{Accelerator, ProtectionCosts, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
+use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_nn::{Graph, ModelError};
 use vmin_sram::{FaultKind, Population, STORED_CELLS_MAX, Threshold};
 
-use crate::experiment::{Experiment, Layout, NotAnExperiment, Placement};
+use crate::experiment::{Experiment, NotAnExperiment, Placement};
 use crate::journal::Record;
 use crate::names::{self, Names, collected, keep};
 use crate::preset::{self, Preset};
-use crate::remedy::{self, PlannedRemedy, Remedy, Shared};
+use crate::remedy::{self, PlannedRemedy, Shared};
 use crate::results::{InputDigest, PointCost, Setting};
+use digest::{digest, inputs, sha256};
+use layout::address_maps;
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
 const INFERENCES_MAX: u64 = 1_000_000_000_000;
-
-/// Raised with every change that gives another result from the same inputs, so that no journal is
-/// continued by a program that would have computed it differently.
-const RESULTS_REVISION: u32 = 2;
 
 /// Energy and latency of one inference at the nominal voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -519,41 +519,6 @@ impl Plan {
     }
 }
 
-/// One map per offset; what cannot be laid out so, and where that was asked for.
-fn address_maps(
-    layout: &Layout,
-    placement: &ResidentPlacement,
-    word_bits: u64,
-    graph: &Graph,
-) -> Result<Vec<AddressMap>, (std::ops::Range<usize>, String)> {
-    let geometry = placement.geometry;
-    if let Some(span) = &layout.reliable_columns {
-        let mut widths = graph.weights.iter().map(|weights| weights.bits);
-        let first = widths.next().unwrap_or(8);
-        let alike = widths.all(|bits| bits == first);
-        let columns = geometry.columns();
-        if !alike || !columns.is_multiple_of(u32::from(first)) {
-            let error = AddressMapError::Codes { bits: first, columns };
-            return Err((span.clone(), error.to_string()));
-        }
-    }
-    layout
-        .offset_bits
-        .iter()
-        .map(|&offset_bits| {
-            if offset_bits >= geometry.cells() {
-                let message = format!(
-                    "an offset of {offset_bits} bits lies beyond the memory of {} bits",
-                    geometry.cells()
-                );
-                return Err((layout.span.clone(), message));
-            }
-            AddressMap::new(geometry, word_bits, layout.interleaving, offset_bits)
-                .map_err(|error| (layout.span.clone(), error.to_string()))
-        })
-        .collect()
-}
-
 /// The word of a fault kind in files.
 fn fault_kind_word(kind: FaultKind) -> &'static str {
     match kind {
@@ -628,92 +593,4 @@ fn notes(
     }
     notes.extend(nominal.notes.iter().cloned());
     notes
-}
-
-fn inputs(
-    experiment: &Experiment,
-    graph: &Graph,
-    data: &Dataset,
-    accelerator: &Accelerator,
-    profile: &VoltageProfile,
-) -> Result<Vec<InputDigest>, ModelError> {
-    let entry = |role: &str, name: &str, sha256: String| InputDigest {
-        role: role.to_owned(),
-        name: name.to_owned(),
-        sha256,
-    };
-    Ok(vec![
-        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph)?)),
-        entry("data", &experiment.data.value, data.sha256()),
-        entry("accelerator", &experiment.accelerator.value, sha256(accelerator.text().as_bytes())),
-        entry("profile", &experiment.profile.value, sha256(profile.text().as_bytes())),
-    ])
-}
-
-/// Everything that decides a result, and nothing else: comments and file names may change.
-#[derive(Serialize)]
-struct Decisive<'a> {
-    vmin: &'a str,
-    revision: u32,
-    name: &'a str,
-    inputs: Vec<&'a str>,
-    first_image: usize,
-    vdd_mv: Vec<f64>,
-    fault_kind: &'a str,
-    placement: &'a str,
-    layout: String,
-    offset_bits: &'a [u64],
-    chips: u32,
-    seed: u64,
-    accuracy_loss_max_pct: f64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    rates: Vec<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    preset: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    remedies: Vec<String>,
-}
-
-fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
-    let decisive = Decisive {
-        vmin: env!("CARGO_PKG_VERSION"),
-        revision: RESULTS_REVISION,
-        name: &experiment.name,
-        inputs: inputs.iter().map(|input| input.sha256.as_str()).collect(),
-        first_image: experiment.first_image.value,
-        vdd_mv: experiment.vdd_mv.iter().map(|vdd_mv| vdd_mv.value).collect(),
-        fault_kind: fault_kind_word(experiment.fault_kind),
-        placement: match experiment.placement {
-            Placement::Resident => "resident",
-        },
-        layout: experiment.layout.words(),
-        offset_bits: &experiment.layout.offset_bits,
-        chips: experiment.chips,
-        seed: experiment.seed,
-        accuracy_loss_max_pct: experiment.accuracy_loss_max_pct,
-        rates: experiment.rates.iter().map(|rate| rate.value).collect(),
-        preset: experiment.preset.map(|preset| match preset {
-            Preset::Stutz => "stutz",
-        }),
-        remedies: experiment
-            .remedies
-            .iter()
-            .map(|remedy| decisive_words(experiment, remedy))
-            .collect(),
-    };
-    sha256(&serde_json::to_vec(&decisive).expect("finite numbers and texts serialise"))
-}
-
-/// All of a remedy that decides its results and is no input with a digest of its own.
-fn decisive_words(experiment: &Experiment, remedy: &Remedy) -> String {
-    let vdd_mv: Option<Vec<f64>> =
-        remedy.vdd_mv.as_ref().map(|list| list.iter().map(|vdd_mv| vdd_mv.value).collect());
-    format!(
-        "{:?} {:?} {:?} {:?}",
-        remedy.name.value, remedy.protection, vdd_mv, experiment.yield_target_pct
-    )
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,42 @@
+//! The layout an experiment asks for, as maps from bits to cells.
+
+use vmin_accel::ResidentPlacement;
+use vmin_accel::placement::{AddressMap, AddressMapError};
+use vmin_nn::Graph;
+
+use crate::experiment::Layout;
+
+/// One map per offset; what cannot be laid out so, and where that was asked for.
+pub(super) fn address_maps(
+    layout: &Layout,
+    placement: &ResidentPlacement,
+    word_bits: u64,
+    graph: &Graph,
+) -> Result<Vec<AddressMap>, (std::ops::Range<usize>, String)> {
+    let geometry = placement.geometry;
+    if let Some(span) = &layout.reliable_columns {
+        let mut widths = graph.weights.iter().map(|weights| weights.bits);
+        let first = widths.next().unwrap_or(8);
+        let alike = widths.all(|bits| bits == first);
+        let columns = geometry.columns();
+        if !alike || !columns.is_multiple_of(u32::from(first)) {
+            let error = AddressMapError::Codes { bits: first, columns };
+            return Err((span.clone(), error.to_string()));
+        }
+    }
+    layout
+        .offset_bits
+        .iter()
+        .map(|&offset_bits| {
+            if offset_bits >= geometry.cells() {
+                let message = format!(
+                    "an offset of {offset_bits} bits lies beyond the memory of {} bits",
+                    geometry.cells()
+                );
+                return Err((layout.span.clone(), message));
+            }
+            AddressMap::new(geometry, word_bits, layout.interleaving, offset_bits)
+                .map_err(|error| (layout.span.clone(), error.to_string()))
+        })
+        .collect()
+}
