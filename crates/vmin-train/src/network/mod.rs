@@ -8,7 +8,9 @@ mod add;
 mod build;
 mod conv2d;
 mod fully_connected;
+mod panels;
 mod pass;
+mod phases;
 mod pool;
 mod relu;
 
