@@ -9,7 +9,8 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        (f64::from(state) / f64::from(u32::MAX) - 0.5) as f32 * [1.0, 1e-3, 40.0][state as usize % 3]
+        (f64::from(state) / f64::from(u32::MAX) - 0.5) as f32
+            * [1.0, 1e-3, 40.0][state as usize % 3]
     };
     (0..count).map(number).collect()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::Norm;
 use crate::{Schedule, Sgd, TrainError};
 
 /// A training run, up to the data. Read from TOML with [`Recipe::from_toml`]; unknown fields are
@@ -72,6 +73,43 @@ pub enum LayerSpec {
         /// Stride in both directions.
         #[serde(default = "one")]
         stride: usize,
+        /// Whether each output channel has a bias; of no use before a normalization.
+        #[serde(default = "yes")]
+        bias: bool,
+    },
+    /// Batch normalization with trained scale and shift.
+    BatchNorm,
+    /// Two 5x5 convolutions and a hidden layer, with the last layer.
+    Lenet {
+        /// Channels of the first convolution, 64 in the papers' code.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+        /// What follows each convolution.
+        #[serde(default)]
+        norm: Norm,
+    },
+    /// SimpleNet of the robust-quantization papers, with the last layer.
+    Simplenet {
+        /// Channels of the first convolution: 64 for CIFAR-10, 32 for MNIST.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+        /// What follows each convolution.
+        #[serde(default)]
+        norm: Norm,
+    },
+    /// ResNet of basic blocks, with the last layer.
+    Resnet {
+        /// Blocks per stage: `[1, 1, 1]` is ResNet-8, `[3, 3, 3]` ResNet-20.
+        blocks: Vec<usize>,
+        /// Channels of the first stage.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+        /// What follows each convolution.
+        #[serde(default)]
+        norm: Norm,
     },
     /// Rectifier.
     Relu,
@@ -100,6 +138,10 @@ pub enum LayerSpec {
         /// Number of outputs.
         features: usize,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> usize {

@@ -2,12 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
 use crate::evaluate::{evaluate, inputs};
-use crate::loss::cross_entropy;
-use crate::network::{Gradients, Network, backward, forward};
+use crate::network::{BatchSum, Network, batch_gradient};
 use crate::random::{Purpose, Stream};
 use crate::{CHUNK_IMAGES, Recipe, TrainError, weights};
 
@@ -126,6 +124,7 @@ impl<'a> Run<'a> {
             learning_rate = self.recipe.optimizer.learning_rate * factor;
             let sgd = &self.recipe.optimizer;
             sgd.step(learning_rate, &mut self.parameters, &step.gradients, &mut self.velocities);
+            self.network.absorb(&step.statistics);
             self.steps_done += 1;
             loss += step.loss;
             wrong += step.wrong;
@@ -204,38 +203,12 @@ fn append_moved(
     }
 }
 
-/// What one step sums over its batch.
-struct StepSum {
-    /// Of the mean loss of the batch.
-    gradients: Gradients<f32>,
-    /// Sum over the images.
-    loss: f64,
-    /// Wrong images.
-    wrong: usize,
-}
-
 /// The gradient of the mean loss of a batch: chunks in parallel, their sum in order.
-fn gradient(net: &Network, parameters: &[Vec<f32>], inputs: &[f32], labels: &[u8]) -> StepSum {
-    let size = inputs.len() / labels.len();
-    let scale = 1.0 / labels.len() as f32;
-    let chunks: Vec<StepSum> = labels
-        .par_chunks(CHUNK_IMAGES)
-        .zip(inputs.par_chunks(CHUNK_IMAGES * size))
-        .map(|(labels, inputs)| {
-            let values = forward(net, parameters, inputs.to_vec());
-            let logits = &values[net.output().0];
-            let loss = cross_entropy(logits, labels, net.classes(), scale);
-            let gradients = backward(net, parameters, &values, loss.dlogits);
-            StepSum { gradients, loss: loss.sum, wrong: loss.wrong }
-        })
-        .collect();
-    let sum = chunks.into_iter().reduce(|mut sum, chunk| {
-        for (sum, values) in sum.gradients.iter_mut().zip(&chunk.gradients) {
-            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
-        }
-        sum.loss += chunk.loss;
-        sum.wrong += chunk.wrong;
-        sum
-    });
-    sum.expect("a batch has at least one image")
+fn gradient(
+    net: &Network,
+    parameters: &[Vec<f32>],
+    inputs: &[f32],
+    labels: &[u8],
+) -> BatchSum<f32> {
+    batch_gradient(net, parameters, inputs, labels, 1.0 / labels.len() as f32, CHUNK_IMAGES)
 }

@@ -25,7 +25,7 @@ pub(crate) fn quantized(net: &Network, parameters: &[Vec<f32>], bits: u8) -> Vec
                 .quantize(values, 1)
                 .and_then(|codes| codes.dequantize())
                 .unwrap_or_else(|_| values.clone()),
-            ParameterKind::Bias => values.clone(),
+            ParameterKind::Bias | ParameterKind::Scale => values.clone(),
         })
         .collect()
 }

@@ -1,7 +1,8 @@
 //! AVX2 and FMA: a panel is two vectors.
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_storeu_ps,
 };
 
 use super::{CHAIN_ROWS, FloatKernel, Gather, PANEL, Write, check_outer, check_rows, with_count};

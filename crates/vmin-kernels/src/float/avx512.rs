@@ -1,7 +1,8 @@
 //! AVX-512: a panel is one vector.
 
 use std::arch::x86_64::{
-    __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_storeu_ps,
 };
 
 use super::{CHAIN_ROWS, FloatKernel, Gather, PANEL, Write, check_outer, check_rows, with_count};
@@ -53,7 +54,9 @@ impl FloatKernel<f32> for Avx512 {
                 let out = &mut sums;
                 // SAFETY: the processor has the instructions, as `Self` exists; `check_rows` made
                 // sure that every row lies in the values and the panel has `depth` groups.
-                unsafe { with_count!(at.len(), row_block(&a, at, panel, &start, out), [1 2 3 4 5 6 7 8 9 10 11 12]) };
+                unsafe {
+                    with_count!(at.len(), row_block(&a, at, panel, &start, out), [1 2 3 4 5 6 7 8 9 10 11 12])
+                };
                 for (&to, sums) in to.iter().zip(&sums) {
                     let c = &mut c[to + first..][..width];
                     match (add, <&mut [f32; PANEL]>::try_from(&mut *c)) {

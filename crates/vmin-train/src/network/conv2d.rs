@@ -19,8 +19,8 @@ use crate::real::Real;
 pub struct Conv2d {
     /// `[out, kernel, kernel, in]`.
     pub weights: ParameterId,
-    /// `[out]`.
-    pub bias: ParameterId,
+    /// `[out]`, if there is one.
+    pub bias: Option<ParameterId>,
     /// `[height, width, channels]` of the input.
     pub input: [usize; 3],
     /// `[height, width, channels]` of the output.
@@ -50,6 +50,7 @@ impl Conv2d {
         self.rows() * self.patch() * self.output[2]
     }
 
+    /// `bias` is empty where there is none.
     pub(super) fn forward<T: Real>(&self, x: &[T], weights: &[T], bias: &[T], y: &mut [T]) {
         let (rows, patch, out) = (self.rows(), self.patch(), self.output[2]);
         let weights = panels(patch, out, |k, output| weights[output * patch + k]);
@@ -58,7 +59,8 @@ impl Conv2d {
         let images = x.chunks_exact(self.input.iter().product());
         for (x, y) in images.zip(y.chunks_exact_mut(rows * out)) {
             let a = self.gather(padded.of(x), &at);
-            T::kernel().rows(a, &weights, out, Write::Biased(bias), y, &c_at);
+            let write = if bias.is_empty() { Write::Set } else { Write::Biased(bias) };
+            T::kernel().rows(a, &weights, out, write, y, &c_at);
         }
     }
 
@@ -75,6 +77,7 @@ impl Conv2d {
         let (rows, patch, out) = (self.rows(), self.patch(), self.output[2]);
         let size: usize = self.input.iter().product();
         for pixel in dy.chunks_exact(out) {
+            // No sum where there is no bias.
             dbias.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
         }
         let at = self.starts();

@@ -5,11 +5,7 @@ use vmin_kernels::float::{PANEL, panels_len};
 use crate::real::Real;
 
 /// Panels of the `depth x n` matrix whose element is `value(k, output)`; surplus outputs are zero.
-pub(super) fn panels<T: Real>(
-    depth: usize,
-    n: usize,
-    value: impl Fn(usize, usize) -> T,
-) -> Vec<T> {
+pub(super) fn panels<T: Real>(depth: usize, n: usize, value: impl Fn(usize, usize) -> T) -> Vec<T> {
     let mut panels = vec![T::zero(); panels_len(depth, n)];
     fill(&mut panels, depth, n, value);
     panels

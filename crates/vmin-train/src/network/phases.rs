@@ -55,7 +55,8 @@ struct AxisPhase {
 fn axis(conv: &Conv2d, axis: usize) -> (Vec<AxisPhase>, [usize; 2]) {
     let (size, outputs) = (conv.input[axis], conv.output[axis]);
     let phase = |first: usize| {
-        let taps = (0..conv.kernel).filter(|tap| (first + conv.padding + tap * (conv.stride - 1)) % conv.stride == 0);
+        let taps = (0..conv.kernel)
+            .filter(|tap| (first + conv.padding + tap * (conv.stride - 1)) % conv.stride == 0);
         let (taps, tap) = taps.fold((0, 0), |(count, _), tap| (count + 1, tap));
         let count = size.saturating_sub(first).div_ceil(conv.stride);
         (first, count, tap, taps)
@@ -63,9 +64,8 @@ fn axis(conv: &Conv2d, axis: usize) -> (Vec<AxisPhase>, [usize; 2]) {
     let phases = (0..conv.stride).map(phase).filter(|&(_, count, _, taps)| count > 0 && taps > 0);
     let phases: Vec<_> = phases.collect();
     // The output position of the first tap is (first + padding - tap) / stride, maybe negative.
-    let lack = |tap: usize, first: usize| {
-        tap.saturating_sub(first + conv.padding).div_ceil(conv.stride)
-    };
+    let lack =
+        |tap: usize, first: usize| tap.saturating_sub(first + conv.padding).div_ceil(conv.stride);
     let before = phases.iter().map(|&(first, _, tap, _)| lack(tap, first)).max().unwrap_or(0);
     let phases: Vec<AxisPhase> = phases
         .into_iter()
@@ -80,10 +80,7 @@ fn axis(conv: &Conv2d, axis: usize) -> (Vec<AxisPhase>, [usize; 2]) {
 }
 
 /// All phases, and the margins `[[top, bottom], [left, right]]` that `dy` needs.
-pub(super) fn phases<T: Real>(
-    conv: &Conv2d,
-    weights: &[T],
-) -> (Vec<Phase<T>>, [[usize; 2]; 2]) {
+pub(super) fn phases<T: Real>(conv: &Conv2d, weights: &[T]) -> (Vec<Phase<T>>, [[usize; 2]; 2]) {
     let ((rows, vertical), (columns, horizontal)) = (axis(conv, 0), axis(conv, 1));
     let [_, width, channels] = conv.input;
     let out = conv.output[2];
