@@ -1,45 +1,48 @@
-//! Cycles and energy of a ResNet-50-like list of layers.
+//! Cycles and energy of ResNet-50: one design point of a sweep, on one thread.
+
+mod resnet50;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use vmin_accel::cycles::{self, Schedule};
+use vmin_accel::cycles::{self, CycleModel, Overlap, Schedule};
 use vmin_accel::energy::{self, OperatingPoint};
-use vmin_accel::{Accelerator, GemmShape, Layer, VoltageProfile};
-
-/// Bottleneck blocks of four stages: (output pixels, channels, blocks).
-const STAGES: [(u64, u64, u64); 4] = [(3136, 64, 3), (784, 128, 4), (196, 256, 6), (49, 512, 3)];
-
-fn resnet50_like() -> Vec<Layer> {
-    let mut sizes = vec![(12_544, 64, 147)];
-    for (pixels, channels, blocks) in STAGES {
-        for _ in 0..blocks {
-            sizes.push((pixels, channels, 4 * channels));
-            sizes.push((pixels, channels, 9 * channels));
-            sizes.push((pixels, 4 * channels, channels));
-        }
-    }
-    sizes.push((1, 1000, 2048));
-    sizes
-        .into_iter()
-        .map(|(m, n, k)| Layer::gemm("layer", GemmShape::new(m, n, k).expect("a sane layer")))
-        .collect()
-}
+use vmin_accel::{Accelerator, Dataflow, VoltageProfile};
 
 fn benches(criterion: &mut Criterion) {
-    let accelerator = Accelerator::load("gemmini-16").expect("shipped");
     let profile = VoltageProfile::load("sram14").expect("shipped");
-    let layers = resnet50_like();
-    let schedule = Schedule::of(&accelerator);
-    criterion.bench_function("cycles of 50 layers", |bencher| {
-        bencher.iter(|| cycles::run(&accelerator, schedule, black_box(&layers)));
-    });
-    let reports = cycles::run(&accelerator, schedule, &layers);
     let point = OperatingPoint::weight_memory(&profile, 833.0);
-    criterion.bench_function("energy of 50 layers", |bencher| {
-        bencher.iter(|| energy::per_inference(&accelerator, &profile, black_box(&reports), &point));
-    });
+    let layers = resnet50::layers();
+    // 3.86 * 10^9 in the paper, which has its strides in the 1 x 1 convolutions.
+    let macs: u64 = layers.iter().map(vmin_accel::Layer::macs).sum();
+    assert!((4_000_000_000..4_200_000_000).contains(&macs), "{macs}");
+
+    let mut design_point = |name: &str, accelerator: &Accelerator, schedule: Schedule| {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let reports = cycles::run(accelerator, schedule, black_box(&layers));
+                energy::per_inference(accelerator, &profile, &reports, &point)
+            });
+        });
+    };
+    for name in Accelerator::names() {
+        let accelerator = Accelerator::load(name).expect("shipped");
+        let schedule = Schedule::of(&accelerator);
+        design_point(&format!("resnet50, {name}"), &accelerator, schedule);
+    }
+    let accelerator = Accelerator::load("gemmini-16").expect("shipped");
+    let folds = Schedule { overlap: Overlap::Folds, ..Schedule::of(&accelerator) };
+    design_point("resnet50, gemmini-16, fold by fold", &accelerator, folds);
+    for (name, dataflow) in Dataflow::ALL {
+        let cycle_model = CycleModel::ScalesimV3;
+        let schedule = Schedule { dataflow, cycle_model, ..Schedule::of(&accelerator) };
+        design_point(&format!("resnet50, gemmini-16, scalesim-v3, {name}"), &accelerator, schedule);
+    }
 }
 
-criterion_group!(group, benches);
+criterion_group! {
+    name = group;
+    config = Criterion::default().sample_size(10);
+    targets = benches
+}
 criterion_main!(group);

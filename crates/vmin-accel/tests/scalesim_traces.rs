@@ -179,7 +179,7 @@ fn windows() -> impl Strategy<Value = Window> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn fast_and_slow_agree(
         rows in 1_u64..20, columns in 1_u64..20, window in windows(), filters in 1_u64..50,

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use vmin_accel::ResidentPlacement;
+use vmin_accel::{ResidentPlacement, StreamedPlacement};
 use vmin_kernels::GemmKernel;
 use vmin_nn::{Executor, Graph};
 use vmin_sram::{Applied, ApplyError, CodeTensor, FaultKind, FaultyCell};
+
+use crate::activation_faults::ActivationFaults;
+use crate::stream;
 
 /// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
 /// enough that scratch memory is seldom allocated.
@@ -91,11 +94,19 @@ pub struct Score {
     pub correct_union: u64,
 }
 
+/// Where the weights lie.
+enum WeightCells {
+    /// Address of the first bit of each tensor.
+    Resident(Vec<u64>),
+    /// Now here, now there.
+    Streamed(StreamedPlacement),
+}
+
 /// A network placed in memory, ready to be evaluated under fault maps.
 pub struct Emulator<'g> {
     graph: &'g Graph,
     executor: Executor<'g>,
-    first_bits: Vec<u64>,
+    cells: WeightCells,
     images: Images<'g>,
     image_size: usize,
 }
@@ -108,6 +119,41 @@ impl<'g> Emulator<'g> {
     pub fn new(
         graph: &'g Graph,
         placement: &ResidentPlacement,
+        images: Images<'g>,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Self, EmulatorError> {
+        let placed = placement.tensors.len();
+        let first_bits = placement.tensors.iter().map(|tensor| tensor.first_bit).collect();
+        Self::with_cells(graph, WeightCells::Resident(first_bits), placed, images, kernel)
+    }
+
+    /// Prepares `graph` for `images` with weights that pass through the weight memory.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn streamed(
+        graph: &'g Graph,
+        placement: &StreamedPlacement,
+        images: Images<'g>,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Self, EmulatorError> {
+        let placed = placement.tensors.len();
+        // A tensor that no layer uses has no place and needs none.
+        let fits = placement
+            .tensors
+            .iter()
+            .zip(&graph.weights)
+            .all(|(tensor, weights)| [0, weights.codes.len()].contains(&tensor.order.len()));
+        if !fits {
+            return Err(EmulatorError::PlacedTensors { placed, tensors: graph.weights.len() });
+        }
+        Self::with_cells(graph, WeightCells::Streamed(placement.clone()), placed, images, kernel)
+    }
+
+    fn with_cells(
+        graph: &'g Graph,
+        cells: WeightCells,
+        placed: usize,
         images: Images<'g>,
         kernel: &'static dyn GemmKernel,
     ) -> Result<Self, EmulatorError> {
@@ -127,19 +173,11 @@ impl<'g> Emulator<'g> {
         {
             return Err(EmulatorError::Classes { label: label.into(), classes });
         }
-        if placement.tensors.len() != graph.weights.len() {
-            return Err(EmulatorError::PlacedTensors {
-                placed: placement.tensors.len(),
-                tensors: graph.weights.len(),
-            });
+        if placed != graph.weights.len() {
+            return Err(EmulatorError::PlacedTensors { placed, tensors: graph.weights.len() });
         }
-        let emulator = Self {
-            graph,
-            executor: Executor::new(graph, kernel),
-            first_bits: placement.tensors.iter().map(|tensor| tensor.first_bit).collect(),
-            images,
-            image_size,
-        };
+        let emulator =
+            Self { graph, executor: Executor::new(graph, kernel), cells, images, image_size };
         // Proves once that codes can be corrupted where they lie.
         emulator.try_corrupt(&[], FaultKind::Flip)?;
         Ok(emulator)
@@ -154,10 +192,17 @@ impl<'g> Emulator<'g> {
     fn try_corrupt(&self, faults: &[FaultyCell], kind: FaultKind) -> Result<Corrupted, ApplyError> {
         let mut codes: Vec<Vec<u8>> =
             self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
+        let first_bits = match &self.cells {
+            WeightCells::Resident(first_bits) => first_bits,
+            WeightCells::Streamed(placement) => {
+                let applied = stream::corrupt(placement, faults, kind, &mut codes)?;
+                return Ok(Corrupted { codes, applied });
+            }
+        };
         let mut tensors: Vec<CodeTensor<'_>> = codes
             .iter_mut()
             .zip(&self.graph.weights)
-            .zip(&self.first_bits)
+            .zip(first_bits)
             .map(|((codes, weights), &first_bit)| CodeTensor {
                 codes,
                 bits: weights.bits,
@@ -196,6 +241,52 @@ impl<'g> Emulator<'g> {
                 },
             )?;
         Ok(predictions)
+    }
+
+    /// As [`Self::predict`], with activations through a faulty memory; and what that did to all images
+    /// together.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    ///
+    /// # Panics
+    /// If `activations` were placed for another graph.
+    pub fn predict_with_activations(
+        &self,
+        codes: &[Vec<u8>],
+        activations: &ActivationFaults,
+        stop: &AtomicBool,
+    ) -> Result<(Vec<usize>, Applied), Stopped> {
+        let weights = self.executor.load_weights(codes);
+        let mut predictions = vec![0; self.images.labels.len()];
+        // Sums of integers: the same whatever the order of the tasks.
+        let applied = self
+            .images
+            .pixels
+            .par_chunks(IMAGES_PER_TASK * self.image_size)
+            .zip(predictions.par_chunks_mut(IMAGES_PER_TASK))
+            .map_init(
+                || self.executor.scratch(),
+                |scratch, (pixels, predictions)| {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(Stopped);
+                    }
+                    let mut applied = Applied::default();
+                    let images = pixels.chunks_exact(self.image_size);
+                    for (image, prediction) in images.zip(predictions) {
+                        *prediction =
+                            self.executor.classify_with(&weights, image, scratch, |id, tensor| {
+                                applied += activations.apply(id, tensor);
+                            });
+                    }
+                    Ok(applied)
+                },
+            )
+            .try_reduce(Applied::default, |mut sum, applied| {
+                sum += applied;
+                Ok(sum)
+            })?;
+        Ok((predictions, applied))
     }
 
     /// The predicted class of every image without bit errors.

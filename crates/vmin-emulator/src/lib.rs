@@ -10,6 +10,11 @@
 //! and any kernel. Not here: which voltages and chips to try (that is an experiment), and where the
 //! codes lie (that is the accelerator's placement).
 
+mod activation_faults;
 mod emulator;
+mod protected;
+mod stream;
 
+pub use activation_faults::ActivationFaults;
 pub use emulator::{Corrupted, Emulator, EmulatorError, Images, Score, Stopped};
+pub use protected::{ChipMaps, ChipShape, ProtectedError, ProtectedMemory, ProtectedRead};

@@ -18,6 +18,7 @@ pub fn page(results: &Results) -> String {
     }
     page.push_str("</div>\n");
     operating_points(&mut page, results);
+    crate::remedies::section(&mut page, results);
     words(&mut page, results);
     provenance(&mut page, results);
     end(&mut page, &results.provenance.vmin_version, "vmin-results", &results.to_json());
@@ -51,6 +52,10 @@ pub(crate) fn end(page: &mut String, version: &str, id: &str, json: &str) {
 
 fn lead(page: &mut String, results: &Results) {
     let setting = &results.setting;
+    let placement = match setting.layout.as_str() {
+        "" | "linear" => setting.placement.clone(),
+        layout => format!("{}, {layout}", setting.placement),
+    };
     let _ = writeln!(
         page,
         "<p class=\"lead\">{} ({} weights, {} bit) on {} · {} · {} images of {} · {} chips of {} · \
@@ -59,7 +64,7 @@ fn lead(page: &mut String, results: &Results) {
         thousands(setting.weights),
         setting.weight_bits,
         escape(&setting.accelerator),
-        escape(&setting.placement),
+        escape(&placement),
         thousands(results.clean.images),
         escape(&setting.data),
         thousands(results.chips.len() as u64),

@@ -4,14 +4,19 @@
 //! are inline SVG, style is inline CSS, the data is inside as JSON. The same results give the same
 //! bytes, and no name in the results can break out of the page.
 //!
+//! [`accelerator::page`] does the same for cycles and traffic without inference (`vmin cycles`).
+//!
 //! Not here: running anything.
 
+pub mod accelerator;
 mod bars;
+pub mod chip;
 mod energy;
 mod exploration;
 mod figures;
 mod html;
 mod plot;
+mod remedies;
 
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;

@@ -5,11 +5,10 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 
 /// Size of a figure in SVG units; the page scales it.
-const SIZE: (u32, u32) = (640, 360);
-const FONT: &str = "system-ui, sans-serif";
-/// For what sums everything up.
+pub(crate) const SIZE: (u32, u32) = (640, 360);
+pub(crate) const FONT: &str = "system-ui, sans-serif";
 pub(crate) const INK: RGBColor = RGBColor(51, 65, 85);
-const GRID: RGBColor = RGBColor(226, 232, 240);
+pub(crate) const GRID: RGBColor = RGBColor(226, 232, 240);
 
 /// Colours of the series, in order of use.
 pub(crate) const BLUE: RGBColor = RGBColor(37, 99, 235);
@@ -23,17 +22,17 @@ pub(crate) const VIOLET: RGBColor = RGBColor(124, 58, 237);
 pub(crate) const GREY: RGBColor = RGBColor(100, 116, 139);
 
 /// One thing drawn.
-pub(crate) enum Series {
+pub(crate) enum Series<'a> {
     /// A line with dots.
-    Line { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    Line { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// The area between two curves, given as (x, low, high).
-    Band { label: &'static str, color: RGBColor, opacity: f64, points: Vec<(f64, f64, f64)> },
+    Band { label: &'a str, color: RGBColor, opacity: f64, points: Vec<(f64, f64, f64)> },
     /// Faint dots, one per observation.
-    Dots { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    Dots { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// Full dots.
-    Points { label: &'static str, color: RGBColor, points: Vec<(f64, f64)> },
+    Points { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// A thin horizontal line.
-    Level { label: &'static str, color: RGBColor, y: f64 },
+    Level { label: &'a str, color: RGBColor, y: f64 },
 }
 
 /// Axes of a figure.
@@ -192,7 +191,7 @@ where
 }
 
 /// Lets the page decide the width of a figure.
-fn responsive(svg: &str) -> String {
+pub(crate) fn responsive(svg: &str) -> String {
     let (width, height) = SIZE;
     svg.replacen(
         &format!("<svg width=\"{width}\" height=\"{height}\" "),

@@ -35,15 +35,20 @@
 mod apply;
 mod bit_set;
 mod chip;
+pub mod export;
 pub mod file;
+pub mod fit;
 mod geometry;
+pub mod import;
 mod key;
 mod measured;
 pub mod normal;
 mod population;
+pub mod protection;
 mod sample;
 mod score;
 mod statistics;
+mod tile;
 
 pub use apply::{Applied, ApplyError, CodeTensor, FaultKind, apply, apply_all};
 pub use chip::{BelowFloor, Chip, ChipError, FaultyCell, Origin, VddLevel};
@@ -54,3 +59,4 @@ pub use population::{CELL_SHARE_MIN, NAME_BYTES_MAX, Population, PopulationError
 pub use sample::{SAMPLED_BANK_CELLS_MAX, SAMPLED_BANKS_MAX, STORED_CELLS_MAX, SampleError};
 pub use score::{RateError, Score, Threshold, UNITS_PER_SIGMA};
 pub use statistics::{CROWDED_COLUMN, FaultStatistics, nesting_violations};
+pub use tile::{TooManyFaults, tile};

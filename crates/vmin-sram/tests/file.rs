@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use vmin_sram::file::{self, ChipFileError, Limits};
 use vmin_sram::{
-    Chip, ChipError, ChipKey, FaultyCell, Geometry, Origin, Population, Score, Threshold,
-    VarianceShares, VddLevel,
+    Chip, ChipError, ChipKey, ErrorRates, FaultyCell, Geometry, Origin, Population, Run, Score,
+    Threshold, VarianceShares, VddLevel,
 };
 
 fn sampled() -> Chip {
@@ -30,6 +30,23 @@ fn measured() -> Chip {
     Chip::from_cells(geometry, origin, Threshold::ALWAYS, Vec::new(), cells).unwrap()
 }
 
+/// With a healing cell, cells of every kind, and rates that change with the voltage.
+fn with_maps() -> Chip {
+    let run =
+        |address, first_level, last_level, rates| Run { address, first_level, last_level, rates };
+    let runs = vec![
+        run(0, 0, 2, ErrorRates::stuck_at_0(1.0)),
+        run(0, 4, 4, ErrorRates::stuck_at_0(0.25)),
+        run(9, 1, 1, ErrorRates { p01: 0.1, p10: 0.9 }),
+        run(9, 2, 4, ErrorRates::flip(1.0)),
+        run(79, 4, 4, ErrorRates::stuck_at_1(1e-6)),
+    ];
+    let geometry = Geometry::new(2, 5, 8).unwrap();
+    let levels = [590_000, 580_000, 570_000, 560_500, 550_000];
+    let (source, licence) = ("a böard".to_owned(), "CC0".to_owned());
+    Chip::measured(geometry, source, licence, &levels, runs).unwrap()
+}
+
 fn read(bytes: &[u8]) -> Result<Chip, ChipFileError> {
     file::read(bytes, &Limits::default())
 }
@@ -48,7 +65,7 @@ fn what_is_written_is_read() {
     let population = Population::new("x", VarianceShares::INDEPENDENT, 0.5).unwrap();
     let key = ChipKey { seed: 0, chip: 0, memory: 0 };
     let none = Chip::sample(&population, key, Geometry::new(1, 1, 1).unwrap(), floor).unwrap();
-    for chip in [sampled(), measured(), none] {
+    for chip in [sampled(), measured(), with_maps(), none] {
         let bytes = file::write(&chip);
         let back = read(&bytes).unwrap();
         assert_eq!(back, chip);
@@ -58,7 +75,7 @@ fn what_is_written_is_read() {
 
 #[test]
 fn every_truncation_is_an_error() {
-    for chip in [sampled(), measured()] {
+    for chip in [sampled(), measured(), with_maps()] {
         let bytes = file::write(&chip);
         for length in 0..bytes.len() {
             assert!(read(&bytes[..length]).is_err(), "{length} bytes");
@@ -71,7 +88,7 @@ fn every_truncation_is_an_error() {
 
 #[test]
 fn every_changed_byte_is_noticed_and_harmless_even_when_sealed() {
-    for chip in [sampled(), measured()] {
+    for chip in [sampled(), measured(), with_maps()] {
         let bytes = file::write(&chip);
         for at in 0..bytes.len() {
             for change in [0x01, 0x80, 0xff, 0x7f] {
@@ -120,7 +137,7 @@ fn each_broken_rule_is_named() {
     };
     let cases: Vec<(&str, Change, Rule)> = vec![
         ("magic", set(0, b'v'), |e| matches!(e, E::Magic)),
-        ("version", set(8, 2), |e| matches!(e, E::Version { found: 2 })),
+        ("version", set(8, 3), |e| matches!(e, E::Version { found: 3 })),
         ("flags", set(10, 3), |e| matches!(e, E::Flags { found: 3 })),
         ("banks", set(12, 0), |e| matches!(e, E::Geometry(_))),
         ("text", set(text + 1, 0xff), |e| matches!(e, E::Text { .. })),

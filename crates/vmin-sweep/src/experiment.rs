@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
+use vmin_accel::placement::{Alignment, Interleaving};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
 use vmin_sram::FaultKind;
+
+use crate::preset::{self, Preset};
+use crate::remedy::{self, Remedy};
 
 /// Most operating points of one experiment.
 pub const POINTS_MAX: usize = 10_000;
@@ -14,11 +18,69 @@ pub const IMAGES_MAX: i64 = 10_000_000;
 /// Highest supply voltage, in millivolts, that a description may name.
 pub const VDD_MV_MAX: f64 = 5_000.0;
 
+/// Share of chips within the budget, in percent, that a remedy must keep if nothing else is said.
+const YIELD_TARGET_PCT: f64 = 90.0;
+
 /// Where the networks's codes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// The whole model in one weight memory at fixed addresses.
     Resident,
+}
+
+/// How a resident model is laid out: `[placement]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// `interleave`: rows over the banks, columns behind multiplexers.
+    pub interleaving: Interleaving,
+    /// `align`: where tensors may begin.
+    pub alignment: Alignment,
+    /// `offset_bits`: where the model begins; every chip is used once per offset.
+    pub offset_bits: Vec<u64>,
+    /// `bit_assignment = "msb_to_reliable_columns"`: columns chosen from each chip's own faults at the lowest
+    /// voltage.
+    pub reliable_columns: Option<Range<usize>>,
+    /// Where the table stands, for messages.
+    pub span: Range<usize>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            interleaving: Interleaving::default(),
+            alignment: Alignment::Code,
+            offset_bits: vec![0],
+            reliable_columns: None,
+            span: 0..0,
+        }
+    }
+}
+
+impl Layout {
+    /// In words, for tables.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = vec![match (self.interleaving.rows, self.interleaving.columns) {
+            (false, false) => "linear".to_owned(),
+            (true, false) => "rows interleaved".to_owned(),
+            (false, true) => "columns interleaved".to_owned(),
+            (true, true) => "rows and columns interleaved".to_owned(),
+        }];
+        match self.alignment {
+            Alignment::Code => {}
+            Alignment::Row => words.push("tensors aligned to rows".to_owned()),
+            Alignment::Bank => words.push("tensors aligned to banks".to_owned()),
+        }
+        if self.reliable_columns.is_some() {
+            words.push("most significant bits in reliable columns".to_owned());
+        }
+        match self.offset_bits[..] {
+            [0] => {}
+            [offset] => words.push(format!("offset of {offset} bits")),
+            _ => words.push(format!("{} offsets", self.offset_bits.len())),
+        }
+        words.join(", ")
+    }
 }
 
 /// What an experiment names: as much of it as could be read.
@@ -65,11 +127,17 @@ pub struct Experiment {
     pub accelerator: Located<String>,
     /// `[accelerator] placement`.
     pub placement: Placement,
+    /// `[placement]`.
+    pub layout: Layout,
     /// `[memory] profile`.
     pub profile: Located<String>,
     /// `[memory] fault_kind`.
     pub fault_kind: FaultKind,
-    /// `[memory] vdd_mv`, in falling order.
+    /// `preset`.
+    pub preset: Option<Preset>,
+    /// `[memory] rates_pct` as fractions, rising; empty if the experiment names voltages.
+    pub rates: Vec<Located<f64>>,
+    /// `[memory] vdd_mv`, in falling order; empty until resolved if the experiment names rates.
     pub vdd_mv: Vec<Located<f64>>,
     /// `[chips] count`.
     pub chips: u32,
@@ -77,6 +145,12 @@ pub struct Experiment {
     pub seed: u64,
     /// `[yield] accuracy_loss_max_pct`: the budget in percentage points.
     pub accuracy_loss_max_pct: f64,
+    /// `[yield] target_pct`: the share of chips, in percent, that a remedy must keep within the budget.
+    pub yield_target_pct: f64,
+    /// `[[remedy]]`, in the order of the file.
+    pub remedies: Vec<Remedy>,
+    /// `[protection] costs`: the table of what protection costs.
+    pub protection_costs: Located<String>,
 }
 
 impl Experiment {
@@ -90,6 +164,7 @@ impl Experiment {
         })?;
         let root = document.root();
         let name = root.string("name");
+        let preset = root.optional_choice("preset", &Preset::ALL).map(|preset| preset.value);
 
         let network = root.table("network");
         let model = network.string("model");
@@ -108,25 +183,56 @@ impl Experiment {
             accelerator.optional_choice("placement", &[("resident", Placement::Resident)]);
         accelerator.finish();
 
+        let layout =
+            root.optional_table("placement").map_or_else(|| Some(Layout::default()), layout);
+
         let memory = root.table("memory");
         let profile = memory.string("profile");
         let fault_kind = memory.optional_choice(
             "fault_kind",
             &[("flip", FaultKind::Flip), ("stuck_at", FaultKind::StuckAt)],
         );
-        let vdd_mv = voltages(&memory);
+        preset::check_kind(&memory, preset, fault_kind.as_ref());
+        // Rates stand in place of voltages; with both, the rates are the stranger.
+        let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
+        let rates_pct = if by_rate { preset::rates(&memory) } else { Some(Vec::new()) };
+        let vdd_mv = if by_rate { Some(Vec::new()) } else { voltages(&memory) };
+        if memory.has("rates_pct")
+            && !by_rate
+            && let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0)
+        {
+            memory.report_at(
+                both.span,
+                Diagnostic::new("both", "`memory` names voltages and rates")
+                    .hint("name either `vdd_mv` or `rates_pct`"),
+            );
+        }
         memory.finish();
 
-        let chips = root.table("chips");
-        let count = chips.integer("count", 1..=CHIPS_MAX);
-        let seed = chips.integer("seed", 0..=i64::MAX);
-        chips.finish();
+        let default_chips = preset.filter(|_| !root.has("chips")).map(Preset::chips);
+        let (count, seed) = if default_chips.is_some() {
+            (None, None)
+        } else {
+            let chips = root.table("chips");
+            let count = chips.integer("count", 1..=CHIPS_MAX);
+            let seed = chips.integer("seed", 0..=i64::MAX);
+            chips.finish();
+            (count, seed)
+        };
 
         let loss = root.optional_table("yield").map(|table| {
             let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
+            let target = table.optional_number("target_pct", 0.0..=100.0);
             table.finish();
-            loss
+            (loss, target)
         });
+        let (loss, yield_target) = loss.unwrap_or_default();
+        let costs = root.optional_table("protection").and_then(|table| {
+            let costs = table.optional_string("costs");
+            table.finish();
+            costs
+        });
+        let remedies = remedy::read(&root);
         root.finish();
 
         let references = References {
@@ -135,6 +241,7 @@ impl Experiment {
             accelerator: accelerator_model.clone(),
             profile: profile.clone(),
         };
+        let set_span = set.as_ref().map_or(0..0, |set| set.span.clone());
         let experiment = (|| {
             Some(Self {
                 source: source.clone(),
@@ -143,15 +250,33 @@ impl Experiment {
                 bits: bits.and_then(narrow),
                 data: set?,
                 first_image: first.and_then(narrow).unwrap_or(Located { value: 0, span: 0..0 }),
-                images: images.and_then(narrow),
+                images: match (images, preset) {
+                    (None, Some(preset)) => {
+                        Some(Located { value: preset.images(), span: set_span })
+                    }
+                    (images, _) => images.and_then(narrow),
+                },
                 accelerator: accelerator_model?,
                 placement: placement.map_or(Placement::Resident, |placement| placement.value),
+                layout: layout?,
                 profile: profile?,
                 fault_kind: fault_kind.map_or(FaultKind::Flip, |kind| kind.value),
                 vdd_mv: vdd_mv?,
-                chips: narrow(count?)?.value,
-                seed: narrow(seed?)?.value,
-                accuracy_loss_max_pct: loss.flatten().map_or(1.0, |loss| loss.value),
+                chips: match default_chips {
+                    Some((count, _)) => count,
+                    None => narrow(count?)?.value,
+                },
+                seed: match default_chips {
+                    Some((_, seed)) => seed,
+                    None => narrow(seed?)?.value,
+                },
+                preset,
+                rates: rates_pct?,
+                accuracy_loss_max_pct: loss.map_or(1.0, |loss| loss.value),
+                yield_target_pct: yield_target.map_or(YIELD_TARGET_PCT, |target| target.value),
+                remedies: remedies?,
+                protection_costs: costs
+                    .unwrap_or_else(|| Located { value: "estimates".to_owned(), span: 0..0 }),
             })
         })();
         let finished = document.finish().and_then(|()| {
@@ -165,6 +290,66 @@ impl Experiment {
 
 fn narrow<T: TryFrom<i64>>(located: Located<i64>) -> Option<Located<T>> {
     Some(Located { value: T::try_from(located.value).ok()?, span: located.span })
+}
+
+/// Most offsets of one experiment.
+const OFFSETS_MAX: usize = 10_000;
+
+fn layout(table: TableReader<'_>) -> Option<Layout> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Interleave {
+        Rows,
+        Columns,
+    }
+    let interleave = table.optional_choices(
+        "interleave",
+        &[("rows", Interleave::Rows), ("columns", Interleave::Columns)],
+    );
+    let align = table.optional_choice("align", &Alignment::ALL);
+    let offsets = table.optional_integers("offset_bits", 0..=i64::MAX);
+    let assignment = table.optional_choice(
+        "bit_assignment",
+        &[("as_stored", false), ("msb_to_reliable_columns", true)],
+    );
+    let written =
+        ["interleave", "align", "offset_bits", "bit_assignment"].map(|key| table.has(key));
+    let span = table.span().unwrap_or(0..0);
+    let mut offset_bits: Vec<u64> = Vec::new();
+    for offset in offsets.iter().flat_map(|list| &list.value) {
+        let bits = offset.value.unsigned_abs();
+        if offset_bits.contains(&bits) {
+            table.report_at(
+                offset.span.clone(),
+                Diagnostic::new("repeated", format!("offset {bits} is named twice"))
+                    .hint("name each offset once"),
+            );
+        }
+        offset_bits.push(bits);
+    }
+    if offset_bits.len() > OFFSETS_MAX {
+        table.report_at(
+            span.clone(),
+            Diagnostic::new("too-many", format!("{} offsets are named", offset_bits.len()))
+                .allowed(format!("expected at most {OFFSETS_MAX}")),
+        );
+    }
+    if offset_bits.is_empty() {
+        offset_bits.push(0);
+    }
+    let read = [interleave.is_some(), align.is_some(), offsets.is_some(), assignment.is_some()];
+    table.finish();
+    let has =
+        |which| interleave.iter().flat_map(|list| &list.value).any(|item| item.value == which);
+    (written == read).then(|| Layout {
+        interleaving: Interleaving {
+            rows: has(Interleave::Rows),
+            columns: has(Interleave::Columns),
+        },
+        alignment: align.map_or(Alignment::Code, |align| align.value),
+        offset_bits,
+        reliable_columns: assignment.filter(|chosen| chosen.value).map(|chosen| chosen.span),
+        span,
+    })
 }
 
 /// The supply voltages of a table, in mV: `vdd_mv = [...]` or `vdd_mv = { from, to, step }`. Falling,

@@ -20,17 +20,24 @@ mod journal;
 pub mod names;
 mod output;
 mod plan;
+mod preset;
+mod remedy;
 mod results;
 mod run;
 mod statistics;
 
 pub use experiment::{
-    CHIPS_MAX, Experiment, IMAGES_MAX, NotAnExperiment, POINTS_MAX, Placement, References,
+    CHIPS_MAX, Experiment, IMAGES_MAX, Layout, NotAnExperiment, POINTS_MAX, Placement, References,
     VDD_MV_MAX, voltages,
 };
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
 pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
+pub use preset::Preset;
+pub use remedy::{
+    PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,
+    RemedySweepPoint,
+};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
 };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_accel::{Accelerator, ProtectionCosts, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_nn::data::{Dataset, Split};
 use vmin_nn::{Graph, ModelError};
@@ -100,6 +100,15 @@ impl<'a> Names<'a> {
     pub fn profile(&self, name: &Located<String>) -> Result<VoltageProfile, Diagnostics> {
         let path = rebase_shipped(&name.value, &VoltageProfile::names(), self.base);
         VoltageProfile::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    }
+
+    /// A table of protection costs: a shipped name or a file.
+    ///
+    /// # Errors
+    /// It cannot be had, with the place of its name.
+    pub fn costs(&self, name: &Located<String>) -> Result<ProtectionCosts, Diagnostics> {
+        let path = rebase_shipped(&name.value, &ProtectionCosts::names(), self.base);
+        ProtectionCosts::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
     }
 
     /// Problems without a place of their own are placed where the thing is named.

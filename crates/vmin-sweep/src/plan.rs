@@ -6,16 +6,19 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vmin_accel::cycles::{self, Residence};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
-use vmin_accel::{Accelerator, ResidentPlacement, Schedule, VoltageProfile};
+use vmin_accel::placement::{AddressMap, AddressMapError, Alignment};
+use vmin_accel::{Accelerator, ProtectionCosts, ResidentPlacement, Schedule, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
 use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
-use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
+use vmin_sram::{FaultKind, Population, STORED_CELLS_MAX, Threshold};
 
-use crate::experiment::{Experiment, NotAnExperiment, Placement};
+use crate::experiment::{Experiment, Layout, NotAnExperiment, Placement};
 use crate::journal::Record;
 use crate::names::{self, Names, collected, keep};
+use crate::preset::{self, Preset};
+use crate::remedy::{self, PlannedRemedy, Remedy, Shared};
 use crate::results::{InputDigest, PointCost, Setting};
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
@@ -51,8 +54,10 @@ pub struct Plan {
     pub experiment: Experiment,
     /// The network, with weights in the bits asked for.
     pub graph: Graph,
-    /// Where its codes lie.
+    /// Where its codes lie in memory order.
     pub placement: ResidentPlacement,
+    /// Which cells that order has, one map per offset.
+    pub address_maps: Vec<AddressMap>,
     /// How cells fail.
     pub profile: VoltageProfile,
     /// The accelerator.
@@ -65,6 +70,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Digest of each input.
     pub inputs: Vec<InputDigest>,
+    /// Remedies, in the order of the experiment; their points follow those of the plan.
+    pub remedies: Vec<PlannedRemedy>,
     /// SHA-256 of everything that decides the results.
     pub digest: String,
     data: Dataset,
@@ -73,11 +80,13 @@ pub struct Plan {
 /// What a plan costs, for `vmin check`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanCost {
-    /// Voltages.
+    /// Voltages, those of remedies included.
     pub points: usize,
     /// Chips.
     pub chips: u32,
-    /// Images per chip and voltage.
+    /// Offsets at which each chip is used.
+    pub offsets: usize,
+    /// Images per chip, offset and voltage.
     pub images: usize,
     /// Inferences of the whole sweep, the clean ones included.
     pub inferences_total: u64,
@@ -127,7 +136,7 @@ impl Plan {
     ///
     /// # Errors
     /// All names that lead nowhere, all values that do not fit what they name.
-    pub fn resolve(experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
+    pub fn resolve(mut experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
         let source = experiment.source.clone();
         let names = Names::new(&source, base);
         let mut problems = Vec::new();
@@ -139,12 +148,21 @@ impl Plan {
         let data = keep(&mut problems, data);
         let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
         let profile = keep(&mut problems, names.profile(&experiment.profile));
+        let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
         if let Some(profile) = &profile {
+            match preset::voltages_of_rates(&experiment.rates, profile, &source) {
+                Ok(voltages) if !voltages.is_empty() => experiment.vdd_mv = voltages,
+                Ok(_) => {}
+                Err(found) => problems.extend(found),
+            }
             check_voltages(&experiment, profile, &mut problems);
         }
-        match (graph, data, accelerator, profile) {
-            (Some(graph), Some(data), Some(accelerator), Some(profile)) if problems.is_empty() => {
-                Self::assemble(experiment, graph, data, accelerator, profile)
+        match (graph, data, accelerator, profile, costs) {
+            (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
+                if problems.is_empty() =>
+            {
+                Self::assemble(experiment, graph, data, accelerator, profile)?
+                    .with_remedies(&costs, base)
             }
             _ => Err(collected(&source, problems)),
         }
@@ -162,8 +180,12 @@ impl Plan {
             Diagnostics::from(Diagnostic::new(code, message).at(&source, span.clone()))
         };
         let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
-        let placement = ResidentPlacement::new(&accelerator, sizes)
+        let memory = &accelerator.memories.weight;
+        let layout = &experiment.layout;
+        let placement = ResidentPlacement::aligned(memory.geometry, layout.alignment, sizes)
             .map_err(|error| at(&experiment.accelerator.span, "placement", error.to_string()))?;
+        let address_maps = address_maps(layout, &placement, memory.word_bits, &graph)
+            .map_err(|(span, message)| at(&span, "placement", message))?;
         let layers = vmin_accel::layers_of_graph(&graph)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         // What lies in the weight memory for good is not fetched for every inference.
@@ -174,16 +196,20 @@ impl Plan {
         let points: Vec<PlanPoint> = experiment
             .vdd_mv
             .iter()
-            .map(|vdd_mv| {
+            .enumerate()
+            .map(|(index, vdd_mv)| {
                 let vdd_mv = vdd_mv.value;
+                // A rate that was asked for decides itself, not the voltage that stands for it.
+                let rate = experiment.rates.get(index).map(|rate| rate.value);
+                let rate = rate.unwrap_or_else(|| profile.cell_fault_rate(vdd_mv));
                 let point = OperatingPoint::weight_memory(&profile, vdd_mv);
                 let energy = energy::per_inference(&accelerator, &profile, &layers, &point);
                 let parts = &energy.by_component;
                 PlanPoint {
-                    threshold: profile.threshold(vdd_mv),
+                    threshold: Threshold::from_rate(rate).unwrap_or(Threshold::ALWAYS),
                     cost: PointCost {
                         vdd_mv,
-                        cell_fault_rate: profile.cell_fault_rate(vdd_mv),
+                        cell_fault_rate: rate,
                         energy_per_inference_nj: energy.total_nj,
                         energy_weight_memory_nj: parts.weight_memory_nj,
                         energy_other_memories_nj: parts.activation_memory_nj
@@ -199,6 +225,8 @@ impl Plan {
             })
             .collect();
         let notes = notes(&accelerator, &placement, &nominal);
+        let mut notes = notes;
+        notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
         let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         let digest = digest(&experiment, &inputs);
@@ -211,16 +239,131 @@ impl Plan {
             experiment,
             graph,
             placement,
+            address_maps,
             profile,
             accelerator,
             points,
             notes,
             inputs,
+            remedies: Vec::new(),
             digest,
             data,
         };
         plan.check_sizes().map_err(|(span, code, message)| at(&span, code, message))?;
         Ok(plan)
+    }
+
+    /// The plan with the remedies of its experiment.
+    fn with_remedies(mut self, costs: &ProtectionCosts, base: &Path) -> Result<Self, Diagnostics> {
+        if self.experiment.remedies.is_empty() {
+            return Ok(self);
+        }
+        let experiment = &self.experiment;
+        let source = &experiment.source;
+        let names = Names::new(source, base);
+        let mut weight_memory_nj = 0.0;
+        if let Ok(layers) = vmin_accel::layers_of_graph(&self.graph) {
+            let schedule =
+                Schedule { weights: Residence::Resident, ..Schedule::of(&self.accelerator) };
+            let layers = cycles::run(&self.accelerator, schedule, &layers);
+            let point = OperatingPoint::nominal(&self.profile);
+            let nominal = energy::per_inference(&self.accelerator, &self.profile, &layers, &point);
+            weight_memory_nj = nominal.by_component.weight_memory_nj;
+        }
+        let shared = Shared {
+            source,
+            graph: &self.graph,
+            model: &experiment.model.value,
+            accelerator: &self.accelerator,
+            profile: &self.profile,
+            costs,
+            vdd_mv: &experiment.vdd_mv,
+            nominal_weight_memory_nj: weight_memory_nj,
+        };
+        let remedies =
+            remedy::plan_remedies(&shared, &experiment.remedies, self.points.len(), |remedy| {
+                let graph = match (&remedy.model, &remedy.bits) {
+                    (None, None) => return Ok(None),
+                    (Some(model), _) => names.model(model)?,
+                    (None, Some(_)) => names.model(&experiment.model)?,
+                };
+                let graph = names::with_bits(graph, source, remedy.bits.as_ref())?;
+                let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
+                let saved = vmin_nn::format::save(&graph).map_err(|error| {
+                    Diagnostic::new("model", error.to_string()).at(source, span.clone())
+                })?;
+                // Checked here, where the place is known: labels and image size.
+                let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
+                let placement =
+                    ResidentPlacement::new(&self.accelerator, sizes).map_err(|error| {
+                        Diagnostic::new("placement", error.to_string()).at(source, span.clone())
+                    })?;
+                Emulator::new(&graph, &placement, self.images(), vmin_kernels::best()).map_err(
+                    |error| {
+                        Diagnostic::new("does-not-fit", error.to_string()).at(source, span.clone())
+                    },
+                )?;
+                Ok(Some((graph, sha256(&saved))))
+            })?;
+        for remedy in &remedies {
+            let cells = remedy.placement.geometry.cells() as f64 * (1.0 + remedy.extra_bits_share);
+            let deepest = remedy.points.last().map_or(0.0, |point| point.cell_fault_rate);
+            if cells * deepest > STORED_CELLS_MAX as f64 {
+                let message = format!(
+                    "at the lowest voltage of remedy `{}` {:.1e} cells of each chip would be \
+                     faulty; at most {STORED_CELLS_MAX} can be held",
+                    remedy.name,
+                    cells * deepest
+                );
+                return Err(Diagnostic::new("too-large", message).within(source).into());
+            }
+            if let Some(sha256) = &remedy.model_sha256 {
+                self.inputs.push(InputDigest {
+                    role: format!("model of remedy {}", remedy.name),
+                    name: remedy.model.clone(),
+                    sha256: sha256.clone(),
+                });
+            }
+        }
+        self.inputs.push(InputDigest {
+            role: "protection costs".to_owned(),
+            name: experiment.protection_costs.value.clone(),
+            sha256: sha256(costs.text().as_bytes()),
+        });
+        self.notes.push(format!(
+            "remedies: every voltage and saving refers to the experiment's own network, unprotected \
+             at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
+            costs.name()
+        ));
+        self.remedies = remedies;
+        self.digest = digest(&self.experiment, &self.inputs);
+        self.check_inferences().map_err(|message| {
+            Diagnostic::new("too-large", message).within(&self.experiment.source)
+        })?;
+        Ok(self)
+    }
+
+    /// What chips are drawn from.
+    #[must_use]
+    pub fn population(&self) -> Population {
+        let preset = self.experiment.preset.map(Preset::population);
+        preset.unwrap_or_else(|| self.profile.population().clone())
+    }
+
+    /// Points of the sweep and of all remedies.
+    #[must_use]
+    pub fn points_total(&self) -> usize {
+        self.points.len() + self.remedies.iter().map(|remedy| remedy.points.len()).sum::<usize>()
+    }
+
+    fn check_inferences(&self) -> Result<(), String> {
+        let total = self.cost().inferences_total;
+        if total > INFERENCES_MAX {
+            return Err(format!(
+                "the sweep would take {total} inferences, at most {INFERENCES_MAX} are run"
+            ));
+        }
+        Ok(())
     }
 
     /// Checks what only shows when all parts are together.
@@ -241,6 +384,22 @@ impl Plan {
             );
             return Err((span.map_or(0..0, |v| v.span.clone()), "out-of-range", message));
         }
+        let layout = &self.experiment.layout;
+        let moved = !self.address_maps.iter().all(AddressMap::is_identity);
+        if !self.remedies.is_empty()
+            && (moved || layout.alignment != Alignment::Code || layout.reliable_columns.is_some())
+        {
+            let message =
+                "remedies are compared in the linear layout; `[placement]` and `[[remedy]]` \
+                           exclude each other"
+                    .to_owned();
+            return Err((layout.span.clone(), "placement", message));
+        }
+        let trials = u64::from(self.experiment.chips) * self.address_maps.len() as u64;
+        if u32::try_from(trials).is_err() {
+            let message = format!("{trials} chips at offsets are more than can be numbered");
+            return Err((self.experiment.layout.span.clone(), "too-many", message));
+        }
         let cost = self.cost();
         if cost.faulty_cells_max > STORED_CELLS_MAX as f64 {
             let span = self.experiment.vdd_mv.last().map_or(0..0, |vdd_mv| vdd_mv.span.clone());
@@ -251,13 +410,7 @@ impl Plan {
             );
             return Err((span, "too-large", message));
         }
-        if cost.inferences_total > INFERENCES_MAX {
-            let message = format!(
-                "the sweep would take {} inferences, at most {INFERENCES_MAX} are run",
-                cost.inferences_total
-            );
-            return Err((data, "too-large", message));
-        }
+        self.check_inferences().map_err(|message| (data, "too-large", message))?;
         Ok(())
     }
 
@@ -273,10 +426,18 @@ impl Plan {
         &self.data.labels
     }
 
+    /// Chips times offsets: each is evaluated at every voltage.
+    #[must_use]
+    pub fn trials(&self) -> u32 {
+        // `Plan::resolve` has checked the product.
+        let offsets = u32::try_from(self.address_maps.len()).unwrap_or(u32::MAX);
+        self.experiment.chips.saturating_mul(offsets)
+    }
+
     /// Records a complete journal holds.
     #[must_use]
     pub fn records_total(&self) -> u64 {
-        self.points.len() as u64 * u64::from(self.experiment.chips)
+        self.points_total() as u64 * u64::from(self.trials())
     }
 
     /// Checks that a journal's records can be records of this plan.
@@ -287,9 +448,14 @@ impl Plan {
         let images = self.data.len() as u64;
         for record in records {
             let Record { point, chip, correct, correct_union, cells_hit, flips } = *record;
-            let known = (point as usize) < self.points.len() && chip < self.experiment.chips;
-            let possible = correct <= images && correct_union <= correct && flips <= cells_hit;
-            if !known || !possible || cells_hit > self.stored_bits() {
+            let known = (point as usize) < self.points_total() && chip < self.trials();
+            // What stands between cells and codes may invert more bits than cells fail.
+            let remedy = self.remedies.iter().rfind(|remedy| remedy.first_point <= point);
+            let (bits, flips_max) = remedy.map_or((self.stored_bits(), cells_hit), |remedy| {
+                (remedy.stored_bits, remedy.stored_bits)
+            });
+            let possible = correct <= images && correct_union <= correct && flips <= flips_max;
+            if !known || !possible || cells_hit > bits {
                 return Err(format!(
                     "the record of point {point}, chip {chip} is not one of this experiment"
                 ));
@@ -305,8 +471,9 @@ impl Plan {
         let inferences_total = self.records_total().saturating_add(1).saturating_mul(images);
         let lowest = self.points.last().map_or(0.0, |point| point.cost.cell_fault_rate);
         PlanCost {
-            points: self.points.len(),
+            points: self.points_total(),
             chips: self.experiment.chips,
+            offsets: self.address_maps.len(),
             images: self.data.len(),
             inferences_total,
             macs_per_image: self.graph.macs(),
@@ -339,6 +506,8 @@ impl Plan {
             placement: match experiment.placement {
                 Placement::Resident => "resident".to_owned(),
             },
+            layout: experiment.layout.words(),
+            offsets: experiment.layout.offset_bits.len(),
             weight_bits: self.graph.weights.iter().map(|w| w.bits).max().unwrap_or(0),
             weights: self.weights(),
             stored_bits: self.stored_bits(),
@@ -348,6 +517,41 @@ impl Plan {
             accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
         }
     }
+}
+
+/// One map per offset; what cannot be laid out so, and where that was asked for.
+fn address_maps(
+    layout: &Layout,
+    placement: &ResidentPlacement,
+    word_bits: u64,
+    graph: &Graph,
+) -> Result<Vec<AddressMap>, (std::ops::Range<usize>, String)> {
+    let geometry = placement.geometry;
+    if let Some(span) = &layout.reliable_columns {
+        let mut widths = graph.weights.iter().map(|weights| weights.bits);
+        let first = widths.next().unwrap_or(8);
+        let alike = widths.all(|bits| bits == first);
+        let columns = geometry.columns();
+        if !alike || !columns.is_multiple_of(u32::from(first)) {
+            let error = AddressMapError::Codes { bits: first, columns };
+            return Err((span.clone(), error.to_string()));
+        }
+    }
+    layout
+        .offset_bits
+        .iter()
+        .map(|&offset_bits| {
+            if offset_bits >= geometry.cells() {
+                let message = format!(
+                    "an offset of {offset_bits} bits lies beyond the memory of {} bits",
+                    geometry.cells()
+                );
+                return Err((layout.span.clone(), message));
+            }
+            AddressMap::new(geometry, word_bits, layout.interleaving, offset_bits)
+                .map_err(|error| (layout.span.clone(), error.to_string()))
+        })
+        .collect()
 }
 
 /// The word of a fault kind in files.
@@ -457,9 +661,17 @@ struct Decisive<'a> {
     vdd_mv: Vec<f64>,
     fault_kind: &'a str,
     placement: &'a str,
+    layout: String,
+    offset_bits: &'a [u64],
     chips: u32,
     seed: u64,
     accuracy_loss_max_pct: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rates: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preset: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remedies: Vec<String>,
 }
 
 fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
@@ -474,11 +686,32 @@ fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String {
         placement: match experiment.placement {
             Placement::Resident => "resident",
         },
+        layout: experiment.layout.words(),
+        offset_bits: &experiment.layout.offset_bits,
         chips: experiment.chips,
         seed: experiment.seed,
         accuracy_loss_max_pct: experiment.accuracy_loss_max_pct,
+        rates: experiment.rates.iter().map(|rate| rate.value).collect(),
+        preset: experiment.preset.map(|preset| match preset {
+            Preset::Stutz => "stutz",
+        }),
+        remedies: experiment
+            .remedies
+            .iter()
+            .map(|remedy| decisive_words(experiment, remedy))
+            .collect(),
     };
     sha256(&serde_json::to_vec(&decisive).expect("finite numbers and texts serialise"))
+}
+
+/// All of a remedy that decides its results and is no input with a digest of its own.
+fn decisive_words(experiment: &Experiment, remedy: &Remedy) -> String {
+    let vdd_mv: Option<Vec<f64>> =
+        remedy.vdd_mv.as_ref().map(|list| list.iter().map(|vdd_mv| vdd_mv.value).collect());
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        remedy.name.value, remedy.protection, vdd_mv, experiment.yield_target_pct
+    )
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Record;
+use crate::remedy::RemedyResult;
 use crate::statistics::Spread;
 
 /// Everything a sweep found.
@@ -23,6 +24,9 @@ pub struct Results {
     pub points: Vec<Point>,
     /// One entry per chip.
     pub chips: Vec<ChipSummary>,
+    /// Remedies, the unprotected network first; none if the experiment has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<RemedyResult>,
     /// Remarks that a reader must know.
     pub notes: Vec<String>,
     /// What made these numbers.
@@ -44,6 +48,13 @@ pub struct Setting {
     pub fault_kind: String,
     /// `resident`.
     pub placement: String,
+    /// How the model is laid out, in words.
+    #[serde(default)]
+    pub layout: String,
+    /// Offsets at which each chip was used; with more than one, every chip at every offset counts as a
+    /// chip of its own below.
+    #[serde(default = "one")]
+    pub offsets: usize,
     /// Widest weight code, in bits.
     pub weight_bits: u8,
     /// Number of weight codes.
@@ -58,6 +69,10 @@ pub struct Setting {
     pub seed: String,
     /// Budget of accuracy loss for the yield, as a fraction.
     pub accuracy_loss_max: f64,
+}
+
+const fn one() -> usize {
+    1
 }
 
 /// The network without bit errors.
@@ -267,13 +282,23 @@ impl Results {
     /// `results.csv`: one line per point, columns named as in JSON.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for point in &self.points {
-            writer.serialize(point).expect("writing to memory succeeds");
-        }
-        let bytes = writer.into_inner().expect("flushing memory succeeds");
-        String::from_utf8(bytes).expect("CSV of texts and numbers is text")
+        csv_text(&self.points)
     }
+
+    /// `remedies.csv`: one line per remedy, columns named as in JSON.
+    #[must_use]
+    pub fn remedies_to_csv(&self) -> String {
+        csv_text(self.remedies.iter().map(RemedyResult::row))
+    }
+}
+
+fn csv_text<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).expect("writing to memory succeeds");
+    }
+    let bytes = writer.into_inner().expect("flushing memory succeeds");
+    String::from_utf8(bytes).expect("CSV of texts and numbers is text")
 }
 
 #[cfg(test)]
@@ -288,6 +313,8 @@ mod tests {
             profile: "p".into(),
             fault_kind: "flip".into(),
             placement: "resident".into(),
+            layout: "linear".into(),
+            offsets: 1,
             weight_bits: 8,
             weights: 10,
             stored_bits: 80,

@@ -1,16 +1,19 @@
 //! Runs a plan: every chip at every voltage, journal first, results after.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use vmin_emulator::{Emulator, EmulatorError, Score, Stopped};
+use vmin_accel::placement::AddressMap;
+use vmin_emulator::{Emulator, EmulatorError, ProtectedError, ProtectedMemory, Score, Stopped};
 use vmin_kernels::GemmKernel;
 use vmin_sram::{Chip, ChipKey, SampleError};
 
 use crate::Plan;
 use crate::journal::{Journal, JournalError, Log, Record};
+use crate::remedy::{self, PlannedRemedy};
 use crate::results::{Clean, Provenance, Results, evaluate};
 
 /// Records between two calls that make the journal durable.
@@ -40,6 +43,9 @@ pub enum RunError {
     /// Network and images do not fit; [`Plan::resolve`] refuses that.
     #[error(transparent)]
     Emulator(#[from] EmulatorError),
+    /// Protection does not fit the network; [`Plan::resolve`] refuses that.
+    #[error(transparent)]
+    Protected(#[from] ProtectedError),
     /// A chip is too large to hold; [`Plan::resolve`] refuses that.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -70,9 +76,9 @@ pub fn run<L: Log>(
     progress: &dyn Progress,
 ) -> Result<Results, RunError> {
     let points = plan.points.len();
-    let chips = plan.experiment.chips;
+    let chips = plan.trials();
     let emulator = Emulator::new(&plan.graph, &plan.placement, plan.images(), kernel)?;
-    let total = points as u64 * u64::from(chips);
+    let total = plan.records_total();
     let known: BTreeSet<(u32, u32)> =
         done.iter().map(|record| (record.point, record.chip)).collect();
     progress.begin(total, known.len() as u64);
@@ -107,13 +113,67 @@ pub fn run<L: Log>(
             records
         })
         .collect();
+    let of_remedies = if failed.load(Ordering::Relaxed) {
+        Ok(Vec::new())
+    } else {
+        run_remedies(plan, &known, &clean, kernel, stop, &append)
+    };
     let synced = journal.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).0.sync();
     let fresh = of_chips.into_iter().fold(Ok(Vec::new()), worse)?;
+    let (own_correct, of_remedies): (Vec<u64>, Vec<Vec<Record>>) = of_remedies?.into_iter().unzip();
     synced?;
 
-    let mut records: Vec<Record> = done.iter().copied().chain(fresh).collect();
+    let mut records: Vec<Record> =
+        done.iter().copied().chain(fresh).chain(of_remedies.into_iter().flatten()).collect();
     records.sort_unstable();
-    results(plan, &emulator.score(&clean, &clean), &records)
+    results(plan, &emulator.score(&clean, &clean), &own_correct, &records)
+}
+
+/// A remedy's network in its protected memory.
+pub(crate) fn protected_memory<'p>(
+    plan: &'p Plan,
+    remedy: &'p PlannedRemedy,
+) -> Result<ProtectedMemory<'p>, RunError> {
+    let graph = remedy.graph.as_ref().unwrap_or(&plan.graph);
+    let word_bits = plan.accelerator.memories.weight.word_bits;
+    Ok(ProtectedMemory::new(graph, &remedy.placement, remedy.protection.clone(), word_bits)?)
+}
+
+/// Runs what of the remedies is not `known`; gives for each its right predictions without bit errors and
+/// its new records.
+fn run_remedies(
+    plan: &Plan,
+    known: &BTreeSet<(u32, u32)>,
+    clean: &[usize],
+    kernel: &'static dyn GemmKernel,
+    stop: &AtomicBool,
+    append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
+) -> Result<Vec<(u64, Vec<Record>)>, RunError> {
+    let mut all = Vec::with_capacity(plan.remedies.len());
+    for remedy in &plan.remedies {
+        let memory = protected_memory(plan, remedy)?;
+        let graph = remedy.graph.as_ref().unwrap_or(&plan.graph);
+        let emulator = Emulator::new(graph, &remedy.placement, plan.images(), kernel)?;
+        let own_clean = match &remedy.graph {
+            Some(_) => emulator.predict_clean(stop)?,
+            None => clean.to_vec(),
+        };
+        let of_chips: Vec<Result<Vec<Record>, RunError>> = (0..plan.experiment.chips)
+            .into_par_iter()
+            .map(|chip| {
+                let wanted: Vec<u32> = (0u32..)
+                    .take(remedy.points.len())
+                    .filter(|point| !known.contains(&(remedy.first_point + point, chip)))
+                    .collect();
+                remedy::run_chip(
+                    plan, remedy, &memory, &emulator, &own_clean, chip, &wanted, stop, append,
+                )
+            })
+            .collect();
+        let records = of_chips.into_iter().fold(Ok(Vec::new()), worse)?;
+        all.push((emulator.score(&own_clean, &own_clean).correct, records));
+    }
+    Ok(all)
 }
 
 /// Joins the records of two chips, or keeps the failure that says more.
@@ -143,14 +203,26 @@ fn run_chip(
     if stop.load(Ordering::Relaxed) {
         return Err(RunError::Stopped);
     }
-    let key = ChipKey { seed: plan.experiment.seed, chip: chip.into(), memory: WEIGHT_MEMORY };
+    // Neighbouring trials are the offsets of one chip.
+    let offsets = u32::try_from(plan.address_maps.len()).expect("trials are counted in u32");
+    let die = u64::from(chip / offsets);
+    let mut map = Cow::Borrowed(&plan.address_maps[(chip % offsets) as usize]);
+    let key = ChipKey { seed: plan.experiment.seed, chip: die, memory: WEIGHT_MEMORY };
     let floor = plan.points[lowest as usize].threshold;
-    let die = Chip::sample(plan.profile.population(), key, plan.placement.geometry, floor)?;
+    let die = Chip::sample(&plan.population(), key, plan.placement.geometry, floor)?;
+    if plan.experiment.layout.reliable_columns.is_some() {
+        map = Cow::Owned(reliable_columns(plan, key, &map)?);
+    }
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
         let threshold = plan.points[point as usize].threshold;
         let faults = die.faults(threshold).expect("the floor is the lowest threshold of the plan");
-        let corrupted = emulator.corrupt(faults, plan.experiment.fault_kind);
+        let kind = plan.experiment.fault_kind;
+        let corrupted = if map.is_identity() {
+            emulator.corrupt(faults, kind)
+        } else {
+            emulator.corrupt(&map.faulty_bits(faults), kind)
+        };
         let Score { correct, correct_union } = if corrupted.applied.bits_flipped == 0 {
             emulator.score(clean, clean)
         } else {
@@ -170,7 +242,25 @@ fn run_chip(
     Ok(records)
 }
 
-fn results(plan: &Plan, clean: &Score, records: &[Record]) -> Result<Results, RunError> {
+/// Columns chosen from the chip's faults at the lowest voltage of the plan, whatever is still to be done.
+fn reliable_columns(plan: &Plan, key: ChipKey, map: &AddressMap) -> Result<AddressMap, RunError> {
+    let threshold = plan.points.iter().map(|point| point.threshold).min();
+    let threshold = threshold.expect("a plan has a voltage");
+    let die = Chip::sample(&plan.population(), key, plan.placement.geometry, threshold)?;
+    let faults = die.faults(threshold).expect("the floor of this chip");
+    let bits = plan.graph.weights.first().map_or(8, |weights| weights.bits);
+    Ok(map
+        .clone()
+        .with_reliable_columns(bits, faults)
+        .expect("`Plan::resolve` has checked that codes divide rows"))
+}
+
+fn results(
+    plan: &Plan,
+    clean: &Score,
+    own_correct: &[u64],
+    records: &[Record],
+) -> Result<Results, RunError> {
     let images = plan.labels().len() as u64;
     let clean = Clean {
         images,
@@ -181,8 +271,15 @@ fn results(plan: &Plan, clean: &Score, records: &[Record]) -> Result<Results, Ru
     };
     let setting = plan.setting();
     let costs: Vec<_> = plan.points.iter().map(|point| point.cost.clone()).collect();
-    let (points, chips) = evaluate(&costs, plan.experiment.chips, &clean, &setting, records)
+    let own = plan.points.len() * plan.trials() as usize;
+    let (records, of_remedies) = records.split_at_checked(own).ok_or(RunError::ForeignRecords)?;
+    let (points, chips) = evaluate(&costs, plan.trials(), &clean, &setting, records)
         .ok_or(RunError::ForeignRecords)?;
+    let remedies = if plan.remedies.is_empty() {
+        Vec::new()
+    } else {
+        remedy::evaluate_remedies(plan, &points, clean.correct, own_correct, of_remedies)?
+    };
     Ok(Results {
         results_version: 1,
         name: plan.experiment.name.clone(),
@@ -190,6 +287,7 @@ fn results(plan: &Plan, clean: &Score, records: &[Record]) -> Result<Results, Ru
         clean,
         points,
         chips,
+        remedies,
         notes: plan.notes.clone(),
         provenance: Provenance {
             vmin_version: env!("CARGO_PKG_VERSION").to_owned(),

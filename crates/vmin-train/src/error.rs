@@ -67,6 +67,20 @@ pub enum TrainError {
         /// Which one.
         split: &'static str,
     },
+    /// Not one clipping fraction per weight tensor.
+    #[error("`clip_fractions` has {found} values, the network {expected} weight tensors")]
+    Fractions {
+        /// Values given.
+        found: usize,
+        /// Weight tensors.
+        expected: usize,
+    },
+    /// The chips to train on cannot be drawn.
+    #[error("the chips to train on cannot be drawn: {0}")]
+    Chips(String),
+    /// A checkpoint that cannot be gone on from.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::CheckpointError),
     /// The loss is no number any more.
     #[error("the loss is not finite after epoch {epoch}: lower the learning rate")]
     Diverged {
@@ -97,14 +111,9 @@ pub enum DeployError {
         /// Name of the step.
         step: String,
     },
-    /// A weight tensor has no codes.
-    #[error("weights of `{parameter}` cannot be quantized: {reason}")]
-    Weights {
-        /// Name of the parameter.
-        parameter: String,
-        /// Why.
-        reason: String,
-    },
+    /// A weight is no finite number.
+    #[error("the weights cannot be quantized: some are no finite numbers")]
+    NotFinite,
     /// A requantization factor is no positive finite number.
     #[error("the requantization factor {factor} of `{step}` cannot be held")]
     Factor {
@@ -116,7 +125,7 @@ pub enum DeployError {
     /// The integer network cannot be run.
     #[error("the integer network does not run: {0}")]
     Run(String),
-    /// The integer network errs more than the float network.
+    /// The integer network does not err as the float network does.
     #[error(
         "the integer network errs on {integer_pct:.2} % of the images, the float network on {float_pct:.2} %: more than {limit_points} points apart"
     )]

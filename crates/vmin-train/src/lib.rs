@@ -56,6 +56,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod bit_errors;
+mod checkpoint;
+mod codec;
 pub mod deploy;
 mod error;
 mod evaluate;
@@ -65,16 +68,20 @@ mod optimizer;
 mod random;
 mod real;
 mod recipe;
+mod recipe_file;
 mod schedule;
 mod trainer;
 mod weights;
 
+pub use bit_errors::BitErrors;
+pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
+pub use codec::{SchemeFormula, WeightScheme};
 pub use error::{DeployError, TrainError};
 pub use network::Network;
 pub use optimizer::Sgd;
-pub use recipe::{InputScaling, LayerSpec, Recipe, WeightQuantization};
+pub use recipe::{InputScaling, LayerSpec, Recipe, TestErrors, WeightQuantization};
 pub use schedule::Schedule;
-pub use trainer::{EpochMetrics, Trained, train};
+pub use trainer::{EpochMetrics, Trained, Trainer, train};
 
 /// Images per chunk of a batch: the unit of parallel work and of the order of summation.
 pub const CHUNK_IMAGES: usize = 16;

@@ -12,6 +12,12 @@ pub(crate) enum Purpose {
     Shuffle = 2,
     /// Shifts and flips of the images in epoch `index`.
     Augmentation = 3,
+    /// Bit errors of step `index`.
+    BitErrors = 4,
+    /// Bit errors of test chip `index`.
+    TestChip = 5,
+    /// Seed of the chips that training draws from a population.
+    ChipSeed = 6,
 }
 
 /// The stream for one purpose and index.
@@ -24,6 +30,11 @@ impl Stream {
             SplitMix64::seed_from_u64(key).next_u64() ^ SplitMix64::seed_from_u64(!part).next_u64()
         });
         Self(Xoshiro256PlusPlus::seed_from_u64(key))
+    }
+
+    /// 64 random bits.
+    pub(crate) fn word(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     /// Uniform in `[0, 1)`, 53 bits.

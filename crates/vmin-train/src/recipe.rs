@@ -2,8 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern};
+use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::Norm;
 use crate::{Schedule, Sgd, TrainError};
+
+/// Bits per weight code where the recipe does not say.
+const BITS_DEFAULT: u8 = 8;
+
+/// Most chips that an epoch is measured on.
+const CHIPS_MAX: u32 = 10_000;
 
 /// A training run, up to the data. Read from TOML with [`Recipe::from_toml`]; unknown fields are
 /// refused.
@@ -12,6 +20,9 @@ use crate::{Schedule, Sgd, TrainError};
 pub struct Recipe {
     /// Name of the network.
     pub name: String,
+    /// Images by the words of `--data`; only the command line reads it.
+    #[serde(default)]
+    pub data: Option<String>,
     /// Seed of the initial weights, the order of images and the augmentation.
     pub seed: u64,
     /// Passes over the training images, 1 or more.
@@ -27,9 +38,20 @@ pub struct Recipe {
     /// "Bit Error Robustness for Energy-Efficient DNN Accelerators", section 4.2).
     #[serde(default)]
     pub clip: Option<f32>,
+    /// One factor of `clip` per weight tensor in network order, above 0 up to 1; a bias has that of
+    /// its weights. In the journal version of the paper (per-layer clipping): the largest magnitude
+    /// of the tensor in a network trained without clipping, over that of the widest tensor.
+    #[serde(default)]
+    pub clip_fractions: Option<Vec<f32>>,
     /// Trains on quantized copies of the weights, straight-through.
     #[serde(default)]
     pub quantization: Option<WeightQuantization>,
+    /// Trains under bit errors in the quantized weights.
+    #[serde(default)]
+    pub bit_errors: Option<BitErrors>,
+    /// Measures the test error under bit errors after each epoch.
+    #[serde(default)]
+    pub rerr: Option<TestErrors>,
     /// Images are moved by up to this many pixels in each direction, edges repeated.
     #[serde(default)]
     pub shift_pixels: usize,
@@ -48,6 +70,31 @@ pub struct WeightQuantization {
     /// First epoch (from 0) that trains on quantized weights.
     #[serde(default)]
     pub from_epoch: u32,
+    /// Which real number a code means.
+    #[serde(default)]
+    pub scheme: WeightScheme,
+    /// Whose formula, where the papers' text and code differ; without meaning for `deployable`.
+    #[serde(default)]
+    pub formula: SchemeFormula,
+}
+
+impl WeightQuantization {
+    /// `bits` bits of the default scheme from the first epoch on.
+    #[must_use]
+    pub fn deployable(bits: u8) -> Self {
+        let (scheme, formula) = (WeightScheme::Deployable, SchemeFormula::Paper);
+        Self { bits, from_epoch: 0, scheme, formula }
+    }
+}
+
+/// Independent flips in the weights when an epoch is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestErrors {
+    /// Probability that a bit flips, above 0 and up to 0.5.
+    pub rate: f64,
+    /// Chips, the same in every epoch, 1 up to 10,000.
+    pub chips: u32,
 }
 
 /// `x = scale * (pixel - zero_pixel)`: exactly the input quantization of the deployed graph.
@@ -161,41 +208,119 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The recipe's quantization of weights, or that of deployment if it names none.
+    pub(crate) fn storage(&self) -> WeightQuantization {
+        self.quantization.unwrap_or_else(|| WeightQuantization::deployable(BITS_DEFAULT))
+    }
+
     /// Checks every number against its range.
     ///
     /// # Errors
     ///
     /// [`TrainError::Value`] for the first number out of its range.
     pub fn validate(&self) -> Result<(), TrainError> {
-        let check = |field, fine: bool, found: &dyn std::fmt::Display, expected| {
-            let found = found.to_string();
-            if fine { Ok(()) } else { Err(TrainError::Value { field, found, expected }) }
-        };
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All numbers that are out of their range, each a [`TrainError::Value`].
+    #[must_use]
+    pub fn problems(&self) -> Vec<TrainError> {
+        let mut problems = Problems(Vec::new());
         let sgd = &self.optimizer;
         let positive = |x: f32| x.is_finite() && x > 0.0;
-        check("epochs", self.epochs > 0, &self.epochs, "1 or more")?;
-        check("batch_size", self.batch_size > 0, &self.batch_size, "1 or more")?;
+        problems.unless(!self.name.is_empty(), "name", &"empty", "a name");
+        problems.unless(self.epochs > 0, "epochs", &self.epochs, "1 or more");
+        problems.unless(self.batch_size > 0, "batch_size", &self.batch_size, "1 or more");
         let rate = sgd.learning_rate;
-        check("optimizer.learning_rate", positive(rate), &rate, "positive and finite")?;
+        problems.unless(positive(rate), "optimizer.learning_rate", &rate, "positive and finite");
+        let below_one = |x: f32| (0.0..1.0).contains(&x);
         let momentum = sgd.momentum;
-        check("optimizer.momentum", (0.0..1.0).contains(&momentum), &momentum, "0 up to, not 1")?;
+        problems.unless(below_one(momentum), "optimizer.momentum", &momentum, "0 up to, not 1");
         let decay = sgd.weight_decay;
-        check("optimizer.weight_decay", (0.0..1.0).contains(&decay), &decay, "0 up to, not 1")?;
+        problems.unless(below_one(decay), "optimizer.weight_decay", &decay, "0 up to, not 1");
         if let Some(clip) = self.clip {
-            check("clip", positive(clip), &clip, "positive and finite")?;
+            problems.unless(positive(clip), "clip", &clip, "positive and finite");
+        }
+        if let Some(fractions) = &self.clip_fractions {
+            problems.unless(self.clip.is_some(), "clip_fractions", &"alone", "`clip` beside it");
+            for fraction in fractions {
+                let fine = *fraction > 0.0 && *fraction <= 1.0;
+                problems.unless(fine, "clip_fractions", fraction, "above 0 up to 1");
+            }
         }
         if let Some(quantization) = self.quantization {
             let bits = quantization.bits;
-            check("quantization.bits", (2..=8).contains(&bits), &bits, "2..=8")?;
+            problems.unless((2..=8).contains(&bits), "quantization.bits", &bits, "2..=8");
         }
-        check("input.scale", positive(self.input.scale), &self.input.scale, "positive and finite")?;
+        let scale = self.input.scale;
+        problems.unless(positive(scale), "input.scale", &scale, "positive and finite");
         if let Schedule::Step { factor, milestones } = &self.schedule {
-            check("schedule.step.factor", positive(*factor), factor, "positive and finite")?;
+            let field = "schedule.step.factor";
+            problems.unless(positive(*factor), field, factor, "positive and finite");
             for milestone in milestones {
                 let fine = *milestone > 0.0 && *milestone < 1.0;
-                check("schedule.step.milestones", fine, milestone, "between 0 and 1")?;
+                problems.unless(fine, "schedule.step.milestones", milestone, "between 0 and 1");
             }
         }
-        Ok(())
+        if let Some(errors) = &self.bit_errors {
+            problems.bit_errors(errors, self.quantization.is_some());
+        }
+        if let Some(rerr) = self.rerr {
+            problems.unless(is_rate(rerr.rate), "rerr.rate", &rerr.rate, "above 0 up to 0.5");
+            let fine = (1..=CHIPS_MAX).contains(&rerr.chips);
+            problems.unless(fine, "rerr.chips", &rerr.chips, "1 up to 10000");
+        }
+        problems.0
+    }
+}
+
+fn is_rate(rate: f64) -> bool {
+    rate > 0.0 && rate <= 0.5
+}
+
+struct Problems(Vec<TrainError>);
+
+impl Problems {
+    fn unless(
+        &mut self,
+        fine: bool,
+        field: &'static str,
+        found: &dyn std::fmt::Display,
+        expected: &'static str,
+    ) {
+        if !fine {
+            self.0.push(TrainError::Value { field, found: found.to_string(), expected });
+        }
+    }
+
+    fn bit_errors(&mut self, errors: &BitErrors, quantized: bool) {
+        let expected = "`quantization` in the recipe: errors hit codes";
+        self.unless(quantized, "bit_errors", &"alone", expected);
+        let rate = errors.rate;
+        self.unless(is_rate(rate), "bit_errors.rate", &rate, "above 0 up to 0.5");
+        let (clamp, loss) = (errors.gradient_clamp, errors.start_loss);
+        let fine = clamp.is_finite() && clamp > 0.0;
+        self.unless(fine, "bit_errors.gradient_clamp", &clamp, "positive and finite");
+        let fine = loss.is_finite() && loss > 0.0;
+        self.unless(fine, "bit_errors.start_loss", &loss, "positive and finite");
+        let chips = errors.pattern != Pattern::Random;
+        let fine = chips || errors.fault_kind == FaultKindChoice::Flip;
+        let expected = "`flip`, as `pattern` is `random`: cells of no chip prefer no value";
+        self.unless(fine, "bit_errors.fault_kind", &"stuck_at", expected);
+        let population = errors.population;
+        let shares = [population.die, population.bank, population.column, population.half_column];
+        let sum: f64 = shares.iter().sum();
+        let fine = shares.iter().all(|share| *share >= 0.0) && sum <= 0.99;
+        let expected = "shares of 0 or more with a sum of at most 0.99";
+        self.unless(fine, "bit_errors.population", &format!("{shares:?}"), expected);
+        let prefers = population.share_stuck_at_0;
+        let fine = (0.0..=1.0).contains(&prefers);
+        self.unless(fine, "bit_errors.population.share_stuck_at_0", &prefers, "0 up to 1");
+        for (field, size) in [
+            ("bit_errors.population.rows", population.rows),
+            ("bit_errors.population.columns", population.columns),
+        ] {
+            self.unless((1..=1 << 20).contains(&size), field, &size, "1 up to 1048576");
+        }
     }
 }

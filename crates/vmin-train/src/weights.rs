@@ -1,31 +1,78 @@
 //! What the forward pass sees of the trained floats: clipped, and quantized where the recipe says.
 //!
 //! The trained (master) floats are never quantized themselves; gradients taken at the copy are
-//! applied to them unchanged (straight-through). A method that trains under bit errors corrupts the
-//! codes between the two halves of [`quantized`].
+//! applied to them unchanged (straight-through). Bit errors hit the codes between
+//! [`stored`] and [`with_codes`].
 
-use crate::deploy::codes::rquant;
-use crate::network::{Network, ParameterKind};
+use crate::WeightQuantization;
+use crate::codec::{self, Encoded};
+use crate::network::{Network, Parameter, ParameterKind};
 
-/// Clamps every parameter to `[-limit, limit]`.
-pub(crate) fn clip(parameters: &mut [Vec<f32>], limit: f32) {
-    for value in parameters.iter_mut().flatten() {
-        *value = value.clamp(-limit, limit);
+/// Clamps every parameter to `[-limit, limit]`, times the fraction of its layer where there are
+/// fractions (one per weight tensor; a bias has that of its weights).
+pub(crate) fn clip(
+    net: &Network,
+    parameters: &mut [Vec<f32>],
+    limit: f32,
+    fractions: Option<&[f32]>,
+) {
+    let mut layers = fractions.into_iter().flatten();
+    let mut bound = limit;
+    for (parameter, values) in net.parameters.iter().zip(parameters) {
+        if parameter.kind == ParameterKind::Weight {
+            bound = limit * layers.next().unwrap_or(&1.0);
+        }
+        for value in values {
+            *value = value.clamp(-bound, bound);
+        }
     }
 }
 
-/// A copy whose weights are what `bits`-bit codes mean; biases stay float, as they are deployed in
-/// int32.
-pub(crate) fn quantized(net: &Network, parameters: &[Vec<f32>], bits: u8) -> Vec<Vec<f32>> {
+/// The weights as the memory holds them, in the order of the network.
+///
+/// `None` if one of them is no finite number; the loss then reports the divergence.
+pub(crate) fn stored(
+    net: &Network,
+    parameters: &[Vec<f32>],
+    quantization: WeightQuantization,
+) -> Option<Vec<Encoded>> {
+    let pairs = net.parameters.iter().zip(parameters);
+    let weights: Vec<&[f32]> = pairs
+        .filter(|(parameter, _)| is_weight(parameter))
+        .map(|(_, values)| values.as_slice())
+        .collect();
+    codec::encode(quantization, &weights).ok()
+}
+
+/// A copy whose weights are what these codes mean; biases stay float, as they are deployed in int32.
+pub(crate) fn with_codes(
+    net: &Network,
+    parameters: &[Vec<f32>],
+    encoded: &[Encoded],
+) -> Vec<Vec<f32>> {
+    let mut encoded = encoded.iter();
     let pairs = net.parameters.iter().zip(parameters);
     pairs
         .map(|(parameter, values)| match parameter.kind {
-            // A tensor that holds a NaN has no codes; the loss then reports the divergence.
-            ParameterKind::Weight => rquant(bits)
-                .quantize(values, 1)
-                .and_then(|codes| codes.dequantize())
-                .unwrap_or_else(|_| values.clone()),
+            ParameterKind::Weight => encoded.next().map_or_else(|| values.clone(), Encoded::decode),
             ParameterKind::Bias | ParameterKind::Scale => values.clone(),
         })
         .collect()
+}
+
+/// A copy whose weights are what their codes mean.
+pub(crate) fn quantized(
+    net: &Network,
+    parameters: &[Vec<f32>],
+    quantization: WeightQuantization,
+) -> Vec<Vec<f32>> {
+    match stored(net, parameters, quantization) {
+        Some(encoded) => with_codes(net, parameters, &encoded),
+        None => parameters.to_vec(),
+    }
+}
+
+/// True for tensors that lie in the weight memory.
+pub(crate) fn is_weight(parameter: &Parameter) -> bool {
+    parameter.kind == ParameterKind::Weight
 }

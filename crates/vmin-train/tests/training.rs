@@ -54,7 +54,10 @@ fn any_number_of_threads_gives_the_same_bits() {
     let recipe = Recipe {
         shift_pixels: 1,
         clip: Some(0.4),
-        quantization: Some(WeightQuantization { bits: 6, from_epoch: 1 }),
+        quantization: Some(WeightQuantization {
+            from_epoch: 1,
+            ..WeightQuantization::deployable(6)
+        }),
         ..recipe()
     };
     let one = on_threads(1, &recipe);

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Energy(EnergyArgs),
     /// Cost every design of a space and find its Pareto front
     Explore(ExploreArgs),
+    /// Train a network, robust against bit errors if the recipe says so
+    Train(TrainArgs),
     /// Draw the report of a finished sweep again
     Report(ReportArgs),
     /// Print a commented experiment file to start from
@@ -188,14 +190,18 @@ pub(crate) struct EvalArgs {
     /// Seed of the chip's population
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) chip_seed: u64,
-    /// Index of the chip in the population
-    #[arg(long, value_name = "I", default_value_t = 0)]
-    pub(crate) chip: u64,
+    /// Index of the chip in the population, or the file of a chip; with `--vdd-mv` one of its voltages
+    #[arg(long, value_name = "I|CHIP", default_value = "0", value_parser = chip_choice)]
+    pub(crate) chip: ChipChoice,
+    /// Cell of the chip file's map under the first stored bit; a map smaller than the network is
+    /// repeated
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub(crate) chip_offset: u64,
     /// Cell-fault rate, 0 to 0.5
     #[arg(long, value_name = "P", conflicts_with = "vdd_mv")]
     pub(crate) rate: Option<f64>,
     /// Supply voltage of the weight memory, in mV
-    #[arg(long, value_name = "V", requires = "profile")]
+    #[arg(long, value_name = "V")]
     pub(crate) vdd_mv: Option<f64>,
     /// Voltage profile: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "PROFILE")]
@@ -296,6 +302,14 @@ Example:
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Make a chip file of maps that others measured, and tell what is in them
+    Import(Box<crate::commands::chip::ImportArgs>),
+    /// Write a chip's maps as a list, 0/1 files or arrays
+    Export(crate::commands::chip::ExportArgs),
+    /// Fit a population to measured chips and write it as a voltage profile
+    Fit(crate::commands::chip::FitArgs),
+    /// Draw the faults of a chip
+    Draw(crate::commands::chip::DrawArgs),
     /// Faults and their arrangement at each voltage
     Inspect {
         /// Chip file
@@ -355,6 +369,9 @@ pub(crate) struct CyclesArgs {
     /// Draw what `--trace` shows into this SVG file
     #[arg(long, value_name = "F.svg", requires = "trace")]
     pub(crate) trace_out: Option<PathBuf>,
+    /// Write a page with bars, utilization and roofline to this HTML file
+    #[arg(long, value_name = "F.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
     #[arg(long, value_name = "DIR")]
     pub(crate) reports: Option<PathBuf>,
@@ -428,6 +445,33 @@ pub(crate) struct EnergyArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin train recipes/shapes-randbet-8bit.toml --out trained
+                                  writes model.safetensors, metrics.jsonl and checkpoint.safetensors
+  vmin train recipes/shapes-randbet-8bit.toml --out trained --resume
+                                  goes on after Ctrl-C or a crash; the weights come out the same
+  vmin eval --model trained/model.safetensors --data builtin:shapes --rate 0.01")]
+pub(crate) struct TrainArgs {
+    /// Recipe file
+    pub(crate) recipe: PathBuf,
+    /// Folder for the network, the metrics and the checkpoint, made if absent
+    #[arg(long, value_name = "DIR", default_value = "vmin-train")]
+    pub(crate) out: PathBuf,
+    /// Continue from the checkpoint in the folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Images, in place of `data` in the recipe (see `vmin data list`)
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: Option<String>,
+    /// Threads to use; all cores if absent. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) jobs: Option<u16>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Folder of a finished sweep
     pub(crate) folder: PathBuf,
@@ -471,6 +515,23 @@ fn parse_trace(text: &str) -> Result<[u64; 5], String> {
         return Err("M, N and K must lie between 1 and 256".to_owned());
     }
     Ok(sizes)
+}
+
+/// Which chip: one of a population, or one in a file.
+#[derive(Clone, Debug)]
+pub(crate) enum ChipChoice {
+    /// Index in the population.
+    Index(u64),
+    /// A chip file.
+    File(PathBuf),
+}
+
+/// Whole numbers are indices; a file of such a name is told as `./7`.
+fn chip_choice(text: &str) -> Result<ChipChoice, String> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().map(ChipChoice::Index).map_err(|error| error.to_string());
+    }
+    Ok(ChipChoice::File(PathBuf::from(text)))
 }
 
 fn parse_range(text: &str) -> Result<std::ops::Range<usize>, String> {

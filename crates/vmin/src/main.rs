@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Cycles(args) => commands::cycles::run(&args),
         Command::Energy(args) => commands::energy::run(&args),
         Command::Explore(args) => commands::explore::run(&args),
+        Command::Train(args) => commands::train::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Data(command) => commands::data::run(&command),

@@ -104,6 +104,6 @@ fn dram_cycles(
     } else {
         fold
     };
-    let compute = |index: u64| if index + 1 == folds.count() { fold + waits } else { step + waits };
+    let compute = |last: bool| waits + if last { fold } else { step };
     fold_costs::cycles(accelerator, schedule, folds, layer, report, compute).max(busy)
 }

@@ -25,7 +25,7 @@ mod scalesim_v3;
 mod traffic;
 
 pub use report::{LayerReport, Totals, totals};
-pub use roofline::{Bound, Roofline};
+pub use roofline::{Bound, dram_bytes_per_cycle};
 pub use traffic::Residence;
 
 use crate::{Accelerator, Dataflow, Layer};
@@ -121,12 +121,17 @@ pub fn run(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) -> V
     layers
         .iter()
         .enumerate()
-        .map(|(index, layer)| match schedule.cycle_model {
-            CycleModel::Causal => {
-                let place = traffic::Place { first: index == 0, last: index + 1 == layers.len() };
-                causal::layer(accelerator, schedule, layer, place)
-            }
-            CycleModel::ScalesimV3 => scalesim_v3::layer(accelerator, schedule.dataflow, layer),
+        .map(|(index, layer)| {
+            let mut report = match schedule.cycle_model {
+                CycleModel::Causal => {
+                    let place =
+                        traffic::Place { first: index == 0, last: index + 1 == layers.len() };
+                    causal::layer(accelerator, schedule, layer, place)
+                }
+                CycleModel::ScalesimV3 => scalesim_v3::layer(accelerator, schedule.dataflow, layer),
+            };
+            roofline::place(accelerator, &mut report);
+            report
         })
         .collect()
 }

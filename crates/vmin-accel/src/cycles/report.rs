@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Bound;
 use crate::scalesim::Spans;
 use crate::{Layer, Work};
 
@@ -68,6 +69,14 @@ pub struct LayerReport {
     pub vector_operations: u64,
     /// Bits written to registers between processing elements (causal model only).
     pub register_bits: u64,
+    /// Multiply-accumulates per byte from and to DRAM; absent if nothing moves or nothing multiplies.
+    pub macs_per_byte: Option<f64>,
+    /// Multiply-accumulates per cycle that array and DRAM allow (the roof over this layer).
+    pub attainable_macs_per_cycle: f64,
+    /// Multiply-accumulates per cycle reached.
+    pub achieved_macs_per_cycle: f64,
+    /// What limits the layer.
+    pub bound_by: Bound,
     /// Times and counts at both sides of the buffers as SCALE-Sim reports them, for one group (that
     /// model only).
     #[serde(skip)]
@@ -110,6 +119,10 @@ impl LayerReport {
             dram_bytes_written: 0,
             vector_operations: 0,
             register_bits: 0,
+            macs_per_byte: None,
+            attainable_macs_per_cycle: 0.0,
+            achieved_macs_per_cycle: 0.0,
+            bound_by: Bound::Compute,
             spans: None,
         }
     }
@@ -133,6 +146,8 @@ pub struct Totals {
     pub cycles: u64,
     /// Cycles waiting for DRAM.
     pub stall_cycles: u64,
+    /// Cycles waiting for on-chip memories.
+    pub sram_stall_cycles: u64,
     /// Bytes from and to DRAM.
     pub dram_bytes: u64,
 }
@@ -144,6 +159,7 @@ pub fn totals(layers: &[LayerReport]) -> Totals {
         macs: sum.macs.saturating_add(layer.macs),
         cycles: sum.cycles.saturating_add(layer.cycles),
         stall_cycles: sum.stall_cycles.saturating_add(layer.stall_cycles),
+        sram_stall_cycles: sum.sram_stall_cycles.saturating_add(layer.sram_stall_cycles),
         dram_bytes: sum
             .dram_bytes
             .saturating_add(layer.dram_bytes_read)

@@ -128,11 +128,20 @@ fn count_product(
         PartialSums::Accumulator => memories.accumulator.bits() / accelerator.accumulator_bits,
         PartialSums::Spill => 0,
     };
-    let waiting = mapping.sums_waiting(shape, array).min(shape.m() * shape.n());
-    // The part of each block of sums that has no room leaves and returns between passes.
-    let over = waiting.saturating_sub(room);
-    let blocks = if waiting == 0 { 0 } else { folds.columns };
-    let spill = over.saturating_mul(blocks * (passes - 1)).saturating_mul(groups);
+    // The part of each block of sums that has no room leaves and returns between passes. The last
+    // block of columns may be a narrow one.
+    let extent = mapping.extent(shape);
+    let over = |waiting: u64| waiting.saturating_sub(room);
+    let spill = if mapping.sums_waiting(shape, array) == 0 {
+        0
+    } else {
+        let narrow = extent.columns % array.columns();
+        let full = over(extent.stream * array.columns().min(extent.columns));
+        full.saturating_mul(extent.columns / array.columns())
+            .saturating_add(over(extent.stream * narrow))
+            .saturating_mul(passes - 1)
+            .saturating_mul(groups)
+    };
     report.dram_sum_transfers = Some(spill);
     fetches.ifmap
 }

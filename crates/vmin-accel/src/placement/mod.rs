@@ -1,8 +1,18 @@
 //! Placement: which cells hold which code.
 //!
 //! `resident` is the assumption of the source papers: the whole model lies in one weight memory at
-//! fixed addresses.
+//! fixed addresses. Tensors follow each other in memory order ([`ResidentPlacement`]); which cell a bit of
+//! that order lies in is the layout's affair ([`AddressMap`]).
+//!
+//! `streamed`: weights pass through the memory that there is ([`StreamedPlacement`]), so that one bad
+//! cell lies under many weights. Activations have cells of their own ([`ActivationPlacement`]).
 
+mod activations;
+mod address_map;
 mod resident;
+mod streamed;
 
-pub use resident::{PlacedTensor, PlacementError, ResidentPlacement};
+pub use activations::{ActivationPlacement, PlacedActivation};
+pub use address_map::{AddressMap, AddressMapError, Interleaving};
+pub use resident::{Alignment, PlacedTensor, PlacementError, ResidentPlacement};
+pub use streamed::{Load, StreamError, StreamedPlacement, StreamedTensor};

@@ -32,6 +32,24 @@ pub enum PlacementError {
     TooLarge,
 }
 
+/// Where a tensor may begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alignment {
+    /// Right behind the tensor before it.
+    #[default]
+    Code,
+    /// At the next row.
+    Row,
+    /// At the next bank.
+    Bank,
+}
+
+impl Alignment {
+    /// Every alignment with its word.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("code", Self::Code), ("row", Self::Row), ("bank", Self::Bank)];
+}
+
 /// Where one tensor lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacedTensor {
@@ -51,7 +69,7 @@ pub struct ResidentPlacement {
     pub tensors: Vec<PlacedTensor>,
     /// The memory: banks of the accelerator's shape, at least as many as it has.
     pub geometry: Geometry,
-    /// Bits that hold codes.
+    /// Bits from the first cell to the end of the last tensor, gaps of the alignment included.
     pub bits_used: u64,
     /// Banks the accelerator's weight memory really has.
     pub physical_banks: u32,
@@ -79,12 +97,30 @@ impl ResidentPlacement {
         physical: Geometry,
         tensors: impl IntoIterator<Item = (u64, u8)>,
     ) -> Result<Self, PlacementError> {
+        Self::aligned(physical, Alignment::Code, tensors)
+    }
+
+    /// As [`Self::in_memory`], every tensor at a place of its own kind.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn aligned(
+        physical: Geometry,
+        alignment: Alignment,
+        tensors: impl IntoIterator<Item = (u64, u8)>,
+    ) -> Result<Self, PlacementError> {
+        let unit = match alignment {
+            Alignment::Code => 1,
+            Alignment::Row => u64::from(physical.columns()),
+            Alignment::Bank => physical.cells_per_bank(),
+        };
         let mut placed = Vec::new();
         let mut next_bit = 0_u64;
         for (tensor, (codes, bits)) in tensors.into_iter().enumerate() {
             if !(1..=8).contains(&bits) {
                 return Err(PlacementError::Bits { tensor, bits });
             }
+            next_bit = next_bit.checked_next_multiple_of(unit).ok_or(PlacementError::TooLarge)?;
             placed.push(PlacedTensor { first_bit: next_bit, codes, bits });
             next_bit = codes
                 .checked_mul(u64::from(bits))
@@ -133,6 +169,19 @@ mod tests {
                 assert_eq!(placement.geometry.rows(), 4);
             }
         }
+    }
+
+    #[test]
+    fn aligned_tensors_begin_at_rows_or_banks() {
+        let physical = Geometry::new(2, 4, 8).unwrap();
+        let first_bits = |alignment| {
+            let placement =
+                ResidentPlacement::aligned(physical, alignment, [(3, 3), (1, 8), (9, 4)]).unwrap();
+            placement.tensors.iter().map(|tensor| tensor.first_bit).collect::<Vec<_>>()
+        };
+        assert_eq!(first_bits(Alignment::Code), [0, 9, 17]);
+        assert_eq!(first_bits(Alignment::Row), [0, 16, 24]);
+        assert_eq!(first_bits(Alignment::Bank), [0, 32, 64]);
     }
 
     #[test]

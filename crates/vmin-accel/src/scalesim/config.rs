@@ -102,7 +102,7 @@ impl Config {
             ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
         let ini = Ini::load_from_str_opt(source.text(), options).map_err(|error| {
             let place = line_span(source.text(), error.line);
-            Diagnostic::new("cfg-syntax", format!("not a SCALE-Sim configuration: {}", error.msg))
+            Diagnostic::new("cfg-syntax", "this line is not understood")
                 .at(source, place)
                 .allowed("expected `[section]`, `key = value` or `key: value`")
         })?;

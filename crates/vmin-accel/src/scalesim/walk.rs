@@ -54,8 +54,15 @@ impl Walk {
 struct Offsets {
     windows: Vec<usize>,
     elements: Vec<usize>,
-    /// With windows beyond the edge: pixels of windows and elements, and the size of the input.
-    edge: Option<(Vec<[u64; 2]>, Vec<[u64; 2]>, [u64; 2])>,
+    /// With windows beyond the edge only.
+    edge: Option<Edge>,
+}
+
+/// What tells whether an element lies on the input.
+struct Edge {
+    windows: Vec<[u64; 2]>,
+    elements: Vec<[u64; 2]>,
+    input: [u64; 2],
 }
 
 impl Offsets {
@@ -69,17 +76,19 @@ impl Offsets {
         Some(Self {
             windows: pixels.iter().map(|pixel| word(*pixel, 0)).collect::<Option<_>>()?,
             elements: elements.iter().map(|(at, c)| word(*at, *c)).collect::<Option<_>>()?,
-            edge: window
-                .overhangs()
-                .then(|| (pixels, elements.iter().map(|(at, _)| *at).collect(), window.input)),
+            edge: window.overhangs().then(|| Edge {
+                windows: pixels,
+                elements: elements.iter().map(|(at, _)| *at).collect(),
+                input: window.input,
+            }),
         })
     }
 
     #[inline(always)]
     fn address<const EDGE: bool>(&self, i: usize, j: usize) -> Option<usize> {
-        if EDGE && let Some((pixels, elements, input)) = &self.edge {
-            let (pixel, element) = (pixels[i], elements[j]);
-            if pixel[0] + element[0] >= input[0] || pixel[1] + element[1] >= input[1] {
+        if EDGE && let Some(edge) = &self.edge {
+            let (pixel, element) = (edge.windows[i], edge.elements[j]);
+            if pixel[0] + element[0] >= edge.input[0] || pixel[1] + element[1] >= edge.input[1] {
                 return None;
             }
         }

@@ -8,7 +8,7 @@ use super::matrix::{MatrixPlan, MatrixWeights};
 use super::pool::PoolPlan;
 use super::scratch::{Scratch, Work};
 use super::softmax::SoftmaxParams;
-use crate::{ConvKind, Graph, Node, Op};
+use crate::{ConvKind, Graph, Node, Op, TensorId};
 
 /// Runs one graph with one kernel; the bits are those of [`super::reference::run`] for every kernel.
 ///
@@ -138,11 +138,28 @@ impl<'g> Executor<'g> {
         input: &[i8],
         scratch: &'s mut Scratch,
     ) -> &'s [i8] {
+        self.run_with(weights, input, scratch, |_, _| {})
+    }
+
+    /// As [`Self::run`]; `written` sees each tensor once it is written, the input first, and may change
+    /// what the next layers read: a memory that does not give back what was stored.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn run_with<'s>(
+        &self,
+        weights: &LoadedWeights,
+        input: &[i8],
+        scratch: &'s mut Scratch,
+        mut written: impl FnMut(TensorId, &mut [i8]),
+    ) -> &'s [i8] {
         scratch.tensors[self.graph.input.0].copy_from_slice(input);
+        written(self.graph.input, &mut scratch.tensors[self.graph.input.0]);
         for (index, node) in self.graph.nodes.iter().enumerate() {
             // Taken out while it is written, so that the inputs can be read beside it.
             let mut out = std::mem::take(&mut scratch.tensors[node.output.0]);
             self.run_step(index, node, weights, &scratch.tensors, &mut scratch.work, &mut out);
+            written(node.output, &mut out);
             scratch.tensors[node.output.0] = out;
         }
         &scratch.tensors[self.graph.output.0]
@@ -197,12 +214,26 @@ impl<'g> Executor<'g> {
     /// # Panics
     /// As [`Self::run`].
     pub fn classify(&self, weights: &LoadedWeights, image: &[u8], scratch: &mut Scratch) -> usize {
+        self.classify_with(weights, image, scratch, |_, _| {})
+    }
+
+    /// As [`Self::classify`], with `written` as in [`Self::run_with`].
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn classify_with(
+        &self,
+        weights: &LoadedWeights,
+        image: &[u8],
+        scratch: &mut Scratch,
+        written: impl FnMut(TensorId, &mut [i8]),
+    ) -> usize {
         assert_eq!(image.len(), scratch.codes.len(), "one pixel per input element");
         let mut codes = std::mem::take(&mut scratch.codes);
         for (code, &pixel) in codes.iter_mut().zip(image) {
             *code = self.graph.input_code(pixel);
         }
-        let class = first_max(self.run(weights, &codes, scratch));
+        let class = first_max(self.run_with(weights, &codes, scratch, written));
         scratch.codes = codes;
         class
     }
@@ -226,7 +257,7 @@ pub fn first_max(codes: &[i8]) -> usize {
 
 fn step(graph: &Graph, index: usize) -> Step {
     let node = &graph.nodes[index];
-    let quantization = |id: crate::TensorId| graph.tensors[id.0].quantization;
+    let quantization = |id: TensorId| graph.tensors[id.0].quantization;
     let from = quantization(node.inputs[0]);
     match &node.op {
         Op::Conv2d(conv) => match conv.kind {

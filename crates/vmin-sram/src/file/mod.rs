@@ -1,28 +1,11 @@
-//! The project's own chip file: everything a [`Chip`](crate::Chip) holds, in about five bytes per cell.
-//!
-//! All integers are little-endian. `varint` is LEB128 in its shortest form, of a value below 2^64;
-//! `text` is a `varint` length and as many bytes of UTF-8.
-//!
-//! ```text
-//! magic       8 bytes  "VMINCHIP"
-//! version     u16      1
-//! flags       u16      bit 0: measured (else sampled); the others are zero
-//! geometry    u32 x 3  banks, rows, columns
-//! floor       i32      threshold, units of 2^-24 sigma
-//! origin      sampled:  text name; f64 x 6 shares of die, bank, column, half-column, cell, and
-//!                       share stuck at 0; u64 seed; u64 chip; u32 memory
-//!             measured: text source; u64 nesting violations
-//! levels      varint count, then of each u32 vdd_uv and i32 threshold, voltage falling
-//! cells       varint count, then of each, weakest first (ties by address):
-//!             varint how far its score lies below the one before (the first: below 2^31 - 1)
-//!             varint 2 * address + preferred value
-//! checksum    u32      CRC-32 (IEEE) of all bytes before it
-//! ```
+//! The project's own chip file: everything a [`Chip`](crate::Chip) holds, in about five bytes per
+//! faulty cell, checksummed. `README.md` beside this file describes it byte for byte.
 //!
 //! A chip has exactly one file and a file at most one chip, so equal files mean equal chips. A reader
 //! refuses versions and flags it does not know. Whatever changes the meaning of a byte changes the
-//! version.
+//! version: 1 holds chips without [measured maps](crate::MeasuredMaps), 2 those with them.
 
+mod maps;
 mod read;
 mod write;
 
@@ -34,8 +17,11 @@ use crate::geometry::GeometryError;
 use crate::population::PopulationError;
 
 const MAGIC: [u8; 8] = *b"VMINCHIP";
-/// Version of the format that [`write()`] writes.
-pub const VERSION: u16 = 1;
+/// Newest version of the format: that of chips with measured maps. Both it and
+/// [`VERSION_WITHOUT_MAPS`] are read and written.
+pub const VERSION: u16 = 2;
+/// Version of the format of chips without measured maps.
+pub const VERSION_WITHOUT_MAPS: u16 = 1;
 const FLAG_MEASURED: u16 = 1;
 
 /// What a reader accepts; checked before memory is reserved.
@@ -68,7 +54,7 @@ pub enum ChipFileError {
     #[error("not a chip file: it does not begin with \"VMINCHIP\"")]
     Magic,
     /// A format of another time.
-    #[error("version {found} of the chip file is not known, only {VERSION}")]
+    #[error("version {found} of the chip file is not known, only 1 to {VERSION}")]
     Version {
         /// What the file says.
         found: u16,

@@ -1,6 +1,6 @@
 //! Reading a chip file. Nothing in it is believed before it is checked.
 
-use super::{ChipFileError, FLAG_MEASURED, Limits, MAGIC, VERSION};
+use super::{ChipFileError, FLAG_MEASURED, Limits, MAGIC, VERSION, VERSION_WITHOUT_MAPS, maps};
 use crate::chip::{Chip, FaultyCell, Origin, VddLevel};
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
@@ -18,11 +18,11 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Chip, ChipFileError> {
         return Err(ChipFileError::Magic);
     }
     let version = u16::from_le_bytes(header.array()?);
-    if version != VERSION {
+    if ![VERSION_WITHOUT_MAPS, VERSION].contains(&version) {
         return Err(ChipFileError::Version { found: version });
     }
     let flags = u16::from_le_bytes(header.array()?);
-    if flags & !FLAG_MEASURED != 0 {
+    if flags & !FLAG_MEASURED != 0 || version == VERSION && flags != FLAG_MEASURED {
         return Err(ChipFileError::Flags { found: flags });
     }
     let Some((contents, stored)) = bytes.split_last_chunk::<4>() else {
@@ -34,19 +34,31 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Chip, ChipFileError> {
     }
 
     let mut reader = Reader { bytes: contents, offset: header.offset };
+    let chip = match version {
+        VERSION => maps::read(&mut reader, limits)?,
+        _ => without_maps(&mut reader, flags, limits)?,
+    };
+    match contents.len() - reader.offset {
+        0 => Ok(chip),
+        bytes => Err(ChipFileError::Trailing { bytes }),
+    }
+}
+
+fn without_maps(
+    reader: &mut Reader<'_>,
+    flags: u16,
+    limits: &Limits,
+) -> Result<Chip, ChipFileError> {
     let geometry = Geometry::new(reader.u32()?, reader.u32()?, reader.u32()?)?;
     let floor = Threshold(reader.i32()?);
     let origin = if flags & FLAG_MEASURED == 0 {
-        sampled(&mut reader, limits)?
+        sampled(reader, limits)?
     } else {
-        measured(&mut reader, limits)?
+        measured(reader, limits)?
     };
-    let levels = levels(&mut reader, limits)?;
-    let cells = cells(&mut reader, limits)?;
-    match contents.len() - reader.offset {
-        0 => Ok(Chip::from_cells(geometry, origin, floor, levels, cells)?),
-        bytes => Err(ChipFileError::Trailing { bytes }),
-    }
+    let levels = levels(reader, limits)?;
+    let cells = cells(reader, limits)?;
+    Ok(Chip::from_cells(geometry, origin, floor, levels, cells)?)
 }
 
 fn sampled(reader: &mut Reader<'_>, limits: &Limits) -> Result<Origin, ChipFileError> {
@@ -103,9 +115,9 @@ fn cells(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<FaultyCell>, Ch
 }
 
 /// A position in the bytes; never moves past their end.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
-    offset: usize,
+    pub(super) offset: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -122,7 +134,7 @@ impl<'a> Reader<'a> {
         Ok(bytes.try_into().expect("as many bytes as asked for"))
     }
 
-    fn u32(&mut self) -> Result<u32, ChipFileError> {
+    pub(super) fn u32(&mut self) -> Result<u32, ChipFileError> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -138,7 +150,7 @@ impl<'a> Reader<'a> {
         self.array().map(f64::from_le_bytes)
     }
 
-    fn varint(&mut self) -> Result<u64, ChipFileError> {
+    pub(super) fn varint(&mut self) -> Result<u64, ChipFileError> {
         let offset = self.offset;
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -157,7 +169,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things of at least `bytes_each` bytes, all of which must still follow.
-    fn count(
+    pub(super) fn count(
         &mut self,
         what: &'static str,
         max: u64,
@@ -174,7 +186,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&mut self, limits: &Limits) -> Result<&'a str, ChipFileError> {
+    pub(super) fn text(&mut self, limits: &Limits) -> Result<&'a str, ChipFileError> {
         let length = self.count("bytes of text", limits.text_bytes_max, 1)?;
         let offset = self.offset;
         core::str::from_utf8(self.take(length)?).map_err(|_| ChipFileError::Text { offset })

@@ -1,14 +1,24 @@
 //! Writing a chip file.
 
-use super::{FLAG_MEASURED, MAGIC, VERSION};
+use super::{FLAG_MEASURED, MAGIC, VERSION_WITHOUT_MAPS, maps};
 use crate::chip::{Chip, Origin};
 
 /// The bytes of a chip's file.
 #[must_use]
 pub fn write(chip: &Chip) -> Vec<u8> {
+    let mut out = match chip.maps() {
+        Some(measured) => maps::write(chip, measured),
+        None => without_maps(chip),
+    };
+    let checksum = crc32fast::hash(&out);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out
+}
+
+fn without_maps(chip: &Chip) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + 6 * chip.cells().len());
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&VERSION_WITHOUT_MAPS.to_le_bytes());
     let measured = matches!(chip.origin(), Origin::Measured { .. });
     let flags = if measured { FLAG_MEASURED } else { 0 };
     out.extend_from_slice(&flags.to_le_bytes());
@@ -30,8 +40,6 @@ pub fn write(chip: &Chip) -> Vec<u8> {
         varint(&mut out, cell.address << 1 | u64::from(cell.preferred));
         above = cell.score.0;
     }
-    let checksum = crc32fast::hash(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
     out
 }
 
@@ -61,12 +69,12 @@ fn origin(out: &mut Vec<u8>, origin: &Origin) {
     }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn text(out: &mut Vec<u8>, text: &str) {
     varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

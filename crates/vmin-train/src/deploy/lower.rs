@@ -7,8 +7,8 @@ use vmin_nn::{
 use vmin_quant::FixedMultiplier;
 
 use super::calibrate::Range;
-use super::codes::rquant;
 use super::fusion::Fused;
+use crate::codec::Encoded;
 use crate::network::{Layer, Network, ParameterId, ValueId};
 use crate::recipe::InputScaling;
 use crate::{DeployError, Trained};
@@ -19,14 +19,15 @@ const CODE_MAX: i32 = 127;
 /// Builds the graph.
 pub(super) fn lower(
     trained: &Trained,
-    bits: u8,
+    stored: Vec<Encoded>,
     steps: &[Fused<'_>],
     ranges: &[Range],
 ) -> Result<Graph, DeployError> {
     let net = &trained.network;
     let mut lowering = Lowering {
         net,
-        bits,
+        bits: trained.recipe.storage().bits,
+        stored: stored.into_iter(),
         ranges,
         tensor_of: vec![None; net.values.len()],
         graph: Graph {
@@ -56,6 +57,8 @@ fn input_quantization(input: InputScaling) -> Quantization {
 struct Lowering<'a> {
     net: &'a Network,
     bits: u8,
+    /// The weights of the steps to come, in their order.
+    stored: std::vec::IntoIter<Encoded>,
     ranges: &'a [Range],
     /// The tensor of every value that exists in the integer graph.
     tensor_of: Vec<Option<TensorId>>,
@@ -123,13 +126,12 @@ impl Lowering<'_> {
         bias: Option<ParameterId>,
     ) -> Result<Conv2d, DeployError> {
         let parameter = &self.net.parameters[weights.0];
-        let codes = rquant(self.bits).quantize(&parameter.values, 1).map_err(|error| {
-            let (parameter, reason) = (parameter.name.clone(), error.to_string());
-            DeployError::Weights { parameter, reason }
-        })?;
+        let Some(stored) = self.stored.next() else {
+            return Err(DeployError::Run(format!("`{}` has no codes", parameter.name)));
+        };
         let [scale_in, scale_out] =
             [from, to].map(|id| f64::from(self.graph.tensors[id.0].quantization.scale));
-        let scale_sum = scale_in * f64::from(codes.scales[0]);
+        let scale_sum = scale_in * f64::from(stored.scale);
         let channels = self.affine(fused, bias, parameter.shape[0]);
         let multiplier = |&(gain, _): &(f64, f64)| {
             let factor = gain * scale_sum / scale_out;
@@ -141,11 +143,11 @@ impl Lowering<'_> {
         self.graph.weights.push(WeightTensor {
             name: parameter.name.clone(),
             shape: parameter.shape.clone(),
-            bits: codes.bits,
-            encoding: codes.encoding,
-            codes: codes.codes,
-            scales: codes.scales,
-            zero_points: codes.zero_points,
+            bits: self.bits,
+            encoding: stored.encoding,
+            codes: stored.codes,
+            scales: vec![stored.scale],
+            zero_points: vec![stored.zero_point],
         });
         Ok(Conv2d {
             kind: ConvKind::Dense,

@@ -27,9 +27,6 @@ use crate::{DeployError, Trained, weights};
 /// percentage points.
 pub const ACCURACY_LIMIT_POINTS: f64 = 0.3;
 
-/// Bits per weight code where the recipe does not say.
-const BITS_DEFAULT: u8 = 8;
-
 /// An integer network and what the check of it found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployed {
@@ -42,25 +39,26 @@ pub struct Deployed {
 }
 
 impl Trained {
-    /// Quantizes the network: weights to the bits of the recipe (8 if it says nothing), activations
-    /// to int8 with ranges taken from `calibration`. Then runs it on `test` and compares.
+    /// Quantizes the network: weights as the recipe says (8 bit if it says nothing), activations to
+    /// int8 with ranges taken from `calibration`. Then runs it on `test` and compares.
     ///
     /// # Errors
     ///
-    /// [`DeployError::Accuracy`] if the integer network errs more than [`ACCURACY_LIMIT_POINTS`]
-    /// beyond the float one; others for networks that have no integer form.
+    /// [`DeployError::Accuracy`] if the errors of the integer network and of the float one are more
+    /// than [`ACCURACY_LIMIT_POINTS`] apart; others for networks that have no integer form.
     pub fn deploy(&self, calibration: &Dataset, test: &Dataset) -> Result<Deployed, DeployError> {
-        let graph = self.lower(calibration)?;
-        let deployed = check::compare(self, graph, test)?;
-        let points = 100.0 * (deployed.integer_err - deployed.float_err);
-        if points > ACCURACY_LIMIT_POINTS {
-            return Err(DeployError::Accuracy {
-                integer_pct: 100.0 * deployed.integer_err,
-                float_pct: 100.0 * deployed.float_err,
-                limit_points: ACCURACY_LIMIT_POINTS,
-            });
-        }
+        let deployed = self.compare(calibration, test)?;
+        deployed.check()?;
         Ok(deployed)
+    }
+
+    /// As [`Self::deploy`], leaving the judgement to [`Deployed::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError`] but not [`DeployError::Accuracy`].
+    pub fn compare(&self, calibration: &Dataset, test: &Dataset) -> Result<Deployed, DeployError> {
+        check::compare(self, self.lower(calibration)?, test)
     }
 
     /// The integer graph without the comparison.
@@ -69,26 +67,45 @@ impl Trained {
     ///
     /// [`DeployError`] but not [`DeployError::Accuracy`].
     pub fn lower(&self, calibration: &Dataset) -> Result<Graph, DeployError> {
-        let bits = self.bits();
         let steps = fusion::fuse(&self.network)?;
-        let seen = weights::quantized(&self.network, &self.network.parameter_values(), bits);
+        let parameters = self.network.parameter_values();
+        let stored = weights::stored(&self.network, &parameters, self.recipe.storage())
+            .ok_or(DeployError::NotFinite)?;
+        let seen = weights::with_codes(&self.network, &parameters, &stored);
         let ranges = calibrate::ranges(&self.network, &seen, self.recipe.input, calibration)?;
-        lower::lower(self, bits, &steps, &ranges)
+        lower::lower(self, stored, &steps, &ranges)
     }
 
-    fn bits(&self) -> u8 {
-        self.recipe.quantization.map_or(BITS_DEFAULT, |quantization| quantization.bits)
-    }
-
-    /// The parameters as the last epoch evaluated them.
+    /// The parameters as their codes mean them. Where the last epoch did not train on codes yet,
+    /// it was evaluated on the floats.
     fn seen(&self) -> Vec<Vec<f32>> {
         let values = self.network.parameter_values();
-        let quantization = self.recipe.quantization;
-        match quantization
+        match self
+            .recipe
+            .quantization
             .filter(|quantization| (quantization.from_epoch as usize) < self.epochs.len())
         {
-            Some(quantization) => weights::quantized(&self.network, &values, quantization.bits),
+            Some(quantization) => weights::quantized(&self.network, &values, quantization),
             None => values,
         }
+    }
+}
+
+impl Deployed {
+    /// Whether the integer network is the float network.
+    ///
+    /// # Errors
+    ///
+    /// [`DeployError::Accuracy`] if their errors are more than [`ACCURACY_LIMIT_POINTS`] apart.
+    pub fn check(&self) -> Result<(), DeployError> {
+        let points = 100.0 * (self.integer_err - self.float_err);
+        if points.abs() <= ACCURACY_LIMIT_POINTS {
+            return Ok(());
+        }
+        Err(DeployError::Accuracy {
+            integer_pct: 100.0 * self.integer_err,
+            float_pct: 100.0 * self.float_err,
+            limit_points: ACCURACY_LIMIT_POINTS,
+        })
     }
 }

@@ -144,6 +144,22 @@ impl Network {
         }
     }
 
+    /// Running means, then running variances, of the batch normalizations.
+    pub(crate) fn running(&self) -> [Vec<Vec<f32>>; 2] {
+        let means = self.statistics.iter().map(|running| running.mean.clone());
+        let variances = self.statistics.iter().map(|running| running.variance.clone());
+        [means.collect(), variances.collect()]
+    }
+
+    /// Replaces what [`Self::running`] gives by values of the same sizes.
+    pub(crate) fn set_running(&mut self, [means, variances]: [Vec<Vec<f32>>; 2]) {
+        for (running, (mean, variance)) in
+            self.statistics.iter_mut().zip(means.into_iter().zip(variances))
+        {
+            (running.mean, running.variance) = (mean, variance);
+        }
+    }
+
     /// No values but the input.
     fn room<T: Copy>(&self, input: &[T]) -> Vec<Vec<T>> {
         let mut values = vec![Vec::new(); self.values.len()];

@@ -57,6 +57,11 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
             say(&format!("wrote `{}`", path.display()));
         }
     }
+    if let Some(path) = &args.report {
+        let page = page(&cycles, &accelerator)?;
+        write_whole(path, page.as_bytes()).map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
     match args.format.format {
         Format::Json => print::json(&cycles),
         Format::Csv => print::csv(&cycles.layers),
@@ -128,6 +133,30 @@ fn schedule(args: &CyclesArgs, accelerator: &Accelerator) -> Result<Schedule, Fa
     Ok(schedule)
 }
 
+fn page(cycles: &Cycles, accelerator: &Accelerator) -> Result<String, Failure> {
+    let json = serde_json::to_string(cycles).map_err(std::io::Error::from)?;
+    let setting = format!(
+        "dataflow {}, cycle model {}, batch {}",
+        cycles.dataflow.name(),
+        model_word(cycles.cycle_model),
+        cycles.batch
+    );
+    Ok(vmin_report::accelerator::page(&vmin_report::accelerator::Run {
+        model: &cycles.model,
+        accelerator: &cycles.accelerator,
+        setting: &setting,
+        clock_mhz: accelerator.clock_mhz,
+        peak_macs_per_cycle: accelerator.array.elements() as f64,
+        dram_bytes_per_cycle: cycles::dram_bytes_per_cycle(accelerator),
+        layers: &cycles.layers,
+        json: &json,
+    }))
+}
+
+fn model_word(model: CycleModel) -> &'static str {
+    CycleModel::ALL.iter().find(|(_, known)| *known == model).map_or("", |(word, _)| word)
+}
+
 fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
     let header = [
         "layer",
@@ -143,6 +172,8 @@ fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
         "filter reads",
         "ofmap writes",
         "DRAM bytes",
+        "MACs/byte",
+        "bound by",
     ];
     let rows = cycles.layers.iter().map(|layer| {
         vec![
@@ -153,23 +184,27 @@ fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
             layer.macs.to_string(),
             layer.folds.to_string(),
             layer.cycles.to_string(),
-            layer.stall_cycles.to_string(),
+            layer.stall_cycles.saturating_add(layer.sram_stall_cycles).to_string(),
             format!("{:.1} %", layer.utilization_pct),
             layer.sram_reads_ifmap.to_string(),
             layer.sram_reads_filter.to_string(),
             layer.sram_writes_ofmap.to_string(),
             layer.dram_bytes_read.saturating_add(layer.dram_bytes_written).to_string(),
+            layer.macs_per_byte.map_or_else(String::new, |value| format!("{value:.1}")),
+            layer.bound_by.name().to_owned(),
         ]
     });
     let table = print::table(&header, 1, rows);
     let totals = &cycles.totals;
     print::text_line(&format!(
-        "{} on {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {clock_mhz} MHz",
+        "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {clock_mhz} MHz",
         cycles.model,
         cycles.accelerator,
+        cycles.dataflow.name(),
+        model_word(cycles.cycle_model),
         totals.cycles,
         totals.macs,
-        totals.stall_cycles,
+        totals.stall_cycles.saturating_add(totals.sram_stall_cycles),
         cycles.latency_us
     ))
 }

@@ -9,10 +9,13 @@ use vmin_accel::ResidentPlacement;
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Corrupted, Emulator, Images};
 use vmin_nn::data::Dataset;
-use vmin_sram::{Applied, Chip, ChipKey, FaultKind, Population, Threshold, VarianceShares};
+use vmin_sram::{
+    Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold, VarianceShares,
+};
 use vmin_sweep::{WEIGHT_MEMORY, write_whole};
 
-use crate::args::{EvalArgs, FaultKindArg, Format};
+use super::chip;
+use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format};
 use crate::failure::{Failure, say, with_causes};
 use crate::{compute, interrupt, lookup, print};
 
@@ -45,7 +48,11 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
     let placement = ResidentPlacement::new(&accelerator, sizes)
         .map_err(|error| Failure::input("placement", &error))?;
-    let defects = defects(args)?;
+    let measured = match &args.chip {
+        ChipChoice::File(path) => Some(faults_of_file(path, args, placement.geometry)?),
+        ChipChoice::Index(_) => None,
+    };
+    let defects = if measured.is_some() { None } else { defects(args)? };
     if let Some(path) = &args.predictions {
         check_writable(path)?;
     }
@@ -59,10 +66,14 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         FaultKindArg::Flip => FaultKind::Flip,
         FaultKindArg::StuckAt => FaultKind::StuckAt,
     };
-    let Corrupted { codes, applied } = match &defects {
-        None => emulator.corrupt(&[], kind),
-        Some((population, threshold)) => {
-            let key = ChipKey { seed: args.chip_seed, chip: args.chip, memory: WEIGHT_MEMORY };
+    let Corrupted { codes, applied } = match (&defects, &args.chip) {
+        (None, _) => {
+            let faults = measured.as_ref().map_or(&[][..], |measured| &measured.faults);
+            emulator.corrupt(faults, kind)
+        }
+        (Some((population, threshold)), chip) => {
+            let ChipChoice::Index(chip) = *chip else { unreachable!("a file has no population") };
+            let key = ChipKey { seed: args.chip_seed, chip, memory: WEIGHT_MEMORY };
             let chip = Chip::sample(population, key, placement.geometry, *threshold)
                 .map_err(|error| Failure::input("too-large", &error))?;
             let faults = chip.faults(*threshold).map_err(|e| Failure::input("below-floor", &e))?;
@@ -85,7 +96,10 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         correct: score.correct,
         err: 1.0 - score.correct as f64 / count as f64,
         correct_union: score.correct_union,
-        cell_fault_rate: defects.map_or(0.0, |(_, threshold)| threshold.rate()),
+        cell_fault_rate: defects.map_or_else(
+            || measured.as_ref().map_or(0.0, |measured| measured.cell_fault_rate),
+            |(_, threshold)| threshold.rate(),
+        ),
         cells_hit: applied.cells_hit,
         flips: applied.bits_flipped,
         stored_bits: graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
@@ -137,6 +151,44 @@ fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
         .into());
     }
     data.subset(range.clone()).map_err(|error| Failure::input("data", &error))
+}
+
+/// The map of a chip file, laid under the network.
+struct OfFile {
+    faults: Vec<FaultyCell>,
+    /// Of the map, not of the memory it is laid over.
+    cell_fault_rate: f64,
+}
+
+fn faults_of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<OfFile, Failure> {
+    if args.profile.is_some() || args.rate.is_some() {
+        return Err(Diagnostic::new(
+            "conflict",
+            "a chip file has its own cells and voltages, so a profile or a rate means nothing",
+        )
+        .hint("leave `--profile` and `--rate` away")
+        .into());
+    }
+    let chip = chip::read(path)?;
+    let Some(vdd_mv) = args.vdd_mv else {
+        return Err(Diagnostic::new(
+            "missing-argument",
+            "a chip alone does not say at which voltage",
+        )
+        .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
+        .into());
+    };
+    let map = chip::faults_at(&chip, &chip::level_at(&chip, vdd_mv)?)?;
+    let map_cells = chip.geometry().cells();
+    let faults = vmin_sram::tile(&map, map_cells, memory.cells(), args.chip_offset)
+        .map_err(|error| Failure::input("too-large", &error))?;
+    if map_cells < memory.cells() {
+        say(&format!(
+            "note: the map of {map_cells} cells is repeated over a memory of {}",
+            memory.cells()
+        ));
+    }
+    Ok(OfFile { faults, cell_fault_rate: map.len() as f64 / map_cells as f64 })
 }
 
 /// The population and threshold asked for, if any.

@@ -13,3 +13,4 @@ pub(crate) mod model;
 pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod sweep;
+pub(crate) mod train;

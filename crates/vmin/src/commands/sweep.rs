@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_kernels::GemmKernel;
-use vmin_sweep::{Journal, JournalError, Plan, Progress, Results, RunError, write_set};
+use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError, write_set};
 
 use crate::args::{Format, SweepArgs};
 use crate::failure::{Failure, is_about_the_path, make_folder, say, with_causes};
@@ -31,9 +31,14 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
         say(&format!("note: {note}"));
     }
     say(&format!(
-        "{}: {} voltages, {} chips, {} images, kernel {}, {} threads",
+        "{}: {} voltages{}, {} chips, {} images, kernel {}, {} threads",
         plan.experiment.name,
         plan.points.len(),
+        match plan.remedies.len() {
+            0 => String::new(),
+            1 => ", 1 remedy".to_owned(),
+            count => format!(", {count} remedies"),
+        },
         plan.experiment.chips,
         plan.labels().len(),
         kernel.name(),
@@ -60,7 +65,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     };
     let elapsed = started.elapsed();
     write_results(&args.out, &results, kernel, elapsed)?;
-    show(&results, args.format.format)?;
+    show(&results, plan.experiment.preset.is_some(), args.format.format)?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
         elapsed.as_secs_f64(),
@@ -193,12 +198,15 @@ fn write_results(
     };
     let mut manifest = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
     manifest.push('\n');
-    let files = [
+    let mut files = vec![
         ("results.json", results.to_json()),
         ("results.csv", results.to_csv()),
         ("report.html", vmin_report::page(results)),
         ("manifest.json", manifest),
     ];
+    if !results.remedies.is_empty() {
+        files.push(("remedies.csv", results.remedies_to_csv()));
+    }
     let files: Vec<_> =
         files.iter().map(|(name, text)| (folder.join(name), text.as_bytes())).collect();
     write_set(&files).map_err(|(path, error)| {
@@ -209,12 +217,13 @@ fn write_results(
     })
 }
 
-fn show(results: &Results, format: Format) -> Result<(), Failure> {
+/// Prints the results; the union RErr beside the plain one if `with_union`.
+fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => print::json(results),
         Format::Csv => print::csv(&results.points),
         Format::Table => {
-            let header = [
+            let mut header = vec![
                 "Vdd (mV)",
                 "faulty cells",
                 "flipped bits",
@@ -226,8 +235,11 @@ fn show(results: &Results, format: Format) -> Result<(), Failure> {
                 "saved",
                 "memory saved",
             ];
+            if with_union {
+                header.push("union RErr mean ± std");
+            }
             let rows = results.points.iter().map(|point| {
-                vec![
+                let mut row = vec![
                     format!("{}", point.vdd_mv),
                     print::rate(point.cell_fault_rate),
                     print::rate(point.flip_rate),
@@ -238,15 +250,62 @@ fn show(results: &Results, format: Format) -> Result<(), Failure> {
                     format!("{:.1}", point.energy_per_inference_nj),
                     print::percent(point.energy_saving, 1),
                     print::percent(point.memory_energy_saving, 1),
-                ]
+                ];
+                if with_union {
+                    let (mean, std) = (point.rerr_union_mean, point.rerr_union_std);
+                    row.push(format!("{:.2} ± {:.2} %", mean * 100.0, std * 100.0));
+                }
+                row
             });
             let table = print::table(&header, 0, rows);
             print::text_line(&format!(
-                "clean error {} ({} of {} images right)\n{table}",
+                "clean error {} ({} of {} images right)\n{table}{}",
                 print::percent(results.clean.err, 2),
                 results.clean.correct,
-                results.clean.images
+                results.clean.images,
+                remedies(results)
             ))
         }
     }
+}
+
+/// The table of remedies with a line above it, or nothing.
+fn remedies(results: &Results) -> String {
+    if results.remedies.is_empty() {
+        return String::new();
+    }
+    let header = [
+        "remedy",
+        "clean error",
+        "extra bits",
+        "lowest Vdd (mV)",
+        "RErr there",
+        "yield",
+        "access saved",
+        "energy (nJ)",
+        "inference saved",
+        "latency (us)",
+    ];
+    let dash = || "-".to_owned();
+    let rows = results.remedies.iter().map(|remedy| {
+        let at = remedy.best.as_ref();
+        let shown = |text: fn(&RemedyAt) -> String| at.map_or_else(dash, text);
+        vec![
+            remedy.name.clone(),
+            print::percent(remedy.err, 2),
+            print::percent(remedy.extra_bits_share, 1),
+            shown(|at| format!("{}", at.vdd_mv)),
+            shown(|at| print::percent(at.rerr_mean, 2)),
+            shown(|at| print::percent(at.yield_fraction, 0)),
+            shown(|at| print::percent(at.access_energy_saving, 1)),
+            shown(|at| format!("{:.1}", at.energy_per_inference_nj)),
+            shown(|at| print::percent(at.energy_saving, 1)),
+            shown(|at| format!("{:.1}", at.latency_us)),
+        ]
+    });
+    let table = print::table(&header, 1, rows);
+    format!(
+        "\nremedies within a loss of {} (mean over chips, and the target of yield)\n{table}",
+        print::percent(results.setting.accuracy_loss_max, 2)
+    )
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
 
-use super::{level_at, read};
+use super::{faults_at, level_at, read};
 use crate::args::Format;
 use crate::failure::Failure;
 use crate::print;
@@ -61,9 +61,9 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
     let mut rows = Vec::with_capacity(levels.len());
     let mut last = None;
     for level in levels {
-        let faults = chip.faults(level.threshold).map_err(|e| Failure::input("below-floor", &e))?;
+        let faults = faults_at(chip, level)?;
         let statistics =
-            FaultStatistics::new(faults, geometry).map_err(|e| Failure::input("chip", &e))?;
+            FaultStatistics::new(&faults, geometry).map_err(|e| Failure::input("chip", &e))?;
         rows.push(LevelRow {
             vdd_mv: f64::from(level.vdd_uv) / 1000.0,
             faults: statistics.faults,
@@ -78,7 +78,16 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
         Origin::Sampled { population, key } => {
             format!("chip {} of seed {} of population {}", key.chip, key.seed, population.name())
         }
-        Origin::Measured { source, .. } => source.clone(),
+        Origin::Measured { source, .. } => {
+            match chip
+                .maps()
+                .map(vmin_sram::MeasuredMaps::licence)
+                .filter(|licence| !licence.is_empty())
+            {
+                Some(licence) => format!("{source} ({licence})"),
+                None => source.clone(),
+            }
+        }
         _ => "of unknown origin".to_owned(),
     };
     match format {

@@ -1,13 +1,22 @@
 //! `vmin chip`: make and look into chips.
 
+mod draw;
+mod export;
+mod fit;
+mod import;
 mod inspect;
 mod sample;
 
 use std::path::Path;
 
+pub(crate) use draw::DrawArgs;
+pub(crate) use export::ExportArgs;
+pub(crate) use fit::FitArgs;
+pub(crate) use import::ImportArgs;
+
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::Diagnostic;
-use vmin_sram::{Chip, ChipKey, Geometry, Origin, VddLevel};
+use vmin_sram::{Chip, ChipKey, FaultyCell, Geometry, Origin, VddLevel};
 use vmin_sweep::WEIGHT_MEMORY;
 
 use crate::args::ChipCommand;
@@ -34,6 +43,10 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
             let key = ChipKey { seed: *seed, chip: *chip, memory: WEIGHT_MEMORY };
             sample::run(profile, *vdd_mv_min, geometry, key, out, format.format)
         }
+        ChipCommand::Import(args) => import::run(args),
+        ChipCommand::Export(args) => export::run(args),
+        ChipCommand::Fit(args) => fit::run(args),
+        ChipCommand::Draw(args) => draw::run(args),
         ChipCommand::Inspect { chip, vdd_mv, format } => inspect::run(chip, vdd_mv, format.format),
     }
 }
@@ -61,6 +74,17 @@ pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
             .hint("`vmin chip sample` makes chip files")
             .into()
     })
+}
+
+/// The fault map at a level of the chip, as it was measured if it was.
+pub(crate) fn faults_at(chip: &Chip, level: &VddLevel) -> Result<Vec<FaultyCell>, Failure> {
+    let index = chip.levels().iter().position(|known| known == level);
+    // What was measured need not nest.
+    if let Some(faults) = chip.maps().and(index).and_then(|index| chip.measured_faults(index)) {
+        return Ok(faults);
+    }
+    let faults = chip.faults(level.threshold).map_err(|e| Failure::input("below-floor", &e))?;
+    Ok(faults.to_vec())
 }
 
 /// The level of a voltage: a stored one, or for a chip of a shipped profile any above its lowest.

@@ -1,0 +1,237 @@
+//! Weights that pass through a small buffer, in the order in which the array asks for them.
+//!
+//! The weight memory is cut into two halves: one is filled while the array reads the other. Every layer
+//! is a stream of codes, cut into *loads* of as many whole rows of the array's tile as a half holds;
+//! loads take the halves in turn, each from the half's first bit on.
+//!
+//! ```text
+//!  stream of a layer   | load 0          | load 1          | load 2    |
+//!  lies in             | half 0, bit 0.. | half 1, bit 0.. | half 0, bit 0.. |    next layer: half 1
+//!
+//!  ws   per block of n, per block of k:   for k in the block: the n of the block
+//!  os   per block of n:                   for all k:          the n of the block
+//!  is   per block of k:                   for all n:          the k of the block
+//! ```
+//!
+//! So one bad cell lies under one weight of every load that reaches it. A layer that is fetched more
+//! than once per inference (more than two loads, and a dataflow that needs its weights again) begins each
+//! pass in the half of the first: the same weight meets the same cells.
+
+use vmin_nn::{Graph, Op};
+use vmin_sram::Geometry;
+
+use crate::{Accelerator, ArraySize, Dataflow};
+
+/// Why weights could not be streamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// A row of the array's tile is larger than half of the weight memory.
+    #[error(
+        "tensor {tensor} needs {row_bits} bits for one row of a tile, half of the weight memory has \
+         {half_bits}"
+    )]
+    HalfTooSmall {
+        /// Which tensor.
+        tensor: usize,
+        /// Bits of a row.
+        row_bits: u64,
+        /// Bits of a half.
+        half_bits: u64,
+    },
+    /// Two layers use one tensor; it would have two places.
+    #[error("tensor {tensor} is used by several layers, which cannot be streamed")]
+    Shared {
+        /// Which tensor.
+        tensor: usize,
+    },
+    /// The codes of a tensor are not those of its layer's product.
+    #[error("tensor {tensor} has {codes} codes, its layer needs {needed}")]
+    Codes {
+        /// Which tensor.
+        tensor: usize,
+        /// Codes it has.
+        codes: usize,
+        /// Codes of the product.
+        needed: usize,
+    },
+    /// A tensor has codes of 0 or more than 8 bits.
+    #[error("tensor {tensor} has codes of {bits} bits, not of 1 to 8")]
+    Bits {
+        /// Which tensor.
+        tensor: usize,
+        /// Its bits per code.
+        bits: u8,
+    },
+}
+
+/// Codes that lie in the buffer together, without gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Address of the first bit of its first code.
+    pub first_bit: u64,
+    /// Where it begins in the tensor's stream.
+    pub first: usize,
+    /// Number of codes.
+    pub codes: usize,
+}
+
+/// One tensor's way through the buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamedTensor {
+    /// Bits per code.
+    pub bits: u8,
+    /// The tensor's code at each place of the stream: every code once. Empty if no layer uses it.
+    pub order: Vec<usize>,
+    /// The stream, cut.
+    pub loads: Vec<Load>,
+}
+
+impl StreamedTensor {
+    /// Address of bit 0 of the code at a place of the stream.
+    #[must_use]
+    pub fn first_bit(&self, place: usize) -> Option<u64> {
+        let load = self.loads.partition_point(|load| load.first <= place).checked_sub(1)?;
+        let load = self.loads[load];
+        let within = place - load.first;
+        (within < load.codes).then(|| load.first_bit + within as u64 * u64::from(self.bits))
+    }
+}
+
+/// A network's weights in a buffer that holds a part of them at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamedPlacement {
+    /// One entry per weight tensor of the graph.
+    pub tensors: Vec<StreamedTensor>,
+    /// The weight memory as it is.
+    pub geometry: Geometry,
+    /// Bits of one half.
+    pub half_bits: u64,
+}
+
+impl StreamedPlacement {
+    /// Streams the weights of `graph` through the weight memory of `accelerator`, whose dataflow
+    /// decides the order.
+    ///
+    /// # Errors
+    /// See [`StreamError`].
+    ///
+    /// # Panics
+    /// If the graph does not pass [`Graph::validate`].
+    pub fn new(accelerator: &Accelerator, graph: &Graph) -> Result<Self, StreamError> {
+        let geometry = accelerator.memories.weight.geometry;
+        Self::in_memory(geometry, accelerator.array, accelerator.dataflow, graph)
+    }
+
+    /// As [`Self::new`], through a memory of this geometry beside an array of this size.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn in_memory(
+        geometry: Geometry,
+        array: ArraySize,
+        dataflow: Dataflow,
+        graph: &Graph,
+    ) -> Result<Self, StreamError> {
+        let half_bits = geometry.cells() / 2;
+        let mut tensors = vec![StreamedTensor::default(); graph.weights.len()];
+        let mut half = 0;
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let Op::Conv2d(conv) = &node.op else { continue };
+            let tensor = conv.weights.0;
+            let weights = &graph.weights[tensor];
+            let bits = weights.bits;
+            if !(1..=8).contains(&bits) {
+                return Err(StreamError::Bits { tensor, bits });
+            }
+            let layer = graph.layer(index);
+            let needed = layer.n.saturating_mul(layer.k).saturating_mul(layer.groups);
+            let codes = weights.codes.len();
+            if needed != codes {
+                return Err(StreamError::Codes { tensor, codes, needed });
+            }
+            if !tensors[tensor].order.is_empty() {
+                return Err(StreamError::Shared { tensor });
+            }
+            let rows =
+                rows(Product { n: layer.n, k: layer.k, groups: layer.groups }, array, dataflow);
+            let streamed = &mut tensors[tensor];
+            streamed.bits = bits;
+            streamed.order.reserve_exact(codes);
+            let mut used = half_bits;
+            for row in rows {
+                let row_bits = row.count as u64 * u64::from(bits);
+                if row_bits > half_bits {
+                    return Err(StreamError::HalfTooSmall { tensor, row_bits, half_bits });
+                }
+                if used + row_bits > half_bits {
+                    let first_bit = half * half_bits;
+                    streamed.loads.push(Load { first_bit, first: streamed.order.len(), codes: 0 });
+                    half = 1 - half;
+                    used = 0;
+                }
+                used += row_bits;
+                if let Some(load) = streamed.loads.last_mut() {
+                    load.codes += row.count;
+                }
+                streamed.order.extend((0..row.count).map(|i| row.first + i * row.step));
+            }
+        }
+        Ok(Self { tensors, geometry, half_bits })
+    }
+
+    /// Loads of one inference, each tensor fetched once.
+    #[must_use]
+    pub fn loads(&self) -> usize {
+        self.tensors.iter().map(|tensor| tensor.loads.len()).sum()
+    }
+}
+
+/// The weights of a layer: code `(group * n + filter) * k + tap`.
+#[derive(Clone, Copy)]
+struct Product {
+    n: usize,
+    k: usize,
+    groups: usize,
+}
+
+/// Codes that enter the array side by side: `count` of them from `first`, every `step`.
+struct Row {
+    first: usize,
+    count: usize,
+    step: usize,
+}
+
+/// The rows of a layer's tiles, in the order of the schedule.
+fn rows(product: Product, array: ArraySize, dataflow: Dataflow) -> Box<dyn Iterator<Item = Row>> {
+    let Product { n, k, groups } = product;
+    let side = |side: u64| usize::try_from(side).unwrap_or(usize::MAX);
+    let (array_rows, array_columns) = (side(array.rows()), side(array.columns()));
+    let block = |length: usize, size: usize, i: usize| (i * size, size.min(length - i * size));
+    let across_filters = move |group: usize, column: usize, tap: usize| {
+        let (first, count) = block(n, array_columns, column);
+        Row { first: (group * n + first) * k + tap, count, step: k }
+    };
+    match dataflow {
+        // Row blocks of ws follow one another in the order of the taps, as the steps of os do: what
+        // differs is what stays, not in which order weights are wanted.
+        Dataflow::Ws | Dataflow::Os => Box::new((0..groups).flat_map(move |group| {
+            (0..n.div_ceil(array_columns))
+                .flat_map(move |column| (0..k).map(move |tap| across_filters(group, column, tap)))
+        })),
+        Dataflow::Is => Box::new((0..groups).flat_map(move |group| {
+            (0..k.div_ceil(array_rows)).flat_map(move |row| {
+                let (first, count) = block(k, array_rows, row);
+                (0..n).map(move |filter| Row {
+                    first: (group * n + filter) * k + first,
+                    count,
+                    step: 1,
+                })
+            })
+        })),
+    }
+}

@@ -1,0 +1,296 @@
+//! The fast paths against memories whose every cell is written and read, one access after another.
+
+#[path = "../../vmin-nn/tests/common/mod.rs"]
+mod common;
+
+use common::{Lcg, random_graph};
+use vmin_accel::placement::ActivationPlacement;
+use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
+use vmin_emulator::{ActivationFaults, Emulator, Images};
+use vmin_nn::exec::reference;
+use vmin_nn::{Executor, Graph, Op};
+use vmin_sram::{Applied, FaultKind, FaultyCell, Geometry, Score};
+
+const KINDS: [FaultKind; 2] = [FaultKind::Flip, FaultKind::StuckAt];
+
+/// An array of cells that forget.
+struct Cells {
+    stored: Vec<Option<bool>>,
+    faults: Vec<Option<bool>>,
+    kind: FaultKind,
+    applied: Applied,
+}
+
+impl Cells {
+    fn new(geometry: Geometry, faults: &[FaultyCell], kind: FaultKind) -> Self {
+        let cells = usize::try_from(geometry.cells()).unwrap();
+        let mut map = vec![None; cells];
+        for fault in faults {
+            map[usize::try_from(fault.address).unwrap()] = Some(fault.preferred);
+        }
+        Self { stored: vec![None; cells], faults: map, kind, applied: Applied::default() }
+    }
+
+    fn write(&mut self, address: usize, bit: bool) {
+        self.stored[address] = Some(bit);
+    }
+
+    fn read(&mut self, address: usize) -> bool {
+        let stored = self.stored[address].expect("written before it is read");
+        let Some(preferred) = self.faults[address] else { return stored };
+        let read = match self.kind {
+            FaultKind::Flip => !stored,
+            FaultKind::StuckAt => preferred,
+        };
+        self.applied.cells_hit += 1;
+        self.applied.bits_flipped += u64::from(read != stored);
+        read
+    }
+}
+
+fn faults(rng: &mut Lcg, geometry: Geometry) -> Vec<FaultyCell> {
+    let one_in = rng.pick(1..=40);
+    (0..geometry.cells())
+        .filter_map(|address| {
+            let preferred = rng.byte() & 1 == 1;
+            let faulty = rng.pick(1..=one_in) == 1;
+            faulty.then_some(FaultyCell { address, score: Score(0), preferred })
+        })
+        .collect()
+}
+
+/// The rows of weights that enter the array, as `(filter, tap)`, fold by fold.
+fn tiles(dataflow: Dataflow, array: [usize; 2], [m, n, k]: [usize; 3]) -> Vec<Vec<(usize, usize)>> {
+    let mut rows = Vec::new();
+    let [height, width] = array;
+    match dataflow {
+        Dataflow::Ws => {
+            for column in (0..n).step_by(width) {
+                for row in (0..k).step_by(height) {
+                    for tap in row..k.min(row + height) {
+                        rows.push((column..n.min(column + width)).map(|f| (f, tap)).collect());
+                    }
+                }
+            }
+        }
+        Dataflow::Os => {
+            for column in (0..n).step_by(width) {
+                for row in (0..m).step_by(height) {
+                    // Later blocks of rows read again what the first has brought.
+                    for tap in (0..k).take_while(|_| row == 0) {
+                        rows.push((column..n.min(column + width)).map(|f| (f, tap)).collect());
+                    }
+                }
+            }
+        }
+        Dataflow::Is => {
+            for column in (0..m).step_by(width) {
+                for row in (0..k).step_by(height).take_while(|_| column == 0) {
+                    for filter in 0..n {
+                        rows.push((row..k.min(row + height)).map(|t| (filter, t)).collect());
+                    }
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// Walks the weights through the two halves: written row by row, read back when the half is full.
+fn walk(graph: &Graph, cells: &mut Cells, array: [usize; 2], dataflow: Dataflow) -> Vec<Vec<u8>> {
+    let half_bits = cells.stored.len() / 2;
+    let mut codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
+    let mut half = 0;
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let Op::Conv2d(conv) = &node.op else { continue };
+        let codes = &mut codes[conv.weights.0];
+        let bits = usize::from(graph.weights[conv.weights.0].bits);
+        let layer = graph.layer(index);
+        let mut written: Vec<(usize, usize)> = Vec::new();
+        let mut next = 0;
+        for group in 0..layer.groups {
+            for row in tiles(dataflow, array, [layer.m, layer.n, layer.k]) {
+                if next + row.len() * bits > half_bits {
+                    read_back(cells, &mut written, codes, bits);
+                    (half, next) = (1 - half, 0);
+                }
+                for (filter, tap) in row {
+                    let code = (group * layer.n + filter) * layer.k + tap;
+                    let address = half * half_bits + next;
+                    for bit in 0..bits {
+                        cells.write(address + bit, codes[code] >> bit & 1 == 1);
+                    }
+                    written.push((code, address));
+                    next += bits;
+                }
+            }
+        }
+        read_back(cells, &mut written, codes, bits);
+        half = 1 - half;
+    }
+    codes
+}
+
+fn read_back(cells: &mut Cells, written: &mut Vec<(usize, usize)>, codes: &mut [u8], bits: usize) {
+    for (code, address) in written.drain(..) {
+        codes[code] = (0..bits).map(|bit| u8::from(cells.read(address + bit)) << bit).sum();
+    }
+}
+
+#[test]
+fn streamed_weights_are_those_of_the_walk() {
+    let mut several_loads = 0;
+    for seed in 0..150 {
+        let graph = random_graph(seed);
+        let mut rng = Lcg(seed ^ 0xa5a5);
+        let array = [rng.pick(1..=9), rng.pick(1..=9)];
+        // Half of it holds a row of 9 codes of 8 bits.
+        let geometry =
+            Geometry::new(rng.pick(1..=2) as u32, 4 * rng.pick(2..=6) as u32, 36).unwrap();
+        let faults = faults(&mut rng, geometry);
+        let pixels = vec![0; graph.tensors[graph.input.0].elements()];
+        let images = Images { pixels: &pixels, labels: &[0] };
+        for (word, dataflow) in Dataflow::ALL {
+            let size = ArraySize::new(array[0] as u64, array[1] as u64).unwrap();
+            let placement = StreamedPlacement::in_memory(geometry, size, dataflow, &graph).unwrap();
+            several_loads += usize::from(placement.loads() > graph.weights.len() + 2);
+            let emulator =
+                Emulator::streamed(&graph, &placement, images, vmin_kernels::best()).unwrap();
+            for kind in KINDS {
+                let mut cells = Cells::new(geometry, &faults, kind);
+                let expected = walk(&graph, &mut cells, array, dataflow);
+                let found = emulator.corrupt(&faults, kind);
+                assert_eq!(found.codes, expected, "seed {seed} {word} {kind:?}");
+                assert_eq!(found.applied, cells.applied, "seed {seed} {word} {kind:?}");
+            }
+        }
+    }
+    assert!(several_loads > 100, "the memories are too large to test anything: {several_loads}");
+}
+
+#[test]
+fn every_code_is_streamed_once() {
+    for seed in 0..100 {
+        let graph = random_graph(seed);
+        let geometry = Geometry::new(1, 8, 64).unwrap();
+        for (_, dataflow) in Dataflow::ALL {
+            let size = ArraySize::new(3, 5).unwrap();
+            let placement = StreamedPlacement::in_memory(geometry, size, dataflow, &graph).unwrap();
+            for (tensor, weights) in placement.tensors.iter().zip(&graph.weights) {
+                let mut seen = tensor.order.clone();
+                seen.sort_unstable();
+                assert!(seen.into_iter().eq(0..weights.codes.len()));
+                let loaded: usize = tensor.loads.iter().map(|load| load.codes).sum();
+                assert_eq!(loaded, weights.codes.len());
+                for place in 0..loaded {
+                    let bit = tensor.first_bit(place).unwrap();
+                    assert!(bit + u64::from(tensor.bits) <= geometry.cells());
+                }
+                assert_eq!(tensor.first_bit(loaded), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_are_those_of_the_walk() {
+    let mut wrapped = 0;
+    let mut hit = 0;
+    for seed in 0..200 {
+        let graph = random_graph(seed);
+        let mut rng = Lcg(!seed);
+        let geometry = Geometry::new(1, rng.pick(1..=40) as u32, 64).unwrap();
+        let placement = ActivationPlacement::new(geometry, &graph);
+        wrapped += placement.tensors.iter().filter(|tensor| tensor.wraps).count();
+        let faults = faults(&mut rng, geometry);
+        let executor = Executor::new(&graph, vmin_kernels::best());
+        let weights = executor.load_clean_weights();
+        let input = rng.codes(graph.tensors[0].elements());
+        for (kind, spared) in KINDS.into_iter().flat_map(|k| [(k, None), (k, Some(graph.input))]) {
+            let fast = ActivationFaults::new(&placement, &faults, kind, spared);
+            let mut applied = Applied::default();
+            let mut scratch = executor.scratch();
+            let mut found = Vec::new();
+            executor.run_with(&weights, &input, &mut scratch, |id, tensor| {
+                applied += fast.apply(id, tensor);
+                found.push((id, tensor.to_vec()));
+            });
+
+            let mut cells = Cells::new(geometry, &faults, kind);
+            let mut scratch = executor.scratch();
+            let mut expected = Vec::new();
+            executor.run_with(&weights, &input, &mut scratch, |id, tensor| {
+                let placed = placement.tensors[id.0];
+                if placed.owner == id.0 && spared != Some(id) {
+                    for (index, code) in tensor.iter_mut().enumerate() {
+                        let address = |bit: usize| {
+                            (placed.first_bit as usize + index * 8 + bit) % cells.stored.len()
+                        };
+                        let addresses: [usize; 8] = std::array::from_fn(address);
+                        for (bit, &address) in addresses.iter().enumerate() {
+                            cells.write(address, *code >> bit & 1 == 1);
+                        }
+                        let bits = addresses.iter().enumerate();
+                        *code = bits
+                            .map(|(bit, &address)| u8::from(cells.read(address)) << bit)
+                            .sum::<u8>() as i8;
+                    }
+                }
+                expected.push((id, tensor.to_vec()));
+            });
+            assert_eq!(found, expected, "seed {seed} {kind:?}");
+            assert_eq!(applied, cells.applied, "seed {seed} {kind:?}");
+            hit += applied.bits_flipped;
+        }
+    }
+    assert!(wrapped > 10 && hit > 1000, "{wrapped} tensors wrap, {hit} bits change");
+}
+
+#[test]
+fn a_tensor_still_wanted_keeps_its_cells() {
+    for seed in 0..300 {
+        let graph = random_graph(seed);
+        let geometry = Geometry::new(1, 1024, 64).unwrap();
+        let placement = ActivationPlacement::new(geometry, &graph);
+        let mut owners = vec![usize::MAX; usize::try_from(geometry.cells()).unwrap()];
+        let cells = |tensor: usize| {
+            let placed = placement.tensors[tensor];
+            assert!(!placed.wraps, "seed {seed}");
+            let first = usize::try_from(placed.first_bit).unwrap();
+            (placed.owner, first..first + 8 * usize::try_from(placed.codes).unwrap())
+        };
+        let (owner, span) = cells(graph.input.0);
+        owners[span].fill(owner);
+        for node in &graph.nodes {
+            let (writer, span) = cells(node.output.0);
+            if writer == node.output.0 {
+                owners[span].fill(writer);
+            }
+            // Inputs are read while the output is written: both have their cells.
+            for input in &node.inputs {
+                let (owner, span) = cells(input.0);
+                assert!(owners[span].iter().all(|&found| found == owner), "seed {seed}");
+            }
+        }
+        let (owner, span) = cells(graph.output.0);
+        assert!(owners[span].iter().all(|&found| found == owner), "seed {seed}");
+    }
+}
+
+#[test]
+fn no_fault_changes_nothing() {
+    let graph = random_graph(3);
+    let placement = ActivationPlacement::new(Geometry::new(1, 64, 64).unwrap(), &graph);
+    let none = ActivationFaults::new(&placement, &[], FaultKind::Flip, None);
+    assert!(none.is_empty());
+    let executor = Executor::new(&graph, vmin_kernels::best());
+    let input = vec![5; graph.tensors[0].elements()];
+    let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
+    let expected = reference::run(&graph, &codes, &input).unwrap();
+    let weights = executor.load_clean_weights();
+    let mut scratch = executor.scratch();
+    let found = executor.run_with(&weights, &input, &mut scratch, |id, tensor| {
+        assert_eq!(none.apply(id, tensor), Applied::default());
+    });
+    assert_eq!(found, expected[graph.output.0]);
+}

@@ -1,0 +1,84 @@
+//! Pairs of bars on a logarithmic scale: what is, beside what chance alone would do.
+
+use std::fmt::Write;
+
+use super::{BLUE, FAINT, GRID, INK, ORANGE, WIDTH, heading, picture, text};
+
+/// One group of bars.
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) measured: f64,
+    pub(super) chance: f64,
+}
+
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 80.0;
+const TOP: f64 = 104.0;
+const BOTTOM: f64 = 340.0;
+/// Bars below this are not drawn.
+const LEAST: f64 = 0.1;
+
+/// A chart of groups; `x_label` below, `y_label` above the axis.
+pub(super) fn chart(
+    title: &str,
+    below: &str,
+    x_label: &str,
+    y_label: &str,
+    groups: &[Group],
+) -> String {
+    let most = groups.iter().map(|g| g.measured.max(g.chance)).fold(1.0, f64::max);
+    let decades = most.log10().ceil().max(1.0);
+    let y = |value: f64| {
+        let share = (value.max(LEAST).log10() + 1.0) / (decades + 1.0);
+        BOTTOM - share * (BOTTOM - TOP)
+    };
+    let mut body = heading(title, below);
+    let mut decade = -1.0;
+    while decade <= decades {
+        let value = 10.0_f64.powf(decade);
+        let at = y(value);
+        let _ = writeln!(
+            body,
+            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"{GRID}\" fill=\"none\"/>",
+            WIDTH - 24.0
+        );
+        body.push_str(&text(LEFT - 8.0, at + 4.0, 12, FAINT, "end", &format!("{value}")));
+        decade += 1.0;
+    }
+    body.push_str(&text(24.0, TOP - 16.0, 13, INK, "start", y_label));
+    let step = (WIDTH - 24.0 - LEFT) / groups.len().max(1) as f64;
+    let bar = (step * 0.36).min(44.0);
+    for (index, group) in groups.iter().enumerate() {
+        let middle = LEFT + (index as f64 + 0.5) * step;
+        let sides = [(group.measured, BLUE, middle - bar), (group.chance, ORANGE, middle)];
+        for (value, color, x) in sides {
+            if value > LEAST {
+                let _ = writeln!(
+                    body,
+                    "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{bar:.1}\" height=\"{:.1}\" fill=\"{color}\"/>",
+                    y(value),
+                    BOTTOM - y(value)
+                );
+            }
+        }
+        body.push_str(&text(middle, BOTTOM + 18.0, 12, INK, "middle", &group.name));
+        let count = group.measured;
+        if count > 0.0 {
+            let at = y(count) - 4.0;
+            body.push_str(&text(middle - bar / 2.0, at, 11, INK, "middle", &format!("{count}")));
+        }
+    }
+    body.push_str(&text((LEFT + WIDTH - 24.0) / 2.0, BOTTOM + 42.0, 13, INK, "middle", x_label));
+    for (x, color, name) in [
+        (WIDTH - 330.0, BLUE, "this chip"),
+        (WIDTH - 220.0, ORANGE, "independent faults (Poisson)"),
+    ] {
+        let _ = writeln!(
+            body,
+            "<rect x=\"{x}\" y=\"{:.1}\" width=\"12\" height=\"12\" fill=\"{color}\"/>",
+            TOP - 27.0
+        );
+        body.push_str(&text(x + 18.0, TOP - 16.0, 13, INK, "start", name));
+    }
+    picture(HEIGHT, &body)
+}

@@ -1,0 +1,74 @@
+//! Chips drawn from a fit, seen as the fitted chips were, and fitted again.
+//!
+//! How far the refits scatter tells how certain the fit is. Faults come in clusters whose sizes vary
+//! wildly, so formulas for independent cells would promise far too much, and drawing banks again with
+//! replacement too little where a chip has few banks or one bad column holds half its faults.
+
+use rayon::prelude::*;
+
+use super::observe::{Level, Observation};
+use super::{Curve, FitError, fit_curve, pairs};
+use crate::chip::Chip;
+use crate::key::ChipKey;
+use crate::normal;
+use crate::population::{Population, VarianceShares};
+use crate::score::Threshold;
+
+/// A simulated set of chips and its own fit.
+pub(crate) struct Replicate {
+    pub(crate) chips: Vec<Observation>,
+    pub(crate) curve: Curve,
+    pub(crate) correlations: pairs::Correlations,
+}
+
+/// Draws and fits `count` sets of chips; sets that cannot be fitted (a chip without a fault, one
+/// voltage with faults only) are left out.
+pub(crate) fn replicates(
+    observed: &[Observation],
+    curve: &Curve,
+    shares: [f64; 4],
+    count: u32,
+    seed: u64,
+) -> Result<Vec<Replicate>, FitError> {
+    let [bank, column, half_column, _] = shares;
+    let population = VarianceShares::with_cell_as_rest(0.0, bank, column, half_column)
+        .and_then(|shares| Population::new("fit", shares, 0.5))?;
+    let one = |replicate: u32| -> Result<Option<Replicate>, FitError> {
+        let mut chips = Vec::with_capacity(observed.len());
+        for (memory, (seen, &mu_mv)) in (0_u32..).zip(observed.iter().zip(&curve.mu_mv)) {
+            let key = ChipKey { seed, chip: u64::from(replicate), memory };
+            chips.push(again(seen, mu_mv, curve.sigma_mv, &population, key)?);
+        }
+        Ok(fit_curve(&chips).ok().map(|curve| {
+            let correlations = pairs::correlations(&chips);
+            Replicate { chips, curve, correlations }
+        }))
+    };
+    let all: Result<Vec<_>, _> = (0..count).into_par_iter().map(one).collect();
+    Ok(all?.into_iter().flatten().collect())
+}
+
+fn again(
+    seen: &Observation,
+    mu_mv: f64,
+    sigma_mv: f64,
+    population: &Population,
+    key: ChipKey,
+) -> Result<Observation, FitError> {
+    let threshold = |vdd_mv: f64| {
+        let rate = normal::cdf((mu_mv - vdd_mv) / sigma_mv);
+        Threshold::from_rate(rate).unwrap_or(Threshold::HALF).max(Threshold::HALF)
+    };
+    let floor = seen.levels.last().map_or(Threshold::NEVER, |level| threshold(level.vdd_mv));
+    let chip = Chip::sample(population, key, seen.geometry, floor)?;
+    let levels = seen
+        .levels
+        .iter()
+        .map(|level| {
+            let at = threshold(level.vdd_mv);
+            let faults = chip.cells().partition_point(|cell| at.is_faulty(cell.score));
+            Level { vdd_mv: level.vdd_mv, faults: faults as u64 }
+        })
+        .collect();
+    Ok(Observation::arranged(seen.geometry, levels, chip.cells()))
+}

@@ -1,0 +1,6 @@
+//! Mechanisms against slow, obvious twins.
+
+mod closed_forms;
+mod codes;
+mod rails_and_spares;
+mod reading;

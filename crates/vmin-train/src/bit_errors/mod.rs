@@ -1,0 +1,153 @@
+//! Training under bit errors in the weights: which errors, and how their gradient counts.
+//!
+//! | `pattern` | errors | known as |
+//! |---|---|---|
+//! | `random` | each bit flips with probability `rate`, anew every step | RandBET |
+//! | `fixed` | those of one chip, the same in every step | PattBET |
+//! | `population` | those of another chip of a population every step | |
+//!
+//! Source: D. Stutz, N. Chandramoorthy, M. Hein, B. Schiele, "Bit Error Robustness for
+//! Energy-Efficient DNN Accelerators", MLSys 2021, section 4.3, and its released code (gradient
+//! clamp, mean in place of sum, start rule). Unlike there, biases hold no errors: the hardware
+//! keeps them as int32 beside the weight memory.
+
+mod chips;
+mod random;
+mod start;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use chips::ChipErrors;
+pub(crate) use random::flip;
+pub(crate) use start::StartRule;
+
+/// Bit errors in training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BitErrors {
+    /// Probability that a cell is faulty, above 0 and up to 0.5.
+    pub rate: f64,
+    /// Where the faulty cells are.
+    #[serde(default)]
+    pub pattern: Pattern,
+    /// How the gradient under errors joins that without.
+    #[serde(default)]
+    pub method: Method,
+    /// The rate rises in 20 equal steps over the first half of training.
+    #[serde(default)]
+    pub curricular: bool,
+    /// Largest magnitude of each element of the gradient under errors.
+    #[serde(default = "gradient_clamp")]
+    pub gradient_clamp: f32,
+    /// Errors are injected while the loss stays below about this: 1.75 for 10 classes in the paper.
+    #[serde(default = "start_loss")]
+    pub start_loss: f64,
+    /// What a faulty cell does; `stuck_at` needs chips (`fixed` or `population`).
+    #[serde(default)]
+    pub fault_kind: FaultKindChoice,
+    /// Seed of the chips; drawn from the seed of the recipe if absent.
+    #[serde(default)]
+    pub chip_seed: Option<u64>,
+    /// Number of the chip of `fixed`, and of the first of `population`.
+    #[serde(default)]
+    pub chip: u64,
+    /// What chips are drawn from; independent cells if absent.
+    #[serde(default)]
+    pub population: ChipPopulation,
+}
+
+fn gradient_clamp() -> f32 {
+    0.05
+}
+
+fn start_loss() -> f64 {
+    1.75
+}
+
+/// Where the faulty cells are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    /// Anywhere, anew every step.
+    #[default]
+    Random,
+    /// Those of one chip.
+    Fixed,
+    /// Those of a new chip every step.
+    Population,
+}
+
+/// How the gradient under errors joins that without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// One step along the mean of both.
+    #[default]
+    Average,
+    /// A step along the one, then a step along the other whose result stays within the range that
+    /// each weight tensor had.
+    Alternating,
+}
+
+/// What a faulty cell does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKindChoice {
+    /// Inverts its bit.
+    #[default]
+    Flip,
+    /// Holds its preferred value.
+    StuckAt,
+}
+
+/// What chips are drawn from, and the memory they have. The shares are those of
+/// [`vmin_sram::VarianceShares`]; the cell's own share is what remains.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChipPopulation {
+    /// Share of the variance common to a die.
+    pub die: f64,
+    /// Common to a bank.
+    pub bank: f64,
+    /// Common to a column.
+    pub column: f64,
+    /// Common to half a column.
+    pub half_column: f64,
+    /// Probability that a faulty cell prefers 0.
+    pub share_stuck_at_0: f64,
+    /// Rows of a bank.
+    pub rows: u32,
+    /// Columns of a bank, in bits.
+    pub columns: u32,
+}
+
+impl Default for ChipPopulation {
+    /// Independent cells in banks of 4,096 rows of 128 bits, as `gemmini-16` has.
+    fn default() -> Self {
+        Self {
+            die: 0.0,
+            bank: 0.0,
+            column: 0.0,
+            half_column: 0.0,
+            share_stuck_at_0: 0.5,
+            rows: 4096,
+            columns: 128,
+        }
+    }
+}
+
+impl BitErrors {
+    /// The rate in an epoch.
+    ///
+    /// Curricular: `rate * (i + 1) / 20` from epoch `i / 20 * epochs / 2` on, for `i` of 0..=19.
+    pub(crate) fn rate_in(&self, epoch: u32, epochs: u32) -> f64 {
+        if !self.curricular {
+            return self.rate;
+        }
+        let stage = 40 * u64::from(epoch) / u64::from(epochs.max(1));
+        self.rate * (stage.min(19) + 1) as f64 / 20.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! Independent flips, as the papers model them.
+
+use crate::codec::Encoded;
+use crate::random::Stream;
+
+/// Flips each of the `bits` low bits of every code with probability `rate` (up to 0.5), tensor
+/// after tensor, from the least significant bit on; returns the number of flips.
+///
+/// The distance to the next flip is geometric: one logarithm per flip in place of a number per bit.
+pub(crate) fn flip(tensors: &mut [Encoded], bits: u8, rate: f64, stream: &mut Stream) -> u64 {
+    if rate <= 0.0 {
+        return 0;
+    }
+    let width = u64::from(bits);
+    let log_kept = libm::log1p(-rate);
+    let mut flips = 0;
+    let mut next = skip(log_kept, stream);
+    for tensor in tensors {
+        let length = tensor.codes.len() as u64 * width;
+        while next < length {
+            let (code, bit) = (next / width, next % width);
+            // Below the number of codes, which is a usize.
+            tensor.codes[code as usize] ^= 1 << bit;
+            flips += 1;
+            next = next.saturating_add(1).saturating_add(skip(log_kept, stream));
+        }
+        next -= length;
+    }
+    flips
+}
+
+/// Bits that are kept before the next flip: `floor(ln u / ln(1 - rate))` with `u` in `(0, 1]`.
+#[expect(clippy::cast_possible_truncation, reason = "a saturating cast: no bit lies that far")]
+#[expect(clippy::cast_sign_loss, reason = "a quotient of two logarithms of at most 1")]
+fn skip(log_kept: f64, stream: &mut Stream) -> u64 {
+    libm::floor(libm::log(1.0 - stream.unit()) / log_kept) as u64
+}

@@ -1,0 +1,164 @@
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
+
+use super::{BitErrors, ChipErrors, ChipPopulation, FaultKindChoice, Pattern, StartRule, flip};
+use crate::codec::{Encoded, encode};
+use crate::random::{Purpose, Stream};
+use crate::{SchemeFormula, WeightQuantization, WeightScheme};
+
+fn tensors(bits: u8, count: usize) -> Vec<Encoded> {
+    let mut stream = Stream::new(1, Purpose::Initialization, 0);
+    let values: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
+    let quantization = WeightQuantization {
+        scheme: WeightScheme::Rquant,
+        formula: SchemeFormula::Paper,
+        ..WeightQuantization::deployable(bits)
+    };
+    let (first, second) = values.split_at(count / 3);
+    encode(quantization, &[first, second]).expect("finite weights")
+}
+
+fn errors(pattern: Pattern) -> BitErrors {
+    let text = "rate = 0.02";
+    BitErrors { pattern, ..toml::from_str(text).expect("defaults") }
+}
+
+/// Bits that differ, and whether all lie below `bits`.
+fn difference(left: &[Encoded], right: &[Encoded], bits: u8) -> u64 {
+    let pairs = left.iter().zip(right).flat_map(|(a, b)| a.codes.iter().zip(&b.codes));
+    let mut count = 0;
+    for (a, b) in pairs {
+        let changed = a ^ b;
+        assert!(bits == 8 || changed >> bits == 0, "bits above the width stay");
+        count += u64::from(changed.count_ones());
+    }
+    count
+}
+
+#[test]
+fn as_many_bits_flip_as_the_rate_says_in_every_place() {
+    for bits in [2, 3, 4, 8] {
+        let clean = tensors(bits, 60_000);
+        for rate in [0.001, 0.02, 0.5] {
+            let mut hit = clean.clone();
+            let mut stream = Stream::new(7, Purpose::BitErrors, usize::from(bits));
+            let flips = flip(&mut hit, bits, rate, &mut stream);
+            assert_eq!(difference(&clean, &hit, bits), flips, "each flip is another bit");
+            let expected = 60_000.0 * f64::from(bits) * rate;
+            let deviation = (expected * (1.0 - rate)).sqrt();
+            assert!((flips as f64 - expected).abs() < 5.0 * deviation, "{bits} {rate} {flips}");
+            // No place of a code is favoured, and both tensors are hit.
+            for bit in 0..bits {
+                let at_bit = |tensor: usize| {
+                    let pairs = clean[tensor].codes.iter().zip(&hit[tensor].codes);
+                    pairs.filter(|(a, b)| (*a ^ *b) >> bit & 1 == 1).count() as f64
+                };
+                for (tensor, size) in [(0, 20_000.0), (1, 40_000.0)] {
+                    let off = (at_bit(tensor) - size * rate).abs();
+                    assert!(off < 5.0 * (size * rate).sqrt(), "{bits} {rate} {bit} {tensor}");
+                }
+            }
+        }
+        let mut none = clean.clone();
+        let mut stream = Stream::new(7, Purpose::BitErrors, 0);
+        assert_eq!(flip(&mut none, bits, 0.0, &mut stream), 0);
+        assert_eq!(none, clean);
+    }
+}
+
+#[test]
+fn noise_is_0_577_of_the_range_times_the_root_of_the_rate() {
+    // E[dw^2] = p step^2 (4^m - 1) / 3 for offset binary: to first order p range^2 / 3.
+    let rate = 0.001;
+    let clean = tensors(8, 300_000);
+    let mut hit = clean.clone();
+    flip(&mut hit, 8, rate, &mut Stream::new(3, Purpose::BitErrors, 0));
+    for (clean, hit) in clean.iter().zip(&hit) {
+        let (before, after) = (clean.decode(), hit.decode());
+        let pairs = before.iter().zip(&after);
+        let square: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let rms = (square / before.len() as f64).sqrt();
+        let range = 254.0 * f64::from(clean.scale);
+        let expected = 0.577 * range * rate.sqrt();
+        assert!((rms / expected - 1.0).abs() < 0.1, "{rms} {expected}");
+    }
+}
+
+#[test]
+fn a_fixed_chip_repeats_itself_and_a_population_does_not() {
+    let clean = tensors(4, 20_000);
+    let at = |pattern, step, rate| {
+        let chips = ChipErrors::new(&errors(pattern), 5, 20_000, 4).expect("chips");
+        let mut hit = clean.clone();
+        let flips = chips.expect("of chips").apply(&mut hit, 4, rate, step).expect("applied");
+        assert_eq!(flips, difference(&clean, &hit, 4));
+        hit
+    };
+    let chip = at(Pattern::Fixed, 0, 0.02);
+    assert_eq!(chip, at(Pattern::Fixed, 9, 0.02));
+    assert_eq!(chip, at(Pattern::Population, 0, 0.02), "the first chip of the population");
+    assert_ne!(chip, at(Pattern::Population, 1, 0.02));
+    // Half the rate: a part of the same cells.
+    let half = at(Pattern::Fixed, 0, 0.01);
+    let (few, all) = (difference(&clean, &half, 4), difference(&clean, &chip, 4));
+    assert!(few > 0 && few < all);
+    assert_eq!(difference(&half, &chip, 4), all - few, "maps nest");
+    assert!(ChipErrors::new(&errors(Pattern::Random), 5, 20_000, 4).expect("none").is_none());
+}
+
+#[test]
+fn stuck_cells_change_what_differs_and_columns_cluster() {
+    let clean = tensors(8, 20_000);
+    let flips = |kind, column| {
+        let population = ChipPopulation { column, rows: 128, columns: 64, ..Default::default() };
+        let errors = BitErrors { fault_kind: kind, population, ..errors(Pattern::Population) };
+        let chips = ChipErrors::new(&errors, 5, 20_000, 8).expect("chips").expect("of chips");
+        let mut hit = clean.clone();
+        let count = chips.apply(&mut hit, 8, 0.02, 0).expect("applied");
+        // Per bank of 128 x 64 cells: columns of different banks have nothing in common.
+        let mut columns = vec![0_u64; (8 * 20_000_usize).div_ceil(128 * 64) * 64];
+        let bytes = |tensors: &[Encoded]| -> Vec<u8> {
+            tensors.iter().flat_map(|tensor| tensor.codes.clone()).collect()
+        };
+        for (index, (a, b)) in bytes(&clean).iter().zip(&bytes(&hit)).enumerate() {
+            for bit in 0..8 {
+                let cell = 8 * index + bit;
+                columns[cell / (128 * 64) * 64 + cell % 64] += u64::from((a ^ b) >> bit & 1);
+            }
+        }
+        (count, columns.into_iter().max().unwrap_or(0))
+    };
+    let (all, evenly) = flips(FaultKindChoice::Flip, 0.0);
+    let (differing, _) = flips(FaultKindChoice::StuckAt, 0.0);
+    let share = differing as f64 / all as f64;
+    assert!((share - 0.5).abs() < 0.1, "half of the bits differ: {share}");
+    let (_, clustered) = flips(FaultKindChoice::Flip, 0.5);
+    assert!(clustered > 2 * evenly, "{clustered} {evenly}");
+}
+
+#[test]
+fn the_start_rule_is_asked_after_every_batch() {
+    let mut rule = StartRule { loss: 1.75, active: false };
+    for (clean, perturbed, active) in [
+        (2.3, None, false),
+        // While inactive the loss under errors counts as 0.
+        (2.0, None, true),
+        (2.02, None, false),
+        (1.0, Some(2.4), true),
+        (1.0, Some(2.6), false),
+        (1.0, None, true),
+    ] {
+        rule.observe(clean, perturbed);
+        assert_eq!(rule.active, active, "{clean} {perturbed:?}");
+    }
+}
+
+#[test]
+fn the_curriculum_ends_at_half_of_the_epochs() {
+    let plain = errors(Pattern::Random);
+    let rising = BitErrors { curricular: true, ..plain.clone() };
+    assert!((plain.rate_in(0, 100) - 0.02).abs() < 1e-12);
+    for (epoch, twentieths) in [(0, 1.0), (2, 1.0), (3, 2.0), (5, 3.0), (48, 20.0), (99, 20.0)] {
+        let expected = 0.02 * twentieths / 20.0;
+        assert!((rising.rate_in(epoch, 100) - expected).abs() < 1e-12, "{epoch}");
+    }
+}

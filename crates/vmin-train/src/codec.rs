@@ -1,0 +1,178 @@
+//! How weights become codes while training, and at deployment.
+//!
+//! Every scheme here has an integer zero point, so that what training saw is what integer hardware
+//! computes: `real = scale * (integer - zero_point)`. The asymmetric schemes of the papers have a
+//! range whose zero lies between two codes; their range is widened to hold 0 and moved by at most
+//! half a step until 0 falls on a code.
+//!
+//! ```text
+//!  weights ── encode ──> codes ── (bit errors) ──> reals[code]
+//!                          └─ range of the clean weights ──┘
+//! ```
+//!
+//! A tensor keeps the table of what each of its codes means. Codes with bit errors go through the
+//! table of the clean weights, as the ranges lie outside of the faulty memory.
+
+use serde::{Deserialize, Serialize};
+use vmin_quant::{Deployed, Encoding, Formula, QuantizeError, Quantizer, Range, Scheme};
+
+use crate::WeightQuantization;
+use crate::deploy::codes::rquant;
+
+/// Which real number a code means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightScheme {
+    /// One asymmetric range per tensor, offset binary, rounded, all codes in use: RQuant with the
+    /// integer zero point of integer hardware.
+    #[default]
+    Deployable,
+    /// One symmetric range for all weights, two's complement, truncated.
+    Global,
+    /// One symmetric range per tensor, two's complement, truncated.
+    Normal,
+    /// One asymmetric range per tensor, two's complement, truncated.
+    Asymmetric,
+    /// The same in offset binary.
+    AsymmetricUnsigned,
+    /// The same rounded to nearest: RQuant with the papers' `2^m - 1` codes.
+    Rquant,
+}
+
+/// Whether the papers' text or their released code is followed where they differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemeFormula {
+    /// The text.
+    #[default]
+    Paper,
+    /// The released code.
+    Code,
+}
+
+/// One tensor as the memory holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Encoded {
+    /// One code per weight.
+    pub(crate) codes: Vec<u8>,
+    /// What each code means, by the range of the clean weights.
+    pub(crate) reals: [f32; 256],
+    /// Distance of neighbouring integers.
+    pub(crate) scale: f32,
+    /// The decoded integer that means 0.
+    pub(crate) zero_point: i32,
+    /// How codes mean integers.
+    pub(crate) encoding: Encoding,
+}
+
+impl Encoded {
+    /// What the codes mean, as they are now.
+    pub(crate) fn decode(&self) -> Vec<f32> {
+        self.codes.iter().map(|&code| self.reals[usize::from(code)]).collect()
+    }
+}
+
+/// The codes of `tensors`, all weights of a network.
+///
+/// # Errors
+/// If a weight is no finite number or a tensor is empty.
+pub(crate) fn encode(
+    quantization: WeightQuantization,
+    tensors: &[&[f32]],
+) -> Result<Vec<Encoded>, QuantizeError> {
+    let Some(scheme) = papers_scheme(quantization.scheme) else {
+        return tensors.iter().map(|weights| deployable(quantization.bits, weights)).collect();
+    };
+    let formula = match quantization.formula {
+        SchemeFormula::Paper => Formula::Paper,
+        SchemeFormula::Code => Formula::Code,
+    };
+    let quantizer = Quantizer::new(scheme, formula, quantization.bits)?;
+    let common = match scheme {
+        Scheme::Global => Some(quantizer.fit(&tensors.concat())?),
+        _ => None,
+    };
+    let encoded = tensors.iter().map(|weights| {
+        let range = match common {
+            Some(range) => range,
+            None => quantizer.fit(weights)?,
+        };
+        papers(quantizer, weights, range)
+    });
+    encoded.collect()
+}
+
+fn papers_scheme(scheme: WeightScheme) -> Option<Scheme> {
+    match scheme {
+        WeightScheme::Deployable => None,
+        WeightScheme::Global => Some(Scheme::Global),
+        WeightScheme::Normal => Some(Scheme::Normal),
+        WeightScheme::Asymmetric => Some(Scheme::Asymmetric),
+        WeightScheme::AsymmetricUnsigned => Some(Scheme::AsymmetricUnsigned),
+        WeightScheme::Rquant => Some(Scheme::RQuant),
+    }
+}
+
+fn deployable(bits: u8, weights: &[f32]) -> Result<Encoded, QuantizeError> {
+    let Deployed { codes, scales, zero_points, encoding, .. } =
+        rquant(bits).quantize(weights, 1)?;
+    let (scale, zero_point) = (scales[0], zero_points[0]);
+    Ok(Encoded {
+        codes,
+        reals: table(bits, encoding, scale, zero_point),
+        scale,
+        zero_point,
+        encoding,
+    })
+}
+
+fn papers(quantizer: Quantizer, weights: &[f32], range: Range) -> Result<Encoded, QuantizeError> {
+    let range = if quantizer.scheme().is_asymmetric() { nudged(quantizer, range)? } else { range };
+    let (bits, encoding) = (quantizer.bits(), quantizer.encoding());
+    let step = quantizer.step(&range);
+    let scale = narrow(step);
+    if !scale.is_normal() {
+        // All weights are 0, or so small that their step is none.
+        return deployable(bits, weights);
+    }
+    let middle = f64::midpoint(range.min().into(), range.max().into());
+    // Below 2^9 in magnitude: the range holds 0.
+    let zero_point = quantizer.zero_point() - round(middle / step);
+    let codes = quantizer.quantize(weights, &range)?;
+    // The papers' released code also clamps what it reads back to the range. Integer hardware does not, so
+    // neither does training.
+    let reals = table(bits, encoding, scale, zero_point);
+    Ok(Encoded { codes, reals, scale, zero_point, encoding })
+}
+
+/// The range widened to hold 0 and moved by at most half a step so that 0 is a code.
+fn nudged(quantizer: Quantizer, range: Range) -> Result<Range, QuantizeError> {
+    let (low, high) = (range.min().min(0.0), range.max().max(0.0));
+    let range = Range::new(low, high)?;
+    let step = quantizer.step(&range);
+    if !narrow(step).is_normal() {
+        return Ok(range);
+    }
+    let middle = f64::midpoint(low.into(), high.into());
+    let moved = libm::round(middle / step) * step - middle;
+    Range::new(narrow(f64::from(low) + moved), narrow(f64::from(high) + moved))
+}
+
+fn table(bits: u8, encoding: Encoding, scale: f32, zero_point: i32) -> [f32; 256] {
+    encoding
+        .decode_table(bits)
+        .map(|integer| narrow(f64::from(scale) * (f64::from(integer) - f64::from(zero_point))))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a small integer; a saturating cast of others")]
+fn round(x: f64) -> i32 {
+    libm::round(x) as i32
+}
+
+#[cfg(test)]
+mod tests;

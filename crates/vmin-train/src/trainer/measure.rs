@@ -1,0 +1,51 @@
+//! The test set after an epoch.
+
+use super::step::EpochSums;
+use super::{EpochMetrics, Trainer};
+use crate::bit_errors::flip;
+use crate::evaluate::evaluate;
+use crate::random::{Purpose, Stream};
+use crate::{TrainError, weights};
+
+impl Trainer<'_> {
+    pub(super) fn measured(
+        &mut self,
+        epoch: u32,
+        sums: &EpochSums,
+    ) -> Result<EpochMetrics, TrainError> {
+        let images = self.data.len() as f64;
+        let loss = sums.loss / images;
+        let (seen, _) = self.seen(epoch);
+        let score = evaluate(&self.network, &seen, self.recipe.input, self.test);
+        if !loss.is_finite() || !score.loss.is_finite() || !sums.perturbed_loss.is_finite() {
+            return Err(TrainError::Diverged { epoch });
+        }
+        let perturbed = sums.perturbed_images;
+        Ok(EpochMetrics {
+            epoch,
+            learning_rate: sums.learning_rate,
+            loss,
+            perturbed_loss: (perturbed > 0).then(|| sums.perturbed_loss / perturbed as f64),
+            train_err: sums.wrong as f64 / images,
+            err: score.wrong as f64 / self.test.len() as f64,
+            rerr: self.robust_error(epoch)?,
+        })
+    }
+
+    /// Mean error under independent flips, over chips that are the same in every epoch.
+    fn robust_error(&self, epoch: u32) -> Result<Option<f64>, TrainError> {
+        let Some(wanted) = self.recipe.rerr else { return Ok(None) };
+        let storage = self.recipe.storage();
+        let stored = weights::stored(&self.network, &self.parameters, storage)
+            .ok_or(TrainError::Diverged { epoch })?;
+        let mut wrong = 0;
+        for chip in 0..wanted.chips {
+            let mut stored = stored.clone();
+            let mut stream = Stream::new(self.recipe.seed, Purpose::TestChip, chip as usize);
+            flip(&mut stored, storage.bits, wanted.rate, &mut stream);
+            let seen = weights::with_codes(&self.network, &self.parameters, &stored);
+            wrong += evaluate(&self.network, &seen, self.recipe.input, self.test).wrong;
+        }
+        Ok(Some(wrong as f64 / (self.test.len() as f64 * f64::from(wanted.chips))))
+    }
+}

@@ -1,0 +1,284 @@
+//! The training loop.
+//!
+//! ```text
+//!  batch: clip ─ encode ─┬─ decode ─────────────── forward, backward ── g ──┐
+//!                        └─ bit errors ─ decode ── forward, backward ── g~ ─┴─ step (step.rs)
+//!  epoch: every batch in random order, then the test set, clean and under errors
+//! ```
+//!
+//! All random numbers are functions of (seed, purpose, epoch or step), so that a run which goes on
+//! from a [`Checkpoint`] cannot differ from one that was never stopped.
+
+mod augment;
+mod gradient;
+mod measure;
+mod step;
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use vmin_nn::data::Dataset;
+
+use crate::bit_errors::{ChipErrors, StartRule};
+use crate::checkpoint::Checkpoint;
+use crate::network::Network;
+use crate::random::{Purpose, Stream};
+use crate::{CheckpointError, Recipe, TrainError, weights};
+
+/// What one epoch did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochMetrics {
+    /// Epoch, from 0.
+    pub epoch: u32,
+    /// Learning rate of its last step.
+    pub learning_rate: f32,
+    /// Mean cross-entropy over its training images, without bit errors.
+    pub loss: f64,
+    /// Mean cross-entropy under bit errors, over the steps that had them.
+    pub perturbed_loss: Option<f64>,
+    /// Share of training images that were wrong when they were trained on, 0..=1.
+    pub train_err: f64,
+    /// Share of test images that are wrong after the epoch (as the forward pass sees the weights).
+    pub err: f64,
+    /// The same under the bit errors of the recipe's `rerr`, mean over its chips.
+    pub rerr: Option<f64>,
+}
+
+/// A trained network.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// What it was trained by.
+    pub recipe: Recipe,
+    /// Layers and final parameters (the master floats, clipped where the recipe clips).
+    pub network: Network,
+    /// One entry per finished epoch.
+    pub epochs: Vec<EpochMetrics>,
+}
+
+/// Trains the network of `recipe` on `data`; after each epoch measures `test` and calls `on_epoch`,
+/// which may stop the run early. The network is that of the last finished epoch.
+///
+/// The result is the same for any number of rayon threads.
+///
+/// # Errors
+///
+/// [`TrainError`] for a recipe out of range, layers that do not fit the data, sets that do not fit
+/// each other, or a loss that is not finite.
+pub fn train(
+    recipe: &Recipe,
+    data: &Dataset,
+    test: &Dataset,
+    mut on_epoch: impl FnMut(&EpochMetrics) -> ControlFlow<()>,
+) -> Result<Trained, TrainError> {
+    let mut trainer = Trainer::new(recipe, data, test)?;
+    while let Some(metrics) = trainer.epoch(|_, _| ControlFlow::Continue(()))? {
+        if on_epoch(metrics).is_break() {
+            break;
+        }
+    }
+    Ok(trainer.finish())
+}
+
+/// A run between two epochs.
+pub struct Trainer<'a> {
+    recipe: &'a Recipe,
+    data: &'a Dataset,
+    test: &'a Dataset,
+    network: Network,
+    /// Master floats.
+    parameters: Vec<Vec<f32>>,
+    velocities: Vec<Vec<f32>>,
+    steps_done: usize,
+    steps_total: usize,
+    start: StartRule,
+    chips: Option<ChipErrors>,
+    epochs: Vec<EpochMetrics>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run at its beginning.
+    ///
+    /// # Errors
+    /// As for [`train`], but for the loss.
+    pub fn new(
+        recipe: &'a Recipe,
+        data: &'a Dataset,
+        test: &'a Dataset,
+    ) -> Result<Self, TrainError> {
+        recipe.validate()?;
+        check_sets(data, test)?;
+        let network = Network::build(&recipe.network, data.shape, recipe.seed)?;
+        let found = network.values[network.output().0];
+        if found != [1, 1, data.classes] {
+            return Err(TrainError::Classes { found, classes: data.classes });
+        }
+        let weights = network.parameters.iter().filter(|parameter| weights::is_weight(parameter));
+        let (tensors, codes) =
+            weights.fold((0, 0), |(n, sum), weights| (n + 1, sum + weights.values.len() as u64));
+        if let Some(fractions) = &recipe.clip_fractions
+            && fractions.len() != tensors
+        {
+            return Err(TrainError::Fractions { found: fractions.len(), expected: tensors });
+        }
+        let chips = match (&recipe.bit_errors, recipe.quantization) {
+            (Some(errors), Some(quantization)) => {
+                ChipErrors::new(errors, recipe.seed, codes, quantization.bits)?
+            }
+            _ => None,
+        };
+        let parameters = network.parameter_values();
+        let velocities = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
+        let steps = data.len().div_ceil(recipe.batch_size);
+        let loss = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.start_loss);
+        Ok(Self {
+            recipe,
+            data,
+            test,
+            network,
+            parameters,
+            velocities,
+            steps_done: 0,
+            steps_total: steps.saturating_mul(recipe.epochs as usize),
+            start: StartRule { loss, active: false },
+            chips,
+            epochs: Vec::new(),
+        })
+    }
+
+    /// A run that goes on from `checkpoint`.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; [`TrainError::Checkpoint`] if the checkpoint is of another recipe, of
+    /// other images, or does not fit.
+    pub fn resume(
+        recipe: &'a Recipe,
+        data: &'a Dataset,
+        test: &'a Dataset,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(recipe, data, test)?;
+        checkpoint.check_origin(recipe, data, test)?;
+        let lengths = |values: &[Vec<f32>]| values.iter().map(Vec::len).collect::<Vec<_>>();
+        let expected = lengths(&trainer.parameters);
+        let epochs = checkpoint.epochs.len();
+        let steps = trainer.steps_total / recipe.epochs as usize;
+        let fits = lengths(&checkpoint.parameters) == expected
+            && lengths(&checkpoint.velocities) == expected
+            && trainer.network.running().each_ref().map(|values| lengths(values))
+                == checkpoint.statistics.each_ref().map(|values| lengths(values))
+            && epochs <= recipe.epochs as usize
+            && checkpoint.steps_done == steps * epochs;
+        if !fits {
+            return Err(CheckpointError::Damaged("its sizes are not those of the network").into());
+        }
+        trainer.parameters = checkpoint.parameters;
+        trainer.velocities = checkpoint.velocities;
+        trainer.network.set_running(checkpoint.statistics);
+        trainer.steps_done = checkpoint.steps_done;
+        trainer.start.active = checkpoint.injecting;
+        trainer.epochs = checkpoint.epochs;
+        Ok(trainer)
+    }
+
+    /// All that another run needs to go on from here.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            recipe: Checkpoint::recipe_text(self.recipe),
+            data_sha256: [self.data.sha256(), self.test.sha256()],
+            parameters: self.parameters.clone(),
+            velocities: self.velocities.clone(),
+            statistics: self.network.running(),
+            steps_done: self.steps_done,
+            injecting: self.start.active,
+            epochs: self.epochs.clone(),
+        }
+    }
+
+    /// The finished epochs.
+    #[must_use]
+    pub fn epochs(&self) -> &[EpochMetrics] {
+        &self.epochs
+    }
+
+    /// Steps done and steps of the whole run.
+    #[must_use]
+    pub fn steps(&self) -> (usize, usize) {
+        (self.steps_done, self.steps_total)
+    }
+
+    /// Layers and initial parameters.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Trains one epoch; `None` if none is left, or if `on_step` broke off. It is called after every
+    /// step with the number of steps done and the mean loss of the batch. A run that was broken off
+    /// stands in the middle of an epoch and has no checkpoint but the last.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] if the loss is not finite any more.
+    pub fn epoch(
+        &mut self,
+        mut on_step: impl FnMut(usize, f64) -> ControlFlow<()>,
+    ) -> Result<Option<&EpochMetrics>, TrainError> {
+        let index = self.epochs.len();
+        let epoch = u32::try_from(index).unwrap_or(u32::MAX);
+        if epoch >= self.recipe.epochs {
+            return Ok(None);
+        }
+        let seed = self.recipe.seed;
+        let order = Stream::new(seed, Purpose::Shuffle, index).permutation(self.data.len());
+        let mut moves = Stream::new(seed, Purpose::Augmentation, index);
+        let mut sums = step::EpochSums::default();
+        for batch in order.chunks(self.recipe.batch_size) {
+            let loss = self.step(epoch, batch, &mut moves, &mut sums)?;
+            if on_step(self.steps_done, loss).is_break() {
+                return Ok(None);
+            }
+        }
+        let metrics = self.measured(epoch, &sums)?;
+        self.epochs.push(metrics);
+        Ok(self.epochs.last())
+    }
+
+    /// The network of the last finished epoch.
+    #[must_use]
+    pub fn finish(mut self) -> Trained {
+        self.clip();
+        for (parameter, values) in self.network.parameters.iter_mut().zip(self.parameters) {
+            parameter.values = values;
+        }
+        Trained { recipe: self.recipe.clone(), network: self.network, epochs: self.epochs }
+    }
+
+    /// Clips the master floats where the recipe says so.
+    fn clip(&mut self) {
+        if let Some(limit) = self.recipe.clip {
+            let fractions = self.recipe.clip_fractions.as_deref();
+            weights::clip(&self.network, &mut self.parameters, limit, fractions);
+        }
+    }
+}
+
+fn check_sets(data: &Dataset, test: &Dataset) -> Result<(), TrainError> {
+    for (split, set) in [("training", data), ("test", test)] {
+        if set.is_empty() {
+            return Err(TrainError::Empty { split });
+        }
+    }
+    if (data.shape, data.classes) != (test.shape, test.classes) {
+        return Err(TrainError::Split {
+            train: data.shape,
+            train_classes: data.classes,
+            test: test.shape,
+            test_classes: test.classes,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Training under bit errors, and going on from a checkpoint.
+
+use std::ops::ControlFlow;
+
+use vmin_nn::data::{Dataset, Split, shapes};
+use vmin_train::{Checkpoint, CheckpointError, Recipe, TrainError, Trainer, train};
+
+const RECIPE: &str = r#"
+name = "robust"
+seed = 3
+epochs = 3
+batch_size = 40
+schedule = "cosine"
+clip = 0.4
+network = [
+  { conv2d = { channels = 6, kernel = 3, stride = 2 } },
+  "relu",
+  { max_pool = { window = 2 } },
+  { fully_connected = { features = 10 } },
+]
+[optimizer]
+learning_rate = 0.02
+momentum = 0.9
+weight_decay = 5e-4
+[input]
+zero_pixel = 128
+scale = 0.02
+[quantization]
+bits = 4
+[rerr]
+rate = 0.02
+chips = 2
+[bit_errors]
+rate = 0.02
+start_loss = 5.0
+"#;
+
+const METHODS: [&str; 5] = [
+    "",
+    "method = \"alternating\"",
+    "curricular = true",
+    "pattern = \"fixed\"\nchip_seed = 7",
+    "pattern = \"population\"\nfault_kind = \"stuck_at\"\n\
+     population = { column = 0.4, rows = 64, columns = 32 }",
+];
+
+fn recipe(method: &str) -> Recipe {
+    Recipe::from_toml(&format!("{RECIPE}{method}")).expect("a valid recipe")
+}
+
+fn data(count: usize) -> (Dataset, Dataset) {
+    let set = |split, count| shapes::generate(shapes::SEED, split, count);
+    (set(Split::Train, count), set(Split::Test, count))
+}
+
+fn bits(parameters: &[Vec<f32>]) -> Vec<Vec<u32>> {
+    parameters.iter().map(|values| values.iter().map(|value| value.to_bits()).collect()).collect()
+}
+
+#[test]
+fn every_method_gives_the_same_bits_on_any_number_of_threads() {
+    let (data, test) = data(250);
+    let mut seen = Vec::new();
+    for method in METHODS {
+        let recipe = recipe(method);
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            let trained =
+                pool.install(|| train(&recipe, &data, &test, |_| ControlFlow::Continue(())));
+            let trained = trained.expect("trains");
+            assert!(trained.epochs[2].perturbed_loss.is_some(), "{method}: errors were injected");
+            assert!(trained.epochs[2].rerr.is_some());
+            bits(&trained.network.parameter_values())
+        };
+        let one = on(1);
+        assert!(on(3) == one, "{method}");
+        assert!(!seen.contains(&one), "{method} does what another does");
+        seen.push(one);
+    }
+}
+
+#[test]
+fn going_on_from_a_file_gives_the_same_bits() {
+    let (data, test) = data(250);
+    for method in METHODS {
+        let recipe = recipe(method);
+        let straight = train(&recipe, &data, &test, |_| ControlFlow::Continue(())).expect("trains");
+        for stop_after in 0..3 {
+            let mut first = Trainer::new(&recipe, &data, &test).expect("fits");
+            for _ in 0..stop_after {
+                first.epoch(|_, _| ControlFlow::Continue(())).expect("trains");
+            }
+            let bytes = first.checkpoint().to_bytes().expect("a file");
+            // An epoch that is broken off leaves no trace in the run that goes on.
+            let broken = first.epoch(|_, _| ControlFlow::Break(())).expect("trains");
+            assert!(broken.is_none());
+            let checkpoint = Checkpoint::from_bytes(&bytes).expect("reads");
+            assert_eq!(checkpoint.epochs_done(), stop_after);
+            assert_eq!(checkpoint.to_bytes().expect("a file"), bytes);
+            let mut second = Trainer::resume(&recipe, &data, &test, checkpoint).expect("fits");
+            while second.epoch(|_, _| ControlFlow::Continue(())).expect("trains").is_some() {}
+            let resumed = second.finish();
+            let [a, b] = [&straight, &resumed].map(|run| bits(&run.network.parameter_values()));
+            assert!(a == b, "{method} after {stop_after}");
+            assert_eq!(straight.epochs, resumed.epochs);
+        }
+    }
+}
+
+#[test]
+fn checkpoints_of_something_else_are_refused() {
+    let (data, test) = data(60);
+    let recipe = recipe("");
+    let trainer = Trainer::new(&recipe, &data, &test).expect("fits");
+    let checkpoint = trainer.checkpoint();
+    let refused = |recipe: &Recipe, data: &Dataset, test: &Dataset| match Trainer::resume(
+        recipe,
+        data,
+        test,
+        checkpoint.clone(),
+    )
+    .err()
+    {
+        Some(TrainError::Checkpoint(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let other = Recipe { epochs: 4, ..recipe.clone() };
+    assert!(matches!(refused(&other, &data, &test), CheckpointError::OtherRecipe));
+    let few = data.subset(0..40).expect("in range");
+    let error = refused(&recipe, &few, &test);
+    assert!(matches!(error, CheckpointError::OtherData { split: "training" }), "{error:?}");
+    let error = refused(&recipe, &data, &few);
+    assert!(matches!(error, CheckpointError::OtherData { split: "test" }), "{error:?}");
+    let bytes = checkpoint.to_bytes().expect("a file");
+    for length in [0, 1, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        assert!(Checkpoint::from_bytes(&bytes[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn clipping_bounds_each_layer_by_its_fraction() {
+    let (data, test) = data(120);
+    let limited = Recipe { clip_fractions: Some(vec![0.25, 1.0]), clip: Some(0.1), ..recipe("") };
+    let trained = train(&limited, &data, &test, |_| ControlFlow::Continue(())).expect("trains");
+    for (parameter, limit) in trained.network.parameters.iter().zip([0.025, 0.025, 0.1, 0.1]) {
+        let most = parameter.values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        assert!(most <= limit, "{} {most}", parameter.name);
+        assert!(most > 0.5 * limit || parameter.name.contains("bias"), "the bound is reached");
+    }
+    let short = Recipe { clip_fractions: Some(vec![1.0]), ..limited };
+    let error = Trainer::new(&short, &data, &test).err().expect("one for two");
+    assert!(matches!(error, TrainError::Fractions { found: 1, expected: 2 }), "{error:?}");
+}
+
+#[test]
+fn values_out_of_range_are_all_told() {
+    let cases = [
+        ("rate = 0.02\nstart_loss", "rate = 0.6\nstart_loss", "bit_errors.rate"),
+        ("start_loss = 5.0", "start_loss = nan", "bit_errors.start_loss"),
+        ("start_loss = 5.0", "gradient_clamp = 0.0", "bit_errors.gradient_clamp"),
+        ("start_loss = 5.0", "fault_kind = \"stuck_at\"", "bit_errors.fault_kind"),
+        ("start_loss = 5.0", "population = { die = 1.0 }", "bit_errors.population"),
+        ("start_loss = 5.0", "population = { rows = 0 }", "bit_errors.population.rows"),
+        ("chips = 2", "chips = 0", "rerr.chips"),
+        ("clip = 0.4", "clip_fractions = [0.5, 0.5]", "clip_fractions"),
+        ("clip = 0.4", "clip = 0.4\nclip_fractions = [0.5, 2.0]", "clip_fractions"),
+        ("[quantization]\nbits = 4", "", "bit_errors"),
+    ];
+    for (from, to, wanted) in cases {
+        let error = Recipe::from_toml(&RECIPE.replace(from, to)).expect_err(to);
+        assert!(matches!(error, TrainError::Value { field, .. } if field == wanted), "{error:?}");
+    }
+    let bad = Recipe { epochs: 0, batch_size: 0, clip: Some(-1.0), ..recipe("") };
+    assert_eq!(bad.problems().len(), 3);
+}

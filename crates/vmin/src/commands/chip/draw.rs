@@ -1,0 +1,93 @@
+//! `vmin chip draw`: pictures of a chip.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use vmin_diagnostic::Diagnostic;
+use vmin_report::chip as draw;
+use vmin_sram::fit::{FitOptions, fit};
+use vmin_sweep::write_whole;
+
+use crate::failure::{Failure, say, unwritable, with_causes};
+
+/// Simulated chips behind the band of a picture.
+const REPLICATES: u32 = 100;
+
+/// `vmin chip draw`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin chip draw board.chip --vdd-mv 530 --out map.svg
+  vmin chip draw board.chip --vdd-mv 530 --out all.svg --what all")]
+pub(crate) struct DrawArgs {
+    /// Chip file
+    pub(crate) chip: PathBuf,
+    /// Voltage to look at, in mV
+    #[arg(long, value_name = "V")]
+    pub(crate) vdd_mv: f64,
+    /// Where the picture goes
+    #[arg(long, value_name = "MAP.svg")]
+    pub(crate) out: PathBuf,
+    /// What to draw
+    #[arg(long, value_enum, default_value_t = What::Map)]
+    pub(crate) what: What,
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// Where the faults lie
+    Map,
+    /// Columns by their number of faults
+    Columns,
+    /// Banks by their number of faults
+    Banks,
+    /// Rate over the voltage with a fitted curve; all voltages of the chip
+    Probit,
+    /// All of these
+    All,
+}
+
+/// Draws into a file.
+pub(super) fn run(args: &DrawArgs) -> Result<(), Failure> {
+    let chip = super::read(&args.chip)?;
+    let level = super::level_at(&chip, args.vdd_mv)?;
+    let geometry = chip.geometry();
+    let measured = chip
+        .levels()
+        .iter()
+        .position(|stored| *stored == level)
+        .and_then(|index| chip.measured_faults(index));
+    let faults = match measured {
+        Some(faults) => faults,
+        None => chip
+            .faults(level.threshold)
+            .map_err(|error| Failure::input("below-floor", &error))?
+            .to_vec(),
+    };
+    let name = args.chip.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let title = format!("{name} at {} mV", args.vdd_mv);
+    let probit = || -> Result<String, Failure> {
+        let options = FitOptions { replicates: REPLICATES, ..FitOptions::default() };
+        let fit = fit(std::slice::from_ref(&chip), &options).map_err(|error| {
+            Diagnostic::new("fit", format!("no curve can be fitted: {}", with_causes(&error)))
+                .hint("`--what map`, `columns` and `banks` need one voltage only")
+        })?;
+        Ok(draw::probit(&fit))
+    };
+    let svg = match args.what {
+        What::Map => draw::map(&title, geometry, &faults),
+        What::Columns => draw::columns(&title, geometry, &faults),
+        What::Banks => draw::banks(&title, geometry, &faults),
+        What::Probit => probit()?,
+        What::All => draw::stack(&[
+            draw::map(&title, geometry, &faults),
+            draw::columns(&title, geometry, &faults),
+            draw::banks(&title, geometry, &faults),
+            probit()?,
+        ]),
+    };
+    write_whole(&args.out, svg.as_bytes()).map_err(|error| unwritable(&args.out, &error))?;
+    say(&format!("wrote `{}`", args.out.display()));
+    Ok(())
+}

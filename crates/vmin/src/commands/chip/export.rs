@@ -1,0 +1,66 @@
+//! `vmin chip export`: a chip's maps in the forms that others read.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use vmin_diagnostic::Diagnostic;
+use vmin_sram::export::{self, ExportFile};
+use vmin_sweep::write_whole;
+
+use crate::failure::{Failure, say, unwritable};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin chip export board.chip --format-out list --out faults.csv
+  vmin chip export board.chip --format-out ibm --out maps/")]
+pub(crate) struct ExportArgs {
+    /// Chip file
+    chip: PathBuf,
+    /// Form to write
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format_out: FormatOut,
+    /// File for a list, folder (made if absent) for the others
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatOut {
+    /// One comma-separated table with everything that was measured
+    List,
+    /// Pairs of comma-separated 0/1 files, one pair per voltage
+    Ibm,
+    /// Arrays of error probabilities, two per voltage
+    Npy,
+}
+
+pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
+    let chip = super::read(&args.chip)?;
+    if let FormatOut::List = args.format_out {
+        let ExportFile { bytes, .. } = export::list(&chip);
+        write_whole(&args.out, &bytes).map_err(|error| unwritable(&args.out, &error))?;
+        say(&format!("wrote `{}`", args.out.display()));
+        return Ok(());
+    }
+    let mut made = 0_usize;
+    let write = |file: ExportFile| {
+        if made == 0 {
+            std::fs::create_dir_all(&args.out)?;
+        }
+        made += 1;
+        write_whole(&args.out.join(&file.name), &file.bytes)
+    };
+    let written = match args.format_out {
+        FormatOut::Ibm => export::ibm(&chip, write),
+        FormatOut::Npy | FormatOut::List => export::npy(&chip, write),
+    };
+    written
+        .map_err(|error| {
+            Diagnostic::new("not-exportable", format!("`{}`: {error}", args.chip.display()))
+                .hint("`--format-out list` writes every chip with voltage levels")
+        })?
+        .map_err(|error| unwritable(&args.out, &error))?;
+    say(&format!("wrote {made} files into `{}`", args.out.display()));
+    Ok(())
+}

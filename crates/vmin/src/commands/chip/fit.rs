@@ -1,0 +1,146 @@
+//! `vmin chip fit`: from measured chips to a voltage profile.
+
+mod profile;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use vmin_accel::VoltageProfile;
+use vmin_diagnostic::{Diagnostic, Source};
+use vmin_sram::Chip;
+use vmin_sram::fit::{Fit, FitError, FitOptions, fit};
+use vmin_sweep::write_whole;
+
+use crate::args::FormatArgs;
+use crate::failure::{Failure, say, unwritable, with_causes};
+use crate::lookup;
+
+/// Longest name of a fitted profile in bytes.
+const NAME_BYTES_MAX: usize = 100;
+
+/// `vmin chip fit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin chip fit board.chip --out board.toml --v-ref-mv 1000
+  vmin chip fit lot/*.chip --out lot.toml --energy-from sram14 --draw lot.svg")]
+pub(crate) struct FitArgs {
+    /// Chip files; two or more tell how dies differ
+    #[arg(required = true, value_name = "CHIP")]
+    pub(crate) chips: Vec<PathBuf>,
+    /// Write the population as a voltage profile
+    #[arg(long, value_name = "PROFILE.toml")]
+    pub(crate) out: Option<PathBuf>,
+    /// Draw the rate over the voltage with the fitted curve
+    #[arg(long, value_name = "FIT.svg")]
+    pub(crate) draw: Option<PathBuf>,
+    /// Name of the profile; that of its file if absent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Nominal voltage, to which energies are relative, in mV; that of `--energy-from`, or else the lowest
+    /// voltage without a fault
+    #[arg(long, value_name = "V")]
+    pub(crate) v_ref_mv: Option<f64>,
+    /// Take energy, leakage and clock from this profile; without, all energy goes with the supply squared
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) energy_from: Option<String>,
+    /// Sigma from die to die in mV, where it is known from elsewhere
+    #[arg(long, value_name = "MV")]
+    pub(crate) die_sigma_mv: Option<f64>,
+    /// Simulated sets of chips behind the intervals, 20 to 100000
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) replicates: u32,
+    /// Seed of the simulation
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Fits, shows, writes and draws.
+pub(super) fn run(args: &FitArgs) -> Result<(), Failure> {
+    if let Some(v_ref_mv) = args.v_ref_mv.filter(|v| !(1.0..=20_000.0).contains(v)) {
+        return Err(Diagnostic::new("v-ref", format!("{v_ref_mv} mV is no nominal voltage"))
+            .allowed("expected 1 to 20000 mV")
+            .into());
+    }
+    let name = name(args)?;
+    let energy = args.energy_from.as_deref().map(lookup::profile).transpose()?;
+    let chips: Result<Vec<Chip>, Failure> =
+        args.chips.iter().map(|path| super::read(path)).collect();
+    let chips = chips?;
+    let options = FitOptions {
+        replicates: args.replicates,
+        seed: args.seed,
+        die_sigma_mv: args.die_sigma_mv,
+    };
+    let fitted = fit(&chips, &options).map_err(|error| explain(&error, &args.chips))?;
+    if let Some(out) = &args.out {
+        let text = profile::text(args, &name, &fitted, energy.as_ref())?;
+        // What is written must be readable.
+        VoltageProfile::parse(&Source::new(&out.display().to_string(), &text))?;
+        write_whole(out, text.as_bytes()).map_err(|error| unwritable(out, &error))?;
+        say(&format!("wrote `{}`", out.display()));
+    }
+    if let Some(path) = &args.draw {
+        let svg = vmin_report::chip::probit(&fitted);
+        write_whole(path, svg.as_bytes()).map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
+    notes(&fitted);
+    show::run(&fitted, &args.chips, args.format.format)
+}
+
+/// What a reader of the figures should know.
+fn notes(fit: &Fit) {
+    if fit.levels_left_out > 0 {
+        say(&format!(
+            "note: {} voltages were left out because more than 45 % of the cells fail there",
+            fit.levels_left_out
+        ));
+    }
+    if fit.die_sigma_mv.is_none() {
+        say("note: one chip tells nothing of other dies; `--die-sigma-mv` adds what is known");
+    }
+    let odd = fit.goodness.figures.iter().filter(|figure| figure.deviation().abs() > 3.0).count();
+    if fit.goodness.pearson_p < 0.01 || odd > 0 {
+        say(
+            "note: the chips differ from simulated chips of the fit by more than chance; look at the figures",
+        );
+    }
+}
+
+fn name(args: &FitArgs) -> Result<String, Failure> {
+    let stem = args.out.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy());
+    let name = args.name.clone().or(stem.map(Into::into)).unwrap_or_else(|| "fitted".to_owned());
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(Diagnostic::new("name", "the profile's name cannot be used")
+            .allowed("expected 1 to 100 bytes without control characters")
+            .hint("`--name NAME` gives one")
+            .into());
+    }
+    Ok(name)
+}
+
+fn explain(error: &FitError, paths: &[PathBuf]) -> Failure {
+    let place = error
+        .chip()
+        .and_then(|chip| paths.get(chip))
+        .map_or_else(String::new, |path| format!("`{}`: ", path.display()));
+    let diagnostic = Diagnostic::new("fit", format!("{place}{}", with_causes(error)));
+    match error {
+        FitError::NoFaults { .. } => {
+            diagnostic.hint("measure it at lower voltages, or fit the other chips without it")
+        }
+        FitError::OneVoltage => diagnostic.hint(
+            "measure at two voltages or more, a few tens of millivolts apart, that show faults",
+        ),
+        FitError::Levels { .. } => diagnostic.hint("measure at higher voltages too"),
+        FitError::TooFewFaults { .. } => {
+            diagnostic.hint("measure at a lower voltage, or more chips")
+        }
+        _ => diagnostic,
+    }
+    .into()
+}

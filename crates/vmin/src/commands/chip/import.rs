@@ -1,0 +1,443 @@
+//! `vmin chip import`: a chip from the maps that others measured.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use vmin_diagnostic::{Diagnostic, Diagnostics};
+use vmin_sram::import::{
+    FoldDuplicates, Format as MapFormat, ImportError, ImportOptions, ImportReport, Importer,
+    Limits, NpyValues, VddUnit,
+};
+use vmin_sram::{ErrorRates, Geometry};
+use vmin_sweep::write_whole;
+
+use crate::args::{Format, FormatArgs};
+use crate::failure::{Failure, say, unwritable, with_causes};
+use crate::print;
+
+/// Largest file of a measurement that is read.
+const FILE_BYTES_MAX: u64 = 4 << 30;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin chip import fmap_sa?_v_*.txt --out chip.chip
+                                        IBM's pairs of 0/1 files, one pair per voltage
+  vmin chip import KC705B-0.*.bin.gz --written 0xFFFF --words-per-bank 1024 --column-mux 2 \\
+    --out kc705b.chip                   read-outs of 16-bit words
+  vmin chip import faults.csv --banks 4 --rows 512 --columns 64 --out chip.chip
+                                        columns bank,row,column,vdd_mv,kind[,probability]
+  vmin chip import p01_850mV.npy p10_850mV.npy --out chip.chip
+                                        error probabilities of every cell")]
+pub(crate) struct ImportArgs {
+    /// Files of one measurement, plain or gzip
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Where the chip goes
+    #[arg(long, value_name = "CHIP")]
+    out: PathBuf,
+    /// Format of the files; found out and told if `auto`
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format_in: FormatIn,
+    /// Voltages of the files in their order, in mV; from their names if absent
+    #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
+    vdd_mv: Vec<f64>,
+    /// Unit of voltages in names and arrays that show none: `mv`, `v`, or `vmin:MILLIVOLTS` for
+    /// fractions of a voltage
+    #[arg(long, value_name = "UNIT", value_parser = vdd_unit)]
+    vdd_unit: Option<VddUnit>,
+    /// Dumps: pattern written to each word, one for all files or one for each; found out if absent
+    #[arg(long, value_name = "HEX,...", value_delimiter = ',', value_parser = pattern)]
+    written: Vec<u64>,
+    /// Dumps: bits of a word
+    #[arg(long, value_name = "BITS", default_value_t = 16)]
+    word_bits: u32,
+    /// Dumps: words of a bank; all words are one bank if absent
+    #[arg(long, value_name = "N")]
+    words_per_bank: Option<u32>,
+    /// Dumps: words that share a row, so that bit `b` of word `w` is column `b * N + w % N`
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    column_mux: u32,
+    /// Dumps: order of the bytes in a word of a binary dump
+    #[arg(long, value_enum, value_name = "ORDER")]
+    byte_order: Option<ByteOrder>,
+    /// Dumps: digits or bytes; found out by looking if absent
+    #[arg(long, value_enum, value_name = "ENCODING")]
+    dump_encoding: Option<DumpEncoding>,
+    /// Dumps: count words that repeat their lower half as one cell read twice; `auto` does so if every
+    /// word with a fault repeats, and tells
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    fold_duplicates: Fold,
+    /// 0/1 files and arrays of two axes: rows of a bank; all rows are one bank if absent
+    #[arg(long, value_name = "R")]
+    rows_per_bank: Option<u32>,
+    /// Lists: banks of the memory
+    #[arg(long, value_name = "B", requires_all = ["rows", "columns"])]
+    banks: Option<u32>,
+    /// Lists: rows of one bank
+    #[arg(long, value_name = "R", requires_all = ["banks", "columns"])]
+    rows: Option<u32>,
+    /// Lists: columns of one bank
+    #[arg(long, value_name = "C", requires_all = ["banks", "rows"])]
+    columns: Option<u32>,
+    /// Arrays: what they hold; from their names if absent
+    #[arg(long, value_enum, value_name = "VALUES")]
+    npy_values: Option<Values>,
+    /// Arrays of failure voltages: voltages at which to cut them, in mV; all that occur if absent
+    #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
+    levels_mv: Vec<f64>,
+    /// Arrays of failure voltages: what failing cells do
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    failure_kind: FailureKind,
+    /// Most faulty cells, counted at each voltage; as many as the files' size and 64 MiB allow if absent
+    #[arg(long, value_name = "N")]
+    observations_max: Option<u64>,
+    /// Who measured the chip and where it is published
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// Under which terms it is published
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum FormatIn {
+    /// Found out by looking
+    #[default]
+    Auto,
+    /// Pairs of comma-separated 0/1 files
+    Ibm,
+    /// What was read back of a written pattern
+    Dump,
+    /// Comma-separated table of faulty cells
+    List,
+    /// The same as Parquet
+    Parquet,
+    /// Arrays of numpy
+    Npy,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ByteOrder {
+    /// Least significant byte first
+    Little,
+    /// Most significant byte first
+    Big,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DumpEncoding {
+    /// Hex digits
+    Hex,
+    /// Bytes
+    Binary,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Fold {
+    /// Where every word with a fault repeats
+    #[default]
+    Auto,
+    /// Or fail
+    Always,
+    /// Every bit is a cell
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Values {
+    /// Highest voltage at which each cell fails
+    Vfail,
+    /// Probability that a stored 0 is read as 1
+    P01,
+    /// Probability that a stored 1 is read as 0
+    P10,
+    /// Probability that a bit is inverted
+    Flip,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum FailureKind {
+    /// They invert what they store
+    #[default]
+    Flip,
+    /// They read 0
+    #[value(name = "stuck_at_0")]
+    StuckAt0,
+    /// They read 1
+    #[value(name = "stuck_at_1")]
+    StuckAt1,
+}
+
+fn vdd_unit(text: &str) -> Result<VddUnit, String> {
+    let lower = text.to_ascii_lowercase();
+    match (lower.as_str(), lower.strip_prefix("vmin:")) {
+        ("mv", _) => Ok(VddUnit::Millivolts),
+        ("v", _) => Ok(VddUnit::Volts),
+        (_, Some(vmin)) => match vmin.parse::<f64>() {
+            Ok(vmin_mv) if vmin_mv > 0.0 && vmin_mv < 1e6 => Ok(VddUnit::OfVmin { vmin_mv }),
+            _ => Err("`vmin:` needs a voltage in mV, as `vmin:720`".to_owned()),
+        },
+        _ => Err("expected `mv`, `v` or `vmin:MILLIVOLTS`".to_owned()),
+    }
+}
+
+fn pattern(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = hex.then(|| u64::from_str_radix(digits, 16).ok()).flatten();
+    value.ok_or_else(|| "expected up to 16 hex digits, as `0xFFFF`".to_owned())
+}
+
+impl ImportArgs {
+    fn options(&self) -> Result<ImportOptions, Failure> {
+        let geometry = match (self.banks, self.rows, self.columns) {
+            (Some(banks), Some(rows), Some(columns)) => Some(
+                Geometry::new(banks, rows, columns)
+                    .map_err(|error| Failure::input("geometry", &error))?,
+            ),
+            _ => None,
+        };
+        Ok(ImportOptions {
+            format: match self.format_in {
+                FormatIn::Auto => None,
+                FormatIn::Ibm => Some(MapFormat::Ibm),
+                FormatIn::Dump => Some(MapFormat::Dump),
+                FormatIn::List => Some(MapFormat::ListCsv),
+                FormatIn::Parquet => Some(MapFormat::ListParquet),
+                FormatIn::Npy => Some(MapFormat::Npy),
+            },
+            vdd_mv: self.vdd_mv.clone(),
+            vdd_unit: self.vdd_unit,
+            written: self.written.clone(),
+            word_bits: self.word_bits,
+            words_per_bank: self.words_per_bank,
+            column_mux: self.column_mux,
+            big_endian: self.byte_order.map(|order| matches!(order, ByteOrder::Big)),
+            binary: self.dump_encoding.map(|encoding| matches!(encoding, DumpEncoding::Binary)),
+            fold_duplicates: match self.fold_duplicates {
+                Fold::Auto => FoldDuplicates::Auto,
+                Fold::Always => FoldDuplicates::Always,
+                Fold::Never => FoldDuplicates::Never,
+            },
+            rows_per_bank: self.rows_per_bank,
+            geometry,
+            npy_values: self.npy_values.map(|values| match values {
+                Values::Vfail => NpyValues::FailureVoltage,
+                Values::P01 => NpyValues::P01,
+                Values::P10 => NpyValues::P10,
+                Values::Flip => NpyValues::Flip,
+            }),
+            levels_mv: self.levels_mv.clone(),
+            failure_rates: match self.failure_kind {
+                FailureKind::Flip => ErrorRates::flip(1.0),
+                FailureKind::StuckAt0 => ErrorRates::stuck_at_0(1.0),
+                FailureKind::StuckAt1 => ErrorRates::stuck_at_1(1.0),
+            },
+            source: self.source.clone(),
+            licence: self.licence.clone(),
+        })
+    }
+}
+
+/// Reads, checks, writes and shows.
+pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
+    for (what, given) in [("--vdd-mv", args.vdd_mv.len()), ("--written", args.written.len())] {
+        let one_for_all = what == "--written" && given == 1;
+        if given > 0 && given != args.files.len() && !one_for_all {
+            return Err(Diagnostic::new(
+                "count",
+                format!("`{what}` has {given} values for {} files", args.files.len()),
+            )
+            .hint("give one for each file, in their order")
+            .into());
+        }
+    }
+    let mut limits = Limits::default();
+    limits.observations_max = args.observations_max;
+    let mut importer = Importer::new(args.options()?, limits);
+    let mut problems = Vec::new();
+    for path in &args.files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match bytes(path) {
+            Err(problem) => problems.push(*problem),
+            Ok(bytes) => {
+                if let Err(error) = importer.add(&name, &bytes) {
+                    problems.push(diagnostic(&error));
+                }
+            }
+        }
+    }
+    if let Some(problems) = Diagnostics::from_list(problems) {
+        return Err(problems.into());
+    }
+    let (chip, report) = importer.finish().map_err(|error| diagnostic(&error))?;
+    write_whole(&args.out, &vmin_sram::file::write(&chip))
+        .map_err(|error| unwritable(&args.out, &error))?;
+    for note in &report.notes {
+        say(&format!("note: {note}"));
+    }
+    say(&format!("wrote `{}`", args.out.display()));
+    show(&report, args.format.format)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let unreadable = |error: std::io::Error| {
+        Box::new(Diagnostic::new(
+            "unreadable",
+            format!("cannot read `{}`: {error}", path.display()),
+        ))
+    };
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > FILE_BYTES_MAX {
+        let message =
+            format!("`{}` has {length} bytes, at most {FILE_BYTES_MAX} are read", path.display());
+        return Err(Diagnostic::new("too-large", message).into());
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+fn diagnostic(error: &ImportError) -> Diagnostic {
+    let diagnostic = Diagnostic::new("bad-map", with_causes(error));
+    match error.problem.hint() {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
+}
+
+/// What `chip import` prints as JSON.
+#[derive(Serialize)]
+struct Imported<'a> {
+    files: Vec<FileRow<'a>>,
+    cells: u64,
+    faulty_cells: u64,
+    vdd_mv: Vec<f64>,
+    faults: Vec<u64>,
+    levels: Vec<LevelRow>,
+    nesting_violations: u64,
+    both_directions: u64,
+    share_stuck_at_0: Option<f64>,
+    columns_hit: u64,
+    max_per_column: u64,
+    folded_duplicates: bool,
+    identical_maps: Vec<[f64; 2]>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct FileRow<'a> {
+    name: &'a str,
+    format: &'a str,
+    gzip: bool,
+    vdd_mv: Option<f64>,
+    faulty_bits: u64,
+}
+
+#[derive(Serialize)]
+struct LevelRow {
+    vdd_mv: f64,
+    faults: u64,
+    stuck_at_0: u64,
+    stuck_at_1: u64,
+    flip: u64,
+    mixed: u64,
+    persistent: u64,
+    columns_hit: u64,
+    max_per_column: u64,
+}
+
+fn show(report: &ImportReport, format: Format) -> Result<(), Failure> {
+    let levels: Vec<LevelRow> = report
+        .levels
+        .iter()
+        .map(|level| LevelRow {
+            vdd_mv: level.vdd_mv,
+            faults: level.faults,
+            stuck_at_0: level.stuck_at_0,
+            stuck_at_1: level.stuck_at_1,
+            flip: level.flip,
+            mixed: level.mixed,
+            persistent: level.persistent,
+            columns_hit: level.columns_hit,
+            max_per_column: level.max_per_column,
+        })
+        .collect();
+    match format {
+        Format::Csv => print::csv(&levels),
+        Format::Json => json(report, levels),
+        Format::Table => table(report, &levels),
+    }
+}
+
+fn json(report: &ImportReport, levels: Vec<LevelRow>) -> Result<(), Failure> {
+    let files = report.files.iter().map(|file| FileRow {
+        name: &file.name,
+        format: file.format,
+        gzip: file.gzip,
+        vdd_mv: file.vdd_mv,
+        faulty_bits: file.faults,
+    });
+    print::json(&Imported {
+        files: files.collect(),
+        cells: report.cells,
+        faulty_cells: report.faulty_cells,
+        vdd_mv: levels.iter().map(|level| level.vdd_mv).collect(),
+        faults: levels.iter().map(|level| level.faults).collect(),
+        nesting_violations: report.nesting_violations,
+        both_directions: report.both_directions,
+        share_stuck_at_0: report.share_stuck_at_0,
+        columns_hit: levels.last().map_or(0, |level| level.columns_hit),
+        max_per_column: levels.last().map_or(0, |level| level.max_per_column),
+        folded_duplicates: report.folded,
+        identical_maps: report.identical_maps.iter().map(|&(high, low)| [high, low]).collect(),
+        notes: &report.notes,
+        levels,
+    })
+}
+
+fn table(report: &ImportReport, levels: &[LevelRow]) -> Result<(), Failure> {
+    let header = [
+        "Vdd (mV)",
+        "faulty cells",
+        "stuck at 0",
+        "stuck at 1",
+        "flip",
+        "both ways",
+        "always",
+        "columns hit",
+        "most in one column",
+    ];
+    let row = |level: &LevelRow| {
+        let counts = [
+            level.faults,
+            level.stuck_at_0,
+            level.stuck_at_1,
+            level.flip,
+            level.mixed,
+            level.persistent,
+            level.columns_hit,
+            level.max_per_column,
+        ];
+        core::iter::once(format!("{}", level.vdd_mv))
+            .chain(counts.iter().map(u64::to_string))
+            .collect()
+    };
+    let table = print::table(&header, 0, levels.iter().map(row));
+    let first = report.files.first();
+    print::text_line(&format!(
+        "{} {} of the format {}{}\n{} cells, {} of them faulty at some voltage\n{} fail and do not at \
+         a lower voltage, {} err in both directions\n{table}",
+        report.files.len(),
+        if report.files.len() == 1 { "file" } else { "files" },
+        first.map_or("", |file| file.format),
+        if report.folded { ", words repeat their lower half: folded" } else { "" },
+        report.cells,
+        report.faulty_cells,
+        report.nesting_violations,
+        report.both_directions,
+    ))
+}

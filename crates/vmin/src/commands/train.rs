@@ -1,0 +1,326 @@
+//! `vmin train`: a network from a recipe, and the integer network that comes of it.
+//!
+//! After every epoch the checkpoint and the metrics are written anew. Ctrl-C drops the epoch that
+//! has begun; going on repeats it from its start, so that nothing depends on when it was pressed.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use vmin_diagnostic::{Diagnostic, Source};
+use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_sweep::write_whole;
+use vmin_train::deploy::Deployed;
+use vmin_train::{
+    Checkpoint, CheckpointError, EpochMetrics, LayerSpec, Recipe, TrainError, Trainer,
+};
+
+use crate::args::{Format, TrainArgs};
+use crate::failure::{Failure, make_folder, say, unwritable, with_causes};
+use crate::{compute, interrupt, print};
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct Summary<'a> {
+    name: &'a str,
+    data: &'a str,
+    seed: String,
+    parameters: usize,
+    macs: usize,
+    bits: u8,
+    epochs: &'a [EpochMetrics],
+    float_err: f64,
+    integer_err: f64,
+    model: PathBuf,
+}
+
+pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    compute::threads(args.jobs)?;
+    let recipe = recipe(&args.recipe)?;
+    let spec = args.data.as_deref().or(recipe.data.as_deref()).ok_or_else(|| {
+        Diagnostic::new(
+            "missing-key",
+            format!("the recipe `{}` does not say which images", args.recipe.display()),
+        )
+        .hint("write `data = \"builtin:shapes\"` in it, or add `--data builtin:shapes`")
+    })?;
+    let [data, test] = [images(spec, Split::Train)?, images(spec, Split::Test)?];
+    let checkpoint = checkpoint(args)?;
+    let fresh = checkpoint.is_none();
+    let mut trainer = match checkpoint {
+        None => Trainer::new(&recipe, &data, &test),
+        Some(checkpoint) => Trainer::resume(&recipe, &data, &test, checkpoint),
+    }
+    .map_err(|error| failure(&error))?;
+    make_folder(&args.out)?;
+    if fresh {
+        save(args, &trainer)?;
+    }
+    announce(&recipe, &trainer, &data, &test);
+    let stop = interrupt::flag()?;
+    train(args, &recipe, &mut trainer, &stop)?;
+    let trained = trainer.finish();
+    let deployed = trained
+        .compare(&data, &test)
+        .map_err(|error| Failure::failed(Diagnostic::new("deploy", with_causes(&error))))?;
+    let model = args.out.join("model.safetensors");
+    let bytes = vmin_nn::format::save(&deployed.graph)
+        .map_err(|error| Failure::failed(Diagnostic::new("model", with_causes(&error))))?;
+    write_whole(&model, &bytes).map_err(|error| unwritable(&model, &error))?;
+    let summary = Summary {
+        name: &recipe.name,
+        data: spec,
+        seed: recipe.seed.to_string(),
+        parameters: trained.network.parameter_count(),
+        macs: trained.network.macs(),
+        bits: deployed.graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0),
+        epochs: &trained.epochs,
+        float_err: deployed.float_err,
+        integer_err: deployed.integer_err,
+        model,
+    };
+    show(&summary, args.format.format)?;
+    say(&format!(
+        "{:.1} s; network in `{}`, metrics in `{}`",
+        started.elapsed().as_secs_f64(),
+        summary.model.display(),
+        args.out.join("metrics.jsonl").display()
+    ));
+    judge(&deployed, &summary.model)
+}
+
+fn recipe(path: &Path) -> Result<Recipe, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Diagnostic::new(
+            "unreadable",
+            format!("cannot read the recipe `{}`: {error}", path.display()),
+        )
+        .hint("the folder `recipes` of the project holds some to start from")
+    })?;
+    Ok(Recipe::read(&Source::new(&path.display().to_string(), &text))?)
+}
+
+fn images(spec: &str, split: Split) -> Result<Dataset, Failure> {
+    vmin_nn::data::load(spec, split, Limits::default())
+        .map_err(|error| Diagnostic::new("data", with_causes(&error)).hint(error.hint()).into())
+}
+
+/// The checkpoint to go on from, if asked for; refuses to begin over one.
+fn checkpoint(args: &TrainArgs) -> Result<Option<Checkpoint>, Failure> {
+    let path = checkpoint_path(&args.out);
+    let there = path.try_exists().unwrap_or(true);
+    match (args.resume, there) {
+        (false, false) => return Ok(None),
+        (false, true) => {
+            return Err(Diagnostic::new(
+                "checkpoint",
+                format!("`{}` holds a run already", path.display()),
+            )
+            .hint("go on with `--resume`, or name another folder with `--out DIR`")
+            .into());
+        }
+        (true, false) => {
+            return Err(Diagnostic::new(
+                "checkpoint",
+                format!("there is no checkpoint `{}` to go on from", path.display()),
+            )
+            .hint("leave `--resume` out to begin, or name the folder with `--out DIR`")
+            .into());
+        }
+        (true, true) => {}
+    }
+    let bytes = std::fs::read(&path).map_err(|error| {
+        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
+    })?;
+    Checkpoint::from_bytes(&bytes).map(Some).map_err(|error| {
+        let text = format!("`{}`: {}", path.display(), with_causes(&error));
+        Diagnostic::new("checkpoint", text)
+            .hint("restore the file, or begin in another folder with `--out DIR`")
+            .into()
+    })
+}
+
+fn checkpoint_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint.safetensors")
+}
+
+fn failure(error: &TrainError) -> Failure {
+    let diagnostic = Diagnostic::new("training", with_causes(error));
+    match error {
+        TrainError::Diverged { .. } => Failure::failed(diagnostic),
+        TrainError::Checkpoint(
+            CheckpointError::OtherRecipe | CheckpointError::OtherData { .. },
+        ) => diagnostic.hint("name another folder with `--out DIR`").into(),
+        TrainError::Checkpoint(_) => {
+            diagnostic.hint("restore the file, or begin in another folder with `--out DIR`").into()
+        }
+        _ => diagnostic.into(),
+    }
+}
+
+fn announce(recipe: &Recipe, trainer: &Trainer<'_>, data: &Dataset, test: &Dataset) {
+    let network = trainer.network();
+    say(&format!(
+        "{}: {} parameters in {} layers, {} epochs of {} images, {} test images, {} threads",
+        recipe.name,
+        network.parameter_count(),
+        count(&recipe.network),
+        recipe.epochs,
+        data.len(),
+        test.len(),
+        rayon::current_num_threads()
+    ));
+    if let done @ 1.. = trainer.epochs().len() {
+        say(&format!("going on after epoch {} of {}", done, recipe.epochs));
+    }
+}
+
+fn count(layers: &[LayerSpec]) -> usize {
+    let inside = layers.iter().map(|layer| match layer {
+        LayerSpec::Residual { body, shortcut } => 1 + count(body) + count(shortcut),
+        _ => 1,
+    });
+    inside.sum()
+}
+
+/// All epochs that are left.
+fn train(
+    args: &TrainArgs,
+    recipe: &Recipe,
+    trainer: &mut Trainer<'_>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let bar = bar(trainer);
+    let outcome = epochs(args, recipe, trainer, stop, &bar);
+    bar.finish_and_clear();
+    outcome
+}
+
+fn epochs(
+    args: &TrainArgs,
+    recipe: &Recipe,
+    trainer: &mut Trainer<'_>,
+    stop: &AtomicBool,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    while trainer.epochs().len() < recipe.epochs as usize {
+        let done = trainer.epoch(|step, loss| {
+            bar.set_position(step as u64);
+            bar.set_message(format!("loss {loss:.3}"));
+            if stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        match done.map_err(|error| failure(&error))? {
+            Some(metrics) => bar.suspend(|| say(&line(metrics, recipe.epochs))),
+            None => {
+                return Err(Failure::Interrupted(format!(
+                    "interrupted; the finished epochs are kept, go on with: vmin train {} --out {} \
+                     --resume",
+                    args.recipe.display(),
+                    args.out.display()
+                )));
+            }
+        }
+        save(args, trainer)?;
+    }
+    Ok(())
+}
+
+/// The checkpoint last: whoever finds it finds the metrics of its epochs.
+fn save(args: &TrainArgs, trainer: &Trainer<'_>) -> Result<(), Failure> {
+    let mut lines = String::new();
+    for metrics in trainer.epochs() {
+        lines.push_str(&serde_json::to_string(metrics).map_err(std::io::Error::from)?);
+        lines.push('\n');
+    }
+    let bytes = trainer
+        .checkpoint()
+        .to_bytes()
+        .map_err(|error| Failure::failed(Diagnostic::new("checkpoint", with_causes(&error))))?;
+    let files =
+        [(args.out.join("metrics.jsonl"), lines.as_bytes()), (checkpoint_path(&args.out), &bytes)];
+    for (path, bytes) in files {
+        write_whole(&path, bytes).map_err(|error| unwritable(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn bar(trainer: &Trainer<'_>) -> ProgressBar {
+    let (done, total) = trainer.steps();
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(
+        "{bar:40} {pos}/{len} steps  {msg}  {elapsed} elapsed, {eta} to go",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.set_position(done as u64);
+    bar.reset_eta();
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+/// One epoch for people.
+fn line(metrics: &EpochMetrics, epochs: u32) -> String {
+    let mut line = format!(
+        "epoch {}/{}  loss {:.4}  train {}  test {}",
+        metrics.epoch + 1,
+        epochs,
+        metrics.loss,
+        print::percent(metrics.train_err, 2),
+        print::percent(metrics.err, 2)
+    );
+    if let Some(rerr) = metrics.rerr {
+        line.push_str(&format!("  under errors {}", print::percent(rerr, 2)));
+    }
+    if let Some(loss) = metrics.perturbed_loss {
+        line.push_str(&format!("  (trained under errors, loss {loss:.4})"));
+    }
+    line
+}
+
+fn show(summary: &Summary<'_>, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Json => print::json(summary),
+        Format::Csv => print::csv(summary.epochs),
+        Format::Table => {
+            let header = ["epoch", "rate", "loss", "loss, errors", "train err", "Err", "RErr"];
+            let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+            let rows = summary.epochs.iter().map(|epoch| {
+                vec![
+                    epoch.epoch.to_string(),
+                    format!("{:.5}", epoch.learning_rate),
+                    format!("{:.4}", epoch.loss),
+                    shown(epoch.perturbed_loss.map(|loss| format!("{loss:.4}"))),
+                    print::percent(epoch.train_err, 2),
+                    print::percent(epoch.err, 2),
+                    shown(epoch.rerr.map(|rerr| print::percent(rerr, 2))),
+                ]
+            });
+            let table = print::table(&header, 0, rows);
+            print::text_line(&format!(
+                "{table}\ntest error: float {}, integer {} ({} bit weights)",
+                print::percent(summary.float_err, 2),
+                print::percent(summary.integer_err, 2),
+                summary.bits
+            ))
+        }
+    }
+}
+
+/// Fails if the integer network is not the network that was trained.
+fn judge(deployed: &Deployed, model: &Path) -> Result<(), Failure> {
+    deployed.check().map_err(|error| {
+        Failure::failed(Diagnostic::new("deploy", with_causes(&error)).hint(format!(
+            "`{}` is kept, but it is not the network that was trained: quantize from an earlier \
+             epoch (`quantization.from_epoch`) or clip the weights (`clip`)",
+            model.display()
+        )))
+    })
+}

@@ -1,0 +1,96 @@
+//! `vmin chip import`, `export`, `inspect` and `eval --chip` on the command line.
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn vmin(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vmin"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("vmin runs")
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+const LIST: &str = "bank,row,column,vdd_mv,kind,probability
+0,0,3,590,stuck_at_0,0.5
+0,0,3,580,stuck_at_0,1
+1,7,6,580,flip,1
+";
+
+#[test]
+fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::write(folder.join("faults.csv"), LIST).expect("written");
+    let size = ["--banks", "2", "--rows", "8", "--columns", "8", "--source", "a board"];
+    let import =
+        [&["chip", "import", "faults.csv", "--out", "a.chip", "--format", "json"], &size[..]];
+    let imported = json(&vmin(folder, &import.concat()));
+    assert_eq!(imported["faults"], serde_json::json!([1, 2]));
+    assert_eq!(imported["vdd_mv"], serde_json::json!([590.0, 580.0]));
+    assert_eq!(imported["cells"], 128);
+
+    let inspected = json(&vmin(folder, &["chip", "inspect", "a.chip", "--format", "json"]));
+    assert_eq!(inspected["faults"], serde_json::json!([1, 2]));
+    assert_eq!(inspected["nesting_violations"], 0);
+
+    let export = ["chip", "export", "a.chip", "--format-out", "list", "--out", "again.csv"];
+    assert!(vmin(folder, &export).status.success());
+    let again = ["chip", "import", "again.csv", "--out", "again.chip"];
+    assert!(vmin(folder, &again).status.success());
+    let chips =
+        ["a.chip", "again.chip"].map(|name| std::fs::read(folder.join(name)).expect("read"));
+    assert_eq!(chips[0], chips[1]);
+
+    let eval =
+        ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..8"];
+    let at = |more: &[&str]| {
+        vmin(folder, &[&eval[..], &["--format", "json", "--chip", "a.chip"], more].concat())
+    };
+    let ran = json(&at(&["--vdd-mv", "580"]));
+    assert_eq!(ran["cell_fault_rate"], 2.0 / 128.0);
+    // Of every 128 cells two are faulty, and inverted ones change whatever they store.
+    let (hit, bits) = (ran["cells_hit"].as_u64(), ran["stored_bits"].as_u64());
+    let (hit, bits) = (hit.expect("a count"), bits.expect("a count"));
+    assert!(hit.abs_diff(bits / 64) <= 2, "{hit} of {bits}");
+    assert_eq!(ran["flips"], ran["cells_hit"]);
+    let between = at(&["--vdd-mv", "585"]);
+    assert_eq!(between.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&between.stderr).contains("590, 580"), "the levels are named");
+}
+
+#[test]
+fn the_public_board_gives_its_figures() {
+    let root = std::env::var("VMIN_DATA")
+        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let data = Path::new(&root).join("chips/kc705b");
+    if !data.is_dir() {
+        eprintln!("skipped: no folder {} (set VMIN_DATA)", data.display());
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let files: Vec<String> = (53..60)
+        .map(|volts| data.join(format!("KC705B-0.{volts}.bin.gz")).display().to_string())
+        .collect();
+    let mut arguments = vec!["chip", "import"];
+    arguments.extend(files.iter().map(String::as_str));
+    arguments.extend(["--written", "0xFFFF", "--words-per-bank", "1024", "--column-mux", "2"]);
+    arguments.extend(["--out", "board.chip", "--format", "json"]);
+    let imported = json(&vmin(folder.path(), &arguments));
+    let inspected =
+        json(&vmin(folder.path(), &["chip", "inspect", "board.chip", "--format", "json"]));
+    for found in [&imported, &inspected] {
+        assert_eq!(found["faults"], serde_json::json!([1, 4, 13, 31, 126, 345, 1137]));
+        assert_eq!(found["nesting_violations"], 6);
+        assert_eq!(found["columns_hit"], 310);
+        assert_eq!(found["max_per_column"], 61);
+        assert_eq!(found["share_stuck_at_0"], 1.0);
+    }
+    assert_eq!(imported["folded_duplicates"], true);
+}

@@ -1,0 +1,168 @@
+//! Remedies and presets on the command line: same bytes however they are run, and no protection is no
+//! remedy.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const VMIN: &str = env!("CARGO_BIN_EXE_vmin");
+
+/// Every kind of mechanism, a network of its own, voltages of its own.
+const EXPERIMENT: &str = r#"
+name = "remedies"
+[network]
+model = "builtin:shapes-cnn"
+[data]
+set = "builtin:shapes"
+images = 40
+[accelerator]
+model = "gemmini-16"
+[memory]
+profile = "sram14"
+vdd_mv = [1000, 875, 833]
+[chips]
+count = 3
+seed = 7
+[yield]
+accuracy_loss_max_pct = 5.0
+target_pct = 60
+[[remedy]]
+name = "nothing"
+[[remedy]]
+name = "everything on words"
+protection = [
+    { kind = "boost", raise_mv = 10 },
+    { kind = "layer_rail", layers = [1, 8], raise_mv = 50 },
+    { kind = "bank_rail", share = 0.5, vdd_mv = 900 },
+    { kind = "spares", rows = 4, columns = 1, repair_vdd_mv = 900 },
+    { kind = "secded", data_bits = 64, on_detected = "zero" },
+]
+vdd_mv = [875, 844]
+[[remedy]]
+name = "parity"
+protection = [{ kind = "parity" }]
+[[remedy]]
+name = "safe and masked, 4 bit"
+bits = 4
+protection = [
+    { kind = "safe_bits", bits = 1, vdd_mv = 1000 },
+    { kind = "detecting_read", mask = "bits" },
+]
+"#;
+
+const FILES: [&str; 4] = ["results.json", "results.csv", "report.html", "remedies.csv"];
+
+fn sweep(folder: &Path, out: &str, more: &[&str]) -> Vec<Vec<u8>> {
+    let mut command = Command::new(VMIN);
+    command.current_dir(folder).args(["sweep", "e.toml", "--out", out]).args(more);
+    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().expect("vmin runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |file: &&str| std::fs::read(folder.join(out).join(file)).expect("a result file");
+    FILES.iter().map(read).collect()
+}
+
+fn write(folder: &Path, text: &str) {
+    std::fs::write(folder.join("e.toml"), text).expect("written");
+}
+
+fn parsed(folder: &Path, out: &str) -> Value {
+    let text = std::fs::read_to_string(folder.join(out).join("results.json")).expect("results");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn remedies_are_the_same_bytes_however_they_are_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    write(folder, EXPERIMENT);
+    let expected = sweep(folder, "one", &["--jobs", "1"]);
+    assert!(sweep(folder, "three", &["--jobs", "3"]) == expected, "three threads");
+    assert!(sweep(folder, "generic", &["--kernel", "generic"]) == expected, "generic kernel");
+    // Cut in the middle, as by a kill, and resumed.
+    let journal = folder.join("one/journal.jsonl");
+    let text = std::fs::read(&journal).expect("a journal");
+    for part in [3, 8] {
+        std::fs::create_dir(folder.join(format!("cut{part}"))).expect("made");
+        let kept = &text[..text.len() * part / 10];
+        std::fs::write(folder.join(format!("cut{part}/journal.jsonl")), kept).expect("written");
+        let resumed = sweep(folder, &format!("cut{part}"), &["--resume"]);
+        assert!(resumed == expected, "resumed from {part} tenths");
+    }
+}
+
+#[test]
+fn no_protection_is_the_unprotected_network_and_protection_protects() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), EXPERIMENT);
+    sweep(folder.path(), "out", &[]);
+    let results = parsed(folder.path(), "out");
+    let remedies = results["remedies"].as_array().expect("a list");
+    assert_eq!(remedies.len(), 5);
+    assert_eq!(remedies[0]["name"], "unprotected");
+    for (a, b) in remedies[0]["points"]
+        .as_array()
+        .expect("points")
+        .iter()
+        .zip(remedies[1]["points"].as_array().expect("points"))
+    {
+        for key in ["vdd_mv", "residual_flip_rate", "rerr_mean", "rerr_std", "rerr_max", "yield"] {
+            assert_eq!(a[key], b[key], "{key}");
+        }
+        for key in ["energy_per_inference_nj", "latency_us", "access_energy_saving"] {
+            let (a, b) = (a[key].as_f64().expect("a number"), b[key].as_f64().expect("a number"));
+            assert!((a - b).abs() <= 1e-9 * a.abs().max(1.0), "{key}: {a} {b}");
+        }
+    }
+    let everything = &remedies[2];
+    assert!(everything["cells_repaired_mean"].as_f64().expect("spares") > 0.0);
+    assert!(everything["extra_bits_share"].as_f64().expect("a number") > 0.125);
+    let residual = |remedy: &Value| remedy["points"][0]["residual_flip_rate"].as_f64();
+    assert!(residual(everything) < remedies[0]["points"][1]["residual_flip_rate"].as_f64());
+    assert_eq!(remedies[4]["weight_bits"], 4);
+    // One line each, and a header.
+    let csv =
+        std::fs::read_to_string(folder.path().join("out/remedies.csv")).expect("remedies.csv");
+    assert_eq!(csv.lines().count(), 6);
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).expect("a report");
+    assert!(page.contains("Remedies at one budget"));
+}
+
+#[test]
+fn the_preset_of_the_papers_takes_rates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = r#"
+name = "rates"
+preset = "stutz"
+[network]
+model = "builtin:shapes-cnn"
+[data]
+set = "builtin:shapes"
+images = 30
+[accelerator]
+model = "gemmini-16"
+[memory]
+profile = "sram14-columns"
+rates_pct = [1, 0.1]
+[[remedy]]
+name = "SECDED"
+protection = [{ kind = "secded", data_bits = 32 }]
+"#;
+    write(folder.path(), text);
+    sweep(folder.path(), "out", &[]);
+    let results = parsed(folder.path(), "out");
+    assert_eq!(
+        (&results["setting"]["seed"], results["points"][0]["chips"].as_u64()),
+        (&"100".into(), Some(50))
+    );
+    let rate = |point: usize| results["points"][point]["cell_fault_rate"].as_f64();
+    assert_eq!((rate(0), rate(1)), (Some(0.001), Some(0.01)));
+    // Bits are independent whatever the profile says: 50 chips of 414,464 bits.
+    let realised = results["points"][1]["flip_rate"].as_f64().expect("a number");
+    assert!(
+        (realised / 0.01 - 1.0).abs() < 4.0 / (0.01 * 414_464.0 * 50.0_f64).sqrt(),
+        "{realised}"
+    );
+    let union = results["points"][1]["rerr_union_mean"].as_f64();
+    assert!(union >= results["points"][1]["rerr_mean"].as_f64());
+}

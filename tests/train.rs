@@ -1,0 +1,97 @@
+//! `vmin train` from outside: going on after an interruption gives the weights of a run that was
+//! never stopped; the network runs.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const VMIN: &str = env!("CARGO_BIN_EXE_vmin");
+
+const RECIPE: &str = r#"
+name = "small"
+data = "builtin:shapes"
+seed = 1
+epochs = 5
+batch_size = 100
+schedule = "cosine"
+clip = 0.5
+quantization = { bits = 8 }
+bit_errors = { rate = 0.01, start_loss = 2.2 }
+rerr = { rate = 0.01, chips = 2 }
+input = { zero_pixel = 128, scale = 0.02 }
+network = [
+  { conv2d = { channels = 6, kernel = 3, stride = 2 } },
+  "relu",
+  { max_pool = { window = 2 } },
+  { fully_connected = { features = 10 } },
+]
+[optimizer]
+learning_rate = 0.02
+momentum = 0.9
+weight_decay = 5e-4
+"#;
+
+fn vmin(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(VMIN);
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1");
+    command
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::write(folder.join("recipe.toml"), RECIPE).expect("written");
+    let straight = vmin(folder, &["train", "recipe.toml", "--out", "straight", "--format", "json"])
+        .output()
+        .expect("vmin runs");
+    let talk = String::from_utf8_lossy(&straight.stderr);
+    assert!(straight.status.success(), "{talk}");
+    check_summary(&straight.stdout);
+
+    let arguments = ["train", "recipe.toml", "--out", "cut", "--jobs", "1"];
+    let mut child = vmin(folder, &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("vmin runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let first = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("epoch 1/5")));
+    assert!(first.is_some(), "it reports its first epoch");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("--resume")), "{rest:?}");
+    assert!(!folder.join("cut/model.safetensors").exists());
+
+    let resumed = vmin(folder, &["train", "recipe.toml", "--out", "cut", "--resume"])
+        .output()
+        .expect("vmin runs");
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    for file in ["checkpoint.safetensors", "metrics.jsonl", "model.safetensors"] {
+        let read = |run: &str| std::fs::read(folder.join(run).join(file)).expect("it was written");
+        assert!(read("straight") == read("cut"), "{file}");
+    }
+    let evaluated =
+        vmin(folder, &["eval", "--model", "cut/model.safetensors", "--data", "builtin:shapes"])
+            .output()
+            .expect("vmin runs");
+    assert!(evaluated.status.success());
+}
+
+fn check_summary(json: &[u8]) {
+    let summary: serde_json::Value = serde_json::from_slice(json).expect("one document");
+    let epochs = summary["epochs"].as_array().expect("a list");
+    assert_eq!(epochs.len(), 5);
+    for epoch in epochs {
+        for field in ["epoch", "loss", "err", "rerr"] {
+            assert!(epoch[field].is_number(), "{field} of {epoch}");
+        }
+    }
+    assert!(summary["seed"].is_string());
+    assert!(epochs[4]["perturbed_loss"].is_number(), "errors were injected");
+    let [float, integer] =
+        ["float_err", "integer_err"].map(|field| summary[field].as_f64().expect("a number"));
+    assert!((float - integer).abs() <= 0.003, "{float} {integer}");
+}
