@@ -55,6 +55,13 @@ pub struct Recipe {
     /// Images are moved by up to this many pixels in each direction, edges repeated.
     #[serde(default)]
     pub shift_pixels: usize,
+    /// Mirrors each image from left to right with probability one half.
+    #[serde(default)]
+    pub mirror: bool,
+    /// Height and width of a square around a random pixel that is painted over with
+    /// `input.zero_pixel` (Cutout, T. DeVries and G. W. Taylor, 2017); 0 for none.
+    #[serde(default)]
+    pub cutout_pixels: usize,
     /// How pixels become inputs.
     pub input: InputScaling,
     /// The layers from input to logits.

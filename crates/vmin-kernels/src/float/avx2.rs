@@ -116,13 +116,13 @@ unsafe fn row_block<const COUNT: usize>(
             for k in 0..a.run {
                 let group = load(weights);
                 weights = weights.add(PANEL);
-                for i in 0..COUNT {
-                    accumulate(*rows[i].add(k), &group, &mut sums[i]);
+                for (row, sums) in rows.iter().zip(&mut sums) {
+                    accumulate(*row.add(k), &group, sums);
                 }
             }
         }
-        for i in 0..COUNT {
-            store(out[i].as_mut_ptr(), &sums[i]);
+        for (out, sums) in out.iter_mut().zip(&sums) {
+            store(out.as_mut_ptr(), sums);
         }
     }
 }
@@ -149,8 +149,8 @@ unsafe fn term_block<const COUNT: usize>(
             let group = load(groups);
             groups = groups.add(PANEL);
             let values = values.add(at);
-            for i in 0..COUNT {
-                accumulate(*values.add(i), &group, &mut sums[i]);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                accumulate(*values.add(i), &group, sums);
             }
         }
         for (i, sums) in sums.iter().enumerate() {

@@ -55,8 +55,8 @@ impl FloatKernel<f32> for Avx512 {
                 // SAFETY: the processor has the instructions, as `Self` exists; `check_rows` made
                 // sure that every row lies in the values and the panel has `depth` groups.
                 unsafe {
-                    with_count!(at.len(), row_block(&a, at, panel, &start, out), [1 2 3 4 5 6 7 8 9 10 11 12])
-                };
+                    with_count!(at.len(), row_block(&a, at, panel, &start, out), [1 2 3 4 5 6 7 8 9 10 11 12]);
+                }
                 for (&to, sums) in to.iter().zip(&sums) {
                     let c = &mut c[to + first..][..width];
                     match (add, <&mut [f32; PANEL]>::try_from(&mut *c)) {
@@ -118,13 +118,13 @@ unsafe fn row_block<const COUNT: usize>(
             for k in 0..a.run {
                 let group = load(weights);
                 weights = weights.add(PANEL);
-                for i in 0..COUNT {
-                    accumulate(*rows[i].add(k), &group, &mut sums[i]);
+                for (row, sums) in rows.iter().zip(&mut sums) {
+                    accumulate(*row.add(k), &group, sums);
                 }
             }
         }
-        for i in 0..COUNT {
-            store(out[i].as_mut_ptr(), &sums[i]);
+        for (out, sums) in out.iter_mut().zip(&sums) {
+            store(out.as_mut_ptr(), sums);
         }
     }
 }
@@ -151,8 +151,8 @@ unsafe fn term_block<const COUNT: usize>(
             let group = load(groups);
             groups = groups.add(PANEL);
             let values = values.add(at);
-            for i in 0..COUNT {
-                accumulate(*values.add(i), &group, &mut sums[i]);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                accumulate(*values.add(i), &group, sums);
             }
         }
         for (i, sums) in sums.iter().enumerate() {

@@ -40,7 +40,7 @@ impl Trainer<'_> {
         moves: &mut Stream,
         sums: &mut EpochSums,
     ) -> Result<f64, TrainError> {
-        let pixels = collect(self.data, batch, self.recipe.shift_pixels, moves);
+        let pixels = collect(self.data, batch, self.recipe, moves);
         let images = Batch {
             inputs: inputs(&pixels, self.recipe.input),
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
