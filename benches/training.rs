@@ -1,7 +1,6 @@
 //! Images per second of training steps: forward, backward, step of the optimizer.
 //!
 //! The same networks in PyTorch: `benches/training_pytorch.py`.
-#![expect(missing_docs, reason = "criterion's macros")]
 
 use std::hint::black_box;
 use std::ops::ControlFlow;

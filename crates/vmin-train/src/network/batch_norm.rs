@@ -9,6 +9,8 @@ use super::ParameterId;
 use crate::real::Real;
 
 const EPSILON: f64 = 1e-5;
+/// Pixels that are summed in the type of the values before their sum is added in f64.
+const BLOCK_PIXELS: usize = 32;
 /// Share of a new batch in the running averages.
 const MOMENTUM: f32 = 0.1;
 
@@ -87,12 +89,36 @@ pub(super) fn add_sums(mut all: Sums, chunk: &Sums) -> Sums {
 impl BatchNorm {
     /// Sum and sum of squares of every channel.
     pub(super) fn sums<T: Real>(&self, x: &[T]) -> Sums {
-        let mut sums = vec![[0.0; 2]; self.channels];
-        for pixel in x.chunks_exact(self.channels) {
-            for (sum, &x) in sums.iter_mut().zip(pixel) {
-                let x = x.wide();
-                sum[0] += x;
-                sum[1] += x * x;
+        self.blockwise(x, x, |x, _, [first, second]| {
+            let first = first.iter_mut().zip(second);
+            for ((sum, squares), &x) in first.zip(x) {
+                *sum += x;
+                *squares += x * x;
+            }
+        })
+    }
+
+    /// Two sums per channel over the pixels of two values: short blocks of pixels in `T`, blocks in
+    /// f64, which is nearly as exact as f64 throughout and several times faster.
+    fn blockwise<T: Real>(
+        &self,
+        x: &[T],
+        y: &[T],
+        add: impl Fn(&[T], &[T], [&mut [T]; 2]),
+    ) -> Sums {
+        let channels = self.channels;
+        let mut sums = vec![[0.0; 2]; channels];
+        let (mut first, mut second) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        let size = BLOCK_PIXELS * channels;
+        for (x, y) in x.chunks(size).zip(y.chunks(size)) {
+            first.fill(T::zero());
+            second.fill(T::zero());
+            for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact(channels)) {
+                add(x, y, [&mut first, &mut second]);
+            }
+            for (sum, (&first, &second)) in sums.iter_mut().zip(first.iter().zip(&second)) {
+                sum[0] += first.wide();
+                sum[1] += second.wide();
             }
         }
         sums
@@ -137,16 +163,16 @@ impl BatchNorm {
 
     /// The gradients of shift and scale: sums of `dy` and of `dy` times the normalized value.
     pub(super) fn gradient_sums<T: Real>(&self, x: &[T], dy: &[T], moments: &Moments<T>) -> Sums {
-        let mut sums = vec![[0.0; 2]; self.channels];
         let Moments { mean, inverse_deviation } = moments;
-        for (x, dy) in x.chunks_exact(self.channels).zip(dy.chunks_exact(self.channels)) {
-            for (c, sum) in sums.iter_mut().enumerate() {
-                let dy = dy[c];
-                sum[0] += dy.wide();
-                sum[1] += (dy * ((x[c] - mean[c]) * inverse_deviation[c])).wide();
+        self.blockwise(x, dy, |x, dy, [first, second]| {
+            let sums = first.iter_mut().zip(second);
+            let moments = mean.iter().zip(inverse_deviation);
+            let values = x.iter().zip(dy).zip(moments);
+            for ((sum, products), ((&x, &dy), (&mean, &inverse))) in sums.zip(values) {
+                *sum += dy;
+                *products += dy * ((x - mean) * inverse);
             }
-        }
-        sums
+        })
     }
 
     /// Adds to `dx`; `sums` are over the `count` values per channel of the whole batch.
@@ -159,17 +185,22 @@ impl BatchNorm {
         (sums, count): (&Sums, usize),
         dx: &mut [T],
     ) {
+        // dx = factor (dy - share of dy - normalized * share of products), as a line in x and dy.
         let Moments { mean, inverse_deviation } = moments;
         let factors = self.factors(scale, moments);
-        let share = |which: usize| -> Vec<T> {
-            sums.iter().map(|sums| T::of(sums[which] / count as f64)).collect()
-        };
-        let (mean_dy, mean_product) = (share(0), share(1));
+        let share = |sum: f64| T::of(sum / count as f64);
+        let lines: Vec<[T; 3]> = (0..self.channels)
+            .map(|c| {
+                let slope = factors[c] * share(sums[c][1]) * inverse_deviation[c];
+                [factors[c], slope, slope * mean[c] - factors[c] * share(sums[c][0])]
+            })
+            .collect();
         let rows = x.chunks_exact(self.channels).zip(dy.chunks_exact(self.channels));
         for ((x, dy), dx) in rows.zip(dx.chunks_exact_mut(self.channels)) {
-            for (c, dx) in dx.iter_mut().enumerate() {
-                let normalized = (x[c] - mean[c]) * inverse_deviation[c];
-                *dx += factors[c] * (dy[c] - mean_dy[c] - normalized * mean_product[c]);
+            for ((dx, (&x, &dy)), &[factor, slope, term]) in
+                dx.iter_mut().zip(x.iter().zip(dy)).zip(&lines)
+            {
+                *dx += factor * dy - slope * x + term;
             }
         }
     }

@@ -55,8 +55,9 @@ struct AxisPhase {
 fn axis(conv: &Conv2d, axis: usize) -> (Vec<AxisPhase>, [usize; 2]) {
     let (size, outputs) = (conv.input[axis], conv.output[axis]);
     let phase = |first: usize| {
-        let taps = (0..conv.kernel)
-            .filter(|tap| (first + conv.padding + tap * (conv.stride - 1)) % conv.stride == 0);
+        let taps = (0..conv.kernel).filter(|tap| {
+            (first + conv.padding + tap * (conv.stride - 1)).is_multiple_of(conv.stride)
+        });
         let (taps, tap) = taps.fold((0, 0), |(count, _), tap| (count + 1, tap));
         let count = size.saturating_sub(first).div_ceil(conv.stride);
         (first, count, tap, taps)
