@@ -30,6 +30,7 @@
 
 mod addition;
 mod arch;
+pub mod float;
 mod packed;
 mod requantize;
 mod select;

@@ -3,6 +3,8 @@
 //! ```text
 //!  tensors `parameter.00000` ..   F32, the master floats
 //!  tensors `velocity.00000` ..    F32, the optimizer's
+//!  tensors `mean.00000` ..        F32, running averages of batch normalizations
+//!  tensors `variance.00000` ..    F32, the same
 //!  metadata key `vmin-training`   recipe, digests of the images, counters, metrics as JSON
 //! ```
 
@@ -15,7 +17,7 @@ use vmin_nn::data::Dataset;
 use crate::{EpochMetrics, Recipe};
 
 /// Version of the file format that is written and read.
-pub const CHECKPOINT_VERSION: u32 = 1;
+pub const CHECKPOINT_VERSION: u32 = 2;
 
 const KEY: &str = "vmin-training";
 
@@ -56,6 +58,8 @@ pub struct Checkpoint {
     pub(crate) data_sha256: [String; 2],
     pub(crate) parameters: Vec<Vec<f32>>,
     pub(crate) velocities: Vec<Vec<f32>>,
+    /// Running means, then running variances, of the batch normalizations.
+    pub(crate) statistics: [Vec<Vec<f32>>; 2],
     pub(crate) steps_done: usize,
     pub(crate) injecting: bool,
     pub(crate) epochs: Vec<EpochMetrics>,
@@ -68,6 +72,7 @@ struct Header {
     recipe: String,
     data_sha256: [String; 2],
     tensors: usize,
+    norms: usize,
     steps_done: usize,
     injecting: bool,
     epochs: Vec<EpochMetrics>,
@@ -84,13 +89,19 @@ impl Checkpoint {
             recipe: self.recipe.clone(),
             data_sha256: self.data_sha256.clone(),
             tensors: self.parameters.len(),
+            norms: self.statistics[0].len(),
             steps_done: self.steps_done,
             injecting: self.injecting,
             epochs: self.epochs.clone(),
         };
         let header = serde_json::to_string(&header).map_err(CheckpointError::Header)?;
         let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();
-        for (kind, values) in [("parameter", &self.parameters), ("velocity", &self.velocities)] {
+        for (kind, values) in [
+            ("parameter", &self.parameters),
+            ("velocity", &self.velocities),
+            ("mean", &self.statistics[0]),
+            ("variance", &self.statistics[1]),
+        ] {
             for (index, values) in values.iter().enumerate() {
                 let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
                 tensors.push((name(kind, index), bytes));
@@ -123,10 +134,11 @@ impl Checkpoint {
             return Err(CheckpointError::Version { found: header.version });
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(container)?;
-        if Some(tensors.len()) != header.tensors.checked_mul(2) {
+        let count = header.tensors.checked_add(header.norms).and_then(|sum| sum.checked_mul(2));
+        if Some(tensors.len()) != count {
             return Err(CheckpointError::Damaged("tensors are missing"));
         }
-        let read = |kind| -> Result<Vec<Vec<f32>>, CheckpointError> {
+        let read = |kind, count: usize| -> Result<Vec<Vec<f32>>, CheckpointError> {
             let tensor = |index| {
                 let view = tensors.tensor(&name(kind, index)).map_err(container)?;
                 if view.dtype() != Dtype::F32 {
@@ -137,11 +149,12 @@ impl Checkpoint {
                     .map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]))
                     .collect())
             };
-            (0..header.tensors).map(tensor).collect()
+            (0..count).map(tensor).collect()
         };
         Ok(Self {
-            parameters: read("parameter")?,
-            velocities: read("velocity")?,
+            parameters: read("parameter", header.tensors)?,
+            velocities: read("velocity", header.tensors)?,
+            statistics: [read("mean", header.norms)?, read("variance", header.norms)?],
             recipe: header.recipe,
             data_sha256: header.data_sha256,
             steps_done: header.steps_done,

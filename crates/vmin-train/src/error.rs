@@ -105,7 +105,7 @@ pub enum DeployError {
         /// What the network takes.
         expected: [usize; 3],
     },
-    /// A rectifier that cannot become the clamp of the step before it.
+    /// A rectifier or normalization that cannot become part of the step before it.
     #[error("`{step}` cannot be fused: its input is also used elsewhere or comes from no layer")]
     Rectifier {
         /// Name of the step.

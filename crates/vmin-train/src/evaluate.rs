@@ -30,7 +30,7 @@ pub(crate) fn evaluate(
         .par_chunks(CHUNK_IMAGES)
         .zip(data.images.par_chunks(CHUNK_IMAGES * size))
         .map(|(labels, pixels)| {
-            let values = forward(net, parameters, inputs(pixels, input));
+            let values = forward(net, parameters, &inputs(pixels, input));
             let logits = &values[net.output().0];
             let loss = cross_entropy(logits, labels, net.classes(), 1.0);
             Score { loss: loss.sum, wrong: loss.wrong }

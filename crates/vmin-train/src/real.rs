@@ -1,9 +1,12 @@
 //! f32 for training, f64 for checking gradients.
 
 use ndarray::NdFloat;
+use vmin_kernels::float::{Float, FloatKernel, Portable, best};
 
 /// A float whose `exp` and `ln` are the same bits on every platform.
-pub(crate) trait Real: NdFloat {
+pub(crate) trait Real: NdFloat + Float {
+    /// The products of this type; all kernels give the same bits.
+    fn kernel() -> &'static dyn FloatKernel<Self>;
     /// `e^self`.
     fn portable_exp(self) -> Self;
     /// Natural logarithm.
@@ -15,6 +18,9 @@ pub(crate) trait Real: NdFloat {
 }
 
 impl Real for f32 {
+    fn kernel() -> &'static dyn FloatKernel<Self> {
+        best()
+    }
     fn portable_exp(self) -> Self {
         libm::expf(self)
     }
@@ -31,6 +37,9 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    fn kernel() -> &'static dyn FloatKernel<Self> {
+        &Portable
+    }
     fn portable_exp(self) -> Self {
         libm::exp(self)
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern};
 use crate::codec::{SchemeFormula, WeightScheme};
+use crate::network::Norm;
 use crate::{Schedule, Sgd, TrainError};
 
 /// Bits per weight code where the recipe does not say.
@@ -54,6 +55,13 @@ pub struct Recipe {
     /// Images are moved by up to this many pixels in each direction, edges repeated.
     #[serde(default)]
     pub shift_pixels: usize,
+    /// Mirrors each image from left to right with probability one half.
+    #[serde(default)]
+    pub mirror: bool,
+    /// Height and width of a square around a random pixel that is painted over with
+    /// `input.zero_pixel` (Cutout, T. DeVries and G. W. Taylor, 2017); 0 for none.
+    #[serde(default)]
+    pub cutout_pixels: usize,
     /// How pixels become inputs.
     pub input: InputScaling,
     /// The layers from input to logits.
@@ -119,6 +127,43 @@ pub enum LayerSpec {
         /// Stride in both directions.
         #[serde(default = "one")]
         stride: usize,
+        /// Whether each output channel has a bias; of no use before a normalization.
+        #[serde(default = "yes")]
+        bias: bool,
+    },
+    /// Batch normalization with trained scale and shift.
+    BatchNorm,
+    /// Two 5x5 convolutions and a hidden layer, with the last layer.
+    Lenet {
+        /// Channels of the first convolution, 64 in the papers' code.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+        /// What follows each convolution.
+        #[serde(default)]
+        norm: Norm,
+    },
+    /// SimpleNet of the robust-quantization papers, with the last layer.
+    Simplenet {
+        /// Channels of the first convolution: 64 for CIFAR-10, 32 for MNIST.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+        /// What follows each convolution.
+        #[serde(default)]
+        norm: Norm,
+    },
+    /// ResNet of basic blocks, with the last layer.
+    Resnet {
+        /// Blocks per stage: `[1, 1, 1]` is ResNet-8, `[3, 3, 3]` ResNet-20.
+        blocks: Vec<usize>,
+        /// Channels of the first stage.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+        /// What follows each convolution.
+        #[serde(default)]
+        norm: Norm,
     },
     /// Rectifier.
     Relu,
@@ -147,6 +192,10 @@ pub enum LayerSpec {
         /// Number of outputs.
         features: usize,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> usize {

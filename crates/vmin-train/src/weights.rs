@@ -55,7 +55,7 @@ pub(crate) fn with_codes(
     pairs
         .map(|(parameter, values)| match parameter.kind {
             ParameterKind::Weight => encoded.next().map_or_else(|| values.clone(), Encoded::decode),
-            ParameterKind::Bias => values.clone(),
+            ParameterKind::Bias | ParameterKind::Scale => values.clone(),
         })
         .collect()
 }

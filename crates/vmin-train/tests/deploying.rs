@@ -95,12 +95,45 @@ fn check_structure(graph: &Graph) {
     }
 }
 
+/// As [`RECIPE`] with fewer layers and a normalization after each convolution.
+fn normalized() -> Recipe {
+    let start = RECIPE.find("network").expect("a network");
+    let end = RECIPE.find("[optimizer]").expect("an optimizer");
+    let network = r#"network = [{ resnet = { blocks = [1, 1], width = 8, classes = 10 } }]
+"#;
+    let text = format!("{}{network}{}", &RECIPE[..start], &RECIPE[end..]);
+    Recipe { epochs: 6, ..Recipe::from_toml(&text).expect("a valid recipe") }
+}
+
+#[test]
+fn batch_norm_lies_in_the_multipliers_and_keeps_the_accuracy() {
+    let trained = trained(&normalized());
+    let (data, test) = sets();
+    let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
+    assert!(deployed.float_err < 0.2, "it must have learnt something: {}", deployed.float_err);
+    assert!(deployed.integer_err < 0.2, "{}", deployed.integer_err);
+    let convolutions = deployed.graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::Conv2d(conv) if !conv.fully_connected => Some(conv),
+        _ => None,
+    });
+    let mut count = 0;
+    for conv in convolutions {
+        count += 1;
+        assert!(conv.multipliers.iter().any(|m| *m != conv.multipliers[0]), "one per channel");
+        let weights = &deployed.graph.weights[conv.weights.0];
+        assert_eq!(weights.scales.len(), 1, "the codes know nothing of it");
+    }
+    assert_eq!(count, 6);
+    let statistics = &trained.network.statistics;
+    assert!(statistics.iter().all(|s| s.variance.iter().any(|&v| (v - 1.0).abs() > 0.05)));
+}
+
 #[test]
 fn a_rectifier_needs_its_layer_for_itself() {
     let mut recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
     recipe.epochs = 1;
     recipe.network = vec![
-        LayerSpec::Conv2d { channels: 4, kernel: 3, stride: 4 },
+        LayerSpec::Conv2d { channels: 4, kernel: 3, stride: 4, bias: true },
         LayerSpec::Residual { body: vec![LayerSpec::Relu], shortcut: vec![] },
         LayerSpec::FullyConnected { features: 10 },
     ];

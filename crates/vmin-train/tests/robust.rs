@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
-use vmin_train::{Checkpoint, CheckpointError, Recipe, TrainError, Trainer, train};
+use vmin_train::{Checkpoint, CheckpointError, LayerSpec, Recipe, TrainError, Trainer, train};
 
 const RECIPE: &str = r#"
 name = "robust"
@@ -44,6 +44,25 @@ const METHODS: [&str; 5] = [
      population = { column = 0.4, rows = 64, columns = 32 }",
 ];
 
+/// What is trained: the methods, and the first with batch normalization.
+fn recipes() -> Vec<(&'static str, Recipe)> {
+    let mut recipes: Vec<_> = METHODS.iter().map(|method| (*method, recipe(method))).collect();
+    let network = recipe("").network.into_iter();
+    let network = network.flat_map(|layer| match layer {
+        LayerSpec::Conv2d { .. } => vec![layer, LayerSpec::BatchNorm],
+        layer => vec![layer],
+    });
+    let normalized = Recipe {
+        network: network.collect(),
+        mirror: true,
+        cutout_pixels: 5,
+        shift_pixels: 1,
+        ..recipe("")
+    };
+    recipes.push(("batch normalization", normalized));
+    recipes
+}
+
 fn recipe(method: &str) -> Recipe {
     Recipe::from_toml(&format!("{RECIPE}{method}")).expect("a valid recipe")
 }
@@ -61,8 +80,7 @@ fn bits(parameters: &[Vec<f32>]) -> Vec<Vec<u32>> {
 fn every_method_gives_the_same_bits_on_any_number_of_threads() {
     let (data, test) = data(250);
     let mut seen = Vec::new();
-    for method in METHODS {
-        let recipe = recipe(method);
+    for (method, recipe) in recipes() {
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
             let trained =
@@ -82,8 +100,7 @@ fn every_method_gives_the_same_bits_on_any_number_of_threads() {
 #[test]
 fn going_on_from_a_file_gives_the_same_bits() {
     let (data, test) = data(250);
-    for method in METHODS {
-        let recipe = recipe(method);
+    for (method, recipe) in recipes() {
         let straight = train(&recipe, &data, &test, |_| ControlFlow::Continue(())).expect("trains");
         for stop_after in 0..3 {
             let mut first = Trainer::new(&recipe, &data, &test).expect("fits");
@@ -103,6 +120,7 @@ fn going_on_from_a_file_gives_the_same_bits() {
             let [a, b] = [&straight, &resumed].map(|run| bits(&run.network.parameter_values()));
             assert!(a == b, "{method} after {stop_after}");
             assert_eq!(straight.epochs, resumed.epochs);
+            assert_eq!(straight.network.statistics, resumed.network.statistics);
         }
     }
 }

@@ -131,7 +131,8 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn layers_that_do_not_fit_are_refused() {
-    let conv = |channels, kernel, stride| LayerSpec::Conv2d { channels, kernel, stride };
+    let conv =
+        |channels, kernel, stride| LayerSpec::Conv2d { channels, kernel, stride, bias: true };
     let end = LayerSpec::FullyConnected { features: 10 };
     let cases = [
         vec![conv(0, 3, 1)],

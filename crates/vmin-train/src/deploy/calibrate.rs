@@ -43,7 +43,7 @@ pub(super) fn ranges(
     let chunks: Vec<Vec<Range>> = pixels
         .par_chunks(CHUNK_IMAGES * size)
         .map(|pixels| {
-            let values = forward(net, parameters, inputs(pixels, input));
+            let values = forward(net, parameters, &inputs(pixels, input));
             values.iter().map(|value| extremes(value)).collect()
         })
         .collect();

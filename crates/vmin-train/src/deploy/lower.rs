@@ -83,7 +83,7 @@ impl Lowering<'_> {
             Layer::FullyConnected(layer) => {
                 let from = self.viewed(from, &[layer.inputs]);
                 let to = self.calibrated(&step.name, value, vec![layer.outputs]);
-                let mut op = self.product(fused, from, to, layer.weights, layer.bias)?;
+                let mut op = self.product(fused, from, to, layer.weights, Some(layer.bias))?;
                 op.fully_connected = true;
                 self.node(&step.name, Op::Conv2d(op), vec![from], to);
             }
@@ -109,7 +109,9 @@ impl Lowering<'_> {
                 };
                 self.node(&step.name, Op::Pool2d(pool), vec![from], to);
             }
-            Layer::Relu => return Err(DeployError::Rectifier { step: step.name.clone() }),
+            Layer::Relu | Layer::BatchNorm(_) => {
+                return Err(DeployError::Rectifier { step: step.name.clone() });
+            }
         }
         Ok(())
     }
@@ -121,7 +123,7 @@ impl Lowering<'_> {
         from: TensorId,
         to: TensorId,
         weights: ParameterId,
-        bias: ParameterId,
+        bias: Option<ParameterId>,
     ) -> Result<Conv2d, DeployError> {
         let parameter = &self.net.parameters[weights.0];
         let Some(stored) = self.stored.next() else {
@@ -130,10 +132,13 @@ impl Lowering<'_> {
         let [scale_in, scale_out] =
             [from, to].map(|id| f64::from(self.graph.tensors[id.0].quantization.scale));
         let scale_sum = scale_in * f64::from(stored.scale);
-        let factor = scale_sum / scale_out;
-        let multiplier = FixedMultiplier::from_real(factor)
-            .map_err(|_| DeployError::Factor { step: fused.step.name.clone(), factor })?;
-        let biases = &self.net.parameters[bias.0].values;
+        let channels = self.affine(fused, bias, parameter.shape[0]);
+        let multiplier = |&(gain, _): &(f64, f64)| {
+            let factor = gain * scale_sum / scale_out;
+            FixedMultiplier::from_real(factor)
+                .map_err(|_| DeployError::Factor { step: fused.step.name.clone(), factor })
+        };
+        let multipliers = channels.iter().map(multiplier).collect::<Result<_, _>>()?;
         let id = WeightId(self.graph.weights.len());
         self.graph.weights.push(WeightTensor {
             name: parameter.name.clone(),
@@ -148,13 +153,36 @@ impl Lowering<'_> {
             kind: ConvKind::Dense,
             fully_connected: false,
             weights: id,
-            bias: biases.iter().map(|&bias| round(f64::from(bias) / scale_sum)).collect(),
-            multipliers: vec![multiplier; biases.len()],
+            bias: channels.iter().map(|(_, bias)| round(bias / scale_sum)).collect(),
+            multipliers,
             stride: [1, 1],
             dilation: [1, 1],
             padding: [0, 0],
             activation: self.activation(fused, to),
         })
+    }
+
+    /// What happens to the sums of every output channel: `gain * (sum + bias)`. A batch
+    /// normalization `g (sum + b - mean) + shift` has gain g and bias `b - mean + shift / g`.
+    fn affine(
+        &self,
+        fused: &Fused<'_>,
+        bias: Option<ParameterId>,
+        channels: usize,
+    ) -> Vec<(f64, f64)> {
+        let value = |id: ParameterId, c: usize| f64::from(self.net.parameters[id.0].values[c]);
+        let bias = |c| bias.map_or(0.0, |id| value(id, c));
+        let Some(norm) = fused.norm else {
+            return (0..channels).map(|c| (1.0, bias(c))).collect();
+        };
+        let statistics = &self.net.statistics[norm.statistics];
+        let inverse = statistics.inverse_deviations().zip(&statistics.mean).enumerate();
+        inverse
+            .map(|(c, (inverse, &mean))| {
+                let gain = (1.0 + value(norm.scale, c)) * inverse;
+                (gain, bias(c) - f64::from(mean) + value(norm.shift, c) / gain)
+            })
+            .collect()
     }
 
     fn activation(&self, fused: &Fused<'_>, to: TensorId) -> Activation {

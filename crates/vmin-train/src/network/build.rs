@@ -3,12 +3,14 @@
 use vmin_nn::PoolKind;
 
 use super::{
-    Conv2d, FullyConnected, Layer, Network, Parameter, ParameterId, ParameterKind, Pool2d, Step,
-    ValueId,
+    BatchNorm, Conv2d, FullyConnected, Layer, Network, Parameter, ParameterId, ParameterKind,
+    Pool2d, Statistics, Step, ValueId, zoo,
 };
 use crate::random::{Purpose, Stream};
 use crate::{LayerSpec, TrainError};
 
+/// Most blocks per stage of a residual network.
+const BLOCKS_MAX: usize = 1000;
 /// Most trained values of a network.
 const PARAMETERS_MAX: usize = 1 << 28;
 /// Most activation values per image.
@@ -24,7 +26,12 @@ impl Network {
     /// parameters or 2^26 activation values per image.
     pub fn build(layers: &[LayerSpec], input: [usize; 3], seed: u64) -> Result<Self, TrainError> {
         let mut builder = Builder {
-            network: Self { values: Vec::new(), steps: Vec::new(), parameters: Vec::new() },
+            network: Self {
+                values: Vec::new(),
+                steps: Vec::new(),
+                parameters: Vec::new(),
+                statistics: Vec::new(),
+            },
             seed,
             parameter_count: 0,
             value_count: 0,
@@ -50,8 +57,21 @@ impl Builder {
     fn layer(&mut self, spec: &LayerSpec, from: ValueId) -> Result<ValueId, TrainError> {
         let input = self.network.values[from.0];
         match *spec {
-            LayerSpec::Conv2d { channels, kernel, stride } => {
-                self.conv2d(from, channels, kernel, stride)
+            LayerSpec::Conv2d { channels, kernel, stride, bias } => {
+                self.conv2d(from, channels, kernel, stride, bias)
+            }
+            LayerSpec::BatchNorm => self.batch_norm(from),
+            LayerSpec::Lenet { width, classes, norm } => {
+                self.chain(&zoo::lenet(width, classes, norm), from)
+            }
+            LayerSpec::Simplenet { width, classes, norm } => {
+                self.chain(&zoo::simplenet(width, classes, norm, input[0]), from)
+            }
+            LayerSpec::Resnet { ref blocks, width, classes, norm } => {
+                if blocks.iter().any(|count| !(1..=BLOCKS_MAX).contains(count)) {
+                    return Err(self.refuse("resnet", input, "a stage has 1 to 1000 blocks"));
+                }
+                self.chain(&zoo::resnet(blocks, width, classes, norm), from)
             }
             LayerSpec::Relu => self.step("relu", Layer::Relu, vec![from], input),
             LayerSpec::MaxPool { window } => self.pool(from, PoolKind::Max, [window; 2]),
@@ -81,6 +101,7 @@ impl Builder {
         channels: usize,
         kernel: usize,
         stride: usize,
+        bias: bool,
     ) -> Result<ValueId, TrainError> {
         let input = self.network.values[from.0];
         if channels == 0 || stride == 0 || kernel.is_multiple_of(2) {
@@ -97,7 +118,7 @@ impl Builder {
         };
         let output = [height, width, channels];
         let (weights, bias) =
-            self.parameters("conv2d", vec![channels, kernel, kernel, input[2]])?;
+            self.parameters("conv2d", vec![channels, kernel, kernel, input[2]], bias)?;
         let layer = Conv2d { weights, bias, input, output, kernel, stride, padding };
         self.step("conv2d", Layer::Conv2d(layer), vec![from], output)
     }
@@ -108,7 +129,8 @@ impl Builder {
             return Err(self.refuse("fully_connected", input, "it has no outputs"));
         }
         let inputs = self.network.elements(from);
-        let (weights, bias) = self.parameters("fully_connected", vec![features, inputs])?;
+        let (weights, bias) = self.parameters("fully_connected", vec![features, inputs], true)?;
+        let bias = bias.expect("asked for");
         let layer = FullyConnected { weights, bias, inputs, outputs: features };
         let shape = [1, 1, features];
         self.step("fully_connected", Layer::FullyConnected(layer), vec![from], shape)
@@ -159,12 +181,13 @@ impl Builder {
         Ok(ValueId(self.network.values.len() - 1))
     }
 
-    /// Weights of this shape (outputs first) and a bias per output.
+    /// Weights of this shape (outputs first) and, if asked for, a bias per output.
     fn parameters(
         &mut self,
         kind: &str,
         shape: Vec<usize>,
-    ) -> Result<(ParameterId, ParameterId), TrainError> {
+        bias: bool,
+    ) -> Result<(ParameterId, Option<ParameterId>), TrainError> {
         let outputs = shape[0];
         let inputs =
             shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
@@ -188,13 +211,32 @@ impl Builder {
             shape,
             values,
         });
-        self.network.parameters.push(Parameter {
-            name: format!("{layer}/bias"),
-            kind: ParameterKind::Bias,
-            shape: vec![outputs],
-            values: vec![0.0; outputs],
-        });
-        Ok((ParameterId(id), ParameterId(id + 1)))
+        let bias = bias.then(|| self.zeros(format!("{layer}/bias"), ParameterKind::Bias, outputs));
+        Ok((ParameterId(id), bias))
+    }
+
+    /// A parameter that starts at zero; its size was checked.
+    fn zeros(&mut self, name: String, kind: ParameterKind, size: usize) -> ParameterId {
+        let parameter = Parameter { name, kind, shape: vec![size], values: vec![0.0; size] };
+        self.network.parameters.push(parameter);
+        ParameterId(self.network.parameters.len() - 1)
+    }
+
+    fn batch_norm(&mut self, from: ValueId) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        let channels = input[2];
+        let found = channels.saturating_mul(2).saturating_add(self.parameter_count);
+        if found > PARAMETERS_MAX {
+            return Err(TrainError::TooLarge { what: "parameters", found, limit: PARAMETERS_MAX });
+        }
+        self.parameter_count = found;
+        let layer = format!("batch_norm_{}", self.network.steps.len());
+        let scale = self.zeros(format!("{layer}/scale"), ParameterKind::Scale, channels);
+        let shift = self.zeros(format!("{layer}/shift"), ParameterKind::Bias, channels);
+        let statistics = self.network.statistics.len();
+        self.network.statistics.push(Statistics::standard(channels));
+        let norm = BatchNorm { scale, shift, statistics, channels };
+        self.step("batch_norm", Layer::BatchNorm(norm), vec![from], input)
     }
 
     fn refuse(&self, kind: &'static str, input: [usize; 3], reason: &'static str) -> TrainError {

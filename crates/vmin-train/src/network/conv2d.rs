@@ -1,16 +1,17 @@
-//! Convolution by patches: `y = P Wᵀ + b`, where row i of P holds what output pixel i sees.
+//! Convolution without patches: the float kernels gather rows from a padded copy of the image.
 //!
 //! ```text
-//!  x [h, w, c] ──im2col──> P [oh*ow, k*k*c]      W [out, k*k*c]
-//!  y = P Wᵀ          dW = dYᵀ P          dP = dY W ──col2im──> dx
+//!  x [h, w, c] ── pad ──> rows: `kernel` runs of kernel * c values    W as panels [ky, kx, c][out]
+//!  y = rows W + b       dW = rowsᵀ dY       dx: phases.rs
 //! ```
 //!
-//! One image at a time, so that P stays in the cache.
+//! One image at a time, so that everything stays in the cache.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use vmin_kernels::float::{Gather, Write};
 
 use super::ParameterId;
+use super::panels::{add_transposed, fill, panels};
+use super::phases::phases;
 use crate::real::Real;
 
 /// A dense convolution with square kernel and bias.
@@ -18,8 +19,8 @@ use crate::real::Real;
 pub struct Conv2d {
     /// `[out, kernel, kernel, in]`.
     pub weights: ParameterId,
-    /// `[out]`.
-    pub bias: ParameterId,
+    /// `[out]`, if there is one.
+    pub bias: Option<ParameterId>,
     /// `[height, width, channels]` of the input.
     pub input: [usize; 3],
     /// `[height, width, channels]` of the output.
@@ -49,24 +50,17 @@ impl Conv2d {
         self.rows() * self.patch() * self.output[2]
     }
 
+    /// `bias` is empty where there is none.
     pub(super) fn forward<T: Real>(&self, x: &[T], weights: &[T], bias: &[T], y: &mut [T]) {
         let (rows, patch, out) = (self.rows(), self.patch(), self.output[2]);
-        let weights = matrix(weights, out, patch);
-        let mut patches = vec![T::zero(); rows * patch];
+        let weights = panels(patch, out, |k, output| weights[output * patch + k]);
+        let (at, c_at) = (self.starts(), (0..rows).map(|row| row * out).collect::<Vec<_>>());
+        let mut padded = Padded::new(self.input, [self.padding; 2]);
         let images = x.chunks_exact(self.input.iter().product());
         for (x, y) in images.zip(y.chunks_exact_mut(rows * out)) {
-            self.gather(x, &mut patches);
-            for pixel in y.chunks_exact_mut(out) {
-                pixel.copy_from_slice(bias);
-            }
-            let mut y = matrix_mut(y, rows, out);
-            general_mat_mul(
-                T::one(),
-                &matrix(&patches, rows, patch),
-                &weights.t(),
-                T::one(),
-                &mut y,
-            );
+            let a = self.gather(padded.of(x), &at);
+            let write = if bias.is_empty() { Write::Set } else { Write::Biased(bias) };
+            T::kernel().rows(a, &weights, out, write, y, &c_at);
         }
     }
 
@@ -82,79 +76,81 @@ impl Conv2d {
     ) {
         let (rows, patch, out) = (self.rows(), self.patch(), self.output[2]);
         let size: usize = self.input.iter().product();
-        let weights = matrix(weights, out, patch);
-        let mut dweights = matrix_mut(dweights, out, patch);
-        let mut patches = vec![T::zero(); rows * patch];
-        for (x, dy) in x.chunks_exact(size).zip(dy.chunks_exact(rows * out)) {
-            self.gather(x, &mut patches);
-            let dy = matrix(dy, rows, out);
-            general_mat_mul(
-                T::one(),
-                &dy.t(),
-                &matrix(&patches, rows, patch),
-                T::one(),
-                &mut dweights,
-            );
-        }
         for pixel in dy.chunks_exact(out) {
+            // No sum where there is no bias.
             dbias.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
         }
+        let at = self.starts();
+        let mut sums = panels(patch, out, |_, _| T::zero());
+        let mut right = panels(rows, out, |_, _| T::zero());
+        let mut padded = Padded::new(self.input, [self.padding; 2]);
+        for (x, dy) in x.chunks_exact(size).zip(dy.chunks_exact(rows * out)) {
+            fill(&mut right, rows, out, |row, output| dy[row * out + output]);
+            T::kernel().outer(self.gather(padded.of(x), &at), &right, out, &mut sums);
+        }
+        add_transposed(&sums, patch, out, dweights);
         let Some(dx) = dx else { return };
+        let (phases, margin) = phases(self, weights);
+        let mut padded = Padded::with_margins(self.output, margin);
         for (dx, dy) in dx.chunks_exact_mut(size).zip(dy.chunks_exact(rows * out)) {
-            let mut into = matrix_mut(&mut patches, rows, patch);
-            general_mat_mul(T::one(), &matrix(dy, rows, out), &weights, T::zero(), &mut into);
-            self.scatter(&patches, dx);
-        }
-    }
-
-    /// Copies what each output pixel sees into its row of `patches`.
-    fn gather<T: Real>(&self, x: &[T], patches: &mut [T]) {
-        let channels = self.input[2];
-        self.for_each_tap(|tap, pixel| {
-            let into = &mut patches[tap * channels..(tap + 1) * channels];
-            match pixel {
-                Some(pixel) => into.copy_from_slice(&x[pixel * channels..(pixel + 1) * channels]),
-                None => into.fill(T::zero()),
-            }
-        });
-    }
-
-    /// The transpose of [`gather`](Self::gather): adds every row of `patches` where it came from.
-    fn scatter<T: Real>(&self, patches: &[T], dx: &mut [T]) {
-        let channels = self.input[2];
-        self.for_each_tap(|tap, pixel| {
-            let Some(pixel) = pixel else { return };
-            let from = &patches[tap * channels..(tap + 1) * channels];
-            let into = &mut dx[pixel * channels..(pixel + 1) * channels];
-            into.iter_mut().zip(from).for_each(|(sum, &value)| *sum += value);
-        });
-    }
-
-    /// Visits all (output pixel, kernel row, kernel column) in order with the input pixel, if any.
-    fn for_each_tap(&self, mut visit: impl FnMut(usize, Option<usize>)) {
-        let [height, width, _] = self.input;
-        let mut tap = 0;
-        for row in 0..self.output[0] {
-            for column in 0..self.output[1] {
-                for ky in 0..self.kernel {
-                    let y = (row * self.stride + ky).checked_sub(self.padding);
-                    let y = y.filter(|&y| y < height);
-                    for kx in 0..self.kernel {
-                        let x = (column * self.stride + kx).checked_sub(self.padding);
-                        let x = x.filter(|&x| x < width);
-                        visit(tap, y.zip(x).map(|(y, x)| y * width + x));
-                        tap += 1;
-                    }
-                }
+            let values = padded.of(dy);
+            for phase in &phases {
+                let a = Gather { values, ..phase.gather() };
+                T::kernel().rows(a, &phase.panels, self.input[2], Write::Add, dx, &phase.to);
             }
         }
     }
+
+    /// Where the patch of every output pixel starts in the padded image.
+    fn starts(&self) -> Vec<usize> {
+        let width = self.input[1] + 2 * self.padding;
+        let columns = self.output[1];
+        let start = |pixel: usize| {
+            let (row, column) = (pixel / columns, pixel % columns);
+            (row * width + column) * self.stride * self.input[2]
+        };
+        (0..self.rows()).map(start).collect()
+    }
+
+    fn gather<'a, T>(&self, values: &'a [T], at: &'a [usize]) -> Gather<'a, T> {
+        let [_, width, channels] = self.input;
+        let stride = (width + 2 * self.padding) * channels;
+        Gather { values, at, runs: self.kernel, stride, run: self.kernel * channels }
+    }
 }
 
-pub(super) fn matrix<T>(values: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
-    ArrayView2::from_shape((rows, columns), values).expect("sizes were fixed by the builder")
+/// Room for one image with zeros around it.
+struct Padded<T> {
+    values: Vec<T>,
+    shape: [usize; 3],
+    /// `[[top, bottom], [left, right]]`.
+    margin: [[usize; 2]; 2],
 }
 
-pub(super) fn matrix_mut<T>(values: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
-    ArrayViewMut2::from_shape((rows, columns), values).expect("sizes were fixed by the builder")
+impl<T: Real> Padded<T> {
+    fn new(shape: [usize; 3], margin: [usize; 2]) -> Self {
+        Self::with_margins(shape, margin.map(|margin| [margin; 2]))
+    }
+
+    fn with_margins(shape: [usize; 3], margin: [[usize; 2]; 2]) -> Self {
+        let [height, width, channels] = shape;
+        let size = (height + margin[0][0] + margin[0][1]) * (width + margin[1][0] + margin[1][1]);
+        let none = margin == [[0; 2]; 2];
+        Self { values: vec![T::zero(); if none { 0 } else { size * channels }], shape, margin }
+    }
+
+    /// The image with its margin; the image itself where there is none.
+    fn of<'a>(&'a mut self, image: &'a [T]) -> &'a [T] {
+        if self.values.is_empty() {
+            return image;
+        }
+        let [_, width, channels] = self.shape;
+        let [[top, _], [left, right]] = self.margin;
+        let padded = (left + width + right) * channels;
+        let rows = self.values[top * padded..].chunks_exact_mut(padded);
+        for (row, image) in rows.zip(image.chunks_exact(width * channels)) {
+            row[left * channels..][..image.len()].copy_from_slice(image);
+        }
+        &self.values
+    }
 }

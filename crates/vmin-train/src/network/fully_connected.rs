@@ -1,9 +1,9 @@
 //! Fully connected layer: `y = x Wᵀ + b` over a whole chunk of images.
 
-use ndarray::linalg::general_mat_mul;
+use vmin_kernels::float::{Gather, Write};
 
 use super::ParameterId;
-use super::conv2d::{matrix, matrix_mut};
+use super::panels::{add_transposed, panels};
 use crate::real::Real;
 
 /// Every output sees every input.
@@ -21,14 +21,10 @@ pub struct FullyConnected {
 
 impl FullyConnected {
     pub(super) fn forward<T: Real>(&self, x: &[T], weights: &[T], bias: &[T], y: &mut [T]) {
-        for image in y.chunks_exact_mut(self.outputs) {
-            image.copy_from_slice(bias);
-        }
-        let images = y.len() / self.outputs;
-        let x = matrix(x, images, self.inputs);
-        let weights = matrix(weights, self.outputs, self.inputs);
-        let mut y = matrix_mut(y, images, self.outputs);
-        general_mat_mul(T::one(), &x, &weights.t(), T::one(), &mut y);
+        let weights = panels(self.inputs, self.outputs, |k, n| weights[n * self.inputs + k]);
+        let (from, to) = (starts(x, self.inputs), starts(y, self.outputs));
+        let x = gather(x, &from, self.inputs);
+        T::kernel().rows(x, &weights, self.outputs, Write::Biased(bias), y, &to);
     }
 
     /// Adds to the three gradients; `dx` is `None` at the input of the network.
@@ -44,15 +40,24 @@ impl FullyConnected {
         for image in dy.chunks_exact(self.outputs) {
             dbias.iter_mut().zip(image).for_each(|(sum, &value)| *sum += value);
         }
-        let images = dy.len() / self.outputs;
-        let dy = matrix(dy, images, self.outputs);
-        let x = matrix(x, images, self.inputs);
-        let mut dweights = matrix_mut(dweights, self.outputs, self.inputs);
-        general_mat_mul(T::one(), &dy.t(), &x, T::one(), &mut dweights);
+        let (from, to) = (starts(x, self.inputs), starts(dy, self.outputs));
+        let right = panels(from.len(), self.outputs, |image, n| dy[image * self.outputs + n]);
+        let mut sums = panels(self.inputs, self.outputs, |_, _| T::zero());
+        T::kernel().outer(gather(x, &from, self.inputs), &right, self.outputs, &mut sums);
+        add_transposed(&sums, self.inputs, self.outputs, dweights);
         if let Some(dx) = dx {
-            let weights = matrix(weights, self.outputs, self.inputs);
-            let mut dx = matrix_mut(dx, images, self.inputs);
-            general_mat_mul(T::one(), &dy, &weights, T::one(), &mut dx);
+            let weights = panels(self.outputs, self.inputs, |k, n| weights[k * self.inputs + n]);
+            let dy = gather(dy, &to, self.outputs);
+            T::kernel().rows(dy, &weights, self.inputs, Write::Add, dx, &from);
         }
     }
+}
+
+/// Where each image starts.
+fn starts<T>(values: &[T], size: usize) -> Vec<usize> {
+    (0..values.len()).step_by(size).collect()
+}
+
+fn gather<'a, T>(values: &'a [T], at: &'a [usize], run: usize) -> Gather<'a, T> {
+    Gather { values, at, runs: 1, stride: 0, run }
 }

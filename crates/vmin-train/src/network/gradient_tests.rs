@@ -2,9 +2,8 @@
 
 use vmin_nn::PoolKind;
 
-use super::{Layer, Network, backward, forward};
+use super::{Layer, Network, batch_gradient, forward};
 use crate::LayerSpec as Spec;
-use crate::loss::cross_entropy;
 use crate::random::{Purpose, Stream};
 
 /// Step of the differences; their error is of the order of its square.
@@ -14,7 +13,7 @@ const TOLERANCE: f64 = 1e-7;
 const LABELS: [u8; 3] = [1, 0, 2];
 
 fn conv(channels: usize, kernel: usize, stride: usize) -> Spec {
-    Spec::Conv2d { channels, kernel, stride }
+    Spec::Conv2d { channels, kernel, stride, bias: true }
 }
 
 struct Case {
@@ -38,10 +37,10 @@ impl Case {
 
     /// Loss and its gradient.
     fn gradients(&self) -> (f64, Vec<Vec<f64>>) {
-        let values = forward(&self.network, &self.parameters, self.input.clone());
-        let logits = &values[self.network.output().0];
-        let loss = cross_entropy(logits, &LABELS, self.network.classes(), 1.0);
-        (loss.sum, backward(&self.network, &self.parameters, &values, loss.dlogits))
+        let Self { network, parameters, input } = self;
+        // Chunks of two images and one, so that batch normalization must reach across them.
+        let sum = batch_gradient(network, parameters, input, &LABELS, 1.0, 2);
+        (sum.loss, sum.gradients)
     }
 
     fn difference(&mut self, tensor: usize, index: usize) -> f64 {
@@ -81,6 +80,17 @@ fn gradients_are_derivatives() {
         ("conv 1x1", vec![conv(2, 1, 1), conv(3, 1, 1), logits.clone()]),
         ("conv 3x3 stride 2", vec![conv(2, 3, 1), conv(3, 3, 2), logits.clone()]),
         ("conv 5x5 stride 3", vec![conv(2, 3, 1), conv(2, 5, 3), logits.clone()]),
+        (
+            "batch norm",
+            vec![
+                Spec::Conv2d { channels: 3, kernel: 3, stride: 1, bias: false },
+                Spec::BatchNorm,
+                Spec::Relu,
+                Spec::Conv2d { channels: 2, kernel: 3, stride: 2, bias: false },
+                Spec::BatchNorm,
+                logits.clone(),
+            ],
+        ),
         ("relu", vec![conv(3, 3, 1), Spec::Relu, logits.clone()]),
         ("max pool", vec![conv(3, 3, 1), Spec::MaxPool { window: 2 }, logits.clone()]),
         ("average pool", vec![conv(3, 3, 1), Spec::AveragePool { window: 2 }, logits.clone()]),
@@ -125,7 +135,7 @@ fn convolution_by_hand() {
     let layers = [conv(1, 3, 2)];
     let net = Network::build(&layers, [3, 3, 1], 0).expect("layers fit");
     let kernel: Vec<f64> = (1..=9).map(f64::from).collect();
-    let values = forward(&net, &[kernel, vec![0.5]], (1..=9).map(f64::from).collect());
+    let values = forward(&net, &[kernel, vec![0.5]], &(1..=9).map(f64::from).collect::<Vec<_>>());
     // Kernel taps over the image with a border of zeros, at rows and columns 0 and 2.
     assert_eq!(values[1], [94.5, 106.5, 106.5, 94.5]);
 }
@@ -136,6 +146,6 @@ fn odd_edges_are_dropped_by_pools() {
     let net = Network::build(&layers, [3, 5, 1], 0).expect("layers fit");
     assert_eq!(net.values[1], [1, 2, 1]);
     assert!(matches!(&net.steps[0].layer, Layer::Pool2d(pool) if pool.kind == PoolKind::Max));
-    let values = forward(&net, &[], (0..15).map(f64::from).collect());
+    let values = forward(&net, &[], &(0..15).map(f64::from).collect::<Vec<_>>());
     assert_eq!(values[1], [6.0, 8.0]);
 }

@@ -5,18 +5,26 @@
 //! with its forward and backward function; `pass.rs` is the only place that knows all of them.
 
 mod add;
+mod batch;
+mod batch_norm;
 mod build;
 mod conv2d;
 mod fully_connected;
+mod panels;
 mod pass;
+mod phases;
 mod pool;
 mod relu;
+mod zoo;
 
+pub use batch_norm::{BatchNorm, Statistics};
 pub use conv2d::Conv2d;
 pub use fully_connected::FullyConnected;
 pub use pool::Pool2d;
+pub use zoo::Norm;
 
-pub(crate) use pass::{Gradients, backward, forward};
+pub(crate) use batch::{BatchSum, batch_gradient};
+pub(crate) use pass::{Gradients, forward};
 
 /// Index of a [`Parameter`] in [`Network::parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +41,8 @@ pub enum ParameterKind {
     Weight,
     /// An int32 beside them.
     Bias,
+    /// A scale of a normalization less one: part of the requantization multipliers.
+    Scale,
 }
 
 /// A trained tensor.
@@ -55,6 +65,8 @@ pub enum Layer {
     Conv2d(Conv2d),
     /// Fully connected.
     FullyConnected(FullyConnected),
+    /// Batch normalization.
+    BatchNorm(BatchNorm),
     /// Rectifier.
     Relu,
     /// Sum of two values.
@@ -85,6 +97,8 @@ pub struct Network {
     pub steps: Vec<Step>,
     /// Trained tensors in memory order.
     pub parameters: Vec<Parameter>,
+    /// Running averages of every batch normalization, in execution order.
+    pub statistics: Vec<Statistics>,
 }
 
 impl Network {
@@ -118,9 +132,48 @@ impl Network {
         let macs = self.steps.iter().map(|step| match &step.layer {
             Layer::Conv2d(layer) => layer.macs(),
             Layer::FullyConnected(layer) => layer.inputs * layer.outputs,
-            Layer::Relu | Layer::Add | Layer::Pool2d(_) => 0,
+            Layer::BatchNorm(_) | Layer::Relu | Layer::Add | Layer::Pool2d(_) => 0,
         });
         macs.sum()
+    }
+
+    /// Moves the running averages towards those of a batch.
+    pub(crate) fn absorb(&mut self, batch: &[Statistics]) {
+        for (running, batch) in self.statistics.iter_mut().zip(batch) {
+            running.absorb(batch);
+        }
+    }
+
+    /// Running means, then running variances, of the batch normalizations.
+    pub(crate) fn running(&self) -> [Vec<Vec<f32>>; 2] {
+        let means = self.statistics.iter().map(|running| running.mean.clone());
+        let variances = self.statistics.iter().map(|running| running.variance.clone());
+        [means.collect(), variances.collect()]
+    }
+
+    /// Replaces what [`Self::running`] gives by values of the same sizes.
+    pub(crate) fn set_running(&mut self, [means, variances]: [Vec<Vec<f32>>; 2]) {
+        for (running, (mean, variance)) in
+            self.statistics.iter_mut().zip(means.into_iter().zip(variances))
+        {
+            (running.mean, running.variance) = (mean, variance);
+        }
+    }
+
+    /// No values but the input.
+    fn room<T: Copy>(&self, input: &[T]) -> Vec<Vec<T>> {
+        let mut values = vec![Vec::new(); self.values.len()];
+        values[0] = input.to_vec();
+        values
+    }
+
+    /// The steps from the start, and from each batch normalization, to the next.
+    fn stages(&self) -> Vec<std::ops::Range<usize>> {
+        let norm = |&step: &usize| matches!(self.steps[step].layer, Layer::BatchNorm(_));
+        let mut starts: Vec<usize> = (1..self.steps.len()).filter(norm).collect();
+        starts.insert(0, 0);
+        let ends = starts[1..].iter().copied().chain([self.steps.len()]);
+        starts.iter().zip(ends).map(|(&start, end)| start..end).collect()
     }
 
     /// A copy of all parameter values.

@@ -1,5 +1,8 @@
 //! One forward and one backward pass of a chunk of images through all steps.
 
+use std::ops::Range;
+
+use super::batch_norm::Moments;
 use super::{Layer, Network, ParameterId, Step, add, relu};
 use crate::real::Real;
 
@@ -9,20 +12,38 @@ pub(crate) type Gradients<T> = Vec<Vec<T>>;
 /// All values of a chunk, `images * elements` each.
 pub(crate) type Values<T> = Vec<Vec<T>>;
 
-/// Computes every value from `input` with the given parameter values.
-pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: Vec<T>) -> Values<T> {
-    let images = input.len() / net.elements(super::ValueId(0));
-    let mut values: Values<T> = vec![Vec::new(); net.values.len()];
-    values[0] = input;
-    for step in &net.steps {
+/// Computes every value from `input` with the given parameter values; normalizations use their
+/// running averages.
+pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: &[T]) -> Values<T> {
+    let moments: Vec<Moments<T>> = net.statistics.iter().map(Moments::running).collect();
+    let mut values = net.room(input);
+    forward_steps(net, parameters, &moments, 0..net.steps.len(), &mut values);
+    values
+}
+
+/// Computes the values of some steps, each normalization with its own moments.
+pub(super) fn forward_steps<T: Real>(
+    net: &Network,
+    parameters: &[Vec<T>],
+    moments: &[Moments<T>],
+    steps: Range<usize>,
+    values: &mut Values<T>,
+) {
+    let images = values[0].len() / net.elements(super::ValueId(0));
+    for step in &net.steps[steps] {
         let mut y = vec![T::zero(); images * net.elements(step.output)];
         let x = &values[step.inputs[0].0];
         match &step.layer {
             Layer::Conv2d(layer) => {
-                layer.forward(x, &parameters[layer.weights.0], &parameters[layer.bias.0], &mut y);
+                let bias = layer.bias.map_or(&[][..], |bias| &parameters[bias.0]);
+                layer.forward(x, &parameters[layer.weights.0], bias, &mut y);
             }
             Layer::FullyConnected(layer) => {
                 layer.forward(x, &parameters[layer.weights.0], &parameters[layer.bias.0], &mut y);
+            }
+            Layer::BatchNorm(norm) => {
+                let (scale, shift) = (&parameters[norm.scale.0], &parameters[norm.shift.0]);
+                norm.forward(x, scale, shift, &moments[norm.statistics], &mut y);
             }
             Layer::Relu => relu::forward(x, &mut y),
             Layer::Add => add::forward(x, &values[step.inputs[1].0], &mut y),
@@ -30,25 +51,21 @@ pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: Vec<
         }
         values[step.output.0] = y;
     }
-    values
 }
 
-/// The gradients of a loss whose derivative by the logits is `dlogits`.
-pub(crate) fn backward<T: Real>(
+/// Goes back through some steps, of which none is a batch normalization.
+pub(super) fn backward_steps<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
     values: &[Vec<T>],
-    dlogits: Vec<T>,
-) -> Gradients<T> {
-    let mut gradients: Gradients<T> =
-        parameters.iter().map(|values| vec![T::zero(); values.len()]).collect();
-    let mut dvalues: Values<T> = values.iter().map(|value| vec![T::zero(); value.len()]).collect();
-    dvalues[net.output().0] = dlogits;
-    for step in net.steps.iter().rev() {
+    steps: Range<usize>,
+    dvalues: &mut Values<T>,
+    gradients: &mut Gradients<T>,
+) {
+    for step in net.steps[steps].iter().rev() {
         let dy = std::mem::take(&mut dvalues[step.output.0]);
-        backward_step(step, parameters, values, &dy, &mut dvalues, &mut gradients);
+        backward_step(step, parameters, values, &dy, dvalues, gradients);
     }
-    gradients
 }
 
 fn backward_step<T: Real>(
@@ -66,10 +83,17 @@ fn backward_step<T: Real>(
     let wanted = |dx| if from == 0 { None } else { Some(dx) };
     match &step.layer {
         Layer::Conv2d(layer) => {
-            let (dw, db) = two_mut(gradients, layer.weights, layer.bias);
             let weights = &parameters[layer.weights.0];
-            layer.backward(x, weights, dy, wanted(dx.as_mut_slice()), dw, db);
+            let dx = wanted(dx.as_mut_slice());
+            if let Some(bias) = layer.bias {
+                let (dw, db) = two_mut(gradients, layer.weights, bias);
+                layer.backward(x, weights, dy, dx, dw, db);
+            } else {
+                layer.backward(x, weights, dy, dx, &mut gradients[layer.weights.0], &mut []);
+            }
         }
+        // The chunks of a batch go through it together: batch.rs.
+        Layer::BatchNorm(_) => {}
         Layer::FullyConnected(layer) => {
             let (dw, db) = two_mut(gradients, layer.weights, layer.bias);
             let weights = &parameters[layer.weights.0];

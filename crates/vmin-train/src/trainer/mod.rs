@@ -165,6 +165,8 @@ impl<'a> Trainer<'a> {
         let steps = trainer.steps_total / recipe.epochs as usize;
         let fits = lengths(&checkpoint.parameters) == expected
             && lengths(&checkpoint.velocities) == expected
+            && trainer.network.running().each_ref().map(|values| lengths(values))
+                == checkpoint.statistics.each_ref().map(|values| lengths(values))
             && epochs <= recipe.epochs as usize
             && checkpoint.steps_done == steps * epochs;
         if !fits {
@@ -172,6 +174,7 @@ impl<'a> Trainer<'a> {
         }
         trainer.parameters = checkpoint.parameters;
         trainer.velocities = checkpoint.velocities;
+        trainer.network.set_running(checkpoint.statistics);
         trainer.steps_done = checkpoint.steps_done;
         trainer.start.active = checkpoint.injecting;
         trainer.epochs = checkpoint.epochs;
@@ -186,6 +189,7 @@ impl<'a> Trainer<'a> {
             data_sha256: [self.data.sha256(), self.test.sha256()],
             parameters: self.parameters.clone(),
             velocities: self.velocities.clone(),
+            statistics: self.network.running(),
             steps_done: self.steps_done,
             injecting: self.start.active,
             epochs: self.epochs.clone(),

@@ -2,11 +2,11 @@
 
 use super::Trainer;
 use super::augment::collect;
-use super::gradient::{StepSum, average, clamp, gradient};
+use super::gradient::{average, clamp, gradient};
 use crate::bit_errors::{BitErrors, Method, flip};
 use crate::codec::Encoded;
 use crate::evaluate::inputs;
-use crate::network::{Gradients, ParameterKind};
+use crate::network::{BatchSum, Gradients, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -40,13 +40,16 @@ impl Trainer<'_> {
         moves: &mut Stream,
         sums: &mut EpochSums,
     ) -> Result<f64, TrainError> {
-        let pixels = collect(self.data, batch, self.recipe.shift_pixels, moves);
+        let pixels = collect(self.data, batch, self.recipe, moves);
         let images = Batch {
             inputs: inputs(&pixels, self.recipe.input),
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
         };
         let (seen, stored) = self.seen(epoch);
         let clean = gradient(&self.network, &seen, &images.inputs, &images.labels);
+        // Running averages follow the passes without errors only: what is deployed is meant for
+        // clean codes, and errors differ from chip to chip.
+        self.network.absorb(&clean.statistics);
         let count = batch.len() as f64;
         let factor = self.recipe.schedule.factor(self.steps_done, self.steps_total);
         sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
@@ -78,7 +81,7 @@ impl Trainer<'_> {
         &mut self,
         errors: &BitErrors,
         epoch: u32,
-        mut clean: StepSum,
+        mut clean: BatchSum<f32>,
         stored: Vec<Encoded>,
         images: &Batch,
         sums: &EpochSums,
@@ -114,7 +117,7 @@ impl Trainer<'_> {
         epoch: u32,
         mut stored: Vec<Encoded>,
         images: &Batch,
-    ) -> Result<StepSum, TrainError> {
+    ) -> Result<BatchSum<f32>, TrainError> {
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
         match &self.chips {

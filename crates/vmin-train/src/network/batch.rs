@@ -1,0 +1,168 @@
+//! The gradient of a whole batch.
+//!
+//! Chunks of images run on their own from one batch normalization to the next, where all meet,
+//! because mean and variance are those of the batch:
+//!
+//! ```text
+//!  chunk 0  ──stage──┐            ┌──stage── ...
+//!  chunk 1  ──stage──┼─ moments ──┼──stage── ...        and back in the same way
+//!  chunk 2  ──stage──┘            └──stage── ...
+//! ```
+//!
+//! Sums run over the chunks in order: any number of threads gives the same bits.
+
+use rayon::prelude::*;
+
+use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
+use super::pass::{Gradients, Values, backward_steps, forward_steps};
+use super::{Layer, Network};
+use crate::loss::cross_entropy;
+use crate::real::Real;
+
+/// What a batch sums to.
+pub(crate) struct BatchSum<T> {
+    /// Of the loss.
+    pub(crate) gradients: Gradients<T>,
+    /// Sum over the images, not scaled.
+    pub(crate) loss: f64,
+    /// Wrong images.
+    pub(crate) wrong: usize,
+    /// Of each batch normalization, to be absorbed by the running averages.
+    pub(crate) statistics: Vec<Statistics>,
+}
+
+struct Chunk<'a, T> {
+    labels: &'a [u8],
+    values: Values<T>,
+    dvalues: Values<T>,
+    gradients: Gradients<T>,
+    loss: f64,
+    wrong: usize,
+}
+
+/// The gradient of `scale` times the summed loss of the images, in chunks of `chunk_images`.
+pub(crate) fn batch_gradient<T: Real>(
+    net: &Network,
+    parameters: &[Vec<T>],
+    inputs: &[T],
+    labels: &[u8],
+    scale: T,
+    chunk_images: usize,
+) -> BatchSum<T> {
+    let size = net.elements(super::ValueId(0));
+    let mut chunks: Vec<Chunk<'_, T>> = labels
+        .par_chunks(chunk_images)
+        .zip(inputs.par_chunks(chunk_images * size))
+        .map(|(labels, inputs)| Chunk {
+            labels,
+            values: net.room(inputs),
+            dvalues: Vec::new(),
+            gradients: Vec::new(),
+            loss: 0.0,
+            wrong: 0,
+        })
+        .collect();
+    let stages = net.stages();
+    let mut moments: Vec<Moments<T>> = Vec::new();
+    let mut statistics = Vec::new();
+    for stage in &stages {
+        if let Some((norm, from)) = leading_norm(net, stage.start) {
+            let sums = ordered(&chunks, norm.channels, |chunk| norm.sums(&chunk.values[from]));
+            let (batch, running) = BatchNorm::moments(&sums, count(net, labels.len(), from));
+            moments.push(batch);
+            statistics.push(running);
+        }
+        chunks.par_iter_mut().for_each(|chunk| {
+            forward_steps(net, parameters, &moments, stage.clone(), &mut chunk.values);
+        });
+    }
+    let mut norm_gradients: Vec<(usize, Vec<T>)> = Vec::new();
+    let last = stages.len() - 1;
+    for (index, stage) in stages.iter().enumerate().rev() {
+        let norm = leading_norm(net, stage.start);
+        let plain = stage.start + usize::from(norm.is_some())..stage.end;
+        chunks.par_iter_mut().for_each(|chunk| {
+            if index == last {
+                chunk.start_back(net, parameters, scale);
+            }
+            let Chunk { values, dvalues, gradients, .. } = chunk;
+            backward_steps(net, parameters, values, plain.clone(), dvalues, gradients);
+        });
+        let Some((norm, from)) = norm else { continue };
+        let to = net.steps[stage.start].output.0;
+        let moments = &moments[norm.statistics];
+        let sums = ordered(&chunks, norm.channels, |chunk| {
+            norm.gradient_sums(&chunk.values[from], &chunk.dvalues[to], moments)
+        });
+        let all = (&sums, count(net, labels.len(), from));
+        let scales = &parameters[norm.scale.0];
+        chunks.par_iter_mut().for_each(|chunk| {
+            let dy = std::mem::take(&mut chunk.dvalues[to]);
+            let dx = &mut chunk.dvalues[from];
+            norm.backward(&chunk.values[from], &dy, scales, moments, all, dx);
+        });
+        norm_gradients.push((norm.shift.0, sums.iter().map(|sums| T::of(sums[0])).collect()));
+        norm_gradients.push((norm.scale.0, sums.iter().map(|sums| T::of(sums[1])).collect()));
+    }
+    let mut sum = in_order(chunks);
+    for (parameter, gradient) in norm_gradients {
+        sum.gradients[parameter] = gradient;
+    }
+    sum.statistics = statistics;
+    sum
+}
+
+impl<T: Real> Chunk<'_, T> {
+    /// The loss, and room for all gradients with that of the logits in place.
+    fn start_back(&mut self, net: &Network, parameters: &[Vec<T>], scale: T) {
+        let logits = &self.values[net.output().0];
+        let loss = cross_entropy(logits, self.labels, net.classes(), scale);
+        (self.loss, self.wrong) = (loss.sum, loss.wrong);
+        let zeros = |values: &[Vec<T>]| -> Vec<Vec<T>> {
+            values.iter().map(|values| vec![T::zero(); values.len()]).collect()
+        };
+        self.gradients = zeros(parameters);
+        self.dvalues = zeros(&self.values);
+        self.dvalues[net.output().0] = loss.dlogits;
+    }
+}
+
+/// The batch normalization that a stage starts with, and the value it reads.
+fn leading_norm(net: &Network, step: usize) -> Option<(&BatchNorm, usize)> {
+    let step = &net.steps[step];
+    match &step.layer {
+        Layer::BatchNorm(norm) => Some((norm, step.inputs[0].0)),
+        _ => None,
+    }
+}
+
+/// Values per channel of a value over the whole batch.
+fn count(net: &Network, images: usize, value: usize) -> usize {
+    let [height, width, _] = net.values[value];
+    images * height * width
+}
+
+fn ordered<T: Real>(
+    chunks: &[Chunk<'_, T>],
+    channels: usize,
+    sums: impl Fn(&Chunk<'_, T>) -> Sums + Sync + Send,
+) -> Sums {
+    let parts: Vec<Sums> = chunks.par_iter().map(sums).collect();
+    parts.iter().fold(vec![[0.0; 2]; channels], add_sums)
+}
+
+fn in_order<T: Real>(chunks: Vec<Chunk<'_, T>>) -> BatchSum<T> {
+    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0, statistics: Vec::new() };
+    for chunk in chunks {
+        sum.loss += chunk.loss;
+        sum.wrong += chunk.wrong;
+        if sum.gradients.is_empty() {
+            sum.gradients = chunk.gradients;
+            continue;
+        }
+        for (sum, values) in sum.gradients.iter_mut().zip(&chunk.gradients) {
+            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
+        }
+    }
+    sum
+}
