@@ -5,7 +5,7 @@ use vmin_nn::data::Dataset;
 
 use crate::CHUNK_IMAGES;
 use crate::loss::cross_entropy;
-use crate::network::{Network, forward};
+use crate::network::{Network, Values, forward_into};
 use crate::recipe::InputScaling;
 
 /// What an evaluation counted.
@@ -29,8 +29,8 @@ pub(crate) fn evaluate(
         .labels
         .par_chunks(CHUNK_IMAGES)
         .zip(data.images.par_chunks(CHUNK_IMAGES * size))
-        .map(|(labels, pixels)| {
-            let values = forward(net, parameters, &inputs(pixels, input));
+        .map_init(Values::new, |values, (labels, pixels)| {
+            forward_into(net, parameters, &inputs(pixels, input), values);
             let logits = &values[net.output().0];
             let loss = cross_entropy(logits, labels, net.classes(), 1.0);
             Score { loss: loss.sum, wrong: loss.wrong }

@@ -11,10 +11,12 @@
 //!
 //! Sums run over the chunks in order: any number of threads gives the same bits.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
-use super::pass::{Gradients, Values, backward_steps, forward_steps};
+use super::pass::{Gradients, Values, backward_steps, forward_steps, start};
 use super::{Layer, Network};
 use crate::loss::cross_entropy;
 use crate::real::Real;
@@ -27,12 +29,41 @@ pub(crate) struct BatchSum<T> {
     pub(crate) loss: f64,
     /// Wrong images.
     pub(crate) wrong: usize,
-    /// Of each batch normalization, to be absorbed by the running averages.
+    /// Of each batch normalization, to be absorbed by the running averages; none where the moments
+    /// were given.
     pub(crate) statistics: Vec<Statistics>,
+    /// What each batch normalization went by.
+    pub(crate) moments: Vec<Moments<T>>,
 }
 
-struct Chunk<'a, T> {
-    labels: &'a [u8],
+/// What batch normalizations go by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Normalization<'a, T> {
+    /// Mean and variance of the batch, through which the gradient flows.
+    OfBatch,
+    /// These, as constants.
+    Constant(&'a [Moments<T>]),
+}
+
+/// Images with their labels, and how the sum of their losses counts.
+pub(crate) struct Batch<'a, T> {
+    /// All images, one after the other.
+    pub(crate) inputs: &'a [T],
+    /// One per image.
+    pub(crate) labels: &'a [u8],
+    /// Factor of the loss.
+    pub(crate) scale: T,
+}
+
+/// Memory of a batch that the next one uses again; holds nothing between them.
+#[derive(Default)]
+pub(crate) struct Workspace<T> {
+    chunks: Vec<Chunk<T>>,
+}
+
+#[derive(Default)]
+struct Chunk<T> {
+    labels: Vec<u8>,
     values: Values<T>,
     dvalues: Values<T>,
     gradients: Gradients<T>,
@@ -40,34 +71,40 @@ struct Chunk<'a, T> {
     wrong: usize,
 }
 
-/// The gradient of `scale` times the summed loss of the images, in chunks of `chunk_images`.
+/// The gradient of the scaled loss of the images, in chunks of `chunk_images`.
 pub(crate) fn batch_gradient<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
-    inputs: &[T],
-    labels: &[u8],
-    scale: T,
+    batch: &Batch<'_, T>,
     chunk_images: usize,
+    normalization: Normalization<'_, T>,
+    room: &mut Workspace<T>,
 ) -> BatchSum<T> {
+    let Batch { inputs, labels, scale } = *batch;
     let size = net.elements(super::ValueId(0));
-    let mut chunks: Vec<Chunk<'_, T>> = labels
-        .par_chunks(chunk_images)
-        .zip(inputs.par_chunks(chunk_images * size))
-        .map(|(labels, inputs)| Chunk {
-            labels,
-            values: net.room(inputs),
-            dvalues: Vec::new(),
-            gradients: Vec::new(),
-            loss: 0.0,
-            wrong: 0,
-        })
-        .collect();
-    let stages = net.stages();
-    let mut moments: Vec<Moments<T>> = Vec::new();
+    room.chunks.resize_with(labels.len().div_ceil(chunk_images), Chunk::default);
+    let chunks = &mut room.chunks[..];
+    chunks
+        .par_iter_mut()
+        .zip(labels.par_chunks(chunk_images).zip(inputs.par_chunks(chunk_images * size)))
+        .for_each(|(chunk, (labels, inputs))| {
+            chunk.labels = labels.to_vec();
+            start(net, inputs, &mut chunk.values);
+        });
+    let (stages, mut moments) = match normalization {
+        Normalization::OfBatch => (net.stages(), Vec::new()),
+        Normalization::Constant(moments) => {
+            (std::iter::once(0..net.steps.len()).collect(), moments.to_vec())
+        }
+    };
+    let leading = |stage: &Range<usize>| match normalization {
+        Normalization::OfBatch => leading_norm(net, stage.start),
+        Normalization::Constant(_) => None,
+    };
     let mut statistics = Vec::new();
     for stage in &stages {
-        if let Some((norm, from)) = leading_norm(net, stage.start) {
-            let sums = ordered(&chunks, norm.channels, |chunk| norm.sums(&chunk.values[from]));
+        if let Some((norm, from)) = leading(stage) {
+            let sums = ordered(chunks, norm.channels, |chunk| norm.sums(&chunk.values[from]));
             let (batch, running) = BatchNorm::moments(&sums, count(net, labels.len(), from));
             moments.push(batch);
             statistics.push(running);
@@ -79,19 +116,19 @@ pub(crate) fn batch_gradient<T: Real>(
     let mut norm_gradients: Vec<(usize, Vec<T>)> = Vec::new();
     let last = stages.len() - 1;
     for (index, stage) in stages.iter().enumerate().rev() {
-        let norm = leading_norm(net, stage.start);
+        let norm = leading(stage);
         let plain = stage.start + usize::from(norm.is_some())..stage.end;
         chunks.par_iter_mut().for_each(|chunk| {
             if index == last {
                 chunk.start_back(net, parameters, scale);
             }
             let Chunk { values, dvalues, gradients, .. } = chunk;
-            backward_steps(net, parameters, values, plain.clone(), dvalues, gradients);
+            backward_steps(net, parameters, &moments, values, plain.clone(), dvalues, gradients);
         });
         let Some((norm, from)) = norm else { continue };
         let to = net.steps[stage.start].output.0;
         let moments = &moments[norm.statistics];
-        let sums = ordered(&chunks, norm.channels, |chunk| {
+        let sums = ordered(chunks, norm.channels, |chunk| {
             norm.gradient_sums(&chunk.values[from], &chunk.dvalues[to], moments)
         });
         let all = (&sums, count(net, labels.len(), from));
@@ -100,6 +137,7 @@ pub(crate) fn batch_gradient<T: Real>(
             let dy = std::mem::take(&mut chunk.dvalues[to]);
             let dx = &mut chunk.dvalues[from];
             norm.backward(&chunk.values[from], &dy, scales, moments, all, dx);
+            chunk.dvalues[to] = dy;
         });
         norm_gradients.push((norm.shift.0, sums.iter().map(|sums| T::of(sums[0])).collect()));
         norm_gradients.push((norm.scale.0, sums.iter().map(|sums| T::of(sums[1])).collect()));
@@ -108,21 +146,24 @@ pub(crate) fn batch_gradient<T: Real>(
     for (parameter, gradient) in norm_gradients {
         sum.gradients[parameter] = gradient;
     }
-    sum.statistics = statistics;
-    sum
+    BatchSum { statistics, moments, ..sum }
 }
 
-impl<T: Real> Chunk<'_, T> {
+impl<T: Real> Chunk<T> {
     /// The loss, and room for all gradients with that of the logits in place.
     fn start_back(&mut self, net: &Network, parameters: &[Vec<T>], scale: T) {
         let logits = &self.values[net.output().0];
-        let loss = cross_entropy(logits, self.labels, net.classes(), scale);
+        let loss = cross_entropy(logits, &self.labels, net.classes(), scale);
         (self.loss, self.wrong) = (loss.sum, loss.wrong);
-        let zeros = |values: &[Vec<T>]| -> Vec<Vec<T>> {
-            values.iter().map(|values| vec![T::zero(); values.len()]).collect()
+        let zeros = |room: &mut Vec<Vec<T>>, like: &[Vec<T>]| {
+            room.resize_with(like.len(), Vec::new);
+            for (room, like) in room.iter_mut().zip(like) {
+                room.clear();
+                room.resize(like.len(), T::zero());
+            }
         };
-        self.gradients = zeros(parameters);
-        self.dvalues = zeros(&self.values);
+        zeros(&mut self.gradients, parameters);
+        zeros(&mut self.dvalues, &self.values);
         self.dvalues[net.output().0] = loss.dlogits;
     }
 }
@@ -143,21 +184,27 @@ fn count(net: &Network, images: usize, value: usize) -> usize {
 }
 
 fn ordered<T: Real>(
-    chunks: &[Chunk<'_, T>],
+    chunks: &[Chunk<T>],
     channels: usize,
-    sums: impl Fn(&Chunk<'_, T>) -> Sums + Sync + Send,
+    sums: impl Fn(&Chunk<T>) -> Sums + Sync + Send,
 ) -> Sums {
     let parts: Vec<Sums> = chunks.par_iter().map(sums).collect();
     parts.iter().fold(vec![[0.0; 2]; channels], add_sums)
 }
 
-fn in_order<T: Real>(chunks: Vec<Chunk<'_, T>>) -> BatchSum<T> {
-    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0, statistics: Vec::new() };
+fn in_order<T: Real>(chunks: &[Chunk<T>]) -> BatchSum<T> {
+    let mut sum = BatchSum {
+        gradients: Vec::new(),
+        loss: 0.0,
+        wrong: 0,
+        statistics: Vec::new(),
+        moments: Vec::new(),
+    };
     for chunk in chunks {
         sum.loss += chunk.loss;
         sum.wrong += chunk.wrong;
         if sum.gradients.is_empty() {
-            sum.gradients = chunk.gradients;
+            sum.gradients.clone_from(&chunk.gradients);
             continue;
         }
         for (sum, values) in sum.gradients.iter_mut().zip(&chunk.gradients) {

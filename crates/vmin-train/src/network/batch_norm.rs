@@ -205,6 +205,23 @@ impl BatchNorm {
         }
     }
 
+    /// Adds to `dx` where the moments do not depend on `x`.
+    pub(super) fn backward_constant<T: Real>(
+        &self,
+        dy: &[T],
+        scale: &[T],
+        moments: &Moments<T>,
+        dx: &mut [T],
+    ) {
+        let factors = self.factors(scale, moments);
+        let rows = dy.chunks_exact(self.channels).zip(dx.chunks_exact_mut(self.channels));
+        for (dy, dx) in rows {
+            for ((dx, &dy), &factor) in dx.iter_mut().zip(dy).zip(&factors) {
+                *dx += factor * dy;
+            }
+        }
+    }
+
     fn factors<T: Real>(&self, scale: &[T], moments: &Moments<T>) -> Vec<T> {
         let pairs = scale.iter().zip(&moments.inverse_deviation);
         pairs.map(|(&scale, &inverse)| (T::one() + scale) * inverse).collect()

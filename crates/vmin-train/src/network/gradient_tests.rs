@@ -2,7 +2,8 @@
 
 use vmin_nn::PoolKind;
 
-use super::{Layer, Network, batch_gradient, forward};
+use super::batch_norm::Moments;
+use super::{Batch, Layer, Network, Normalization, Workspace, batch_gradient, forward};
 use crate::LayerSpec as Spec;
 use crate::random::{Purpose, Stream};
 
@@ -20,6 +21,8 @@ struct Case {
     network: Network,
     parameters: Vec<Vec<f64>>,
     input: Vec<f64>,
+    /// Moments that batch normalizations take as constants.
+    moments: Option<Vec<Moments<f64>>>,
 }
 
 impl Case {
@@ -32,14 +35,31 @@ impl Case {
             .map(|p| p.values.iter().map(|&w| f64::from(w) + 0.1 * stream.normal()).collect())
             .collect();
         let images = LABELS.len() * shape.iter().product::<usize>();
-        Self { network, parameters, input: (0..images).map(|_| stream.normal()).collect() }
+        let input = (0..images).map(|_| stream.normal()).collect();
+        Self { network, parameters, input, moments: None }
+    }
+
+    /// The same with the moments of other parameters as constants.
+    fn constant(mut self) -> Self {
+        let kept = self.parameters.clone();
+        self.parameters.iter_mut().flatten().for_each(|w| *w *= 1.1);
+        self.moments = Some(self.sum().moments);
+        self.parameters = kept;
+        self
+    }
+
+    fn sum(&self) -> super::BatchSum<f64> {
+        let Self { network, parameters, input, moments } = self;
+        let normalization =
+            moments.as_deref().map_or(Normalization::OfBatch, Normalization::Constant);
+        let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0 };
+        // Chunks of two images and one, so that batch normalization must reach across them.
+        batch_gradient(network, parameters, &batch, 2, normalization, &mut Workspace::default())
     }
 
     /// Loss and its gradient.
     fn gradients(&self) -> (f64, Vec<Vec<f64>>) {
-        let Self { network, parameters, input } = self;
-        // Chunks of two images and one, so that batch normalization must reach across them.
-        let sum = batch_gradient(network, parameters, input, &LABELS, 1.0, 2);
+        let sum = self.sum();
         (sum.loss, sum.gradients)
     }
 
@@ -117,6 +137,9 @@ fn gradients_are_derivatives() {
     ];
     for (name, layers) in cases {
         Case::new(&layers, [5, 4, 2]).check(name);
+        if layers.contains(&Spec::BatchNorm) {
+            Case::new(&layers, [5, 4, 2]).constant().check("constant moments");
+        }
     }
 }
 

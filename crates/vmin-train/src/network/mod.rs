@@ -23,8 +23,8 @@ pub use fully_connected::FullyConnected;
 pub use pool::Pool2d;
 pub use zoo::Norm;
 
-pub(crate) use batch::{BatchSum, batch_gradient};
-pub(crate) use pass::{Gradients, forward};
+pub(crate) use batch::{Batch, BatchSum, Normalization, Workspace, batch_gradient};
+pub(crate) use pass::{Gradients, Values, forward, forward_into};
 
 /// Index of a [`Parameter`] in [`Network::parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,13 +158,6 @@ impl Network {
         {
             (running.mean, running.variance) = (mean, variance);
         }
-    }
-
-    /// No values but the input.
-    fn room<T: Copy>(&self, input: &[T]) -> Vec<Vec<T>> {
-        let mut values = vec![Vec::new(); self.values.len()];
-        values[0] = input.to_vec();
-        values
     }
 
     /// The steps from the start, and from each batch normalization, to the next.

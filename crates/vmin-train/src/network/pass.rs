@@ -15,10 +15,29 @@ pub(crate) type Values<T> = Vec<Vec<T>>;
 /// Computes every value from `input` with the given parameter values; normalizations use their
 /// running averages.
 pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: &[T]) -> Values<T> {
-    let moments: Vec<Moments<T>> = net.statistics.iter().map(Moments::running).collect();
-    let mut values = net.room(input);
-    forward_steps(net, parameters, &moments, 0..net.steps.len(), &mut values);
+    let mut values = Values::new();
+    forward_into(net, parameters, input, &mut values);
     values
+}
+
+/// As [`forward`], into the memory of values computed before: the pages of fresh memory cost as
+/// much as the layers.
+pub(crate) fn forward_into<T: Real>(
+    net: &Network,
+    parameters: &[Vec<T>],
+    input: &[T],
+    values: &mut Values<T>,
+) {
+    let moments: Vec<Moments<T>> = net.statistics.iter().map(Moments::running).collect();
+    start(net, input, values);
+    forward_steps(net, parameters, &moments, 0..net.steps.len(), values);
+}
+
+/// The input in its place, room for every other value.
+pub(super) fn start<T: Real>(net: &Network, input: &[T], values: &mut Values<T>) {
+    values.resize_with(net.values.len(), Vec::new);
+    values[0].clear();
+    values[0].extend_from_slice(input);
 }
 
 /// Computes the values of some steps, each normalization with its own moments.
@@ -31,7 +50,9 @@ pub(super) fn forward_steps<T: Real>(
 ) {
     let images = values[0].len() / net.elements(super::ValueId(0));
     for step in &net.steps[steps] {
-        let mut y = vec![T::zero(); images * net.elements(step.output)];
+        let mut y = std::mem::take(&mut values[step.output.0]);
+        // Every layer writes all of it.
+        y.resize(images * net.elements(step.output), T::zero());
         let x = &values[step.inputs[0].0];
         match &step.layer {
             Layer::Conv2d(layer) => {
@@ -53,10 +74,11 @@ pub(super) fn forward_steps<T: Real>(
     }
 }
 
-/// Goes back through some steps, of which none is a batch normalization.
+/// Goes back through some steps. A batch normalization among them has constant moments.
 pub(super) fn backward_steps<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
+    moments: &[Moments<T>],
     values: &[Vec<T>],
     steps: Range<usize>,
     dvalues: &mut Values<T>,
@@ -64,13 +86,15 @@ pub(super) fn backward_steps<T: Real>(
 ) {
     for step in net.steps[steps].iter().rev() {
         let dy = std::mem::take(&mut dvalues[step.output.0]);
-        backward_step(step, parameters, values, &dy, dvalues, gradients);
+        backward_step(step, parameters, moments, values, &dy, dvalues, gradients);
+        dvalues[step.output.0] = dy;
     }
 }
 
 fn backward_step<T: Real>(
     step: &Step,
     parameters: &[Vec<T>],
+    moments: &[Moments<T>],
     values: &[Vec<T>],
     dy: &[T],
     dvalues: &mut [Vec<T>],
@@ -92,8 +116,15 @@ fn backward_step<T: Real>(
                 layer.backward(x, weights, dy, dx, &mut gradients[layer.weights.0], &mut []);
             }
         }
-        // The chunks of a batch go through it together: batch.rs.
-        Layer::BatchNorm(_) => {}
+        Layer::BatchNorm(norm) => {
+            let moments = &moments[norm.statistics];
+            let sums = norm.gradient_sums(x, dy, moments);
+            for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
+                let totals = gradients[parameter.0].iter_mut().zip(&sums);
+                totals.for_each(|(total, sums)| *total += T::of(sums[which]));
+            }
+            norm.backward_constant(dy, &parameters[norm.scale.0], moments, dx);
+        }
         Layer::FullyConnected(layer) => {
             let (dw, db) = two_mut(gradients, layer.weights, layer.bias);
             let weights = &parameters[layer.weights.0];

@@ -1,16 +1,20 @@
 //! The gradient of one batch, and how two of them are joined.
 
 use crate::CHUNK_IMAGES;
-use crate::network::{BatchSum, Gradients, Network, batch_gradient};
+use crate::network::{
+    Batch, BatchSum, Gradients, Network, Normalization, Workspace, batch_gradient,
+};
 
 /// The gradient of the mean loss of a batch: chunks in parallel, their sum in order.
 pub(super) fn gradient(
     net: &Network,
     parameters: &[Vec<f32>],
-    inputs: &[f32],
-    labels: &[u8],
+    (inputs, labels): (&[f32], &[u8]),
+    normalization: Normalization<'_, f32>,
+    room: &mut Workspace<f32>,
 ) -> BatchSum<f32> {
-    batch_gradient(net, parameters, inputs, labels, 1.0 / labels.len() as f32, CHUNK_IMAGES)
+    let batch = Batch { inputs, labels, scale: 1.0 / labels.len() as f32 };
+    batch_gradient(net, parameters, &batch, CHUNK_IMAGES, normalization, room)
 }
 
 /// Clamps each element to `[-limit, limit]`.

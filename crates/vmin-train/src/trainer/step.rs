@@ -6,7 +6,7 @@ use super::gradient::{average, clamp, gradient};
 use crate::bit_errors::{BitErrors, Method, flip};
 use crate::codec::Encoded;
 use crate::evaluate::inputs;
-use crate::network::{BatchSum, Gradients, ParameterKind};
+use crate::network::{BatchSum, Gradients, Normalization, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -31,6 +31,12 @@ struct Batch {
     labels: Vec<u8>,
 }
 
+impl Batch {
+    fn pair(&self) -> (&[f32], &[u8]) {
+        (&self.inputs, &self.labels)
+    }
+}
+
 impl Trainer<'_> {
     /// Trains on the images of `batch`; returns their mean loss without errors.
     pub(super) fn step(
@@ -46,7 +52,9 @@ impl Trainer<'_> {
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
         };
         let (seen, stored) = self.seen(epoch);
-        let clean = gradient(&self.network, &seen, &images.inputs, &images.labels);
+        let normalization = Normalization::OfBatch;
+        let clean =
+            gradient(&self.network, &seen, images.pair(), normalization, &mut self.workspace);
         // Running averages follow the passes without errors only: what is deployed is meant for
         // clean codes, and errors differ from chip to chip.
         self.network.absorb(&clean.statistics);
@@ -89,7 +97,7 @@ impl Trainer<'_> {
         let rate = sums.learning_rate;
         match errors.method {
             Method::Average => {
-                let mut perturbed = self.under_errors(errors, epoch, stored, images)?;
+                let mut perturbed = self.under_errors(errors, epoch, stored, images, &clean)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
                 self.move_along(&clean.gradients, rate);
@@ -101,7 +109,7 @@ impl Trainer<'_> {
                     return Err(TrainError::Diverged { epoch });
                 };
                 let ranges: Vec<(f32, f32)> = self.weight_ranges();
-                let mut perturbed = self.under_errors(errors, epoch, stored, images)?;
+                let mut perturbed = self.under_errors(errors, epoch, stored, images, &clean)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 self.move_along(&perturbed.gradients, rate);
                 self.project(&ranges);
@@ -110,13 +118,15 @@ impl Trainer<'_> {
         }
     }
 
-    /// The gradient where `stored` has the errors of this step.
+    /// The gradient where `stored` has the errors of this step; batch normalizations go by the
+    /// moments of the pass without.
     fn under_errors(
-        &self,
+        &mut self,
         errors: &BitErrors,
         epoch: u32,
         mut stored: Vec<Encoded>,
         images: &Batch,
+        clean: &BatchSum<f32>,
     ) -> Result<BatchSum<f32>, TrainError> {
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
@@ -131,7 +141,11 @@ impl Trainer<'_> {
             }
         }
         let corrupted = weights::with_codes(&self.network, &self.parameters, &stored);
-        Ok(gradient(&self.network, &corrupted, &images.inputs, &images.labels))
+        // Hardware normalizes by what was deployed, whatever its memory does to the codes: were these
+        // the moments of the corrupted batch, they would undo part of the errors in training alone.
+        let normalization = Normalization::Constant(&clean.moments);
+        let room = &mut self.workspace;
+        Ok(gradient(&self.network, &corrupted, images.pair(), normalization, room))
     }
 
     /// Clips the master floats and gives what the forward pass sees of them, and their codes from
