@@ -9,8 +9,7 @@ pub(super) fn forward<T: Real>(x: &[T], y: &mut [T]) {
 /// Adds to `dx` where the output was positive.
 pub(super) fn backward<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) {
     for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
-        if y > T::zero() {
-            *dx += dy;
-        }
+        // A sum in either case: a store that depends on `y` would keep this from being vectorized.
+        *dx += if y > T::zero() { dy } else { T::zero() };
     }
 }
