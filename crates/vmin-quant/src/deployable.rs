@@ -145,7 +145,7 @@ impl Deployable {
     fn code(&self, weight: f32, scale: f32, zero_point: i32) -> u8 {
         let steps = f64::from(weight) / f64::from(scale);
         let rounded = match self.rounding {
-            Rounding::HalfEven => libm::rint(steps),
+            Rounding::HalfEven => steps.round_ties_even(),
             Rounding::HalfAway => libm::round(steps),
         };
         let (min, max) = self.integers();

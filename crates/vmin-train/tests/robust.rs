@@ -191,3 +191,12 @@ fn values_out_of_range_are_all_told() {
     let bad = Recipe { epochs: 0, batch_size: 0, clip: Some(-1.0), ..recipe("") };
     assert_eq!(bad.problems().len(), 3);
 }
+
+#[test]
+fn errors_begin_with_their_epoch() {
+    let (data, test) = data(400);
+    let trained = train(&recipe("from_epoch = 2"), &data, &test, |_| ControlFlow::Continue(()));
+    let epochs = trained.expect("trains").epochs;
+    let perturbed: Vec<bool> = epochs.iter().map(|epoch| epoch.perturbed_loss.is_some()).collect();
+    assert_eq!(perturbed, [false, false, true]);
+}

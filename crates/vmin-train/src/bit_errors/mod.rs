@@ -36,6 +36,9 @@ pub struct BitErrors {
     /// The rate rises in 20 equal steps over the first half of training.
     #[serde(default)]
     pub curricular: bool,
+    /// First epoch (from 0) that has errors; an epoch without costs half as much.
+    #[serde(default)]
+    pub from_epoch: u32,
     /// Largest magnitude of each element of the gradient under errors.
     #[serde(default = "gradient_clamp")]
     pub gradient_clamp: f32,

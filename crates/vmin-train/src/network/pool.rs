@@ -25,16 +25,24 @@ impl Pool2d {
 
     pub(super) fn forward<T: Real>(&self, x: &[T], y: &mut [T]) {
         let area = T::of((self.window[0] * self.window[1]) as f64);
+        let channels = self.input[2];
         let (inputs, outputs) = self.sizes();
         for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs)) {
-            for (at, y) in y.iter_mut().enumerate() {
-                let values = self.seen_by(at).map(|index| x[index]);
-                *y = match self.kind {
-                    PoolKind::Average => values.fold(T::zero(), |sum, value| sum + value) / area,
-                    PoolKind::Max => {
-                        values.fold(T::neg_infinity(), |a, b| if b > a { b } else { a })
+            for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
+                let seen = self.seen_by(pixel).map(|at| &x[at..at + channels]);
+                match self.kind {
+                    PoolKind::Average => {
+                        y.fill(T::zero());
+                        seen.for_each(|x| y.iter_mut().zip(x).for_each(|(y, &x)| *y += x));
+                        y.iter_mut().for_each(|y| *y = *y / area);
                     }
-                };
+                    PoolKind::Max => {
+                        y.fill(T::neg_infinity());
+                        seen.for_each(|x| {
+                            y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x > *y { x } else { *y })
+                        });
+                    }
+                }
             }
         }
     }
@@ -42,16 +50,30 @@ impl Pool2d {
     /// Adds to `dx`: a share to every element, or all to the first that is the maximum.
     pub(super) fn backward<T: Real>(&self, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
         let area = T::of((self.window[0] * self.window[1]) as f64);
+        let channels = self.input[2];
         let (inputs, outputs) = self.sizes();
         let images = x.chunks_exact(inputs).zip(dx.chunks_exact_mut(inputs));
         let gradients = y.chunks_exact(outputs).zip(dy.chunks_exact(outputs));
+        let mut left = vec![T::zero(); channels];
         for ((x, dx), (y, dy)) in images.zip(gradients) {
-            for (at, (&y, &dy)) in y.iter().zip(dy).enumerate() {
-                match self.kind {
-                    PoolKind::Average => self.seen_by(at).for_each(|index| dx[index] += dy / area),
-                    PoolKind::Max => {
-                        if let Some(index) = self.seen_by(at).find(|&index| x[index] == y) {
-                            dx[index] += dy;
+            let pixels = y.chunks_exact(channels).zip(dy.chunks_exact(channels));
+            for (pixel, (y, dy)) in pixels.enumerate() {
+                left.copy_from_slice(dy);
+                for at in self.seen_by(pixel) {
+                    let dx = &mut dx[at..at + channels];
+                    let x = &x[at..at + channels];
+                    match self.kind {
+                        PoolKind::Average => {
+                            dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy / area);
+                        }
+                        PoolKind::Max => {
+                            let values = x.iter().zip(y);
+                            for ((dx, left), (&x, &y)) in dx.iter_mut().zip(&mut left).zip(values) {
+                                let (given, kept) =
+                                    if x == y { (*left, T::zero()) } else { (T::zero(), *left) };
+                                *dx += given;
+                                *left = kept;
+                            }
                         }
                     }
                 }
@@ -64,16 +86,15 @@ impl Pool2d {
         (self.input.iter().product(), self.output().iter().product())
     }
 
-    /// Indices of the input elements in the window of output element `at`, in scan order.
-    fn seen_by(&self, at: usize) -> impl Iterator<Item = usize> {
+    /// Where the input pixels in the window of output pixel `pixel` start, in scan order.
+    fn seen_by(&self, pixel: usize) -> impl Iterator<Item = usize> {
         let [_, width, channels] = self.input;
         let [rows, columns] = self.window;
-        let (pixel, channel) = (at / channels, at % channels);
         let top = pixel / (width / columns) * rows;
         let left = pixel % (width / columns) * columns;
         (0..rows * columns).map(move |tap| {
             let (y, x) = (top + tap / columns, left + tap % columns);
-            (y * width + x) * channels + channel
+            (y * width + x) * channels
         })
     }
 }

@@ -66,7 +66,7 @@ impl Trainer<'_> {
         let loss = clean.loss / count;
         let recipe = self.recipe;
         let perturbed = match (&recipe.bit_errors, stored) {
-            (Some(errors), Some(stored)) if self.start.active => {
+            (Some(errors), Some(stored)) if self.start.active && epoch >= errors.from_epoch => {
                 Some(self.perturbed_step(errors, epoch, clean, stored, &images, sums)?)
             }
             _ => {
