@@ -49,6 +49,11 @@ pub struct Recipe {
     /// Trains under bit errors in the quantized weights.
     #[serde(default)]
     pub bit_errors: Option<BitErrors>,
+    /// From this epoch on (from 0) batch normalizations go by their running averages, in training
+    /// as in deployment. Without it a batch under errors is normalized by its own moments, as in the
+    /// papers: that undoes a part of the errors in training alone.
+    #[serde(default)]
+    pub norm_frozen_from_epoch: Option<u32>,
     /// Measures the test error under bit errors after each epoch.
     #[serde(default)]
     pub rerr: Option<TestErrors>,

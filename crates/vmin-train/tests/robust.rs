@@ -57,6 +57,7 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
         mirror: true,
         cutout_pixels: 5,
         shift_pixels: 1,
+        norm_frozen_from_epoch: Some(2),
         ..recipe("")
     };
     recipes.push(("batch normalization", normalized));
@@ -199,4 +200,19 @@ fn errors_begin_with_their_epoch() {
     let epochs = trained.expect("trains").epochs;
     let perturbed: Vec<bool> = epochs.iter().map(|epoch| epoch.perturbed_loss.is_some()).collect();
     assert_eq!(perturbed, [false, false, true]);
+}
+
+#[test]
+fn frozen_normalizations_keep_their_running_averages() {
+    let (data, test) = data(250);
+    let recipes = recipes();
+    let (_, recipe) = recipes.last().expect("that with normalizations");
+    let mut trainer = Trainer::new(recipe, &data, &test).expect("fits");
+    let after = |trainer: &mut Trainer<'_>| {
+        trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains");
+        trainer.network().statistics.clone()
+    };
+    let [first, second, third] = [(); 3].map(|()| after(&mut trainer));
+    assert_ne!(first, second);
+    assert_eq!(second, third);
 }

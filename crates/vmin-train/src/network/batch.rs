@@ -32,8 +32,6 @@ pub(crate) struct BatchSum<T> {
     /// Of each batch normalization, to be absorbed by the running averages; none where the moments
     /// were given.
     pub(crate) statistics: Vec<Statistics>,
-    /// What each batch normalization went by.
-    pub(crate) moments: Vec<Moments<T>>,
 }
 
 /// What batch normalizations go by.
@@ -146,7 +144,7 @@ pub(crate) fn batch_gradient<T: Real>(
     for (parameter, gradient) in norm_gradients {
         sum.gradients[parameter] = gradient;
     }
-    BatchSum { statistics, moments, ..sum }
+    BatchSum { statistics, ..sum }
 }
 
 impl<T: Real> Chunk<T> {
@@ -193,13 +191,7 @@ fn ordered<T: Real>(
 }
 
 fn in_order<T: Real>(chunks: &[Chunk<T>]) -> BatchSum<T> {
-    let mut sum = BatchSum {
-        gradients: Vec::new(),
-        loss: 0.0,
-        wrong: 0,
-        statistics: Vec::new(),
-        moments: Vec::new(),
-    };
+    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0, statistics: Vec::new() };
     for chunk in chunks {
         sum.loss += chunk.loss;
         sum.wrong += chunk.wrong;

@@ -39,12 +39,11 @@ impl Case {
         Self { network, parameters, input, moments: None }
     }
 
-    /// The same with the moments of other parameters as constants.
+    /// The same with running averages as constant moments.
     fn constant(mut self) -> Self {
-        let kept = self.parameters.clone();
-        self.parameters.iter_mut().flatten().for_each(|w| *w *= 1.1);
-        self.moments = Some(self.sum().moments);
-        self.parameters = kept;
+        let batch = self.sum().statistics;
+        self.network.absorb(&batch);
+        self.moments = Some(self.network.running_moments());
         self
     }
 

@@ -24,7 +24,10 @@ pub use pool::Pool2d;
 pub use zoo::Norm;
 
 pub(crate) use batch::{Batch, BatchSum, Normalization, Workspace, batch_gradient};
+pub(crate) use batch_norm::Moments;
 pub(crate) use pass::{Gradients, Values, forward, forward_into};
+
+use crate::real::Real;
 
 /// Index of a [`Parameter`] in [`Network::parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,6 +145,11 @@ impl Network {
         for (running, batch) in self.statistics.iter_mut().zip(batch) {
             running.absorb(batch);
         }
+    }
+
+    /// What the normalizations go by outside of training.
+    pub(crate) fn running_moments<T: Real>(&self) -> Vec<Moments<T>> {
+        self.statistics.iter().map(Moments::running).collect()
     }
 
     /// Running means, then running variances, of the batch normalizations.

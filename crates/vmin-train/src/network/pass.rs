@@ -28,7 +28,7 @@ pub(crate) fn forward_into<T: Real>(
     input: &[T],
     values: &mut Values<T>,
 ) {
-    let moments: Vec<Moments<T>> = net.statistics.iter().map(Moments::running).collect();
+    let moments = net.running_moments();
     start(net, input, values);
     forward_steps(net, parameters, &moments, 0..net.steps.len(), values);
 }

@@ -34,12 +34,14 @@ impl Pool2d {
                     PoolKind::Average => {
                         y.fill(T::zero());
                         seen.for_each(|x| y.iter_mut().zip(x).for_each(|(y, &x)| *y += x));
-                        y.iter_mut().for_each(|y| *y = *y / area);
+                        y.iter_mut().for_each(|y| *y /= area);
                     }
                     PoolKind::Max => {
                         y.fill(T::neg_infinity());
                         seen.for_each(|x| {
-                            y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x > *y { x } else { *y })
+                            for (y, &x) in y.iter_mut().zip(x) {
+                                *y = if x > *y { x } else { *y };
+                            }
                         });
                     }
                 }

@@ -6,7 +6,7 @@ use super::gradient::{average, clamp, gradient};
 use crate::bit_errors::{BitErrors, Method, flip};
 use crate::codec::Encoded;
 use crate::evaluate::inputs;
-use crate::network::{BatchSum, Gradients, Normalization, ParameterKind};
+use crate::network::{BatchSum, Gradients, Moments, Normalization, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -31,6 +31,10 @@ struct Batch {
     labels: Vec<u8>,
 }
 
+fn normalization(frozen: Option<&[Moments<f32>]>) -> Normalization<'_, f32> {
+    frozen.map_or(Normalization::OfBatch, Normalization::Constant)
+}
+
 impl Batch {
     fn pair(&self) -> (&[f32], &[u8]) {
         (&self.inputs, &self.labels)
@@ -52,7 +56,8 @@ impl Trainer<'_> {
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
         };
         let (seen, stored) = self.seen(epoch);
-        let normalization = Normalization::OfBatch;
+        let frozen = self.frozen(epoch);
+        let normalization = normalization(frozen.as_deref());
         let clean =
             gradient(&self.network, &seen, images.pair(), normalization, &mut self.workspace);
         // Running averages follow the passes without errors only: what is deployed is meant for
@@ -97,7 +102,7 @@ impl Trainer<'_> {
         let rate = sums.learning_rate;
         match errors.method {
             Method::Average => {
-                let mut perturbed = self.under_errors(errors, epoch, stored, images, &clean)?;
+                let mut perturbed = self.under_errors(errors, epoch, stored, images)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
                 self.move_along(&clean.gradients, rate);
@@ -109,7 +114,7 @@ impl Trainer<'_> {
                     return Err(TrainError::Diverged { epoch });
                 };
                 let ranges: Vec<(f32, f32)> = self.weight_ranges();
-                let mut perturbed = self.under_errors(errors, epoch, stored, images, &clean)?;
+                let mut perturbed = self.under_errors(errors, epoch, stored, images)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 self.move_along(&perturbed.gradients, rate);
                 self.project(&ranges);
@@ -118,15 +123,13 @@ impl Trainer<'_> {
         }
     }
 
-    /// The gradient where `stored` has the errors of this step; batch normalizations go by the
-    /// moments of the pass without.
+    /// The gradient where `stored` has the errors of this step.
     fn under_errors(
         &mut self,
         errors: &BitErrors,
         epoch: u32,
         mut stored: Vec<Encoded>,
         images: &Batch,
-        clean: &BatchSum<f32>,
     ) -> Result<BatchSum<f32>, TrainError> {
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
@@ -141,9 +144,8 @@ impl Trainer<'_> {
             }
         }
         let corrupted = weights::with_codes(&self.network, &self.parameters, &stored);
-        // Hardware normalizes by what was deployed, whatever its memory does to the codes: were these
-        // the moments of the corrupted batch, they would undo part of the errors in training alone.
-        let normalization = Normalization::Constant(&clean.moments);
+        let frozen = self.frozen(epoch);
+        let normalization = normalization(frozen.as_deref());
         let room = &mut self.workspace;
         Ok(gradient(&self.network, &corrupted, images.pair(), normalization, room))
     }
@@ -164,6 +166,12 @@ impl Trainer<'_> {
             None => self.parameters.clone(),
         };
         (seen, stored)
+    }
+
+    /// What batch normalizations go by where the recipe has frozen them.
+    fn frozen(&self, epoch: u32) -> Option<Vec<Moments<f32>>> {
+        let frozen = self.recipe.norm_frozen_from_epoch.is_some_and(|first| epoch >= first);
+        frozen.then(|| self.network.running_moments())
     }
 
     fn move_along(&mut self, gradients: &Gradients<f32>, rate: f32) {
