@@ -50,8 +50,8 @@ pub struct Recipe {
     #[serde(default)]
     pub bit_errors: Option<BitErrors>,
     /// From this epoch on (from 0) batch normalizations go by their running averages, in training
-    /// as in deployment. Without it a batch under errors is normalized by its own moments, as in the
-    /// papers: that undoes a part of the errors in training alone.
+    /// as in deployment. What they kept stable they no longer do: by then the learning rate must be
+    /// low.
     #[serde(default)]
     pub norm_frozen_from_epoch: Option<u32>,
     /// Measures the test error under bit errors after each epoch.
@@ -310,9 +310,11 @@ impl Problems {
         self.unless(quantized, "bit_errors", &"alone", expected);
         let rate = errors.rate;
         self.unless(is_rate(rate), "bit_errors.rate", &rate, "above 0 up to 0.5");
-        let (clamp, loss) = (errors.gradient_clamp, errors.start_loss);
-        let fine = clamp.is_finite() && clamp > 0.0;
-        self.unless(fine, "bit_errors.gradient_clamp", &clamp, "positive and finite");
+        let loss = errors.start_loss;
+        if let Some(clamp) = errors.gradient_clamp {
+            let fine = clamp.is_finite() && clamp > 0.0;
+            self.unless(fine, "bit_errors.gradient_clamp", &clamp, "positive and finite");
+        }
         let fine = loss.is_finite() && loss > 0.0;
         self.unless(fine, "bit_errors.start_loss", &loss, "positive and finite");
         let chips = errors.pattern != Pattern::Random;

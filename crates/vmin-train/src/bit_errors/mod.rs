@@ -39,9 +39,11 @@ pub struct BitErrors {
     /// First epoch (from 0) that has errors; an epoch without costs half as much.
     #[serde(default)]
     pub from_epoch: u32,
-    /// Largest magnitude of each element of the gradient under errors.
-    #[serde(default = "gradient_clamp")]
-    pub gradient_clamp: f32,
+    /// Largest magnitude of each element of the gradient under errors; 0.05 in the papers' code,
+    /// without a bound if absent. Of no use with batch normalization: a part of that gradient goes
+    /// through the moments of the batch and balances the rest only as long as nothing is cut off.
+    #[serde(default)]
+    pub gradient_clamp: Option<f32>,
     /// Errors are injected while the loss stays below about this: 1.75 for 10 classes in the paper.
     #[serde(default = "start_loss")]
     pub start_loss: f64,
@@ -57,10 +59,6 @@ pub struct BitErrors {
     /// What chips are drawn from; independent cells if absent.
     #[serde(default)]
     pub population: ChipPopulation,
-}
-
-fn gradient_clamp() -> f32 {
-    0.05
 }
 
 fn start_loss() -> f64 {

@@ -29,9 +29,6 @@ pub(crate) struct BatchSum<T> {
     pub(crate) loss: f64,
     /// Wrong images.
     pub(crate) wrong: usize,
-    /// Of each batch normalization, to be absorbed by the running averages; none where the moments
-    /// were given.
-    pub(crate) statistics: Vec<Statistics>,
 }
 
 /// What batch normalizations go by.
@@ -69,16 +66,25 @@ struct Chunk<T> {
     wrong: usize,
 }
 
-/// The gradient of the scaled loss of the images, in chunks of `chunk_images`.
-pub(crate) fn batch_gradient<T: Real>(
+/// What a forward pass found, beside the values that it left in the workspace.
+pub(crate) struct Forward<T> {
+    /// What each batch normalization went by.
+    pub(crate) moments: Vec<Moments<T>>,
+    /// Of each batch normalization, to be absorbed by the running averages; none where the moments
+    /// were given.
+    pub(crate) statistics: Vec<Statistics>,
+}
+
+/// All values of the images, in chunks of `chunk_images`.
+pub(crate) fn forward_batch<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
     batch: &Batch<'_, T>,
     chunk_images: usize,
     normalization: Normalization<'_, T>,
     room: &mut Workspace<T>,
-) -> BatchSum<T> {
-    let Batch { inputs, labels, scale } = *batch;
+) -> Forward<T> {
+    let Batch { inputs, labels, .. } = *batch;
     let size = net.elements(super::ValueId(0));
     room.chunks.resize_with(labels.len().div_ceil(chunk_images), Chunk::default);
     let chunks = &mut room.chunks[..];
@@ -89,19 +95,10 @@ pub(crate) fn batch_gradient<T: Real>(
             chunk.labels = labels.to_vec();
             start(net, inputs, &mut chunk.values);
         });
-    let (stages, mut moments) = match normalization {
-        Normalization::OfBatch => (net.stages(), Vec::new()),
-        Normalization::Constant(moments) => {
-            (std::iter::once(0..net.steps.len()).collect(), moments.to_vec())
-        }
-    };
-    let leading = |stage: &Range<usize>| match normalization {
-        Normalization::OfBatch => leading_norm(net, stage.start),
-        Normalization::Constant(_) => None,
-    };
+    let mut moments = normalization.given();
     let mut statistics = Vec::new();
-    for stage in &stages {
-        if let Some((norm, from)) = leading(stage) {
+    for stage in normalization.stages(net) {
+        if let Some((norm, from)) = normalization.meets(net, &stage) {
             let sums = ordered(chunks, norm.channels, |chunk| norm.sums(&chunk.values[from]));
             let (batch, running) = BatchNorm::moments(&sums, count(net, labels.len(), from));
             moments.push(batch);
@@ -111,25 +108,52 @@ pub(crate) fn batch_gradient<T: Real>(
             forward_steps(net, parameters, &moments, stage.clone(), &mut chunk.values);
         });
     }
+    Forward { moments, statistics }
+}
+
+/// The gradient of the scaled loss after [`forward_batch`] with the same arguments.
+///
+/// `through` are the gradients of another pass that took the moments of this one as constants: what
+/// its loss changes by these moments is added, so that the two together are the gradient of the sum
+/// of both losses.
+pub(crate) fn backward_batch<T: Real>(
+    net: &Network,
+    parameters: &[Vec<T>],
+    batch: &Batch<'_, T>,
+    normalization: Normalization<'_, T>,
+    forward: &Forward<T>,
+    through: Option<&Gradients<T>>,
+    room: &mut Workspace<T>,
+) -> BatchSum<T> {
+    let chunks = &mut room.chunks[..];
     let mut norm_gradients: Vec<(usize, Vec<T>)> = Vec::new();
+    let stages = normalization.stages(net);
     let last = stages.len() - 1;
     for (index, stage) in stages.iter().enumerate().rev() {
-        let norm = leading(stage);
+        let norm = normalization.meets(net, stage);
         let plain = stage.start + usize::from(norm.is_some())..stage.end;
         chunks.par_iter_mut().for_each(|chunk| {
             if index == last {
-                chunk.start_back(net, parameters, scale);
+                chunk.start_back(net, parameters, batch.scale);
             }
             let Chunk { values, dvalues, gradients, .. } = chunk;
-            backward_steps(net, parameters, &moments, values, plain.clone(), dvalues, gradients);
+            let moments = &forward.moments;
+            backward_steps(net, parameters, moments, values, plain.clone(), dvalues, gradients);
         });
         let Some((norm, from)) = norm else { continue };
         let to = net.steps[stage.start].output.0;
-        let moments = &moments[norm.statistics];
-        let sums = ordered(chunks, norm.channels, |chunk| {
+        let moments = &forward.moments[norm.statistics];
+        let mut sums = ordered(chunks, norm.channels, |chunk| {
             norm.gradient_sums(&chunk.values[from], &chunk.dvalues[to], moments)
         });
-        let all = (&sums, count(net, labels.len(), from));
+        for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
+            let own = sums.iter().map(|sums| T::of(sums[which])).collect();
+            norm_gradients.push((parameter.0, own));
+            // The derivatives by shift and scale are the sums by which moments count, too.
+            let others = through.map(|gradients| &gradients[parameter.0]).into_iter().flatten();
+            sums.iter_mut().zip(others).for_each(|(sums, other)| sums[which] += other.wide());
+        }
+        let all = (&sums, count(net, batch.labels.len(), from));
         let scales = &parameters[norm.scale.0];
         chunks.par_iter_mut().for_each(|chunk| {
             let dy = std::mem::take(&mut chunk.dvalues[to]);
@@ -137,14 +161,37 @@ pub(crate) fn batch_gradient<T: Real>(
             norm.backward(&chunk.values[from], &dy, scales, moments, all, dx);
             chunk.dvalues[to] = dy;
         });
-        norm_gradients.push((norm.shift.0, sums.iter().map(|sums| T::of(sums[0])).collect()));
-        norm_gradients.push((norm.scale.0, sums.iter().map(|sums| T::of(sums[1])).collect()));
     }
     let mut sum = in_order(chunks);
     for (parameter, gradient) in norm_gradients {
         sum.gradients[parameter] = gradient;
     }
-    BatchSum { statistics, ..sum }
+    sum
+}
+
+impl<T: Clone> Normalization<'_, T> {
+    fn given(&self) -> Vec<Moments<T>> {
+        match self {
+            Self::OfBatch => Vec::new(),
+            Self::Constant(moments) => moments.to_vec(),
+        }
+    }
+
+    /// Steps that a chunk runs without the others.
+    fn stages(&self, net: &Network) -> Vec<Range<usize>> {
+        match self {
+            Self::OfBatch => net.stages(),
+            Self::Constant(_) => std::iter::once(0..net.steps.len()).collect(),
+        }
+    }
+
+    /// The batch normalization at which all chunks meet before a stage, and the value it reads.
+    fn meets<'n>(&self, net: &'n Network, stage: &Range<usize>) -> Option<(&'n BatchNorm, usize)> {
+        match self {
+            Self::OfBatch => leading_norm(net, stage.start),
+            Self::Constant(_) => None,
+        }
+    }
 }
 
 impl<T: Real> Chunk<T> {
@@ -191,7 +238,7 @@ fn ordered<T: Real>(
 }
 
 fn in_order<T: Real>(chunks: &[Chunk<T>]) -> BatchSum<T> {
-    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0, statistics: Vec::new() };
+    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0 };
     for chunk in chunks {
         sum.loss += chunk.loss;
         sum.wrong += chunk.wrong;

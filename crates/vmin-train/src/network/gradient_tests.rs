@@ -3,7 +3,10 @@
 use vmin_nn::PoolKind;
 
 use super::batch_norm::Moments;
-use super::{Batch, Layer, Network, Normalization, Workspace, batch_gradient, forward};
+use super::{
+    Batch, Forward, Gradients, Layer, Network, Normalization, ParameterKind, Workspace,
+    backward_batch, forward, forward_batch,
+};
 use crate::LayerSpec as Spec;
 use crate::random::{Purpose, Stream};
 
@@ -23,6 +26,8 @@ struct Case {
     input: Vec<f64>,
     /// Moments that batch normalizations take as constants.
     moments: Option<Vec<Moments<f64>>>,
+    /// Adds the loss of other weights, normalized by the moments of these.
+    perturbed: bool,
 }
 
 impl Case {
@@ -36,30 +41,63 @@ impl Case {
             .collect();
         let images = LABELS.len() * shape.iter().product::<usize>();
         let input = (0..images).map(|_| stream.normal()).collect();
-        Self { network, parameters, input, moments: None }
+        Self { network, parameters, input, moments: None, perturbed: false }
     }
 
     /// The same with running averages as constant moments.
     fn constant(mut self) -> Self {
-        let batch = self.sum().statistics;
-        self.network.absorb(&batch);
+        let (_, forward, _) = self.pass(&self.parameters, Normalization::OfBatch, None);
+        self.network.absorb(&forward.statistics);
         self.moments = Some(self.network.running_moments());
         self
     }
 
-    fn sum(&self) -> super::BatchSum<f64> {
-        let Self { network, parameters, input, moments } = self;
-        let normalization =
-            moments.as_deref().map_or(Normalization::OfBatch, Normalization::Constant);
+    /// Loss, what the forward pass found, gradients.
+    fn pass(
+        &self,
+        parameters: &[Vec<f64>],
+        normalization: Normalization<'_, f64>,
+        through: Option<&Gradients<f64>>,
+    ) -> (f64, Forward<f64>, Gradients<f64>) {
+        let Self { network, input, .. } = self;
         let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0 };
+        let mut room = Workspace::default();
         // Chunks of two images and one, so that batch normalization must reach across them.
-        batch_gradient(network, parameters, &batch, 2, normalization, &mut Workspace::default())
+        let forward = forward_batch(network, parameters, &batch, 2, normalization, &mut room);
+        let sum = backward_batch(
+            network,
+            parameters,
+            &batch,
+            normalization,
+            &forward,
+            through,
+            &mut room,
+        );
+        (sum.loss, forward, sum.gradients)
     }
 
     /// Loss and its gradient.
-    fn gradients(&self) -> (f64, Vec<Vec<f64>>) {
-        let sum = self.sum();
-        (sum.loss, sum.gradients)
+    fn gradients(&self) -> (f64, Gradients<f64>) {
+        let normalization =
+            self.moments.as_deref().map_or(Normalization::OfBatch, Normalization::Constant);
+        let (loss, forward, gradients) = self.pass(&self.parameters, normalization, None);
+        if !self.perturbed {
+            return (loss, gradients);
+        }
+        // As in training under errors: other weights, moments of the pass without errors.
+        let mut other = self.parameters.clone();
+        for (parameter, values) in self.network.parameters.iter().zip(&mut other) {
+            if parameter.kind == ParameterKind::Weight {
+                values.iter_mut().enumerate().for_each(|(i, w)| *w += 0.2 * libm::sin(i as f64));
+            }
+        }
+        let moments = Normalization::Constant(&forward.moments);
+        let (other_loss, _, mut sum) = self.pass(&other, moments, None);
+        let (_, _, own) = self.pass(&self.parameters, normalization, Some(&sum));
+        for (sum, own) in sum.iter_mut().flatten().zip(own.iter().flatten()) {
+            *sum += own;
+        }
+        (loss + other_loss, sum)
     }
 
     fn difference(&mut self, tensor: usize, index: usize) -> f64 {
@@ -138,6 +176,7 @@ fn gradients_are_derivatives() {
         Case::new(&layers, [5, 4, 2]).check(name);
         if layers.contains(&Spec::BatchNorm) {
             Case::new(&layers, [5, 4, 2]).constant().check("constant moments");
+            Case { perturbed: true, ..Case::new(&layers, [5, 4, 2]) }.check("moments of another");
         }
     }
 }

@@ -23,7 +23,9 @@ pub use fully_connected::FullyConnected;
 pub use pool::Pool2d;
 pub use zoo::Norm;
 
-pub(crate) use batch::{Batch, BatchSum, Normalization, Workspace, batch_gradient};
+pub(crate) use batch::{
+    Batch, BatchSum, Forward, Normalization, Workspace, backward_batch, forward_batch,
+};
 pub(crate) use batch_norm::Moments;
 pub(crate) use pass::{Gradients, Values, forward, forward_into};
 

@@ -21,7 +21,7 @@ use vmin_nn::data::Dataset;
 
 use crate::bit_errors::{ChipErrors, StartRule};
 use crate::checkpoint::Checkpoint;
-use crate::network::{Network, Workspace};
+use crate::network::Network;
 use crate::random::{Purpose, Stream};
 use crate::{CheckpointError, Recipe, TrainError, weights};
 
@@ -94,7 +94,7 @@ pub struct Trainer<'a> {
     start: StartRule,
     chips: Option<ChipErrors>,
     epochs: Vec<EpochMetrics>,
-    workspace: Workspace<f32>,
+    rooms: step::Rooms,
 }
 
 impl<'a> Trainer<'a> {
@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
             start: StartRule { loss, active: false },
             chips,
             epochs: Vec::new(),
-            workspace: Workspace::default(),
+            rooms: step::Rooms::default(),
         })
     }
 

@@ -2,11 +2,13 @@
 
 use super::Trainer;
 use super::augment::collect;
-use super::gradient::{average, clamp, gradient};
+use super::gradient::{Pass, average, clamp};
 use crate::bit_errors::{BitErrors, Method, flip};
 use crate::codec::Encoded;
 use crate::evaluate::inputs;
-use crate::network::{BatchSum, Gradients, Moments, Normalization, ParameterKind};
+use crate::network::{
+    Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind, Workspace,
+};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -25,20 +27,25 @@ pub(super) struct EpochSums {
     pub(super) learning_rate: f32,
 }
 
-/// A batch as the network takes it.
-struct Batch {
+/// The images of a step as the network takes them.
+struct Images {
     inputs: Vec<f32>,
     labels: Vec<u8>,
 }
 
-fn normalization(frozen: Option<&[Moments<f32>]>) -> Normalization<'_, f32> {
-    frozen.map_or(Normalization::OfBatch, Normalization::Constant)
+impl Images {
+    /// Their mean loss counts.
+    fn batch(&self) -> Batch<'_, f32> {
+        let Self { inputs, labels } = self;
+        Batch { inputs, labels, scale: 1.0 / labels.len() as f32 }
+    }
 }
 
-impl Batch {
-    fn pair(&self) -> (&[f32], &[u8]) {
-        (&self.inputs, &self.labels)
-    }
+/// Memory of the two passes of a step.
+#[derive(Default)]
+pub(super) struct Rooms {
+    clean: Workspace<f32>,
+    perturbed: Workspace<f32>,
 }
 
 impl Trainer<'_> {
@@ -51,85 +58,101 @@ impl Trainer<'_> {
         sums: &mut EpochSums,
     ) -> Result<f64, TrainError> {
         let pixels = collect(self.data, batch, self.recipe, moves);
-        let images = Batch {
+        let images = Images {
             inputs: inputs(&pixels, self.recipe.input),
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
         };
-        let (seen, stored) = self.seen(epoch);
-        let frozen = self.frozen(epoch);
-        let normalization = normalization(frozen.as_deref());
-        let clean =
-            gradient(&self.network, &seen, images.pair(), normalization, &mut self.workspace);
-        // Running averages follow the passes without errors only: what is deployed is meant for
-        // clean codes, and errors differ from chip to chip.
-        self.network.absorb(&clean.statistics);
-        let count = batch.len() as f64;
         let factor = self.recipe.schedule.factor(self.steps_done, self.steps_total);
         sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
+        let mut rooms = std::mem::take(&mut self.rooms);
+        let (clean, perturbed) = self.move_by(&images, epoch, sums.learning_rate, &mut rooms)?;
+        self.rooms = rooms;
+        let count = batch.len() as f64;
         sums.loss += clean.loss;
         sums.wrong += clean.wrong;
-        let loss = clean.loss / count;
-        let recipe = self.recipe;
-        let perturbed = match (&recipe.bit_errors, stored) {
-            (Some(errors), Some(stored)) if self.start.active && epoch >= errors.from_epoch => {
-                Some(self.perturbed_step(errors, epoch, clean, stored, &images, sums)?)
-            }
-            _ => {
-                self.move_along(&clean.gradients, sums.learning_rate);
-                None
-            }
-        };
         if let Some(sum) = perturbed {
             sums.perturbed_loss += sum;
             sums.perturbed_images += batch.len();
         }
+        let loss = clean.loss / count;
         self.start.observe(loss, perturbed.map(|sum| sum / count));
         self.steps_done += 1;
         Ok(loss)
     }
 
-    /// One or two steps along the gradients without and under errors; returns the sum of the loss
-    /// under errors.
-    fn perturbed_step(
+    /// One or two steps along the gradients without and under errors; returns what was summed
+    /// without, and the sum of the loss under errors if there were any.
+    fn move_by(
         &mut self,
-        errors: &BitErrors,
+        images: &Images,
         epoch: u32,
-        mut clean: BatchSum<f32>,
-        stored: Vec<Encoded>,
-        images: &Batch,
-        sums: &EpochSums,
-    ) -> Result<f64, TrainError> {
-        let rate = sums.learning_rate;
-        match errors.method {
-            Method::Average => {
-                let mut perturbed = self.under_errors(errors, epoch, stored, images)?;
+        rate: f32,
+        rooms: &mut Rooms,
+    ) -> Result<(BatchSum<f32>, Option<f64>), TrainError> {
+        let recipe = self.recipe;
+        let (seen, stored) = self.seen(epoch);
+        let frozen = self.frozen(epoch);
+        let normalization = normalization(frozen.as_deref());
+        let pass = Pass {
+            network: &self.network,
+            parameters: &seen,
+            batch: images.batch(),
+            normalization,
+        };
+        let forward = pass.forward(&mut rooms.clean);
+        let errors = recipe.bit_errors.as_ref().zip(stored);
+        let errors = errors.filter(|(errors, _)| self.start.active && epoch >= errors.from_epoch);
+        let mut clean;
+        let perturbed = match errors {
+            None => {
+                clean = pass.backward(&forward, None, &mut rooms.clean);
+                self.move_along(&clean.gradients, rate);
+                None
+            }
+            Some((errors, stored)) if errors.method == Method::Average => {
+                // Hardware normalizes by what was deployed, whatever its memory does to the codes:
+                // moments of the corrupted batch would undo a part of the errors in training alone.
+                let moments = Normalization::Constant(&forward.moments);
+                let room = &mut rooms.perturbed;
+                let mut perturbed =
+                    self.under_errors(errors, epoch, stored, images, moments, room)?;
+                clean = pass.backward(&forward, Some(&perturbed.gradients), &mut rooms.clean);
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
                 self.move_along(&clean.gradients, rate);
-                Ok(perturbed.loss)
+                Some(perturbed.loss)
             }
-            Method::Alternating => {
+            Some((errors, _)) => {
+                clean = pass.backward(&forward, None, &mut rooms.clean);
                 self.move_along(&clean.gradients, rate);
                 let (_, Some(stored)) = self.seen(epoch) else {
                     return Err(TrainError::Diverged { epoch });
                 };
                 let ranges: Vec<(f32, f32)> = self.weight_ranges();
-                let mut perturbed = self.under_errors(errors, epoch, stored, images)?;
+                let room = &mut rooms.perturbed;
+                let mut perturbed =
+                    self.under_errors(errors, epoch, stored, images, normalization, room)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 self.move_along(&perturbed.gradients, rate);
                 self.project(&ranges);
-                Ok(perturbed.loss)
+                Some(perturbed.loss)
             }
-        }
+        };
+        // Running averages follow the passes without errors only: what is deployed is meant for
+        // clean codes, and errors differ from chip to chip.
+        self.network.absorb(&forward.statistics);
+        Ok((clean, perturbed))
     }
 
     /// The gradient where `stored` has the errors of this step.
     fn under_errors(
-        &mut self,
+        &self,
         errors: &BitErrors,
         epoch: u32,
         mut stored: Vec<Encoded>,
-        images: &Batch,
+        images: &Images,
+        normalization: Normalization<'_, f32>,
+        room: &mut Workspace<f32>,
     ) -> Result<BatchSum<f32>, TrainError> {
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
@@ -144,10 +167,10 @@ impl Trainer<'_> {
             }
         }
         let corrupted = weights::with_codes(&self.network, &self.parameters, &stored);
-        let frozen = self.frozen(epoch);
-        let normalization = normalization(frozen.as_deref());
-        let room = &mut self.workspace;
-        Ok(gradient(&self.network, &corrupted, images.pair(), normalization, room))
+        let network = &self.network;
+        let pass = Pass { network, parameters: &corrupted, batch: images.batch(), normalization };
+        let forward = pass.forward(room);
+        Ok(pass.backward(&forward, None, room))
     }
 
     /// Clips the master floats and gives what the forward pass sees of them, and their codes from
@@ -199,4 +222,8 @@ impl Trainer<'_> {
             }
         }
     }
+}
+
+fn normalization(frozen: Option<&[Moments<f32>]>) -> Normalization<'_, f32> {
+    frozen.map_or(Normalization::OfBatch, Normalization::Constant)
 }
