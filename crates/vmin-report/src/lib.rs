@@ -1,4 +1,4 @@
-//! Self-contained HTML reports of sweeps, design spaces and energy estimates.
+//! Self-contained HTML reports of sweeps, design spaces, energy estimates and training runs.
 //!
 //! [`page`] turns [`Results`](vmin_sweep::Results) into one HTML file that opens offline: figures
 //! are inline SVG, style is inline CSS, the data is inside as JSON. The same results give the same
@@ -17,7 +17,9 @@ mod figures;
 mod html;
 mod plot;
 mod remedies;
+mod training;
 
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
 pub use html::page;
+pub use training::{TrainingEpoch, TrainingPage, training_page};

@@ -63,7 +63,7 @@ fn the_gradient_at_the_codes_moves_the_floats() {
 fn gradients_are_clamped_and_joined_by_hand() {
     let mut clean = vec![vec![1.0, -2.0], vec![0.0]];
     let mut perturbed = vec![vec![0.5, -0.01], vec![-7.0]];
-    clamp(&mut perturbed, 0.05);
+    clamp(&mut perturbed, Some(0.05));
     assert_eq!(perturbed, [vec![0.05, -0.01], vec![-0.05]]);
     average(&mut clean, &perturbed);
     assert_eq!(clean, [vec![0.525, -1.005], vec![-0.025]]);

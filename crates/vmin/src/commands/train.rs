@@ -1,6 +1,6 @@
 //! `vmin train`: a network from a recipe, and the integer network that comes of it.
 //!
-//! After every epoch the checkpoint and the metrics are written anew. Ctrl-C drops the epoch that
+//! After every epoch the checkpoint, the metrics and the learning curves are written anew. Ctrl-C drops the epoch that
 //! has begun; going on repeats it from its start, so that nothing depends on when it was pressed.
 
 use std::ops::ControlFlow;
@@ -12,10 +12,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_report::{TrainingEpoch, TrainingPage, training_page};
 use vmin_sweep::write_whole;
 use vmin_train::deploy::Deployed;
 use vmin_train::{
-    Checkpoint, CheckpointError, EpochMetrics, LayerSpec, Recipe, TrainError, Trainer,
+    Checkpoint, CheckpointError, EpochMetrics, LayerSpec, Network, Recipe, TrainError, Trainer,
 };
 
 use crate::args::{Format, TrainArgs};
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     announce(&recipe, &trainer, &data, &test);
     let stop = interrupt::flag()?;
-    train(args, &recipe, &mut trainer, &stop)?;
+    train(args, spec, &recipe, &mut trainer, &stop)?;
     let trained = trainer.finish();
     let deployed = trained
         .compare(&data, &test)
@@ -83,12 +84,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         integer_err: deployed.integer_err,
         model,
     };
+    let outcome = Some([deployed.float_err, deployed.integer_err]);
+    curves(args, spec, &recipe, &trained.network, &trained.epochs, outcome)?;
     show(&summary, args.format.format)?;
     say(&format!(
-        "{:.1} s; network in `{}`, metrics in `{}`",
+        "{:.1} s; network in `{}`, learning curves in `{}`",
         started.elapsed().as_secs_f64(),
         summary.model.display(),
-        args.out.join("metrics.jsonl").display()
+        args.out.join("report.html").display()
     ));
     judge(&deployed, &summary.model)
 }
@@ -190,18 +193,20 @@ fn count(layers: &[LayerSpec]) -> usize {
 /// All epochs that are left.
 fn train(
     args: &TrainArgs,
+    spec: &str,
     recipe: &Recipe,
     trainer: &mut Trainer<'_>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let bar = bar(trainer);
-    let outcome = epochs(args, recipe, trainer, stop, &bar);
+    let outcome = epochs(args, spec, recipe, trainer, stop, &bar);
     bar.finish_and_clear();
     outcome
 }
 
 fn epochs(
     args: &TrainArgs,
+    spec: &str,
     recipe: &Recipe,
     trainer: &mut Trainer<'_>,
     stop: &AtomicBool,
@@ -229,6 +234,8 @@ fn epochs(
             }
         }
         save(args, trainer)?;
+        let network = trainer.network();
+        curves(args, spec, recipe, network, trainer.epochs(), None)?;
     }
     Ok(())
 }
@@ -250,6 +257,41 @@ fn save(args: &TrainArgs, trainer: &Trainer<'_>) -> Result<(), Failure> {
         write_whole(&path, bytes).map_err(|error| unwritable(&path, &error))?;
     }
     Ok(())
+}
+
+/// The learning curves as a page, as far as the run has come.
+fn curves(
+    args: &TrainArgs,
+    spec: &str,
+    recipe: &Recipe,
+    network: &Network,
+    epochs: &[EpochMetrics],
+    outcome: Option<[f64; 2]>,
+) -> Result<(), Failure> {
+    let points: Vec<TrainingEpoch> = epochs
+        .iter()
+        .map(|epoch| TrainingEpoch {
+            learning_rate: epoch.learning_rate.into(),
+            loss: epoch.loss,
+            perturbed_loss: epoch.perturbed_loss,
+            train_err: epoch.train_err,
+            err: epoch.err,
+            rerr: epoch.rerr,
+        })
+        .collect();
+    let page = training_page(&TrainingPage {
+        name: &recipe.name,
+        data: spec,
+        parameters: network.parameter_count(),
+        macs: network.macs(),
+        epochs: &points,
+        epochs_total: recipe.epochs,
+        outcome,
+        recipe: &std::fs::read_to_string(&args.recipe).unwrap_or_default(),
+        json: &serde_json::to_string(epochs).map_err(std::io::Error::from)?,
+    });
+    let path = args.out.join("report.html");
+    write_whole(&path, page.as_bytes()).map_err(|error| unwritable(&path, &error))
 }
 
 fn bar(trainer: &Trainer<'_>) -> ProgressBar {
