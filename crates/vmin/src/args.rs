@@ -137,7 +137,8 @@ pub(crate) struct SweepArgs {
 Examples:
   vmin explore                                  an embedded example into `vmin-explore`
   vmin explore --example > space.toml           that example, to start from
-  vmin explore space.toml --out designs         writes explore.json, explore.csv, explore.html")]
+  vmin explore space.toml --out designs         writes explore.json, explore.csv, explore.parquet
+                                                and explore.html")]
 pub(crate) struct ExploreArgs {
     /// Design-space file; the embedded example if absent
     pub(crate) space: Option<PathBuf>,
@@ -349,6 +350,8 @@ Examples:
   vmin cycles --accelerator scale.cfg --topology resnet18.csv --reports out
                                               SCALE-Sim's configuration, layers and reports
   vmin cycles --accelerator gemmini-16 --gemm products.csv --batch 8
+  vmin cycles --accelerator gemmini-16 --attention 128,768,12
+                                              the projections, scores, softmax and context
   vmin cycles --accelerator gemmini-16 --trace 4x4:6x8x8 --trace-out wavefront.svg
   vmin cycles --accelerator gemmini-16 --model net.tflite --report cycles.html")]
 pub(crate) struct CyclesArgs {
@@ -372,6 +375,9 @@ pub(crate) struct CyclesArgs {
     /// Write a page with bars, utilization and roofline to this HTML file
     #[arg(long, value_name = "F.html")]
     pub(crate) report: Option<PathBuf>,
+    /// Write the table to this Parquet file: the columns of `--format csv`, with types
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parquet: Option<PathBuf>,
     /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
     #[arg(long, value_name = "DIR")]
     pub(crate) reports: Option<PathBuf>,
@@ -392,6 +398,10 @@ pub(crate) struct WorkArgs {
     /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
     #[arg(long, value_name = "T.csv")]
     pub(crate) gemm: Option<String>,
+    /// Multi-head attention: tokens, width and heads, then, if fewer, heads of keys and values, then
+    /// tokens whose keys and values are cached
+    #[arg(long, value_name = "S,D,H[,KV[,CACHED]]", value_parser = parse_attention)]
+    pub(crate) attention: Option<vmin_accel::Attention>,
     /// Show the array working cycle by cycle on a tiny product: rows and columns of the array, then
     /// M, N and K; 4x4:6x8x8 if nothing is given
     #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
@@ -434,6 +444,9 @@ pub(crate) struct EnergyArgs {
     /// Write the accelerator's area as an area reference table
     #[arg(long, value_name = "FILE")]
     pub(crate) export_art: Option<PathBuf>,
+    /// Write the table to this Parquet file: the columns of `--format csv`, with types
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parquet: Option<PathBuf>,
     /// Write a page with pictures
     #[arg(long, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,
@@ -491,6 +504,24 @@ pub(crate) enum DataCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
+}
+
+/// `S,D,H[,KV[,CACHED]]`; the sizes are checked together.
+fn parse_attention(text: &str) -> Result<vmin_accel::Attention, String> {
+    let sizes: Vec<u64> = text
+        .split(',')
+        .map(|size| size.trim().parse().ok())
+        .collect::<Option<_>>()
+        .filter(|sizes: &Vec<u64>| (3..=5).contains(&sizes.len()))
+        .ok_or("expected 3 to 5 sizes S,D,H[,KV[,CACHED]], for instance 128,768,12")?;
+    let plain = vmin_accel::Attention::new(sizes[0], sizes[1], sizes[2]);
+    let attention = vmin_accel::Attention {
+        kv_heads: sizes.get(3).copied().unwrap_or(plain.kv_heads),
+        cached: sizes.get(4).copied().unwrap_or(0),
+        ..plain
+    };
+    attention.layers("").map_err(|error| error.to_string())?;
+    Ok(attention)
 }
 
 /// `RxC:MxNxK` as `[R, C, M, N, K]`.
