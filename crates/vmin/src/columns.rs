@@ -52,7 +52,7 @@ impl Kind {
         }
     }
 
-    const fn logical(self) -> Option<LogicalType> {
+    fn logical(self) -> Option<LogicalType> {
         match self {
             Self::Count => Some(LogicalType::integer(64, false)),
             Self::Word => Some(LogicalType::String),
@@ -71,12 +71,11 @@ pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u
     let names = names(rows)?;
     let rows: Vec<Value> =
         rows.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>()?;
-    let column = |name: &str| rows.iter().map(move |row| row.get(name).unwrap_or(&Value::Null));
     let kinds: Vec<Kind> = names
         .iter()
         .map(|name| {
             let empty = if counts.contains(&name.as_str()) { Kind::Count } else { Kind::Number };
-            column(name).find_map(Kind::of).unwrap_or(empty)
+            column(&rows, name).find_map(Kind::of).unwrap_or(empty)
         })
         .collect();
     let write = || -> std::result::Result<Vec<u8>, ParquetError> {
@@ -96,12 +95,12 @@ pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u
             let Some(mut writer) = group.next_column()? else { break };
             match kind {
                 // The bits of an unsigned integer, as its logical type says.
-                Kind::Count => put::<Int64Type>(&mut writer, column(name), |value| {
+                Kind::Count => put::<Int64Type>(&mut writer, column(&rows, name), |value| {
                     value.as_u64().map(u64::cast_signed)
                 }),
-                Kind::Number => put::<DoubleType>(&mut writer, column(name), Value::as_f64),
-                Kind::Truth => put::<BoolType>(&mut writer, column(name), Value::as_bool),
-                Kind::Word => put::<ByteArrayType>(&mut writer, column(name), |value| {
+                Kind::Number => put::<DoubleType>(&mut writer, column(&rows, name), Value::as_f64),
+                Kind::Truth => put::<BoolType>(&mut writer, column(&rows, name), Value::as_bool),
+                Kind::Word => put::<ByteArrayType>(&mut writer, column(&rows, name), |value| {
                     value.as_str().map(ByteArray::from)
                 }),
             }?;
@@ -111,6 +110,11 @@ pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u
         file.into_inner()
     };
     write().map_err(Error::other)
+}
+
+/// The values of one column.
+fn column<'a>(rows: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a Value> {
+    rows.iter().map(move |row| row.get(name).unwrap_or(&Value::Null))
 }
 
 /// The columns as CSV orders them.
