@@ -68,8 +68,11 @@ impl Attention {
         if sizes.iter().any(|size| !(1..=SIZE_MAX).contains(size)) || cached > SIZE_MAX {
             return Err(ShapeError::Attention { max: SIZE_MAX });
         }
-        if !d_model.is_multiple_of(heads) || !heads.is_multiple_of(kv_heads) {
-            return Err(ShapeError::Heads { d_model, heads, kv_heads });
+        if !d_model.is_multiple_of(heads) {
+            return Err(ShapeError::Heads { d_model, heads });
+        }
+        if !heads.is_multiple_of(kv_heads) {
+            return Err(ShapeError::KvHeads { heads, kv_heads });
         }
         let (head, keys) = (d_model / heads, cached + sequence);
         let stacked = sequence * (heads / kv_heads);
@@ -172,7 +175,7 @@ mod tests {
         .map(|attention| attention.layers("a").unwrap_err());
         assert!(matches!(errors[0], ShapeError::Attention { .. }));
         assert!(matches!(errors[1], ShapeError::Heads { heads: 5, .. }));
-        assert!(matches!(errors[2], ShapeError::Heads { kv_heads: 3, .. }));
+        assert!(matches!(errors[2], ShapeError::KvHeads { kv_heads: 3, .. }));
         assert!(matches!(errors[3], ShapeError::Attention { .. }));
         assert!(matches!(errors[4], ShapeError::TooLarge { .. }));
     }

@@ -64,13 +64,17 @@ pub enum ShapeError {
         /// Largest size allowed.
         max: u64,
     },
-    /// Heads that do not divide the width, or heads of keys that do not divide the heads.
-    #[error(
-        "{heads} heads do not divide a width of {d_model}, or {kv_heads} heads of keys do not divide them"
-    )]
+    /// Heads that do not divide the width.
+    #[error("{heads} heads do not divide a width of {d_model}")]
     Heads {
         /// Width of a token.
         d_model: u64,
+        /// Heads of queries.
+        heads: u64,
+    },
+    /// Heads of keys that do not divide the heads.
+    #[error("{kv_heads} heads of keys and values do not divide {heads} heads")]
+    KvHeads {
         /// Heads of queries.
         heads: u64,
         /// Heads of keys and values.
