@@ -29,10 +29,10 @@ fn benches(criterion: &mut Criterion) {
         let accelerator = Accelerator::load(name).expect("shipped");
         let schedule = Schedule::of(&accelerator);
         design_point(&format!("resnet50, {name}"), &accelerator, schedule);
+        let folds = Schedule { overlap: Overlap::Folds, ..schedule };
+        design_point(&format!("resnet50, {name}, fold by fold"), &accelerator, folds);
     }
     let accelerator = Accelerator::load("gemmini-16").expect("shipped");
-    let folds = Schedule { overlap: Overlap::Folds, ..Schedule::of(&accelerator) };
-    design_point("resnet50, gemmini-16, fold by fold", &accelerator, folds);
     for (name, dataflow) in Dataflow::ALL {
         let cycle_model = CycleModel::ScalesimV3;
         let schedule = Schedule { dataflow, cycle_model, ..Schedule::of(&accelerator) };

@@ -38,6 +38,7 @@
 
 pub mod accelerator;
 pub mod area;
+mod attention;
 mod convolution;
 pub mod cycles;
 pub mod dataflow;
@@ -52,6 +53,7 @@ mod shape;
 pub mod voltage;
 
 pub use accelerator::Accelerator;
+pub use attention::Attention;
 pub use convolution::Convolution;
 pub use cycles::{CycleModel, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};

@@ -36,7 +36,7 @@ fn is_path(name: &str) -> bool {
     name.contains(['/', '\\', '.'])
 }
 
-fn read(path: &str) -> std::io::Result<String> {
+pub(crate) fn read(path: &str) -> std::io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > TEXT_BYTES_MAX {

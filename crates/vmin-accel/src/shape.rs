@@ -58,6 +58,28 @@ pub enum ShapeError {
         /// Pixels that the kernel covers.
         reach: u64,
     },
+    /// A size of an attention is zero or absurd.
+    #[error("sequence, width and heads of an attention must lie between 1 and {max}")]
+    Attention {
+        /// Largest size allowed.
+        max: u64,
+    },
+    /// Heads that do not divide the width.
+    #[error("{heads} heads do not divide a width of {d_model}")]
+    Heads {
+        /// Width of a token.
+        d_model: u64,
+        /// Heads of queries.
+        heads: u64,
+    },
+    /// Heads of keys that do not divide the heads.
+    #[error("{kv_heads} heads of keys and values do not divide {heads} heads")]
+    KvHeads {
+        /// Heads of queries.
+        heads: u64,
+        /// Heads of keys and values.
+        kv_heads: u64,
+    },
     /// A batch of no images, or one too large.
     #[error("a batch needs 1 to 65536 images, not {0}")]
     Batch(u64),
@@ -156,6 +178,9 @@ pub struct Layer {
     pub weights: u64,
     /// Bits per weight code, 1..=8.
     pub weight_bits: u8,
+    /// Whether the weights are no stored weights but computed before, as the keys and values of an
+    /// attention: they are never resident, and each image of a batch has its own.
+    pub computed_weights: bool,
     /// How the windows of one group lie over its input; that of a plain product if absent.
     pub window: Option<Window>,
 }
@@ -172,6 +197,7 @@ impl Layer {
             outputs: m * n * groups,
             weights: n * k * groups,
             weight_bits: 8,
+            computed_weights: false,
             window: None,
         }
     }
@@ -186,11 +212,13 @@ impl Layer {
             outputs: outputs.min(MACS_MAX),
             weights: 0,
             weight_bits: 8,
+            computed_weights: false,
             window: None,
         }
     }
 
-    /// The same layer for `images` images at once: more output pixels, the same weights.
+    /// The same layer for `images` images at once: more output pixels, the same weights; weights
+    /// that are computed come once per image, as groups.
     ///
     /// # Errors
     /// No images or more than 65536, or the product exceeds [`MACS_MAX`].
@@ -202,13 +230,18 @@ impl Layer {
             return Ok(self.clone());
         }
         let work = match self.work {
+            Work::Gemm(GemmShape { m, n, k, groups }) if self.computed_weights => {
+                Work::Gemm(GemmShape::grouped(m, n, k, groups.saturating_mul(images))?)
+            }
             Work::Gemm(GemmShape { m, n, k, groups }) => {
                 Work::Gemm(GemmShape::grouped(m.saturating_mul(images), n, k, groups)?)
             }
             Work::Vector => Work::Vector,
         };
+        let weights = if self.computed_weights { images } else { 1 };
         Ok(Self {
             work,
+            weights: self.weights.saturating_mul(weights).min(MACS_MAX),
             inputs: self.inputs.saturating_mul(images).min(MACS_MAX),
             outputs: self.outputs.saturating_mul(images).min(MACS_MAX),
             window: None,

@@ -1,7 +1,7 @@
 //! Stalls of the fold pipeline against a simulation that moves every cycle.
 
 use proptest::prelude::*;
-use vmin_accel::cycles::pipeline::{FoldCost, cycles};
+use vmin_accel::cycles::pipeline::{FoldCost, Pipeline, cycles};
 
 /// A transfer in the order in which the bus serves them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,23 @@ proptest! {
         let compute: u64 = folds.iter().map(|fold| fold.compute).sum();
         let bus: u64 = folds.iter().map(|fold| fold.read + fold.write).sum();
         prop_assert!(expected >= compute.max(bus));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn repeated_folds_are_not_walked_but_counted(
+        before in costs(), again in costs(), after in costs(),
+        latency in 0_u64..30, count in 0_u64..200, double_buffer in any::<bool>(),
+    ) {
+        let mut pipeline = Pipeline::new(latency, double_buffer);
+        before.iter().for_each(|fold| pipeline.push(*fold));
+        pipeline.repeat(count, |pipeline| again.iter().for_each(|fold| pipeline.push(*fold)));
+        after.iter().for_each(|fold| pipeline.push(*fold));
+        let repeated = (0..count).flat_map(|_| again.iter().copied());
+        let all = before.iter().copied().chain(repeated).chain(after.iter().copied());
+        prop_assert_eq!(pipeline.cycles(), cycles(all, latency, double_buffer));
     }
 }
 

@@ -89,6 +89,12 @@ impl<'d> TableReader<'d> {
         self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_table())
     }
 
+    /// True if the key was written and holds text.
+    #[must_use]
+    pub fn has_string(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_str())
+    }
+
     /// The keys in the order of the file, all of them taken as known (for tables with free keys).
     #[must_use]
     pub fn keys(&self) -> Vec<Located<String>> {

@@ -100,7 +100,7 @@ fn voltage_axis(view: &EnergyPage<'_>) -> (f64, f64) {
 
 fn energy_curve(view: &EnergyPage<'_>) -> String {
     // Room for the legend above the highest line.
-    let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.5;
+    let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.75;
     let least = &view.points[view.least];
     let line = |label, color, of: fn(&EnergyReport) -> f64| Series::Line {
         label,

@@ -1,6 +1,7 @@
 //! `vmin`: how low can the supply voltage of an accelerator's memories go?
 
 mod args;
+mod columns;
 mod commands;
 mod compute;
 mod failure;

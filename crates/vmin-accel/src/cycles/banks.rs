@@ -3,6 +3,21 @@
 //! In one cycle a memory gives `banks x ports x word` bits. What the array asks for beyond that makes
 //! it wait: a step of the load, the stream or the drain of a fold takes as many cycles as the slowest
 //! memory needs. A memory without `ports` in its file keeps pace.
+//!
+//! Two words of one step never meet in one bank while another bank idles, because all dataflows ask for
+//! neighbours and the words of a memory go round its banks:
+//!
+//! ```text
+//!  step t of ws    inputs  A[t, k0 .. k0 + R]     neighbours in a row of A
+//!                  sums    C[t, n0 .. n0 + C]     neighbours in a row of C
+//!  load            weights B[k, n0 .. n0 + C]     neighbours in a row of B
+//! ```
+//!
+//! The diagonal front of the array comes out of shift registers at its edge, not out of diagonal
+//! addresses, and what is asked for in one step is laid out side by side, each such vector from the
+//! beginning of a word (`is` and `os` ask for columns of `A`: it lies transposed for them). So `w`
+//! words need `ceil(w / (banks x ports))` cycles: too few banks are charged, a bad stride cannot occur. A
+//! memory whose rows are laid out otherwise has conflicts that are not modelled.
 
 use crate::Accelerator;
 use crate::accelerator::Memory;
@@ -31,4 +46,33 @@ fn cycles_per_step(memory: &Memory, bits: u64) -> u64 {
     let Some(ports) = memory.ports else { return 1 };
     let supply = u64::from(memory.geometry.banks()) * ports * memory.word_bits;
     bits.div_ceil(supply.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Walks over the words of one step: each goes to the next bank, which has so many ports.
+    fn walked(memory: &Memory, first_word: u64, bits: u64, ports: u64) -> u64 {
+        let banks = u64::from(memory.geometry.banks());
+        let mut asked = vec![0_u64; banks as usize];
+        for word in first_word..first_word + bits.div_ceil(memory.word_bits) {
+            asked[(word % banks) as usize] += 1;
+        }
+        asked.iter().map(|words| words.div_ceil(ports)).max().unwrap_or(0).max(1)
+    }
+
+    #[test]
+    fn neighbours_never_conflict_wherever_they_begin() {
+        let mut memory = Accelerator::load("nvdla-small").unwrap().memories.activation;
+        for ports in 1..4 {
+            memory.ports = Some(ports);
+            for bits in [1, 63, 64, 65, 1024, 1025, 2048, 5000] {
+                for first_word in 0..40 {
+                    let expected = walked(&memory, first_word, bits, ports);
+                    assert_eq!(cycles_per_step(&memory, bits), expected, "{bits} {ports}");
+                }
+            }
+        }
+    }
 }

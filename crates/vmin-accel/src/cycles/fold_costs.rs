@@ -13,7 +13,7 @@
 //!
 //! Shares are even; what does not divide goes to the first ones.
 
-use super::pipeline::{self, FoldCost};
+use super::pipeline::{FoldCost, Pipeline};
 use super::{LayerReport, Overlap, Schedule};
 use crate::dataflow::{Dataflow, Folds};
 use crate::{Accelerator, Layer};
@@ -45,23 +45,110 @@ fn passes(fetched: Option<u64>, elements: u64, bits: u64, groups: u64) -> (u64, 
     (fetched.saturating_mul(bits).div_ceil(8) / passes / groups, passes)
 }
 
-/// Bus cycles of transfers; the same few sizes come again and again.
-struct Bus<'a> {
+/// What the folds of one group cost. Constant over long stretches: where a share runs out, and in the
+/// first and the last rows and columns, the cost changes, elsewhere not.
+struct Costs<'a> {
     accelerator: &'a Accelerator,
-    known: [(u64, u64); 4],
+    folds: Folds,
+    /// Per fold.
+    held: Shares,
+    results_os: Shares,
+    /// Per block of rows, in the first so many passes.
+    passing: Shares,
+    passing_passes: u64,
+    /// Per block of columns, with the first so many blocks of rows.
+    column: Shares,
+    filter_passes: u64,
+    /// Per block of columns.
+    results: Shares,
+    /// Per fold that is not in the last block of rows.
+    sums: Shares,
+    /// Cycles of the array, of every fold and of the last.
+    step: u64,
+    last_step: u64,
 }
 
-impl Bus<'_> {
-    fn cycles(&mut self, bytes: u64) -> u64 {
-        if bytes == 0 {
-            return 0;
+impl Costs<'_> {
+    /// Cost of the fold in block `fr` of rows and block `fc` of columns.
+    fn at(&self, fc: u64, fr: u64) -> FoldCost {
+        let rows = self.folds.rows;
+        let index = fc * rows + fr;
+        let mut read = self.held.at(index);
+        if fc < self.passing_passes {
+            read += self.passing.at(fr);
         }
-        let slot = usize::from((bytes & 3) as u8);
-        if self.known[slot].0 != bytes {
-            self.known[slot] = (bytes, self.accelerator.dram_cycles(bytes));
+        if fr < self.filter_passes {
+            read += self.column.at(fc);
         }
-        self.known[slot].1
+        let spill = fc * (rows - 1) + fr;
+        if fr > 0 {
+            read += self.sums.at(spill - 1);
+        }
+        let write = self.results_os.at(index)
+            + if fr + 1 == rows { self.results.at(fc) } else { self.sums.at(spill) };
+        let bus = |bytes| if bytes == 0 { 0 } else { self.accelerator.dram_cycles(bytes) };
+        let last = index + 1 == self.folds.count();
+        let compute = if last { self.last_step } else { self.step };
+        FoldCost { read: bus(read), compute, write: bus(write) }
     }
+
+    /// Blocks of columns from which on a column may cost something else than the one before.
+    fn column_edges(&self) -> Vec<u64> {
+        let Folds { rows, columns } = self.folds;
+        let mut edges =
+            vec![self.passing_passes, self.column.one_more, self.results.one_more, columns - 1];
+        // The column in which a share per fold runs out is one by itself.
+        let per_fold = [
+            (self.held.one_more, rows),
+            (self.results_os.one_more, rows),
+            (self.sums.one_more, rows - 1),
+        ];
+        for (last, of_column) in per_fold {
+            let column = last.checked_div(of_column).unwrap_or(0);
+            edges.extend([column, column + 1]);
+        }
+        sorted(edges, columns)
+    }
+
+    /// Blocks of rows of column `fc` from which on a fold may cost something else.
+    fn row_edges(&self, fc: u64) -> Vec<u64> {
+        let rows = self.folds.rows;
+        let sums = self.sums.one_more.saturating_sub(fc * (rows - 1));
+        let edges = vec![
+            1,
+            rows - 1,
+            self.held.one_more.saturating_sub(fc * rows),
+            self.results_os.one_more.saturating_sub(fc * rows),
+            self.passing.one_more,
+            self.filter_passes,
+            sums,
+            sums.saturating_add(1),
+        ];
+        sorted(edges, rows)
+    }
+
+    /// Feeds the folds of one group.
+    fn push(&self, pipeline: &mut Pipeline) {
+        for columns in self.column_edges().windows(2) {
+            let rows = self.row_edges(columns[0]);
+            let runs: Vec<(u64, FoldCost)> =
+                rows.windows(2).map(|run| (run[1] - run[0], self.at(columns[0], run[0]))).collect();
+            pipeline.repeat(columns[1] - columns[0], |pipeline| {
+                for &(count, cost) in &runs {
+                    pipeline.repeat(count, |pipeline| pipeline.push(cost));
+                }
+            });
+        }
+    }
+}
+
+/// Stretches of `0..end` that begin at the edges inside it.
+fn sorted(mut edges: Vec<u64>, end: u64) -> Vec<u64> {
+    edges.retain(|edge| *edge < end);
+    edges.extend([0, end]);
+    edges.sort_unstable();
+    edges.dedup();
+    edges
 }
 
 /// Cycles of a layer whose folds take `compute(last of its group)` cycles, with what the bus moves for it.
@@ -94,34 +181,72 @@ pub(super) fn cycles(
     let sums = report.dram_sum_transfers.unwrap_or(0).saturating_mul(accelerator.accumulator_bits);
     let sums = Shares::of(sums / 8 / groups, (folds.rows - 1) * folds.columns);
 
-    let mut bus = Bus { accelerator, known: [(0, 0); 4] };
-    let (mut fc, mut fr, mut index) = (0, 0, 0);
-    let cost = |_| {
-        let mut read = held.at(index);
-        if fc < passing_passes {
-            read += passing.at(fr);
-        }
-        if fr < filter_passes {
-            read += column.at(fc);
-        }
-        let mut write = results_os.at(index);
-        let spill = fc * (folds.rows - 1) + fr;
-        if fr > 0 {
-            read += sums.at(spill - 1);
-        }
-        let last_row = fr + 1 == folds.rows;
-        write += if last_row { results.at(fc) } else { sums.at(spill) };
-        let last = index + 1 == folds.count();
-        (index, fr) = (index + 1, fr + 1);
-        if last_row {
-            (fr, fc) = (0, fc + 1);
-        }
-        if last {
-            (index, fc) = (0, 0);
-        }
-        FoldCost { read: bus.cycles(read), compute: compute(last), write: bus.cycles(write) }
+    let costs = Costs {
+        accelerator,
+        folds,
+        held,
+        results_os,
+        passing,
+        passing_passes,
+        column,
+        filter_passes,
+        results,
+        sums,
+        step: compute(false),
+        last_step: compute(true),
     };
     let latency = accelerator.dram_latency_cycles();
     let double_buffer = schedule.overlap == Overlap::Folds;
-    pipeline::cycles((0..folds.count() * groups).map(cost), latency, double_buffer)
+    let mut pipeline = Pipeline::new(latency, double_buffer);
+    pipeline.repeat(groups, |pipeline| costs.push(pipeline));
+    pipeline.cycles()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cycles::pipeline;
+
+    fn shares() -> impl Strategy<Value = (u64, u64)> {
+        prop_oneof![Just((0, 0)), (0_u64..40, 0_u64..60)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn stretches_cost_what_their_folds_cost(
+            (rows, columns, groups) in (1_u64..14, 1_u64..14, 1_u64..6),
+            [held, results_os, passing, column, results, sums] in prop::array::uniform6(shares()),
+            (passing_passes, filter_passes) in (0_u64..16, 0_u64..16),
+            (step, more, latency) in (1_u64..30, 0_u64..9, 0_u64..20),
+            double_buffer in any::<bool>(),
+        ) {
+            let accelerator = Accelerator::load("gemmini-16").unwrap();
+            let shares = |(each, one_more)| Shares { each, one_more };
+            let costs = Costs {
+                accelerator: &accelerator,
+                folds: Folds { rows, columns },
+                held: shares(held),
+                results_os: shares(results_os),
+                passing: shares(passing),
+                passing_passes,
+                column: shares(column),
+                filter_passes,
+                results: shares(results),
+                sums: shares(sums),
+                step,
+                last_step: step + more,
+            };
+            let mut pipeline = Pipeline::new(latency, double_buffer);
+            pipeline.repeat(groups, |pipeline| costs.push(pipeline));
+            // The slow twin: every fold by itself.
+            let one_by_one = (0..groups)
+                .flat_map(|_| (0..columns).flat_map(|fc| (0..rows).map(move |fr| (fc, fr))))
+                .map(|(fc, fr)| costs.at(fc, fr));
+            let expected = pipeline::cycles(one_by_one, latency, double_buffer);
+            prop_assert_eq!(pipeline.cycles(), expected);
+        }
+    }
 }

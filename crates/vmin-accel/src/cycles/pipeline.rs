@@ -25,45 +25,131 @@ pub struct FoldCost {
 /// Cycles from the first operand on the bus to the last result off it.
 #[must_use]
 pub fn cycles(folds: impl IntoIterator<Item = FoldCost>, latency: u64, double_buffer: bool) -> u64 {
-    if double_buffer { overlapped(folds, latency) } else { serial(folds, latency) }
+    let mut pipeline = Pipeline::new(latency, double_buffer);
+    for fold in folds {
+        pipeline.push(fold);
+    }
+    pipeline.cycles()
 }
 
-fn serial(folds: impl IntoIterator<Item = FoldCost>, latency: u64) -> u64 {
-    folds.into_iter().fold(0, |end: u64, fold| {
-        let wait = if fold.read > 0 { latency } else { 0 };
-        end.saturating_add(fold.read)
+/// A pipeline that is fed fold by fold.
+///
+/// Whatever comes, a step depends on differences between times only. So where the same folds come
+/// again and the differences are as they were before, all that follows is the same, later:
+/// [`Self::repeat`] does not walk through it.
+///
+/// ```
+/// use vmin_accel::cycles::pipeline::{FoldCost, Pipeline};
+/// let mut pipeline = Pipeline::new(7, true);
+/// let fold = FoldCost { read: 20, compute: 10, write: 0 };
+/// pipeline.repeat(1 << 40, |pipeline| pipeline.push(fold));
+/// assert_eq!(pipeline.cycles(), (20 << 40) + 7 + 10);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Pipeline {
+    latency: u64,
+    double_buffer: bool,
+    /// When the bus is free.
+    bus: u64,
+    /// End of the fold two before, of the fold before, and what that has to write.
+    end_before: u64,
+    end: u64,
+    write: u64,
+    /// When the results of the fold two before were out.
+    out: u64,
+}
+
+/// What the steps to come depend on: when the bus is free and results are out, against the end of
+/// the last fold, and the results that wait.
+type Phase = [u64; 3];
+
+impl Pipeline {
+    /// An empty pipeline whose operands arrive `latency` cycles after the bus has moved them.
+    #[must_use]
+    pub const fn new(latency: u64, double_buffer: bool) -> Self {
+        Self { latency, double_buffer, bus: 0, end_before: 0, end: 0, write: 0, out: 0 }
+    }
+
+    /// One more fold.
+    pub fn push(&mut self, fold: FoldCost) {
+        if self.double_buffer {
+            self.overlap(fold);
+            return;
+        }
+        let wait = if fold.read > 0 { self.latency } else { 0 };
+        self.end = self
+            .end
+            .saturating_add(fold.read)
             .saturating_add(wait)
             .saturating_add(fold.compute)
-            .saturating_add(fold.write)
-    })
-}
+            .saturating_add(fold.write);
+    }
 
-fn overlapped(folds: impl IntoIterator<Item = FoldCost>, latency: u64) -> u64 {
-    let mut bus = 0_u64;
-    // End of the fold two before, of the fold before, and what that has to write.
-    let (mut end_before, mut end, mut write) = (0_u64, 0_u64, 0_u64);
-    // When the results of the folds two before and before were out.
-    let (mut out_before, mut out) = (0_u64, 0_u64);
-    for fold in folds {
+    fn overlap(&mut self, fold: FoldCost) {
         let ready = if fold.read > 0 {
-            bus = bus.max(end_before).saturating_add(fold.read);
-            bus.saturating_add(latency)
+            self.bus = self.bus.max(self.end_before).saturating_add(fold.read);
+            self.bus.saturating_add(self.latency)
         } else {
             0
         };
-        let begin = end.max(ready).max(out_before);
+        let begin = self.end.max(ready).max(self.out);
         // The results of the fold before leave after these operands came in.
-        if write > 0 {
-            bus = bus.max(end).saturating_add(write);
-            out = bus;
+        if self.write > 0 {
+            self.bus = self.bus.max(self.end).saturating_add(self.write);
+            self.out = self.bus;
         }
-        out_before = out;
-        end_before = end;
-        end = begin.saturating_add(fold.compute);
-        write = fold.write;
+        self.end_before = self.end;
+        self.end = begin.saturating_add(fold.compute);
+        self.write = fold.write;
     }
-    if write > 0 {
-        bus = bus.max(end).saturating_add(write);
+
+    /// What `once` does, `count` times. It must push the same folds whenever it is called.
+    pub fn repeat(&mut self, count: u64, mut once: impl FnMut(&mut Self)) {
+        // Two buffers may swing between two phases.
+        let mut before = [(self.phase(), self.end); 2];
+        let mut done = 0;
+        while done < count {
+            once(self);
+            done += 1;
+            let phase = self.phase();
+            for (period, (known, end)) in (1..).zip(before) {
+                let rounds = (count - done) / period;
+                if known == phase && rounds > 0 {
+                    self.delay((self.end - end).saturating_mul(rounds));
+                    done += rounds * period;
+                    break;
+                }
+            }
+            before = [(phase, self.end), before[0]];
+        }
     }
-    end.max(bus)
+
+    /// Times before which nothing can happen anyway are moved to where they begin to matter.
+    fn phase(&mut self) -> Phase {
+        if !self.double_buffer {
+            return [0; 3];
+        }
+        self.bus = self.bus.max(self.end_before);
+        self.out = self.out.max(self.end);
+        [self.bus.wrapping_sub(self.end), self.out - self.end, self.write]
+    }
+
+    fn delay(&mut self, cycles: u64) {
+        for time in [&mut self.bus, &mut self.end_before, &mut self.end, &mut self.out] {
+            *time = time.saturating_add(cycles);
+        }
+    }
+
+    /// Cycles until all that was pushed is done and off the bus.
+    #[must_use]
+    pub fn cycles(&self) -> u64 {
+        if !self.double_buffer {
+            return self.end;
+        }
+        let bus = match self.write {
+            0 => self.bus,
+            write => self.bus.max(self.end).saturating_add(write),
+        };
+        self.end.max(bus)
+    }
 }

@@ -54,14 +54,16 @@ pub(super) fn count(
 ) {
     let memories = &accelerator.memories;
     let activation_bits = 8;
-    let both = layer.inputs.saturating_add(layer.outputs).saturating_mul(activation_bits);
+    let computed = if layer.computed_weights { layer.weights } else { 0 };
+    let both = layer.inputs.saturating_add(layer.outputs).saturating_add(computed);
+    let both = both.saturating_mul(activation_bits);
     let on_chip = schedule.activations == Residence::Resident && both <= memories.activation.bits();
     let read_inputs = place.first || !on_chip;
     let write_outputs = place.last || !on_chip;
 
     let mut fetches = 1;
     if let Work::Gemm(shape) = layer.work {
-        fetches = count_product(accelerator, schedule, layer, shape, report);
+        fetches = count_product(accelerator, schedule, layer, shape, on_chip, report);
     } else {
         report.sram_reads_ifmap = layer.inputs;
     }
@@ -91,6 +93,7 @@ fn count_product(
     schedule: Schedule,
     layer: &Layer,
     shape: GemmShape,
+    on_chip: bool,
     report: &mut LayerReport,
 ) -> u64 {
     let memories = &accelerator.memories;
@@ -117,12 +120,13 @@ fn count_product(
         weight_block: block <= memories.weight.bits(),
     };
     let fetches = mapping.fetches(folds, fits);
-    let weights = match schedule.weights {
-        Residence::Resident => 0,
-        Residence::Streamed => layer.weights.saturating_mul(fetches.filter),
-    };
-    report.dram_reads_filter = Some(weights);
-    report.sram_writes_filter = Some(weights);
+    let fetched = layer.weights.saturating_mul(fetches.filter);
+    let computed = layer.computed_weights;
+    // What was computed lies where activations lie, and is copied into the weight memory.
+    let from_dram = if computed { !on_chip } else { schedule.weights == Residence::Streamed };
+    let from_dram = if from_dram { fetched } else { 0 };
+    report.dram_reads_filter = Some(from_dram);
+    report.sram_writes_filter = Some(if computed { fetched } else { from_dram });
 
     let room = match schedule.partial_sums {
         PartialSums::Accumulator => memories.accumulator.bits() / accelerator.accumulator_bits,

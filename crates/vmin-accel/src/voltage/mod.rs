@@ -5,6 +5,7 @@
 //! about cells; everything after it is exact on every machine.
 
 mod curve;
+mod points;
 mod read;
 mod scale;
 mod shipped;

@@ -4,11 +4,12 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableR
 use vmin_sram::{Population, VarianceShares};
 
 use super::curve::{Curve, Gaussian};
+use super::points::{Inlined, scale};
 use super::scale::{ClockLaw, LeakageLaw, Scale};
 use super::{MeasuredPoint, VoltageProfile};
 
-const VDD_MV_MIN: f64 = 1.0;
-const VDD_MV_MAX: f64 = 20_000.0;
+pub(super) const VDD_MV_MIN: f64 = 1.0;
+pub(super) const VDD_MV_MAX: f64 = 20_000.0;
 /// A sampled chip answers down to a rate of one half.
 const RATE_MAX: f64 = 0.5;
 
@@ -24,9 +25,10 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
     let measured = measured(&root);
     let curve = curve(&root, measured.as_deref(), vmin_mv.as_ref());
     let population = population(&root, name.as_ref());
-    let energy = energy(&root);
-    let leakage = leakage(&root);
-    let clock = clock(&root, v_ref_mv.as_ref());
+    let inlined = Inlined::default();
+    let energy = energy(&root, &inlined);
+    let leakage = leakage(&root, &inlined);
+    let clock = clock(&root, v_ref_mv.as_ref(), &inlined);
     root.finish();
     if let (Some((low, high)), Some(curve), true) = (&range, &curve, document.is_clean()) {
         check_range(&document, low, high, curve);
@@ -38,7 +40,7 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
         Some(VoltageProfile {
             name: name?.value,
             title: title?.value,
-            text: source.text().to_owned(),
+            text: inlined.apply(source.text()),
             vmin_mv: vmin_mv?.value,
             v_ref_mv: v_ref_mv?.value,
             vdd_mv_range: (low.value, high.value),
@@ -201,11 +203,11 @@ struct Energy {
 }
 
 /// Part of the access energy on the scaled rail, and how that part follows the voltage.
-fn energy(root: &TableReader<'_>) -> Energy {
+fn energy(root: &TableReader<'_>, inlined: &Inlined) -> Energy {
     let table = root.table("energy");
     let share = table.number("share_on_scaled_rail", 0.0..=1.0);
     let exponent = table.optional_number("exponent", 0.5..=4.0);
-    let points = scale(&table, "points");
+    let points = scale(&table, inlined);
     table.finish();
     Energy {
         share: share.map(|value| value.value),
@@ -214,36 +216,10 @@ fn energy(root: &TableReader<'_>) -> Energy {
     }
 }
 
-/// `[[points]]` of `vdd_mv` and `scale`, rising in voltage.
-fn scale(table: &TableReader<'_>, key: &str) -> Option<Scale> {
-    if !table.has(key) {
-        return None;
-    }
-    let mut points = Vec::new();
-    let mut place = None;
-    for reader in table.tables(key) {
-        let vdd_mv = reader.number("vdd_mv", VDD_MV_MIN..=VDD_MV_MAX);
-        let factor = reader.number("scale", 0.0..=1e6);
-        reader.finish();
-        let (vdd_mv, factor) = (vdd_mv?, factor?);
-        place = Some(vdd_mv.span.clone());
-        points.push((vdd_mv.value, factor.value));
-    }
-    let scale = Scale::new(points);
-    if let (None, Some(span)) = (&scale, place) {
-        table.report_at(
-            span,
-            Diagnostic::new("not-rising", format!("the voltages of `{key}` do not rise"))
-                .hint("list the points from the lowest voltage to the highest"),
-        );
-    }
-    scale
-}
-
-fn leakage(root: &TableReader<'_>) -> Option<LeakageLaw> {
+fn leakage(root: &TableReader<'_>, inlined: &Inlined) -> Option<LeakageLaw> {
     let Some(table) = root.optional_table("leakage") else { return Some(LeakageLaw::Linear) };
     let law = if table.has("points") {
-        scale(&table, "points").map(LeakageLaw::Points)
+        scale(&table, inlined).map(LeakageLaw::Points)
     } else {
         table
             .number("mv_per_decade", 1.0..=1e6)
@@ -253,10 +229,14 @@ fn leakage(root: &TableReader<'_>) -> Option<LeakageLaw> {
     law
 }
 
-fn clock(root: &TableReader<'_>, v_ref_mv: Option<&Located<f64>>) -> Option<ClockLaw> {
+fn clock(
+    root: &TableReader<'_>,
+    v_ref_mv: Option<&Located<f64>>,
+    inlined: &Inlined,
+) -> Option<ClockLaw> {
     let Some(table) = root.optional_table("clock") else { return Some(ClockLaw::Constant) };
     if table.has("points") {
-        let law = scale(&table, "points").map(ClockLaw::Points);
+        let law = scale(&table, inlined).map(ClockLaw::Points);
         table.finish();
         return law;
     }

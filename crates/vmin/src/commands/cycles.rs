@@ -11,7 +11,17 @@ use vmin_sweep::write_whole;
 
 use crate::args::{CycleModelArg, CyclesArgs, DataflowArg, Format, WorkArgs};
 use crate::failure::{Failure, say, unwritable};
-use crate::{lookup, print};
+use crate::{columns, lookup, print};
+
+/// Counts that a cycle model may not have.
+const COUNTS: [&str; 6] = [
+    "sram_writes_ifmap",
+    "sram_writes_filter",
+    "dram_reads_ifmap",
+    "dram_reads_filter",
+    "dram_writes_ofmap",
+    "dram_sum_transfers",
+];
 
 #[derive(Serialize)]
 struct Cycles {
@@ -62,6 +72,11 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
         write_whole(path, page.as_bytes()).map_err(|error| unwritable(path, &error))?;
         say(&format!("wrote `{}`", path.display()));
     }
+    if let Some(path) = &args.parquet {
+        let bytes = columns::parquet(&cycles.layers, &COUNTS)?;
+        write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
     match args.format.format {
         Format::Json => print::json(&cycles),
         Format::Csv => print::csv(&cycles.layers),
@@ -78,6 +93,16 @@ fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
     match args {
         WorkArgs { topology: Some(path), .. } => table(path, TableKind::Topology),
         WorkArgs { gemm: Some(path), .. } => table(path, TableKind::Gemm),
+        WorkArgs { attention: Some(attention), .. } => {
+            let layers = attention
+                .layers("attention")
+                .map_err(|error| Failure::input("attention", &error))?;
+            let name = format!(
+                "attention of {} tokens of {} in {} heads",
+                attention.sequence, attention.d_model, attention.heads
+            );
+            Ok((name, layers))
+        }
         WorkArgs { model, .. } => {
             let name = model.as_deref().unwrap_or_default();
             let graph = lookup::model(name, None)?;

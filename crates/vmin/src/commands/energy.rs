@@ -14,7 +14,7 @@ use vmin_sweep::write_set;
 
 use crate::args::{ClockArg, EnergyArgs, Format, RailsArg};
 use crate::failure::{Failure, say, unwritable};
-use crate::{lookup, print};
+use crate::{columns, lookup, print};
 
 #[derive(Serialize)]
 struct Energy<'a> {
@@ -192,12 +192,12 @@ fn write(
     points: &[EnergyAtVoltage],
     least: usize,
 ) -> Result<(), Failure> {
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(path) = &args.export_ert {
-        files.push((path.clone(), ert::export(accelerator)));
+        files.push((path.clone(), ert::export(accelerator).into_bytes()));
     }
     if let Some(path) = &args.export_art {
-        files.push((path.clone(), ert::export_area(accelerator)));
+        files.push((path.clone(), ert::export_area(accelerator).into_bytes()));
     }
     if let Some(path) = &args.report {
         let json = serde_json::to_string(energy).map_err(std::io::Error::from)?;
@@ -212,10 +212,13 @@ fn write(
             area: energy.area,
             json: &json,
         });
-        files.push((path.clone(), page));
+        files.push((path.clone(), page.into_bytes()));
+    }
+    if let Some(path) = &args.parquet {
+        files.push((path.clone(), columns::parquet(&rows(points), &[])?));
     }
     let set: Vec<(PathBuf, &[u8])> =
-        files.iter().map(|(path, text)| (path.clone(), text.as_bytes())).collect();
+        files.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice())).collect();
     write_set(&set).map_err(|(path, error)| unwritable(&path, &error))?;
     for (path, _) in &files {
         say(&format!("wrote `{}`", Path::display(path)));

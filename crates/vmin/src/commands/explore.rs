@@ -9,7 +9,7 @@ use vmin_sweep::write_set;
 
 use crate::args::{ExploreArgs, Format};
 use crate::failure::{Failure, make_folder, say, unwritable};
-use crate::{compute, interrupt, print};
+use crate::{columns, compute, interrupt, print};
 
 /// Rows of the table for people; the files hold all.
 const ROWS_MAX: usize = 30;
@@ -67,9 +67,11 @@ fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
 fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {
     let page = vmin_report::exploration_page(exploration);
     let (json, csv) = (exploration.to_json(), exploration.to_csv());
+    let parquet = columns::parquet(&exploration.points, &[])?;
     write_set(&[
         (folder.join("explore.json"), json.as_bytes()),
         (folder.join("explore.csv"), csv.as_bytes()),
+        (folder.join("explore.parquet"), &parquet),
         (folder.join("explore.html"), page.as_bytes()),
     ])
     .map_err(|(path, error)| unwritable(&path, &error))

@@ -1,0 +1,62 @@
+//! Arguments of `vmin chip`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::FormatArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChipCommand {
+    /// Draw one chip of a population into a file
+    #[command(after_help = "\
+Example:
+  vmin chip sample --profile fpga28-kc705b --seed 1 --rows 512 --columns 16 --banks 890 \\
+    --out board.chip")]
+    Sample {
+        /// Voltage profile: a name (see `vmin data list`) or a file
+        #[arg(long, value_name = "PROFILE")]
+        profile: String,
+        /// Seed of the population
+        #[arg(long, value_name = "S")]
+        seed: u64,
+        /// Index of the chip in the population
+        #[arg(long, value_name = "I", default_value_t = 0)]
+        chip: u64,
+        /// Rows of one bank
+        #[arg(long, value_name = "R", default_value_t = 512)]
+        rows: u32,
+        /// Columns (bits) of one bank
+        #[arg(long, value_name = "C", default_value_t = 64)]
+        columns: u32,
+        /// Banks
+        #[arg(long, value_name = "B", default_value_t = 32)]
+        banks: u32,
+        /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
+        #[arg(long, value_name = "V")]
+        vdd_mv_min: Option<f64>,
+        /// Where the chip goes
+        #[arg(long, value_name = "CHIP")]
+        out: PathBuf,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Make a chip file of maps that others measured, and tell what is in them
+    Import(Box<crate::commands::chip::ImportArgs>),
+    /// Write a chip's maps as a list, 0/1 files or arrays
+    Export(crate::commands::chip::ExportArgs),
+    /// Fit a population to measured chips and write it as a voltage profile
+    Fit(crate::commands::chip::FitArgs),
+    /// Draw the faults of a chip
+    Draw(crate::commands::chip::DrawArgs),
+    /// Faults and their arrangement at each voltage
+    Inspect {
+        /// Chip file
+        chip: PathBuf,
+        /// Voltages to look at, in mV; those stored in the file if absent
+        #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
+        vdd_mv: Vec<f64>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+}

@@ -1,0 +1,139 @@
+//! Arguments of `vmin energy`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::FormatArgs;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite")]
+pub(crate) struct EnergyArgs {
+    /// Accelerator: a name (see `vmin data list`) or a file
+    #[arg(long, value_name = "ACCELERATOR")]
+    pub(crate) accelerator: String,
+    /// Voltage profile: a name or a file
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: String,
+    /// Supply voltage of the lowered rails, in mV: one, a list `900,850`, or `1000..700:25`
+    #[arg(long, value_name = "V", value_parser = parse_voltages)]
+    pub(crate) vdd_mv: Voltages,
+    /// Which supplies are lowered; all others stay nominal
+    #[arg(long, value_enum, default_value_t, value_name = "RAILS")]
+    pub(crate) rails: RailsArg,
+    /// A rail at a voltage of its own: `logic`, `weight`, `activation`, `accumulator` or `io`, in mV
+    #[arg(long, value_name = "RAIL=MV", value_parser = parse_rail)]
+    pub(crate) rail: Vec<(vmin_accel::energy::Rail, f64)>,
+    /// What the clock does at lower voltages
+    #[arg(long, value_enum, default_value_t, value_name = "CLOCK")]
+    pub(crate) clock: ClockArg,
+    /// Take energies from an energy reference table of Accelergy (YAML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ert: Option<PathBuf>,
+    /// What a component of that table is here: `mac`, `vector_unit`, `pe_register_bit`,
+    /// `weight_memory`, `activation_memory`, `accumulator_memory`, `dram` or `ignore`
+    #[arg(long, value_name = "NAME=COMPONENT", value_parser = parse_pair, requires = "ert")]
+    pub(crate) ert_map: Vec<(String, String)>,
+    /// Write the accelerator's energies as an energy reference table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_ert: Option<PathBuf>,
+    /// Write the accelerator's area as an area reference table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_art: Option<PathBuf>,
+    /// Write the table to this Parquet file: the columns of `--format csv`, with types
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parquet: Option<PathBuf>,
+    /// Write a page with pictures
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Supplies that follow the voltage asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RailsArg {
+    /// The weight memory's
+    #[default]
+    Weight,
+    /// Those of the three on-chip memories
+    Memories,
+    /// Memories and logic
+    Chip,
+}
+
+/// What the clock does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClockArg {
+    /// As fast as the profile allows
+    #[default]
+    Follows,
+    /// Nominal at every voltage, as in the papers
+    Fixed,
+}
+
+/// One or more voltages, in mV.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Voltages(pub(crate) Vec<f64>);
+
+/// Most voltages of one call.
+const VOLTAGES_MAX: usize = 10_000;
+
+fn parse_voltages(text: &str) -> Result<Voltages, String> {
+    let number = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|value| value.is_finite() && *value > 0.0)
+            .ok_or_else(|| format!("`{text}` is not a voltage in mV"))
+    };
+    let Some((ends, step)) = text.split_once(':') else {
+        if text.contains("..") {
+            return Err("a range needs a step, as in `1000..700:25`".to_owned());
+        }
+        return Ok(Voltages(text.split(',').map(number).collect::<Result<_, _>>()?));
+    };
+    let (from, to) =
+        ends.split_once("..").ok_or("expected `FROM..TO:STEP`, as in `1000..700:25`")?;
+    let (from, to, step) = (number(from)?, number(to)?, number(step)?);
+    let intervals = (from - to).abs() / step;
+    if intervals >= VOLTAGES_MAX as f64 {
+        return Err(format!("more than {VOLTAGES_MAX} voltages"));
+    }
+    if (intervals - intervals.round()).abs() > 1e-6 {
+        return Err(format!("steps of {step} mV do not lead from {from} to {to} mV"));
+    }
+    let direction = if from <= to { step } else { -step };
+    let count = intervals.round() as usize;
+    // Whole microvolts, so that 900 - 3 * 0.1 reads 899.7.
+    let at = |index: usize| ((from + direction * index as f64) * 1000.0).round() / 1000.0;
+    Ok(Voltages((0..=count).map(at).collect()))
+}
+
+fn parse_rail(text: &str) -> Result<(vmin_accel::energy::Rail, f64), String> {
+    let (name, voltage) = parse_pair(text)?;
+    let rails = vmin_accel::energy::Rail::ALL;
+    let rail =
+        rails.iter().find(|(word, _)| *word == name).map(|(_, rail)| *rail).ok_or_else(|| {
+            let words = vmin_diagnostic::list_words(rails.iter().map(|(word, _)| *word));
+            format!("no rail is called `{name}`, expected {words}")
+        })?;
+    match parse_voltages(&voltage)?.0[..] {
+        [voltage] => Ok((rail, voltage)),
+        _ => Err("a rail of its own has one voltage".to_owned()),
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("expected `NAME=VALUE`".to_owned()),
+    }
+}

@@ -1,0 +1,87 @@
+//! The tables of `cycles`, `energy` and `explore` say the same as CSV and as Parquet.
+
+use std::path::Path;
+use std::process::Command;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+
+/// Standard output of a run that ends well, and what it wrote to `file`.
+fn run(arguments: &[&str], file: &Path) -> (String, Vec<u8>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_vmin")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (String::from_utf8(output.stdout).unwrap(), std::fs::read(file).unwrap())
+}
+
+/// Whether a cell says what the text of a CSV cell says.
+fn same(text: &str, field: &Field) -> bool {
+    match field {
+        Field::Null => text.is_empty(),
+        Field::Bool(truth) => text == truth.to_string(),
+        Field::ULong(count) => text == count.to_string(),
+        Field::Double(number) => text.parse() == Ok(*number),
+        Field::Str(word) => text == word,
+        _ => false,
+    }
+}
+
+/// Compares all columns of all rows; gives the number of rows.
+fn compare(csv_text: &str, parquet: Vec<u8>) -> usize {
+    let mut csv = csv::Reader::from_reader(csv_text.as_bytes());
+    let names: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
+    let reader = SerializedFileReader::new(bytes::Bytes::from(parquet)).unwrap();
+    let mut rows = reader.get_row_iter(None).unwrap();
+    let mut count = 0;
+    for record in csv.records() {
+        let (record, row) = (record.unwrap(), rows.next().unwrap().unwrap());
+        let columns = row.into_columns();
+        assert!(columns.iter().map(|(name, _)| name).eq(&names), "the names of the columns");
+        for (text, (name, field)) in record.iter().zip(&columns) {
+            assert!(same(text, field), "{name}: `{text}` and {field:?}");
+        }
+        count += 1;
+    }
+    assert!(rows.next().is_none(), "more rows than in the CSV");
+    count
+}
+
+#[test]
+fn cycles_of_both_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cycles.parquet");
+    let path = file.to_str().unwrap();
+    let work = ["--model", "builtin:shapes-cnn", "--format", "csv", "--parquet", path];
+    for model in ["causal", "scalesim-v3"] {
+        let mut arguments = vec!["cycles", "--accelerator", "gemmini-16", "--cycle-model", model];
+        arguments.extend(work);
+        let (csv, parquet) = run(&arguments, &file);
+        assert!(compare(&csv, parquet) > 3);
+    }
+    let arguments = ["cycles", "--accelerator", "tpu-v1", "--attention", "8,16,4,2,3"];
+    let (csv, parquet) = run(&[&arguments[..], &work[2..]].concat(), &file);
+    assert_eq!(compare(&csv, parquet), 7);
+    for name in ["query", "key", "value", "scores", "softmax", "context", "output"] {
+        assert!(csv.contains(&format!("attention.{name},")), "{csv}");
+    }
+}
+
+#[test]
+fn energy_at_several_voltages() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("energy.parquet");
+    let path = file.to_str().unwrap();
+    let accelerator = ["energy", "--accelerator", "gemmini-16", "--profile", "sram14"];
+    let work = ["--vdd-mv", "900,850", "--model", "builtin:shapes-cnn", "--format", "csv"];
+    let arguments = [&accelerator[..], &work, &["--parquet", path]].concat();
+    let (csv, parquet) = run(&arguments, &file);
+    assert!(compare(&csv, parquet) > 20);
+}
+
+#[test]
+fn every_point_of_a_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let (_, parquet) = run(&["explore", "--out", out], &folder.path().join("explore.parquet"));
+    let csv = std::fs::read_to_string(folder.path().join("explore.csv")).unwrap();
+    assert!(compare(&csv, parquet) > 100);
+}
