@@ -2,8 +2,8 @@
 //! version, on every machine. Changing one of these is a results-breaking change.
 
 use vmin_sram::{
-    CellErrors, Chip, ChipKey, ErrorRates, FaultyCell, Geometry, Origin, Population, Score, Threshold,
-    VarianceShares, draw_faults, file, flip_at_random,
+    CellErrors, Chip, ChipKey, ErrorRates, FaultyCell, Geometry, Origin, Population, Score,
+    Threshold, VarianceShares, draw_faults, file, flip_at_random,
 };
 
 fn chip(shares: [f64; 4], key: (u64, u64, u32), size: (u32, u32, u32), rate: f64) -> Chip {
@@ -127,5 +127,6 @@ fn draws_at_reads_keep_their_cells() {
     });
     assert_eq!(found, FLIPS);
 }
-const DRAWS: [(usize, usize, [u64; 3]); 3] = [(258, 239, [0, 2, 13]), (275, 243, [1, 3, 4]), (236, 244, [0, 13, 18])];
+const DRAWS: [(usize, usize, [u64; 3]); 3] =
+    [(258, 239, [0, 2, 13]), (275, 243, [1, 3, 4]), (236, 244, [0, 13, 18])];
 const FLIPS: [(u64, u32); 3] = [(197, 3886658005), (210, 3745076879), (194, 3531925222)];

@@ -11,6 +11,8 @@ use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
 
 /// Largest chip file read.
 pub const CHIP_FILE_BYTES_MAX: u64 = 4 << 30;
+/// Most voltages of a chip named in a message.
+const NAMED_MAX: usize = 64;
 
 /// Why there is no chip in a file.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +112,15 @@ pub fn level_at(chip: &Chip, vdd_mv: f64) -> Option<VddLevel> {
 /// The voltages stored with a chip, in mV, falling.
 pub fn levels_mv(chip: &Chip) -> impl Iterator<Item = f64> + use<'_> {
     chip.levels().iter().map(|level| f64::from(level.vdd_uv) / 1000.0)
+}
+
+/// The voltages stored with a chip in words, such as `900, 880 mV`.
+#[must_use]
+pub fn levels_words(chip: &Chip) -> String {
+    let named: Vec<String> = levels_mv(chip).take(NAMED_MAX).map(|mv| mv.to_string()).collect();
+    let more = chip.levels().len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} mV{more}", named.join(", "))
 }
 
 /// The faulty cells at a level by address, with their error rates: as measured if the chip was, need not

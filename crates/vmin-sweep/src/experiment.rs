@@ -205,14 +205,18 @@ impl Experiment {
         let errors = chips::errors(&memory, fault_kind.as_ref(), by_file);
         // Rates stand in place of voltages; with both, the rates are the stranger.
         let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
-        let rates_pct = if by_rate { preset::rates(&memory) } else { Some(Vec::new()) };
+        let wants_rates = by_rate && !by_file;
+        let rates_pct = if wants_rates { preset::rates(&memory) } else { Some(Vec::new()) };
         // Measured chips bring their voltages.
         let no_voltages = by_rate || by_file && !memory.has("vdd_mv");
         let vdd_mv = if no_voltages { Some(Vec::new()) } else { voltages(&memory) };
-        if by_rate && by_file {
-            memory.report(
-                Diagnostic::new("both", "`memory` names rates, and measured chips have voltages")
-                    .within(source)
+        if by_rate
+            && by_file
+            && let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0)
+        {
+            memory.report_at(
+                both.span,
+                Diagnostic::new("both", "measured chips have voltages, no rates")
                     .hint("name some of their voltages with `vdd_mv`, or leave `rates_pct` away"),
             );
         }

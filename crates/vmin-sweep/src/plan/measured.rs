@@ -52,15 +52,13 @@ fn check_given(
         let missing =
             files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv.value).is_none());
         if let Some(file) = missing {
-            let known: Vec<String> =
-                chip_file::levels_mv(&file.chip).map(|mv| mv.to_string()).collect();
             problems.push(
                 Diagnostic::new(
                     "out-of-range",
                     format!("chip `{}` was not measured at {} mV", file.name, vdd_mv.value),
                 )
                 .at(source, vdd_mv.span.clone())
-                .hint(format!("its voltages are {} mV", known.join(", "))),
+                .hint(format!("its voltages are {}", chip_file::levels_words(&file.chip))),
             );
         }
     }

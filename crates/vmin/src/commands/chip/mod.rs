@@ -75,9 +75,8 @@ pub(crate) fn faults_at(chip: &Chip, level: &VddLevel) -> Result<Vec<FaultyCell>
 /// The level of a voltage: a stored one, or for a chip of a shipped profile any above its lowest.
 pub(crate) fn level_at(chip: &Chip, vdd_mv: f64) -> Result<VddLevel, Failure> {
     chip_file::level_at(chip, vdd_mv).ok_or_else(|| {
-        let known: Vec<String> = chip_file::levels_mv(chip).map(|mv| mv.to_string()).collect();
         Diagnostic::new("out-of-range", format!("the chip has no level at {vdd_mv} mV"))
-            .hint(format!("its levels are {} mV", known.join(", ")))
+            .hint(format!("its levels are {}", chip_file::levels_words(chip)))
             .into()
     })
 }
