@@ -1,6 +1,6 @@
 //! Chip files in a plan: at which voltages they were measured, and how many cells failed there.
 
-use vmin_diagnostic::{Diagnostic, Located, Source};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sram::STORED_CELLS_MAX;
 
 use crate::chip_file::{self, ChipFile};
@@ -15,9 +15,9 @@ pub(super) fn voltages(
     if !experiment.vdd_mv.is_empty() {
         return check_given(experiment, files, source);
     }
-    let named = experiment.chip_files.iter().map(|file| &file.span);
-    let span = match (named.clone().next(), named.last()) {
-        (Some(first), Some(last)) => first.start..last.end,
+    let named = &experiment.chip_files;
+    let span = match (named.first(), named.last()) {
+        (Some(first), Some(last)) => first.span.start..last.span.end,
         _ => 0..0,
     };
     let common: Vec<Located<f64>> = files
@@ -71,7 +71,7 @@ pub(super) fn check(
     files: &[ChipFile],
     memory_cells: u64,
     source: &Source,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Diagnostics> {
     let mut stored = 0_u64;
     for (file, named) in files.iter().zip(&experiment.chip_files) {
         let map_cells = file.chip.geometry().cells();
@@ -83,7 +83,9 @@ pub(super) fn check(
                 "chip `{}` brings more faulty cells than the {STORED_CELLS_MAX} that can be held",
                 file.name
             );
-            return Err(Diagnostic::new("too-large", message).at(source, named.span.clone()));
+            return Err(Diagnostic::new("too-large", message)
+                .at(source, named.span.clone())
+                .into());
         }
         let beyond = experiment.layout.offset_bits.iter().find(|&&offset| offset >= map_cells);
         if let Some(offset) = beyond {
@@ -92,7 +94,7 @@ pub(super) fn check(
                 file.name
             );
             let span = experiment.layout.span.clone();
-            return Err(Diagnostic::new("placement", message).at(source, span));
+            return Err(Diagnostic::new("placement", message).at(source, span).into());
         }
     }
     Ok(())
