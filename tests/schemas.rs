@@ -141,3 +141,38 @@ fn missing_and_foreign_keys_are_refused_by_both() {
         assert_eq!(both(&with), (false, false), "{kind} with a stranger");
     }
 }
+
+#[test]
+fn chips_by_file_or_by_number_and_not_both() {
+    let (_, schema, reader) = KINDS[2];
+    let schema: Value = serde_json::from_str(schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let head = "name = \"x\"\nnetwork = { model = \"m\" }\ndata = { set = \"d\" }\n\
+                accelerator = { model = \"a\" }\n";
+    let both = |rest: &str| {
+        let text = format!("{head}{rest}\n");
+        (reader(&Source::new("x.toml", &text)).is_ok(), validator.is_valid(&as_json(&text)))
+    };
+    for good in [
+        "memory = { profile = \"p\" }\nchips = { files = [\"a.chip\"] }",
+        "memory = { profile = \"p\", vdd_mv = [900] }\nchips = { files = [\"a.chip\", \"b.chip\"] }",
+        "memory = { profile = \"p\", fault_kind = \"measured\" }\nchips = { files = [\"a.chip\"] }",
+        "memory = { profile = \"p\", vdd_mv = [900], fault_kind = \"transient\" }\n\
+         chips = { count = 1, seed = 1 }",
+    ] {
+        assert_eq!(both(good), (true, true), "{good}");
+    }
+    for bad in [
+        "memory = { profile = \"p\" }\nchips = { files = [] }",
+        "memory = { profile = \"p\" }\nchips = { files = [\"a.chip\", \"a.chip\"] }",
+        "memory = { profile = \"p\" }\nchips = { files = [\"a.chip\"], count = 1 }",
+        "memory = { profile = \"p\" }\nchips = { files = [\"a.chip\"], seed = 1 }",
+        "memory = { profile = \"p\", rates_pct = [1] }\nchips = { files = [\"a.chip\"] }",
+        "preset = \"stutz\"\nmemory = { profile = \"p\" }\nchips = { files = [\"a.chip\"] }",
+        "memory = { profile = \"p\" }\nchips = { count = 1, seed = 1 }",
+        "memory = { profile = \"p\", vdd_mv = [900], fault_kind = \"measured\" }\n\
+         chips = { count = 1, seed = 1 }",
+    ] {
+        assert_eq!(both(bad), (false, false), "{bad}");
+    }
+}

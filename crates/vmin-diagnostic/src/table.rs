@@ -376,6 +376,14 @@ impl<'d> TableReader<'d> {
         })
     }
 
+    /// A required list of non-empty texts; each bad element is reported.
+    pub fn strings(&self, key: &str) -> Option<Located<Vec<Located<String>>>> {
+        let value = self.require(key, "a list of texts in quotes")?;
+        self.check_list(key, value, "a list of texts in quotes", |element| {
+            self.check_string(key, element)
+        })
+    }
+
     /// A list that is not empty, each element checked.
     fn check_list<T>(
         &self,

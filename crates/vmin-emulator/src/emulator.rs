@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use vmin_accel::{ResidentPlacement, StreamedPlacement};
 use vmin_kernels::GemmKernel;
 use vmin_nn::{Executor, Graph};
-use vmin_sram::{Applied, ApplyError, CodeTensor, FaultKind, FaultyCell};
+use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
 
 use crate::activation_faults::ActivationFaults;
 use crate::stream;
@@ -179,24 +179,45 @@ impl<'g> Emulator<'g> {
         let emulator =
             Self { graph, executor: Executor::new(graph, kernel), cells, images, image_size };
         // Proves once that codes can be corrupted where they lie.
-        emulator.try_corrupt(&[], FaultKind::Flip)?;
+        emulator.try_corrupt(&[(&[], FaultKind::Flip)])?;
         Ok(emulator)
     }
 
     /// The codes as a chip with these faulty cells holds them.
     #[must_use]
     pub fn corrupt(&self, faults: &[FaultyCell], kind: FaultKind) -> Corrupted {
-        self.try_corrupt(faults, kind).expect("`new` has applied an empty map to these tensors")
+        self.corrupt_parts(&[(faults, kind)])
     }
 
-    fn try_corrupt(&self, faults: &[FaultyCell], kind: FaultKind) -> Result<Corrupted, ApplyError> {
-        let mut codes: Vec<Vec<u8>> =
-            self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
+    /// As [`Self::corrupt`] where cells err in different ways; no cell may be in two lists.
+    #[must_use]
+    pub fn corrupt_parts(&self, parts: &[(&[FaultyCell], FaultKind)]) -> Corrupted {
+        self.try_corrupt(parts).expect("`new` has applied an empty map to these tensors")
+    }
+
+    fn try_corrupt(&self, parts: &[(&[FaultyCell], FaultKind)]) -> Result<Corrupted, ApplyError> {
+        let mut codes = self.clean_codes();
+        let mut applied = Applied::default();
+        for &(faults, kind) in parts {
+            applied += self.corrupt_codes(&mut codes, faults, kind)?;
+        }
+        Ok(Corrupted { codes, applied })
+    }
+
+    fn clean_codes(&self) -> Vec<Vec<u8>> {
+        self.graph.weights.iter().map(|weights| weights.codes.clone()).collect()
+    }
+
+    fn corrupt_codes(
+        &self,
+        codes: &mut [Vec<u8>],
+        faults: &[FaultyCell],
+        kind: FaultKind,
+    ) -> Result<Applied, ApplyError> {
         let first_bits = match &self.cells {
             WeightCells::Resident(first_bits) => first_bits,
             WeightCells::Streamed(placement) => {
-                let applied = stream::corrupt(placement, faults, kind, &mut codes)?;
-                return Ok(Corrupted { codes, applied });
+                return stream::corrupt(placement, faults, kind, codes);
             }
         };
         let mut tensors: Vec<CodeTensor<'_>> = codes
@@ -213,7 +234,7 @@ impl<'g> Emulator<'g> {
         for of_tensor in vmin_sram::apply_all(faults, kind, &mut tensors)? {
             applied += of_tensor;
         }
-        Ok(Corrupted { codes, applied })
+        Ok(applied)
     }
 
     /// The predicted class of every image under `codes`.
@@ -289,14 +310,66 @@ impl<'g> Emulator<'g> {
         Ok((predictions, applied))
     }
 
+    /// As [`Self::predict`], with codes read anew for every image: `read` gives the codes of an image by
+    /// its index. Together with what that did to all images.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn predict_reread(
+        &self,
+        read: impl Fn(usize) -> Corrupted + Sync,
+        stop: &AtomicBool,
+    ) -> Result<(Vec<usize>, Applied), Stopped> {
+        let clean = self.executor.load_weights(&self.clean_codes());
+        let mut predictions = vec![0; self.images.labels.len()];
+        // Sums of integers: the same whatever the order of the tasks.
+        let applied = self
+            .images
+            .pixels
+            .par_chunks(self.image_size)
+            .zip(predictions.par_iter_mut())
+            .enumerate()
+            .map_init(
+                || self.executor.scratch(),
+                |scratch, (index, (image, prediction))| {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(Stopped);
+                    }
+                    let Corrupted { codes, applied } = read(index);
+                    *prediction = if applied.bits_flipped == 0 {
+                        self.executor.classify(&clean, image, scratch)
+                    } else {
+                        let weights = self.executor.load_weights(&codes);
+                        self.executor.classify(&weights, image, scratch)
+                    };
+                    Ok(applied)
+                },
+            )
+            .try_reduce(Applied::default, |mut sum, applied| {
+                sum += applied;
+                Ok(sum)
+            })?;
+        Ok((predictions, applied))
+    }
+
+    /// The codes with each bit inverted at random, as [`vmin_sram::flip_at_random`] says; a layer is a
+    /// weight tensor.
+    #[must_use]
+    pub fn flip_at_random(&self, rate: f64, key: ChipKey, image: u64) -> Corrupted {
+        let mut codes = self.clean_codes();
+        let mut applied = Applied::default();
+        for ((layer, codes), weights) in (0u32..).zip(&mut codes).zip(&self.graph.weights) {
+            applied += vmin_sram::flip_at_random(codes, weights.bits, rate, key, image, layer);
+        }
+        Corrupted { codes, applied }
+    }
+
     /// The predicted class of every image without bit errors.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
     pub fn predict_clean(&self, stop: &AtomicBool) -> Result<Vec<usize>, Stopped> {
-        let codes: Vec<Vec<u8>> =
-            self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
-        self.predict(&codes, stop)
+        self.predict(&self.clean_codes(), stop)
     }
 
     /// Counts right predictions; `clean` are the predictions without bit errors.

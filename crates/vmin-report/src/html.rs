@@ -58,7 +58,7 @@ fn lead(page: &mut String, results: &Results) {
     };
     let _ = writeln!(
         page,
-        "<p class=\"lead\">{} ({} weights, {} bit) on {} · {} · {} images of {} · {} chips of {} · \
+        "<p class=\"lead\">{} ({} weights, {} bit) on {} · {} · {} images of {} · {} {} · \
          fault kind <code>{}</code></p>",
         escape(&setting.model),
         thousands(setting.weights),
@@ -68,9 +68,18 @@ fn lead(page: &mut String, results: &Results) {
         thousands(results.clean.images),
         escape(&setting.data),
         thousands(results.chips.len() as u64),
-        escape(&setting.profile),
+        if measured(results) {
+            format!("measured chips, energies of {}", escape(&setting.profile))
+        } else {
+            format!("chips of {}", escape(&setting.profile))
+        },
         escape(&setting.fault_kind),
     );
+}
+
+/// True if the chips were measured, not drawn.
+fn measured(results: &Results) -> bool {
+    results.provenance.inputs.iter().any(|input| input.role == "chip")
 }
 
 /// The lowest voltage at which, and at all voltages above which, a share of chips passes.
@@ -123,13 +132,15 @@ fn facts(page: &mut String, results: &Results) {
 }
 
 fn operating_points(page: &mut String, results: &Results) {
-    page.push_str(
+    let by = if measured(results) { "measured" } else { "by profile" };
+    let _ = writeln!(
+        page,
         "<h2>Operating points</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub> \
-         (mV)</th><th>faulty cells<br>by profile</th><th>faulty cells<br>realised</th>\
+         (mV)</th><th>faulty cells<br>{by}</th><th>faulty cells<br>realised</th>\
          <th>flipped bits</th><th>RErr (%)<br>mean ± std</th><th>best chip<br>(%)</th>\
          <th>worst chip<br>(%)</th><th>union RErr (%)<br>mean ± std</th><th>yield</th>\
          <th>energy per<br>inference</th><th>saved,<br>inference</th><th>saved,<br>memory</th>\
-         <th>latency<br>(µs)</th></tr></thead>\n<tbody>\n",
+         <th>latency<br>(µs)</th></tr></thead>\n<tbody>",
     );
     let best = lowest_with_yield(results, 1.0).map(|point| point.vdd_mv);
     for point in &results.points {

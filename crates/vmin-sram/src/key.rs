@@ -21,6 +21,8 @@ pub struct ChipKey {
 enum Purpose {
     Die = 1,
     Bank = 2,
+    Read = 3,
+    Cell = 4,
 }
 
 impl ChipKey {
@@ -35,22 +37,32 @@ impl ChipKey {
         ])
     }
 
+    /// The stream of one layer's reads for one image.
+    pub(crate) fn read_stream(self, image: u64, layer: u32) -> Xoshiro256PlusPlus {
+        let place = u64::from(self.memory) << 32 | u64::from(layer);
+        stream([Purpose::Read as u64, self.seed, self.chip, place, image])
+    }
+
+    /// A word for one cell at one read, the same whoever asks.
+    pub(crate) fn cell_word(self, read: u64, address: u64) -> u64 {
+        let place = Purpose::Cell as u64 | u64::from(self.memory) << 8;
+        let key = [place, self.seed, self.chip, read, address];
+        mix(key.iter().fold(STARTS[0], |hash, &word| mix(hash.wrapping_add(word))))
+    }
+
     /// The stream of the die, common to all memories of a chip.
     pub(crate) fn die_stream(self) -> Xoshiro256PlusPlus {
         stream([Purpose::Die as u64, self.seed, self.chip, 0, 0])
     }
 }
 
+/// Digits of the fractions of sqrt 2, 3, 5 and 7: arbitrary, different, not regular.
+const STARTS: [u64; 4] =
+    [0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1];
+
 /// A generator keyed by five words. Each of its four state words absorbs the key on its own, from a
 /// different start, so two keys share a state only if four 64-bit hashes collide at once.
 fn stream(key: [u64; 5]) -> Xoshiro256PlusPlus {
-    // Digits of the fractions of sqrt 2, 3, 5 and 7: arbitrary, different, not regular.
-    const STARTS: [u64; 4] = [
-        0x6a09_e667_f3bc_c908,
-        0xbb67_ae85_84ca_a73b,
-        0x3c6e_f372_fe94_f82b,
-        0xa54f_f53a_5f1d_36f1,
-    ];
     let mut state = [0; 32];
     for (bytes, start) in state.chunks_exact_mut(8).zip(STARTS) {
         let hash = key.iter().fold(start, |hash, &word| mix(hash.wrapping_add(word)));

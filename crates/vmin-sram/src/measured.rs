@@ -14,6 +14,7 @@
 
 use crate::chip::{Chip, ChipError, FaultyCell, Origin, VddLevel};
 use crate::geometry::Geometry;
+use crate::reading::CellErrors;
 use crate::score::{Score, Threshold};
 
 /// Most levels of a measured chip.
@@ -231,6 +232,19 @@ impl Chip {
             let preferred = if self.maps.is_some() { rates.preferred() } else { cell.preferred };
             Some((FaultyCell { preferred, ..cell }, rates))
         }))
+    }
+
+    /// As [`Self::errors_at`], by address and owned; empty beyond the levels.
+    #[must_use]
+    pub fn cell_errors(&self, level: usize) -> Vec<CellErrors> {
+        let mut errors: Vec<CellErrors> = self
+            .errors_at(level)
+            .into_iter()
+            .flatten()
+            .map(|(cell, rates)| CellErrors { cell, rates })
+            .collect();
+        errors.sort_unstable_by_key(|error| error.cell.address);
+        errors
     }
 
     /// How a cell errs at a stored level; none if it does not, or beyond the levels or the memory.

@@ -5,6 +5,7 @@
 //! profiled chips). So the memory's cell `a` behaves as the map's cell `(a + offset) mod cells`.
 
 use crate::chip::FaultyCell;
+use crate::reading::CellErrors;
 use crate::sample::STORED_CELLS_MAX;
 
 /// A tiled map would have more than 2^28 faulty cells.
@@ -30,6 +31,39 @@ pub fn tile(
     cells: u64,
     offset: u64,
 ) -> Result<Vec<FaultyCell>, TooManyFaults> {
+    let place = |fault: &FaultyCell, address| FaultyCell { address, ..*fault };
+    let mut tiled = tile_by(faults, |fault| fault.address, place, map_cells, cells, offset)?;
+    tiled.sort_unstable_by_key(FaultyCell::order);
+    Ok(tiled)
+}
+
+/// As [`tile`], for cells with their error rates; by address.
+///
+/// # Errors
+/// More than 2^28 cells would be faulty.
+pub fn tile_errors(
+    errors: &[CellErrors],
+    map_cells: u64,
+    cells: u64,
+    offset: u64,
+) -> Result<Vec<CellErrors>, TooManyFaults> {
+    let place = |error: &CellErrors, address| CellErrors {
+        cell: FaultyCell { address, ..error.cell },
+        ..*error
+    };
+    let mut tiled = tile_by(errors, |error| error.cell.address, place, map_cells, cells, offset)?;
+    tiled.sort_unstable_by_key(|error| error.cell.address);
+    Ok(tiled)
+}
+
+fn tile_by<T>(
+    faults: &[T],
+    address: impl Fn(&T) -> u64,
+    place: impl Fn(&T, u64) -> T,
+    map_cells: u64,
+    cells: u64,
+    offset: u64,
+) -> Result<Vec<T>, TooManyFaults> {
     if map_cells == 0 {
         return Ok(Vec::new());
     }
@@ -40,21 +74,20 @@ pub fn tile(
     }
     let offset = offset % map_cells;
     let mut tiled = Vec::new();
-    for fault in faults.iter().filter(|fault| fault.address < map_cells) {
-        let first = (fault.address + map_cells - offset) % map_cells;
-        let mut address = first;
-        while address < cells {
-            tiled.push(FaultyCell { address, ..*fault });
-            address += map_cells;
+    for fault in faults.iter().filter(|fault| address(fault) < map_cells) {
+        let mut here = (address(fault) + map_cells - offset) % map_cells;
+        while here < cells {
+            tiled.push(place(fault, here));
+            here += map_cells;
         }
     }
-    tiled.sort_unstable_by_key(FaultyCell::order);
     Ok(tiled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measured::ErrorRates;
     use crate::score::Score;
 
     #[test]
@@ -75,6 +108,18 @@ mod tests {
                     assert_eq!(here.map(same), under.map(same), "{cells} {offset} {address}");
                 }
                 assert!(tiled.iter().all(|fault| fault.address < cells));
+                let errors = faults.map(|cell| CellErrors {
+                    cell,
+                    rates: ErrorRates::flip(1.0 / cell.address as f32),
+                });
+                let with_rates = tile_errors(&errors, 7, cells, offset).unwrap();
+                assert!(with_rates.is_sorted_by_key(|error| error.cell.address));
+                assert_eq!(with_rates.len(), tiled.len());
+                for error in with_rates {
+                    assert!(tiled.contains(&error.cell));
+                    let source = (error.cell.address + offset) % 7;
+                    assert_eq!(error.rates, ErrorRates::flip(1.0 / source as f32));
+                }
             }
         }
         assert!(tile(&faults, 7, 1 << 35, 0).is_err());

@@ -2,7 +2,8 @@
 //! version, on every machine. Changing one of these is a results-breaking change.
 
 use vmin_sram::{
-    Chip, ChipKey, FaultyCell, Geometry, Origin, Population, Score, Threshold, VarianceShares, file,
+    CellErrors, Chip, ChipKey, ErrorRates, FaultyCell, Geometry, Origin, Population, Score,
+    Threshold, VarianceShares, draw_faults, file, flip_at_random,
 };
 
 fn chip(shares: [f64; 4], key: (u64, u64, u32), size: (u32, u32, u32), rate: f64) -> Chip {
@@ -103,3 +104,29 @@ fn a_measured_chip_keeps_its_bytes() {
     expected.extend(checksum.to_le_bytes());
     assert_eq!(file::write(&chip), expected);
 }
+
+#[test]
+fn draws_at_reads_keep_their_cells() {
+    let key = ChipKey { seed: 7, chip: 3, memory: 1 };
+    let errors: Vec<CellErrors> = (0..1000)
+        .map(|address| CellErrors {
+            cell: FaultyCell { address, score: Score(0), preferred: false },
+            rates: ErrorRates { p01: 0.25, p10: 0.5 },
+        })
+        .collect();
+    let found = [0, 1, u64::MAX].map(|read| {
+        let drawn = draw_faults(&errors, key, read);
+        let first = drawn.inverting.iter().take(3).map(|cell| cell.address).collect::<Vec<_>>();
+        (drawn.inverting.len(), drawn.stuck.len(), first)
+    });
+    assert_eq!(found, DRAWS.map(|(inverting, stuck, first)| (inverting, stuck, first.to_vec())));
+    let found = [(0, 0), (1, 0), (0, 1)].map(|(image, layer)| {
+        let mut codes = vec![0; 4000];
+        let applied = flip_at_random(&mut codes, 5, 0.01, key, image, layer);
+        (applied.bits_flipped, crc32fast::hash(&codes))
+    });
+    assert_eq!(found, FLIPS);
+}
+const DRAWS: [(usize, usize, [u64; 3]); 3] =
+    [(258, 239, [0, 2, 13]), (275, 243, [1, 3, 4]), (236, 244, [0, 13, 18])];
+const FLIPS: [(u64, u32); 3] = [(197, 3886658005), (210, 3745076879), (194, 3531925222)];

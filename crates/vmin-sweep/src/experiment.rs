@@ -1,10 +1,14 @@
 //! The experiment file as its author wrote it: every value with its place, nothing resolved.
 
+mod chips;
+
 use std::ops::Range;
 
 use vmin_accel::placement::{Alignment, Interleaving};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
 use vmin_sram::FaultKind;
+
+pub use chips::{CHIP_FILES_MAX, ReadErrors};
 
 use crate::preset::{self, Preset};
 use crate::remedy::{self, Remedy};
@@ -94,6 +98,8 @@ pub struct References {
     pub accelerator: Option<Located<String>>,
     /// `[memory] profile`.
     pub profile: Option<Located<String>>,
+    /// `[chips] files`.
+    pub chip_files: Vec<Located<String>>,
 }
 
 /// A text that is no experiment: its problems, and the names that could be read all the same, so
@@ -131,18 +137,23 @@ pub struct Experiment {
     pub layout: Layout,
     /// `[memory] profile`.
     pub profile: Located<String>,
-    /// `[memory] fault_kind`.
+    /// `[memory] fault_kind`, `flip` where not all faulty cells do the same.
     pub fault_kind: FaultKind,
+    /// `[memory] fault_kind`, with the ways in which cells differ.
+    pub errors: ReadErrors,
     /// `preset`.
     pub preset: Option<Preset>,
     /// `[memory] rates_pct` as fractions, rising; empty if the experiment names voltages.
     pub rates: Vec<Located<f64>>,
-    /// `[memory] vdd_mv`, in falling order; empty until resolved if the experiment names rates.
+    /// `[memory] vdd_mv`, in falling order; empty until resolved if the experiment names rates, or chip
+    /// files alone.
     pub vdd_mv: Vec<Located<f64>>,
-    /// `[chips] count`.
+    /// `[chips] count`, or the number of files.
     pub chips: u32,
-    /// `[chips] seed`.
+    /// `[chips] seed`; 0 with files, whose uncertain cells it draws.
     pub seed: u64,
+    /// `[chips] files`: measured chips in place of a population's.
+    pub chip_files: Vec<Located<String>>,
     /// `[yield] accuracy_loss_max_pct`: the budget in percentage points.
     pub accuracy_loss_max_pct: f64,
     /// `[yield] target_pct`: the share of chips, in percent, that a remedy must keep within the budget.
@@ -188,15 +199,27 @@ impl Experiment {
 
         let memory = root.table("memory");
         let profile = memory.string("profile");
-        let fault_kind = memory.optional_choice(
-            "fault_kind",
-            &[("flip", FaultKind::Flip), ("stuck_at", FaultKind::StuckAt)],
-        );
+        let by_file = chips::named_by_file(&root);
+        let fault_kind = memory.optional_choice("fault_kind", &ReadErrors::ALL);
         preset::check_kind(&memory, preset, fault_kind.as_ref());
+        let errors = chips::errors(&memory, fault_kind.as_ref(), by_file);
         // Rates stand in place of voltages; with both, the rates are the stranger.
         let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
-        let rates_pct = if by_rate { preset::rates(&memory) } else { Some(Vec::new()) };
-        let vdd_mv = if by_rate { Some(Vec::new()) } else { voltages(&memory) };
+        let wants_rates = by_rate && !by_file;
+        let rates_pct = if wants_rates { preset::rates(&memory) } else { Some(Vec::new()) };
+        // Measured chips bring their voltages.
+        let no_voltages = by_rate || by_file && !memory.has("vdd_mv");
+        let vdd_mv = if no_voltages { Some(Vec::new()) } else { voltages(&memory) };
+        if by_rate
+            && by_file
+            && let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0)
+        {
+            memory.report_at(
+                both.span,
+                Diagnostic::new("both", "measured chips have voltages, no rates")
+                    .hint("name some of their voltages with `vdd_mv`, or leave `rates_pct` away"),
+            );
+        }
         if memory.has("rates_pct")
             && !by_rate
             && let Some(both) = memory.optional_numbers("rates_pct", 0.0..=100.0)
@@ -209,16 +232,7 @@ impl Experiment {
         }
         memory.finish();
 
-        let default_chips = preset.filter(|_| !root.has("chips")).map(Preset::chips);
-        let (count, seed) = if default_chips.is_some() {
-            (None, None)
-        } else {
-            let chips = root.table("chips");
-            let count = chips.integer("count", 1..=CHIPS_MAX);
-            let seed = chips.integer("seed", 0..=i64::MAX);
-            chips.finish();
-            (count, seed)
-        };
+        let chips = chips::read(&root, preset);
 
         let loss = root.optional_table("yield").map(|table| {
             let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
@@ -233,6 +247,18 @@ impl Experiment {
             costs
         });
         let remedies = remedy::read(&root);
+        if let Some(first) = remedies.iter().flatten().next()
+            && (by_file || errors == ReadErrors::Transient)
+        {
+            root.report_at(
+                first.name.span.clone(),
+                Diagnostic::new(
+                    "remedy",
+                    "remedies are compared on lasting faults of a population",
+                )
+                .hint("leave `[[remedy]]` away, or `[chips] files` and `transient`"),
+            );
+        }
         root.finish();
 
         let references = References {
@@ -240,6 +266,7 @@ impl Experiment {
             data: set.clone(),
             accelerator: accelerator_model.clone(),
             profile: profile.clone(),
+            chip_files: chips.files.clone(),
         };
         let set_span = set.as_ref().map_or(0..0, |set| set.span.clone());
         let experiment = (|| {
@@ -260,16 +287,12 @@ impl Experiment {
                 placement: placement.map_or(Placement::Resident, |placement| placement.value),
                 layout: layout?,
                 profile: profile?,
-                fault_kind: fault_kind.map_or(FaultKind::Flip, |kind| kind.value),
+                fault_kind: errors.kind(),
+                errors,
                 vdd_mv: vdd_mv?,
-                chips: match default_chips {
-                    Some((count, _)) => count,
-                    None => narrow(count?)?.value,
-                },
-                seed: match default_chips {
-                    Some((_, seed)) => seed,
-                    None => narrow(seed?)?.value,
-                },
+                chips: chips.count?,
+                seed: chips.seed?,
+                chip_files: chips.files,
                 preset,
                 rates: rates_pct?,
                 accuracy_loss_max_pct: loss.map_or(1.0, |loss| loss.value),

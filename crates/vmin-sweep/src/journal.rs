@@ -32,9 +32,9 @@ pub struct Record {
     pub correct: u64,
     /// Images whose prediction is right without *and* with bit errors.
     pub correct_union: u64,
-    /// Faulty cells that hold a bit of the network.
+    /// Faulty cells that hold a bit of the network; transient ones summed over all images.
     pub cells_hit: u64,
-    /// Stored bits that were changed.
+    /// Stored bits that were changed; by transient errors, summed over all images.
     pub flips: u64,
 }
 

@@ -15,6 +15,8 @@
 //!
 //! Not here: drawing.
 
+pub mod chip_file;
+mod die;
 mod experiment;
 mod journal;
 pub mod names;
@@ -26,9 +28,11 @@ mod results;
 mod run;
 mod statistics;
 
+pub use chip_file::ChipFile;
+pub use die::LOAD;
 pub use experiment::{
-    CHIPS_MAX, Experiment, IMAGES_MAX, Layout, NotAnExperiment, POINTS_MAX, Placement, References,
-    VDD_MV_MAX, voltages,
+    CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, NotAnExperiment, POINTS_MAX,
+    Placement, ReadErrors, References, VDD_MV_MAX, voltages,
 };
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};

@@ -7,6 +7,8 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_nn::data::{Dataset, Split};
 use vmin_nn::{Graph, ModelError};
 
+use crate::chip_file::{self, ChipFile, ChipFileProblem};
+
 /// Keeps what was found and collects the problems of what was not.
 pub fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -> Option<T> {
     result.map_err(|found| problems.extend(found.into_list())).ok()
@@ -100,6 +102,25 @@ impl<'a> Names<'a> {
     pub fn profile(&self, name: &Located<String>) -> Result<VoltageProfile, Diagnostics> {
         let path = rebase_shipped(&name.value, &VoltageProfile::names(), self.base);
         VoltageProfile::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    }
+
+    /// A chip file.
+    ///
+    /// # Errors
+    /// It cannot be had, with the place of its name.
+    pub fn chip(&self, name: &Located<String>) -> Result<ChipFile, Diagnostics> {
+        chip_file::read(&self.base.join(&name.value), &name.value).map_err(|problem| {
+            let hint = match problem {
+                ChipFileProblem::Unreadable { .. } => {
+                    "relative paths start at the folder of the experiment file"
+                }
+                _ => "`vmin chip import` and `vmin chip sample` make chip files",
+            };
+            Diagnostic::new(problem.code(), problem.to_string())
+                .at(self.source, name.span.clone())
+                .hint(hint)
+                .into()
+        })
     }
 
     /// A table of protection costs: a shipped name or a file.

@@ -2,6 +2,7 @@
 
 mod digest;
 mod layout;
+mod measured;
 
 use std::path::Path;
 
@@ -14,9 +15,10 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::{Emulator, Images};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_sram::{FaultKind, Population, STORED_CELLS_MAX, Threshold};
+use vmin_sram::{Population, STORED_CELLS_MAX, Threshold};
 
-use crate::experiment::{Experiment, NotAnExperiment, Placement};
+use crate::chip_file::ChipFile;
+use crate::experiment::{Experiment, Layout, NotAnExperiment, Placement, ReadErrors};
 use crate::journal::Record;
 use crate::names::{self, Names, collected, keep};
 use crate::preset::{self, Preset};
@@ -58,6 +60,8 @@ pub struct Plan {
     pub placement: ResidentPlacement,
     /// Which cells that order has, one map per offset.
     pub address_maps: Vec<AddressMap>,
+    /// Measured chips in place of a population's, in the order of the experiment.
+    pub chip_files: Vec<ChipFile>,
     /// How cells fail.
     pub profile: VoltageProfile,
     /// The accelerator.
@@ -127,6 +131,9 @@ impl Plan {
             if let Some(profile) = &references.profile {
                 keep(&mut problems, names.profile(profile));
             }
+            for file in &references.chip_files {
+                keep(&mut problems, names.chip(file));
+            }
             collected(source, problems)
         })?;
         Self::resolve(experiment, base)
@@ -149,6 +156,15 @@ impl Plan {
         let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
         let profile = keep(&mut problems, names.profile(&experiment.profile));
         let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
+        let named = &experiment.chip_files;
+        let chip_files: Vec<ChipFile> =
+            named.iter().filter_map(|file| keep(&mut problems, names.chip(file))).collect();
+        if !named.is_empty() && chip_files.len() == named.len() {
+            match measured::voltages(&experiment, &chip_files, &source) {
+                Ok(voltages) => experiment.vdd_mv = voltages,
+                Err(found) => problems.extend(found),
+            }
+        }
         if let Some(profile) = &profile {
             match preset::voltages_of_rates(&experiment.rates, profile, &source) {
                 Ok(voltages) if !voltages.is_empty() => experiment.vdd_mv = voltages,
@@ -161,7 +177,7 @@ impl Plan {
             (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
                 if problems.is_empty() =>
             {
-                Self::assemble(experiment, graph, data, accelerator, profile)?
+                Self::assemble(experiment, graph, data, accelerator, profile, chip_files)?
                     .with_remedies(&costs, base)
             }
             _ => Err(collected(&source, problems)),
@@ -174,6 +190,7 @@ impl Plan {
         data: Dataset,
         accelerator: Accelerator,
         profile: VoltageProfile,
+        chip_files: Vec<ChipFile>,
     ) -> Result<Self, Diagnostics> {
         let source = experiment.source.clone();
         let at = |span: &std::ops::Range<usize>, code, message: String| {
@@ -184,6 +201,11 @@ impl Plan {
         let layout = &experiment.layout;
         let placement = ResidentPlacement::aligned(memory.geometry, layout.alignment, sizes)
             .map_err(|error| at(&experiment.accelerator.span, "placement", error.to_string()))?;
+        measured::check(&experiment, &chip_files, memory.geometry.cells(), &source)?;
+        // A measured map is moved by the offset, the model over it stays.
+        let over_files = (!chip_files.is_empty())
+            .then(|| Layout { offset_bits: vec![0; layout.offset_bits.len()], ..layout.clone() });
+        let layout = over_files.as_ref().unwrap_or(layout);
         let address_maps = address_maps(layout, &placement, memory.word_bits, &graph)
             .map_err(|(span, message)| at(&span, "placement", message))?;
         let layers = vmin_accel::layers_of_graph(&graph)
@@ -201,7 +223,10 @@ impl Plan {
                 let vdd_mv = vdd_mv.value;
                 // A rate that was asked for decides itself, not the voltage that stands for it.
                 let rate = experiment.rates.get(index).map(|rate| rate.value);
-                let rate = rate.unwrap_or_else(|| profile.cell_fault_rate(vdd_mv));
+                let rate = rate.unwrap_or_else(|| match chip_files[..] {
+                    [] => profile.cell_fault_rate(vdd_mv),
+                    _ => measured::cell_fault_rate(&chip_files, vdd_mv),
+                });
                 let point = OperatingPoint::weight_memory(&profile, vdd_mv);
                 let energy = energy::per_inference(&accelerator, &profile, &layers, &point);
                 let parts = &energy.by_component;
@@ -227,8 +252,17 @@ impl Plan {
         let notes = notes(&accelerator, &placement, &nominal);
         let mut notes = notes;
         notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
-        let inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
+        if !chip_files.is_empty() {
+            notes.push(measured::note(&experiment, &chip_files, placement.geometry.cells()));
+        }
+        notes.extend(measured::errors_note(&experiment));
+        let mut inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
+        inputs.extend(chip_files.iter().map(|file| InputDigest {
+            role: "chip".to_owned(),
+            name: file.name.clone(),
+            sha256: file.sha256.clone(),
+        }));
         let digest = digest(&experiment, &inputs);
         let plan = Self {
             nominal: Nominal {
@@ -240,6 +274,7 @@ impl Plan {
             graph,
             placement,
             address_maps,
+            chip_files,
             profile,
             accelerator,
             points,
@@ -374,7 +409,8 @@ impl Plan {
         if let Err(error) = emulator {
             return Err((data, "does-not-fit", error.to_string()));
         }
-        if let Some(point) = self.points.iter().find(|point| point.threshold < Threshold::HALF) {
+        let impossible = self.points.iter().find(|point| point.threshold < Threshold::HALF);
+        if let Some(point) = impossible.filter(|_| self.chip_files.is_empty()) {
             let vdd_mv = point.cost.vdd_mv;
             let span = self.experiment.vdd_mv.iter().find(|v| v.value == vdd_mv);
             let message = format!(
@@ -454,6 +490,8 @@ impl Plan {
             let (bits, flips_max) = remedy.map_or((self.stored_bits(), cells_hit), |remedy| {
                 (remedy.stored_bits, remedy.stored_bits)
             });
+            let transient = self.experiment.errors == ReadErrors::Transient;
+            let bits = bits.saturating_mul(if transient { images } else { 1 });
             let possible = correct <= images && correct_union <= correct && flips <= flips_max;
             if !known || !possible || cells_hit > bits {
                 return Err(format!(
@@ -502,7 +540,7 @@ impl Plan {
             data: experiment.data.value.clone(),
             accelerator: self.accelerator.name().to_owned(),
             profile: self.profile.name().to_owned(),
-            fault_kind: fault_kind_word(experiment.fault_kind).to_owned(),
+            fault_kind: experiment.errors.word().to_owned(),
             placement: match experiment.placement {
                 Placement::Resident => "resident".to_owned(),
             },
@@ -516,14 +554,6 @@ impl Plan {
             seed: experiment.seed.to_string(),
             accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
         }
-    }
-}
-
-/// The word of a fault kind in files.
-fn fault_kind_word(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Flip => "flip",
-        FaultKind::StuckAt => "stuck_at",
     }
 }
 
@@ -556,8 +586,12 @@ fn check_voltages(
     problems: &mut Vec<Diagnostic>,
 ) {
     let range = profile.vdd_mv_range();
+    let mut refused = None;
     for vdd_mv in &experiment.vdd_mv {
-        if !range.contains(&vdd_mv.value) {
+        // The voltages of chip files share one place: once is enough.
+        let again = !experiment.chip_files.is_empty() && refused == Some(&vdd_mv.span);
+        if !range.contains(&vdd_mv.value) && !again {
+            refused = Some(&vdd_mv.span);
             problems.push(
                 Diagnostic::new(
                     "out-of-range",

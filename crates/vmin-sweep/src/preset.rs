@@ -10,6 +10,8 @@ use vmin_accel::VoltageProfile;
 use vmin_diagnostic::{Diagnostic, Located, Source, TableReader};
 use vmin_sram::{FaultKind, Population, VarianceShares};
 
+use crate::experiment::ReadErrors;
+
 /// Highest cell-fault rate that can be emulated, in percent.
 const RATE_PCT_MAX: f64 = 50.0;
 
@@ -65,10 +67,10 @@ impl Preset {
 pub(crate) fn check_kind(
     memory: &TableReader<'_>,
     preset: Option<Preset>,
-    kind: Option<&Located<FaultKind>>,
+    kind: Option<&Located<ReadErrors>>,
 ) {
     if let (Some(Preset::Stutz), Some(kind)) = (preset, kind)
-        && kind.value != FaultKind::Flip
+        && kind.value != ReadErrors::Alike(FaultKind::Flip)
     {
         memory.report_at(
             kind.span.clone(),

@@ -44,7 +44,7 @@ pub struct Setting {
     pub accelerator: String,
     /// Voltage profile.
     pub profile: String,
-    /// `flip` or `stuck_at`.
+    /// `flip`, `stuck_at`, `measured` or `transient`.
     pub fault_kind: String,
     /// `resident`.
     pub placement: String,
@@ -95,9 +95,11 @@ pub struct Clean {
 pub struct Point {
     /// Supply of the weight memory, in mV.
     pub vdd_mv: f64,
-    /// Share of faulty cells that the profile states for this voltage.
+    /// Share of faulty cells that the profile states for this voltage; of chip files, the share that was
+    /// measured, mean over the chips.
     pub cell_fault_rate: f64,
-    /// Share of faulty cells among those that hold weights, over all chips.
+    /// Share of cells that erred or could err among those that hold weights, over all chips (and all
+    /// reads, if drawn at each).
     pub cell_fault_rate_realised: f64,
     /// Share of stored bits that were changed, over all chips.
     pub flip_rate: f64,
@@ -166,7 +168,7 @@ pub struct Provenance {
 /// Digest of one input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDigest {
-    /// Which input: `experiment`, `model`, `data`, `accelerator`, `profile`.
+    /// Which input: `experiment`, `model`, `data`, `accelerator`, `profile`, `chip`.
     pub role: String,
     /// Its name as the user gave it.
     pub name: String,
@@ -226,7 +228,9 @@ pub fn evaluate(
         let plain: Vec<f64> = of_point.iter().map(|record| error(record.correct)).collect();
         let union: Vec<f64> = of_point.iter().map(|record| error(record.correct_union)).collect();
         let (plain, union) = (Spread::of(&plain)?, Spread::of(&union)?);
-        let bits = setting.stored_bits as f64 * f64::from(chips);
+        // Transient errors are drawn for every image.
+        let reads = if setting.fault_kind == "transient" { images } else { 1.0 };
+        let bits = setting.stored_bits as f64 * f64::from(chips) * reads;
         let cells_hit: u64 = of_point.iter().map(|record| record.cells_hit).sum();
         let flips: u64 = of_point.iter().map(|record| record.flips).sum();
         let passing = of_point.iter().filter(|record| within(record)).count();

@@ -1,17 +1,16 @@
 //! Runs a plan: every chip at every voltage, journal first, results after.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use vmin_accel::placement::AddressMap;
 use vmin_emulator::{Emulator, EmulatorError, ProtectedError, ProtectedMemory, Score, Stopped};
 use vmin_kernels::GemmKernel;
-use vmin_sram::{Chip, ChipKey, SampleError};
+use vmin_sram::SampleError;
 
 use crate::Plan;
+use crate::die::Die;
 use crate::journal::{Journal, JournalError, Log, Record};
 use crate::remedy::{self, PlannedRemedy};
 use crate::results::{Clean, Provenance, Results, evaluate};
@@ -203,56 +202,22 @@ fn run_chip(
     if stop.load(Ordering::Relaxed) {
         return Err(RunError::Stopped);
     }
-    // Neighbouring trials are the offsets of one chip.
-    let offsets = u32::try_from(plan.address_maps.len()).expect("trials are counted in u32");
-    let die = u64::from(chip / offsets);
-    let mut map = Cow::Borrowed(&plan.address_maps[(chip % offsets) as usize]);
-    let key = ChipKey { seed: plan.experiment.seed, chip: die, memory: WEIGHT_MEMORY };
-    let floor = plan.points[lowest as usize].threshold;
-    let die = Chip::sample(&plan.population(), key, plan.placement.geometry, floor)?;
-    if plan.experiment.layout.reliable_columns.is_some() {
-        map = Cow::Owned(reliable_columns(plan, key, &map)?);
-    }
+    let die = Die::new(plan, chip, lowest)?;
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
-        let threshold = plan.points[point as usize].threshold;
-        let faults = die.faults(threshold).expect("the floor is the lowest threshold of the plan");
-        let kind = plan.experiment.fault_kind;
-        let corrupted = if map.is_identity() {
-            emulator.corrupt(faults, kind)
-        } else {
-            emulator.corrupt(&map.faulty_bits(faults), kind)
-        };
-        let Score { correct, correct_union } = if corrupted.applied.bits_flipped == 0 {
-            emulator.score(clean, clean)
-        } else {
-            emulator.score(&emulator.predict(&corrupted.codes, stop)?, clean)
-        };
+        let (score, applied) = die.evaluate(point, emulator, clean, stop)?;
         let record = Record {
             point,
             chip,
-            correct,
-            correct_union,
-            cells_hit: corrupted.applied.cells_hit,
-            flips: corrupted.applied.bits_flipped,
+            correct: score.correct,
+            correct_union: score.correct_union,
+            cells_hit: applied.cells_hit,
+            flips: applied.bits_flipped,
         };
         append(&record)?;
         records.push(record);
     }
     Ok(records)
-}
-
-/// Columns chosen from the chip's faults at the lowest voltage of the plan, whatever is still to be done.
-fn reliable_columns(plan: &Plan, key: ChipKey, map: &AddressMap) -> Result<AddressMap, RunError> {
-    let threshold = plan.points.iter().map(|point| point.threshold).min();
-    let threshold = threshold.expect("a plan has a voltage");
-    let die = Chip::sample(&plan.population(), key, plan.placement.geometry, threshold)?;
-    let faults = die.faults(threshold).expect("the floor of this chip");
-    let bits = plan.graph.weights.first().map_or(8, |weights| weights.bits);
-    Ok(map
-        .clone()
-        .with_reliable_columns(bits, faults)
-        .expect("`Plan::resolve` has checked that codes divide rows"))
 }
 
 fn results(

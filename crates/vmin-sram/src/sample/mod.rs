@@ -24,7 +24,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 use self::band::{Between, Edge, Inside};
-use self::draws::{PreferredValue, for_each_hit, standard_normal};
+pub(crate) use self::draws::for_each_hit;
+use self::draws::{PreferredValue, standard_normal};
 use crate::bit_set::BitSet;
 use crate::chip::{Chip, FaultyCell, Origin};
 use crate::geometry::Geometry;

@@ -6,7 +6,6 @@ use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
 
-use super::fault_kind_word;
 use crate::experiment::{Experiment, Placement};
 use crate::preset::Preset;
 use crate::remedy::Remedy;
@@ -70,7 +69,7 @@ pub(super) fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String 
         inputs: inputs.iter().map(|input| input.sha256.as_str()).collect(),
         first_image: experiment.first_image.value,
         vdd_mv: experiment.vdd_mv.iter().map(|vdd_mv| vdd_mv.value).collect(),
-        fault_kind: fault_kind_word(experiment.fault_kind),
+        fault_kind: experiment.errors.word(),
         placement: match experiment.placement {
             Placement::Resident => "resident",
         },

@@ -10,10 +10,9 @@ use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Corrupted, Emulator, Images};
 use vmin_nn::data::Dataset;
 use vmin_sram::{
-    Applied, CellKind, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold,
-    VarianceShares, VddLevel,
+    Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold, VarianceShares,
 };
-use vmin_sweep::{WEIGHT_MEMORY, write_whole};
+use vmin_sweep::{LOAD, WEIGHT_MEMORY, chip_file, write_whole};
 
 use super::chip;
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format};
@@ -59,7 +58,9 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let stop = interrupt::flag()?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
 
-    let Corrupted { codes, applied } = emulator.corrupt(&defects.faults, defects.kind);
+    let parts: Vec<_> =
+        defects.parts.iter().map(|(faults, kind)| (faults.as_slice(), *kind)).collect();
+    let Corrupted { codes, applied } = emulator.corrupt_parts(&parts);
     let started = Instant::now();
     let predictions = emulator.predict(&codes, &stop).map_err(interrupted)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -132,8 +133,8 @@ fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
 
 /// The faulty cells under the network.
 struct Defects {
-    faults: Vec<FaultyCell>,
-    kind: FaultKind,
+    /// Cells that err in the same way.
+    parts: Vec<(Vec<FaultyCell>, FaultKind)>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
     cell_fault_rate: f64,
 }
@@ -145,13 +146,13 @@ fn defects(args: &EvalArgs, memory: Geometry) -> Result<Defects, Failure> {
     };
     let kind = args.fault_kind.map_or(FaultKind::Flip, fault_kind);
     let Some((population, threshold)) = population(args)? else {
-        return Ok(Defects { faults: Vec::new(), kind, cell_fault_rate: 0.0 });
+        return Ok(Defects { parts: Vec::new(), cell_fault_rate: 0.0 });
     };
     let key = ChipKey { seed: args.chip_seed, chip, memory: WEIGHT_MEMORY };
     let chip = Chip::sample(&population, key, memory, threshold)
         .map_err(|error| Failure::input("too-large", &error))?;
     let faults = chip.faults(threshold).map_err(|e| Failure::input("below-floor", &e))?.to_vec();
-    Ok(Defects { faults, kind, cell_fault_rate: threshold.rate() })
+    Ok(Defects { parts: vec![(faults, kind)], cell_fault_rate: threshold.rate() })
 }
 
 const fn fault_kind(kind: FaultKindArg) -> FaultKind {
@@ -181,13 +182,9 @@ fn of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<Defects, Fa
         .into());
     };
     let level = chip::level_at(&chip, vdd_mv)?;
-    let map = chip::faults_at(&chip, &level)?;
-    let kind = match args.fault_kind {
-        Some(kind) => fault_kind(kind),
-        None => measured_kind(&chip, &level, path)?,
-    };
+    let map = chip_file::errors_at(&chip, &level).map_err(|e| Failure::input("below-floor", &e))?;
     let map_cells = chip.geometry().cells();
-    let faults = vmin_sram::tile(&map, map_cells, memory.cells(), args.chip_offset)
+    let errors = vmin_sram::tile_errors(&map, map_cells, memory.cells(), args.chip_offset)
         .map_err(|error| Failure::input("too-large", &error))?;
     if map_cells < memory.cells() {
         say(&format!(
@@ -195,41 +192,21 @@ fn of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<Defects, Fa
             memory.cells()
         ));
     }
-    Ok(Defects { faults, kind, cell_fault_rate: map.len() as f64 / map_cells as f64 })
-}
-
-/// What the cells of a measured map do, if they all do the same; a sampled chip does not say, and inverts.
-fn measured_kind(chip: &Chip, level: &VddLevel, path: &Path) -> Result<FaultKind, Failure> {
-    let index = chip.levels().iter().position(|known| known == level);
-    let Some(cells) = chip.maps().and(index).and_then(|index| chip.errors_at(index)) else {
-        return Ok(FaultKind::Flip);
-    };
-    let (mut inverting, mut stuck, mut uncertain) = (0_u64, 0_u64, 0_u64);
-    for (_, rates) in cells {
-        match rates.kind() {
-            CellKind::StuckAt0 | CellKind::StuckAt1 => stuck += 1,
-            _ => inverting += 1,
+    let parts = if let Some(kind) = args.fault_kind {
+        vec![(errors.iter().map(|error| error.cell).collect(), fault_kind(kind))]
+    } else {
+        let uncertain = map.iter().filter(|e| e.rates.p01.max(e.rates.p10) < 1.0).count();
+        if uncertain > 0 {
+            say(&format!(
+                "note: {uncertain} cells of the map err with a probability below 1; which of them do is \
+                 drawn once, by `--chip-seed`"
+            ));
         }
-        uncertain += u64::from(rates.p01.max(rates.p10) < 1.0);
-    }
-    if uncertain > 0 {
-        say(&format!(
-            "note: {uncertain} cells err with a probability below 1; here they err at every read"
-        ));
-    }
-    match (inverting, stuck) {
-        (0, 1..) => Ok(FaultKind::StuckAt),
-        (_, 0) => Ok(FaultKind::Flip),
-        _ => Err(Diagnostic::new(
-            "fault-kind",
-            format!(
-                "in `{}` {inverting} cells invert what they store and {stuck} hold one value",
-                path.display()
-            ),
-        )
-        .hint("say what all of them shall do: `--fault-kind flip` or `--fault-kind stuck_at`")
-        .into()),
-    }
+        let key = ChipKey { seed: args.chip_seed, chip: 0, memory: WEIGHT_MEMORY };
+        let drawn = vmin_sram::draw_faults(&errors, key, LOAD);
+        vec![(drawn.inverting, FaultKind::Flip), (drawn.stuck, FaultKind::StuckAt)]
+    };
+    Ok(Defects { parts, cell_fault_rate: map.len() as f64 / map_cells as f64 })
 }
 
 /// The population and threshold asked for, if any.

@@ -14,16 +14,13 @@ pub(crate) use export::ExportArgs;
 pub(crate) use fit::FitArgs;
 pub(crate) use import::ImportArgs;
 
-use vmin_accel::VoltageProfile;
 use vmin_diagnostic::Diagnostic;
-use vmin_sram::{Chip, ChipKey, FaultyCell, Geometry, Origin, VddLevel};
+use vmin_sram::{Chip, ChipKey, FaultyCell, Geometry, VddLevel};
 use vmin_sweep::WEIGHT_MEMORY;
+use vmin_sweep::chip_file::{self, ChipFileProblem};
 
 use crate::args::ChipCommand;
-use crate::failure::{Failure, with_causes};
-
-/// Largest chip file read.
-const CHIP_FILE_BYTES_MAX: u64 = 4 << 30;
+use crate::failure::Failure;
 
 pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
     match command {
@@ -53,27 +50,15 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
 
 /// Reads a chip file.
 pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Diagnostic::new("unreadable", format!("cannot read the chip `{}`: {error}", path.display()))
-            .hint("`vmin chip sample` makes one")
-    };
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > CHIP_FILE_BYTES_MAX {
-        return Err(Diagnostic::new(
-            "too-large",
-            format!(
-                "`{}` has {length} bytes, at most {CHIP_FILE_BYTES_MAX} are read",
-                path.display()
-            ),
-        )
-        .into());
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    vmin_sram::file::read(&bytes, &vmin_sram::file::Limits::default()).map_err(|error| {
-        Diagnostic::new("bad-chip", format!("`{}`: {}", path.display(), with_causes(&error)))
-            .hint("`vmin chip sample` makes chip files")
-            .into()
-    })
+    let file = chip_file::read(path, &path.display().to_string()).map_err(|problem| {
+        let diagnostic = Diagnostic::new(problem.code(), problem.to_string());
+        match problem {
+            ChipFileProblem::Unreadable { .. } => diagnostic.hint("`vmin chip sample` makes one"),
+            ChipFileProblem::Bad { .. } => diagnostic.hint("`vmin chip sample` makes chip files"),
+            _ => diagnostic,
+        }
+    })?;
+    Ok(file.chip)
 }
 
 /// The fault map at a level of the chip, as it was measured if it was.
@@ -89,43 +74,9 @@ pub(crate) fn faults_at(chip: &Chip, level: &VddLevel) -> Result<Vec<FaultyCell>
 
 /// The level of a voltage: a stored one, or for a chip of a shipped profile any above its lowest.
 pub(crate) fn level_at(chip: &Chip, vdd_mv: f64) -> Result<VddLevel, Failure> {
-    let stored =
-        chip.levels().iter().find(|level| (f64::from(level.vdd_uv) / 1000.0 - vdd_mv).abs() < 5e-4);
-    let of_profile = || {
-        let Origin::Sampled { population, .. } = chip.origin() else { return None };
-        let profile = VoltageProfile::names()
-            .contains(&population.name())
-            .then(|| VoltageProfile::load(population.name()).ok())??;
-        let threshold = profile.threshold(vdd_mv);
-        // A user's own profile may bear a shipped name: its curve must be this one.
-        let same_curve = chip
-            .levels()
-            .iter()
-            .all(|level| profile.threshold(f64::from(level.vdd_uv) / 1000.0) == level.threshold);
-        let known = same_curve
-            && profile.population() == population
-            && profile.vdd_mv_range().contains(&vdd_mv)
-            && threshold >= chip.floor();
-        known.then(|| VddLevel { vdd_uv: microvolts(vdd_mv), threshold })
-    };
-    stored.copied().or_else(of_profile).ok_or_else(|| {
-        let known: Vec<String> = chip
-            .levels()
-            .iter()
-            .map(|level| format!("{}", f64::from(level.vdd_uv) / 1000.0))
-            .collect();
+    chip_file::level_at(chip, vdd_mv).ok_or_else(|| {
         Diagnostic::new("out-of-range", format!("the chip has no level at {vdd_mv} mV"))
-            .hint(format!("its levels are {} mV", known.join(", ")))
+            .hint(format!("its levels are {}", chip_file::levels_words(chip)))
             .into()
     })
-}
-
-/// Nearest whole microvolt; voltages of profiles are far below 4 kV.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "profiles reach from 0 to a few thousand millivolts"
-)]
-fn microvolts(vdd_mv: f64) -> u32 {
-    (vdd_mv * 1000.0).round() as u32
 }

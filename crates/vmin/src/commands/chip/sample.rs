@@ -5,9 +5,10 @@ use std::path::Path;
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::Diagnostic;
 use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
+use vmin_sweep::chip_file::microvolts;
 use vmin_sweep::write_whole;
 
-use super::{inspect, microvolts};
+use super::inspect;
 use crate::args::Format;
 use crate::failure::{Failure, say, unwritable, with_causes};
 use crate::lookup;

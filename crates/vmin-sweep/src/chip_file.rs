@@ -1,0 +1,152 @@
+//! Chip files: reading one, and its fault map at a voltage.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use vmin_accel::VoltageProfile;
+use vmin_diagnostic::with_causes;
+use vmin_sram::file::{ChipFileError, Limits};
+use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
+
+/// Largest chip file read.
+pub const CHIP_FILE_BYTES_MAX: u64 = 4 << 30;
+/// Most voltages of a chip named in a message.
+const NAMED_MAX: usize = 64;
+
+/// Why there is no chip in a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChipFileProblem {
+    /// The file system refused.
+    #[error("cannot read the chip `{}`: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// It is longer than [`CHIP_FILE_BYTES_MAX`].
+    #[error("`{}` has {length} bytes, at most {CHIP_FILE_BYTES_MAX} are read", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        length: u64,
+    },
+    /// Its bytes are not a chip.
+    #[error("`{}`: {}", path.display(), with_causes(error))]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        error: ChipFileError,
+    },
+}
+
+impl ChipFileProblem {
+    /// Short name of the problem, for diagnostics.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::TooLarge { .. } => "too-large",
+            Self::Bad { .. } => "bad-chip",
+        }
+    }
+}
+
+/// A chip and the file it came from.
+#[derive(Clone, Debug)]
+pub struct ChipFile {
+    /// The file as the user named it.
+    pub name: String,
+    /// The chip.
+    pub chip: Chip,
+    /// SHA-256 of the file's bytes.
+    pub sha256: String,
+}
+
+/// Reads a chip file; `name` is what to call it.
+///
+/// # Errors
+/// It cannot be read, is too large or is not a chip file.
+pub fn read(path: &Path, name: &str) -> Result<ChipFile, ChipFileProblem> {
+    let unreadable = |error| ChipFileProblem::Unreadable { path: path.to_owned(), error };
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > CHIP_FILE_BYTES_MAX {
+        return Err(ChipFileProblem::TooLarge { path: path.to_owned(), length });
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let chip = vmin_sram::file::read(&bytes, &Limits::default())
+        .map_err(|error| ChipFileProblem::Bad { path: path.to_owned(), error })?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(ChipFile { name: name.to_owned(), chip, sha256 })
+}
+
+/// The level of a voltage in mV: a stored one, or for a chip of a shipped profile any above its lowest.
+#[must_use]
+pub fn level_at(chip: &Chip, vdd_mv: f64) -> Option<VddLevel> {
+    let stored =
+        chip.levels().iter().find(|level| (f64::from(level.vdd_uv) / 1000.0 - vdd_mv).abs() < 5e-4);
+    let of_profile = || {
+        let Origin::Sampled { population, .. } = chip.origin() else { return None };
+        let profile = VoltageProfile::names()
+            .contains(&population.name())
+            .then(|| VoltageProfile::load(population.name()).ok())??;
+        let threshold = profile.threshold(vdd_mv);
+        // A user's own profile may bear a shipped name: its curve must be this one.
+        let same_curve = chip
+            .levels()
+            .iter()
+            .all(|level| profile.threshold(f64::from(level.vdd_uv) / 1000.0) == level.threshold);
+        let known = same_curve
+            && profile.population() == population
+            && profile.vdd_mv_range().contains(&vdd_mv)
+            && threshold >= chip.floor();
+        known.then(|| VddLevel { vdd_uv: microvolts(vdd_mv), threshold })
+    };
+    stored.copied().or_else(of_profile)
+}
+
+/// The voltages stored with a chip, in mV, falling.
+pub fn levels_mv(chip: &Chip) -> impl Iterator<Item = f64> + use<'_> {
+    chip.levels().iter().map(|level| f64::from(level.vdd_uv) / 1000.0)
+}
+
+/// The voltages stored with a chip in words, such as `900, 880 mV`.
+#[must_use]
+pub fn levels_words(chip: &Chip) -> String {
+    let named: Vec<String> = levels_mv(chip).take(NAMED_MAX).map(|mv| mv.to_string()).collect();
+    let more = chip.levels().len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} mV{more}", named.join(", "))
+}
+
+/// The faulty cells at a level by address, with their error rates: as measured if the chip was, need not
+/// nest then; a cell of a sampled chip inverts what it stores at every read.
+///
+/// # Errors
+/// The level lies below what the chip knows.
+pub fn errors_at(chip: &Chip, level: &VddLevel) -> Result<Vec<CellErrors>, BelowFloor> {
+    let index = chip.levels().iter().position(|known| known == level);
+    if let Some(index) = chip.maps().and(index) {
+        return Ok(chip.cell_errors(index));
+    }
+    let faults = chip.faults(level.threshold)?;
+    let inverting = |&cell| CellErrors { cell, rates: ErrorRates::flip(1.0) };
+    let mut errors: Vec<CellErrors> = faults.iter().map(inverting).collect();
+    errors.sort_unstable_by_key(|error| error.cell.address);
+    Ok(errors)
+}
+
+/// Nearest whole microvolt; voltages of profiles are far below 4 kV.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "profiles reach from 0 to a few thousand millivolts"
+)]
+pub fn microvolts(vdd_mv: f64) -> u32 {
+    (vdd_mv * 1000.0).round() as u32
+}

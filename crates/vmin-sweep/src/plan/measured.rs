@@ -1,0 +1,146 @@
+//! Chip files in a plan: at which voltages they were measured, and how many cells failed there.
+
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
+use vmin_sram::STORED_CELLS_MAX;
+
+use crate::chip_file::{self, ChipFile};
+use crate::experiment::{Experiment, POINTS_MAX, ReadErrors};
+
+/// The voltages of the experiment, or all at which every chip was measured; falling.
+pub(super) fn voltages(
+    experiment: &Experiment,
+    files: &[ChipFile],
+    source: &Source,
+) -> Result<Vec<Located<f64>>, Vec<Diagnostic>> {
+    if !experiment.vdd_mv.is_empty() {
+        return check_given(experiment, files, source);
+    }
+    let named = &experiment.chip_files;
+    let span = match (named.first(), named.last()) {
+        (Some(first), Some(last)) => first.span.start..last.span.end,
+        _ => 0..0,
+    };
+    let common: Vec<Located<f64>> = files
+        .first()
+        .into_iter()
+        .flat_map(|file| chip_file::levels_mv(&file.chip))
+        .filter(|&vdd_mv| {
+            files.iter().all(|file| chip_file::level_at(&file.chip, vdd_mv).is_some())
+        })
+        .map(|value| Located { value, span: span.clone() })
+        .collect();
+    let problem = match common.len() {
+        0 => Diagnostic::new("no-voltage", "the chips share no voltage at which all were measured")
+            .hint("`vmin chip inspect` shows the voltages of a chip"),
+        1..=POINTS_MAX => return Ok(common),
+        count => {
+            Diagnostic::new("too-many", format!("the chips were measured at {count} voltages"))
+                .allowed(format!("expected at most {POINTS_MAX}"))
+                .hint("choose some with `[memory] vdd_mv`")
+        }
+    };
+    Err(vec![problem.at(source, span)])
+}
+
+fn check_given(
+    experiment: &Experiment,
+    files: &[ChipFile],
+    source: &Source,
+) -> Result<Vec<Located<f64>>, Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    for vdd_mv in &experiment.vdd_mv {
+        let missing =
+            files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv.value).is_none());
+        if let Some(file) = missing {
+            problems.push(
+                Diagnostic::new(
+                    "out-of-range",
+                    format!("chip `{}` was not measured at {} mV", file.name, vdd_mv.value),
+                )
+                .at(source, vdd_mv.span.clone())
+                .hint(format!("its voltages are {}", chip_file::levels_words(&file.chip))),
+            );
+        }
+    }
+    if problems.is_empty() { Ok(experiment.vdd_mv.clone()) } else { Err(problems) }
+}
+
+/// Checks what only shows with the chips at hand: sizes and offsets.
+pub(super) fn check(
+    experiment: &Experiment,
+    files: &[ChipFile],
+    memory_cells: u64,
+    source: &Source,
+) -> Result<(), Diagnostics> {
+    let mut stored = 0_u64;
+    for (file, named) in files.iter().zip(&experiment.chip_files) {
+        let map_cells = file.chip.geometry().cells();
+        let faults = file.chip.cells().len() as u64;
+        stored = stored.saturating_add(faults);
+        let tiled = faults.saturating_mul(memory_cells.div_ceil(map_cells.max(1)));
+        if stored > STORED_CELLS_MAX || tiled > STORED_CELLS_MAX {
+            let message = format!(
+                "chip `{}` brings more faulty cells than the {STORED_CELLS_MAX} that can be held",
+                file.name
+            );
+            return Err(Diagnostic::new("too-large", message)
+                .at(source, named.span.clone())
+                .into());
+        }
+        let beyond = experiment.layout.offset_bits.iter().find(|&&offset| offset >= map_cells);
+        if let Some(offset) = beyond {
+            let message = format!(
+                "an offset of {offset} bits lies beyond chip `{}` of {map_cells} cells",
+                file.name
+            );
+            let span = experiment.layout.span.clone();
+            return Err(Diagnostic::new("placement", message).at(source, span).into());
+        }
+    }
+    Ok(())
+}
+
+/// Share of cells that erred at a voltage, mean over the chips.
+pub(super) fn cell_fault_rate(files: &[ChipFile], vdd_mv: f64) -> f64 {
+    let share = |file: &ChipFile| {
+        let level = chip_file::level_at(&file.chip, vdd_mv)?;
+        let faults = chip_file::errors_at(&file.chip, &level).ok()?.len();
+        Some(faults as f64 / file.chip.geometry().cells() as f64)
+    };
+    files.iter().filter_map(share).sum::<f64>() / files.len() as f64
+}
+
+/// What a reader of the results must know of the chips.
+pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u64) -> String {
+    let smaller = files.iter().filter(|file| file.chip.geometry().cells() < memory_cells).count();
+    let mut note = format!(
+        "measured chips, in the order of the experiment's files; the profile `{}` gives energies only",
+        experiment.profile.value
+    );
+    if smaller > 0 {
+        note.push_str(&format!(
+            "; maps smaller than the weight memory of {memory_cells} cells are repeated over it"
+        ));
+    }
+    note
+}
+
+/// What a reader of the results must know of the errors.
+pub(super) fn errors_note(experiment: &Experiment) -> Option<String> {
+    let by_file = !experiment.chip_files.is_empty();
+    let note = match experiment.errors {
+        ReadErrors::Alike(_) => return None,
+        ReadErrors::Measured => {
+            "measured errors: cells that err with a probability are drawn once per chip, offset and voltage"
+        }
+        ReadErrors::Transient if by_file => {
+            "transient errors: cells err as measured, drawn anew for every image and layer"
+        }
+        ReadErrors::Transient => {
+            "transient errors: every stored bit is inverted with the cell-fault rate for its probability, \
+             drawn anew for every image and layer; chips differ in the draws alone, and the layout does \
+             not matter"
+        }
+    };
+    Some(note.to_owned())
+}
