@@ -16,6 +16,24 @@ pub(crate) fn all(results: &Results) -> Vec<String> {
     figures
 }
 
+/// What the swept voltage supplies.
+fn supply(results: &Results) -> &'static str {
+    if results.setting.memories.is_empty() {
+        "supply of the weight memory (mV)"
+    } else {
+        "swept supply (mV)"
+    }
+}
+
+/// Whose energy the memory saving is of.
+fn saved(results: &Results) -> &'static str {
+    if results.setting.memories.is_empty() {
+        "weight-memory energy saved"
+    } else {
+        "memory energy saved"
+    }
+}
+
 fn voltages(results: &Results) -> (f64, f64) {
     padded(results.points.iter().map(|point| point.vdd_mv), 0.03, 5.0)
 }
@@ -56,7 +74,7 @@ fn error_by_voltage(results: &Results) -> String {
     draw(
         &Axes {
             title: "Test error as the memory voltage falls",
-            x_label: "supply of the weight memory (mV)",
+            x_label: supply(results),
             y_label: "test error (%)",
             x: voltages(results),
             y: (0.0, error_top(results)),
@@ -154,7 +172,7 @@ fn energy_by_voltage(results: &Results) -> String {
     draw(
         &Axes {
             title: "Energy of one inference by component",
-            x_label: "supply of the weight memory (mV)",
+            x_label: supply(results),
             y_label: "energy (nJ)",
             x: voltages(results),
             y: (0.0, (top * 1.55).max(1e-9)),
@@ -170,7 +188,7 @@ fn yield_by_voltage(results: &Results) -> String {
     draw(
         &Axes {
             title: "Yield and energy saved",
-            x_label: "supply of the weight memory (mV)",
+            x_label: supply(results),
             y_label: "share (%)",
             x: voltages(results),
             y: (0.0, 105.0),
@@ -185,7 +203,7 @@ fn yield_by_voltage(results: &Results) -> String {
                 points: curve(results, |point| point.yield_fraction * 100.0),
             },
             Series::Line {
-                label: "weight-memory energy saved",
+                label: saved(results),
                 color: BLUE,
                 points: curve(results, |point| point.memory_energy_saving * 100.0),
             },

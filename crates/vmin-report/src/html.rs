@@ -18,6 +18,7 @@ pub fn page(results: &Results) -> String {
     }
     page.push_str("</div>\n");
     operating_points(&mut page, results);
+    crate::memories::section(&mut page, results);
     crate::remedies::section(&mut page, results);
     words(&mut page, results);
     provenance(&mut page, results);
@@ -59,7 +60,7 @@ fn lead(page: &mut String, results: &Results) {
     let _ = writeln!(
         page,
         "<p class=\"lead\">{} ({} weights, {} bit) on {} · {} · {} images of {} · {} {} · \
-         fault kind <code>{}</code></p>",
+         fault kind <code>{}</code>{}</p>",
         escape(&setting.model),
         thousands(setting.weights),
         setting.weight_bits,
@@ -74,6 +75,10 @@ fn lead(page: &mut String, results: &Results) {
             format!("chips of {}", escape(&setting.profile))
         },
         escape(&setting.fault_kind),
+        match setting.memories.as_str() {
+            "" => String::new(),
+            memories => format!(" · {}", escape(memories)),
+        },
     );
 }
 
@@ -110,7 +115,12 @@ fn facts(page: &mut String, results: &Results) {
             fact(
                 percent(point.memory_energy_saving, 1),
                 format!(
-                    "of the weight memory's access energy saved there, {} of the whole inference",
+                    "of {} access energy saved there, {} of the whole inference",
+                    if results.setting.memories.is_empty() {
+                        "the weight memory's"
+                    } else {
+                        "the memories'"
+                    },
                     percent(point.energy_saving, 1)
                 ),
             );
@@ -171,15 +181,20 @@ fn operating_points(page: &mut String, results: &Results) {
 }
 
 fn words(page: &mut String, results: &Results) {
-    page.push_str(
+    let place = match results.setting.memories.as_str() {
+        "" => " in the weight memory",
+        _ => "",
+    };
+    let _ = writeln!(
+        page,
         "<h2>How to read this</h2>\n<ul>\n\
-         <li><b>RErr</b> is the test error with the chip's faulty cells in the weight memory; \
+         <li><b>RErr</b> is the test error with the chip's faulty cells{place}; \
          <b>union RErr</b> also counts an image as wrong if the network without bit errors gets it \
          wrong.</li>\n\
          <li><b>Faulty cells</b> are cells that fail at that voltage; a faulty cell of kind \
          <code>flip</code> always inverts its bit, one of kind <code>stuck_at</code> only where the \
          stored bit differs, so <b>flipped bits</b> are then about half as many.</li>\n\
-         <li><b>Yield</b> is the share of chips whose accuracy loss stays within the budget.</li>\n",
+         <li><b>Yield</b> is the share of chips whose accuracy loss stays within the budget.</li>",
     );
     for note in &results.notes {
         let _ = writeln!(page, "<li>{}</li>", escape(note));

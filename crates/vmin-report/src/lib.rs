@@ -15,6 +15,7 @@ mod energy;
 mod exploration;
 mod figures;
 mod html;
+mod memories;
 mod plot;
 mod remedies;
 mod training;

@@ -4,18 +4,27 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::AddressMap;
-use vmin_emulator::{Corrupted, Emulator, Score, Stopped};
+use vmin_emulator::{ActivationFaults, Corrupted, Emulator, Score, Stopped};
 use vmin_sram::{
-    Applied, CellErrors, Chip, ChipKey, DrawnFaults, FaultKind, FaultyCell, SampleError, Threshold,
+    Applied, CellErrors, Chip, ChipKey, DrawnFaults, FaultKind, FaultyCell, Geometry, SampleError,
 };
 
 use crate::Plan;
 use crate::chip_file::{self, ChipFile};
-use crate::experiment::ReadErrors;
+use crate::experiment::{Memory, ReadErrors};
 use crate::run::WEIGHT_MEMORY;
 
 /// The number of the read at which weights are loaded once for all images.
 pub const LOAD: u64 = u64::MAX;
+
+/// What a trial did at one point.
+pub(crate) struct Outcome {
+    pub(crate) score: Score,
+    /// To the weights.
+    pub(crate) weights: Applied,
+    /// To the activations of all images.
+    pub(crate) activations: Applied,
+}
 
 enum Cells<'p> {
     /// Drawn from the population.
@@ -26,10 +35,18 @@ enum Cells<'p> {
     None,
 }
 
+impl Cells<'_> {
+    fn of(chip: Option<Chip>) -> Self {
+        chip.map_or(Self::None, Self::Sampled)
+    }
+}
+
 /// One trial.
 pub(crate) struct Die<'p> {
     plan: &'p Plan,
     cells: Cells<'p>,
+    /// Of the activation memory, where it errs.
+    activations: Option<Chip>,
     map: Cow<'p, AddressMap>,
     /// Of the reads: every trial has its own.
     key: ChipKey,
@@ -47,9 +64,17 @@ impl<'p> Die<'p> {
         let cells = match plan.chip_files.get(chip as usize) {
             Some(file) => Cells::File(file, plan.experiment.layout.offset_bits[offset]),
             None if plan.experiment.errors == ReadErrors::Transient => Cells::None,
-            None => Cells::Sampled(sample(plan, of_chip, plan.points[lowest as usize].threshold)?),
+            None => {
+                let geometry = plan.placement.geometry();
+                Cells::of(sample(plan, Memory::Weight, geometry, of_chip, lowest)?)
+            }
         };
-        let mut die = Self { plan, cells, map: Cow::Borrowed(&plan.address_maps[offset]), key };
+        let activations = match &plan.activations {
+            Some(placed) => sample(plan, Memory::Activation, placed.geometry, of_chip, lowest)?,
+            None => None,
+        };
+        let map = Cow::Borrowed(&plan.address_maps[offset]);
+        let mut die = Self { plan, cells, activations, map, key };
         if plan.experiment.layout.reliable_columns.is_some() {
             die.map = Cow::Owned(die.reliable_columns(of_chip)?);
         }
@@ -72,10 +97,12 @@ impl<'p> Die<'p> {
                 choose(&faults)
             }
             Cells::Sampled(_) => {
-                let threshold = plan.points.iter().map(|point| point.threshold).min();
-                let threshold = threshold.expect("a plan has a voltage");
-                let die = sample(plan, of_chip, threshold)?;
-                choose(die.faults(threshold).expect("the floor of this chip"))
+                let lowest = u32::try_from(plan.points.len() - 1).unwrap_or(u32::MAX);
+                let geometry = plan.placement.geometry();
+                let chip = sample(plan, Memory::Weight, geometry, of_chip, lowest)?;
+                choose(
+                    chip.as_ref().map_or(&[], |chip| faults_at(plan, Memory::Weight, chip, lowest)),
+                )
             }
             Cells::None => AddressMap::clone(&self.map),
         })
@@ -88,7 +115,7 @@ impl<'p> Die<'p> {
         let level = chip_file::level_at(&file.chip, vdd_mv);
         let level = level.expect("`Plan::resolve` has checked the voltages");
         let errors = chip_file::errors_at(&file.chip, &level).expect("a level of this chip");
-        let (map, memory) = (file.chip.geometry(), self.plan.placement.geometry);
+        let (map, memory) = (file.chip.geometry(), self.plan.placement.geometry());
         vmin_sram::tile_errors(&errors, map.cells(), memory.cells(), *offset)
             .expect("`Plan::resolve` has checked the size")
     }
@@ -100,14 +127,13 @@ impl<'p> Die<'p> {
         emulator: &Emulator<'_>,
         clean: &[usize],
         stop: &AtomicBool,
-    ) -> Result<(Score, Applied), Stopped> {
+    ) -> Result<Outcome, Stopped> {
         let corrupted = match self.plan.experiment.errors {
             ReadErrors::Alike(kind) => {
                 let faults: Cow<'_, [FaultyCell]> = match &self.cells {
-                    Cells::Sampled(chip) => Cow::Borrowed(
-                        chip.faults(self.plan.points[point as usize].threshold)
-                            .expect("the floor is the lowest threshold of the plan"),
-                    ),
+                    Cells::Sampled(chip) => {
+                        faults_at(self.plan, Memory::Weight, chip, point).into()
+                    }
                     _ => self.errors(point).iter().map(|error| error.cell).collect(),
                 };
                 emulator.corrupt(&self.bits(&faults), kind)
@@ -115,12 +141,28 @@ impl<'p> Die<'p> {
             ReadErrors::Measured => self.draw(emulator, &self.errors(point), LOAD),
             ReadErrors::Transient => return self.transient(point, emulator, clean, stop),
         };
-        let score = if corrupted.applied.bits_flipped == 0 {
-            emulator.score(clean, clean)
+        let weights = corrupted.applied;
+        let faults = self.activation_faults(point);
+        let (score, activations) = if !faults.as_ref().is_none_or(ActivationFaults::is_empty) {
+            let faults = faults.as_ref().expect("just seen");
+            let (predictions, applied) =
+                emulator.predict_with_activations(&corrupted.codes, faults, stop)?;
+            (emulator.score(&predictions, clean), applied)
+        } else if weights.bits_flipped == 0 {
+            (emulator.score(clean, clean), Applied::default())
         } else {
-            emulator.score(&emulator.predict(&corrupted.codes, stop)?, clean)
+            let predictions = emulator.predict(&corrupted.codes, stop)?;
+            (emulator.score(&predictions, clean), Applied::default())
         };
-        Ok((score, corrupted.applied))
+        Ok(Outcome { score, weights, activations })
+    }
+
+    /// Faults under the activations at a point; none if they cannot err.
+    fn activation_faults(&self, point: u32) -> Option<ActivationFaults> {
+        let (placed, chip) = (self.plan.activations.as_ref()?, self.activations.as_ref()?);
+        let faults = faults_at(self.plan, Memory::Activation, chip, point);
+        let kind = self.plan.experiment.fault_kind;
+        Some(ActivationFaults::new(placed, faults, kind, self.plan.spared_input()))
     }
 
     fn transient(
@@ -129,7 +171,7 @@ impl<'p> Die<'p> {
         emulator: &Emulator<'_>,
         clean: &[usize],
         stop: &AtomicBool,
-    ) -> Result<(Score, Applied), Stopped> {
+    ) -> Result<Outcome, Stopped> {
         let first = self.plan.experiment.first_image.value;
         let rate = self.plan.points[point as usize].cost.cell_fault_rate;
         let errors = self.errors(point);
@@ -143,7 +185,8 @@ impl<'p> Die<'p> {
             },
             stop,
         )?;
-        Ok((emulator.score(&predictions, clean), applied))
+        let score = emulator.score(&predictions, clean);
+        Ok(Outcome { score, weights: applied, activations: Applied::default() })
     }
 
     fn draw(&self, emulator: &Emulator<'_>, errors: &[CellErrors], read: u64) -> Corrupted {
@@ -164,6 +207,21 @@ impl<'p> Die<'p> {
     }
 }
 
-fn sample(plan: &Plan, key: ChipKey, floor: Threshold) -> Result<Chip, SampleError> {
-    Chip::sample(&plan.population(), key, plan.placement.geometry, floor)
+/// The cells of a memory of a chip down to the point `lowest`; none if the memory does not err.
+fn sample(
+    plan: &Plan,
+    memory: Memory,
+    geometry: Geometry,
+    key: ChipKey,
+    lowest: u32,
+) -> Result<Option<Chip>, SampleError> {
+    let Some(at) = plan.points[lowest as usize].memory(memory) else { return Ok(None) };
+    let key = ChipKey { memory: memory.number(), ..key };
+    Chip::sample(&plan.population(), key, geometry, at.threshold).map(Some)
+}
+
+/// The faulty cells at a point of a chip that was sampled for this memory.
+fn faults_at<'c>(plan: &Plan, memory: Memory, chip: &'c Chip, point: u32) -> &'c [FaultyCell] {
+    let at = plan.points[point as usize].memory(memory).expect("the memory errs at every point");
+    chip.faults(at.threshold).expect("the floor is the lowest threshold of the plan")
 }

@@ -1,14 +1,19 @@
 //! The experiment file as its author wrote it: every value with its place, nothing resolved.
 
 mod chips;
+mod layout;
+mod memories;
+mod voltages;
 
 use std::ops::Range;
 
-use vmin_accel::placement::{Alignment, Interleaving};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
 use vmin_sram::FaultKind;
 
 pub use chips::{CHIP_FILES_MAX, ReadErrors};
+pub use layout::Layout;
+pub use memories::{Memories, Memory, Supply};
+pub use voltages::voltages;
 
 use crate::preset::{self, Preset};
 use crate::remedy::{self, Remedy};
@@ -25,65 +30,27 @@ pub const VDD_MV_MAX: f64 = 5_000.0;
 /// Share of chips within the budget, in percent, that a remedy must keep if nothing else is said.
 const YIELD_TARGET_PCT: f64 = 90.0;
 
-/// Where the networks's codes lie.
+/// Where the network's codes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// The whole model in one weight memory at fixed addresses.
     Resident,
+    /// Tile after tile passes through the weight memory that there is.
+    Streamed,
 }
 
-/// How a resident model is laid out: `[placement]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// `interleave`: rows over the banks, columns behind multiplexers.
-    pub interleaving: Interleaving,
-    /// `align`: where tensors may begin.
-    pub alignment: Alignment,
-    /// `offset_bits`: where the model begins; every chip is used once per offset.
-    pub offset_bits: Vec<u64>,
-    /// `bit_assignment = "msb_to_reliable_columns"`: columns chosen from each chip's own faults at the lowest
-    /// voltage.
-    pub reliable_columns: Option<Range<usize>>,
-    /// Where the table stands, for messages.
-    pub span: Range<usize>,
-}
+impl Placement {
+    /// Every placement with its word.
+    pub const ALL: [(&'static str, Self); 2] =
+        [("resident", Self::Resident), ("streamed", Self::Streamed)];
 
-impl Default for Layout {
-    fn default() -> Self {
-        Self {
-            interleaving: Interleaving::default(),
-            alignment: Alignment::Code,
-            offset_bits: vec![0],
-            reliable_columns: None,
-            span: 0..0,
-        }
-    }
-}
-
-impl Layout {
-    /// In words, for tables.
+    /// Its word in files.
     #[must_use]
-    pub fn words(&self) -> String {
-        let mut words = vec![match (self.interleaving.rows, self.interleaving.columns) {
-            (false, false) => "linear".to_owned(),
-            (true, false) => "rows interleaved".to_owned(),
-            (false, true) => "columns interleaved".to_owned(),
-            (true, true) => "rows and columns interleaved".to_owned(),
-        }];
-        match self.alignment {
-            Alignment::Code => {}
-            Alignment::Row => words.push("tensors aligned to rows".to_owned()),
-            Alignment::Bank => words.push("tensors aligned to banks".to_owned()),
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Resident => "resident",
+            Self::Streamed => "streamed",
         }
-        if self.reliable_columns.is_some() {
-            words.push("most significant bits in reliable columns".to_owned());
-        }
-        match self.offset_bits[..] {
-            [0] => {}
-            [offset] => words.push(format!("offset of {offset} bits")),
-            _ => words.push(format!("{} offsets", self.offset_bits.len())),
-        }
-        words.join(", ")
     }
 }
 
@@ -133,10 +100,14 @@ pub struct Experiment {
     pub accelerator: Located<String>,
     /// `[accelerator] placement`.
     pub placement: Placement,
+    /// Where the placement was named, or else the accelerator.
+    pub placement_span: Range<usize>,
     /// `[placement]`.
     pub layout: Layout,
     /// `[memory] profile`.
     pub profile: Located<String>,
+    /// `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`.
+    pub memories: Memories,
     /// `[memory] fault_kind`, `flip` where not all faulty cells do the same.
     pub fault_kind: FaultKind,
     /// `[memory] fault_kind`, with the ways in which cells differ.
@@ -190,12 +161,11 @@ impl Experiment {
 
         let accelerator = root.table("accelerator");
         let accelerator_model = accelerator.string("model");
-        let placement =
-            accelerator.optional_choice("placement", &[("resident", Placement::Resident)]);
+        let placement = accelerator.optional_choice("placement", &Placement::ALL);
         accelerator.finish();
 
         let layout =
-            root.optional_table("placement").map_or_else(|| Some(Layout::default()), layout);
+            root.optional_table("placement").map_or_else(|| Some(Layout::default()), layout::read);
 
         let memory = root.table("memory");
         let profile = memory.string("profile");
@@ -230,6 +200,7 @@ impl Experiment {
                     .hint("name either `vdd_mv` or `rates_pct`"),
             );
         }
+        let memories = memories::read(&memory);
         memory.finish();
 
         let chips = chips::read(&root, preset);
@@ -247,18 +218,8 @@ impl Experiment {
             costs
         });
         let remedies = remedy::read(&root);
-        if let Some(first) = remedies.iter().flatten().next()
-            && (by_file || errors == ReadErrors::Transient)
-        {
-            root.report_at(
-                first.name.span.clone(),
-                Diagnostic::new(
-                    "remedy",
-                    "remedies are compared on lasting faults of a population",
-                )
-                .hint("leave `[[remedy]]` away, or `[chips] files` and `transient`"),
-            );
-        }
+        let placed = placement.as_ref().map_or(Placement::Resident, |named| named.value);
+        contradictions(&root, by_file, errors, placed, memories.as_ref(), remedies.as_deref());
         root.finish();
 
         let references = References {
@@ -268,6 +229,7 @@ impl Experiment {
             profile: profile.clone(),
             chip_files: chips.files.clone(),
         };
+        let accelerator_span = accelerator_model.as_ref().map_or(0..0, |model| model.span.clone());
         let set_span = set.as_ref().map_or(0..0, |set| set.span.clone());
         let experiment = (|| {
             Some(Self {
@@ -284,9 +246,11 @@ impl Experiment {
                     (images, _) => images.and_then(narrow),
                 },
                 accelerator: accelerator_model?,
-                placement: placement.map_or(Placement::Resident, |placement| placement.value),
+                placement: placement.as_ref().map_or(Placement::Resident, |named| named.value),
+                placement_span: placement.map_or(accelerator_span, |named| named.span),
                 layout: layout?,
                 profile: profile?,
+                memories: memories?,
                 fault_kind: errors.kind(),
                 errors,
                 vdd_mv: vdd_mv?,
@@ -311,151 +275,47 @@ impl Experiment {
     }
 }
 
+/// Reports parts of an experiment that do not go together.
+fn contradictions(
+    root: &TableReader<'_>,
+    by_file: bool,
+    errors: ReadErrors,
+    placement: Placement,
+    memories: Option<&Memories>,
+    remedies: Option<&[Remedy]>,
+) {
+    let lasting = !by_file && errors != ReadErrors::Transient;
+    let of_memories = memories.and_then(|memories| memories.span.clone());
+    if let Some(span) = of_memories.clone().filter(|_| !lasting) {
+        root.report_at(
+            span,
+            Diagnostic::new(
+                "memories",
+                "memories with supplies of their own have lasting faults of a population",
+            )
+            .hint(
+                "leave `[memory.weight]`, `[memory.activation]` and `[memory.accumulator]` away, or \
+                 `[chips] files` and `transient`",
+            ),
+        );
+    }
+    let Some(first) = remedies.and_then(<[Remedy]>::first) else { return };
+    let refused = if !lasting {
+        ("lasting faults of a population", "`[chips] files` and `transient`")
+    } else if placement == Placement::Streamed {
+        ("resident weights", "`placement = \"streamed\"`")
+    } else if of_memories.is_some() {
+        ("errors of weights alone", "the tables of single memories")
+    } else {
+        return;
+    };
+    root.report_at(
+        first.name.span.clone(),
+        Diagnostic::new("remedy", format!("remedies are compared on {}", refused.0))
+            .hint(format!("leave `[[remedy]]` away, or {}", refused.1)),
+    );
+}
+
 fn narrow<T: TryFrom<i64>>(located: Located<i64>) -> Option<Located<T>> {
     Some(Located { value: T::try_from(located.value).ok()?, span: located.span })
-}
-
-/// Most offsets of one experiment.
-const OFFSETS_MAX: usize = 10_000;
-
-fn layout(table: TableReader<'_>) -> Option<Layout> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Interleave {
-        Rows,
-        Columns,
-    }
-    let interleave = table.optional_choices(
-        "interleave",
-        &[("rows", Interleave::Rows), ("columns", Interleave::Columns)],
-    );
-    let align = table.optional_choice("align", &Alignment::ALL);
-    let offsets = table.optional_integers("offset_bits", 0..=i64::MAX);
-    let assignment = table.optional_choice(
-        "bit_assignment",
-        &[("as_stored", false), ("msb_to_reliable_columns", true)],
-    );
-    let written =
-        ["interleave", "align", "offset_bits", "bit_assignment"].map(|key| table.has(key));
-    let span = table.span().unwrap_or(0..0);
-    let mut offset_bits: Vec<u64> = Vec::new();
-    for offset in offsets.iter().flat_map(|list| &list.value) {
-        let bits = offset.value.unsigned_abs();
-        if offset_bits.contains(&bits) {
-            table.report_at(
-                offset.span.clone(),
-                Diagnostic::new("repeated", format!("offset {bits} is named twice"))
-                    .hint("name each offset once"),
-            );
-        }
-        offset_bits.push(bits);
-    }
-    if offset_bits.len() > OFFSETS_MAX {
-        table.report_at(
-            span.clone(),
-            Diagnostic::new("too-many", format!("{} offsets are named", offset_bits.len()))
-                .allowed(format!("expected at most {OFFSETS_MAX}")),
-        );
-    }
-    if offset_bits.is_empty() {
-        offset_bits.push(0);
-    }
-    let read = [interleave.is_some(), align.is_some(), offsets.is_some(), assignment.is_some()];
-    table.finish();
-    let has =
-        |which| interleave.iter().flat_map(|list| &list.value).any(|item| item.value == which);
-    (written == read).then(|| Layout {
-        interleaving: Interleaving {
-            rows: has(Interleave::Rows),
-            columns: has(Interleave::Columns),
-        },
-        alignment: align.map_or(Alignment::Code, |align| align.value),
-        offset_bits,
-        reliable_columns: assignment.filter(|chosen| chosen.value).map(|chosen| chosen.span),
-        span,
-    })
-}
-
-/// The supply voltages of a table, in mV: `vdd_mv = [...]` or `vdd_mv = { from, to, step }`. Falling,
-/// without repeats; what is wrong is reported.
-pub fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
-    let range = 1.0..=VDD_MV_MAX;
-    let (mut list, span) = if memory.has_table("vdd_mv") {
-        let table = memory.table("vdd_mv");
-        let from = table.number("from", range.clone());
-        let to = table.number("to", range.clone());
-        let step = table.number("step", 0.001..=VDD_MV_MAX);
-        let span = table.span()?;
-        table.finish();
-        (steps(memory, &span, from?.value, to?.value, step?.value)?, span)
-    } else {
-        let list = memory.numbers("vdd_mv", range)?;
-        (list.value, list.span)
-    };
-    if list.len() > POINTS_MAX {
-        memory.report_at(
-            span,
-            Diagnostic::new("too-many", format!("`memory.vdd_mv` names {} voltages", list.len()))
-                .allowed(format!("expected at most {POINTS_MAX}")),
-        );
-        return None;
-    }
-    list.sort_by(|a, b| b.value.total_cmp(&a.value));
-    let mut repeated = false;
-    for pair in list.windows(2) {
-        if pair[0].value == pair[1].value {
-            repeated = true;
-            memory.report_at(
-                pair[1].span.clone(),
-                Diagnostic::new("repeated", format!("voltage {} mV is named twice", pair[1].value))
-                    .hint("name each voltage once"),
-            );
-        }
-    }
-    (!repeated).then_some(list)
-}
-
-fn steps(
-    memory: &TableReader<'_>,
-    span: &Range<usize>,
-    from: f64,
-    to: f64,
-    step: f64,
-) -> Option<Vec<Located<f64>>> {
-    let (high, low) = (from.max(to), from.min(to));
-    let intervals = ((high - low) / step).round();
-    if intervals >= POINTS_MAX as f64 {
-        memory.report_at(
-            span.clone(),
-            Diagnostic::new("too-many", "`memory.vdd_mv` names too many voltages")
-                .allowed(format!("expected at most {POINTS_MAX}")),
-        );
-        return None;
-    }
-    if (high - low - intervals * step).abs() > 1e-6 * step {
-        memory.report_at(
-            span.clone(),
-            Diagnostic::new(
-                "not-divisible",
-                format!("steps of {step} mV do not lead from {from} to {to} mV"),
-            )
-            .hint("choose a step that divides the range, or list the voltages"),
-        );
-        return None;
-    }
-    // `intervals` is a whole number below POINTS_MAX here.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded by POINTS_MAX just above"
-    )]
-    let count = intervals as usize;
-    Some(
-        (0..=count)
-            .map(|index| {
-                // Whole microvolts, so that 900 - 3 * 0.1 reads 899.7.
-                let value = ((high - index as f64 * step) * 1000.0).round() / 1000.0;
-                Located { value, span: span.clone() }
-            })
-            .collect(),
-    )
 }

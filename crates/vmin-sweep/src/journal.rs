@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 1;
 
 /// What one chip did at one voltage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Index of the operating point in the plan.
@@ -36,6 +36,17 @@ pub struct Record {
     pub cells_hit: u64,
     /// Stored bits that were changed; by transient errors, summed over all images.
     pub flips: u64,
+    /// Faulty cells that held a bit of an activation, summed over all images.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub activation_cells_hit: u64,
+    /// Bits of activations that were changed, summed over all images.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub activation_flips: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -303,7 +314,15 @@ mod tests {
     use super::*;
 
     fn record(chip: u32) -> Record {
-        Record { point: chip % 3, chip, correct: 90, correct_union: 89, cells_hit: 7, flips: 4 }
+        Record {
+            point: chip % 3,
+            chip,
+            correct: 90,
+            correct_union: 89,
+            cells_hit: 7,
+            flips: 4,
+            ..Record::default()
+        }
     }
 
     fn full(records: u32) -> String {

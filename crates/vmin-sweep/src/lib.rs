@@ -31,12 +31,12 @@ mod statistics;
 pub use chip_file::ChipFile;
 pub use die::LOAD;
 pub use experiment::{
-    CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, NotAnExperiment, POINTS_MAX,
-    Placement, ReadErrors, References, VDD_MV_MAX, voltages,
+    CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, Memory, NotAnExperiment,
+    POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, voltages,
 };
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
-pub use plan::{Nominal, Plan, PlanCost, PlanPoint};
+pub use plan::{MemoryAt, Nominal, Plan, PlanCost, PlanPoint, WeightPlacement};
 pub use preset::Preset;
 pub use remedy::{
     PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Record;
+use crate::plan::MemoryAt;
 use crate::remedy::RemedyResult;
 use crate::statistics::Spread;
 
@@ -46,8 +47,11 @@ pub struct Setting {
     pub profile: String,
     /// `flip`, `stuck_at`, `measured` or `transient`.
     pub fault_kind: String,
-    /// `resident`.
+    /// `resident` or `streamed`.
     pub placement: String,
+    /// At which supply each memory runs, in words; empty where weights alone err, at the swept voltage.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub memories: String,
     /// How the model is laid out, in words.
     #[serde(default)]
     pub layout: String,
@@ -61,6 +65,9 @@ pub struct Setting {
     pub weights: u64,
     /// Bits of weight memory that the codes occupy.
     pub stored_bits: u64,
+    /// Bits of an inference's activations that can err, of every tensor once; absent if none can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_bits: Option<u64>,
     /// Multiply-accumulates of one inference.
     pub macs_per_image: u64,
     /// Voltage that savings refer to, in mV.
@@ -93,7 +100,7 @@ pub struct Clean {
 /// One operating point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// Supply of the weight memory, in mV.
+    /// The swept voltage, in mV: supply of the weight memory, if nothing else is said.
     pub vdd_mv: f64,
     /// Share of faulty cells that the profile states for this voltage; of chip files, the share that was
     /// measured, mean over the chips.
@@ -103,6 +110,21 @@ pub struct Point {
     pub cell_fault_rate_realised: f64,
     /// Share of stored bits that were changed, over all chips.
     pub flip_rate: f64,
+    /// Supply of the weight memory, in mV, where it is not the swept one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_vdd_mv: Option<f64>,
+    /// Supply of the activation memory, in mV, where activations can err.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_vdd_mv: Option<f64>,
+    /// Share of faulty cells that the profile states for that supply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_cell_fault_rate: Option<f64>,
+    /// Share of faulty cells among those under activations, over all chips and images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_cell_fault_rate_realised: Option<f64>,
+    /// Share of bits of activations that were changed, over all chips and images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_flip_rate: Option<f64>,
     /// Mean over chips of the test error under bit errors.
     pub rerr_mean: f64,
     /// Sample standard deviation over chips; 0 for one chip.
@@ -179,10 +201,14 @@ pub struct InputDigest {
 /// What does not depend on the records.
 #[derive(Clone, Debug)]
 pub struct PointCost {
-    /// Supply of the weight memory, in mV.
+    /// The swept voltage, in mV.
     pub vdd_mv: f64,
     /// Share of faulty cells by the profile.
     pub cell_fault_rate: f64,
+    /// Supply of the weight memory, in mV, where it is not the swept one.
+    pub weight_vdd_mv: Option<f64>,
+    /// The activation memory, where activations can err.
+    pub activation: Option<MemoryAt>,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
     /// Of it, accesses of the weight memory.
@@ -233,12 +259,22 @@ pub fn evaluate(
         let bits = setting.stored_bits as f64 * f64::from(chips) * reads;
         let cells_hit: u64 = of_point.iter().map(|record| record.cells_hit).sum();
         let flips: u64 = of_point.iter().map(|record| record.flips).sum();
+        let activations = |count: fn(&Record) -> u64| {
+            // Each tensor is written anew for every image.
+            let bits = setting.activation_bits? as f64 * f64::from(chips) * images;
+            Some(of_point.iter().map(count).sum::<u64>() as f64 / bits)
+        };
         let passing = of_point.iter().filter(|record| within(record)).count();
         points.push(Point {
             vdd_mv: cost.vdd_mv,
             cell_fault_rate: cost.cell_fault_rate,
             cell_fault_rate_realised: cells_hit as f64 / bits,
             flip_rate: flips as f64 / bits,
+            weight_vdd_mv: cost.weight_vdd_mv,
+            activation_vdd_mv: cost.activation.map(|at| at.vdd_mv),
+            activation_cell_fault_rate: cost.activation.map(|at| at.cell_fault_rate),
+            activation_cell_fault_rate_realised: activations(|record| record.activation_cells_hit),
+            activation_flip_rate: activations(|record| record.activation_flips),
             rerr_mean: plain.mean,
             rerr_std: plain.std,
             rerr_min: plain.min,
@@ -317,11 +353,13 @@ mod tests {
             profile: "p".into(),
             fault_kind: "flip".into(),
             placement: "resident".into(),
+            memories: String::new(),
             layout: "linear".into(),
             offsets: 1,
             weight_bits: 8,
             weights: 10,
             stored_bits: 80,
+            activation_bits: None,
             macs_per_image: 1,
             vdd_nominal_mv: 1000.0,
             seed: "1".into(),
@@ -333,6 +371,8 @@ mod tests {
         PointCost {
             vdd_mv,
             cell_fault_rate: 0.1,
+            weight_vdd_mv: None,
+            activation: None,
             energy_per_inference_nj: 1.0,
             energy_weight_memory_nj: 0.2,
             energy_other_memories_nj: 0.2,
@@ -346,7 +386,15 @@ mod tests {
     }
 
     fn record(point: u32, chip: u32, correct: u64) -> Record {
-        Record { point, chip, correct, correct_union: correct - 1, cells_hit: 8, flips: 4 }
+        Record {
+            point,
+            chip,
+            correct,
+            correct_union: correct - 1,
+            cells_hit: 8,
+            flips: 4,
+            ..Record::default()
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use vmin_kernels::GemmKernel;
 use vmin_sram::SampleError;
 
 use crate::Plan;
-use crate::die::Die;
+use crate::die::{Die, Outcome};
+use crate::experiment::Memory;
 use crate::journal::{Journal, JournalError, Log, Record};
 use crate::remedy::{self, PlannedRemedy};
 use crate::results::{Clean, Provenance, Results, evaluate};
@@ -19,7 +20,7 @@ use crate::results::{Clean, Provenance, Results, evaluate};
 const RECORDS_PER_SYNC: u64 = 64;
 
 /// Index of the weight memory among a chip's memories.
-pub const WEIGHT_MEMORY: u32 = 0;
+pub const WEIGHT_MEMORY: u32 = Memory::Weight.number();
 
 /// Someone who wants to know how far a run is. Called from several threads.
 pub trait Progress: Sync {
@@ -76,7 +77,7 @@ pub fn run<L: Log>(
 ) -> Result<Results, RunError> {
     let points = plan.points.len();
     let chips = plan.trials();
-    let emulator = Emulator::new(&plan.graph, &plan.placement, plan.images(), kernel)?;
+    let emulator = plan.placement.emulator(&plan.graph, plan.images(), kernel)?;
     let total = plan.records_total();
     let known: BTreeSet<(u32, u32)> =
         done.iter().map(|record| (record.point, record.chip)).collect();
@@ -205,14 +206,16 @@ fn run_chip(
     let die = Die::new(plan, chip, lowest)?;
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
-        let (score, applied) = die.evaluate(point, emulator, clean, stop)?;
+        let Outcome { score, weights, activations } = die.evaluate(point, emulator, clean, stop)?;
         let record = Record {
             point,
             chip,
             correct: score.correct,
             correct_union: score.correct_union,
-            cells_hit: applied.cells_hit,
-            flips: applied.bits_flipped,
+            cells_hit: weights.cells_hit,
+            flips: weights.bits_flipped,
+            activation_cells_hit: activations.cells_hit,
+            activation_flips: activations.bits_flipped,
         };
         append(&record)?;
         records.push(record);

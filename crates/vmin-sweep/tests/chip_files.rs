@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vmin_diagnostic::Source;
-use vmin_emulator::{Emulator, Images};
+use vmin_emulator::Images;
 use vmin_sram::{Chip, ChipKey, ErrorRates, Geometry, Run};
 use vmin_sweep::{Journal, LOAD, Plan, Progress, Results, chip_file, run};
 
@@ -75,8 +75,9 @@ fn folder() -> tempfile::TempDir {
 /// Codes with every stored bit looked up on its own: `wrong` says whether a value at an address is
 /// read wrongly. Also how many bits changed.
 fn codes(plan: &Plan, wrong: impl Fn(u64, bool) -> bool) -> (Vec<Vec<u8>>, u64) {
+    let placement = plan.placement.resident().expect("a resident model");
     let mut flips = 0;
-    let read = plan.graph.weights.iter().zip(&plan.placement.tensors).map(|(weights, placed)| {
+    let read = plan.graph.weights.iter().zip(&placement.tensors).map(|(weights, placed)| {
         let bits = u64::from(weights.bits);
         let code = |(index, &code): (u64, &u8)| {
             (0..bits).fold(code, |read, bit| {
@@ -93,7 +94,7 @@ fn codes(plan: &Plan, wrong: impl Fn(u64, bool) -> bool) -> (Vec<Vec<u8>>, u64) 
 /// Test error of those codes on all images of the plan.
 fn error(plan: &Plan, codes: &[Vec<u8>]) -> f64 {
     let emulator =
-        Emulator::new(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best()).unwrap();
+        plan.placement.emulator(&plan.graph, plan.images(), vmin_kernels::best()).unwrap();
     let predictions = emulator.predict(codes, &AtomicBool::new(false)).unwrap();
     let wrong = |(prediction, label): (&usize, &u8)| *prediction != usize::from(*label);
     let count = predictions.iter().zip(plan.labels()).filter(|&pair| wrong(pair)).count();
@@ -153,7 +154,7 @@ fn one_kind_for_all_cells_if_it_is_asked_for() {
 fn drawn(plan: &Plan, trial: usize, read: u64) -> BTreeMap<u64, Option<bool>> {
     let key = ChipKey { seed: 0, chip: trial as u64, memory: 0 };
     let map = chip(3, 0.4).cell_errors(2);
-    let cells = plan.placement.geometry.cells();
+    let cells = plan.placement.geometry().cells();
     let errors = vmin_sram::tile_errors(&map, 4096, cells, OFFSETS[trial]).expect("small");
     let drawn = vmin_sram::draw_faults(&errors, key, read);
     let inverting = drawn.inverting.iter().map(|cell| (cell.address, None));
@@ -188,8 +189,7 @@ fn error_one_by_one(plan: &Plan, codes: impl Fn(usize) -> Vec<Vec<u8>>) -> f64 {
             pixels: &images.pixels[index * size..][..size],
             labels: &images.labels[index..=index],
         };
-        let emulator =
-            Emulator::new(&plan.graph, &plan.placement, one, vmin_kernels::best()).unwrap();
+        let emulator = plan.placement.emulator(&plan.graph, one, vmin_kernels::best()).unwrap();
         let predictions = emulator.predict(&codes(index), &AtomicBool::new(false)).unwrap();
         predictions == [usize::from(one.labels[0])]
     });
@@ -274,7 +274,7 @@ fn a_sampled_chip_in_a_file_is_the_chip_of_the_population() {
     let key = ChipKey { seed: 5, chip: 0, memory: 0 };
     let floor = drawn.profile.threshold(860.0);
     let population = drawn.profile.population();
-    let chip = Chip::sample(population, key, drawn.placement.geometry, floor).expect("small");
+    let chip = Chip::sample(population, key, drawn.placement.geometry(), floor).expect("small");
     let level = vmin_sram::VddLevel { vdd_uv: chip_file::microvolts(860.0), threshold: floor };
     let chip = chip.with_levels(vec![level]).expect("one level");
     let bytes = vmin_sram::file::write(&chip);

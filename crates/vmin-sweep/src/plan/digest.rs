@@ -6,7 +6,7 @@ use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
 
-use crate::experiment::{Experiment, Placement};
+use crate::experiment::Experiment;
 use crate::preset::Preset;
 use crate::remedy::Remedy;
 use crate::results::InputDigest;
@@ -47,6 +47,8 @@ struct Decisive<'a> {
     vdd_mv: Vec<f64>,
     fault_kind: &'a str,
     placement: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    memories: String,
     layout: String,
     offset_bits: &'a [u64],
     chips: u32,
@@ -70,9 +72,8 @@ pub(super) fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String 
         first_image: experiment.first_image.value,
         vdd_mv: experiment.vdd_mv.iter().map(|vdd_mv| vdd_mv.value).collect(),
         fault_kind: experiment.errors.word(),
-        placement: match experiment.placement {
-            Placement::Resident => "resident",
-        },
+        placement: experiment.placement.word(),
+        memories: experiment.memories.words(),
         layout: experiment.layout.words(),
         offset_bits: &experiment.layout.offset_bits,
         chips: experiment.chips,

@@ -1,19 +1,18 @@
 //! The layout an experiment asks for, as maps from bits to cells.
 
-use vmin_accel::ResidentPlacement;
 use vmin_accel::placement::{AddressMap, AddressMapError};
 use vmin_nn::Graph;
+use vmin_sram::Geometry;
 
 use crate::experiment::Layout;
 
 /// One map per offset; what cannot be laid out so, and where that was asked for.
 pub(super) fn address_maps(
     layout: &Layout,
-    placement: &ResidentPlacement,
+    geometry: Geometry,
     word_bits: u64,
     graph: &Graph,
 ) -> Result<Vec<AddressMap>, (std::ops::Range<usize>, String)> {
-    let geometry = placement.geometry;
     if let Some(span) = &layout.reliable_columns {
         let mut widths = graph.weights.iter().map(|weights| weights.bits);
         let first = widths.next().unwrap_or(8);

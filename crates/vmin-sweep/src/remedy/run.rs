@@ -73,6 +73,7 @@ pub(crate) fn run_chip(
             correct_union: score.correct_union,
             cells_hit: read.done.cells_hit,
             flips: read.done.bits_flipped,
+            ..Record::default()
         };
         append(&record)?;
         records.push(record);

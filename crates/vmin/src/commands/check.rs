@@ -14,7 +14,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         Format::Table => {
             let value = serde_json::to_value(&cost).map_err(std::io::Error::from)?;
             let rows = value.as_object().into_iter().flatten().map(|(key, value)| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let text = match value.as_f64().filter(|_| value.is_f64()) {
+                    Some(number) => format!("{number:.1}"),
+                    None => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+                };
                 vec![key.replace('_', " "), text]
             });
             let table = print::table(&["plan", ""], 1, rows);

@@ -238,6 +238,10 @@ fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failu
             if with_union {
                 header.push("union RErr mean ± std");
             }
+            let with_activations = results.setting.activation_bits.is_some();
+            if with_activations {
+                header.push("flipped in activations");
+            }
             let rows = results.points.iter().map(|point| {
                 let mut row = vec![
                     format!("{}", point.vdd_mv),
@@ -254,6 +258,9 @@ fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failu
                 if with_union {
                     let (mean, std) = (point.rerr_union_mean, point.rerr_union_std);
                     row.push(format!("{:.2} ± {:.2} %", mean * 100.0, std * 100.0));
+                }
+                if with_activations {
+                    row.push(point.activation_flip_rate.map_or_else(String::new, print::rate));
                 }
                 row
             });

@@ -1,0 +1,60 @@
+//! The memories of a sweep, each at its own supply.
+
+use std::fmt::Write;
+
+use vmin_sweep::{Point, Results};
+
+use crate::html::rate;
+
+/// A memory at a point: supply, share of faulty cells under what lies there, share of bits changed.
+struct At {
+    vdd_mv: Option<f64>,
+    cells: Option<f64>,
+    bits: Option<f64>,
+}
+
+const MEMORIES: [(&str, fn(&Point) -> At); 2] = [
+    ("weight memory", |point| At {
+        vdd_mv: Some(point.weight_vdd_mv.unwrap_or(point.vdd_mv)),
+        cells: Some(point.cell_fault_rate_realised),
+        bits: Some(point.flip_rate),
+    }),
+    ("activation memory", |point| At {
+        vdd_mv: point.activation_vdd_mv,
+        cells: point.activation_cell_fault_rate_realised,
+        bits: point.activation_flip_rate,
+    }),
+];
+
+/// A table of the memories; nothing where weights alone err, at the swept voltage.
+pub(crate) fn section(page: &mut String, results: &Results) {
+    if results.setting.memories.is_empty() {
+        return;
+    }
+    let erring: Vec<_> = MEMORIES
+        .iter()
+        .filter(|(_, at)| results.points.iter().any(|point| at(point).vdd_mv.is_some()))
+        .collect();
+    page.push_str(
+        "<h2>Each memory</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>swept<br>(mV)</th>",
+    );
+    for (name, _) in &erring {
+        let _ = write!(
+            page,
+            "<th>{name}<br>(mV)</th><th>faulty cells<br>realised</th><th>flipped bits</th>"
+        );
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+    let share = |fraction: Option<f64>| fraction.map_or_else(String::new, rate);
+    for point in &results.points {
+        let _ = write!(page, "<tr><td>{}</td>", point.vdd_mv);
+        for (_, at) in &erring {
+            let At { vdd_mv, cells, bits } = at(point);
+            let vdd_mv = vdd_mv.map_or_else(String::new, |vdd_mv| vdd_mv.to_string());
+            let _ =
+                write!(page, "<td>{vdd_mv}</td><td>{}</td><td>{}</td>", share(cells), share(bits));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody></table></div>\n");
+}

@@ -1,0 +1,229 @@
+//! Streamed weights, faulty activations and supplies of single memories, seen through whole sweeps,
+//! against slow and obvious twins.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use vmin_accel::placement::ActivationPlacement;
+use vmin_diagnostic::Source;
+use vmin_emulator::{ActivationFaults, Emulator};
+use vmin_nn::Executor;
+use vmin_sram::{Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Threshold};
+use vmin_sweep::{Journal, Plan, Progress, Results, WeightPlacement, run};
+
+const IMAGES: usize = 12;
+const SEED: u64 = 5;
+
+struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: u64, _: u64) {}
+    fn advance(&self) {}
+}
+
+/// The text of an experiment on a small weight memory.
+fn text(placement: &str, layout: &str, memory: &str) -> String {
+    format!(
+        "name = \"memories\"\n[network]\nmodel = \"builtin:shapes-cnn\"\n[data]\n\
+         set = \"builtin:shapes\"\nimages = {IMAGES}\n[accelerator]\nmodel = \"gemmini-16\"\n\
+         placement = \"{placement}\"\n{layout}\n[memory]\nprofile = \"sram14\"\n\
+         vdd_mv = [900, 840, 820]\n{memory}\n[chips]\ncount = 3\nseed = {SEED}\n"
+    )
+}
+
+fn plan(text: &str) -> Plan {
+    Plan::read(&Source::new("memories.toml", text), Path::new("."))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn sweep(plan: &Plan, threads: usize) -> Results {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    let (mut journal, done) =
+        Journal::open(&path, &plan.digest, plan.records_total(), false).expect("new");
+    let stop = AtomicBool::new(false);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    let results = pool
+        .install(|| run(plan, &mut journal, &done, vmin_kernels::best(), &stop, &Silent))
+        .expect("runs");
+    drop(journal);
+    // What the journal holds belongs to the plan and gives the same results without an inference.
+    let (mut journal, done) =
+        Journal::open(&path, &plan.digest, plan.records_total(), true).expect("there");
+    plan.check_records(&done).expect("records of this plan");
+    let again = run(plan, &mut journal, &done, vmin_kernels::best(), &stop, &Silent).expect("runs");
+    assert_eq!(again, results);
+    results
+}
+
+/// The faulty cells of memory number `memory` of a chip.
+fn cells(plan: &Plan, memory: u32, chip: u64, geometry: Geometry, vdd_mv: f64) -> Vec<FaultyCell> {
+    let threshold = Threshold::from_rate(plan.profile.cell_fault_rate(vdd_mv)).expect("a rate");
+    let key = ChipKey { seed: SEED, chip, memory };
+    let chip = Chip::sample(plan.profile.population(), key, geometry, threshold).expect("small");
+    chip.faults(threshold).expect("the floor").to_vec()
+}
+
+/// Codes read through the halves of the memory, bit by bit; and how many bits changed.
+fn streamed_codes(plan: &Plan, faults: &[FaultyCell]) -> (Vec<Vec<u8>>, u64) {
+    let WeightPlacement::Streamed(placement) = &plan.placement else { panic!("streamed") };
+    let faulty: BTreeMap<u64, bool> = faults.iter().map(|f| (f.address, f.preferred)).collect();
+    let mut flips = 0;
+    let codes = plan.graph.weights.iter().zip(&placement.tensors).map(|(weights, tensor)| {
+        let mut codes = weights.codes.clone();
+        for (place, &code) in tensor.order.iter().enumerate() {
+            let first = tensor.first_bit(place).expect("every code is in a load");
+            for bit in 0..u64::from(weights.bits) {
+                let turned = faulty.contains_key(&plan.address_maps[0].cell(first + bit));
+                codes[code] ^= u8::from(turned) << bit;
+                flips += u64::from(turned);
+            }
+        }
+        codes
+    });
+    (codes.collect(), flips)
+}
+
+/// Test error image by image, activations spoilt as they are written.
+fn slow_error(
+    plan: &Plan,
+    codes: &[Vec<u8>],
+    activations: Option<&ActivationFaults>,
+) -> (f64, u64) {
+    let executor = Executor::new(&plan.graph, vmin_kernels::best());
+    let weights = executor.load_weights(codes);
+    let mut scratch = executor.scratch();
+    let size = plan.graph.tensors[plan.graph.input.0].elements();
+    let (mut wrong, mut applied) = (0, Applied::default());
+    for (image, &label) in plan.images().pixels.chunks_exact(size).zip(plan.labels()) {
+        let class = executor.classify_with(&weights, image, &mut scratch, |tensor, values| {
+            if let Some(faults) = activations {
+                applied += faults.apply(tensor, values);
+            }
+        });
+        wrong += u64::from(class != usize::from(label));
+    }
+    (1.0 - (IMAGES as u64 - wrong) as f64 / IMAGES as f64, applied.bits_flipped)
+}
+
+#[test]
+fn streamed_weights_meet_the_cells_of_the_small_memory() {
+    for layout in ["", "[placement]\ninterleave = [\"rows\", \"columns\"]\noffset_bits = 1000"] {
+        let layout = layout.replace("1000", "[1000]");
+        let plan = plan(&text("streamed", &layout, ""));
+        let geometry = plan.accelerator.memories.weight.geometry;
+        assert_eq!(plan.placement.geometry(), geometry, "the memory that there is");
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        assert_eq!(results.setting.placement, "streamed");
+        let mut seen = 0;
+        for (index, point) in results.points.iter().enumerate() {
+            let mut flips = 0;
+            for chip in 0..3 {
+                let faults = cells(&plan, 0, chip, geometry, point.vdd_mv);
+                let (codes, of_chip) = streamed_codes(&plan, &faults);
+                flips += of_chip;
+                let (error, _) = slow_error(&plan, &codes, None);
+                assert_eq!(results.chips[chip as usize].rerr[index], error);
+            }
+            let bits = results.setting.stored_bits as f64 * 3.0;
+            assert_eq!(point.flip_rate, flips as f64 / bits);
+            seen += flips;
+        }
+        assert!(seen > 100, "no errors, no test");
+    }
+}
+
+#[test]
+fn activations_meet_cells_of_their_own() {
+    for (inputs, kind) in [(true, FaultKind::Flip), (false, FaultKind::StuckAt)] {
+        let word = if kind == FaultKind::Flip { "flip" } else { "stuck_at" };
+        let memory = format!(
+            "fault_kind = \"{word}\"\n[memory.activation]\ninputs = {inputs}\n\
+             [memory.weight]\nvdd_mv = \"nominal\""
+        );
+        let plan = plan(&text("resident", "", &memory));
+        let geometry = plan.accelerator.memories.activation.geometry;
+        let placed = ActivationPlacement::new(geometry, &plan.graph);
+        let spared = (!inputs).then_some(plan.graph.input);
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        let bits = results.setting.activation_bits.expect("activations err");
+        let clean: Vec<Vec<u8>> = plan.graph.weights.iter().map(|w| w.codes.clone()).collect();
+        let mut seen = 0;
+        for (index, point) in results.points.iter().enumerate() {
+            let mut flips = 0;
+            for chip in 0..3 {
+                let faults = cells(&plan, 1, chip, geometry, point.vdd_mv);
+                let faults = ActivationFaults::new(&placed, &faults, kind, spared);
+                let (error, of_chip) = slow_error(&plan, &clean, Some(&faults));
+                assert_eq!(results.chips[chip as usize].rerr[index], error);
+                flips += of_chip;
+            }
+            let all = bits as f64 * 3.0 * IMAGES as f64;
+            assert_eq!(point.activation_flip_rate, Some(flips as f64 / all));
+            assert_eq!(point.activation_vdd_mv, Some(point.vdd_mv));
+            assert_eq!((point.flip_rate, point.weight_vdd_mv), (0.0, Some(1000.0)));
+            seen += flips;
+        }
+        assert!(seen > 100, "no errors, no test");
+    }
+}
+
+#[test]
+fn a_fixed_supply_makes_the_same_errors_at_every_point() {
+    let memory = "[memory.activation]\nvdd_mv = 830";
+    let both = sweep(&plan(&text("streamed", "", memory)), 2);
+    let weights = sweep(&plan(&text("streamed", "", "")), 2);
+    for (both, alone) in both.points.iter().zip(&weights.points) {
+        assert_eq!(both.activation_vdd_mv, Some(830.0));
+        assert_eq!(both.flip_rate, alone.flip_rate, "weights meet the same cells");
+        assert!(both.energy_per_inference_nj < alone.energy_per_inference_nj, "a lower supply");
+        assert!(both.rerr_mean >= 0.0);
+        assert_eq!(alone.activation_flip_rate, None);
+    }
+    let rates: Vec<_> = both.points.iter().map(|p| p.activation_cell_fault_rate_realised).collect();
+    assert!(rates[0] > Some(0.0) && rates.iter().all(|rate| *rate == rates[0]), "{rates:?}");
+}
+
+#[test]
+fn named_as_it_is_anyhow_a_memory_changes_nothing() {
+    let alone = plan(&text("resident", "", ""));
+    let named = plan(&text("resident", "", "[memory.weight]\nvdd_mv = \"swept\""));
+    assert_eq!(named.digest, alone.digest);
+    assert_ne!(plan(&text("streamed", "", "")).digest, alone.digest);
+    let other = plan(&text("resident", "", "[memory.activation]\ninputs = false"));
+    assert_ne!(other.digest, plan(&text("resident", "", "[memory.activation]")).digest);
+}
+
+#[test]
+fn the_memory_that_is_lowered_saves_energy() {
+    let saving = |memory: &str| {
+        let plan = plan(&text("resident", "", memory));
+        plan.points.last().map(|point| point.cost.energy_saving).expect("a point")
+    };
+    let weights = saving("");
+    let both = saving("[memory.activation]");
+    let activations = saving("[memory.activation]\n[memory.weight]\nvdd_mv = \"nominal\"");
+    assert!(0.0 < weights && weights < both && 0.0 < activations);
+    assert!((both - weights - activations).abs() < 1e-12, "{both} {weights} {activations}");
+}
+
+/// The emulator is built for what the plan places.
+#[test]
+fn a_streamed_plan_gives_a_streamed_emulator() {
+    let plan = plan(&text("streamed", "", ""));
+    let emulator: Emulator<'_> =
+        plan.placement.emulator(&plan.graph, plan.images(), vmin_kernels::best()).expect("it fits");
+    let last = plan.placement.geometry().cells() - 1;
+    let fault = |address| FaultyCell { address, score: vmin_sram::Score(0), preferred: true };
+    // The first cell of the first half lies under a bit of every load that begins there.
+    let hits = emulator.corrupt(&[fault(0)], FaultKind::Flip).applied.cells_hit;
+    let WeightPlacement::Streamed(placed) = &plan.placement else { panic!("streamed") };
+    let loads = placed.tensors.iter().flat_map(|tensor| &tensor.loads);
+    let begin_there = loads.filter(|load| load.first_bit == 0 && load.codes > 0).count();
+    assert!(begin_there > 1);
+    assert_eq!(hits, begin_there as u64);
+    assert!(emulator.corrupt(&[fault(last)], FaultKind::Flip).applied.cells_hit <= hits);
+}
