@@ -13,7 +13,9 @@ struct At {
     bits: Option<f64>,
 }
 
-const MEMORIES: [(&str, fn(&Point) -> At); 2] = [
+type Of = fn(&Point) -> At;
+
+const MEMORIES: [(&str, Of); 2] = [
     ("weight memory", |point| At {
         vdd_mv: Some(point.weight_vdd_mv.unwrap_or(point.vdd_mv)),
         cells: Some(point.cell_fault_rate_realised),
