@@ -11,6 +11,7 @@
 pub mod accelerator;
 mod bars;
 pub mod chip;
+mod comparison;
 mod energy;
 mod exploration;
 mod figures;
@@ -20,6 +21,10 @@ mod plot;
 mod remedies;
 mod training;
 
+pub use comparison::{
+    Compared, Over, SWEEPS_MAX as COMPARED_MAX, comparison_page, comparison_svg, lowest_mv,
+    voltages,
+};
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
 pub use html::page;

@@ -199,3 +199,13 @@ pub(crate) fn responsive(svg: &str) -> String {
         1,
     )
 }
+
+/// The same figure as a file of its own.
+pub(crate) fn standalone(svg: &str) -> String {
+    let (width, height) = SIZE;
+    svg.replacen(
+        "<svg class=\"figure\" role=\"img\" ",
+        &format!("<svg width=\"{width}\" height=\"{height}\" style=\"background:#fff\" "),
+        1,
+    )
+}

@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Draw the report of a finished sweep again
     Report(ReportArgs),
+    /// Compare finished sweeps in one table and one figure
+    Compare(CompareArgs),
     /// Print a commented experiment file to start from
     Init(InitArgs),
     /// List the image sets, networks, accelerators and profiles at hand
@@ -206,6 +208,37 @@ pub(crate) struct TrainArgs {
 pub(crate) struct ReportArgs {
     /// Folder of a finished sweep
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Folders of finished sweeps
+    #[arg(required = true, value_name = "FOLDER")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// What to call each sweep, in the order of the folders; its experiment's name if nothing is said
+    #[arg(long = "label", value_name = "TEXT")]
+    pub(crate) labels: Vec<String>,
+    /// Write the comparison as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the figure alone as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// What the SVG figure shows the test error over
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) over: CompareOver,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// The horizontal axis of a comparison.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum CompareOver {
+    /// The swept supply
+    #[default]
+    Voltage,
+    /// The share of faulty cells
+    Rate,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Explore(args) => commands::explore::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Data(command) => commands::data::run(&command),
         Command::Schema { kind } => commands::schema::run(kind),

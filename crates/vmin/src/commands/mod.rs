@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod chip;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod cycles;
 pub(crate) mod data;

@@ -1,0 +1,195 @@
+//! Several sweeps in one picture and one table.
+
+use std::fmt::Write;
+
+use plotters::prelude::{RGBColor, SeriesLabelPosition};
+use vmin_sweep::{Point, Results};
+
+use crate::html::{begin, end, escape, percent, rate};
+use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw, standalone};
+
+/// Most sweeps of one comparison: as many as a figure can tell apart.
+pub const SWEEPS_MAX: usize = 8;
+
+const COLORS: [RGBColor; SWEEPS_MAX] = [
+    BLUE,
+    ORANGE,
+    GREEN,
+    VIOLET,
+    RGBColor(219, 39, 119),
+    RGBColor(8, 145, 178),
+    RGBColor(133, 77, 14),
+    GREY,
+];
+
+/// A sweep and what to call it.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared<'r> {
+    /// What it is called.
+    pub label: &'r str,
+    /// What it found.
+    pub results: &'r Results,
+}
+
+/// What the sweeps are compared over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The swept voltage.
+    Voltage,
+    /// The share of faulty cells.
+    Rate,
+}
+
+/// The figure of mean test errors as an SVG file that stands alone; nothing if there is nothing to draw.
+#[must_use]
+pub fn comparison_svg(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
+    figure(sweeps, over).map(|svg| standalone(&svg))
+}
+
+/// The comparison as one HTML document that opens offline; `json` are its numbers.
+#[must_use]
+pub fn comparison_page(sweeps: &[Compared<'_>], json: &str) -> String {
+    let mut page = begin("Sweeps compared");
+    page.push_str(
+        "<h2>Test error under bit errors, mean over chips</h2>\n<div class=\"figures\">\n",
+    );
+    for figure in [Over::Voltage, Over::Rate].into_iter().filter_map(|over| figure(sweeps, over)) {
+        let _ = writeln!(page, "<div class=\"card\">{figure}</div>");
+    }
+    page.push_str("</div>\n");
+    settings(&mut page, sweeps);
+    points(&mut page, sweeps);
+    end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-comparison", json);
+    page
+}
+
+/// Voltages of all sweeps, falling, each once.
+#[must_use]
+pub fn voltages(sweeps: &[Compared<'_>]) -> Vec<f64> {
+    let mut voltages: Vec<f64> = sweeps
+        .iter()
+        .flat_map(|sweep| sweep.results.points.iter().map(|point| point.vdd_mv))
+        .collect();
+    voltages.sort_by(|a, b| b.total_cmp(a));
+    voltages.dedup();
+    voltages
+}
+
+/// The lowest voltage at which, and at all voltages above which, every chip stays within the budget.
+#[must_use]
+pub fn lowest_mv(results: &Results) -> Option<f64> {
+    results.points.iter().take_while(|p| p.yield_fraction >= 1.0).last().map(|p| p.vdd_mv)
+}
+
+fn figure(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
+    let at = |point: &Point| match over {
+        Over::Voltage => Some(point.vdd_mv),
+        Over::Rate => (point.cell_fault_rate > 1e-9).then_some(point.cell_fault_rate * 100.0),
+    };
+    let curves: Vec<Vec<(f64, f64)>> = sweeps
+        .iter()
+        .map(|sweep| {
+            let points = sweep.results.points.iter();
+            points.filter_map(|point| Some((at(point)?, point.rerr_mean * 100.0))).collect()
+        })
+        .collect();
+    let all = || curves.iter().flatten();
+    let (low, high) = all()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &(x, _)| (low.min(x), high.max(x)));
+    if low > high {
+        return None;
+    }
+    let top = all().map(|&(_, y)| y).fold(0.0, f64::max);
+    let pad = ((high - low) * 0.03).max(5.0);
+    let (x, x_label, legend) = match over {
+        Over::Voltage => {
+            ((low - pad, high + pad), "swept supply (mV)", SeriesLabelPosition::UpperRight)
+        }
+        Over::Rate => {
+            ((low * 0.7, high * 1.4), "share of faulty cells (%)", SeriesLabelPosition::UpperLeft)
+        }
+    };
+    let series: Vec<_> = sweeps
+        .iter()
+        .zip(&curves)
+        .zip(COLORS)
+        .map(|((sweep, points), color)| Series::Line {
+            label: sweep.label,
+            color,
+            points: points.clone(),
+        })
+        .collect();
+    Some(draw(
+        &Axes {
+            title: "",
+            x_label,
+            y_label: "test error (%)",
+            x,
+            y: (0.0, (top * 1.05).clamp(2.0, 105.0)),
+            x_logarithmic: over == Over::Rate,
+            y_logarithmic: false,
+            legend,
+        },
+        &series,
+    ))
+}
+
+fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
+    page.push_str(
+        "<h2>Settings</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>sweep</th><th>network</th>\
+         <th>bits</th><th>accelerator</th><th>placement</th><th>fault kind</th><th>profile</th>\
+         <th>chips</th><th>images</th><th>clean<br>error</th><th>lowest with<br>every chip (mV)</th>\
+         </tr></thead>\n<tbody>\n",
+    );
+    for Compared { label, results } in sweeps {
+        let setting = &results.setting;
+        let lowest = lowest_mv(results).map_or_else(|| "none".to_owned(), |mv| mv.to_string());
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{}</td><td>{}</td><td>{}</td><td>{lowest}</td></tr>",
+            escape(label),
+            escape(&setting.model),
+            setting.weight_bits,
+            escape(&setting.accelerator),
+            escape(&setting.placement),
+            escape(&setting.fault_kind),
+            escape(&setting.profile),
+            results.chips.len(),
+            results.clean.images,
+            percent(results.clean.err, 2),
+        );
+    }
+    page.push_str("</tbody></table></div>\n");
+}
+
+fn points(page: &mut String, sweeps: &[Compared<'_>]) {
+    page.push_str(
+        "<h2>Points</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub> (mV)</th>",
+    );
+    for sweep in sweeps {
+        let label = escape(sweep.label);
+        let _ = write!(page, "<th>{label}<br>faulty cells</th><th>RErr (%)</th><th>yield</th>");
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for vdd_mv in voltages(sweeps) {
+        let _ = write!(page, "<tr><td>{vdd_mv}</td>");
+        for sweep in sweeps {
+            match sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv) {
+                Some(point) => {
+                    let _ = write!(
+                        page,
+                        "<td>{}</td><td>{:.2} ± {:.2}</td><td>{}</td>",
+                        rate(point.cell_fault_rate),
+                        point.rerr_mean * 100.0,
+                        point.rerr_std * 100.0,
+                        percent(point.yield_fraction, 0),
+                    );
+                }
+                None => page.push_str("<td></td><td></td><td></td>"),
+            }
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody></table></div>\n");
+}

@@ -1,0 +1,136 @@
+//! `vmin compare`: several finished sweeps side by side.
+
+use serde::Serialize;
+use vmin_diagnostic::Diagnostic;
+use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg};
+use vmin_sweep::{Results, write_whole};
+
+use crate::args::{CompareArgs, CompareOver, Format};
+use crate::commands::report;
+use crate::failure::{Failure, say, unwritable};
+use crate::print;
+
+/// One point of one sweep.
+#[derive(Serialize)]
+struct Row<'r> {
+    sweep: &'r str,
+    vdd_mv: f64,
+    cell_fault_rate: f64,
+    flip_rate: f64,
+    clean_err: f64,
+    rerr_mean: f64,
+    rerr_std: f64,
+    #[serde(rename = "yield")]
+    yield_fraction: f64,
+    energy_per_inference_nj: f64,
+    energy_saving: f64,
+}
+
+pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
+    if args.folders.len() > COMPARED_MAX {
+        return Err(Diagnostic::new(
+            "too-many",
+            format!("{} sweeps are named", args.folders.len()),
+        )
+        .allowed(format!("expected at most {COMPARED_MAX}, as many as a figure can tell apart"))
+        .into());
+    }
+    let all =
+        args.folders.iter().map(|folder| report::results(folder)).collect::<Result<Vec<_>, _>>()?;
+    let labels = labels(args, &all)?;
+    let sweeps: Vec<Compared<'_>> =
+        labels.iter().zip(&all).map(|(label, results)| Compared { label, results }).collect();
+    let rows: Vec<Row<'_>> = sweeps.iter().flat_map(rows_of).collect();
+    if let Some(path) = &args.out {
+        let json = serde_json::to_string(&rows).map_err(std::io::Error::from)?;
+        write_whole(path, comparison_page(&sweeps, &json).as_bytes())
+            .map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
+    if let Some(path) = &args.svg {
+        let over = match args.over {
+            CompareOver::Voltage => Over::Voltage,
+            CompareOver::Rate => Over::Rate,
+        };
+        let svg = comparison_svg(&sweeps, over).ok_or_else(|| {
+            Diagnostic::new("nothing", "the sweeps have no point that could be drawn")
+        })?;
+        write_whole(path, svg.as_bytes()).map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
+    match args.format.format {
+        Format::Json => print::json(&rows),
+        Format::Csv => print::csv(&rows),
+        Format::Table => show(&sweeps),
+    }
+}
+
+/// What each sweep is called: as the user says, else by its experiment, else by its folder.
+fn labels(args: &CompareArgs, all: &[Results]) -> Result<Vec<String>, Failure> {
+    if !args.labels.is_empty() {
+        if args.labels.len() != all.len() {
+            let message =
+                format!("{} labels are named for {} sweeps", args.labels.len(), all.len());
+            return Err(Diagnostic::new("labels", message)
+                .hint("name one `--label` per folder, in the same order, or none")
+                .into());
+        }
+        return Ok(args.labels.clone());
+    }
+    let twice = |results: &Results| all.iter().filter(|o| o.name == results.name).count() > 1;
+    Ok(args
+        .folders
+        .iter()
+        .zip(all)
+        .map(
+            |(folder, results)| {
+                if twice(results) { folder.display().to_string() } else { results.name.clone() }
+            },
+        )
+        .collect())
+}
+
+fn rows_of<'r>(sweep: &Compared<'r>) -> impl Iterator<Item = Row<'r>> {
+    let Compared { label, results } = *sweep;
+    results.points.iter().map(move |point| Row {
+        sweep: label,
+        vdd_mv: point.vdd_mv,
+        cell_fault_rate: point.cell_fault_rate,
+        flip_rate: point.flip_rate,
+        clean_err: results.clean.err,
+        rerr_mean: point.rerr_mean,
+        rerr_std: point.rerr_std,
+        yield_fraction: point.yield_fraction,
+        energy_per_inference_nj: point.energy_per_inference_nj,
+        energy_saving: point.energy_saving,
+    })
+}
+
+/// A column of errors per sweep.
+fn show(sweeps: &[Compared<'_>]) -> Result<(), Failure> {
+    let mut header = vec!["Vdd (mV)"];
+    header.extend(sweeps.iter().map(|sweep| sweep.label));
+    let mut rows = vec![
+        std::iter::once("clean".to_owned())
+            .chain(sweeps.iter().map(|sweep| print::percent(sweep.results.clean.err, 2)))
+            .collect::<Vec<_>>(),
+    ];
+    for vdd_mv in vmin_report::voltages(sweeps) {
+        let mut row = vec![vdd_mv.to_string()];
+        for sweep in sweeps {
+            let point = sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv);
+            row.push(point.map_or_else(String::new, |point| {
+                format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0)
+            }));
+        }
+        rows.push(row);
+    }
+    let mut lowest = vec!["lowest, every chip".to_owned()];
+    lowest.extend(sweeps.iter().map(|sweep| {
+        vmin_report::lowest_mv(sweep.results)
+            .map_or_else(|| "none".to_owned(), |vdd_mv| format!("{vdd_mv} mV"))
+    }));
+    rows.push(lowest);
+    let table = print::table(&header, 1, rows);
+    print::text_line(&format!("test error under bit errors, mean ± std over chips\n{table}"))
+}
