@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::AddressMap;
-use vmin_emulator::{ActivationFaults, Corrupted, Emulator, Score, Stopped};
+use vmin_emulator::{
+    ActivationFaults, BufferApplied, BufferFaults, Corrupted, Emulator, Score, Stopped, SumFaults,
+};
 use vmin_sram::{
     Applied, CellErrors, Chip, ChipKey, DrawnFaults, FaultKind, FaultyCell, Geometry, SampleError,
 };
 
 use crate::Plan;
 use crate::chip_file::{self, ChipFile};
-use crate::experiment::{Memory, ReadErrors};
+use crate::experiment::{Experiment, Memory, ReadErrors};
 use crate::run::WEIGHT_MEMORY;
 
 /// The number of the read at which weights are loaded once for all images.
@@ -22,8 +24,8 @@ pub(crate) struct Outcome {
     pub(crate) score: Score,
     /// To the weights.
     pub(crate) weights: Applied,
-    /// To the activations of all images.
-    pub(crate) activations: Applied,
+    /// To activations and sums of all images.
+    pub(crate) buffers: BufferApplied,
 }
 
 enum Cells<'p> {
@@ -47,6 +49,8 @@ pub(crate) struct Die<'p> {
     cells: Cells<'p>,
     /// Of the activation memory, where it errs.
     activations: Option<Chip>,
+    /// Of the accumulator memory, where it errs.
+    sums: Option<Chip>,
     map: Cow<'p, AddressMap>,
     /// Of the reads: every trial has its own.
     key: ChipKey,
@@ -73,8 +77,12 @@ impl<'p> Die<'p> {
             Some(placed) => sample(plan, Memory::Activation, placed.geometry, of_chip, lowest)?,
             None => None,
         };
+        let sums = match &plan.sums {
+            Some(placed) => sample(plan, Memory::Accumulator, placed.geometry, of_chip, lowest)?,
+            None => None,
+        };
         let map = Cow::Borrowed(&plan.address_maps[offset]);
-        let mut die = Self { plan, cells, activations, map, key };
+        let mut die = Self { plan, cells, activations, sums, map, key };
         if plan.experiment.layout.reliable_columns.is_some() {
             die.map = Cow::Owned(die.reliable_columns(of_chip)?);
         }
@@ -142,19 +150,28 @@ impl<'p> Die<'p> {
             ReadErrors::Transient => return self.transient(point, emulator, clean, stop),
         };
         let weights = corrupted.applied;
-        let faults = self.activation_faults(point);
-        let (score, activations) = if !faults.as_ref().is_none_or(ActivationFaults::is_empty) {
-            let faults = faults.as_ref().expect("just seen");
+        let activations = self.activation_faults(point).filter(|faults| !faults.is_empty());
+        let sums = self.sum_faults(point).filter(|faults| !faults.is_empty());
+        let (score, buffers) = if activations.is_some() || sums.is_some() {
+            let faults = BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
             let (predictions, applied) =
-                emulator.predict_with_activations(&corrupted.codes, faults, stop)?;
+                emulator.predict_through(&corrupted.codes, faults, stop)?;
             (emulator.score(&predictions, clean), applied)
         } else if weights.bits_flipped == 0 {
-            (emulator.score(clean, clean), Applied::default())
+            (emulator.score(clean, clean), BufferApplied::default())
         } else {
             let predictions = emulator.predict(&corrupted.codes, stop)?;
-            (emulator.score(&predictions, clean), Applied::default())
+            (emulator.score(&predictions, clean), BufferApplied::default())
         };
-        Ok(Outcome { score, weights, activations })
+        Ok(Outcome { score, weights, buffers })
+    }
+
+    /// Faults under the partial sums at a point; none if they cannot err.
+    fn sum_faults(&self, point: u32) -> Option<SumFaults> {
+        let (placed, chip) = (self.plan.sums.as_ref()?, self.sums.as_ref()?);
+        let faults = faults_at(self.plan, Memory::Accumulator, chip, point);
+        let Experiment { fault_kind, memories, .. } = &self.plan.experiment;
+        Some(SumFaults::new(placed, faults, *fault_kind, memories.biases))
     }
 
     /// Faults under the activations at a point; none if they cannot err.
@@ -186,7 +203,7 @@ impl<'p> Die<'p> {
             stop,
         )?;
         let score = emulator.score(&predictions, clean);
-        Ok(Outcome { score, weights: applied, activations: Applied::default() })
+        Ok(Outcome { score, weights: applied, buffers: BufferApplied::default() })
     }
 
     fn draw(&self, emulator: &Emulator<'_>, errors: &[CellErrors], read: u64) -> Corrupted {

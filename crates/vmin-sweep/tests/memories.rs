@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use vmin_accel::placement::ActivationPlacement;
+use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_diagnostic::Source;
-use vmin_emulator::{ActivationFaults, Emulator};
+use vmin_emulator::{ActivationFaults, BufferFaults, Emulator, SumFaults};
 use vmin_nn::Executor;
 use vmin_sram::{Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Threshold};
 use vmin_sweep::{Journal, Plan, Progress, Results, WeightPlacement, run};
@@ -168,6 +168,56 @@ fn activations_meet_cells_of_their_own() {
             seen += flips;
         }
         assert!(seen > 100, "no errors, no test");
+    }
+}
+
+#[test]
+fn partial_sums_meet_cells_of_their_own() {
+    for (biases, kind) in [(true, FaultKind::Flip), (false, FaultKind::StuckAt)] {
+        let word = if kind == FaultKind::Flip { "flip" } else { "stuck_at" };
+        let memory = format!(
+            "fault_kind = \"{word}\"\n[memory.accumulator]\nbiases = {biases}\n\
+             [memory.activation]\nvdd_mv = 880"
+        );
+        let plan = plan(&text("streamed", "", &memory));
+        let memories = &plan.accelerator.memories;
+        let (of_sums, of_activations) =
+            (memories.accumulator.geometry, memories.activation.geometry);
+        let placed = SumPlacement::new(&plan.accelerator, &plan.graph).expect("32-bit sums");
+        let activations = ActivationPlacement::new(of_activations, &plan.graph);
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        let mut seen = 0;
+        for (index, point) in results.points.iter().enumerate() {
+            let mut flips = 0;
+            for chip in 0..3 {
+                let emulator = plan
+                    .placement
+                    .emulator(&plan.graph, plan.images(), vmin_kernels::best())
+                    .expect("it fits");
+                let weights = cells(&plan, 0, chip, plan.placement.geometry(), point.vdd_mv);
+                let codes = emulator.corrupt(&weights, kind).codes;
+                let faults = cells(&plan, 2, chip, of_sums, point.vdd_mv);
+                let sums = SumFaults::new(&placed, &faults, kind, biases);
+                let faults = cells(&plan, 1, chip, of_activations, 880.0);
+                let activations = ActivationFaults::new(&activations, &faults, kind, None);
+                let faults = BufferFaults { activations: Some(&activations), sums: Some(&sums) };
+                let stop = AtomicBool::new(false);
+                let (predictions, applied) =
+                    emulator.predict_through(&codes, faults, &stop).expect("not stopped");
+                let right = |(class, label): (&usize, &u8)| *class == usize::from(*label);
+                let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
+                let error = 1.0 - correct as f64 / IMAGES as f64;
+                assert_eq!(results.chips[chip as usize].rerr[index], error);
+                flips += applied.sums.bits_flipped;
+            }
+            let bits = results.setting.accumulator_bits_read.expect("sums err") as f64;
+            let rate = flips as f64 / (bits * 3.0 * IMAGES as f64);
+            assert_eq!(point.accumulator_flip_rate, Some(rate));
+            assert_eq!(point.accumulator_vdd_mv, Some(point.vdd_mv));
+            seen += flips;
+        }
+        assert!(seen > 1000, "no errors, no test");
     }
 }
 

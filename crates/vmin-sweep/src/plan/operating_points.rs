@@ -82,6 +82,7 @@ pub(super) fn points(
                         .map_or_else(|| profile.v_ref_mv(), |at| at.vdd_mv)
                 }),
                 activation: at[Memory::Activation.number() as usize],
+                accumulator: at[Memory::Accumulator.number() as usize],
                 energy_per_inference_nj: energy.total_nj,
                 energy_weight_memory_nj: parts.weight_memory_nj,
                 energy_other_memories_nj: parts.activation_memory_nj + parts.accumulator_memory_nj,

@@ -242,6 +242,10 @@ fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failu
             if with_activations {
                 header.push("flipped in activations");
             }
+            let with_sums = results.setting.accumulator_bits_read.is_some();
+            if with_sums {
+                header.push("flipped in sums");
+            }
             let rows = results.points.iter().map(|point| {
                 let mut row = vec![
                     format!("{}", point.vdd_mv),
@@ -261,6 +265,9 @@ fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failu
                 }
                 if with_activations {
                     row.push(point.activation_flip_rate.map_or_else(String::new, print::rate));
+                }
+                if with_sums {
+                    row.push(point.accumulator_flip_rate.map_or_else(String::new, print::rate));
                 }
                 row
             });
