@@ -67,7 +67,11 @@ impl<'p> Die<'p> {
         let of_chip = ChipKey { chip: chip.into(), ..key };
         let cells = match plan.chip_files.get(chip as usize) {
             Some(file) => Cells::File(file, plan.experiment.layout.offset_bits[offset]),
-            None if plan.experiment.errors == ReadErrors::Transient => Cells::None,
+            None if plan.experiment.errors == ReadErrors::Transient
+                && plan.experiment.read_noise_mv.is_none() =>
+            {
+                Cells::None
+            }
             None => {
                 let geometry = plan.placement.geometry();
                 Cells::of(sample(plan, Memory::Weight, geometry, of_chip, lowest)?)
@@ -116,9 +120,22 @@ impl<'p> Die<'p> {
         })
     }
 
-    /// Cells of the weight memory that err at a point, with their rates; empty for a population's chip.
+    /// Cells of the weight memory that err at a point, with their rates; empty for a population's chip
+    /// without read noise.
     fn errors(&self, point: u32) -> Vec<CellErrors> {
-        let Cells::File(file, offset) = &self.cells else { return Vec::new() };
+        let (file, offset) = match &self.cells {
+            Cells::File(file, offset) => (file, offset),
+            Cells::Sampled(chip) => {
+                let at = &self.plan.points[point as usize];
+                let Some((noise, floor)) = at.read_noise.as_ref().zip(at.floor(Memory::Weight))
+                else {
+                    return Vec::new();
+                };
+                let cells = chip.faults(floor).expect("the floor of this point");
+                return noise.errors(cells, self.plan.experiment.fault_kind);
+            }
+            Cells::None => return Vec::new(),
+        };
         let vdd_mv = self.plan.points[point as usize].cost.vdd_mv;
         let level = chip_file::level_at(&file.chip, vdd_mv);
         let level = level.expect("`Plan::resolve` has checked the voltages");
@@ -136,8 +153,9 @@ impl<'p> Die<'p> {
         clean: &[usize],
         stop: &AtomicBool,
     ) -> Result<Outcome, Stopped> {
+        let noisy = self.plan.experiment.read_noise_mv.is_some();
         let corrupted = match self.plan.experiment.errors {
-            ReadErrors::Alike(kind) => {
+            ReadErrors::Alike(kind) if !noisy => {
                 let faults: Cow<'_, [FaultyCell]> = match &self.cells {
                     Cells::Sampled(chip) => {
                         faults_at(self.plan, Memory::Weight, chip, point).into()
@@ -146,7 +164,9 @@ impl<'p> Die<'p> {
                 };
                 emulator.corrupt(&self.bits(&faults), kind)
             }
-            ReadErrors::Measured => self.draw(emulator, &self.errors(point), LOAD),
+            ReadErrors::Alike(_) | ReadErrors::Measured => {
+                self.draw(emulator, &self.errors(point), LOAD)
+            }
             ReadErrors::Transient => return self.transient(point, emulator, clean, stop),
         };
         let weights = corrupted.applied;
@@ -196,8 +216,8 @@ impl<'p> Die<'p> {
             |index| {
                 let image = (first + index) as u64;
                 match self.cells {
-                    Cells::File(..) => self.draw(emulator, &errors, image),
-                    _ => emulator.flip_at_random(rate, self.key, image),
+                    Cells::None => emulator.flip_at_random(rate, self.key, image),
+                    _ => self.draw(emulator, &errors, image),
                 }
             },
             stop,
@@ -232,9 +252,9 @@ fn sample(
     key: ChipKey,
     lowest: u32,
 ) -> Result<Option<Chip>, SampleError> {
-    let Some(at) = plan.points[lowest as usize].memory(memory) else { return Ok(None) };
+    let Some(floor) = plan.points[lowest as usize].floor(memory) else { return Ok(None) };
     let key = ChipKey { memory: memory.number(), ..key };
-    Chip::sample(&plan.population(), key, geometry, at.threshold).map(Some)
+    Chip::sample(&plan.population(), key, geometry, floor).map(Some)
 }
 
 /// The faulty cells at a point of a chip that was sampled for this memory.

@@ -170,7 +170,9 @@ impl Plan {
     fn faulty_cells_max(&self) -> f64 {
         let Some(lowest) = self.points.last() else { return 0.0 };
         let of = |memory: Memory, cells: u64| {
-            lowest.memory(memory).map_or(0.0, |at| cells as f64 * at.cell_fault_rate)
+            let rate = lowest.memory(memory).map_or(0.0, |at| at.cell_fault_rate);
+            let noisy = lowest.floor(memory).filter(|_| lowest.read_noise.is_some());
+            cells as f64 * noisy.map_or(rate, |floor| floor.rate().max(rate))
         };
         let activations = self.activations.as_ref().map_or(0, |placed| placed.geometry.cells());
         let sums = self.sums.as_ref().map_or(0, |placed| placed.geometry.cells());

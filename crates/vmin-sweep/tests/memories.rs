@@ -260,6 +260,42 @@ fn the_memory_that_is_lowered_saves_energy() {
     assert!((both - weights - activations).abs() < 1e-12, "{both} {weights} {activations}");
 }
 
+#[test]
+fn noisy_cells_err_at_some_reads_and_not_at_others() {
+    let noisy = |kind: &str, mv: f64| {
+        let memory = format!("fault_kind = \"{kind}\"\nread_noise_mv = {mv}");
+        let plan = plan(&text("resident", "", &memory));
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        (plan, results)
+    };
+    let quiet = sweep(&plan(&text("resident", "", "")), 2);
+    let (_, next_to_none) = noisy("flip", 0.001);
+    for (a, b) in quiet.points.iter().zip(&next_to_none.points) {
+        assert!((a.flip_rate - b.flip_rate).abs() <= 2e-6, "{a:?} {b:?}");
+    }
+    for kind in ["flip", "transient"] {
+        let (plan, results) = noisy(kind, 12.0);
+        for (point, planned) in results.points.iter().zip(&plan.points) {
+            // Expected over the population: the rate of each score, weighed with its probability.
+            let noise = planned.read_noise.as_ref().expect("noise");
+            let steps = (0..60_000).map(|step| f64::from(step) * 1e-4);
+            let expected: f64 = steps
+                .map(|z| {
+                    let density = (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                    density * 1e-4 * noise.probability(vmin_sram::Score::from_sigmas(z))
+                })
+                .sum();
+            assert!(expected > point.cell_fault_rate, "noise adds more than it takes");
+            // The same cells are read again and again: only chips are independent.
+            let bits = results.setting.stored_bits as f64 * 3.0;
+            let sigma = (expected / bits).sqrt();
+            let off = (point.flip_rate - expected).abs();
+            assert!(off < 4.0 * sigma, "{kind} {}: {off} {sigma}", point.vdd_mv);
+        }
+    }
+}
+
 /// The emulator is built for what the plan places.
 #[test]
 fn a_streamed_plan_gives_a_streamed_emulator() {

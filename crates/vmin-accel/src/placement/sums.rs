@@ -12,7 +12,8 @@
 //! What reaches beyond the last word begins again at the first, as sums that spill come back in pieces.
 //! Output-stationary arrays keep sums inside; only the finished ones pass through the memory. The groups of
 //! a grouped product follow one another in the same words. A sum's word is read once per fold but the
-//! first, once more by the requantization, and at the very beginning if it held the bias.
+//! first, once more by the requantization, and at the very beginning if it held the bias. (The cycle model
+//! counts no access for the bias, neither in traffic nor in energy.)
 
 use vmin_nn::{Graph, Op};
 use vmin_sram::Geometry;

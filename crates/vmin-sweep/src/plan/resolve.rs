@@ -148,6 +148,13 @@ impl Plan {
             notes.push(measured::note(&experiment, &chip_files, placement.geometry().cells()));
         }
         notes.extend(measured::errors_note(&experiment));
+        notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
+            format!(
+                "read noise of {} mV: the critical voltage of each cell of the weight memory varies from \
+                 read to read; `cell_fault_rate` is that without noise",
+                noise.value
+            )
+        }));
         let mut inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         inputs.extend(chip_files.iter().map(|file| InputDigest {
