@@ -67,11 +67,7 @@ impl<'p> Die<'p> {
         let of_chip = ChipKey { chip: chip.into(), ..key };
         let cells = match plan.chip_files.get(chip as usize) {
             Some(file) => Cells::File(file, plan.experiment.layout.offset_bits[offset]),
-            None if plan.experiment.errors == ReadErrors::Transient
-                && plan.experiment.read_noise_mv.is_none() =>
-            {
-                Cells::None
-            }
+            None if plan.draws_every_read() => Cells::None,
             None => {
                 let geometry = plan.placement.geometry();
                 Cells::of(sample(plan, Memory::Weight, geometry, of_chip, lowest)?)

@@ -18,7 +18,7 @@ use vmin_nn::{Graph, TensorId};
 use vmin_sram::Population;
 
 use crate::chip_file::ChipFile;
-use crate::experiment::{Experiment, Memory};
+use crate::experiment::{Experiment, Memory, ReadErrors};
 use crate::preset::Preset;
 use crate::remedy::PlannedRemedy;
 use crate::results::{InputDigest, Setting};
@@ -106,6 +106,14 @@ pub struct PlanCost {
 }
 
 impl Plan {
+    /// True if no cell of a chip errs twice: every bit is drawn at every read.
+    #[must_use]
+    pub fn draws_every_read(&self) -> bool {
+        self.experiment.errors == ReadErrors::Transient
+            && self.chip_files.is_empty()
+            && self.experiment.read_noise_mv.is_none()
+    }
+
     /// What chips are drawn from.
     #[must_use]
     pub fn population(&self) -> Population {

@@ -27,31 +27,14 @@ impl VoltageProfile {
     /// Reads at `vdd_mv` with Gaussian errors of `noise_mv` in each cell's critical voltage.
     #[must_use]
     pub fn read_noise(&self, vdd_mv: f64, noise_mv: f64) -> ReadNoise {
-        let range = self.vdd_mv_range();
-        // At its critical voltage a cell is at the threshold.
-        let inside = |critical_mv: f64| {
-            f64::from(self.threshold(critical_mv).0) / f64::from(UNITS_PER_SIGMA)
-        };
-        // Beyond its ends the profile goes on as it ends.
-        let beyond = |end_mv: f64, towards_mv: f64, critical_mv: f64| {
-            let slope = (inside(towards_mv) - inside(end_mv)) / (towards_mv - end_mv);
-            inside(end_mv) + slope * (critical_mv - end_mv)
-        };
-        let (first_mv, last_mv) = (*range.start(), *range.end());
-        let inwards = noise_mv.min((last_mv - first_mv) / 2.0);
         let steps = (0..=2 * STEPS).map(|step| {
             let sigmas = SIGMAS * (f64::from(step) / f64::from(STEPS) - 1.0);
-            let critical_mv = vdd_mv + sigmas * noise_mv;
-            let threshold = if critical_mv < first_mv {
-                beyond(first_mv, first_mv + inwards, critical_mv)
-            } else if critical_mv > last_mv {
-                beyond(last_mv, last_mv - inwards, critical_mv)
-            } else {
-                inside(critical_mv)
-            };
-            (threshold, sigmas)
+            // At its critical voltage a cell is at the threshold.
+            let threshold = self.threshold(vdd_mv + sigmas * noise_mv);
+            (f64::from(threshold.0) / f64::from(UNITS_PER_SIGMA), sigmas)
         });
         let mut curve: Vec<(f64, f64)> = steps.collect();
+        // Where the curve is flat, the first of its points stands for all.
         curve.dedup_by(|a, b| a.0 <= b.0);
         ReadNoise { curve }
     }
