@@ -23,6 +23,11 @@ pub struct Recipe {
     /// Images by the words of `--data`; only the command line reads it.
     #[serde(default)]
     pub data: Option<String>,
+    /// A network to start from in place of random weights, by the words of `--model`; a path is
+    /// relative to the recipe. Only the command line reads it; others give the graph to
+    /// [`Trainer::start_from`](crate::Trainer::start_from).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Seed of the initial weights, the order of images and the augmentation.
     pub seed: u64,
     /// Passes over the training images, 1 or more.

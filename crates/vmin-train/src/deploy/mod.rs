@@ -17,6 +17,7 @@ mod fusion;
 mod lower;
 
 pub use check::integer_errors;
+pub(crate) use fusion::{Fused, fuse};
 
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;

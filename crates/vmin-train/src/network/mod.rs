@@ -26,7 +26,7 @@ pub use zoo::Norm;
 pub(crate) use batch::{
     Batch, BatchSum, Forward, Normalization, Workspace, backward_batch, forward_batch,
 };
-pub(crate) use batch_norm::Moments;
+pub(crate) use batch_norm::{EPSILON, Moments};
 pub(crate) use pass::{Gradients, Values, forward, forward_into};
 
 use crate::real::Real;
