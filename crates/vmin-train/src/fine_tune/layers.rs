@@ -10,6 +10,8 @@ use crate::deploy::Fused;
 use crate::network::{Layer, Network, ValueId};
 use crate::recipe::InputScaling;
 
+const LOWEST: i32 = i8::MIN as i32;
+
 /// A step of either network.
 #[derive(Clone, Debug, PartialEq)]
 struct Described {
@@ -108,8 +110,8 @@ pub(super) fn matched<'g>(
             rectified: fused.rectified,
             inputs: inputs.collect(),
         };
-        // Where the lowest code means 0, a rectifier leaves no trace.
-        if graph.tensors[node.output.0].quantization.zero_point == i32::from(i8::MIN) {
+        // A pool hands on what it reads: behind a rectifier its lowest code means 0 as well.
+        if matches!(node.op, Op::Pool2d(_)) && quantized_zero(graph, node.output) == LOWEST {
             found.rectified = expected.rectified;
         }
         if found != expected {
@@ -176,8 +178,8 @@ fn described(graph: &Graph, node: &Node) -> Described {
     let Some(Activation { min, max }) = activation else {
         return Described { kind, rectified: false, inputs: Vec::new() };
     };
-    let zero_point = quantized_zero(graph, node.output);
-    let rectified = min > i8::MIN && i32::from(min) == zero_point;
+    // Where the lowest code means 0, nothing negative comes out, whatever the clamp.
+    let rectified = i32::from(min) == quantized_zero(graph, node.output);
     let kind = if max < i8::MAX || (min > i8::MIN && !rectified) {
         Kind::Other("a step with a clamp that is no rectifier")
     } else {

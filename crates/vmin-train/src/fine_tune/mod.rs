@@ -15,6 +15,7 @@
 //! Rejected: keeping gain and bias as fixed constants. That is as exact, but a network that trained
 //! with batch normalization would have to go on without.
 
+mod codes;
 mod layers;
 mod norms;
 
@@ -23,13 +24,10 @@ use vmin_nn::{Conv2d, Graph, Op, WeightTensor};
 
 use crate::deploy::{Fused, fuse};
 use crate::network::{Layer, Network, ParameterId};
-use crate::{Recipe, TrainError, WeightQuantization, weights};
+use crate::{Recipe, TrainError};
 
 /// Gains of a layer without normalization are 1 but for the rounding of multipliers and scales.
 const GAIN_TOLERANCE: f64 = 1e-3;
-
-/// How often weights that get another code than they had are moved.
-const SETTLING_ROUNDS: usize = 3;
 
 /// Why a network cannot be started from.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +111,7 @@ pub(crate) fn take(
         sources.push((tensor, weights));
         place(network, fused, bias, affine, index + 1, &mut folded)?;
     }
-    settle(network, &sources, recipe.storage());
+    codes::settle(network, &sources, recipe);
     norms::take_apart(network, recipe, data, &folded);
     Ok(())
 }
@@ -184,43 +182,6 @@ fn reals(tensor: &WeightTensor) -> Vec<f32> {
             codes.iter().map(real)
         })
         .collect()
-}
-
-/// Moves weights that the recipe would store under another code than the file did, by half a step
-/// per integer. Schemes that truncate need it: what a code means is the very end of the numbers
-/// that it stands for, where the last bit of the scale decides. Tensors that the recipe stores in
-/// another way, with other bits or over another range, are left as they are.
-fn settle(
-    network: &mut Network,
-    sources: &[(&WeightTensor, ParameterId)],
-    quantization: WeightQuantization,
-) {
-    for _ in 0..SETTLING_ROUNDS {
-        let parameters = network.parameter_values();
-        let Some(stored) = weights::stored(network, &parameters, quantization) else { return };
-        let mut moved = false;
-        for ((tensor, parameter), stored) in sources.iter().zip(&stored) {
-            let alike = tensor.scales.len() == 1
-                && tensor.bits == quantization.bits
-                && tensor.encoding == stored.encoding
-                && tensor.zero_points[0] == stored.zero_point
-                && (stored.scale / tensor.scales[0] - 1.0).abs() < 0.01;
-            if !alike {
-                continue;
-            }
-            let integers = tensor.encoding.decode_table(tensor.bits);
-            let values = &mut network.parameters[parameter.0].values;
-            for (value, codes) in values.iter_mut().zip(tensor.codes.iter().zip(&stored.codes)) {
-                let [wanted, found] =
-                    [codes.0, codes.1].map(|&code| f32::from(integers[usize::from(code)]));
-                *value += 0.5 * stored.scale * (wanted - found);
-                moved |= codes.0 != codes.1;
-            }
-        }
-        if !moved {
-            return;
-        }
-    }
 }
 
 /// The value of a channel, or that of all.
