@@ -82,6 +82,7 @@ pub use fine_tune::StartError;
 pub use network::Network;
 pub use optimizer::Sgd;
 pub use recipe::{InputScaling, LayerSpec, Recipe, TestErrors, WeightQuantization};
+pub use recipe_file::at_key;
 pub use schedule::Schedule;
 pub use trainer::{EpochMetrics, Trained, Trainer, train};
 

@@ -147,11 +147,7 @@ fn place<'a>(
 }
 
 /// What the multipliers and biases of a layer say; `None` if a scale is no positive number.
-fn affine(
-    conv: &Conv2d,
-    tensor: &WeightTensor,
-    [scale_in, scale_out]: [f64; 2],
-) -> Option<Affine> {
+fn affine(conv: &Conv2d, tensor: &WeightTensor, [scale_in, scale_out]: [f64; 2]) -> Option<Affine> {
     let channels = tensor.shape[0];
     let scale = |channel| f64::from(of_channel(&tensor.scales, channel));
     let positive = |x: &f64| x.is_finite() && *x > 0.0;
@@ -163,7 +159,8 @@ fn affine(
         let bias = f64::from(conv.bias[channel]) * scale_sum;
         (positive(&scale_sum) && positive(&gain)).then_some((gain, bias))
     };
-    let (gains, biases) = (0..channels).map(channel).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let (gains, biases) =
+        (0..channels).map(channel).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     Some(Affine { gains, biases })
 }
 

@@ -13,7 +13,7 @@ const RECIPE: &str = r#"
 name = "start"
 seed = 5
 epochs = 4
-batch_size = 40
+batch_size = 16
 schedule = "cosine"
 clip = 0.4
 network = [{ resnet = { blocks = [1, 1], width = 6, classes = 10, norm = "batch" } }]
@@ -44,7 +44,7 @@ fn plain() -> Recipe {
 
 fn sets() -> (Dataset, Dataset) {
     let set = |split, count| shapes::generate(shapes::SEED, split, count);
-    (set(Split::Train, 800), set(Split::Test, 400))
+    (set(Split::Train, 1_200), set(Split::Test, 400))
 }
 
 fn trained(recipe: &Recipe) -> (Trained, Graph) {
