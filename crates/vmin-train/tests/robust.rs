@@ -35,8 +35,11 @@ rate = 0.02
 start_loss = 5.0
 "#;
 
-const METHODS: [&str; 5] = [
+const METHODS: [&str; 8] = [
     "",
+    "activations_rate = 0.02",
+    "method = \"alternating\"\nactivations_rate = 0.02\ninputs_rate = 0.03",
+    "inputs_rate = 0.03",
     "method = \"alternating\"",
     "curricular = true",
     "pattern = \"fixed\"\nchip_seed = 7",

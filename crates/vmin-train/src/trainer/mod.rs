@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 
-use crate::bit_errors::{ChipErrors, StartRule};
+use crate::bit_errors::{ChipErrors, StartRule, StoredValues};
 use crate::checkpoint::Checkpoint;
+use crate::deploy::fuse;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
 use crate::{CheckpointError, Recipe, StartError, TrainError, fine_tune, weights};
@@ -94,6 +95,8 @@ pub struct Trainer<'a> {
     steps_total: usize,
     start: StartRule,
     chips: Option<ChipErrors>,
+    /// What lies in the memory of activations, where that has errors.
+    stored: Option<StoredValues>,
     epochs: Vec<EpochMetrics>,
     rooms: step::Rooms,
 }
@@ -159,6 +162,14 @@ impl<'a> Trainer<'a> {
         if let Some(graph) = start {
             fine_tune::take(&mut network, recipe, data, graph)?;
         }
+        let in_training = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.activations_rate);
+        let in_test = recipe.rerr.map_or(0.0, |errors| errors.activations_rate);
+        let stored = if in_training > 0.0 || in_test > 0.0 {
+            let steps = fuse(&network).map_err(TrainError::NoActivationCodes)?;
+            Some(StoredValues::of(&network, &steps))
+        } else {
+            None
+        };
         let parameters = network.parameter_values();
         let velocities = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
         let steps = data.len().div_ceil(recipe.batch_size);
@@ -174,6 +185,7 @@ impl<'a> Trainer<'a> {
             steps_total: steps.saturating_mul(recipe.epochs as usize),
             start: StartRule { loss, active: false },
             chips,
+            stored,
             epochs: Vec::new(),
             rooms: step::Rooms::default(),
         })
