@@ -84,7 +84,7 @@ pub use optimizer::Sgd;
 pub use recipe::{InputScaling, LayerSpec, Recipe, TestErrors, WeightQuantization};
 pub use recipe_file::at_key;
 pub use schedule::Schedule;
-pub use trainer::{EpochMetrics, Trained, Trainer, train};
+pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};
 
 /// Images per chunk of a batch: the unit of parallel work and of the order of summation.
 pub const CHUNK_IMAGES: usize = 16;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern, is_zero};
 use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::Norm;
-use crate::{Schedule, Sgd, TrainError};
+use crate::{AutoAugment, Schedule, Sgd, TrainError};
 
 /// Bits per weight code where the recipe does not say.
 const BITS_DEFAULT: u8 = 8;
@@ -68,6 +68,10 @@ pub struct Recipe {
     /// Mirrors each image from left to right with probability one half.
     #[serde(default)]
     pub mirror: bool,
+    /// Changes each image by a learnt policy of pairs of operations; what comes in from beyond the
+    /// edges is `input.zero_pixel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoaugment: Option<AutoAugment>,
     /// Height and width of a square around a random pixel that is painted over with
     /// `input.zero_pixel` (Cutout, T. DeVries and G. W. Taylor, 2017); 0 for none.
     #[serde(default)]

@@ -40,7 +40,7 @@ pub enum StartError {
     #[error("the recipe's network has no integer form")]
     NotDeployable(#[source] crate::DeployError),
     /// Images of another shape or scale.
-    #[error("the network takes {found}, the recipe gives {expected}")]
+    #[error("it takes {found}, the recipe gives {expected}")]
     Input {
         /// What the file takes.
         found: String,
@@ -48,7 +48,7 @@ pub enum StartError {
         expected: String,
     },
     /// A step of another kind, size or place.
-    #[error("step {step} of the network is {found}, that of the recipe {expected}")]
+    #[error("step {step} is {found}, but {expected} in the recipe")]
     Step {
         /// Position from 1, rectifiers and normalizations not counted.
         step: usize,
@@ -58,13 +58,13 @@ pub enum StartError {
         expected: String,
     },
     /// A layer of the file is normalized, that of the recipe is not.
-    #[error("step {step} of the network has a normalization, that of the recipe has none")]
+    #[error("step {step} has a normalization, but none in the recipe")]
     Normalized {
         /// Position from 1, rectifiers and normalizations not counted.
         step: usize,
     },
     /// Scales or multipliers that are no positive numbers.
-    #[error("step {step} of the network has a scale of no positive number")]
+    #[error("step {step} has a scale of no positive number")]
     Scale {
         /// Position from 1, rectifiers and normalizations not counted.
         step: usize,

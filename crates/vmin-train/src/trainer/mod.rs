@@ -10,9 +10,12 @@
 //! from a [`Checkpoint`] cannot differ from one that was never stopped.
 
 mod augment;
+mod autoaugment;
 mod gradient;
 mod measure;
 mod step;
+
+pub use autoaugment::AutoAugment;
 
 use std::ops::ControlFlow;
 
