@@ -95,3 +95,63 @@ fn check_summary(json: &[u8]) {
         ["float_err", "integer_err"].map(|field| summary[field].as_f64().expect("a number"));
     assert!((float - integer).abs() <= 0.003, "{float} {integer}");
 }
+
+#[test]
+fn a_run_starts_from_the_network_of_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("recipes")).expect("a folder");
+    let short = RECIPE.replace("epochs = 5", "epochs = 3");
+    std::fs::write(folder.join("recipes/first.toml"), &short).expect("written");
+    let trained = |recipe: &str, out: &str| {
+        let output = vmin(folder, &["train", recipe, "--out", out, "--format", "json"])
+            .output()
+            .expect("vmin runs");
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{talk}");
+        let summary: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("one document");
+        summary["epochs"][0]["loss"].as_f64().expect("a number")
+    };
+    let first = trained("recipes/first.toml", "recipes/out");
+    // Relative to the recipe, not to where the command runs.
+    let more = format!("start = \"out/model.safetensors\"\n{short}");
+    std::fs::write(folder.join("recipes/more.toml"), more).expect("written");
+    let more = trained("recipes/more.toml", "more");
+    assert!(more < 0.9 * first, "it goes on from what was learnt: {first} {more}");
+    let resumed = vmin(folder, &["train", "recipes/more.toml", "--out", "more", "--resume"])
+        .output()
+        .expect("vmin runs");
+    assert!(resumed.status.success(), "a finished run needs no network to go on");
+}
+
+#[test]
+fn an_output_folder_belongs_to_one_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let endless = RECIPE.replace("epochs = 5", "epochs = 100000");
+    std::fs::write(folder.join("recipe.toml"), endless).expect("written");
+    let mut child = vmin(folder, &["train", "recipe.toml", "--out", "out", "--jobs", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("vmin runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let begun = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("parameters in")));
+    assert!(begun.is_some(), "it says that it begins");
+    let refused = |arguments: &[&str]| {
+        let output = vmin(folder, arguments).output().expect("vmin runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let plain = ["train", "recipe.toml", "--out", "out"];
+    let resume = ["train", "recipe.toml", "--out", "out", "--resume"];
+    for message in [refused(&plain), refused(&resume)] {
+        assert!(message.contains("error[locked]: another `vmin train` is writing"), "{message}");
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    // A lock dies with its process.
+    let message = refused(&plain);
+    assert!(message.contains("holds a run already"), "{message}");
+}

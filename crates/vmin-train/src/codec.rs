@@ -83,11 +83,7 @@ pub(crate) fn encode(
     let Some(scheme) = papers_scheme(quantization.scheme) else {
         return tensors.iter().map(|weights| deployable(quantization.bits, weights)).collect();
     };
-    let formula = match quantization.formula {
-        SchemeFormula::Paper => Formula::Paper,
-        SchemeFormula::Code => Formula::Code,
-    };
-    let quantizer = Quantizer::new(scheme, formula, quantization.bits)?;
+    let quantizer = Quantizer::new(scheme, formula(quantization), quantization.bits)?;
     let common = match scheme {
         Scheme::Global => Some(quantizer.fit(&tensors.concat())?),
         _ => None,
@@ -100,6 +96,27 @@ pub(crate) fn encode(
         papers(quantizer, weights, range)
     });
     encoded.collect()
+}
+
+/// Smallest and largest integer that clean weights are stored as, and whether weights are truncated
+/// over an asymmetric range.
+pub(crate) fn integers(quantization: WeightQuantization) -> Option<([i32; 2], bool)> {
+    let bits = quantization.bits;
+    let Some(scheme) = papers_scheme(quantization.scheme) else {
+        let encoding = Encoding::OffsetBinary;
+        return Some(([encoding.min(bits), encoding.max(bits)], false));
+    };
+    let quantizer = Quantizer::new(scheme, formula(quantization), bits).ok()?;
+    let (middle, half) = (quantizer.zero_point(), (1 << (bits - 1)) - 1);
+    let truncates = scheme.is_asymmetric() && scheme != Scheme::RQuant;
+    Some(([middle - half, middle + half], truncates))
+}
+
+fn formula(quantization: WeightQuantization) -> Formula {
+    match quantization.formula {
+        SchemeFormula::Paper => Formula::Paper,
+        SchemeFormula::Code => Formula::Code,
+    }
 }
 
 fn papers_scheme(scheme: WeightScheme) -> Option<Scheme> {

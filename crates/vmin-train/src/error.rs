@@ -78,6 +78,12 @@ pub enum TrainError {
     /// The chips to train on cannot be drawn.
     #[error("the chips to train on cannot be drawn: {0}")]
     Chips(String),
+    /// Errors in activations of a network that has no integer form, and so no codes of activations.
+    #[error("errors in activations hit the codes that they are deployed as: {0}")]
+    NoActivationCodes(#[source] DeployError),
+    /// A network that cannot be started from.
+    #[error("the network to start from does not fit the recipe: {0}")]
+    Start(#[from] crate::StartError),
     /// A checkpoint that cannot be gone on from.
     #[error(transparent)]
     Checkpoint(#[from] crate::CheckpointError),

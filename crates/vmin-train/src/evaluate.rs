@@ -1,11 +1,14 @@
 //! Loss and errors of a float network over a data set.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
 use crate::CHUNK_IMAGES;
+use crate::bit_errors::DataErrors;
 use crate::loss::cross_entropy;
-use crate::network::{Network, Values, forward_into};
+use crate::network::{Memory, Network, Values, forward_into};
 use crate::recipe::InputScaling;
 
 /// What an evaluation counted.
@@ -17,21 +20,27 @@ pub(crate) struct Score {
     pub(crate) wrong: usize,
 }
 
-/// Evaluates `parameters` on all images; the sum runs over the chunks in order.
+/// Evaluates `parameters` on all images, read with these errors; the sum runs over the chunks in
+/// order.
 pub(crate) fn evaluate(
     net: &Network,
     parameters: &[Vec<f32>],
     input: InputScaling,
     data: &Dataset,
+    errors: Option<&DataErrors>,
 ) -> Score {
     let size = data.pixels_per_image();
     let chunks: Vec<Score> = data
         .labels
         .par_chunks(CHUNK_IMAGES)
         .zip(data.images.par_chunks(CHUNK_IMAGES * size))
-        .map_init(Values::new, |values, (labels, pixels)| {
-            forward_into(net, parameters, &inputs(pixels, input), values);
-            let logits = &values[net.output().0];
+        .enumerate()
+        .map_init(Values::new, |values, (chunk, (labels, pixels))| {
+            let pixels =
+                errors.map_or(Cow::Borrowed(pixels), |errors| errors.pixels(chunk, pixels));
+            let memory = errors.map(|errors| (errors as &dyn Memory<f32>, chunk));
+            forward_into(net, parameters, &inputs(&pixels, input), memory, values);
+            let logits = values.read(net.output());
             let loss = cross_entropy(logits, labels, net.classes(), 1.0);
             Score { loss: loss.sum, wrong: loss.wrong }
         })

@@ -62,6 +62,7 @@ mod codec;
 pub mod deploy;
 mod error;
 mod evaluate;
+mod fine_tune;
 mod loss;
 pub mod network;
 mod optimizer;
@@ -77,11 +78,13 @@ pub use bit_errors::BitErrors;
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
 pub use error::{DeployError, TrainError};
+pub use fine_tune::StartError;
 pub use network::Network;
 pub use optimizer::Sgd;
 pub use recipe::{InputScaling, LayerSpec, Recipe, TestErrors, WeightQuantization};
+pub use recipe_file::at_key;
 pub use schedule::Schedule;
-pub use trainer::{EpochMetrics, Trained, Trainer, train};
+pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};
 
 /// Images per chunk of a batch: the unit of parallel work and of the order of summation.
 pub const CHUNK_IMAGES: usize = 16;

@@ -18,6 +18,11 @@ pub(crate) enum Purpose {
     TestChip = 5,
     /// Seed of the chips that training draws from a population.
     ChipSeed = 6,
+    /// Bit errors of what step `index` reads: of value `indices[1]` (0: the images) of the chunk
+    /// `indices[2]`.
+    DataErrors = 7,
+    /// The same of test chip `index`.
+    TestData = 8,
 }
 
 /// The stream for one purpose and index.
@@ -25,8 +30,14 @@ pub(crate) struct Stream(Xoshiro256PlusPlus);
 
 impl Stream {
     pub(crate) fn new(seed: u64, purpose: Purpose, index: usize) -> Self {
+        Self::of(seed, purpose, &[index])
+    }
+
+    /// The stream for one purpose and several indices.
+    pub(crate) fn of(seed: u64, purpose: Purpose, indices: &[usize]) -> Self {
         // Chained, so that every part of the key reaches the whole state.
-        let key = [purpose as u64, index as u64].iter().fold(seed, |key, part| {
+        let parts = std::iter::once(purpose as u64).chain(indices.iter().map(|&i| i as u64));
+        let key = parts.fold(seed, |key, part| {
             SplitMix64::seed_from_u64(key).next_u64() ^ SplitMix64::seed_from_u64(!part).next_u64()
         });
         Self(Xoshiro256PlusPlus::seed_from_u64(key))

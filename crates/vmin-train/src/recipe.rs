@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern};
+use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern, is_zero};
 use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::Norm;
-use crate::{Schedule, Sgd, TrainError};
+use crate::{AutoAugment, Schedule, Sgd, TrainError};
 
 /// Bits per weight code where the recipe does not say.
 const BITS_DEFAULT: u8 = 8;
@@ -23,6 +23,11 @@ pub struct Recipe {
     /// Images by the words of `--data`; only the command line reads it.
     #[serde(default)]
     pub data: Option<String>,
+    /// A network to start from in place of random weights, by the words of `--model`; a path is
+    /// relative to the recipe. Only the command line reads it; others give the graph to
+    /// [`Trainer::start_from`](crate::Trainer::start_from).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Seed of the initial weights, the order of images and the augmentation.
     pub seed: u64,
     /// Passes over the training images, 1 or more.
@@ -63,6 +68,10 @@ pub struct Recipe {
     /// Mirrors each image from left to right with probability one half.
     #[serde(default)]
     pub mirror: bool,
+    /// Changes each image by a learnt policy of pairs of operations; what comes in from beyond the
+    /// edges is `input.zero_pixel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoaugment: Option<AutoAugment>,
     /// Height and width of a square around a random pixel that is painted over with
     /// `input.zero_pixel` (Cutout, T. DeVries and G. W. Taylor, 2017); 0 for none.
     #[serde(default)]
@@ -99,12 +108,19 @@ impl WeightQuantization {
     }
 }
 
-/// Independent flips in the weights when an epoch is measured.
+/// Independent flips when an epoch is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestErrors {
-    /// Probability that a bit flips, above 0 and up to 0.5.
+    /// Probability that a bit of a weight flips, above 0 and up to 0.5; 0 where only activations or
+    /// inputs have errors.
     pub rate: f64,
+    /// Probability that a bit of an activation flips, 0 up to 0.5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub activations_rate: f64,
+    /// Probability that a bit of an input pixel flips, 0 up to 0.5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inputs_rate: f64,
     /// Chips, the same in every epoch, 1 up to 10,000.
     pub chips: u32,
 }
@@ -278,7 +294,9 @@ impl Recipe {
             problems.bit_errors(errors, self.quantization.is_some());
         }
         if let Some(rerr) = self.rerr {
-            problems.unless(is_rate(rerr.rate), "rerr.rate", &rerr.rate, "above 0 up to 0.5");
+            let others = [rerr.activations_rate, rerr.inputs_rate];
+            let names = ["rerr.rate", "rerr.activations_rate", "rerr.inputs_rate"];
+            problems.rates(names, rerr.rate, others, true);
             let fine = (1..=CHIPS_MAX).contains(&rerr.chips);
             problems.unless(fine, "rerr.chips", &rerr.chips, "1 up to 10000");
         }
@@ -305,11 +323,33 @@ impl Problems {
         }
     }
 
+    /// Rates of weights, activations and inputs. That of the weights may be 0 beside another that
+    /// is not, where no chip is drawn with it.
+    fn rates(
+        &mut self,
+        names: [&'static str; 3],
+        weights: f64,
+        others: [f64; 2],
+        without_chip: bool,
+    ) {
+        for (name, rate) in names[1..].iter().zip(others) {
+            self.unless(is_rate(rate) || rate == 0.0, name, &rate, "0 up to 0.5");
+        }
+        let elsewhere = without_chip && others.iter().any(|&rate| rate != 0.0);
+        let (fine, expected) = if elsewhere {
+            (is_rate(weights) || weights == 0.0, "0 up to 0.5")
+        } else {
+            (is_rate(weights), "above 0 up to 0.5")
+        };
+        self.unless(fine, names[0], &weights, expected);
+    }
+
     fn bit_errors(&mut self, errors: &BitErrors, quantized: bool) {
         let expected = "`quantization` in the recipe: errors hit codes";
         self.unless(quantized, "bit_errors", &"alone", expected);
-        let rate = errors.rate;
-        self.unless(is_rate(rate), "bit_errors.rate", &rate, "above 0 up to 0.5");
+        let others = [errors.activations_rate, errors.inputs_rate];
+        let names = ["bit_errors.rate", "bit_errors.activations_rate", "bit_errors.inputs_rate"];
+        self.rates(names, errors.rate, others, errors.pattern == Pattern::Random);
         let loss = errors.start_loss;
         if let Some(clamp) = errors.gradient_clamp {
             let fine = clamp.is_finite() && clamp > 0.0;

@@ -30,6 +30,16 @@ impl Recipe {
     }
 }
 
+/// Puts `diagnostic` at the value of a key (`a` or `a.b`) of a recipe file.
+#[must_use]
+pub fn at_key(source: &Source, key: &str, diagnostic: Diagnostic) -> Diagnostic {
+    let table = DeTable::parse(source.text()).ok();
+    match table.as_ref().and_then(|table| value_of(table, key)) {
+        Some(value) => diagnostic.at(source, value.span()),
+        None => diagnostic.within(source),
+    }
+}
+
 /// A key, word or type that the reader of TOML refused.
 fn of_type(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let message = error.message();
@@ -77,11 +87,7 @@ fn of_value(source: &Source, problem: &TrainError, at: Option<Range<usize>>) -> 
 /// Where the value of the field stands; in a list, the element that is meant.
 fn place(table: &Spanned<DeTable<'_>>, problem: &TrainError) -> Option<Range<usize>> {
     let TrainError::Value { field, found, .. } = problem else { return None };
-    let mut names = field.split('.');
-    let mut value = find(table.get_ref(), names.next()?)?;
-    for name in names {
-        value = find(value.get_ref().as_table()?, name)?;
-    }
+    let value = value_of(table, field)?;
     let elements = value.get_ref().as_array().into_iter().flatten();
     let same = |element: &&Spanned<DeValue<'_>>| {
         let number = match element.get_ref() {
@@ -93,6 +99,18 @@ fn place(table: &Spanned<DeTable<'_>>, problem: &TrainError) -> Option<Range<usi
     };
     let meant = elements.into_iter().find(same);
     Some(meant.unwrap_or(value).span())
+}
+
+fn value_of<'t, 'd>(
+    table: &'t Spanned<DeTable<'d>>,
+    key: &str,
+) -> Option<&'t Spanned<DeValue<'d>>> {
+    let mut names = key.split('.');
+    let mut value = find(table.get_ref(), names.next()?)?;
+    for name in names {
+        value = find(value.get_ref().as_table()?, name)?;
+    }
+    Some(value)
 }
 
 fn find<'t, 'd>(table: &'t DeTable<'d>, name: &str) -> Option<&'t Spanned<DeValue<'d>>> {

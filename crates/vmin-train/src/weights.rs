@@ -16,16 +16,26 @@ pub(crate) fn clip(
     limit: f32,
     fractions: Option<&[f32]>,
 ) {
-    let mut layers = fractions.into_iter().flatten();
-    let mut bound = limit;
-    for (parameter, values) in net.parameters.iter().zip(parameters) {
-        if parameter.kind == ParameterKind::Weight {
-            bound = limit * layers.next().unwrap_or(&1.0);
-        }
+    for (bound, values) in bounds(net, limit, fractions).into_iter().zip(parameters) {
         for value in values {
             *value = value.clamp(-bound, bound);
         }
     }
+}
+
+/// What [`clip`] clamps each parameter to.
+pub(crate) fn bounds(net: &Network, limit: f32, fractions: Option<&[f32]>) -> Vec<f32> {
+    let mut layers = fractions.into_iter().flatten();
+    let mut bound = limit;
+    let parameters = net.parameters.iter();
+    parameters
+        .map(|parameter| {
+            if parameter.kind == ParameterKind::Weight {
+                bound = limit * layers.next().unwrap_or(&1.0);
+            }
+            bound
+        })
+        .collect()
 }
 
 /// The weights as the memory holds them, in the order of the network.

@@ -35,8 +35,11 @@ rate = 0.02
 start_loss = 5.0
 "#;
 
-const METHODS: [&str; 5] = [
+const METHODS: [&str; 8] = [
     "",
+    "activations_rate = 0.02",
+    "method = \"alternating\"\nactivations_rate = 0.02\ninputs_rate = 0.03",
+    "inputs_rate = 0.03",
     "method = \"alternating\"",
     "curricular = true",
     "pattern = \"fixed\"\nchip_seed = 7",
@@ -56,6 +59,7 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
         network: network.collect(),
         mirror: true,
         cutout_pixels: 5,
+        autoaugment: Some(vmin_train::AutoAugment::Cifar10),
         shift_pixels: 1,
         norm_frozen_from_epoch: Some(2),
         ..recipe("")
@@ -215,4 +219,28 @@ fn frozen_normalizations_keep_their_running_averages() {
     let [first, second, third] = [(); 3].map(|()| after(&mut trainer));
     assert_ne!(first, second);
     assert_eq!(second, third);
+}
+
+#[test]
+fn errors_in_what_layers_read_are_measured() {
+    let (data, test) = data(250);
+    let measured = |rates: &str| {
+        let text = RECIPE.replace("rate = 0.02\nchips = 2", &format!("{rates}\nchips = 2"));
+        let recipe = Recipe::from_toml(&text).expect("a valid recipe");
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            let trained =
+                pool.install(|| train(&recipe, &data, &test, |_| ControlFlow::Continue(())));
+            trained.expect("trains").epochs[2].clone()
+        };
+        let one = on(1);
+        assert_eq!(one, on(3), "{rates}");
+        (one.err, one.rerr.expect("measured"))
+    };
+    let (err, tiny) = measured("rate = 0\nactivations_rate = 1e-9");
+    assert!((tiny - err).abs() < 0.02, "codes of 8 bits lose next to nothing: {err} {tiny}");
+    let (_, activations) = measured("rate = 0\nactivations_rate = 0.5");
+    let (_, inputs) = measured("rate = 0\ninputs_rate = 0.5");
+    assert!(activations > 0.8 && inputs > 0.8, "nothing is left: {activations} {inputs}");
+    assert_ne!(activations, inputs);
 }

@@ -1,4 +1,5 @@
-//! Training under bit errors in the weights: which errors, and how their gradient counts.
+//! Training under bit errors in weights, activations and inputs: which errors, and how their
+//! gradient counts.
 //!
 //! | `pattern` | errors | known as |
 //! |---|---|---|
@@ -6,18 +7,22 @@
 //! | `fixed` | those of one chip, the same in every step | PattBET |
 //! | `population` | those of another chip of a population every step | |
 //!
+//! Activations and inputs (`data.rs`) have random errors only, whatever the pattern of the weights.
+//!
 //! Source: D. Stutz, N. Chandramoorthy, M. Hein, B. Schiele, "Bit Error Robustness for
 //! Energy-Efficient DNN Accelerators", MLSys 2021, section 4.3, and its released code (gradient
 //! clamp, mean in place of sum, start rule). Unlike there, biases hold no errors: the hardware
 //! keeps them as int32 beside the weight memory.
 
 mod chips;
+mod data;
 mod random;
 mod start;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chips::ChipErrors;
+pub(crate) use data::{DataErrors, DataRates, StoredValues};
 pub(crate) use random::flip;
 pub(crate) use start::StartRule;
 
@@ -25,15 +30,22 @@ pub(crate) use start::StartRule;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BitErrors {
-    /// Probability that a cell is faulty, above 0 and up to 0.5.
+    /// Probability that a cell of the weight memory is faulty, above 0 and up to 0.5; 0 where only
+    /// activations or inputs have errors.
     pub rate: f64,
+    /// Probability that a bit of an activation flips, 0 up to 0.5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub activations_rate: f64,
+    /// Probability that a bit of an input pixel flips, 0 up to 0.5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inputs_rate: f64,
     /// Where the faulty cells are.
     #[serde(default)]
     pub pattern: Pattern,
     /// How the gradient under errors joins that without.
     #[serde(default)]
     pub method: Method,
-    /// The rate rises in 20 equal steps over the first half of training.
+    /// The rates rise in 20 equal steps over the first half of training.
     #[serde(default)]
     pub curricular: bool,
     /// First epoch (from 0) that has errors; an epoch without costs half as much.
@@ -59,6 +71,10 @@ pub struct BitErrors {
     /// What chips are drawn from; independent cells if absent.
     #[serde(default)]
     pub population: ChipPopulation,
+}
+
+pub(crate) fn is_zero(rate: &f64) -> bool {
+    *rate == 0.0
 }
 
 fn start_loss() -> f64 {
@@ -142,11 +158,23 @@ impl BitErrors {
     ///
     /// Curricular: `rate * (i + 1) / 20` from epoch `i / 20 * epochs / 2` on, for `i` of 0..=19.
     pub(crate) fn rate_in(&self, epoch: u32, epochs: u32) -> f64 {
+        self.risen(self.rate, epoch, epochs)
+    }
+
+    /// The same of errors in what layers read.
+    pub(crate) fn data_rates_in(&self, epoch: u32, epochs: u32) -> DataRates {
+        DataRates {
+            inputs: self.risen(self.inputs_rate, epoch, epochs),
+            activations: self.risen(self.activations_rate, epoch, epochs),
+        }
+    }
+
+    fn risen(&self, rate: f64, epoch: u32, epochs: u32) -> f64 {
         if !self.curricular {
-            return self.rate;
+            return rate;
         }
         let stage = 40 * u64::from(epoch) / u64::from(epochs.max(1));
-        self.rate * (stage.min(19) + 1) as f64 / 20.0
+        rate * (stage.min(19) + 1) as f64 / 20.0
     }
 }
 

@@ -8,6 +8,16 @@ use crate::random::Stream;
 ///
 /// The distance to the next flip is geometric: one logarithm per flip in place of a number per bit.
 pub(crate) fn flip(tensors: &mut [Encoded], bits: u8, rate: f64, stream: &mut Stream) -> u64 {
+    flip_all(tensors.iter_mut().map(|tensor| tensor.codes.as_mut_slice()), bits, rate, stream)
+}
+
+/// As [`flip`], of bare codes.
+pub(crate) fn flip_all<'a>(
+    tensors: impl IntoIterator<Item = &'a mut [u8]>,
+    bits: u8,
+    rate: f64,
+    stream: &mut Stream,
+) -> u64 {
     if rate <= 0.0 {
         return 0;
     }
@@ -15,12 +25,12 @@ pub(crate) fn flip(tensors: &mut [Encoded], bits: u8, rate: f64, stream: &mut St
     let log_kept = libm::log1p(-rate);
     let mut flips = 0;
     let mut next = skip(log_kept, stream);
-    for tensor in tensors {
-        let length = tensor.codes.len() as u64 * width;
+    for codes in tensors {
+        let length = codes.len() as u64 * width;
         while next < length {
             let (code, bit) = (next / width, next % width);
             // Below the number of codes, which is a usize.
-            tensor.codes[code as usize] ^= 1 << bit;
+            codes[code as usize] ^= 1 << bit;
             flips += 1;
             next = next.saturating_add(1).saturating_add(skip(log_kept, stream));
         }

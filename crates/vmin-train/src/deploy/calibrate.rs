@@ -13,9 +13,9 @@ const IMAGES_MAX: usize = 1024;
 
 /// Smallest and largest element of a value, both including 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Range {
-    pub(super) low: f32,
-    pub(super) high: f32,
+pub(crate) struct Range {
+    pub(crate) low: f32,
+    pub(crate) high: f32,
 }
 
 impl Range {
@@ -38,6 +38,16 @@ pub(super) fn ranges(
             expected: net.values[0],
         });
     }
+    Ok(over(net, parameters, input, data))
+}
+
+/// As [`ranges`], of images that fit.
+pub(crate) fn over(
+    net: &Network,
+    parameters: &[Vec<f32>],
+    input: InputScaling,
+    data: &Dataset,
+) -> Vec<Range> {
     let size = data.pixels_per_image();
     let pixels = &data.images[..data.len().min(IMAGES_MAX) * size];
     let chunks: Vec<Vec<Range>> = pixels
@@ -49,9 +59,9 @@ pub(super) fn ranges(
         .collect();
     let none = vec![Range::default(); net.values.len()];
     // Minimum and maximum do not depend on the order of the chunks.
-    Ok(chunks.into_iter().fold(none, |all, chunk| {
+    chunks.into_iter().fold(none, |all, chunk| {
         all.into_iter().zip(chunk).map(|(range, other)| range.with(other)).collect()
-    }))
+    })
 }
 
 fn extremes(values: &[f32]) -> Range {

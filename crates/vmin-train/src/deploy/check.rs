@@ -23,7 +23,7 @@ pub(super) fn compare(
             expected: net.values[0],
         });
     }
-    let score = evaluate(net, &trained.seen(), trained.recipe.input, test);
+    let score = evaluate(net, &trained.seen(), trained.recipe.input, test, None);
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
     let wrong = integer_errors(&graph, &codes, test)?;
     let images = test.len() as f64;

@@ -5,14 +5,14 @@ use crate::network::{BatchNorm, Layer, Network, Step, ValueId};
 
 /// A step of the integer graph.
 #[derive(Clone, Debug)]
-pub(super) struct Fused<'a> {
-    pub(super) step: &'a Step,
+pub(crate) struct Fused<'a> {
+    pub(crate) step: &'a Step,
     /// The value after the rectifier, if there is one.
-    pub(super) output: ValueId,
+    pub(crate) output: ValueId,
     /// The batch normalization between the step and the rectifier.
-    pub(super) norm: Option<&'a BatchNorm>,
+    pub(crate) norm: Option<&'a BatchNorm>,
     /// True if negative results become zero.
-    pub(super) rectified: bool,
+    pub(crate) rectified: bool,
 }
 
 impl Fused<'_> {
@@ -26,7 +26,7 @@ impl Fused<'_> {
 }
 
 /// The steps in order, each rectifier and batch normalization merged into its producer.
-pub(super) fn fuse(net: &Network) -> Result<Vec<Fused<'_>>, DeployError> {
+pub(crate) fn fuse(net: &Network) -> Result<Vec<Fused<'_>>, DeployError> {
     let mut fused: Vec<Fused<'_>> = Vec::with_capacity(net.steps.len());
     for step in &net.steps {
         if !matches!(step.layer, Layer::Relu | Layer::BatchNorm(_)) {

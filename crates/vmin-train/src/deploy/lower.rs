@@ -50,7 +50,7 @@ pub(super) fn lower(
 }
 
 /// `scale * (pixel - zero_pixel)` with `code = pixel - 128`: no rounding.
-fn input_quantization(input: InputScaling) -> Quantization {
+pub(crate) fn input_quantization(input: InputScaling) -> Quantization {
     Quantization { scale: input.scale, zero_point: i32::from(input.zero_pixel) + CODE_MIN }
 }
 
@@ -236,7 +236,7 @@ impl Lowering<'_> {
 
 /// int8 codes over a range that holds 0, with 0 itself a code. A value that is always 0 (behind a
 /// rectifier that never opens) takes steps of 1.
-fn covering(range: Range) -> Quantization {
+pub(crate) fn covering(range: Range) -> Quantization {
     let (low, high) = (f64::from(range.low), f64::from(range.high));
     let scale = narrow((high - low) / f64::from(CODE_MAX - CODE_MIN));
     if !scale.is_normal() {

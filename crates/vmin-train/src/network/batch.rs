@@ -16,8 +16,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
-use super::pass::{Gradients, Values, backward_steps, forward_steps, start};
-use super::{Layer, Network};
+use super::memory::{Memory, Values};
+use super::pass::{Gradients, backward_steps, forward_steps};
+use super::{Layer, Network, ValueId};
 use crate::loss::cross_entropy;
 use crate::real::Real;
 
@@ -48,6 +49,8 @@ pub(crate) struct Batch<'a, T> {
     pub(crate) labels: &'a [u8],
     /// Factor of the loss.
     pub(crate) scale: T,
+    /// What the values lie in; nothing changes them if absent.
+    pub(crate) memory: Option<&'a dyn Memory<T>>,
 }
 
 /// Memory of a batch that the next one uses again; holds nothing between them.
@@ -60,10 +63,26 @@ pub(crate) struct Workspace<T> {
 struct Chunk<T> {
     labels: Vec<u8>,
     values: Values<T>,
-    dvalues: Values<T>,
+    dvalues: Vec<Vec<T>>,
     gradients: Gradients<T>,
     loss: f64,
     wrong: usize,
+}
+
+impl<T: Real> Workspace<T> {
+    /// Smallest and largest element of some values of the last forward pass as they were made, both
+    /// including 0.
+    pub(crate) fn extremes(&self, values: &[ValueId]) -> Vec<[T; 2]> {
+        let of = |chunk: &Chunk<T>, value: ValueId| {
+            let none = [T::zero(); 2];
+            chunk.values.made(value).iter().fold(none, |[low, high], &x| [low.min(x), high.max(x)])
+        };
+        let all = values.par_iter().map(|&value| {
+            let chunks = self.chunks.iter().map(|chunk| of(chunk, value));
+            chunks.fold([T::zero(); 2], |a, b| [a[0].min(b[0]), a[1].max(b[1])])
+        });
+        all.collect()
+    }
 }
 
 /// What a forward pass found, beside the values that it left in the workspace.
@@ -93,19 +112,22 @@ pub(crate) fn forward_batch<T: Real>(
         .zip(labels.par_chunks(chunk_images).zip(inputs.par_chunks(chunk_images * size)))
         .for_each(|(chunk, (labels, inputs))| {
             chunk.labels = labels.to_vec();
-            start(net, inputs, &mut chunk.values);
+            chunk.values.start(net, inputs);
         });
     let mut moments = normalization.given();
     let mut statistics = Vec::new();
     for stage in normalization.stages(net) {
         if let Some((norm, from)) = normalization.meets(net, &stage) {
-            let sums = ordered(chunks, norm.channels, |chunk| norm.sums(&chunk.values[from]));
+            let sums =
+                ordered(chunks, norm.channels, |chunk| norm.sums(chunk.values.read(ValueId(from))));
             let (batch, running) = BatchNorm::moments(&sums, count(net, labels.len(), from));
             moments.push(batch);
             statistics.push(running);
         }
-        chunks.par_iter_mut().for_each(|chunk| {
-            forward_steps(net, parameters, &moments, stage.clone(), &mut chunk.values);
+        chunks.par_iter_mut().enumerate().for_each(|(index, chunk)| {
+            let memory = batch.memory.map(|memory| (memory, index));
+            let stage = stage.clone();
+            forward_steps(net, parameters, &moments, stage, memory, &mut chunk.values);
         });
     }
     Forward { moments, statistics }
@@ -144,7 +166,7 @@ pub(crate) fn backward_batch<T: Real>(
         let to = net.steps[stage.start].output.0;
         let moments = &forward.moments[norm.statistics];
         let mut sums = ordered(chunks, norm.channels, |chunk| {
-            norm.gradient_sums(&chunk.values[from], &chunk.dvalues[to], moments)
+            norm.gradient_sums(chunk.values.read(ValueId(from)), &chunk.dvalues[to], moments)
         });
         for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
             let own = sums.iter().map(|sums| T::of(sums[which])).collect();
@@ -158,7 +180,7 @@ pub(crate) fn backward_batch<T: Real>(
         chunks.par_iter_mut().for_each(|chunk| {
             let dy = std::mem::take(&mut chunk.dvalues[to]);
             let dx = &mut chunk.dvalues[from];
-            norm.backward(&chunk.values[from], &dy, scales, moments, all, dx);
+            norm.backward(chunk.values.read(ValueId(from)), &dy, scales, moments, all, dx);
             chunk.dvalues[to] = dy;
         });
     }
@@ -197,7 +219,7 @@ impl<T: Clone> Normalization<'_, T> {
 impl<T: Real> Chunk<T> {
     /// The loss, and room for all gradients with that of the logits in place.
     fn start_back(&mut self, net: &Network, parameters: &[Vec<T>], scale: T) {
-        let logits = &self.values[net.output().0];
+        let logits = self.values.read(net.output());
         let loss = cross_entropy(logits, &self.labels, net.classes(), scale);
         (self.loss, self.wrong) = (loss.sum, loss.wrong);
         let zeros = |room: &mut Vec<Vec<T>>, like: &[Vec<T>]| {
@@ -208,7 +230,7 @@ impl<T: Real> Chunk<T> {
             }
         };
         zeros(&mut self.gradients, parameters);
-        zeros(&mut self.dvalues, &self.values);
+        zeros(&mut self.dvalues, &self.values.made);
         self.dvalues[net.output().0] = loss.dlogits;
     }
 }

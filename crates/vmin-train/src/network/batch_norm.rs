@@ -8,7 +8,8 @@
 use super::ParameterId;
 use crate::real::Real;
 
-const EPSILON: f64 = 1e-5;
+/// What keeps the deviation from 0.
+pub(crate) const EPSILON: f64 = 1e-5;
 /// Pixels that are summed in the type of the values before their sum is added in f64.
 const BLOCK_PIXELS: usize = 32;
 /// Share of a new batch in the running averages.

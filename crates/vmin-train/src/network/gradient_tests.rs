@@ -4,8 +4,8 @@ use vmin_nn::PoolKind;
 
 use super::batch_norm::Moments;
 use super::{
-    Batch, Forward, Gradients, Layer, Network, Normalization, ParameterKind, Workspace,
-    backward_batch, forward, forward_batch,
+    Batch, Forward, Gradients, Layer, Memory, Network, Normalization, ParameterKind, ValueId,
+    Workspace, backward_batch, forward, forward_batch,
 };
 use crate::LayerSpec as Spec;
 use crate::random::{Purpose, Stream};
@@ -28,6 +28,22 @@ struct Case {
     moments: Option<Vec<Moments<f64>>>,
     /// Adds the loss of other weights, normalized by the moments of these.
     perturbed: bool,
+    /// Lays all values but the logits in a memory that adds something to them.
+    displaced: bool,
+}
+
+/// Adds to each element a number that depends on its place.
+struct Displacement {
+    logits: ValueId,
+}
+
+impl Memory<f64> for Displacement {
+    fn read_back(&self, value: ValueId, chunk: usize, made: &[f64], read: &mut Vec<f64>) {
+        if value != self.logits {
+            let by = |i: usize| 0.3 * libm::sin((i + 7 * chunk + 3 * value.0) as f64);
+            read.extend(made.iter().enumerate().map(|(i, x)| x + by(i)));
+        }
+    }
 }
 
 impl Case {
@@ -41,7 +57,7 @@ impl Case {
             .collect();
         let images = LABELS.len() * shape.iter().product::<usize>();
         let input = (0..images).map(|_| stream.normal()).collect();
-        Self { network, parameters, input, moments: None, perturbed: false }
+        Self { network, parameters, input, moments: None, perturbed: false, displaced: false }
     }
 
     /// The same with running averages as constant moments.
@@ -60,7 +76,9 @@ impl Case {
         through: Option<&Gradients<f64>>,
     ) -> (f64, Forward<f64>, Gradients<f64>) {
         let Self { network, input, .. } = self;
-        let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0 };
+        let displacement = Displacement { logits: network.output() };
+        let memory = self.displaced.then_some(&displacement as &dyn Memory<f64>);
+        let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0, memory };
         let mut room = Workspace::default();
         // Chunks of two images and one, so that batch normalization must reach across them.
         let forward = forward_batch(network, parameters, &batch, 2, normalization, &mut room);
@@ -174,6 +192,7 @@ fn gradients_are_derivatives() {
     ];
     for (name, layers) in cases {
         Case::new(&layers, [5, 4, 2]).check(name);
+        Case { displaced: true, ..Case::new(&layers, [5, 4, 2]) }.check("read otherwise");
         if layers.contains(&Spec::BatchNorm) {
             Case::new(&layers, [5, 4, 2]).constant().check("constant moments");
             Case { perturbed: true, ..Case::new(&layers, [5, 4, 2]) }.check("moments of another");

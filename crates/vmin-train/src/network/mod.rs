@@ -10,6 +10,7 @@ mod batch_norm;
 mod build;
 mod conv2d;
 mod fully_connected;
+mod memory;
 mod panels;
 mod pass;
 mod phases;
@@ -26,8 +27,9 @@ pub use zoo::Norm;
 pub(crate) use batch::{
     Batch, BatchSum, Forward, Normalization, Workspace, backward_batch, forward_batch,
 };
-pub(crate) use batch_norm::Moments;
-pub(crate) use pass::{Gradients, Values, forward, forward_into};
+pub(crate) use batch_norm::{EPSILON, Moments};
+pub(crate) use memory::{Memory, Values};
+pub(crate) use pass::{Gradients, forward, forward_into};
 
 use crate::real::Real;
 

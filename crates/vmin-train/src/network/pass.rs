@@ -3,41 +3,33 @@
 use std::ops::Range;
 
 use super::batch_norm::Moments;
+use super::memory::{Memory, Values};
 use super::{Layer, Network, ParameterId, Step, add, relu};
 use crate::real::Real;
 
 /// One gradient per parameter, in the order of [`Network::parameters`].
 pub(crate) type Gradients<T> = Vec<Vec<T>>;
 
-/// All values of a chunk, `images * elements` each.
-pub(crate) type Values<T> = Vec<Vec<T>>;
-
 /// Computes every value from `input` with the given parameter values; normalizations use their
 /// running averages.
-pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: &[T]) -> Values<T> {
+pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: &[T]) -> Vec<Vec<T>> {
     let mut values = Values::new();
-    forward_into(net, parameters, input, &mut values);
-    values
+    forward_into(net, parameters, input, None, &mut values);
+    values.made
 }
 
 /// As [`forward`], into the memory of values computed before: the pages of fresh memory cost as
-/// much as the layers.
+/// much as the layers. `memory` is what the values lie in, with the number of the chunk.
 pub(crate) fn forward_into<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
     input: &[T],
+    memory: Option<(&dyn Memory<T>, usize)>,
     values: &mut Values<T>,
 ) {
     let moments = net.running_moments();
-    start(net, input, values);
-    forward_steps(net, parameters, &moments, 0..net.steps.len(), values);
-}
-
-/// The input in its place, room for every other value.
-pub(super) fn start<T: Real>(net: &Network, input: &[T], values: &mut Values<T>) {
-    values.resize_with(net.values.len(), Vec::new);
-    values[0].clear();
-    values[0].extend_from_slice(input);
+    values.start(net, input);
+    forward_steps(net, parameters, &moments, 0..net.steps.len(), memory, values);
 }
 
 /// Computes the values of some steps, each normalization with its own moments.
@@ -46,14 +38,15 @@ pub(super) fn forward_steps<T: Real>(
     parameters: &[Vec<T>],
     moments: &[Moments<T>],
     steps: Range<usize>,
+    memory: Option<(&dyn Memory<T>, usize)>,
     values: &mut Values<T>,
 ) {
-    let images = values[0].len() / net.elements(super::ValueId(0));
+    let images = values.made[0].len() / net.elements(super::ValueId(0));
     for step in &net.steps[steps] {
-        let mut y = std::mem::take(&mut values[step.output.0]);
+        let mut y = std::mem::take(&mut values.made[step.output.0]);
         // Every layer writes all of it.
         y.resize(images * net.elements(step.output), T::zero());
-        let x = &values[step.inputs[0].0];
+        let x = values.read(step.inputs[0]);
         match &step.layer {
             Layer::Conv2d(layer) => {
                 let bias = layer.bias.map_or(&[][..], |bias| &parameters[bias.0]);
@@ -67,10 +60,13 @@ pub(super) fn forward_steps<T: Real>(
                 norm.forward(x, scale, shift, &moments[norm.statistics], &mut y);
             }
             Layer::Relu => relu::forward(x, &mut y),
-            Layer::Add => add::forward(x, &values[step.inputs[1].0], &mut y),
+            Layer::Add => add::forward(x, values.read(step.inputs[1]), &mut y),
             Layer::Pool2d(layer) => layer.forward(x, &mut y),
         }
-        values[step.output.0] = y;
+        if let Some((memory, chunk)) = memory {
+            memory.read_back(step.output, chunk, &y, &mut values.read[step.output.0]);
+        }
+        values.made[step.output.0] = y;
     }
 }
 
@@ -79,9 +75,9 @@ pub(super) fn backward_steps<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
     moments: &[Moments<T>],
-    values: &[Vec<T>],
+    values: &Values<T>,
     steps: Range<usize>,
-    dvalues: &mut Values<T>,
+    dvalues: &mut [Vec<T>],
     gradients: &mut Gradients<T>,
 ) {
     for step in net.steps[steps].iter().rev() {
@@ -95,13 +91,13 @@ fn backward_step<T: Real>(
     step: &Step,
     parameters: &[Vec<T>],
     moments: &[Moments<T>],
-    values: &[Vec<T>],
+    values: &Values<T>,
     dy: &[T],
     dvalues: &mut [Vec<T>],
     gradients: &mut [Vec<T>],
 ) {
     let from = step.inputs[0].0;
-    let (x, y) = (&values[from], &values[step.output.0]);
+    let (x, y) = (values.read(step.inputs[0]), values.made(step.output));
     let dx = &mut dvalues[from];
     // Nobody asks for the gradient of the image.
     let wanted = |dx| if from == 0 { None } else { Some(dx) };

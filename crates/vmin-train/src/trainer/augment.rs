@@ -1,4 +1,5 @@
-//! The pixels of a batch, changed a little: moved, mirrored, partly covered, in this order.
+//! The pixels of a batch, changed a little: moved, mirrored, changed by AutoAugment, partly
+//! covered, in this order.
 
 use vmin_nn::data::Dataset;
 
@@ -29,6 +30,9 @@ pub(super) fn collect(
         let changed = &mut pixels[start..];
         if recipe.mirror && moves.below(2) == 1 {
             mirror(changed, data.shape);
+        }
+        if let Some(policy) = recipe.autoaugment {
+            policy.apply(changed, data.shape, recipe.input.zero_pixel, moves);
         }
         if recipe.cutout_pixels > 0 {
             let centre = [moves.below(height), moves.below(width)];

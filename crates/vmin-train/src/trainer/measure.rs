@@ -2,7 +2,8 @@
 
 use super::step::EpochSums;
 use super::{EpochMetrics, Trainer};
-use crate::bit_errors::flip;
+use crate::bit_errors::{DataErrors, DataRates, flip};
+use crate::deploy::over;
 use crate::evaluate::evaluate;
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
@@ -16,7 +17,7 @@ impl Trainer<'_> {
         let images = self.data.len() as f64;
         let loss = sums.loss / images;
         let (seen, _) = self.seen(epoch);
-        let score = evaluate(&self.network, &seen, self.recipe.input, self.test);
+        let score = evaluate(&self.network, &seen, self.recipe.input, self.test, None);
         if !loss.is_finite() || !score.loss.is_finite() || !sums.perturbed_loss.is_finite() {
             return Err(TrainError::Diverged { epoch });
         }
@@ -36,15 +37,31 @@ impl Trainer<'_> {
     fn robust_error(&self, epoch: u32) -> Result<Option<f64>, TrainError> {
         let Some(wanted) = self.recipe.rerr else { return Ok(None) };
         let storage = self.recipe.storage();
-        let stored = weights::stored(&self.network, &self.parameters, storage)
+        let stored_codes = weights::stored(&self.network, &self.parameters, storage)
             .ok_or(TrainError::Diverged { epoch })?;
+        let rates = DataRates { inputs: wanted.inputs_rate, activations: wanted.activations_rate };
+        // The ranges that deployment takes.
+        let quantized = self.stored.as_ref().filter(|_| rates.activations > 0.0).map(|stored| {
+            let seen = weights::with_codes(&self.network, &self.parameters, &stored_codes);
+            let ranges = over(&self.network, &seen, self.recipe.input, self.data);
+            let ranges: Vec<_> = stored.ranged().iter().map(|value| ranges[value.0]).collect();
+            stored.quantized(&self.network, self.recipe.input, &ranges)
+        });
         let mut wrong = 0;
         for chip in 0..wanted.chips {
-            let mut stored = stored.clone();
+            let mut stored = stored_codes.clone();
             let mut stream = Stream::new(self.recipe.seed, Purpose::TestChip, chip as usize);
             flip(&mut stored, storage.bits, wanted.rate, &mut stream);
             let seen = weights::with_codes(&self.network, &self.parameters, &stored);
-            wrong += evaluate(&self.network, &seen, self.recipe.input, self.test).wrong;
+            let errors = rates.any().then(|| DataErrors {
+                rates,
+                stored: quantized.clone().unwrap_or_default(),
+                seed: self.recipe.seed,
+                purpose: Purpose::TestData,
+                index: chip as usize,
+            });
+            let (input, errors) = (self.recipe.input, errors.as_ref());
+            wrong += evaluate(&self.network, &seen, input, self.test, errors).wrong;
         }
         Ok(Some(wrong as f64 / (self.test.len() as f64 * f64::from(wanted.chips))))
     }

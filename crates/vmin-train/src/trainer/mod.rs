@@ -10,20 +10,25 @@
 //! from a [`Checkpoint`] cannot differ from one that was never stopped.
 
 mod augment;
+mod autoaugment;
 mod gradient;
 mod measure;
 mod step;
 
+pub use autoaugment::AutoAugment;
+
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
+use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 
-use crate::bit_errors::{ChipErrors, StartRule};
+use crate::bit_errors::{ChipErrors, StartRule, StoredValues};
 use crate::checkpoint::Checkpoint;
+use crate::deploy::fuse;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use crate::{CheckpointError, Recipe, TrainError, weights};
+use crate::{CheckpointError, Recipe, StartError, TrainError, fine_tune, weights};
 
 /// What one epoch did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +98,8 @@ pub struct Trainer<'a> {
     steps_total: usize,
     start: StartRule,
     chips: Option<ChipErrors>,
+    /// What lies in the memory of activations, where that has errors.
+    stored: Option<StoredValues>,
     epochs: Vec<EpochMetrics>,
     rooms: step::Rooms,
 }
@@ -101,15 +108,42 @@ impl<'a> Trainer<'a> {
     /// A run at its beginning.
     ///
     /// # Errors
-    /// As for [`train`], but for the loss.
+    /// As for [`train`], but for the loss; [`TrainError::Start`] if the recipe starts from a
+    /// network.
     pub fn new(
         recipe: &'a Recipe,
         data: &'a Dataset,
         test: &'a Dataset,
     ) -> Result<Self, TrainError> {
+        match &recipe.start {
+            Some(start) => Err(StartError::Missing(start.clone()).into()),
+            None => Self::prepared(recipe, data, test, None),
+        }
+    }
+
+    /// A run that begins with the weights, biases and normalizations of a deployed network in place
+    /// of random weights.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; [`TrainError::Start`] if `graph` is not the recipe's network.
+    pub fn start_from(
+        recipe: &'a Recipe,
+        data: &'a Dataset,
+        test: &'a Dataset,
+        graph: &Graph,
+    ) -> Result<Self, TrainError> {
+        Self::prepared(recipe, data, test, Some(graph))
+    }
+
+    fn prepared(
+        recipe: &'a Recipe,
+        data: &'a Dataset,
+        test: &'a Dataset,
+        start: Option<&Graph>,
+    ) -> Result<Self, TrainError> {
         recipe.validate()?;
         check_sets(data, test)?;
-        let network = Network::build(&recipe.network, data.shape, recipe.seed)?;
+        let mut network = Network::build(&recipe.network, data.shape, recipe.seed)?;
         let found = network.values[network.output().0];
         if found != [1, 1, data.classes] {
             return Err(TrainError::Classes { found, classes: data.classes });
@@ -128,6 +162,17 @@ impl<'a> Trainer<'a> {
             }
             _ => None,
         };
+        if let Some(graph) = start {
+            fine_tune::take(&mut network, recipe, data, graph)?;
+        }
+        let in_training = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.activations_rate);
+        let in_test = recipe.rerr.map_or(0.0, |errors| errors.activations_rate);
+        let stored = if in_training > 0.0 || in_test > 0.0 {
+            let steps = fuse(&network).map_err(TrainError::NoActivationCodes)?;
+            Some(StoredValues::of(&network, &steps))
+        } else {
+            None
+        };
         let parameters = network.parameter_values();
         let velocities = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
         let steps = data.len().div_ceil(recipe.batch_size);
@@ -143,6 +188,7 @@ impl<'a> Trainer<'a> {
             steps_total: steps.saturating_mul(recipe.epochs as usize),
             start: StartRule { loss, active: false },
             chips,
+            stored,
             epochs: Vec::new(),
             rooms: step::Rooms::default(),
         })
@@ -159,7 +205,7 @@ impl<'a> Trainer<'a> {
         test: &'a Dataset,
         checkpoint: Checkpoint,
     ) -> Result<Self, TrainError> {
-        let mut trainer = Self::new(recipe, data, test)?;
+        let mut trainer = Self::prepared(recipe, data, test, None)?;
         checkpoint.check_origin(recipe, data, test)?;
         let lengths = |values: &[Vec<f32>]| values.iter().map(Vec::len).collect::<Vec<_>>();
         let expected = lengths(&trainer.parameters);

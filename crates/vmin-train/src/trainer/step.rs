@@ -3,8 +3,9 @@
 use super::Trainer;
 use super::augment::collect;
 use super::gradient::{Pass, average, clamp};
-use crate::bit_errors::{BitErrors, Method, flip};
+use crate::bit_errors::{BitErrors, DataErrors, Method, flip};
 use crate::codec::Encoded;
+use crate::deploy::Range;
 use crate::evaluate::inputs;
 use crate::network::{
     Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind, Workspace,
@@ -29,6 +30,7 @@ pub(super) struct EpochSums {
 
 /// The images of a step as the network takes them.
 struct Images {
+    pixels: Vec<u8>,
     inputs: Vec<f32>,
     labels: Vec<u8>,
 }
@@ -36,9 +38,17 @@ struct Images {
 impl Images {
     /// Their mean loss counts.
     fn batch(&self) -> Batch<'_, f32> {
-        let Self { inputs, labels } = self;
-        Batch { inputs, labels, scale: 1.0 / labels.len() as f32 }
+        let Self { inputs, labels, .. } = self;
+        Batch { inputs, labels, scale: 1.0 / labels.len() as f32, memory: None }
     }
+}
+
+/// The errors of a step.
+struct Hit {
+    /// The weights with theirs.
+    stored: Vec<Encoded>,
+    /// Those of what layers read.
+    data: Option<DataErrors>,
 }
 
 /// Memory of the two passes of a step.
@@ -61,6 +71,7 @@ impl Trainer<'_> {
         let images = Images {
             inputs: inputs(&pixels, self.recipe.input),
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
+            pixels,
         };
         let factor = self.recipe.schedule.factor(self.steps_done, self.steps_total);
         sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
@@ -113,9 +124,9 @@ impl Trainer<'_> {
                 // Hardware normalizes by what was deployed, whatever its memory does to the codes:
                 // moments of the corrupted batch would undo a part of the errors in training alone.
                 let moments = Normalization::Constant(&forward.moments);
-                let room = &mut rooms.perturbed;
-                let mut perturbed =
-                    self.under_errors(errors, epoch, stored, images, moments, room)?;
+                let data = self.data_errors(errors, epoch, &rooms.clean);
+                let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
+                let mut perturbed = self.under_errors(hit, images, moments, &mut rooms.perturbed);
                 clean = pass.backward(&forward, Some(&perturbed.gradients), &mut rooms.clean);
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
@@ -129,9 +140,10 @@ impl Trainer<'_> {
                     return Err(TrainError::Diverged { epoch });
                 };
                 let ranges: Vec<(f32, f32)> = self.weight_ranges();
+                let data = self.data_errors(errors, epoch, &rooms.clean);
+                let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
                 let room = &mut rooms.perturbed;
-                let mut perturbed =
-                    self.under_errors(errors, epoch, stored, images, normalization, room)?;
+                let mut perturbed = self.under_errors(hit, images, normalization, room);
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 self.move_along(&perturbed.gradients, rate);
                 self.project(&ranges);
@@ -144,16 +156,13 @@ impl Trainer<'_> {
         Ok((clean, perturbed))
     }
 
-    /// The gradient where `stored` has the errors of this step.
-    fn under_errors(
+    /// The weights with the errors of this step.
+    fn hit(
         &self,
         errors: &BitErrors,
         epoch: u32,
         mut stored: Vec<Encoded>,
-        images: &Images,
-        normalization: Normalization<'_, f32>,
-        room: &mut Workspace<f32>,
-    ) -> Result<BatchSum<f32>, TrainError> {
+    ) -> Result<Vec<Encoded>, TrainError> {
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
         match &self.chips {
@@ -166,11 +175,53 @@ impl Trainer<'_> {
                 flip(&mut stored, bits, rate, &mut stream);
             }
         }
-        let corrupted = weights::with_codes(&self.network, &self.parameters, &stored);
+        Ok(stored)
+    }
+
+    /// The errors of this step in what layers read, if there are any. Activations take the codes of
+    /// the range that they have in the pass without errors, of which `clean` holds the values.
+    fn data_errors(
+        &self,
+        errors: &BitErrors,
+        epoch: u32,
+        clean: &Workspace<f32>,
+    ) -> Option<DataErrors> {
+        let rates = errors.data_rates_in(epoch, self.recipe.epochs);
+        let stored = self.stored.as_ref().filter(|_| rates.activations > 0.0).map(|stored| {
+            let extremes = clean.extremes(stored.ranged());
+            let ranges: Vec<_> =
+                extremes.into_iter().map(|[low, high]| Range { low, high }).collect();
+            stored.quantized(&self.network, self.recipe.input, &ranges)
+        });
+        rates.any().then(|| DataErrors {
+            rates,
+            stored: stored.unwrap_or_default(),
+            seed: self.recipe.seed,
+            purpose: Purpose::DataErrors,
+            index: self.steps_done,
+        })
+    }
+
+    /// The gradient under errors.
+    fn under_errors(
+        &self,
+        hit: Hit,
+        images: &Images,
+        normalization: Normalization<'_, f32>,
+        room: &mut Workspace<f32>,
+    ) -> BatchSum<f32> {
         let network = &self.network;
-        let pass = Pass { network, parameters: &corrupted, batch: images.batch(), normalization };
+        let parameters = &weights::with_codes(network, &self.parameters, &hit.stored);
+        let mut batch = images.batch();
+        let read;
+        if let Some(errors) = &hit.data {
+            let size = self.data.pixels_per_image();
+            read = inputs(&errors.batch_pixels(&images.pixels, size), self.recipe.input);
+            batch = Batch { inputs: &read, memory: Some(errors), ..batch };
+        }
+        let pass = Pass { network, parameters, batch, normalization };
         let forward = pass.forward(room);
-        Ok(pass.backward(&forward, None, room))
+        pass.backward(&forward, None, room)
     }
 
     /// Clips the master floats and gives what the forward pass sees of them, and their codes from

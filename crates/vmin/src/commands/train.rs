@@ -3,6 +3,8 @@
 //! After every epoch the checkpoint, the metrics and the learning curves are written anew. Ctrl-C drops the epoch that
 //! has begun; going on repeats it from its start, so that nothing depends on when it was pressed.
 
+mod folder;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +13,20 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
+use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_report::{TrainingEpoch, TrainingPage, training_page};
 use vmin_sweep::write_whole;
 use vmin_train::deploy::Deployed;
 use vmin_train::{
-    Checkpoint, CheckpointError, EpochMetrics, LayerSpec, Network, Recipe, TrainError, Trainer,
+    CheckpointError, EpochMetrics, LayerSpec, Network, Recipe, TrainError, Trainer, at_key,
 };
 
 use crate::args::{Format, TrainArgs};
 use crate::failure::{Failure, make_folder, say, unwritable, with_causes};
 use crate::{compute, interrupt, print};
+
+use folder::{checkpoint, checkpoint_path, lock, occupied, refuse_checkpoint};
 
 /// What `--format json` prints.
 #[derive(Serialize)]
@@ -41,7 +46,7 @@ struct Summary<'a> {
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let started = Instant::now();
     compute::threads(args.jobs)?;
-    let recipe = recipe(&args.recipe)?;
+    let (source, recipe) = recipe(&args.recipe)?;
     let spec = args.data.as_deref().or(recipe.data.as_deref()).ok_or_else(|| {
         Diagnostic::new(
             "missing-key",
@@ -50,15 +55,26 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         .hint("write `data = \"builtin:shapes\"` in it, or add `--data builtin:shapes`")
     })?;
     let [data, test] = [images(spec, Split::Train)?, images(spec, Split::Test)?];
+    let held = lock(&args.out, false)?;
     let checkpoint = checkpoint(args)?;
     let fresh = checkpoint.is_none();
-    let mut trainer = match checkpoint {
-        None => Trainer::new(&recipe, &data, &test),
-        Some(checkpoint) => Trainer::resume(&recipe, &data, &test, checkpoint),
+    let mut trainer = match (checkpoint, &recipe.start) {
+        (Some(checkpoint), _) => Trainer::resume(&recipe, &data, &test, checkpoint),
+        (None, None) => Trainer::new(&recipe, &data, &test),
+        (None, Some(start)) => {
+            let graph = start_network(&args.recipe, &source, start)?;
+            Trainer::start_from(&recipe, &data, &test, &graph)
+        }
     }
-    .map_err(|error| failure(&error))?;
+    .map_err(|error| failure(&error, Some(&source)))?;
     make_folder(&args.out)?;
+    let _held = match held {
+        Some(held) => held,
+        None => lock(&args.out, true)?.ok_or_else(|| occupied(&args.out))?,
+    };
     if fresh {
+        // Another run may have begun here meanwhile.
+        refuse_checkpoint(args)?;
         save(args, &trainer)?;
     }
     announce(&recipe, &trainer, &data, &test);
@@ -96,7 +112,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     judge(&deployed, &summary.model)
 }
 
-fn recipe(path: &Path) -> Result<Recipe, Failure> {
+fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Diagnostic::new(
             "unreadable",
@@ -104,7 +120,23 @@ fn recipe(path: &Path) -> Result<Recipe, Failure> {
         )
         .hint("the folder `recipes` of the project holds some to start from")
     })?;
-    Ok(Recipe::read(&Source::new(&path.display().to_string(), &text))?)
+    let source = Source::new(&path.display().to_string(), &text);
+    let recipe = Recipe::read(&source)?;
+    Ok((source, recipe))
+}
+
+/// The network that the recipe starts from; a path is relative to the recipe.
+fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<Graph, Failure> {
+    let named = match (start.starts_with("builtin:"), recipe.parent()) {
+        (false, Some(folder)) => folder.join(start).display().to_string(),
+        _ => start.to_owned(),
+    };
+    vmin_nn::model::load(&named).map_err(|error| {
+        let diagnostic = Diagnostic::new("model", with_causes(&error));
+        at_key(source, "start", diagnostic)
+            .hint("name a `model.safetensors` that `vmin train` wrote, relative to the recipe")
+            .into()
+    })
 }
 
 fn images(spec: &str, split: Split) -> Result<Dataset, Failure> {
@@ -112,49 +144,17 @@ fn images(spec: &str, split: Split) -> Result<Dataset, Failure> {
         .map_err(|error| Diagnostic::new("data", with_causes(&error)).hint(error.hint()).into())
 }
 
-/// The checkpoint to go on from, if asked for; refuses to begin over one.
-fn checkpoint(args: &TrainArgs) -> Result<Option<Checkpoint>, Failure> {
-    let path = checkpoint_path(&args.out);
-    let there = path.try_exists().unwrap_or(true);
-    match (args.resume, there) {
-        (false, false) => return Ok(None),
-        (false, true) => {
-            return Err(Diagnostic::new(
-                "checkpoint",
-                format!("`{}` holds a run already", path.display()),
-            )
-            .hint("go on with `--resume`, or name another folder with `--out DIR`")
-            .into());
-        }
-        (true, false) => {
-            return Err(Diagnostic::new(
-                "checkpoint",
-                format!("there is no checkpoint `{}` to go on from", path.display()),
-            )
-            .hint("leave `--resume` out to begin, or name the folder with `--out DIR`")
-            .into());
-        }
-        (true, true) => {}
-    }
-    let bytes = std::fs::read(&path).map_err(|error| {
-        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
-    })?;
-    Checkpoint::from_bytes(&bytes).map(Some).map_err(|error| {
-        let text = format!("`{}`: {}", path.display(), with_causes(&error));
-        Diagnostic::new("checkpoint", text)
-            .hint("restore the file, or begin in another folder with `--out DIR`")
-            .into()
-    })
-}
-
-fn checkpoint_path(folder: &Path) -> PathBuf {
-    folder.join("checkpoint.safetensors")
-}
-
-fn failure(error: &TrainError) -> Failure {
+fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
     let diagnostic = Diagnostic::new("training", with_causes(error));
     match error {
         TrainError::Diverged { .. } => Failure::failed(diagnostic),
+        TrainError::Start(_) => source
+            .map_or_else(
+                || diagnostic.clone(),
+                |source| at_key(source, "start", diagnostic.clone()),
+            )
+            .hint("the recipe's `network` and `input` must be those the network was trained with")
+            .into(),
         TrainError::Checkpoint(
             CheckpointError::OtherRecipe | CheckpointError::OtherData { .. },
         ) => diagnostic.hint("name another folder with `--out DIR`").into(),
@@ -222,7 +222,7 @@ fn epochs(
                 ControlFlow::Continue(())
             }
         });
-        match done.map_err(|error| failure(&error))? {
+        match done.map_err(|error| failure(&error, None))? {
             Some(metrics) => bar.suspend(|| say(&line(metrics, recipe.epochs))),
             None => {
                 return Err(Failure::Interrupted(format!(

@@ -1,0 +1,166 @@
+//! Errors in what layers read: pixels and activations, as int8 codes.
+//!
+//! Activations take the codes they are deployed as: one asymmetric int8 range per tensor that the
+//! integer network keeps. What a layer, its normalization and its rectifier hand to each other never
+//! lies in a memory, and the logits are read by nobody. Each bit flips on its own, anew for every
+//! image. Gradients pass from the code that is read to the number that was made (straight-through,
+//! without a mask at the ends of the range).
+
+use std::borrow::Cow;
+
+use vmin_nn::Quantization;
+
+use super::random::flip_all;
+use crate::CHUNK_IMAGES;
+use crate::deploy::{Fused, Range, covering, input_quantization};
+use crate::network::{Layer, Memory, Network, ValueId};
+use crate::random::{Purpose, Stream};
+use crate::recipe::InputScaling;
+
+/// Bits of a pixel and of an activation.
+const BITS: u8 = 8;
+
+/// Where a value lies in memory, and with which range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// With its own.
+    Own,
+    /// With that of another value: a pool hands on the codes that it selects or averages.
+    As(ValueId),
+}
+
+/// The values that lie in memory while the network runs, but for the image and the logits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoredValues {
+    sources: Vec<(ValueId, Source)>,
+    ranged: Vec<ValueId>,
+}
+
+impl StoredValues {
+    pub(crate) fn of(network: &Network, steps: &[Fused<'_>]) -> Self {
+        let mut stored = Self::default();
+        for fused in steps {
+            let source = match &fused.step.layer {
+                Layer::Pool2d(_) => Source::As(fused.step.inputs[0]),
+                _ => Source::Own,
+            };
+            if source == Source::Own {
+                stored.ranged.push(fused.output);
+            }
+            if fused.output != network.output() {
+                stored.sources.push((fused.output, source));
+            }
+        }
+        stored
+    }
+
+    /// The values whose range is wanted.
+    pub(crate) fn ranged(&self) -> &[ValueId] {
+        &self.ranged
+    }
+
+    /// How each value of the network is stored, by the ranges of [`Self::ranged`].
+    pub(crate) fn quantized(
+        &self,
+        network: &Network,
+        input: InputScaling,
+        ranges: &[Range],
+    ) -> Vec<Option<Quantization>> {
+        let mut all = vec![None; network.values.len()];
+        all[0] = Some(input_quantization(input));
+        for (value, &range) in self.ranged.iter().zip(ranges) {
+            all[value.0] = Some(covering(range));
+        }
+        // In execution order: the value that a pool reads comes before it.
+        for &(value, source) in &self.sources {
+            if let Source::As(other) = source {
+                all[value.0] = all[other.0];
+            }
+        }
+        all[0] = None;
+        all[network.output().0] = None;
+        all
+    }
+}
+
+/// Probabilities that a bit flips in what layers read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct DataRates {
+    pub(crate) inputs: f64,
+    pub(crate) activations: f64,
+}
+
+impl DataRates {
+    pub(crate) fn any(self) -> bool {
+        self.inputs > 0.0 || self.activations > 0.0
+    }
+}
+
+/// The errors of one step or of one test chip.
+#[derive(Debug)]
+pub(crate) struct DataErrors {
+    pub(crate) rates: DataRates,
+    /// How each value is stored; empty without errors in activations.
+    pub(crate) stored: Vec<Option<Quantization>>,
+    pub(crate) seed: u64,
+    pub(crate) purpose: Purpose,
+    /// Number of the step or chip.
+    pub(crate) index: usize,
+}
+
+impl DataErrors {
+    fn stream(&self, value: usize, chunk: usize) -> Stream {
+        Stream::of(self.seed, self.purpose, &[self.index, value, chunk])
+    }
+
+    /// The pixels of a chunk as the first layer reads them. A code is its pixel less 128: their bits
+    /// are the same but for the highest, which is inverted in both or in none.
+    pub(crate) fn pixels<'p>(&self, chunk: usize, pixels: &'p [u8]) -> Cow<'p, [u8]> {
+        if self.rates.inputs <= 0.0 {
+            return Cow::Borrowed(pixels);
+        }
+        let mut read = pixels.to_vec();
+        let mut stream = self.stream(0, chunk);
+        flip_all([read.as_mut_slice()], BITS, self.rates.inputs, &mut stream);
+        Cow::Owned(read)
+    }
+
+    /// As [`Self::pixels`], of all chunks of a batch with this many pixels per image.
+    pub(crate) fn batch_pixels(&self, pixels: &[u8], image_size: usize) -> Vec<u8> {
+        let chunks = pixels.chunks((CHUNK_IMAGES * image_size).max(1)).enumerate();
+        chunks.flat_map(|(chunk, pixels)| self.pixels(chunk, pixels).into_owned()).collect()
+    }
+}
+
+impl Memory<f32> for DataErrors {
+    fn read_back(&self, value: ValueId, chunk: usize, made: &[f32], read: &mut Vec<f32>) {
+        let Some(Some(quantization)) = self.stored.get(value.0) else { return };
+        if self.rates.activations <= 0.0 {
+            return;
+        }
+        let mut codes: Vec<u8> = made.iter().map(|&x| code(x, *quantization)).collect();
+        let mut stream = self.stream(value.0, chunk);
+        flip_all([codes.as_mut_slice()], BITS, self.rates.activations, &mut stream);
+        let meanings: [f32; 256] = std::array::from_fn(|code| real(code, *quantization));
+        read.extend(codes.iter().map(|&code| meanings[usize::from(code)]));
+    }
+}
+
+/// The nearest int8 code, in two's complement; no number at all is stored as the lowest.
+#[expect(clippy::cast_possible_truncation, reason = "clamped to int8")]
+#[expect(clippy::cast_sign_loss, reason = "the bits of an int8")]
+fn code(x: f32, quantization: Quantization) -> u8 {
+    let integer = libm::roundf(x / quantization.scale) + quantization.zero_point as f32;
+    integer.max(-128.0).min(127.0) as i8 as u8
+}
+
+/// What a code means.
+#[expect(clippy::cast_possible_truncation, reason = "one of 256 codes")]
+#[expect(clippy::cast_possible_wrap, reason = "the bits of an int8")]
+fn real(code: usize, quantization: Quantization) -> f32 {
+    let integer = i32::from(code as u8 as i8) - quantization.zero_point;
+    quantization.scale * integer as f32
+}
+
+#[cfg(test)]
+mod tests;
