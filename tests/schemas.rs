@@ -164,6 +164,9 @@ fn chips_by_file_or_by_number_and_not_both() {
         "memory = { profile = \"p\", fault_kind = \"measured\" }\nchips = { files = [\"a.chip\"] }",
         "memory = { profile = \"p\", vdd_mv = [900], fault_kind = \"transient\" }\n\
          chips = { count = 1, seed = 1 }",
+        "memory = { profile = \"p\", vdd_mv = [900], weight = { vdd_mv = \"nominal\" }, \
+         activation = { inputs = false }, accumulator = { vdd_mv = 850.5, biases = true } }\n\
+         chips = { count = 1, seed = 1 }",
     ] {
         assert_eq!(both(good), (true, true), "{good}");
     }
@@ -175,6 +178,10 @@ fn chips_by_file_or_by_number_and_not_both() {
         "memory = { profile = \"p\", rates_pct = [1] }\nchips = { files = [\"a.chip\"] }",
         "preset = \"stutz\"\nmemory = { profile = \"p\" }\nchips = { files = [\"a.chip\"] }",
         "memory = { profile = \"p\" }\nchips = { count = 1, seed = 1 }",
+        "memory = { profile = \"p\", vdd_mv = [900], weight = { vdd_mv = \"none\" } }\n\
+         chips = { count = 1, seed = 1 }",
+        "memory = { profile = \"p\", vdd_mv = [900], accumulator = { vdd_mv = 0 } }\n\
+         chips = { count = 1, seed = 1 }",
         "memory = { profile = \"p\", vdd_mv = [900], fault_kind = \"measured\" }\n\
          chips = { count = 1, seed = 1 }",
     ] {

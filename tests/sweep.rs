@@ -24,7 +24,7 @@ count = 12
 seed = 7
 "#;
 
-const FILES: [&str; 3] = ["results.json", "results.csv", "report.html"];
+const FILES: [&str; 4] = ["results.json", "results.csv", "report.html", "first-chip.chip"];
 
 fn write_experiment(folder: &Path) {
     std::fs::write(folder.join("e.toml"), EXPERIMENT).expect("written");

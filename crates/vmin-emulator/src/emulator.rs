@@ -10,6 +10,7 @@ use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell}
 
 use crate::activation_faults::ActivationFaults;
 use crate::stream;
+use crate::sum_faults::SumFaults;
 
 /// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
 /// enough that scratch memory is seldom allocated.
@@ -83,6 +84,24 @@ pub struct Corrupted {
     pub codes: Vec<Vec<u8>>,
     /// How many faulty cells lie under them and how many bits changed.
     pub applied: Applied,
+}
+
+/// Faults of the memories beside that of the weights; none where a memory does not err.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BufferFaults<'f> {
+    /// Of the activation memory.
+    pub activations: Option<&'f ActivationFaults>,
+    /// Of the accumulator memory.
+    pub sums: Option<&'f SumFaults>,
+}
+
+/// What those memories did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferApplied {
+    /// To activations as they were written.
+    pub activations: Applied,
+    /// To partial sums at every read.
+    pub sums: Applied,
 }
 
 /// Right predictions of one corrupted network.
@@ -264,21 +283,22 @@ impl<'g> Emulator<'g> {
         Ok(predictions)
     }
 
-    /// As [`Self::predict`], with activations through a faulty memory; and what that did to all images
-    /// together.
+    /// As [`Self::predict`], with activations and partial sums through faulty memories; and what that did
+    /// to all images together.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
     ///
     /// # Panics
-    /// If `activations` were placed for another graph.
-    pub fn predict_with_activations(
+    /// If `faults` were placed for another graph.
+    pub fn predict_through(
         &self,
         codes: &[Vec<u8>],
-        activations: &ActivationFaults,
+        faults: BufferFaults<'_>,
         stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, Applied), Stopped> {
+    ) -> Result<(Vec<usize>, BufferApplied), Stopped> {
         let weights = self.executor.load_weights(codes);
+        let sums = faults.sums.map(|sums| sums.load(self.graph, codes));
         let mut predictions = vec![0; self.images.labels.len()];
         // Sums of integers: the same whatever the order of the tasks.
         let applied = self
@@ -292,19 +312,31 @@ impl<'g> Emulator<'g> {
                     if stop.load(Ordering::Relaxed) {
                         return Err(Stopped);
                     }
-                    let mut applied = Applied::default();
+                    let mut applied = BufferApplied::default();
                     let images = pixels.chunks_exact(self.image_size);
                     for (image, prediction) in images.zip(predictions) {
-                        *prediction =
-                            self.executor.classify_with(&weights, image, scratch, |id, tensor| {
-                                applied += activations.apply(id, tensor);
-                            });
+                        *prediction = self.executor.classify_watched(
+                            &weights,
+                            image,
+                            scratch,
+                            |node, tensors, out| {
+                                if let Some(sums) = &sums {
+                                    applied.sums += sums.apply(node, tensors, out);
+                                }
+                            },
+                            |id, tensor| {
+                                if let Some(activations) = faults.activations {
+                                    applied.activations += activations.apply(id, tensor);
+                                }
+                            },
+                        );
                     }
                     Ok(applied)
                 },
             )
-            .try_reduce(Applied::default, |mut sum, applied| {
-                sum += applied;
+            .try_reduce(BufferApplied::default, |mut sum, applied| {
+                sum.activations += applied.activations;
+                sum.sums += applied.sums;
                 Ok(sum)
             })?;
         Ok((predictions, applied))

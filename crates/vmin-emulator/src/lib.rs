@@ -14,7 +14,11 @@ mod activation_faults;
 mod emulator;
 mod protected;
 mod stream;
+mod sum_faults;
 
 pub use activation_faults::ActivationFaults;
-pub use emulator::{Corrupted, Emulator, EmulatorError, Images, Score, Stopped};
+pub use emulator::{
+    BufferApplied, BufferFaults, Corrupted, Emulator, EmulatorError, Images, Score, Stopped,
+};
 pub use protected::{ChipMaps, ChipShape, ProtectedError, ProtectedMemory, ProtectedRead};
+pub use sum_faults::{LoadedSumFaults, SumFaults};

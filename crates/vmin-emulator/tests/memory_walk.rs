@@ -4,11 +4,12 @@
 mod common;
 
 use common::{Lcg, random_graph};
-use vmin_accel::placement::ActivationPlacement;
+use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
-use vmin_emulator::{ActivationFaults, Emulator, Images};
+use vmin_emulator::{ActivationFaults, Emulator, Images, SumFaults};
+use vmin_nn::exec::Rounding;
 use vmin_nn::exec::reference;
-use vmin_nn::{Executor, Graph, Op};
+use vmin_nn::{Conv2d, ConvKind, Executor, Graph, Op};
 use vmin_sram::{Applied, FaultKind, FaultyCell, Geometry, Score};
 
 const KINDS: [FaultKind; 2] = [FaultKind::Flip, FaultKind::StuckAt];
@@ -293,4 +294,182 @@ fn no_fault_changes_nothing() {
         assert_eq!(none.apply(id, tensor), Applied::default());
     });
     assert_eq!(found, expected[graph.output.0]);
+}
+
+/// Height, width, channels of a tensor.
+fn dimensions(shape: &[usize]) -> [usize; 3] {
+    match *shape {
+        [height, width, channels] => [height, width, channels],
+        [channels] => [1, 1, channels],
+        _ => panic!("a shape of a random graph: {shape:?}"),
+    }
+}
+
+/// The products of one output, tap by tap; those in the padding are 0.
+fn products(graph: &Graph, node: usize, conv: &Conv2d, x: &[i8], element: usize) -> Vec<i32> {
+    let tensor = &graph.weights[conv.weights.0];
+    let from = &graph.tensors[graph.nodes[node].inputs[0].0];
+    let to = &graph.tensors[graph.nodes[node].output.0];
+    let taps = tensor.codes.len() / tensor.shape[0];
+    let [_, out_w, out_c] =
+        if conv.fully_connected { [1, 1, tensor.shape[0]] } else { dimensions(&to.shape) };
+    let channel = element % out_c;
+    let weight = |tap: usize| {
+        let code = tensor.codes[channel * taps + tap];
+        let zero = tensor.zero_points[channel % tensor.zero_points.len()];
+        i32::from(tensor.encoding.decode(code, tensor.bits)) - zero
+    };
+    let input = |at: usize| i32::from(x[at]) - from.quantization.zero_point;
+    if conv.fully_connected {
+        return (0..taps).map(|tap| weight(tap) * input(tap)).collect();
+    }
+    let [in_h, in_w, in_c] = dimensions(&from.shape);
+    let [kh, kw, seen] = [tensor.shape[1], tensor.shape[2], tensor.shape[3]];
+    let (oy, ox) = (element / out_c / out_w, element / out_c % out_w);
+    let mut all = Vec::new();
+    for ky in 0..kh {
+        for kx in 0..kw {
+            for c in 0..seen {
+                let y = (oy * conv.stride[0] + ky * conv.dilation[0]) as isize
+                    - conv.padding[0] as isize;
+                let x = (ox * conv.stride[1] + kx * conv.dilation[1]) as isize
+                    - conv.padding[1] as isize;
+                let inside = (0..in_h as isize).contains(&y) && (0..in_w as isize).contains(&x);
+                let from_channel =
+                    if conv.kind == ConvKind::Dense { c } else { channel / (out_c / in_c) };
+                all.push(if inside {
+                    let at = (y as usize * in_w + x as usize) * in_c + from_channel;
+                    weight(all.len()) * input(at)
+                } else {
+                    0
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Walks the sums of a layer through the accumulator memory in the order of the schedule.
+fn walk_sums(
+    graph: &Graph,
+    node: usize,
+    x: &[i8],
+    cells: &mut Cells,
+    [height, width]: [usize; 2],
+    dataflow: Dataflow,
+    bias_in_memory: bool,
+) -> (Vec<i8>, bool) {
+    let Op::Conv2d(conv) = &graph.nodes[node].op else { panic!("a product") };
+    let layer = graph.layer(node);
+    let to = &graph.tensors[graph.nodes[node].output.0];
+    let channels = layer.n * layer.groups;
+    let words = cells.stored.len() / 32;
+    let fold = if dataflow == Dataflow::Os { layer.k } else { height };
+    let mut out = vec![0; to.elements()];
+    let mut spilt = false;
+    let put = |cells: &mut Cells, word: usize, sum: i32| {
+        (0..32).for_each(|bit| cells.write(word * 32 + bit, sum >> bit & 1 == 1));
+    };
+    let get = |cells: &mut Cells, word: usize| {
+        (0..32).fold(0, |sum, bit| sum | i32::from(cells.read(word * 32 + bit)) << bit)
+    };
+    for group in 0..layer.groups {
+        // What lies across the columns is worked off in blocks, what lies along them all at once.
+        let (along, across) =
+            if dataflow == Dataflow::Is { (layer.n, layer.m) } else { (layer.m, layer.n) };
+        for block in (0..across).step_by(width) {
+            let mut places = Vec::new();
+            for a in 0..along {
+                for b in block..across.min(block + width) {
+                    let (m, n) = if dataflow == Dataflow::Is { (b, a) } else { (a, b) };
+                    places.push((m * channels + group * layer.n + n, a * width + b - block));
+                }
+            }
+            // As many as the memory holds at a time; with more, the others wait outside.
+            spilt |= along * width > words;
+            for part in places.chunk_by(|a, b| a.1 / words == b.1 / words) {
+                for &(element, place) in part {
+                    put(cells, place % words, conv.bias[element % channels]);
+                }
+                let taps: Vec<Vec<i32>> =
+                    part.iter().map(|&(e, _)| products(graph, node, conv, x, e)).collect();
+                for first in (0..layer.k).step_by(fold) {
+                    for (&(element, place), taps) in part.iter().zip(&taps) {
+                        let before = if first == 0 && !bias_in_memory {
+                            conv.bias[element % channels]
+                        } else {
+                            get(cells, place % words)
+                        };
+                        let taps = &taps[first..layer.k.min(first + fold)];
+                        let sum = taps.iter().fold(before, |sum, tap| sum.wrapping_add(*tap));
+                        put(cells, place % words, sum);
+                    }
+                }
+                for &(element, place) in part {
+                    let sum = get(cells, place % words);
+                    let scaled =
+                        Rounding::of(conv).apply(conv.multipliers[element % channels], sum);
+                    let (min, max) = (conv.activation.min, conv.activation.max);
+                    out[element] = scaled
+                        .wrapping_add(to.quantization.zero_point)
+                        .clamp(i32::from(min), i32::from(max))
+                        as i8;
+                }
+            }
+        }
+    }
+    (out, spilt)
+}
+
+#[test]
+fn partial_sums_are_those_of_the_walk() {
+    let (mut hit, mut spilt, mut several_folds, mut grouped) = (0, 0, 0, 0);
+    for seed in 0..120 {
+        let graph = random_graph(seed);
+        let mut rng = Lcg(seed.wrapping_mul(77));
+        let array = [rng.pick(1..=9), rng.pick(1..=9)];
+        let size = ArraySize::new(array[0] as u64, array[1] as u64).unwrap();
+        let geometry = Geometry::new(1, rng.pick(1..=60) as u32, 40).unwrap();
+        let faults = faults(&mut rng, geometry);
+        let executor = Executor::new(&graph, vmin_kernels::best());
+        let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
+        let weights = executor.load_clean_weights();
+        let input = rng.codes(graph.tensors[0].elements());
+        for (word, dataflow) in Dataflow::ALL {
+            let Ok(placement) = SumPlacement::in_memory(geometry, size, dataflow, &graph) else {
+                continue;
+            };
+            for (kind, bias) in KINDS.into_iter().flat_map(|k| [(k, true), (k, false)]) {
+                let fast = SumFaults::new(&placement, &faults, kind, bias);
+                let loaded = fast.load(&graph, &codes);
+                let mut cells = Cells::new(geometry, &faults, kind);
+                let mut applied = Applied::default();
+                let mut scratch = executor.scratch();
+                let mut reads = 0;
+                executor.run_watched(
+                    &weights,
+                    &input,
+                    &mut scratch,
+                    |node, tensors, out| {
+                        applied += loaded.apply(node, tensors, out);
+                        let Some(placed) = &placement.layers[node] else { return };
+                        let x = &tensors[graph.nodes[node].inputs[0].0];
+                        let (expected, outside) =
+                            walk_sums(&graph, node, x, &mut cells, array, dataflow, bias);
+                        assert_eq!(out, expected, "seed {seed} {word} {kind:?} node {node}");
+                        spilt += usize::from(outside);
+                        several_folds += usize::from(placed.folds > 1);
+                        grouped += usize::from(graph.layer(node).groups > 1);
+                        reads += placed.reads(bias);
+                    },
+                    |_, _| {},
+                );
+                assert_eq!(applied, cells.applied, "seed {seed} {word} {kind:?}");
+                assert_eq!(placement.bits_read(bias), reads * 32);
+                hit += applied.bits_flipped;
+            }
+        }
+    }
+    let seen = [hit as usize, spilt, several_folds, grouped];
+    assert!(seen.iter().all(|&count| count > 100), "too little happens: {seen:?}");
 }

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
+use vmin_sram::Chip;
 use vmin_sweep::{Point, Results};
 
 use crate::figures;
 
-/// The report of a sweep: one HTML document that opens offline.
+/// The report of a sweep: one HTML document that opens offline, with pictures of its first chip, if that is
+/// at hand.
 #[must_use]
-pub fn page(results: &Results) -> String {
+pub fn page(results: &Results, first_chip: Option<&Chip>) -> String {
     let mut page = begin(&results.name);
     lead(&mut page, results);
     facts(&mut page, results);
@@ -20,6 +22,9 @@ pub fn page(results: &Results) -> String {
     operating_points(&mut page, results);
     crate::memories::section(&mut page, results);
     crate::remedies::section(&mut page, results);
+    if let Some(chip) = first_chip {
+        crate::first_chip::section(&mut page, chip);
+    }
     words(&mut page, results);
     provenance(&mut page, results);
     end(&mut page, &results.provenance.vmin_version, "vmin-results", &results.to_json());

@@ -15,6 +15,7 @@ mod comparison;
 mod energy;
 mod exploration;
 mod figures;
+mod first_chip;
 mod html;
 mod memories;
 mod plot;

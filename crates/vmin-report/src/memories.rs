@@ -15,7 +15,7 @@ struct At {
 
 type Of = fn(&Point) -> At;
 
-const MEMORIES: [(&str, Of); 2] = [
+const MEMORIES: [(&str, Of); 3] = [
     ("weight memory", |point| At {
         vdd_mv: Some(point.weight_vdd_mv.unwrap_or(point.vdd_mv)),
         cells: Some(point.cell_fault_rate_realised),
@@ -25,6 +25,11 @@ const MEMORIES: [(&str, Of); 2] = [
         vdd_mv: point.activation_vdd_mv,
         cells: point.activation_cell_fault_rate_realised,
         bits: point.activation_flip_rate,
+    }),
+    ("accumulator memory", |point| At {
+        vdd_mv: point.accumulator_vdd_mv,
+        cells: point.accumulator_cell_fault_rate_realised,
+        bits: point.accumulator_flip_rate,
     }),
 ];
 

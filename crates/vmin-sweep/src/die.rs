@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::AddressMap;
-use vmin_emulator::{ActivationFaults, Corrupted, Emulator, Score, Stopped};
+use vmin_emulator::{
+    ActivationFaults, BufferApplied, BufferFaults, Corrupted, Emulator, Score, Stopped, SumFaults,
+};
 use vmin_sram::{
     Applied, CellErrors, Chip, ChipKey, DrawnFaults, FaultKind, FaultyCell, Geometry, SampleError,
 };
 
 use crate::Plan;
 use crate::chip_file::{self, ChipFile};
-use crate::experiment::{Memory, ReadErrors};
+use crate::experiment::{Experiment, Memory, ReadErrors};
 use crate::run::WEIGHT_MEMORY;
 
 /// The number of the read at which weights are loaded once for all images.
@@ -22,8 +24,8 @@ pub(crate) struct Outcome {
     pub(crate) score: Score,
     /// To the weights.
     pub(crate) weights: Applied,
-    /// To the activations of all images.
-    pub(crate) activations: Applied,
+    /// To activations and sums of all images.
+    pub(crate) buffers: BufferApplied,
 }
 
 enum Cells<'p> {
@@ -47,6 +49,8 @@ pub(crate) struct Die<'p> {
     cells: Cells<'p>,
     /// Of the activation memory, where it errs.
     activations: Option<Chip>,
+    /// Of the accumulator memory, where it errs.
+    sums: Option<Chip>,
     map: Cow<'p, AddressMap>,
     /// Of the reads: every trial has its own.
     key: ChipKey,
@@ -63,7 +67,7 @@ impl<'p> Die<'p> {
         let of_chip = ChipKey { chip: chip.into(), ..key };
         let cells = match plan.chip_files.get(chip as usize) {
             Some(file) => Cells::File(file, plan.experiment.layout.offset_bits[offset]),
-            None if plan.experiment.errors == ReadErrors::Transient => Cells::None,
+            None if plan.draws_every_read() => Cells::None,
             None => {
                 let geometry = plan.placement.geometry();
                 Cells::of(sample(plan, Memory::Weight, geometry, of_chip, lowest)?)
@@ -73,8 +77,12 @@ impl<'p> Die<'p> {
             Some(placed) => sample(plan, Memory::Activation, placed.geometry, of_chip, lowest)?,
             None => None,
         };
+        let sums = match &plan.sums {
+            Some(placed) => sample(plan, Memory::Accumulator, placed.geometry, of_chip, lowest)?,
+            None => None,
+        };
         let map = Cow::Borrowed(&plan.address_maps[offset]);
-        let mut die = Self { plan, cells, activations, map, key };
+        let mut die = Self { plan, cells, activations, sums, map, key };
         if plan.experiment.layout.reliable_columns.is_some() {
             die.map = Cow::Owned(die.reliable_columns(of_chip)?);
         }
@@ -108,9 +116,22 @@ impl<'p> Die<'p> {
         })
     }
 
-    /// Cells of the weight memory that err at a point, with their rates; empty for a population's chip.
+    /// Cells of the weight memory that err at a point, with their rates; empty for a population's chip
+    /// without read noise.
     fn errors(&self, point: u32) -> Vec<CellErrors> {
-        let Cells::File(file, offset) = &self.cells else { return Vec::new() };
+        let (file, offset) = match &self.cells {
+            Cells::File(file, offset) => (file, offset),
+            Cells::Sampled(chip) => {
+                let at = &self.plan.points[point as usize];
+                let Some((noise, floor)) = at.read_noise.as_ref().zip(at.floor(Memory::Weight))
+                else {
+                    return Vec::new();
+                };
+                let cells = chip.faults(floor).expect("the floor of this point");
+                return noise.errors(cells, self.plan.experiment.fault_kind);
+            }
+            Cells::None => return Vec::new(),
+        };
         let vdd_mv = self.plan.points[point as usize].cost.vdd_mv;
         let level = chip_file::level_at(&file.chip, vdd_mv);
         let level = level.expect("`Plan::resolve` has checked the voltages");
@@ -128,8 +149,9 @@ impl<'p> Die<'p> {
         clean: &[usize],
         stop: &AtomicBool,
     ) -> Result<Outcome, Stopped> {
+        let noisy = self.plan.experiment.read_noise_mv.is_some();
         let corrupted = match self.plan.experiment.errors {
-            ReadErrors::Alike(kind) => {
+            ReadErrors::Alike(kind) if !noisy => {
                 let faults: Cow<'_, [FaultyCell]> = match &self.cells {
                     Cells::Sampled(chip) => {
                         faults_at(self.plan, Memory::Weight, chip, point).into()
@@ -138,23 +160,34 @@ impl<'p> Die<'p> {
                 };
                 emulator.corrupt(&self.bits(&faults), kind)
             }
-            ReadErrors::Measured => self.draw(emulator, &self.errors(point), LOAD),
+            ReadErrors::Alike(_) | ReadErrors::Measured => {
+                self.draw(emulator, &self.errors(point), LOAD)
+            }
             ReadErrors::Transient => return self.transient(point, emulator, clean, stop),
         };
         let weights = corrupted.applied;
-        let faults = self.activation_faults(point);
-        let (score, activations) = if !faults.as_ref().is_none_or(ActivationFaults::is_empty) {
-            let faults = faults.as_ref().expect("just seen");
+        let activations = self.activation_faults(point).filter(|faults| !faults.is_empty());
+        let sums = self.sum_faults(point).filter(|faults| !faults.is_empty());
+        let (score, buffers) = if activations.is_some() || sums.is_some() {
+            let faults = BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
             let (predictions, applied) =
-                emulator.predict_with_activations(&corrupted.codes, faults, stop)?;
+                emulator.predict_through(&corrupted.codes, faults, stop)?;
             (emulator.score(&predictions, clean), applied)
         } else if weights.bits_flipped == 0 {
-            (emulator.score(clean, clean), Applied::default())
+            (emulator.score(clean, clean), BufferApplied::default())
         } else {
             let predictions = emulator.predict(&corrupted.codes, stop)?;
-            (emulator.score(&predictions, clean), Applied::default())
+            (emulator.score(&predictions, clean), BufferApplied::default())
         };
-        Ok(Outcome { score, weights, activations })
+        Ok(Outcome { score, weights, buffers })
+    }
+
+    /// Faults under the partial sums at a point; none if they cannot err.
+    fn sum_faults(&self, point: u32) -> Option<SumFaults> {
+        let (placed, chip) = (self.plan.sums.as_ref()?, self.sums.as_ref()?);
+        let faults = faults_at(self.plan, Memory::Accumulator, chip, point);
+        let Experiment { fault_kind, memories, .. } = &self.plan.experiment;
+        Some(SumFaults::new(placed, faults, *fault_kind, memories.biases))
     }
 
     /// Faults under the activations at a point; none if they cannot err.
@@ -179,14 +212,14 @@ impl<'p> Die<'p> {
             |index| {
                 let image = (first + index) as u64;
                 match self.cells {
-                    Cells::File(..) => self.draw(emulator, &errors, image),
-                    _ => emulator.flip_at_random(rate, self.key, image),
+                    Cells::None => emulator.flip_at_random(rate, self.key, image),
+                    _ => self.draw(emulator, &errors, image),
                 }
             },
             stop,
         )?;
         let score = emulator.score(&predictions, clean);
-        Ok(Outcome { score, weights: applied, activations: Applied::default() })
+        Ok(Outcome { score, weights: applied, buffers: BufferApplied::default() })
     }
 
     fn draw(&self, emulator: &Emulator<'_>, errors: &[CellErrors], read: u64) -> Corrupted {
@@ -215,9 +248,9 @@ fn sample(
     key: ChipKey,
     lowest: u32,
 ) -> Result<Option<Chip>, SampleError> {
-    let Some(at) = plan.points[lowest as usize].memory(memory) else { return Ok(None) };
+    let Some(floor) = plan.points[lowest as usize].floor(memory) else { return Ok(None) };
     let key = ChipKey { memory: memory.number(), ..key };
-    Chip::sample(&plan.population(), key, geometry, at.threshold).map(Some)
+    Chip::sample(&plan.population(), key, geometry, floor).map(Some)
 }
 
 /// The faulty cells at a point of a chip that was sampled for this memory.

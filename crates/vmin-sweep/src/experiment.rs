@@ -27,6 +27,9 @@ pub const IMAGES_MAX: i64 = 10_000_000;
 /// Highest supply voltage, in millivolts, that a description may name.
 pub const VDD_MV_MAX: f64 = 5_000.0;
 
+/// Least read noise, in millivolts, that differs from none.
+const READ_NOISE_MV_MIN: f64 = 0.001;
+
 /// Share of chips within the budget, in percent, that a remedy must keep if nothing else is said.
 const YIELD_TARGET_PCT: f64 = 90.0;
 
@@ -112,6 +115,8 @@ pub struct Experiment {
     pub fault_kind: FaultKind,
     /// `[memory] fault_kind`, with the ways in which cells differ.
     pub errors: ReadErrors,
+    /// `[memory] read_noise_mv`: sigma of each cell's critical voltage from read to read.
+    pub read_noise_mv: Option<Located<f64>>,
     /// `preset`.
     pub preset: Option<Preset>,
     /// `[memory] rates_pct` as fractions, rising; empty if the experiment names voltages.
@@ -201,6 +206,7 @@ impl Experiment {
             );
         }
         let memories = memories::read(&memory);
+        let read_noise = memory.optional_number("read_noise_mv", READ_NOISE_MV_MIN..=VDD_MV_MAX);
         memory.finish();
 
         let chips = chips::read(&root, preset);
@@ -220,6 +226,28 @@ impl Experiment {
         let remedies = remedy::read(&root);
         let placed = placement.as_ref().map_or(Placement::Resident, |named| named.value);
         contradictions(&root, by_file, errors, placed, memories.as_ref(), remedies.as_deref());
+        if let Some(noise) = &read_noise {
+            let others = memories.as_ref().is_some_and(|memories| !memories.weights_alone());
+            let remedies = remedies.as_ref().is_some_and(|remedies| !remedies.is_empty());
+            let stranger = match () {
+                () if by_file => Some("`[chips] files`, whose cells err as they were measured"),
+                () if preset.is_some() => Some("a preset"),
+                () if by_rate => Some("`rates_pct`: noise is told in millivolts"),
+                () if others => Some("tables of single memories"),
+                () if remedies => Some("`[[remedy]]`"),
+                () => None,
+            };
+            if let Some(stranger) = stranger {
+                root.report_at(
+                    noise.span.clone(),
+                    Diagnostic::new(
+                        "read-noise",
+                        format!("read noise does not go with {stranger}"),
+                    )
+                    .hint("leave one of the two away"),
+                );
+            }
+        }
         root.finish();
 
         let references = References {
@@ -253,6 +281,7 @@ impl Experiment {
                 memories: memories?,
                 fault_kind: errors.kind(),
                 errors,
+                read_noise_mv: read_noise,
                 vdd_mv: vdd_mv?,
                 chips: chips.count?,
                 seed: chips.seed?,

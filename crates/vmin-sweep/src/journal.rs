@@ -42,6 +42,12 @@ pub struct Record {
     /// Bits of activations that were changed, summed over all images.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub activation_flips: u64,
+    /// Faulty cells under partial sums, at every read, summed over all images.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub accumulator_cells_hit: u64,
+    /// Bits of partial sums that were read wrongly, summed over all images.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub accumulator_flips: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]

@@ -18,6 +18,7 @@
 pub mod chip_file;
 mod die;
 mod experiment;
+mod first_chip;
 mod journal;
 pub mod names;
 mod output;
@@ -34,6 +35,7 @@ pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, Memory, NotAnExperiment,
     POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, voltages,
 };
+pub use first_chip::first_chip;
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
 pub use plan::{MemoryAt, Nominal, Plan, PlanCost, PlanPoint, WeightPlacement};

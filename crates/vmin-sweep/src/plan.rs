@@ -10,7 +10,7 @@ mod resolve;
 mod weights;
 
 use serde::Serialize;
-use vmin_accel::placement::{ActivationPlacement, AddressMap};
+use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement};
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_emulator::Images;
 use vmin_nn::data::Dataset;
@@ -18,7 +18,7 @@ use vmin_nn::{Graph, TensorId};
 use vmin_sram::Population;
 
 use crate::chip_file::ChipFile;
-use crate::experiment::{Experiment, Memory};
+use crate::experiment::{Experiment, Memory, ReadErrors};
 use crate::preset::Preset;
 use crate::remedy::PlannedRemedy;
 use crate::results::{InputDigest, Setting};
@@ -47,6 +47,8 @@ pub struct Plan {
     pub placement: WeightPlacement,
     /// Where its activations lie, if they can err.
     pub activations: Option<ActivationPlacement>,
+    /// Where its partial sums lie, if they can err.
+    pub sums: Option<SumPlacement>,
     /// Which cells that order has, one map per offset.
     pub address_maps: Vec<AddressMap>,
     /// Measured chips in place of a population's, in the order of the experiment.
@@ -94,6 +96,9 @@ pub struct PlanCost {
     /// Bits of activations of an inference that can err.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activation_bits: Option<u64>,
+    /// Bits of partial sums that an inference reads from a memory that can err.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accumulator_bits_read: Option<u64>,
     /// Banks of weight memory that are emulated.
     pub banks: u32,
     /// Faulty cells expected per chip, in all memories that err, at the lowest voltage.
@@ -101,6 +106,14 @@ pub struct PlanCost {
 }
 
 impl Plan {
+    /// True if no cell of a chip errs twice: every bit is drawn at every read.
+    #[must_use]
+    pub fn draws_every_read(&self) -> bool {
+        self.experiment.errors == ReadErrors::Transient
+            && self.chip_files.is_empty()
+            && self.experiment.read_noise_mv.is_none()
+    }
+
     /// What chips are drawn from.
     #[must_use]
     pub fn population(&self) -> Population {
@@ -156,6 +169,7 @@ impl Plan {
             weights: self.weights(),
             stored_bits: self.stored_bits(),
             activation_bits: self.activation_bits(),
+            accumulator_bits_read: self.accumulator_bits_read(),
             banks: self.placement.geometry().banks(),
             faulty_cells_max: self.faulty_cells_max(),
         }
@@ -164,10 +178,15 @@ impl Plan {
     fn faulty_cells_max(&self) -> f64 {
         let Some(lowest) = self.points.last() else { return 0.0 };
         let of = |memory: Memory, cells: u64| {
-            lowest.memory(memory).map_or(0.0, |at| cells as f64 * at.cell_fault_rate)
+            let rate = lowest.memory(memory).map_or(0.0, |at| at.cell_fault_rate);
+            let noisy = lowest.floor(memory).filter(|_| lowest.read_noise.is_some());
+            cells as f64 * noisy.map_or(rate, |floor| floor.rate().max(rate))
         };
         let activations = self.activations.as_ref().map_or(0, |placed| placed.geometry.cells());
-        of(Memory::Weight, self.placement.geometry().cells()) + of(Memory::Activation, activations)
+        let sums = self.sums.as_ref().map_or(0, |placed| placed.geometry.cells());
+        of(Memory::Weight, self.placement.geometry().cells())
+            + of(Memory::Activation, activations)
+            + of(Memory::Accumulator, sums)
     }
 
     /// Bits of an inference's activations that can err: of every tensor once, however often it is read.
@@ -178,6 +197,11 @@ impl Plan {
             placed.owner == tensor && spared.is_none_or(|spared| spared.0 != tensor)
         });
         Some(written.map(|(_, placed)| placed.codes * 8).sum())
+    }
+
+    /// Bits of partial sums that an inference reads, of every word once per fold.
+    fn accumulator_bits_read(&self) -> Option<u64> {
+        Some(self.sums.as_ref()?.bits_read(self.experiment.memories.biases))
     }
 
     /// The network's input, if it is not to err.
@@ -211,6 +235,7 @@ impl Plan {
             weights: self.weights(),
             stored_bits: self.stored_bits(),
             activation_bits: self.activation_bits(),
+            accumulator_bits_read: self.accumulator_bits_read(),
             macs_per_image: self.graph.macs(),
             vdd_nominal_mv: self.nominal.vdd_mv,
             seed: experiment.seed.to_string(),

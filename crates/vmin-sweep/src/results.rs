@@ -68,6 +68,9 @@ pub struct Setting {
     /// Bits of an inference's activations that can err, of every tensor once; absent if none can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation_bits: Option<u64>,
+    /// Bits of partial sums that an inference reads from a memory that can err; absent if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulator_bits_read: Option<u64>,
     /// Multiply-accumulates of one inference.
     pub macs_per_image: u64,
     /// Voltage that savings refer to, in mV.
@@ -125,6 +128,18 @@ pub struct Point {
     /// Share of bits of activations that were changed, over all chips and images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation_flip_rate: Option<f64>,
+    /// Supply of the accumulator memory, in mV, where partial sums can err.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulator_vdd_mv: Option<f64>,
+    /// Share of faulty cells that the profile states for that supply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulator_cell_fault_rate: Option<f64>,
+    /// Share of faulty cells among those read for partial sums, over all chips, images and reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulator_cell_fault_rate_realised: Option<f64>,
+    /// Share of bits of partial sums that were read wrongly, over all chips, images and reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulator_flip_rate: Option<f64>,
     /// Mean over chips of the test error under bit errors.
     pub rerr_mean: f64,
     /// Sample standard deviation over chips; 0 for one chip.
@@ -209,6 +224,8 @@ pub struct PointCost {
     pub weight_vdd_mv: Option<f64>,
     /// The activation memory, where activations can err.
     pub activation: Option<MemoryAt>,
+    /// The accumulator memory, where partial sums can err.
+    pub accumulator: Option<MemoryAt>,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
     /// Of it, accesses of the weight memory.
@@ -259,11 +276,13 @@ pub fn evaluate(
         let bits = setting.stored_bits as f64 * f64::from(chips) * reads;
         let cells_hit: u64 = of_point.iter().map(|record| record.cells_hit).sum();
         let flips: u64 = of_point.iter().map(|record| record.flips).sum();
-        let activations = |count: fn(&Record) -> u64| {
-            // Each tensor is written anew for every image.
-            let bits = setting.activation_bits? as f64 * f64::from(chips) * images;
+        // Activations and sums are written anew for every image.
+        let share = |bits: Option<u64>, count: fn(&Record) -> u64| {
+            let bits = bits? as f64 * f64::from(chips) * images;
             Some(of_point.iter().map(count).sum::<u64>() as f64 / bits)
         };
+        let activations = |count| share(setting.activation_bits, count);
+        let sums = |count| share(setting.accumulator_bits_read, count);
         let passing = of_point.iter().filter(|record| within(record)).count();
         points.push(Point {
             vdd_mv: cost.vdd_mv,
@@ -275,6 +294,10 @@ pub fn evaluate(
             activation_cell_fault_rate: cost.activation.map(|at| at.cell_fault_rate),
             activation_cell_fault_rate_realised: activations(|record| record.activation_cells_hit),
             activation_flip_rate: activations(|record| record.activation_flips),
+            accumulator_vdd_mv: cost.accumulator.map(|at| at.vdd_mv),
+            accumulator_cell_fault_rate: cost.accumulator.map(|at| at.cell_fault_rate),
+            accumulator_cell_fault_rate_realised: sums(|record| record.accumulator_cells_hit),
+            accumulator_flip_rate: sums(|record| record.accumulator_flips),
             rerr_mean: plain.mean,
             rerr_std: plain.std,
             rerr_min: plain.min,
@@ -360,6 +383,7 @@ mod tests {
             weights: 10,
             stored_bits: 80,
             activation_bits: None,
+            accumulator_bits_read: None,
             macs_per_image: 1,
             vdd_nominal_mv: 1000.0,
             seed: "1".into(),
@@ -373,6 +397,7 @@ mod tests {
             cell_fault_rate: 0.1,
             weight_vdd_mv: None,
             activation: None,
+            accumulator: None,
             energy_per_inference_nj: 1.0,
             energy_weight_memory_nj: 0.2,
             energy_other_memories_nj: 0.2,

@@ -206,7 +206,7 @@ fn run_chip(
     let die = Die::new(plan, chip, lowest)?;
     let mut records = Vec::with_capacity(wanted.len());
     for &point in wanted {
-        let Outcome { score, weights, activations } = die.evaluate(point, emulator, clean, stop)?;
+        let Outcome { score, weights, buffers } = die.evaluate(point, emulator, clean, stop)?;
         let record = Record {
             point,
             chip,
@@ -214,8 +214,10 @@ fn run_chip(
             correct_union: score.correct_union,
             cells_hit: weights.cells_hit,
             flips: weights.bits_flipped,
-            activation_cells_hit: activations.cells_hit,
-            activation_flips: activations.bits_flipped,
+            activation_cells_hit: buffers.activations.cells_hit,
+            activation_flips: buffers.activations.bits_flipped,
+            accumulator_cells_hit: buffers.sums.cells_hit,
+            accumulator_flips: buffers.sums.bits_flipped,
         };
         append(&record)?;
         records.push(record);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use vmin_accel::placement::ActivationPlacement;
+use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_diagnostic::Source;
-use vmin_emulator::{ActivationFaults, Emulator};
+use vmin_emulator::{ActivationFaults, BufferFaults, Emulator, SumFaults};
 use vmin_nn::Executor;
 use vmin_sram::{Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Threshold};
 use vmin_sweep::{Journal, Plan, Progress, Results, WeightPlacement, run};
@@ -172,6 +172,56 @@ fn activations_meet_cells_of_their_own() {
 }
 
 #[test]
+fn partial_sums_meet_cells_of_their_own() {
+    for (biases, kind) in [(true, FaultKind::Flip), (false, FaultKind::StuckAt)] {
+        let word = if kind == FaultKind::Flip { "flip" } else { "stuck_at" };
+        let memory = format!(
+            "fault_kind = \"{word}\"\n[memory.accumulator]\nbiases = {biases}\n\
+             [memory.activation]\nvdd_mv = 880"
+        );
+        let plan = plan(&text("streamed", "", &memory));
+        let memories = &plan.accelerator.memories;
+        let (of_sums, of_activations) =
+            (memories.accumulator.geometry, memories.activation.geometry);
+        let placed = SumPlacement::new(&plan.accelerator, &plan.graph).expect("32-bit sums");
+        let activations = ActivationPlacement::new(of_activations, &plan.graph);
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        let mut seen = 0;
+        for (index, point) in results.points.iter().enumerate() {
+            let mut flips = 0;
+            for chip in 0..3 {
+                let emulator = plan
+                    .placement
+                    .emulator(&plan.graph, plan.images(), vmin_kernels::best())
+                    .expect("it fits");
+                let weights = cells(&plan, 0, chip, plan.placement.geometry(), point.vdd_mv);
+                let codes = emulator.corrupt(&weights, kind).codes;
+                let faults = cells(&plan, 2, chip, of_sums, point.vdd_mv);
+                let sums = SumFaults::new(&placed, &faults, kind, biases);
+                let faults = cells(&plan, 1, chip, of_activations, 880.0);
+                let activations = ActivationFaults::new(&activations, &faults, kind, None);
+                let faults = BufferFaults { activations: Some(&activations), sums: Some(&sums) };
+                let stop = AtomicBool::new(false);
+                let (predictions, applied) =
+                    emulator.predict_through(&codes, faults, &stop).expect("not stopped");
+                let right = |(class, label): (&usize, &u8)| *class == usize::from(*label);
+                let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
+                let error = 1.0 - correct as f64 / IMAGES as f64;
+                assert_eq!(results.chips[chip as usize].rerr[index], error);
+                flips += applied.sums.bits_flipped;
+            }
+            let bits = results.setting.accumulator_bits_read.expect("sums err") as f64;
+            let rate = flips as f64 / (bits * 3.0 * IMAGES as f64);
+            assert_eq!(point.accumulator_flip_rate, Some(rate));
+            assert_eq!(point.accumulator_vdd_mv, Some(point.vdd_mv));
+            seen += flips;
+        }
+        assert!(seen > 1000, "no errors, no test");
+    }
+}
+
+#[test]
 fn a_fixed_supply_makes_the_same_errors_at_every_point() {
     let memory = "[memory.activation]\nvdd_mv = 830";
     let both = sweep(&plan(&text("streamed", "", memory)), 2);
@@ -208,6 +258,42 @@ fn the_memory_that_is_lowered_saves_energy() {
     let activations = saving("[memory.activation]\n[memory.weight]\nvdd_mv = \"nominal\"");
     assert!(0.0 < weights && weights < both && 0.0 < activations);
     assert!((both - weights - activations).abs() < 1e-12, "{both} {weights} {activations}");
+}
+
+#[test]
+fn noisy_cells_err_at_some_reads_and_not_at_others() {
+    let noisy = |kind: &str, mv: f64| {
+        let memory = format!("fault_kind = \"{kind}\"\nread_noise_mv = {mv}");
+        let plan = plan(&text("resident", "", &memory));
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        (plan, results)
+    };
+    let quiet = sweep(&plan(&text("resident", "", "")), 2);
+    let (_, next_to_none) = noisy("flip", 0.001);
+    for (a, b) in quiet.points.iter().zip(&next_to_none.points) {
+        assert!((a.flip_rate - b.flip_rate).abs() <= 2e-6, "{a:?} {b:?}");
+    }
+    for kind in ["flip", "transient"] {
+        let (plan, results) = noisy(kind, 12.0);
+        for (point, planned) in results.points.iter().zip(&plan.points) {
+            // Expected over the population: the rate of each score, weighed with its probability.
+            let noise = planned.read_noise.as_ref().expect("noise");
+            let steps = (0..60_000).map(|step| f64::from(step) * 1e-4);
+            let expected: f64 = steps
+                .map(|z| {
+                    let density = (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                    density * 1e-4 * noise.probability(vmin_sram::Score::from_sigmas(z))
+                })
+                .sum();
+            assert!(expected > point.cell_fault_rate, "noise adds more than it takes");
+            // The same cells are read again and again: only chips are independent.
+            let bits = results.setting.stored_bits as f64 * 3.0;
+            let sigma = (expected / bits).sqrt();
+            let off = (point.flip_rate - expected).abs();
+            assert!(off < 4.0 * sigma, "{kind} {}: {off} {sigma}", point.vdd_mv);
+        }
+    }
 }
 
 /// The emulator is built for what the plan places.

@@ -5,14 +5,17 @@
 //! that order lies in is the layout's affair ([`AddressMap`]).
 //!
 //! `streamed`: weights pass through the memory that there is ([`StreamedPlacement`]), so that one bad
-//! cell lies under many weights. Activations have cells of their own ([`ActivationPlacement`]).
+//! cell lies under many weights. Activations have cells of their own ([`ActivationPlacement`]),
+//! and so have partial sums ([`SumPlacement`]).
 
 mod activations;
 mod address_map;
 mod resident;
 mod streamed;
+mod sums;
 
 pub use activations::{ActivationPlacement, PlacedActivation};
 pub use address_map::{AddressMap, AddressMapError, Interleaving};
 pub use resident::{Alignment, PlacedTensor, PlacementError, ResidentPlacement};
 pub use streamed::{Load, StreamError, StreamedPlacement, StreamedTensor};
+pub use sums::{PlacedSums, SUM_BITS, SumError, SumPlacement};

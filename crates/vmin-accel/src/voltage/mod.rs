@@ -7,6 +7,7 @@
 mod curve;
 mod points;
 mod read;
+mod read_noise;
 mod scale;
 mod shipped;
 
@@ -17,6 +18,7 @@ use vmin_sram::{Population, Threshold};
 
 use crate::load;
 use curve::Curve;
+pub use read_noise::ReadNoise;
 use scale::{ClockLaw, LeakageLaw, Scale};
 
 /// A point of the source that the profile was made from.

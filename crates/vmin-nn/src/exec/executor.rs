@@ -151,6 +151,22 @@ impl<'g> Executor<'g> {
         weights: &LoadedWeights,
         input: &[i8],
         scratch: &'s mut Scratch,
+        written: impl FnMut(TensorId, &mut [i8]),
+    ) -> &'s [i8] {
+        self.run_watched(weights, input, scratch, |_, _, _| {}, written)
+    }
+
+    /// As [`Self::run_with`]; `computed` sees what a node computed before it is written, beside all tensors
+    /// (the node's own is empty), and may change it: sums that did not come through.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn run_watched<'s>(
+        &self,
+        weights: &LoadedWeights,
+        input: &[i8],
+        scratch: &'s mut Scratch,
+        mut computed: impl FnMut(usize, &[Vec<i8>], &mut [i8]),
         mut written: impl FnMut(TensorId, &mut [i8]),
     ) -> &'s [i8] {
         scratch.tensors[self.graph.input.0].copy_from_slice(input);
@@ -159,6 +175,7 @@ impl<'g> Executor<'g> {
             // Taken out while it is written, so that the inputs can be read beside it.
             let mut out = std::mem::take(&mut scratch.tensors[node.output.0]);
             self.run_step(index, node, weights, &scratch.tensors, &mut scratch.work, &mut out);
+            computed(index, &scratch.tensors, &mut out);
             written(node.output, &mut out);
             scratch.tensors[node.output.0] = out;
         }
@@ -228,12 +245,27 @@ impl<'g> Executor<'g> {
         scratch: &mut Scratch,
         written: impl FnMut(TensorId, &mut [i8]),
     ) -> usize {
+        self.classify_watched(weights, image, scratch, |_, _, _| {}, written)
+    }
+
+    /// As [`Self::classify`], with `computed` and `written` as in [`Self::run_watched`].
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn classify_watched(
+        &self,
+        weights: &LoadedWeights,
+        image: &[u8],
+        scratch: &mut Scratch,
+        computed: impl FnMut(usize, &[Vec<i8>], &mut [i8]),
+        written: impl FnMut(TensorId, &mut [i8]),
+    ) -> usize {
         assert_eq!(image.len(), scratch.codes.len(), "one pixel per input element");
         let mut codes = std::mem::take(&mut scratch.codes);
         for (code, &pixel) in codes.iter_mut().zip(image) {
             *code = self.graph.input_code(pixel);
         }
-        let class = first_max(self.run_with(weights, &codes, scratch, written));
+        let class = first_max(self.run_watched(weights, &codes, scratch, computed, written));
         scratch.codes = codes;
         class
     }

@@ -78,6 +78,8 @@ pub struct Memories {
     pub accumulator: Supply,
     /// `[memory.activation] inputs`: the network's input lies there too.
     pub inputs: bool,
+    /// `[memory.accumulator] biases`: biases are written there first, as the start of each sum.
+    pub biases: bool,
     /// Where the first of these tables stands, if any was written.
     pub span: Option<Range<usize>>,
 }
@@ -89,6 +91,7 @@ impl Default for Memories {
             activation: Supply::Nominal,
             accumulator: Supply::Nominal,
             inputs: true,
+            biases: true,
             span: None,
         }
     }
@@ -125,11 +128,13 @@ impl Memories {
                 Supply::Swept => "swept".to_owned(),
                 Supply::Fixed(vdd_mv) => format!("at {} mV", vdd_mv.value),
             };
-            let spared = memory == Memory::Activation
-                && !self.inputs
-                && *self.supply(memory) != Supply::Nominal;
-            let inputs = if spared { " without inputs" } else { "" };
-            format!("{} memory {supply}{inputs}", memory.word())
+            let spared = match memory {
+                _ if *self.supply(memory) == Supply::Nominal => "",
+                Memory::Activation if !self.inputs => " without inputs",
+                Memory::Accumulator if !self.biases => " without biases",
+                _ => "",
+            };
+            format!("{} memory {supply}{spared}", memory.word())
         };
         Memory::ALL.map(of).join(", ")
     }
@@ -151,7 +156,12 @@ pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
                 memories.inputs = inputs.is_none_or(|inputs| inputs.value);
                 &mut memories.activation
             }
-            Memory::Accumulator => &mut memories.accumulator,
+            Memory::Accumulator => {
+                let biases = table.optional_boolean("biases");
+                complete &= biases.is_some() == table.has("biases");
+                memories.biases = biases.is_none_or(|biases| biases.value);
+                &mut memories.accumulator
+            }
         };
         *place = supply.unwrap_or(Supply::Swept);
         memories.span = memories.span.or(table.span());

@@ -107,10 +107,13 @@ impl Plan {
             let bits = bits.saturating_mul(if transient { images } else { 1 });
             let possible = correct <= images && correct_union <= correct && flips <= flips_max;
             let of_activations = self.activation_bits().unwrap_or(0).saturating_mul(images);
+            let of_sums = self.accumulator_bits_read().unwrap_or(0).saturating_mul(images);
             let possible = possible
                 && cells_hit <= bits
                 && record.activation_flips <= record.activation_cells_hit
-                && record.activation_cells_hit <= of_activations;
+                && record.activation_cells_hit <= of_activations
+                && record.accumulator_flips <= record.accumulator_cells_hit
+                && record.accumulator_cells_hit <= of_sums;
             if !known || !possible {
                 return Err(format!(
                     "the record of point {point}, chip {chip} is not one of this experiment"

@@ -49,6 +49,8 @@ struct Decisive<'a> {
     placement: &'a str,
     #[serde(skip_serializing_if = "String::is_empty")]
     memories: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_noise_mv: Option<f64>,
     layout: String,
     offset_bits: &'a [u64],
     chips: u32,
@@ -74,6 +76,7 @@ pub(super) fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String 
         fault_kind: experiment.errors.word(),
         placement: experiment.placement.word(),
         memories: experiment.memories.words(),
+        read_noise_mv: experiment.read_noise_mv.as_ref().map(|noise| noise.value),
         layout: experiment.layout.words(),
         offset_bits: &experiment.layout.offset_bits,
         chips: experiment.chips,

@@ -128,13 +128,20 @@ pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u6
 /// What a reader of the results must know of the errors.
 pub(super) fn errors_note(experiment: &Experiment) -> Option<String> {
     let by_file = !experiment.chip_files.is_empty();
+    let noisy = experiment.read_noise_mv.is_some();
     let note = match experiment.errors {
+        ReadErrors::Alike(_) if noisy => {
+            "noisy cells are drawn once per chip, offset and voltage, as weights are loaded once"
+        }
         ReadErrors::Alike(_) => return None,
         ReadErrors::Measured => {
             "measured errors: cells that err with a probability are drawn once per chip, offset and voltage"
         }
         ReadErrors::Transient if by_file => {
             "transient errors: cells err as measured, drawn anew for every image and layer"
+        }
+        ReadErrors::Transient if noisy => {
+            "transient errors: cells near their critical voltage err or not, drawn anew for every image"
         }
         ReadErrors::Transient => {
             "transient errors: every stored bit is inverted with the cell-fault rate for its probability, \

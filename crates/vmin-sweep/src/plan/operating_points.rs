@@ -2,6 +2,7 @@
 
 use vmin_accel::cycles::LayerReport;
 use vmin_accel::energy::{self, Components, EnergyReport, OperatingPoint};
+use vmin_accel::voltage::ReadNoise;
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_sram::Threshold;
 
@@ -27,6 +28,8 @@ pub struct PlanPoint {
     /// Rates and energies at that voltage.
     pub cost: PointCost,
     memories: [Option<MemoryAt>; Memory::ALL.len()],
+    /// The noise of the weight memory's reads, if it has any.
+    pub read_noise: Option<ReadNoise>,
 }
 
 impl PlanPoint {
@@ -34,6 +37,14 @@ impl PlanPoint {
     #[must_use]
     pub const fn memory(&self, memory: Memory) -> Option<&MemoryAt> {
         self.memories[memory.number() as usize].as_ref()
+    }
+
+    /// Down to which score cells of a memory can err at this point; none if none can.
+    #[must_use]
+    pub fn floor(&self, memory: Memory) -> Option<Threshold> {
+        let threshold = self.memory(memory)?.threshold;
+        let noise = self.read_noise.as_ref().filter(|_| memory == Memory::Weight);
+        Some(noise.map_or(threshold, |noise| noise.floor().min(threshold)))
     }
 }
 
@@ -82,6 +93,7 @@ pub(super) fn points(
                         .map_or_else(|| profile.v_ref_mv(), |at| at.vdd_mv)
                 }),
                 activation: at[Memory::Activation.number() as usize],
+                accumulator: at[Memory::Accumulator.number() as usize],
                 energy_per_inference_nj: energy.total_nj,
                 energy_weight_memory_nj: parts.weight_memory_nj,
                 energy_other_memories_nj: parts.activation_memory_nj + parts.accumulator_memory_nj,
@@ -97,7 +109,11 @@ pub(super) fn points(
                 },
                 latency_us: energy.latency_us,
             };
-            PlanPoint { cost, memories: at }
+            let read_noise = experiment
+                .read_noise_mv
+                .as_ref()
+                .map(|noise| profile.read_noise(vdd_mv, noise.value));
+            PlanPoint { cost, memories: at, read_noise }
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vmin_accel::cycles;
 use vmin_accel::energy::{self, OperatingPoint};
-use vmin_accel::placement::ActivationPlacement;
+use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_nn::Graph;
@@ -132,6 +132,13 @@ impl Plan {
         );
         let activations = (experiment.memories.activation != Supply::Nominal)
             .then(|| ActivationPlacement::new(accelerator.memories.activation.geometry, &graph));
+        let sums = if experiment.memories.accumulator == Supply::Nominal {
+            None
+        } else {
+            let span = experiment.memories.span.clone().unwrap_or(0..0);
+            let placed = SumPlacement::new(&accelerator, &graph);
+            Some(placed.map_err(|error| at(&span, "placement", error.to_string()))?)
+        };
         let mut notes = vec![supplies_note(&experiment)];
         notes.extend(placement.note(&accelerator));
         notes.extend(activations.as_ref().and_then(wrapping_note));
@@ -141,6 +148,13 @@ impl Plan {
             notes.push(measured::note(&experiment, &chip_files, placement.geometry().cells()));
         }
         notes.extend(measured::errors_note(&experiment));
+        notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
+            format!(
+                "read noise of {} mV: the critical voltage of each cell of the weight memory varies from \
+                 read to read; `cell_fault_rate` is that without noise",
+                noise.value
+            )
+        }));
         let mut inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
             .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
         inputs.extend(chip_files.iter().map(|file| InputDigest {
@@ -159,6 +173,7 @@ impl Plan {
             graph,
             placement,
             activations,
+            sums,
             address_maps,
             chip_files,
             profile,

@@ -3,18 +3,45 @@
 use std::path::Path;
 
 use vmin_diagnostic::Diagnostic;
+use vmin_sram::Chip;
+use vmin_sram::file::Limits;
 use vmin_sweep::{Results, write_whole};
 
 use crate::args::ReportArgs;
-use crate::failure::{Failure, say, unwritable};
+use crate::failure::{Failure, say, unwritable, with_causes};
+
+/// The file with the first chip of a sweep.
+pub(crate) const FIRST_CHIP: &str = "first-chip.chip";
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
     let results = results(&args.folder)?;
     let report = args.folder.join("report.html");
-    write_whole(&report, vmin_report::page(&results).as_bytes())
+    let chip = first_chip(&args.folder)?;
+    write_whole(&report, vmin_report::page(&results, chip.as_ref()).as_bytes())
         .map_err(|error| unwritable(&report, &error))?;
     say(&format!("wrote `{}`", report.display()));
     Ok(())
+}
+
+/// The first chip of the finished sweep in a folder, if it left one.
+fn first_chip(folder: &Path) -> Result<Option<Chip>, Failure> {
+    let path = folder.join(FIRST_CHIP);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Diagnostic::new(
+                "unreadable",
+                format!("cannot read `{}`: {error}", path.display()),
+            )
+            .into());
+        }
+    };
+    vmin_sram::file::read(&bytes, &Limits::default()).map(Some).map_err(|error| {
+        Diagnostic::new("chip", format!("`{}`: {}", path.display(), with_causes(&error)))
+            .hint("remove it, or run `vmin sweep --resume` to write it again")
+            .into()
+    })
 }
 
 /// The results of the finished sweep in a folder.

@@ -8,9 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_kernels::GemmKernel;
+use vmin_sram::Chip;
 use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError, write_set};
 
 use crate::args::{Format, SweepArgs};
+use crate::commands::report::FIRST_CHIP;
 use crate::failure::{Failure, is_about_the_path, make_folder, say, with_causes};
 use crate::{compute, interrupt, print};
 
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
         }
     };
     let elapsed = started.elapsed();
-    write_results(&args.out, &results, kernel, elapsed)?;
+    write_results(&args.out, &results, vmin_sweep::first_chip(&plan).as_ref(), kernel, elapsed)?;
     show(&results, plan.experiment.preset.is_some(), args.format.format)?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
@@ -181,6 +183,7 @@ struct RunFacts<'a> {
 fn write_results(
     folder: &Path,
     results: &Results,
+    first_chip: Option<&Chip>,
     kernel: &dyn GemmKernel,
     elapsed: Duration,
 ) -> Result<(), Failure> {
@@ -201,14 +204,16 @@ fn write_results(
     let mut files = vec![
         ("results.json", results.to_json()),
         ("results.csv", results.to_csv()),
-        ("report.html", vmin_report::page(results)),
+        ("report.html", vmin_report::page(results, first_chip)),
         ("manifest.json", manifest),
     ];
     if !results.remedies.is_empty() {
         files.push(("remedies.csv", results.remedies_to_csv()));
     }
+    let chip = first_chip.map(vmin_sram::file::write);
+    let chip = chip.iter().map(|bytes| (folder.join(FIRST_CHIP), bytes.as_slice()));
     let files: Vec<_> =
-        files.iter().map(|(name, text)| (folder.join(name), text.as_bytes())).collect();
+        files.iter().map(|(name, text)| (folder.join(name), text.as_bytes())).chain(chip).collect();
     write_set(&files).map_err(|(path, error)| {
         Failure::failed(
             Diagnostic::new("unwritable", format!("cannot write `{}`: {error}", path.display()))
@@ -242,6 +247,10 @@ fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failu
             if with_activations {
                 header.push("flipped in activations");
             }
+            let with_sums = results.setting.accumulator_bits_read.is_some();
+            if with_sums {
+                header.push("flipped in sums");
+            }
             let rows = results.points.iter().map(|point| {
                 let mut row = vec![
                     format!("{}", point.vdd_mv),
@@ -261,6 +270,9 @@ fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failu
                 }
                 if with_activations {
                     row.push(point.activation_flip_rate.map_or_else(String::new, print::rate));
+                }
+                if with_sums {
+                    row.push(point.accumulator_flip_rate.map_or_else(String::new, print::rate));
                 }
                 row
             });

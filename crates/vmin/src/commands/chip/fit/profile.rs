@@ -164,7 +164,11 @@ fn derived(fit: &Fit) -> String {
         interval(&fit.share_stuck_at_0, 3),
     );
     if let Some(noise) = &fit.read_noise_mv {
-        let _ = write!(text, "; read noise {} mV (not used by the emulator)", interval(noise, 2));
+        let _ = write!(
+            text,
+            "; read noise {} mV (`[memory] read_noise_mv` of an experiment)",
+            interval(noise, 2)
+        );
     }
     if let Some(die) = &fit.die_sigma_mv {
         let _ = write!(text, "; sigma from die to die {} mV", interval(die, 2));
