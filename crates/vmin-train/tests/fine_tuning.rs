@@ -1,5 +1,7 @@
 //! The shipped networks, started from with their own recipes and deployed again untrained.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::path::{Path, PathBuf};
 
 use vmin_nn::data::{Dataset, Limits, Split};
@@ -65,7 +67,7 @@ fn a_network_with_batch_normalization_comes_back() {
     let spec = folder.map(|folder| format!("cifar10:{}", folder.display())).unwrap_or_default();
     let sets = [(Split::Train, CALIBRATION), (Split::Test, 1_000)];
     let [Some(data), Some(test)] = sets.map(|(split, count)| set(&spec, split, count)) else {
-        println!("skipped: no CIFAR-10 in VMIN_CIFAR10 or ~/.cache/vmin/cifar10");
+        eprintln!("skipped: no CIFAR-10 in VMIN_CIFAR10 or ~/.cache/vmin/cifar10");
         return;
     };
     let name = "cifar10-resnet8-randbet-8bit";
