@@ -8,10 +8,11 @@ use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostics, Source};
 use vmin_explore::Space;
 use vmin_sweep::Experiment;
+use vmin_train::Recipe;
 
 type Reader = fn(&Source) -> Result<(), Diagnostics>;
 
-const KINDS: [(&str, &str, Reader); 4] = [
+const KINDS: [(&str, &str, Reader); 5] = [
     ("accelerator", include_str!("../schemas/accelerator.schema.json"), |source| {
         Accelerator::parse(source).map(drop)
     }),
@@ -23,6 +24,9 @@ const KINDS: [(&str, &str, Reader); 4] = [
     }),
     ("space", include_str!("../schemas/space.schema.json"), |source| {
         Space::parse(source).map(drop)
+    }),
+    ("recipe", include_str!("../schemas/recipe.schema.json"), |source| {
+        Recipe::read(source).map(drop)
     }),
 ];
 
@@ -46,6 +50,7 @@ fn shipped(kind: &str) -> Vec<String> {
             files.push(vmin_sweep::DEMO.to_owned());
             files
         }
+        "recipe" => toml_files("recipes"),
         _ => vec![vmin_explore::DEMO.to_owned()],
     }
 }

@@ -92,6 +92,8 @@ pub(crate) enum SchemaKind {
     Profile,
     /// A design space (`vmin explore`)
     Space,
+    /// A training recipe (`vmin train`)
+    Recipe,
 }
 
 /// How a table is printed.

@@ -151,7 +151,8 @@ impl Memory<f32> for DataErrors {
 #[expect(clippy::cast_sign_loss, reason = "the bits of an int8")]
 fn code(x: f32, quantization: Quantization) -> u8 {
     let integer = libm::roundf(x / quantization.scale) + quantization.zero_point as f32;
-    integer.max(-128.0).min(127.0) as i8 as u8
+    let integer = if integer >= -128.0 { integer.min(127.0) } else { -128.0 };
+    integer as i8 as u8
 }
 
 /// What a code means.

@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 
 /// Share of the width by which a moved range is narrowed, so that its zero cannot fall between two
 /// codes.
-const NARROWED: f32 = 1e-5;
+const NARROWED: f32 = 1e-6;
 
 /// Moves weights by at most half a step so that the recipe stores them under their codes again.
 ///
@@ -86,7 +86,12 @@ fn place_ends(values: &mut [f32], step: f32, lost: Option<f32>, bound: f32) {
         to_high += step * far[usize::from(direction > 0.0)];
     }
     let width = (to_high - to_low) * (1.0 - NARROWED);
-    if to_low < -bound && to_low + 0.51 * step >= -bound {
+    let near = |x: f32| x.abs() < 0.01 * step;
+    if near(low - 0.5 * step + bound) && near(high + 0.5 * step - bound) {
+        // Clipped at both ends, each half way between two codes: the same numbers are rounded in the
+        // same way again.
+        (to_low, to_high) = (-bound, bound);
+    } else if to_low < -bound && to_low + 0.51 * step >= -bound {
         to_low = -bound;
         to_high = (width - bound).min(bound);
     } else if to_high > bound && to_high - 0.51 * step <= bound {

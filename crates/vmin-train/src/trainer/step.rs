@@ -126,7 +126,7 @@ impl Trainer<'_> {
                 let moments = Normalization::Constant(&forward.moments);
                 let data = self.data_errors(errors, epoch, &rooms.clean);
                 let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                let mut perturbed = self.under_errors(hit, images, moments, &mut rooms.perturbed);
+                let mut perturbed = self.under_errors(&hit, images, moments, &mut rooms.perturbed);
                 clean = pass.backward(&forward, Some(&perturbed.gradients), &mut rooms.clean);
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
@@ -143,7 +143,7 @@ impl Trainer<'_> {
                 let data = self.data_errors(errors, epoch, &rooms.clean);
                 let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
                 let room = &mut rooms.perturbed;
-                let mut perturbed = self.under_errors(hit, images, normalization, room);
+                let mut perturbed = self.under_errors(&hit, images, normalization, room);
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 self.move_along(&perturbed.gradients, rate);
                 self.project(&ranges);
@@ -205,7 +205,7 @@ impl Trainer<'_> {
     /// The gradient under errors.
     fn under_errors(
         &self,
-        hit: Hit,
+        hit: &Hit,
         images: &Images,
         normalization: Normalization<'_, f32>,
         room: &mut Workspace<f32>,

@@ -14,5 +14,6 @@ fn text(kind: SchemaKind) -> &'static str {
         SchemaKind::Accelerator => include_str!("../../../../schemas/accelerator.schema.json"),
         SchemaKind::Profile => include_str!("../../../../schemas/profile.schema.json"),
         SchemaKind::Space => include_str!("../../../../schemas/space.schema.json"),
+        SchemaKind::Recipe => include_str!("../../../../schemas/recipe.schema.json"),
     }
 }

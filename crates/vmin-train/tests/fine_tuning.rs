@@ -1,0 +1,80 @@
+//! The shipped networks, started from with their own recipes and deployed again untrained.
+
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::path::{Path, PathBuf};
+
+use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_train::deploy::integer_errors;
+use vmin_train::{Recipe, Trainer};
+
+/// Images that are compared; 0.1 points are two of them.
+const IMAGES: usize = 2_000;
+/// Images that moments and ranges are measured on.
+const CALIBRATION: usize = 1_024;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn recipe(name: &str) -> Recipe {
+    let path = root().join(format!("recipes/{name}.toml"));
+    Recipe::from_toml(&std::fs::read_to_string(path).expect("a shipped recipe")).expect("valid")
+}
+
+/// Codes that differ, errors before and after.
+fn again(recipe: &Recipe, model: &str, data: &Dataset, test: &Dataset) -> (usize, [usize; 2]) {
+    let graph = vmin_nn::model::load(model).expect("a shipped network");
+    let trainer = Trainer::start_from(recipe, data, test, &graph);
+    let trained = trainer.unwrap_or_else(|error| panic!("{model}: {error}")).finish();
+    let again = trained.lower(data).expect("lowers");
+    let pairs = graph.weights.iter().zip(&again.weights);
+    let codes = pairs.flat_map(|(a, b)| a.codes.iter().zip(&b.codes));
+    let differ = codes.filter(|(a, b)| a != b).count();
+    let wrong = [&graph, &again].map(|graph| {
+        let codes: Vec<_> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
+        integer_errors(graph, &codes, test).expect("runs")
+    });
+    (differ, wrong)
+}
+
+fn set(spec: &str, split: Split, count: usize) -> Option<Dataset> {
+    let data = vmin_nn::data::load(spec, split, Limits::default()).ok()?;
+    Some(data.subset(0..count.min(data.len())).expect("a range of it"))
+}
+
+#[test]
+fn built_in_networks_come_back() {
+    let data = set("builtin:shapes", Split::Train, CALIBRATION).expect("drawn");
+    let test = set("builtin:shapes", Split::Test, IMAGES).expect("drawn");
+    let mut names = vec!["shapes-cnn".to_owned()];
+    for method in ["normal", "rquant", "clipping", "randbet"] {
+        names.extend([4, 8].map(|bits| format!("shapes-{method}-{bits}bit")));
+    }
+    for name in names {
+        let (differ, [before, after]) =
+            again(&recipe(&name), &format!("builtin:{name}"), &data, &test);
+        assert_eq!(differ, 0, "{name}: codes");
+        assert!(before.abs_diff(after) * 1_000 <= IMAGES, "{name}: {before} {after}");
+    }
+}
+
+#[test]
+fn a_network_with_batch_normalization_comes_back() {
+    let folder = std::env::var_os("VMIN_CIFAR10").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/vmin/cifar10"))
+    });
+    let spec = folder.map(|folder| format!("cifar10:{}", folder.display())).unwrap_or_default();
+    let sets = [(Split::Train, CALIBRATION), (Split::Test, 1_000)];
+    let [Some(data), Some(test)] = sets.map(|(split, count)| set(&spec, split, count)) else {
+        eprintln!("skipped: no CIFAR-10 in VMIN_CIFAR10 or ~/.cache/vmin/cifar10");
+        return;
+    };
+    let name = "cifar10-resnet8-randbet-8bit";
+    let model = root().join(format!("models/{name}.safetensors"));
+    let (differ, [before, after]) =
+        again(&recipe(name), &model.display().to_string(), &data, &test);
+    assert_eq!(differ, 0, "codes");
+    assert!(before < 300, "a trained network: {before} of 1000");
+    assert!(before.abs_diff(after) <= 1, "{before} {after}");
+}
