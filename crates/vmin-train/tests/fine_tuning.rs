@@ -8,8 +8,8 @@ use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_train::deploy::integer_errors;
 use vmin_train::{Recipe, Trainer};
 
-/// Images that are compared; 0.1 points are two of them.
-const IMAGES: usize = 2_000;
+/// Images that are compared; 0.1 points are one of them.
+const IMAGES: usize = 1_000;
 /// Images that moments and ranges are measured on.
 const CALIBRATION: usize = 1_024;
 
@@ -65,7 +65,7 @@ fn a_network_with_batch_normalization_comes_back() {
         std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/vmin/cifar10"))
     });
     let spec = folder.map(|folder| format!("cifar10:{}", folder.display())).unwrap_or_default();
-    let sets = [(Split::Train, CALIBRATION), (Split::Test, 1_000)];
+    let sets = [(Split::Train, CALIBRATION), (Split::Test, IMAGES)];
     let [Some(data), Some(test)] = sets.map(|(split, count)| set(&spec, split, count)) else {
         eprintln!("skipped: no CIFAR-10 in VMIN_CIFAR10 or ~/.cache/vmin/cifar10");
         return;

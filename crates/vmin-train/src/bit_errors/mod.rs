@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use chips::ChipErrors;
 pub(crate) use data::{DataErrors, DataRates, StoredValues};
 pub(crate) use random::flip;
+#[cfg(test)]
+pub(crate) use random::flip_all;
 pub(crate) use start::StartRule;
 
 /// Bit errors in training.

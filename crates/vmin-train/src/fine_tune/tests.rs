@@ -98,7 +98,7 @@ fn an_untrained_network_is_deployed_as_it_was() {
 
 #[test]
 fn norms_are_taken_apart_into_what_they_were() {
-    let recipe = Recipe { clip: None, ..recipe() };
+    let recipe = Recipe { clip: None, epochs: 2, ..recipe() };
     let (trained, graph) = trained(&recipe);
     let taken = taken(&recipe, &graph);
     for (was, is) in trained.network.statistics.iter().zip(&taken.network.statistics) {
@@ -112,7 +112,7 @@ fn norms_are_taken_apart_into_what_they_were() {
 #[test]
 fn bounds_are_kept_and_the_network_computes_the_same() {
     let (data, _) = sets();
-    let free = Recipe { clip: None, ..recipe() };
+    let free = Recipe { clip: None, epochs: 1, ..recipe() };
     let (_, graph) = trained(&free);
     let bounded = taken(&Recipe { clip: Some(0.02), ..free.clone() }, &graph);
     let free = taken(&free, &graph);

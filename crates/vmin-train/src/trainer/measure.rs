@@ -34,7 +34,7 @@ impl Trainer<'_> {
     }
 
     /// Mean error under independent flips, over chips that are the same in every epoch.
-    fn robust_error(&self, epoch: u32) -> Result<Option<f64>, TrainError> {
+    pub(super) fn robust_error(&self, epoch: u32) -> Result<Option<f64>, TrainError> {
         let Some(wanted) = self.recipe.rerr else { return Ok(None) };
         let storage = self.recipe.storage();
         let stored_codes = weights::stored(&self.network, &self.parameters, storage)
