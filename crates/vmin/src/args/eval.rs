@@ -31,7 +31,7 @@ pub(crate) struct EvalArgs {
     /// Images A (included) to B (not included) of the test set; all if absent
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     pub(crate) images: Option<std::ops::Range<usize>>,
-    /// Seed of the chip's population
+    /// Seed of the chip's population, or of a chip file's cells that err with a probability
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) chip_seed: u64,
     /// Index of the chip in the population, or the file of a chip; with `--vdd-mv` one of its voltages
