@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern, is_zero};
 use crate::codec::{SchemeFormula, WeightScheme};
-use crate::network::Norm;
+use crate::network::{Norm, Shortcut};
 use crate::{AutoAugment, Schedule, Sgd, TrainError};
 
 /// Bits per weight code where the recipe does not say.
@@ -28,6 +28,10 @@ pub struct Recipe {
     /// [`Trainer::start_from`](crate::Trainer::start_from).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// Pixels as the network took them that `start` names, where that is a float network of another
+    /// program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_pixels: Option<StartPixels>,
     /// Seed of the initial weights, the order of images and the augmentation.
     pub seed: u64,
     /// Passes over the training images, 1 or more.
@@ -135,6 +139,16 @@ pub struct InputScaling {
     pub scale: f32,
 }
 
+/// Pixels of a float network: `(pixel / 255 - mean) / std` per channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartPixels {
+    /// Mean per channel.
+    pub mean: Vec<f64>,
+    /// Standard deviation per channel, positive.
+    pub std: Vec<f64>,
+}
+
 /// One layer of a recipe; sizes of inputs follow from what comes before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -185,6 +199,17 @@ pub enum LayerSpec {
         /// What follows each convolution.
         #[serde(default)]
         norm: Norm,
+        /// How the input of a block that grows joins its output.
+        #[serde(default)]
+        shortcut: Shortcut,
+    },
+    /// Every `stride`-th pixel, with channels of zeros on both sides (K. He et al. 2016, option A): a 1x1
+    /// convolution that begins as this selection.
+    Subsample {
+        /// Output channels, at least as many as inputs.
+        channels: usize,
+        /// Stride in both directions.
+        stride: usize,
     },
     /// Rectifier.
     Relu,
@@ -257,7 +282,18 @@ impl Recipe {
         let sgd = &self.optimizer;
         let positive = |x: f32| x.is_finite() && x > 0.0;
         problems.unless(!self.name.is_empty(), "name", &"empty", "a name");
-        problems.unless(self.epochs > 0, "epochs", &self.epochs, "1 or more");
+        let expected = "1 or more, or 0 beside `start`";
+        problems.unless(self.epochs > 0 || self.start.is_some(), "epochs", &self.epochs, expected);
+        if let Some(StartPixels { mean, std }) = &self.start_pixels {
+            problems.unless(self.start.is_some(), "start_pixels", &"alone", "`start` beside it");
+            for mean in mean {
+                problems.unless(mean.is_finite(), "start_pixels.mean", mean, "finite");
+            }
+            for std in std {
+                let fine = std.is_finite() && *std > 0.0;
+                problems.unless(fine, "start_pixels.std", std, "positive and finite");
+            }
+        }
         problems.unless(self.batch_size > 0, "batch_size", &self.batch_size, "1 or more");
         let rate = sgd.learning_rate;
         problems.unless(positive(rate), "optimizer.learning_rate", &rate, "positive and finite");

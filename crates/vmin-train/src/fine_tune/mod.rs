@@ -16,6 +16,9 @@
 //! with batch normalization would have to go on without.
 
 mod codes;
+pub(crate) mod float;
+#[cfg(test)]
+mod float_tests;
 mod layers;
 mod norms;
 
@@ -36,6 +39,12 @@ pub enum StartError {
     /// The recipe names a network to start from, but none was given.
     #[error("the recipe starts from `{0}`, which was not given")]
     Missing(String),
+    /// The file could not be read as a float network.
+    #[error("{0}")]
+    File(String),
+    /// A float network that is not the recipe's.
+    #[error("{}", .0.join("; "))]
+    Float(Vec<String>),
     /// The recipe's own network cannot be deployed, so no deployed network can be it.
     #[error("the recipe's network has no integer form")]
     NotDeployable(#[source] crate::DeployError),

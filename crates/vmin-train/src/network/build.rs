@@ -67,11 +67,12 @@ impl Builder {
             LayerSpec::Simplenet { width, classes, norm } => {
                 self.chain(&zoo::simplenet(width, classes, norm, input[0]), from)
             }
-            LayerSpec::Resnet { ref blocks, width, classes, norm } => {
+            LayerSpec::Subsample { channels, stride } => self.subsample(from, channels, stride),
+            LayerSpec::Resnet { ref blocks, width, classes, norm, shortcut } => {
                 if blocks.iter().any(|count| !(1..=BLOCKS_MAX).contains(count)) {
                     return Err(self.refuse("resnet", input, "a stage has 1 to 1000 blocks"));
                 }
-                self.chain(&zoo::resnet(blocks, width, classes, norm), from)
+                self.chain(&zoo::resnet(blocks, width, classes, norm, shortcut), from)
             }
             LayerSpec::Relu => self.step("relu", Layer::Relu, vec![from], input),
             LayerSpec::MaxPool { window } => self.pool(from, PoolKind::Max, [window; 2]),
@@ -121,6 +122,30 @@ impl Builder {
             self.parameters("conv2d", vec![channels, kernel, kernel, input[2]], bias)?;
         let layer = Conv2d { weights, bias, input, output, kernel, stride, padding };
         self.step("conv2d", Layer::Conv2d(layer), vec![from], output)
+    }
+
+    /// A 1x1 convolution whose weights are 1 from each input channel to its output channel.
+    fn subsample(
+        &mut self,
+        from: ValueId,
+        channels: usize,
+        stride: usize,
+    ) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        let inputs = input[2];
+        if stride == 0 || channels < inputs {
+            let reason = "the stride must be 1 or more and channels at least those of the input";
+            return Err(self.refuse("subsample", input, reason));
+        }
+        let output = [input[0].div_ceil(stride), input[1].div_ceil(stride), channels];
+        let (weights, _) = self.parameters("subsample", vec![channels, 1, 1, inputs], false)?;
+        let first = (channels - inputs) / 2;
+        for (index, value) in self.network.parameters[weights.0].values.iter_mut().enumerate() {
+            let (to, of) = (index / inputs, index % inputs);
+            *value = if to == first + of { 1.0 } else { 0.0 };
+        }
+        let layer = Conv2d { weights, bias: None, input, output, kernel: 1, stride, padding: 0 };
+        self.step("subsample", Layer::Conv2d(layer), vec![from], output)
     }
 
     fn fully_connected(&mut self, from: ValueId, features: usize) -> Result<ValueId, TrainError> {

@@ -22,7 +22,7 @@ pub use batch_norm::{BatchNorm, Statistics};
 pub use conv2d::Conv2d;
 pub use fully_connected::FullyConnected;
 pub use pool::Pool2d;
-pub use zoo::Norm;
+pub use zoo::{Norm, Shortcut};
 
 pub(crate) use batch::{
     Batch, BatchSum, Forward, Normalization, Workspace, backward_batch, forward_batch,

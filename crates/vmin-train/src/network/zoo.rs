@@ -15,6 +15,17 @@ pub enum Norm {
     Batch,
 }
 
+/// How the input of a residual block that halves the image joins its output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shortcut {
+    /// A 1x1 convolution, normalized (option B of K. He et al. 2016).
+    #[default]
+    Projection,
+    /// Every second pixel and channels of zeros (option A).
+    Pad,
+}
+
 impl Norm {
     fn conv(self, channels: usize, kernel: usize, stride: usize, bias: bool) -> Vec<LayerSpec> {
         let bias = bias || self == Self::None;
@@ -58,7 +69,13 @@ pub(super) fn simplenet(width: usize, classes: usize, norm: Norm, height: usize)
 /// ResNet with basic blocks: `width` channels in the first stage, twice as many in each next one,
 /// which halves the image. Blocks `[1, 1, 1]` are ResNet-8, `[3, 3, 3]` ResNet-20, `[2, 2, 2, 2]`
 /// ResNet-18 (4,328,202 and 11,174,922 parameters at width 64).
-pub(super) fn resnet(blocks: &[usize], width: usize, classes: usize, norm: Norm) -> Vec<LayerSpec> {
+pub(super) fn resnet(
+    blocks: &[usize],
+    width: usize,
+    classes: usize,
+    norm: Norm,
+    shortcut: Shortcut,
+) -> Vec<LayerSpec> {
     let mut layers = norm.rectified(width, 3);
     let mut channels = width;
     for (stage, &count) in blocks.iter().enumerate() {
@@ -71,7 +88,11 @@ pub(super) fn resnet(blocks: &[usize], width: usize, classes: usize, norm: Norm)
             let mut body = norm.conv(channels, 3, stride, false);
             body.push(LayerSpec::Relu);
             body.extend(norm.conv(channels, 3, 1, false));
-            let shortcut = if grows { norm.conv(channels, 1, 2, true) } else { vec![] };
+            let shortcut = match shortcut {
+                _ if !grows => vec![],
+                Shortcut::Projection => norm.conv(channels, 1, 2, true),
+                Shortcut::Pad => vec![LayerSpec::Subsample { channels, stride: 2 }],
+            };
             layers.extend([LayerSpec::Residual { body, shortcut }, LayerSpec::Relu]);
         }
     }
@@ -107,8 +128,13 @@ mod tests {
             ("SimpleNet, CIFAR-10", simplenet(64, 10, b, 32), cifar, 5_498_378),
             ("SimpleNet, CIFAR-100", simplenet(64, 100, b, 32), cifar, 5_521_508),
             ("SimpleNet, MNIST", simplenet(32, 10, b, 28), mnist, 1_082_826),
-            ("ResNet-20", resnet(&[3, 3, 3], 64, 10, b), cifar, 4_328_202),
-            ("ResNet-18", resnet(&[2, 2, 2, 2], 64, 10, b), cifar, 11_174_922),
+            ("ResNet-20", resnet(&[3, 3, 3], 64, 10, b, Shortcut::Projection), cifar, 4_328_202),
+            (
+                "ResNet-18",
+                resnet(&[2, 2, 2, 2], 64, 10, b, Shortcut::Projection),
+                cifar,
+                11_174_922,
+            ),
             ("LeNet", lenet(64, 10, b), mnist, 6_640_778),
         ] {
             let network = Network::build(&layers, shape, 1).expect(name);

@@ -28,7 +28,7 @@ use crate::checkpoint::Checkpoint;
 use crate::deploy::fuse;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use crate::{CheckpointError, Recipe, StartError, TrainError, fine_tune, weights};
+use crate::{CheckpointError, FloatNetwork, Recipe, StartError, TrainError, fine_tune, weights};
 
 /// What one epoch did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +85,13 @@ pub fn train(
     Ok(trainer.finish())
 }
 
+/// What a run begins from.
+#[derive(Clone, Copy)]
+enum Start<'s> {
+    Deployed(&'s Graph),
+    Float(&'s FloatNetwork),
+}
+
 /// A run between two epochs.
 pub struct Trainer<'a> {
     recipe: &'a Recipe,
@@ -132,14 +139,27 @@ impl<'a> Trainer<'a> {
         test: &'a Dataset,
         graph: &Graph,
     ) -> Result<Self, TrainError> {
-        Self::prepared(recipe, data, test, Some(graph))
+        Self::prepared(recipe, data, test, Some(Start::Deployed(graph)))
+    }
+
+    /// Begins from the float network `float` in place of random weights.
+    ///
+    /// # Errors
+    /// As for [`Self::start_from`].
+    pub fn start_from_float(
+        recipe: &'a Recipe,
+        data: &'a Dataset,
+        test: &'a Dataset,
+        float: &FloatNetwork,
+    ) -> Result<Self, TrainError> {
+        Self::prepared(recipe, data, test, Some(Start::Float(float)))
     }
 
     fn prepared(
         recipe: &'a Recipe,
         data: &'a Dataset,
         test: &'a Dataset,
-        start: Option<&Graph>,
+        start: Option<Start<'_>>,
     ) -> Result<Self, TrainError> {
         recipe.validate()?;
         check_sets(data, test)?;
@@ -162,8 +182,10 @@ impl<'a> Trainer<'a> {
             }
             _ => None,
         };
-        if let Some(graph) = start {
-            fine_tune::take(&mut network, recipe, data, graph)?;
+        match start {
+            Some(Start::Deployed(graph)) => fine_tune::take(&mut network, recipe, data, graph)?,
+            Some(Start::Float(float)) => fine_tune::float::take(&mut network, recipe, float)?,
+            None => {}
         }
         let in_training = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.activations_rate);
         let in_test = recipe.rerr.map_or(0.0, |errors| errors.activations_rate);
@@ -210,7 +232,7 @@ impl<'a> Trainer<'a> {
         let lengths = |values: &[Vec<f32>]| values.iter().map(Vec::len).collect::<Vec<_>>();
         let expected = lengths(&trainer.parameters);
         let epochs = checkpoint.epochs.len();
-        let steps = trainer.steps_total / recipe.epochs as usize;
+        let steps = trainer.steps_total / recipe.epochs.max(1) as usize;
         let fits = lengths(&checkpoint.parameters) == expected
             && lengths(&checkpoint.velocities) == expected
             && trainer.network.running().each_ref().map(|values| lengths(values))

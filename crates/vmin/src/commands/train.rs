@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
-use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_nn::{Graph, ModelError};
 use vmin_report::{TrainingEpoch, TrainingPage, training_page};
 use vmin_sweep::write_whole;
 use vmin_train::deploy::Deployed;
 use vmin_train::{
-    CheckpointError, EpochMetrics, LayerSpec, Network, Recipe, TrainError, Trainer, at_key,
+    CheckpointError, EpochMetrics, FloatNetwork, LayerSpec, Network, Recipe, TrainError, Trainer,
+    at_key,
 };
 
 use crate::args::{Format, TrainArgs};
@@ -61,10 +62,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let mut trainer = match (checkpoint, &recipe.start) {
         (Some(checkpoint), _) => Trainer::resume(&recipe, &data, &test, checkpoint),
         (None, None) => Trainer::new(&recipe, &data, &test),
-        (None, Some(start)) => {
-            let graph = start_network(&args.recipe, &source, start)?;
-            Trainer::start_from(&recipe, &data, &test, &graph)
-        }
+        (None, Some(start)) => match start_network(&args.recipe, &source, start)? {
+            StartNetwork::Deployed(graph) => Trainer::start_from(&recipe, &data, &test, &graph),
+            StartNetwork::Float(float) => Trainer::start_from_float(&recipe, &data, &test, &float),
+        },
     }
     .map_err(|error| failure(&error, Some(&source)))?;
     make_folder(&args.out)?;
@@ -109,7 +110,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         summary.model.display(),
         args.out.join("report.html").display()
     ));
-    judge(&deployed, &summary.model)
+    judge(&deployed, &summary.model, recipe.epochs)
 }
 
 fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
@@ -125,17 +126,32 @@ fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
     Ok((source, recipe))
 }
 
+/// What the recipe starts from.
+enum StartNetwork {
+    /// Codes, as `vmin train` wrote them.
+    Deployed(Graph),
+    /// Float tensors of another program.
+    Float(FloatNetwork),
+}
+
 /// The network that the recipe starts from; a path is relative to the recipe.
-fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<Graph, Failure> {
+fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<StartNetwork, Failure> {
     let named = match (start.starts_with("builtin:"), recipe.parent()) {
         (false, Some(folder)) => folder.join(start).display().to_string(),
         _ => start.to_owned(),
     };
-    vmin_nn::model::load(&named).map_err(|error| {
+    vmin_nn::model::load(&named).map(StartNetwork::Deployed).or_else(|error| {
+        if let ModelError::WrongFormat { .. } = error
+            && let Ok(bytes) = std::fs::read(&named)
+        {
+            return FloatNetwork::read(&bytes)
+                .map(StartNetwork::Float)
+                .map_err(|error| failure(&TrainError::Start(error), Some(source)));
+        }
         let diagnostic = Diagnostic::new("model", with_causes(&error));
-        at_key(source, "start", diagnostic)
-            .hint("name a `model.safetensors` that `vmin train` wrote, relative to the recipe")
-            .into()
+        Err(at_key(source, "start", diagnostic)
+            .hint("name a `model.safetensors` that `vmin train` wrote, or float tensors, relative to the recipe")
+            .into())
     })
 }
 
@@ -356,8 +372,13 @@ fn show(summary: &Summary<'_>, format: Format) -> Result<(), Failure> {
     }
 }
 
-/// Fails if the integer network is not the network that was trained.
-fn judge(deployed: &Deployed, model: &Path) -> Result<(), Failure> {
+/// Fails if the integer network is not the network that was trained; one that was only quantized may lose
+/// what it loses.
+fn judge(deployed: &Deployed, model: &Path, epochs: u32) -> Result<(), Failure> {
+    if let (Err(error), 0) = (deployed.check(), epochs) {
+        say(&format!("note: {}; training on (`epochs`) would adapt it", with_causes(&error)));
+        return Ok(());
+    }
     deployed.check().map_err(|error| {
         Failure::failed(Diagnostic::new("deploy", with_causes(&error)).hint(format!(
             "`{}` is kept, but it is not the network that was trained: quantize from an earlier \

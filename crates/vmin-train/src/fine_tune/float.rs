@@ -1,0 +1,338 @@
+//! Training, or quantization alone, that begins from a float network of another program.
+//!
+//! ```text
+//!  safetensors ── modules in natural order ──┬─ weights of rank 4 or 2 ──> convolutions, fully connected
+//!  (f32)                                     └─ running averages ────────> batch normalizations
+//! ```
+//!
+//! Modules are the names without their last part (`layer1.0.conv1` of `layer1.0.conv1.weight`), numbers in
+//! them in numeric order; the n-th with weights is the n-th such layer of the recipe, the n-th with running
+//! averages its n-th batch normalization. Weights are `[out, in, height, width]` as PyTorch has them. Every
+//! shape must agree and every module must be used.
+//!
+//! Pixels that the network took as `(pixel / 255 - mean) / std` per channel become those of the recipe's
+//! `input` by other weights of the first layer and another mean or bias behind it. That is exact where the
+//! kernel lies in the image; in the padding it is the recipe's `zero_pixel` instead of each channel's
+//! mean.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use safetensors::tensor::{Dtype, SafeTensors};
+
+use super::StartError;
+use crate::network::{Layer, Network, ParameterId};
+use crate::recipe::StartPixels;
+use crate::{InputScaling, Recipe};
+
+/// A float network as tensors with names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatNetwork {
+    modules: Vec<Module>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Module {
+    name: String,
+    /// By the last part of the name.
+    tensors: BTreeMap<String, Tensor>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Tensor {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl FloatNetwork {
+    /// Reads a safetensors file of `F32` tensors; counters of other types are passed over.
+    ///
+    /// # Errors
+    /// No safetensors file, a tensor of another type than `F32` and `I64`, or a value that is no finite
+    /// number.
+    pub fn read(bytes: &[u8]) -> Result<Self, StartError> {
+        let file = |error: &dyn std::fmt::Display| StartError::File(error.to_string());
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| file(&error))?;
+        let mut modules: BTreeMap<String, Module> = BTreeMap::new();
+        for (name, view) in tensors.iter() {
+            match view.dtype() {
+                Dtype::F32 => {}
+                // PyTorch counts batches.
+                Dtype::I64 => continue,
+                other => {
+                    return Err(file(&format!("tensor `{name}` is of type {other:?}, not F32")));
+                }
+            }
+            let values: Vec<f32> = view
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect();
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(file(&format!("tensor `{name}` holds values that are no numbers")));
+            }
+            let (module, part) = name.rsplit_once('.').unwrap_or(("", name));
+            let module = modules
+                .entry(module.to_owned())
+                .or_insert_with(|| Module { name: module.to_owned(), tensors: BTreeMap::new() });
+            let tensor = Tensor { shape: view.shape().to_vec(), values };
+            module.tensors.insert(part.to_owned(), tensor);
+        }
+        let mut modules: Vec<Module> = modules.into_values().collect();
+        modules.sort_by(|a, b| natural(&a.name, &b.name));
+        Ok(Self { modules })
+    }
+}
+
+/// Order of names with the numbers in them by size.
+fn natural(a: &str, b: &str) -> Ordering {
+    let parts = |name: &str| -> Vec<(String, u128)> {
+        let mut parts = Vec::new();
+        let mut rest = name;
+        while !rest.is_empty() {
+            let word = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+            let (text, tail) = rest.split_at(word);
+            let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+            let (number, tail) = tail.split_at(digits);
+            parts.push((text.to_owned(), number.parse().unwrap_or(u128::MAX)));
+            rest = tail;
+        }
+        parts
+    };
+    parts(a).cmp(&parts(b)).then_with(|| a.cmp(b))
+}
+
+/// Gives `network`, built from `recipe`, the parameters and running averages of `float`.
+pub(crate) fn take(
+    network: &mut Network,
+    recipe: &Recipe,
+    float: &FloatNetwork,
+) -> Result<(), StartError> {
+    let mut problems = Vec::new();
+    let steps = network.steps.clone();
+    let is_product = |layer: &&crate::network::Step| {
+        matches!(layer.layer, Layer::Conv2d(_) | Layer::FullyConnected(_))
+            && !layer.name.starts_with("subsample")
+    };
+    let products: Vec<_> = steps.iter().filter(is_product).collect();
+    let norms: Vec<_> = steps
+        .iter()
+        .filter_map(|step| match &step.layer {
+            Layer::BatchNorm(norm) => Some((step, norm)),
+            _ => None,
+        })
+        .collect();
+    let is_norm = |module: &&Module| module.tensors.contains_key("running_mean");
+    let (of_norms, of_products): (Vec<&Module>, Vec<&Module>) =
+        float.modules.iter().partition(is_norm);
+    for (what, wanted, found) in [
+        ("layers with weights", products.len(), of_products.len()),
+        ("batch normalizations", norms.len(), of_norms.len()),
+    ] {
+        if wanted != found {
+            problems.push(format!("the file has {found} {what}, the recipe {wanted}"));
+        }
+    }
+    for (step, module) in products.iter().zip(&of_products) {
+        let (weights, bias, input) = match &step.layer {
+            Layer::Conv2d(conv) => (conv.weights, conv.bias, conv.input),
+            Layer::FullyConnected(layer) => {
+                (layer.weights, Some(layer.bias), network.values[step.inputs[0].0])
+            }
+            _ => continue,
+        };
+        let mut give = |part: &str, to: ParameterId, order: Option<[usize; 3]>| {
+            give(network, module, part, to, order, &mut problems);
+        };
+        give("weight", weights, Some(input));
+        match (bias, module.tensors.contains_key("bias")) {
+            (Some(bias), true) => give("bias", bias, None),
+            (None, true) => problems.push(format!(
+                "`{}` has a bias, layer `{}` of the recipe none",
+                module.name, step.name
+            )),
+            // A layer's own bias starts at 0.
+            (_, false) => {}
+        }
+    }
+    for ((step, norm), module) in norms.iter().zip(&of_norms) {
+        give(network, module, "weight", norm.scale, None, &mut problems);
+        give(network, module, "bias", norm.shift, None, &mut problems);
+        let (mean, variance) =
+            (module.tensors.get("running_mean"), module.tensors.get("running_var"));
+        match (mean, variance) {
+            (Some(mean), Some(variance))
+                if mean.values.len() == norm.channels && variance.values.len() == norm.channels =>
+            {
+                // The file's scale is the whole of it, the network's what it is beyond 1.
+                for scale in &mut network.parameters[norm.scale.0].values {
+                    *scale -= 1.0;
+                }
+                let statistics = &mut network.statistics[norm.statistics];
+                statistics.mean.clone_from(&mean.values);
+                statistics.variance = variance.values.iter().map(|v| v.max(0.0)).collect();
+            }
+            _ => problems.push(format!(
+                "`{}` has no running averages of the {} channels of `{}`",
+                module.name, norm.channels, step.name
+            )),
+        }
+    }
+    if problems.is_empty()
+        && let Some(pixels) = &recipe.start_pixels
+        && let Err(problem) = fold_pixels(network, recipe.input, pixels)
+    {
+        problems.push(problem);
+    }
+    if problems.is_empty() {
+        turn_negative_scales(network);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Float(problems)) }
+}
+
+/// Copies a tensor into a parameter; `order` is the shape `[height, width, channels]` of the input of
+/// weights, whose channels come first in the file and last in the network.
+fn give(
+    network: &mut Network,
+    module: &Module,
+    part: &str,
+    to: ParameterId,
+    order: Option<[usize; 3]>,
+    problems: &mut Vec<String>,
+) {
+    let parameter = &mut network.parameters[to.0];
+    let name = format!("{}.{part}", module.name);
+    let Some(tensor) = module.tensors.get(part) else {
+        problems.push(format!("there is no tensor `{name}`"));
+        return;
+    };
+    let convolution = parameter.shape.len() == 4;
+    let expected = match parameter.shape[..] {
+        [out, height, width, channels] => vec![out, channels, height, width],
+        ref other => other.to_vec(),
+    };
+    if tensor.shape != expected {
+        problems.push(format!(
+            "`{name}` is of shape {:?}, `{}` of the recipe needs {expected:?}",
+            tensor.shape, parameter.name
+        ));
+        return;
+    }
+    let Some([height, width, channels]) = order else {
+        parameter.values.clone_from(&tensor.values);
+        return;
+    };
+    // Positions of a filter, or of the image that a fully connected layer sees.
+    let (height, width, channels) = if convolution {
+        (expected[2], expected[3], expected[1])
+    } else {
+        (height, width, channels)
+    };
+    let positions = height * width;
+    for (index, value) in parameter.values.iter_mut().enumerate() {
+        let (row, within) = (index / (positions * channels), index % (positions * channels));
+        let (position, channel) = (within / channels, within % channels);
+        *value = tensor.values[(row * channels + channel) * positions + position];
+    }
+}
+
+/// Lets the first layer take the recipe's pixels for those that the file's network took.
+fn fold_pixels(
+    network: &mut Network,
+    input: InputScaling,
+    pixels: &StartPixels,
+) -> Result<(), String> {
+    let channels = network.values[0][2];
+    for (what, found) in [("mean", pixels.mean.len()), ("std", pixels.std.len())] {
+        if found != channels {
+            return Err(format!(
+                "`start_pixels.{what}` has {found} numbers for {channels} channels"
+            ));
+        }
+    }
+    let first = network.steps.iter().position(|step| step.inputs.iter().any(|input| input.0 == 0));
+    let Some(first) = first.filter(|_| {
+        network.steps.iter().filter(|step| step.inputs.iter().any(|i| i.0 == 0)).count() == 1
+    }) else {
+        return Err("`start_pixels` needs a network in which one layer sees the image".to_owned());
+    };
+    let (weights, bias) = match &network.steps[first].layer {
+        Layer::Conv2d(conv) => (conv.weights, conv.bias),
+        Layer::FullyConnected(layer) => (layer.weights, Some(layer.bias)),
+        _ => {
+            return Err(
+                "`start_pixels` needs a convolution or a fully connected layer first".to_owned()
+            );
+        }
+    };
+    let output = network.steps[first].output;
+    let parameter = &mut network.parameters[weights.0];
+    let filters = parameter.shape[0];
+    let taps = parameter.values.len() / filters;
+    let (zero, scale) = (f64::from(input.zero_pixel), f64::from(input.scale));
+    let mut extra = vec![0.0; filters];
+    for (index, value) in parameter.values.iter_mut().enumerate() {
+        let channel = index % channels;
+        let (mean, std) = (pixels.mean[channel], pixels.std[channel]);
+        let weight = f64::from(*value);
+        extra[index / taps] += weight * (zero / 255.0 - mean) / std;
+        *value = narrow(weight / (255.0 * scale * std));
+    }
+    if let Some(bias) = bias {
+        for (bias, extra) in network.parameters[bias.0].values.iter_mut().zip(&extra) {
+            *bias = narrow(f64::from(*bias) + extra);
+        }
+        return Ok(());
+    }
+    let norm = network.steps.iter().find_map(|step| match &step.layer {
+        Layer::BatchNorm(norm) if step.inputs[0] == output => Some(norm.statistics),
+        _ => None,
+    });
+    let Some(norm) = norm else {
+        return Err("`start_pixels` needs a bias or a batch normalization behind the first layer"
+            .to_owned());
+    };
+    for (mean, extra) in network.statistics[norm].mean.iter_mut().zip(&extra) {
+        *mean = narrow(f64::from(*mean) - extra);
+    }
+    Ok(())
+}
+
+/// Multipliers are positive: where a normalization scales a channel by a negative number, the channel's
+/// weights, bias, mean and scale change their signs, and the network computes the same.
+fn turn_negative_scales(network: &mut Network) {
+    let steps = network.steps.clone();
+    for step in &steps {
+        let Layer::BatchNorm(norm) = &step.layer else { continue };
+        let source = steps.iter().find(|before| before.output == step.inputs[0]);
+        let readers = steps.iter().filter(|reader| reader.inputs.contains(&step.inputs[0])).count();
+        let (weights, bias) = match source.map(|source| &source.layer) {
+            Some(Layer::Conv2d(conv)) if readers == 1 => (conv.weights, conv.bias),
+            Some(Layer::FullyConnected(layer)) if readers == 1 => (layer.weights, Some(layer.bias)),
+            _ => continue,
+        };
+        for channel in 0..norm.channels {
+            let scale = &mut network.parameters[norm.scale.0].values[channel];
+            if 1.0 + *scale >= 0.0 {
+                continue;
+            }
+            *scale = -(1.0 + *scale) - 1.0;
+            let mean = &mut network.statistics[norm.statistics].mean[channel];
+            *mean = -*mean;
+            let values = &mut network.parameters[weights.0].values;
+            let taps = values.len() / norm.channels;
+            for value in &mut values[channel * taps..(channel + 1) * taps] {
+                *value = -*value;
+            }
+            if let Some(bias) = bias {
+                let bias = &mut network.parameters[bias.0].values[channel];
+                *bias = -*bias;
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
