@@ -73,3 +73,29 @@ fn most_significant_bits_in_reliable_columns_lose_less() {
     let (stored, chosen) = (&stored.points[1], &chosen.points[1]);
     assert!(chosen.rerr_mean < stored.rerr_mean, "{} {}", chosen.rerr_mean, stored.rerr_mean);
 }
+
+#[test]
+fn layers_lie_where_they_are_told() {
+    // Where each layer ends if they follow one another.
+    let graph = vmin_nn::model::load("builtin:shapes-cnn").expect("built in");
+    let mut ends = vec![0];
+    for weights in &graph.weights {
+        let last = ends[ends.len() - 1];
+        ends.push(last + weights.codes.len() as u64 * u64::from(weights.bits));
+    }
+    ends.pop();
+    let at = |shift: &dyn Fn(usize) -> u64| {
+        let bits: Vec<String> =
+            ends.iter().enumerate().map(|(layer, end)| (end + shift(layer)).to_string()).collect();
+        sweep("sram14-columns", &format!("[placement]\nlayer_first_bits = [{}]", bits.join(", ")))
+    };
+    let linear = sweep("sram14-columns", "");
+    let told = at(&|_| 0);
+    assert_eq!((&told.points, &told.chips), (&linear.points, &linear.chips));
+    assert_ne!(told.provenance.plan_sha256, linear.provenance.plan_sha256);
+    let moved = sweep("sram14-columns", "[placement]\noffset_bits = [65536]");
+    assert_eq!(at(&|_| 65_536).points, moved.points);
+    let spread = at(&|layer| layer as u64 * 4_096);
+    assert_eq!(spread.setting.layout, "linear, every layer at its own place");
+    assert_ne!(spread.points[1].flip_rate, linear.points[1].flip_rate);
+}

@@ -27,6 +27,22 @@ pub enum PlacementError {
     /// The model needs more cells than a memory may have.
     #[error("the weights do not fit in any memory: {0}")]
     Geometry(#[from] GeometryError),
+    /// Tensors and places are not as many.
+    #[error("{places} places are named, which is not the number of layers with weights")]
+    Places {
+        /// Places that were named.
+        places: usize,
+    },
+    /// A place within the tensor before.
+    #[error("layer {} cannot begin at bit {first}: the layer before it ends at bit {end}", tensor + 1)]
+    Overlap {
+        /// Which tensor.
+        tensor: usize,
+        /// Where it was to begin.
+        first: u64,
+        /// Where the one before ends.
+        end: u64,
+    },
     /// The number of bits overflows.
     #[error("the weights are too many to count their bits")]
     TooLarge,
@@ -114,13 +130,46 @@ impl ResidentPlacement {
             Alignment::Row => u64::from(physical.columns()),
             Alignment::Bank => physical.cells_per_bank(),
         };
+        let next =
+            |_: usize, end: u64| end.checked_next_multiple_of(unit).ok_or(PlacementError::TooLarge);
+        Self::placed(physical, tensors, next)
+    }
+
+    /// As [`Self::in_memory`], every tensor at the bit that is named for it.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; not as many places as tensors, or one before the end of the tensor before it.
+    pub fn at(
+        physical: Geometry,
+        first_bits: &[u64],
+        tensors: impl IntoIterator<Item = (u64, u8)>,
+    ) -> Result<Self, PlacementError> {
+        let missing = PlacementError::Places { places: first_bits.len() };
+        let next = |tensor: usize, end: u64| {
+            let &first = first_bits.get(tensor).ok_or_else(|| missing.clone())?;
+            if first < end {
+                Err(PlacementError::Overlap { tensor, first, end })
+            } else {
+                Ok(first)
+            }
+        };
+        let placed = Self::placed(physical, tensors, next)?;
+        if placed.tensors.len() == first_bits.len() { Ok(placed) } else { Err(missing) }
+    }
+
+    /// Places tensors where `next` says, given their number and the end of the one before.
+    fn placed(
+        physical: Geometry,
+        tensors: impl IntoIterator<Item = (u64, u8)>,
+        next: impl Fn(usize, u64) -> Result<u64, PlacementError>,
+    ) -> Result<Self, PlacementError> {
         let mut placed = Vec::new();
         let mut next_bit = 0_u64;
         for (tensor, (codes, bits)) in tensors.into_iter().enumerate() {
             if !(1..=8).contains(&bits) {
                 return Err(PlacementError::Bits { tensor, bits });
             }
-            next_bit = next_bit.checked_next_multiple_of(unit).ok_or(PlacementError::TooLarge)?;
+            next_bit = next(tensor, next_bit)?;
             placed.push(PlacedTensor { first_bit: next_bit, codes, bits });
             next_bit = codes
                 .checked_mul(u64::from(bits))
@@ -182,6 +231,25 @@ mod tests {
         assert_eq!(first_bits(Alignment::Code), [0, 9, 17]);
         assert_eq!(first_bits(Alignment::Row), [0, 16, 24]);
         assert_eq!(first_bits(Alignment::Bank), [0, 32, 64]);
+    }
+
+    #[test]
+    fn tensors_begin_where_they_are_told() {
+        let physical = Geometry::new(2, 4, 8).unwrap();
+        let place = |first_bits: &[u64]| {
+            ResidentPlacement::at(physical, first_bits, [(3, 3), (1, 8), (9, 4)])
+        };
+        let placed = place(&[5, 14, 40]).unwrap();
+        let first_bits: Vec<u64> = placed.tensors.iter().map(|tensor| tensor.first_bit).collect();
+        assert_eq!(first_bits, [5, 14, 40]);
+        assert_eq!((placed.bits_used, placed.exceeds_physical), (76, true));
+        assert_eq!(
+            place(&[5, 13, 40]),
+            Err(PlacementError::Overlap { tensor: 1, first: 13, end: 14 })
+        );
+        for places in [&[0_u64, 50][..], &[0, 50, 60, 100]] {
+            assert_eq!(place(places), Err(PlacementError::Places { places: places.len() }));
+        }
     }
 
     #[test]

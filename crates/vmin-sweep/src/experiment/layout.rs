@@ -15,6 +15,8 @@ pub struct Layout {
     pub interleaving: Interleaving,
     /// `align`: where tensors may begin.
     pub alignment: Alignment,
+    /// `layer_first_bits`: where each layer begins; each behind the one before it if empty.
+    pub layer_first_bits: Vec<u64>,
     /// `offset_bits`: where the model begins; every chip is used once per offset.
     pub offset_bits: Vec<u64>,
     /// `bit_assignment = "msb_to_reliable_columns"`: columns chosen from each chip's own faults at the lowest
@@ -29,6 +31,7 @@ impl Default for Layout {
         Self {
             interleaving: Interleaving::default(),
             alignment: Alignment::Code,
+            layer_first_bits: Vec::new(),
             offset_bits: vec![0],
             reliable_columns: None,
             span: 0..0,
@@ -50,6 +53,9 @@ impl Layout {
             Alignment::Code => {}
             Alignment::Row => words.push("tensors aligned to rows".to_owned()),
             Alignment::Bank => words.push("tensors aligned to banks".to_owned()),
+        }
+        if !self.layer_first_bits.is_empty() {
+            words.push("every layer at its own place".to_owned());
         }
         if self.reliable_columns.is_some() {
             words.push("most significant bits in reliable columns".to_owned());
@@ -80,8 +86,18 @@ pub(super) fn read(table: TableReader<'_>) -> Option<Layout> {
         "bit_assignment",
         &[("as_stored", false), ("msb_to_reliable_columns", true)],
     );
-    let written =
-        ["interleave", "align", "offset_bits", "bit_assignment"].map(|key| table.has(key));
+    let layers = table.optional_integers("layer_first_bits", 0..=i64::MAX);
+    let written = ["interleave", "align", "offset_bits", "bit_assignment", "layer_first_bits"]
+        .map(|key| table.has(key));
+    if let (Some(layers), Some(align)) = (&layers, &align)
+        && align.value != Alignment::Code
+    {
+        table.report_at(
+            layers.span.clone(),
+            Diagnostic::new("both", "`placement` names places of layers and an alignment")
+                .hint("leave `align` away, or `layer_first_bits`"),
+        );
+    }
     let span = table.span().unwrap_or(0..0);
     let mut offset_bits: Vec<u64> = Vec::new();
     for offset in offsets.iter().flat_map(|list| &list.value) {
@@ -105,7 +121,13 @@ pub(super) fn read(table: TableReader<'_>) -> Option<Layout> {
     if offset_bits.is_empty() {
         offset_bits.push(0);
     }
-    let read = [interleave.is_some(), align.is_some(), offsets.is_some(), assignment.is_some()];
+    let read = [
+        interleave.is_some(),
+        align.is_some(),
+        offsets.is_some(),
+        assignment.is_some(),
+        layers.is_some(),
+    ];
     table.finish();
     let has =
         |which| interleave.iter().flat_map(|list| &list.value).any(|item| item.value == which);
@@ -115,6 +137,11 @@ pub(super) fn read(table: TableReader<'_>) -> Option<Layout> {
             columns: has(Interleave::Columns),
         },
         alignment: align.map_or(Alignment::Code, |align| align.value),
+        layer_first_bits: layers
+            .iter()
+            .flat_map(|list| &list.value)
+            .map(|first| first.value.unsigned_abs())
+            .collect(),
         offset_bits,
         reliable_columns: assignment.filter(|chosen| chosen.value).map(|chosen| chosen.span),
         span,

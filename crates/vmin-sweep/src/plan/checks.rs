@@ -32,7 +32,10 @@ impl Plan {
         let layout = &self.experiment.layout;
         let moved = !self.address_maps.iter().all(AddressMap::is_identity);
         if !self.experiment.remedies.is_empty()
-            && (moved || layout.alignment != Alignment::Code || layout.reliable_columns.is_some())
+            && (moved
+                || layout.alignment != Alignment::Code
+                || layout.reliable_columns.is_some()
+                || !layout.layer_first_bits.is_empty())
         {
             let message =
                 "remedies are compared in the linear layout; `[placement]` and `[[remedy]]` \

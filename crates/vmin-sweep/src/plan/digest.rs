@@ -52,6 +52,8 @@ struct Decisive<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     read_noise_mv: Option<f64>,
     layout: String,
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    layer_first_bits: &'a [u64],
     offset_bits: &'a [u64],
     chips: u32,
     seed: u64,
@@ -78,6 +80,7 @@ pub(super) fn digest(experiment: &Experiment, inputs: &[InputDigest]) -> String 
         memories: experiment.memories.words(),
         read_noise_mv: experiment.read_noise_mv.as_ref().map(|noise| noise.value),
         layout: experiment.layout.words(),
+        layer_first_bits: &experiment.layout.layer_first_bits,
         offset_bits: &experiment.layout.offset_bits,
         chips: experiment.chips,
         seed: experiment.seed,

@@ -35,18 +35,36 @@ impl WeightPlacement {
             Placement::Resident => {
                 let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
                 let geometry = accelerator.memories.weight.geometry;
-                ResidentPlacement::aligned(geometry, layout.alignment, sizes)
-                    .map(Self::Resident)
-                    .map_err(|error| {
-                        refused(&experiment.accelerator.span, error.to_string()).into()
-                    })
+                let (placed, span) = match &layout.layer_first_bits[..] {
+                    [] => (
+                        ResidentPlacement::aligned(geometry, layout.alignment, sizes),
+                        &experiment.accelerator.span,
+                    ),
+                    places => (ResidentPlacement::at(geometry, places, sizes), &layout.span),
+                };
+                let placed = placed.map_err(|error| refused(span, error.to_string()))?;
+                let within = placed
+                    .tensors
+                    .iter()
+                    .find(|tensor| !tensor.first_bit.is_multiple_of(u64::from(tensor.bits)));
+                if let (Some(span), Some(tensor)) = (&layout.reliable_columns, within)
+                    && !layout.layer_first_bits.is_empty()
+                {
+                    let message = format!(
+                        "a layer of {}-bit codes begins at bit {}: no column would hold the same bit of all \
+                         codes",
+                        tensor.bits, tensor.first_bit
+                    );
+                    return Err(refused(span, message).into());
+                }
+                Ok(Self::Resident(placed))
             }
             Placement::Streamed => {
-                if layout.alignment != Alignment::Code {
+                if layout.alignment != Alignment::Code || !layout.layer_first_bits.is_empty() {
                     let message = "streamed weights begin with the half of the memory that is free, \
-                                   not aligned to rows or banks";
+                                   not aligned to rows or banks, nor at places of their own";
                     return Err(refused(&layout.span, message.to_owned())
-                        .hint("leave `align` away, or choose `placement = \"resident\"`")
+                        .hint("leave `align` and `layer_first_bits` away, or choose `placement = \"resident\"`")
                         .into());
                 }
                 let streamed = StreamedPlacement::new(accelerator, graph).map_err(|error| {
