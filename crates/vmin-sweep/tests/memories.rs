@@ -26,7 +26,7 @@ impl Progress for Silent {
 fn text(placement: &str, layout: &str, memory: &str) -> String {
     format!(
         "name = \"memories\"\n[network]\nmodel = \"builtin:shapes-cnn\"\n[data]\n\
-         set = \"builtin:shapes\"\nimages = {IMAGES}\n[accelerator]\nmodel = \"gemmini-16\"\n\
+         set = \"builtin:shapes\"\nimages = {IMAGES}\n[accelerator]\nmodel = \"eyeriss-size\"\n\
          placement = \"{placement}\"\n{layout}\n[memory]\nprofile = \"sram14\"\n\
          vdd_mv = [900, 840, 820]\n{memory}\n[chips]\ncount = 3\nseed = {SEED}\n"
     )
@@ -230,7 +230,6 @@ fn a_fixed_supply_makes_the_same_errors_at_every_point() {
         assert_eq!(both.activation_vdd_mv, Some(830.0));
         assert_eq!(both.flip_rate, alone.flip_rate, "weights meet the same cells");
         assert!(both.energy_per_inference_nj < alone.energy_per_inference_nj, "a lower supply");
-        assert!(both.rerr_mean >= 0.0);
         assert_eq!(alone.activation_flip_rate, None);
     }
     let rates: Vec<_> = both.points.iter().map(|p| p.activation_cell_fault_rate_realised).collect();
@@ -302,7 +301,6 @@ fn a_streamed_plan_gives_a_streamed_emulator() {
     let plan = plan(&text("streamed", "", ""));
     let emulator: Emulator<'_> =
         plan.placement.emulator(&plan.graph, plan.images(), vmin_kernels::best()).expect("it fits");
-    let last = plan.placement.geometry().cells() - 1;
     let fault = |address| FaultyCell { address, score: vmin_sram::Score(0), preferred: true };
     // The first cell of the first half lies under a bit of every load that begins there.
     let hits = emulator.corrupt(&[fault(0)], FaultKind::Flip).applied.cells_hit;
@@ -311,5 +309,4 @@ fn a_streamed_plan_gives_a_streamed_emulator() {
     let begin_there = loads.filter(|load| load.first_bit == 0 && load.codes > 0).count();
     assert!(begin_there > 1);
     assert_eq!(hits, begin_there as u64);
-    assert!(emulator.corrupt(&[fault(last)], FaultKind::Flip).applied.cells_hit <= hits);
 }

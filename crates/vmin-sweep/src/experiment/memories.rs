@@ -82,6 +82,8 @@ pub struct Memories {
     pub biases: bool,
     /// Where the first of these tables stands, if any was written.
     pub span: Option<Range<usize>>,
+    /// Where `[memory.accumulator]` stands, if it was written.
+    pub accumulator_span: Option<Range<usize>>,
 }
 
 impl Default for Memories {
@@ -93,6 +95,7 @@ impl Default for Memories {
             inputs: true,
             biases: true,
             span: None,
+            accumulator_span: None,
         }
     }
 }
@@ -160,6 +163,7 @@ pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
                 let biases = table.optional_boolean("biases");
                 complete &= biases.is_some() == table.has("biases");
                 memories.biases = biases.is_none_or(|biases| biases.value);
+                memories.accumulator_span = table.span();
                 &mut memories.accumulator
             }
         };

@@ -104,8 +104,10 @@ pub(super) fn points(
                 memory_energy_saving: if memories.weights_alone() {
                     1.0 - profile.access_energy_scale(vdd_mv)
                 } else {
-                    1.0 - accesses_nj(memories, parts)
-                        / accesses_nj(memories, &nominal.by_component)
+                    saving(
+                        accesses_nj(memories, parts),
+                        accesses_nj(memories, &nominal.by_component),
+                    )
                 },
                 latency_us: energy.latency_us,
             };
@@ -123,6 +125,11 @@ fn memory_at(vdd_mv: f64, cell_fault_rate: f64) -> MemoryAt {
     MemoryAt { vdd_mv, cell_fault_rate, threshold }
 }
 
+/// Share of `nominal_nj` saved; none where there is nothing to save.
+fn saving(nj: f64, nominal_nj: f64) -> f64 {
+    if nominal_nj > 0.0 { 1.0 - nj / nominal_nj } else { 0.0 }
+}
+
 /// Accesses of the memories that are not nominal.
 fn accesses_nj(memories: &Memories, parts: &Components) -> f64 {
     let of = |memory: &Memory| match memory {
@@ -132,4 +139,15 @@ fn accesses_nj(memories: &Memories, parts: &Components) -> f64 {
     };
     let lowered = Memory::ALL.iter().filter(|&&memory| *memories.supply(memory) != Supply::Nominal);
     lowered.map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::saving;
+
+    #[test]
+    fn nothing_saves_nothing() {
+        assert_eq!(saving(3.0, 4.0), 0.25);
+        assert_eq!(saving(0.0, 0.0), 0.0, "a number, as JSON has no other");
+    }
 }

@@ -135,7 +135,7 @@ impl Plan {
         let sums = if experiment.memories.accumulator == Supply::Nominal {
             None
         } else {
-            let span = experiment.memories.span.clone().unwrap_or(0..0);
+            let span = experiment.memories.accumulator_span.clone().unwrap_or(0..0);
             let placed = SumPlacement::new(&accelerator, &graph);
             Some(placed.map_err(|error| at(&span, "placement", error.to_string()))?)
         };

@@ -250,10 +250,9 @@ fn fold_pixels(
             ));
         }
     }
-    let first = network.steps.iter().position(|step| step.inputs.iter().any(|input| input.0 == 0));
-    let Some(first) = first.filter(|_| {
-        network.steps.iter().filter(|step| step.inputs.iter().any(|i| i.0 == 0)).count() == 1
-    }) else {
+    let sees_image = |step: &crate::network::Step| step.inputs.iter().any(|input| input.0 == 0);
+    let mut seers = network.steps.iter().enumerate().filter(|(_, step)| sees_image(step));
+    let (Some((first, _)), None) = (seers.next(), seers.next()) else {
         return Err("`start_pixels` needs a network in which one layer sees the image".to_owned());
     };
     let (weights, bias) = match &network.steps[first].layer {

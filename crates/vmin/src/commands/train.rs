@@ -141,7 +141,7 @@ fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<StartNet
         _ => start.to_owned(),
     };
     vmin_nn::model::load(&named).map(StartNetwork::Deployed).or_else(|error| {
-        if let ModelError::WrongFormat { .. } = error
+        if let ModelError::WrongFormat { format: "vmin model", .. } = error
             && let Ok(bytes) = std::fs::read(&named)
         {
             return FloatNetwork::read(&bytes)
