@@ -92,6 +92,53 @@ fn remedies_are_the_same_bytes_however_they_are_run() {
 }
 
 #[test]
+fn no_protection_is_the_unprotected_network_wherever_it_lies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let layout = "[placement]\ninterleave = [\"rows\", \"columns\"]\noffset_bits = [0, 4096]\n";
+    let reliable = "[placement]\nbit_assignment = \"msb_to_reliable_columns\"\n";
+    let memories = "[memory.activation]\n[memory.accumulator]\nvdd_mv = 900\n";
+    for (number, (placement, more)) in [
+        ("resident", layout),
+        ("streamed", layout),
+        ("streamed", reliable),
+        ("resident", memories),
+        ("streamed", memories),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = format!(
+            "name = \"remedies\"\n[network]\nmodel = \"builtin:shapes-cnn\"\n[data]\n\
+             set = \"builtin:shapes\"\nimages = 16\n[accelerator]\nmodel = \"gemmini-16\"\n\
+             placement = \"{placement}\"\n[memory]\nprofile = \"sram14\"\nvdd_mv = [1000, 850, 833]\n\
+             [chips]\ncount = 2\nseed = 7\n{more}[[remedy]]\nname = \"nothing\"\n[[remedy]]\n\
+             name = \"words\"\nprotection = [{{ kind = \"secded\", data_bits = 64 }}]\n"
+        );
+        write(folder.path(), &text);
+        let out = format!("out{number}");
+        sweep(folder.path(), &out, &[]);
+        sweep(folder.path(), &format!("{out}b"), &["--jobs", "1"]);
+        let results = parsed(folder.path(), &out);
+        assert_eq!(results, parsed(folder.path(), &format!("{out}b")));
+        let points = |remedy: usize| {
+            results["remedies"][remedy]["points"].as_array().expect("points").iter()
+        };
+        for (a, b) in points(0).zip(points(1)) {
+            for key in ["residual_flip_rate", "rerr_mean", "rerr_std", "rerr_max", "yield"] {
+                assert_eq!(a[key], b[key], "{key}");
+            }
+            for key in ["energy_per_inference_nj", "latency_us", "access_energy_saving"] {
+                let (a, b) = (a[key].as_f64().expect(key), b[key].as_f64().expect(key));
+                assert!((a - b).abs() <= 1e-9 * a.abs().max(1.0), "{key}: {a} {b}");
+            }
+        }
+        let residual = |point: &Value| point["residual_flip_rate"].as_f64().expect("a rate");
+        let at_850 = |remedy: usize| points(remedy).nth(1).map(residual).expect("a point");
+        assert!(at_850(2) < at_850(0) / 2.0, "words correct single errors");
+    }
+}
+
+#[test]
 fn no_protection_is_the_unprotected_network_and_protection_protects() {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path(), EXPERIMENT);

@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
+use vmin_accel::placement::WeightPlacement;
 use vmin_accel::{ResidentPlacement, StreamedPlacement};
 use vmin_kernels::GemmKernel;
-use vmin_nn::{Executor, Graph};
+use vmin_nn::{Executor, Graph, LoadedWeights, Scratch};
 use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
 
 use crate::activation_faults::ActivationFaults;
 use crate::stream;
-use crate::sum_faults::SumFaults;
+use crate::sum_faults::{LoadedSumFaults, SumFaults};
 
 /// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
 /// enough that scratch memory is seldom allocated.
@@ -104,6 +105,24 @@ pub struct BufferApplied {
     pub sums: Applied,
 }
 
+impl std::ops::AddAssign for BufferApplied {
+    fn add_assign(&mut self, other: Self) {
+        self.activations += other.activations;
+        self.sums += other.sums;
+    }
+}
+
+/// What the memories do to one image.
+#[derive(Clone, Debug)]
+pub struct ImageRead {
+    /// The weights that it meets.
+    pub weights: Corrupted,
+    /// Faults of the activation memory, if it errs.
+    pub activations: Option<ActivationFaults>,
+    /// Faults of the accumulator memory, if it errs.
+    pub sums: Option<SumFaults>,
+}
+
 /// Right predictions of one corrupted network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Score {
@@ -144,6 +163,24 @@ impl<'g> Emulator<'g> {
         let placed = placement.tensors.len();
         let first_bits = placement.tensors.iter().map(|tensor| tensor.first_bit).collect();
         Self::with_cells(graph, WeightCells::Resident(first_bits), placed, images, kernel)
+    }
+
+    /// Prepares `graph` for `images` with weights that lie at `placement` or pass through it.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn placed(
+        graph: &'g Graph,
+        placement: &WeightPlacement,
+        images: Images<'g>,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Self, EmulatorError> {
+        match placement {
+            WeightPlacement::Resident(placement) => Self::new(graph, placement, images, kernel),
+            WeightPlacement::Streamed(placement) => {
+                Self::streamed(graph, placement, images, kernel)
+            }
+        }
     }
 
     /// Prepares `graph` for `images` with weights that pass through the weight memory.
@@ -315,47 +352,63 @@ impl<'g> Emulator<'g> {
                     let mut applied = BufferApplied::default();
                     let images = pixels.chunks_exact(self.image_size);
                     for (image, prediction) in images.zip(predictions) {
-                        *prediction = self.executor.classify_watched(
-                            &weights,
-                            image,
-                            scratch,
-                            |node, tensors, out| {
-                                if let Some(sums) = &sums {
-                                    applied.sums += sums.apply(node, tensors, out);
-                                }
-                            },
-                            |id, tensor| {
-                                if let Some(activations) = faults.activations {
-                                    applied.activations += activations.apply(id, tensor);
-                                }
-                            },
-                        );
+                        let through = (faults.activations, sums.as_ref());
+                        *prediction =
+                            self.classify_through(&weights, image, through, &mut applied, scratch);
                     }
                     Ok(applied)
                 },
             )
             .try_reduce(BufferApplied::default, |mut sum, applied| {
-                sum.activations += applied.activations;
-                sum.sums += applied.sums;
+                sum += applied;
                 Ok(sum)
             })?;
         Ok((predictions, applied))
     }
 
-    /// As [`Self::predict`], with codes read anew for every image: `read` gives the codes of an image by
-    /// its index. Together with what that did to all images.
+    fn classify_through(
+        &self,
+        weights: &LoadedWeights,
+        image: &[u8],
+        (activations, sums): (Option<&ActivationFaults>, Option<&LoadedSumFaults<'_>>),
+        applied: &mut BufferApplied,
+        scratch: &mut Scratch,
+    ) -> usize {
+        let BufferApplied { activations: of_activations, sums: of_sums } = applied;
+        self.executor.classify_watched(
+            weights,
+            image,
+            scratch,
+            |node, tensors, out| {
+                if let Some(sums) = sums {
+                    *of_sums += sums.apply(node, tensors, out);
+                }
+            },
+            |id, tensor| {
+                if let Some(activations) = activations {
+                    *of_activations += activations.apply(id, tensor);
+                }
+            },
+        )
+    }
+
+    /// As [`Self::predict`], with everything read anew for every image: `read` tells what the memories do
+    /// to an image, by its index. Together with what that did to all images: to weights, and to the rest.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
+    ///
+    /// # Panics
+    /// If what is read belongs to another graph.
     pub fn predict_reread(
         &self,
-        read: impl Fn(usize) -> Corrupted + Sync,
+        read: impl Fn(usize) -> ImageRead + Sync,
         stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, Applied), Stopped> {
+    ) -> Result<(Vec<usize>, Applied, BufferApplied), Stopped> {
         let clean = self.executor.load_weights(&self.clean_codes());
         let mut predictions = vec![0; self.images.labels.len()];
         // Sums of integers: the same whatever the order of the tasks.
-        let applied = self
+        let (applied, through) = self
             .images
             .pixels
             .par_chunks(self.image_size)
@@ -367,21 +420,35 @@ impl<'g> Emulator<'g> {
                     if stop.load(Ordering::Relaxed) {
                         return Err(Stopped);
                     }
-                    let Corrupted { codes, applied } = read(index);
-                    *prediction = if applied.bits_flipped == 0 {
-                        self.executor.classify(&clean, image, scratch)
+                    let ImageRead { weights: Corrupted { codes, applied }, activations, sums } =
+                        read(index);
+                    let own;
+                    let weights = if applied.bits_flipped == 0 {
+                        &clean
                     } else {
-                        let weights = self.executor.load_weights(&codes);
-                        self.executor.classify(&weights, image, scratch)
+                        own = self.executor.load_weights(&codes);
+                        &own
                     };
-                    Ok(applied)
+                    let mut through = BufferApplied::default();
+                    *prediction = if activations.is_none() && sums.is_none() {
+                        self.executor.classify(weights, image, scratch)
+                    } else {
+                        let sums = sums.as_ref().map(|sums| sums.load(self.graph, &codes));
+                        let faults = (activations.as_ref(), sums.as_ref());
+                        self.classify_through(weights, image, faults, &mut through, scratch)
+                    };
+                    Ok((applied, through))
                 },
             )
-            .try_reduce(Applied::default, |mut sum, applied| {
-                sum += applied;
-                Ok(sum)
-            })?;
-        Ok((predictions, applied))
+            .try_reduce(
+                || (Applied::default(), BufferApplied::default()),
+                |(mut applied, mut through), (more, more_through)| {
+                    applied += more;
+                    through += more_through;
+                    Ok((applied, through))
+                },
+            )?;
+        Ok((predictions, applied, through))
     }
 
     /// The codes with each bit inverted at random, as [`vmin_sram::flip_at_random`] says; a layer is a

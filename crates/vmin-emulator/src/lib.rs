@@ -18,7 +18,8 @@ mod sum_faults;
 
 pub use activation_faults::ActivationFaults;
 pub use emulator::{
-    BufferApplied, BufferFaults, Corrupted, Emulator, EmulatorError, Images, Score, Stopped,
+    BufferApplied, BufferFaults, Corrupted, Emulator, EmulatorError, ImageRead, Images, Score,
+    Stopped,
 };
 pub use protected::{ChipMaps, ChipShape, ProtectedError, ProtectedMemory, ProtectedRead};
 pub use sum_faults::{LoadedSumFaults, SumFaults};

@@ -10,7 +10,7 @@ use vmin_emulator::{ActivationFaults, Emulator, Images, SumFaults};
 use vmin_nn::exec::Rounding;
 use vmin_nn::exec::reference;
 use vmin_nn::{Conv2d, ConvKind, Executor, Graph, Op};
-use vmin_sram::{Applied, FaultKind, FaultyCell, Geometry, Score};
+use vmin_sram::{Applied, ChipKey, FaultKind, FaultyCell, Geometry, Score};
 
 const KINDS: [FaultKind; 2] = [FaultKind::Flip, FaultKind::StuckAt];
 
@@ -472,4 +472,54 @@ fn partial_sums_are_those_of_the_walk() {
     }
     let seen = [hit as usize, spilt, several_folds, grouped];
     assert!(seen.iter().all(|&count| count > 100), "too little happens: {seen:?}");
+}
+
+#[test]
+fn bits_that_are_all_drawn_are_cells_that_all_invert() {
+    let key = ChipKey { seed: 1, chip: 2, memory: 2 };
+    let mut hit = 0;
+    for seed in 0..40 {
+        let graph = random_graph(seed);
+        let mut rng = Lcg(seed.wrapping_mul(31));
+        let geometry = Geometry::new(1, 40, 64).unwrap();
+        let all: Vec<FaultyCell> = (0..geometry.cells())
+            .map(|address| FaultyCell { address, score: Score(0), preferred: false })
+            .collect();
+        let size = ArraySize::new(3, 2).unwrap();
+        let placed = SumPlacement::in_memory(geometry, size, Dataflow::Ws, &graph).unwrap();
+        let activations = ActivationPlacement::new(geometry, &graph);
+        let executor = Executor::new(&graph, vmin_kernels::best());
+        let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
+        let input = rng.codes(graph.tensors[0].elements());
+        for (bias, spared) in [(true, None), (false, Some(graph.input))] {
+            let run = |sums: &SumFaults, of_tensors: &ActivationFaults| {
+                let loaded = sums.load(&graph, &codes);
+                let (mut in_sums, mut in_tensors) = (Applied::default(), Applied::default());
+                let out = executor
+                    .run_watched(
+                        &executor.load_clean_weights(),
+                        &input,
+                        &mut executor.scratch(),
+                        |node, tensors, out| in_sums += loaded.apply(node, tensors, out),
+                        |id, tensor| in_tensors += of_tensors.apply(id, tensor),
+                    )
+                    .to_vec();
+                (out, in_sums, in_tensors)
+            };
+            let kind = FaultKind::Flip;
+            let lasting = run(
+                &SumFaults::new(&placed, &all, kind, bias),
+                &ActivationFaults::new(&activations, &all, kind, spared),
+            );
+            let drawn = run(
+                &SumFaults::drawn(&placed, 1.0, key, 9, bias),
+                &ActivationFaults::drawn(&activations, 1.0, key, 9, spared),
+            );
+            assert_eq!(drawn, lasting, "seed {seed}");
+            assert!(SumFaults::drawn(&placed, 0.0, key, 9, bias).is_empty());
+            assert!(ActivationFaults::drawn(&activations, 0.0, key, 9, spared).is_empty());
+            hit += drawn.1.bits_flipped;
+        }
+    }
+    assert!(hit > 100_000, "{hit}");
 }

@@ -57,7 +57,7 @@ pub use geometry::{CELLS_MAX, Geometry, GeometryError, Position};
 pub use key::ChipKey;
 pub use measured::{CellKind, ErrorRates, MEASURED_LEVELS_MAX, MeasuredMaps, Run};
 pub use population::{CELL_SHARE_MIN, NAME_BYTES_MAX, Population, PopulationError, VarianceShares};
-pub use reading::{CellErrors, DrawnFaults, draw_faults, flip_at_random};
+pub use reading::{CellErrors, DrawnFaults, draw_faults, flip_at_random, random_bits};
 pub use sample::{SAMPLED_BANK_CELLS_MAX, SAMPLED_BANKS_MAX, STORED_CELLS_MAX, SampleError};
 pub use score::{RateError, Score, Threshold, UNITS_PER_SIGMA};
 pub use statistics::{CROWDED_COLUMN, FaultStatistics, nesting_violations};

@@ -73,13 +73,25 @@ pub fn flip_at_random(
 ) -> Applied {
     let bits = u64::from(bits.clamp(1, 8));
     let mut flipped = 0;
-    let mut stream = key.read_stream(image, layer);
-    for_each_hit(&mut stream, rate, codes.len() as u64 * bits, |_, bit| {
+    random_bits(codes.len() as u64 * bits, rate, key, image, layer, |bit| {
         // A bit inside the codes has a usize index.
         codes[(bit / bits) as usize] ^= 1 << (bit % bits);
         flipped += 1;
     });
     Applied { cells_hit: flipped, bits_flipped: flipped }
+}
+
+/// Names each of `bits` bits with probability `rate`, independently, in rising order; the same bits for the
+/// same chip, memory, image and layer.
+pub fn random_bits(
+    bits: u64,
+    rate: f64,
+    key: ChipKey,
+    image: u64,
+    layer: u32,
+    mut name: impl FnMut(u64),
+) {
+    for_each_hit(&mut key.read_stream(image, layer), rate, bits, |_, bit| name(bit));
 }
 
 #[cfg(test)]

@@ -224,8 +224,7 @@ impl Experiment {
             costs
         });
         let remedies = remedy::read(&root);
-        let placed = placement.as_ref().map_or(Placement::Resident, |named| named.value);
-        contradictions(&root, by_file, errors, placed, memories.as_ref(), remedies.as_deref());
+        contradictions(&root, by_file, errors, memories.as_ref(), remedies.as_deref());
         if let Some(noise) = &read_noise {
             let others = memories.as_ref().is_some_and(|memories| !memories.weights_alone());
             let remedies = remedies.as_ref().is_some_and(|remedies| !remedies.is_empty());
@@ -309,32 +308,15 @@ fn contradictions(
     root: &TableReader<'_>,
     by_file: bool,
     errors: ReadErrors,
-    placement: Placement,
     memories: Option<&Memories>,
     remedies: Option<&[Remedy]>,
 ) {
     let lasting = !by_file && errors != ReadErrors::Transient;
-    let of_memories = memories.and_then(|memories| memories.span.clone());
-    if let Some(span) = of_memories.clone().filter(|_| !lasting) {
-        root.report_at(
-            span,
-            Diagnostic::new(
-                "memories",
-                "memories with supplies of their own have lasting faults of a population",
-            )
-            .hint(
-                "leave `[memory.weight]`, `[memory.activation]` and `[memory.accumulator]` away, or \
-                 `[chips] files` and `transient`",
-            ),
-        );
-    }
     let Some(first) = remedies.and_then(<[Remedy]>::first) else { return };
     let refused = if !lasting {
         ("lasting faults of a population", "`[chips] files` and `transient`")
-    } else if placement == Placement::Streamed {
-        ("resident weights", "`placement = \"streamed\"`")
-    } else if of_memories.is_some() {
-        ("errors of weights alone", "the tables of single memories")
+    } else if memories.is_some_and(|memories| memories.weight != Supply::Swept) {
+        ("weights at the swept voltage", "`vdd_mv` of `[memory.weight]`")
     } else {
         return;
     };

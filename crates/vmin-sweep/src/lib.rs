@@ -15,6 +15,8 @@
 //!
 //! Not here: drawing.
 
+mod buffers;
+mod cells;
 pub mod chip_file;
 mod die;
 mod experiment;
@@ -29,6 +31,7 @@ mod results;
 mod run;
 mod statistics;
 
+pub use buffers::BufferPlacements;
 pub use chip_file::ChipFile;
 pub use die::LOAD;
 pub use experiment::{
@@ -38,7 +41,7 @@ pub use experiment::{
 pub use first_chip::first_chip;
 pub use journal::{Journal, JournalError, Log, Record};
 pub use output::{write_set, write_whole};
-pub use plan::{MemoryAt, Nominal, Plan, PlanCost, PlanPoint, WeightPlacement};
+pub use plan::{MemoryAt, Nominal, Plan, PlanCost, PlanPoint};
 pub use preset::Preset;
 pub use remedy::{
     PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,

@@ -10,13 +10,14 @@ mod resolve;
 mod weights;
 
 use serde::Serialize;
-use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement};
+use vmin_accel::placement::{AddressMap, WeightPlacement};
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_emulator::Images;
+use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_nn::{Graph, TensorId};
 use vmin_sram::Population;
 
+use crate::buffers::BufferPlacements;
 use crate::chip_file::ChipFile;
 use crate::experiment::{Experiment, Memory, ReadErrors};
 use crate::preset::Preset;
@@ -24,7 +25,7 @@ use crate::remedy::PlannedRemedy;
 use crate::results::{InputDigest, Setting};
 
 pub use operating_points::{MemoryAt, PlanPoint};
-pub use weights::WeightPlacement;
+pub(crate) use operating_points::{accesses_nj, memory_at, operating_point};
 
 /// Energy and latency of one inference at the nominal voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,10 +46,8 @@ pub struct Plan {
     pub graph: Graph,
     /// Where its codes lie in memory order.
     pub placement: WeightPlacement,
-    /// Where its activations lie, if they can err.
-    pub activations: Option<ActivationPlacement>,
-    /// Where its partial sums lie, if they can err.
-    pub sums: Option<SumPlacement>,
+    /// Where its activations and partial sums lie, if they can err.
+    pub buffers: BufferPlacements,
     /// Which cells that order has, one map per offset.
     pub address_maps: Vec<AddressMap>,
     /// Measured chips in place of a population's, in the order of the experiment.
@@ -168,8 +167,8 @@ impl Plan {
             macs_total: inferences_total.saturating_mul(self.graph.macs()),
             weights: self.weights(),
             stored_bits: self.stored_bits(),
-            activation_bits: self.activation_bits(),
-            accumulator_bits_read: self.accumulator_bits_read(),
+            activation_bits: self.buffers.activation_bits(),
+            accumulator_bits_read: self.buffers.accumulator_bits_read(),
             banks: self.placement.geometry().banks(),
             faulty_cells_max: self.faulty_cells_max(),
         }
@@ -182,31 +181,10 @@ impl Plan {
             let noisy = lowest.floor(memory).filter(|_| lowest.read_noise.is_some());
             cells as f64 * noisy.map_or(rate, |floor| floor.rate().max(rate))
         };
-        let activations = self.activations.as_ref().map_or(0, |placed| placed.geometry.cells());
-        let sums = self.sums.as_ref().map_or(0, |placed| placed.geometry.cells());
+        let of_buffers = |memory| of(memory, self.buffers.cells(memory));
         of(Memory::Weight, self.placement.geometry().cells())
-            + of(Memory::Activation, activations)
-            + of(Memory::Accumulator, sums)
-    }
-
-    /// Bits of an inference's activations that can err: of every tensor once, however often it is read.
-    fn activation_bits(&self) -> Option<u64> {
-        let placement = self.activations.as_ref()?;
-        let spared = self.spared_input();
-        let written = placement.tensors.iter().enumerate().filter(|&(tensor, placed)| {
-            placed.owner == tensor && spared.is_none_or(|spared| spared.0 != tensor)
-        });
-        Some(written.map(|(_, placed)| placed.codes * 8).sum())
-    }
-
-    /// Bits of partial sums that an inference reads, of every word once per fold.
-    fn accumulator_bits_read(&self) -> Option<u64> {
-        Some(self.sums.as_ref()?.bits_read(self.experiment.memories.biases))
-    }
-
-    /// The network's input, if it is not to err.
-    pub(crate) fn spared_input(&self) -> Option<TensorId> {
-        (!self.experiment.memories.inputs).then_some(self.graph.input)
+            + of_buffers(Memory::Activation)
+            + of_buffers(Memory::Accumulator)
     }
 
     fn weights(&self) -> u64 {
@@ -234,8 +212,8 @@ impl Plan {
             weight_bits: self.graph.weights.iter().map(|w| w.bits).max().unwrap_or(0),
             weights: self.weights(),
             stored_bits: self.stored_bits(),
-            activation_bits: self.activation_bits(),
-            accumulator_bits_read: self.accumulator_bits_read(),
+            activation_bits: self.buffers.activation_bits(),
+            accumulator_bits_read: self.buffers.accumulator_bits_read(),
             macs_per_image: self.graph.macs(),
             vdd_nominal_mv: self.nominal.vdd_mv,
             seed: experiment.seed.to_string(),

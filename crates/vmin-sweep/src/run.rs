@@ -77,7 +77,7 @@ pub fn run<L: Log>(
 ) -> Result<Results, RunError> {
     let points = plan.points.len();
     let chips = plan.trials();
-    let emulator = plan.placement.emulator(&plan.graph, plan.images(), kernel)?;
+    let emulator = Emulator::placed(&plan.graph, &plan.placement, plan.images(), kernel)?;
     let total = plan.records_total();
     let known: BTreeSet<(u32, u32)> =
         done.iter().map(|record| (record.point, record.chip)).collect();
@@ -153,24 +153,24 @@ fn run_remedies(
     for remedy in &plan.remedies {
         let memory = protected_memory(plan, remedy)?;
         let graph = remedy.graph.as_ref().unwrap_or(&plan.graph);
-        let emulator = Emulator::new(graph, &remedy.placement, plan.images(), kernel)?;
+        let emulator = Emulator::placed(graph, &remedy.placement, plan.images(), kernel)?;
         let own_clean = match &remedy.graph {
             Some(_) => emulator.predict_clean(stop)?,
             None => clean.to_vec(),
         };
-        let of_chips: Vec<Result<Vec<Record>, RunError>> = (0..plan.experiment.chips)
+        let of_trials: Vec<Result<Vec<Record>, RunError>> = (0..plan.trials())
             .into_par_iter()
-            .map(|chip| {
+            .map(|trial| {
                 let wanted: Vec<u32> = (0u32..)
                     .take(remedy.points.len())
-                    .filter(|point| !known.contains(&(remedy.first_point + point, chip)))
+                    .filter(|point| !known.contains(&(remedy.first_point + point, trial)))
                     .collect();
-                remedy::run_chip(
-                    plan, remedy, &memory, &emulator, &own_clean, chip, &wanted, stop, append,
+                remedy::run_trial(
+                    plan, remedy, &memory, &emulator, &own_clean, trial, &wanted, stop, append,
                 )
             })
             .collect();
-        let records = of_chips.into_iter().fold(Ok(Vec::new()), worse)?;
+        let records = of_trials.into_iter().fold(Ok(Vec::new()), worse)?;
         all.push((emulator.score(&own_clean, &own_clean).correct, records));
     }
     Ok(all)

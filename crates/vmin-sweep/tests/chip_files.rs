@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vmin_diagnostic::Source;
+use vmin_emulator::Emulator;
 use vmin_emulator::Images;
 use vmin_sram::{Chip, ChipKey, ErrorRates, Geometry, Run};
 use vmin_sweep::{Journal, LOAD, Plan, Progress, Results, chip_file, run};
@@ -94,7 +95,8 @@ fn codes(plan: &Plan, wrong: impl Fn(u64, bool) -> bool) -> (Vec<Vec<u8>>, u64) 
 /// Test error of those codes on all images of the plan.
 fn error(plan: &Plan, codes: &[Vec<u8>]) -> f64 {
     let emulator =
-        plan.placement.emulator(&plan.graph, plan.images(), vmin_kernels::best()).unwrap();
+        Emulator::placed(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best())
+            .unwrap();
     let predictions = emulator.predict(codes, &AtomicBool::new(false)).unwrap();
     let wrong = |(prediction, label): (&usize, &u8)| *prediction != usize::from(*label);
     let count = predictions.iter().zip(plan.labels()).filter(|&pair| wrong(pair)).count();
@@ -189,7 +191,8 @@ fn error_one_by_one(plan: &Plan, codes: impl Fn(usize) -> Vec<Vec<u8>>) -> f64 {
             pixels: &images.pixels[index * size..][..size],
             labels: &images.labels[index..=index],
         };
-        let emulator = plan.placement.emulator(&plan.graph, one, vmin_kernels::best()).unwrap();
+        let emulator =
+            Emulator::placed(&plan.graph, &plan.placement, one, vmin_kernels::best()).unwrap();
         let predictions = emulator.predict(&codes(index), &AtomicBool::new(false)).unwrap();
         predictions == [usize::from(one.labels[0])]
     });
@@ -283,4 +286,76 @@ fn a_sampled_chip_in_a_file_is_the_chip_of_the_population() {
     let (drawn, of_file) = (sweep(&drawn, 2), sweep(&of_file, 2));
     assert_eq!(drawn.chips, of_file.chips);
     assert_eq!(drawn.points[0].flip_rate, of_file.points[0].flip_rate);
+}
+
+#[test]
+fn the_memories_lie_one_behind_the_other_in_a_measured_map() {
+    use vmin_accel::placement::{ActivationPlacement, SumPlacement};
+    use vmin_emulator::{ActivationFaults, BufferFaults, SumFaults};
+    use vmin_sram::{FaultKind, FaultyCell, Score};
+    let folder = folder();
+    let tables = "[memory.activation]\nvdd_mv = 880\n[memory.accumulator]\nbiases = false\n";
+    let text = text("", "files = [\"a.chip\", \"b.chip\"]", 10);
+    let plan = plan(&text.replace("[chips]", &format!("{tables}[chips]")), folder.path());
+    let results = sweep(&plan, 2);
+    assert_eq!(results, sweep(&plan, 1), "threads");
+    let memories = &plan.accelerator.memories;
+    let weights = plan.placement.geometry().cells();
+    let activations = memories.activation.geometry.cells();
+    let emulator =
+        Emulator::placed(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best())
+            .expect("it fits");
+    let of_tensors = ActivationPlacement::new(memories.activation.geometry, &plan.graph);
+    let of_sums = SumPlacement::new(&plan.accelerator, &plan.graph).expect("32-bit sums");
+    let chips = [chip(3, 1.0), chip(17, 1.0)];
+    for (level, point) in results.points.iter().enumerate() {
+        let (mut in_tensors, mut in_sums) = (0, 0);
+        for (trial, summary) in results.chips.iter().enumerate() {
+            let (chip, offset) = (&chips[trial / 2], OFFSETS[trial % 2]);
+            // Cells of a memory that begins there in the map: those that invert, those that hold.
+            let cells = |first: u64, count: u64, level: usize| {
+                let mut parts = [Vec::new(), Vec::new()];
+                for address in 0..count {
+                    let Some(rates) = chip.probability(level, (address + first + offset) % 4096)
+                    else {
+                        continue;
+                    };
+                    let preferred = rates.p01 == 1.0;
+                    let cell = FaultyCell { address, score: Score(0), preferred };
+                    parts[usize::from(rates.p01 != rates.p10)].push(cell);
+                }
+                parts
+            };
+            let (codes, _) = codes(&plan, |address, one| {
+                let rates = chip.probability(level, (address + offset) % 4096);
+                rates.is_some_and(|rates| if one { rates.p10 } else { rates.p01 } == 1.0)
+            });
+            let kinds = [FaultKind::Flip, FaultKind::StuckAt];
+            // Level 1 is 880 mV.
+            let parts = cells(weights, activations, 1);
+            let parts = [(&parts[0][..], kinds[0]), (&parts[1][..], kinds[1])];
+            let tensors = ActivationFaults::of_parts(&of_tensors, &parts, None);
+            let parts = cells(weights + activations, of_sums.geometry.cells(), level);
+            let parts = [(&parts[0][..], kinds[0]), (&parts[1][..], kinds[1])];
+            let sums = SumFaults::of_parts(&of_sums, &parts, false);
+            let faults = BufferFaults { activations: Some(&tensors), sums: Some(&sums) };
+            let stop = AtomicBool::new(false);
+            let (predictions, applied) =
+                emulator.predict_through(&codes, faults, &stop).expect("not stopped");
+            let right = |(class, label): (&usize, &u8)| *class == usize::from(*label);
+            let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
+            let error = 1.0 - correct as f64 / plan.labels().len() as f64;
+            assert_eq!(summary.rerr[level], error, "level {level}, trial {trial}");
+            in_tensors += applied.activations.bits_flipped;
+            in_sums += applied.sums.bits_flipped;
+        }
+        let images = plan.labels().len() as f64 * 4.0;
+        let rate = |flips: u64, bits: Option<u64>| {
+            Some(flips as f64 / (bits.expect("it errs") as f64 * images))
+        };
+        let setting = &results.setting;
+        assert_eq!(point.activation_flip_rate, rate(in_tensors, setting.activation_bits));
+        assert_eq!(point.accumulator_flip_rate, rate(in_sums, setting.accumulator_bits_read));
+        assert!(in_tensors > 0 && in_sums > 0, "no errors, no test");
+    }
 }

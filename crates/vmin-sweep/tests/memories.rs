@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use vmin_accel::placement::{ActivationPlacement, SumPlacement};
+use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_diagnostic::Source;
 use vmin_emulator::{ActivationFaults, BufferFaults, Emulator, SumFaults};
 use vmin_nn::Executor;
 use vmin_sram::{Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Threshold};
-use vmin_sweep::{Journal, Plan, Progress, Results, WeightPlacement, run};
+use vmin_sweep::{Journal, Memory, Plan, Progress, Results, run};
 
 const IMAGES: usize = 12;
 const SEED: u64 = 5;
@@ -35,6 +35,11 @@ fn text(placement: &str, layout: &str, memory: &str) -> String {
 fn plan(text: &str) -> Plan {
     Plan::read(&Source::new("memories.toml", text), Path::new("."))
         .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn emulator(plan: &Plan) -> Emulator<'_> {
+    Emulator::placed(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best())
+        .expect("it fits")
 }
 
 fn sweep(plan: &Plan, threads: usize) -> Results {
@@ -191,10 +196,7 @@ fn partial_sums_meet_cells_of_their_own() {
         for (index, point) in results.points.iter().enumerate() {
             let mut flips = 0;
             for chip in 0..3 {
-                let emulator = plan
-                    .placement
-                    .emulator(&plan.graph, plan.images(), vmin_kernels::best())
-                    .expect("it fits");
+                let emulator = emulator(&plan);
                 let weights = cells(&plan, 0, chip, plan.placement.geometry(), point.vdd_mv);
                 let codes = emulator.corrupt(&weights, kind).codes;
                 let faults = cells(&plan, 2, chip, of_sums, point.vdd_mv);
@@ -295,12 +297,41 @@ fn noisy_cells_err_at_some_reads_and_not_at_others() {
     }
 }
 
+#[test]
+fn transient_errors_come_in_every_memory_as_often_as_its_rate_says() {
+    let memory = "fault_kind = \"transient\"\n[memory.activation]\nvdd_mv = 880\n\
+                  [memory.accumulator]\nvdd_mv = 870";
+    for placement in ["resident", "streamed"] {
+        let plan = plan(&text(placement, "", memory));
+        let results = sweep(&plan, 2);
+        assert_eq!(results, sweep(&plan, 1), "threads");
+        let setting = &results.setting;
+        let trials = 3.0 * IMAGES as f64;
+        for point in &results.points {
+            let near = |rate: Option<f64>, expected: Option<f64>, bits: Option<u64>| {
+                let (rate, expected) = (rate.expect("it errs"), expected.expect("it errs"));
+                let sigma = (expected / (bits.expect("it errs") as f64 * trials)).sqrt();
+                assert!((rate - expected).abs() < 5.0 * sigma, "{rate} {expected} {sigma}");
+            };
+            let of = |memory: Memory| {
+                let planned = plan.points.iter().find(|p| p.cost.vdd_mv == point.vdd_mv);
+                Some(planned?.memory(memory)?.cell_fault_rate)
+            };
+            near(Some(point.flip_rate), of(Memory::Weight), Some(setting.stored_bits));
+            let bits = setting.activation_bits;
+            near(point.activation_flip_rate, of(Memory::Activation), bits);
+            let bits = setting.accumulator_bits_read;
+            near(point.accumulator_flip_rate, of(Memory::Accumulator), bits);
+        }
+        assert!(results.points[0].rerr_mean > results.clean.err, "sums are sensitive");
+    }
+}
+
 /// The emulator is built for what the plan places.
 #[test]
 fn a_streamed_plan_gives_a_streamed_emulator() {
     let plan = plan(&text("streamed", "", ""));
-    let emulator: Emulator<'_> =
-        plan.placement.emulator(&plan.graph, plan.images(), vmin_kernels::best()).expect("it fits");
+    let emulator = emulator(&plan);
     let fault = |address| FaultyCell { address, score: vmin_sram::Score(0), preferred: true };
     // The first cell of the first half lies under a bit of every load that begins there.
     let hits = emulator.corrupt(&[fault(0)], FaultKind::Flip).applied.cells_hit;

@@ -89,6 +89,19 @@ impl AddressMap {
         })
     }
 
+    /// Every bit in the cell of its own number.
+    #[must_use]
+    pub fn linear(geometry: Geometry) -> Self {
+        let interleaving = Interleaving { rows: false, columns: false };
+        Self { geometry, words_per_row: 1, interleaving, offset_bits: 0, serves: Vec::new() }
+    }
+
+    /// The memory.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
     /// The same map with columns chosen from a chip's own faults: in every bank the columns with the most
     /// faulty cells serve the least significant bits of codes of `bits` bits. Columns with equally many
     /// stay in order.
@@ -147,6 +160,23 @@ impl AddressMap {
     /// The bit that a cell holds. Addresses beyond the memory stay as they are.
     #[must_use]
     pub fn bit(&self, cell: u64) -> u64 {
+        self.bit_at(self.position(cell))
+    }
+
+    /// The bit at a position in linear order, which words are counted in. Positions beyond the memory stay
+    /// as they are.
+    #[must_use]
+    pub fn bit_at(&self, position: u64) -> u64 {
+        let cells = self.geometry.cells();
+        if position >= cells {
+            return position;
+        }
+        (position + cells - self.offset_bits) % cells
+    }
+
+    /// The position of a cell in linear order. Addresses beyond the memory stay as they are.
+    #[must_use]
+    pub fn position(&self, cell: u64) -> u64 {
         let Some(Position { bank, row, column }) = self.geometry.position(cell) else {
             return cell;
         };
@@ -167,9 +197,20 @@ impl AddressMap {
         } else {
             bank * u64::from(self.geometry.rows()) + row
         };
-        let position = row * u64::from(self.geometry.columns()) + column;
-        let cells = self.geometry.cells();
-        (position + cells - self.offset_bits) % cells
+        row * u64::from(self.geometry.columns()) + column
+    }
+
+    /// The map of a memory beside this one, of as many banks and rows: rows go the same way, columns
+    /// stay where they are.
+    #[must_use]
+    pub fn beside(&self, geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            words_per_row: 1,
+            interleaving: Interleaving { columns: false, ..self.interleaving },
+            offset_bits: 0,
+            serves: Vec::new(),
+        }
     }
 
     /// The cell that holds a bit. Numbers beyond the memory stay as they are.
@@ -254,6 +295,7 @@ mod tests {
                     let cell = map.cell(bit);
                     owners[usize::try_from(cell).unwrap()] += 1;
                     assert_eq!(map.bit(cell), bit, "{map:?}");
+                    assert_eq!(map.bit_at(map.position(cell)), bit, "{map:?}");
                 }
                 assert!(owners.iter().all(|&count| count == 1), "{map:?}");
                 assert_eq!(
@@ -263,6 +305,21 @@ mod tests {
                 );
                 assert_eq!((map.cell(cells), map.bit(cells + 3)), (cells, cells + 3));
             }
+        }
+    }
+
+    #[test]
+    fn a_memory_beside_has_its_rows_in_the_same_banks() {
+        let check = Geometry::new(2, 3, 2).unwrap();
+        let geometry = Geometry::new(2, 3, 8).unwrap();
+        let interleaving = Interleaving { rows: true, columns: true };
+        let map = AddressMap::new(geometry, 4, interleaving, 5).unwrap();
+        let beside = map.beside(check);
+        for cell in 0..geometry.cells() {
+            let row = map.position(cell) / 8;
+            let of_check = beside.cell(row * 2);
+            let bank = |geometry: Geometry, cell| geometry.position(cell).unwrap().bank;
+            assert_eq!(bank(geometry, cell), bank(check, of_check));
         }
     }
 

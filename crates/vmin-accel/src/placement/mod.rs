@@ -13,9 +13,11 @@ mod address_map;
 mod resident;
 mod streamed;
 mod sums;
+mod weights;
 
 pub use activations::{ActivationPlacement, PlacedActivation};
 pub use address_map::{AddressMap, AddressMapError, Interleaving};
 pub use resident::{Alignment, PlacedTensor, PlacementError, ResidentPlacement};
 pub use streamed::{Load, StreamError, StreamedPlacement, StreamedTensor};
 pub use sums::{PlacedSums, SUM_BITS, SumError, SumPlacement};
+pub use weights::WeightPlacement;

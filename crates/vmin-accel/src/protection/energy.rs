@@ -94,8 +94,8 @@ impl Codec {
     }
 }
 
-/// Energy of one inference with the weight memory at `vdd_mv` under `protection`, all other rails
-/// nominal. Without mechanisms it equals [`per_inference`].
+/// Energy of one inference at `point` with the weight memory under `protection`. Without mechanisms it
+/// equals [`per_inference`].
 #[must_use]
 pub fn protected_energy(
     accelerator: &Accelerator,
@@ -103,16 +103,17 @@ pub fn protected_energy(
     layers: ProtectedLayers<'_>,
     protection: &Protection,
     costs: &ProtectionCosts,
-    vdd_mv: f64,
+    point: &OperatingPoint,
 ) -> ProtectedEnergy {
-    let at = |rail| OperatingPoint::weight_memory(profile, rail);
+    let vdd_mv = point.vdd_mv(Rail::Weight);
     let reports = layers.reports;
-    let unprotected = per_inference(accelerator, profile, reports, &at(vdd_mv));
-    let reference = per_inference(accelerator, profile, reports, &at(profile.v_ref_mv()));
+    let unprotected = per_inference(accelerator, profile, reports, point);
+    let nominal = point.with(Rail::Weight, profile.v_ref_mv());
+    let reference = per_inference(accelerator, profile, reports, &nominal);
     let memory = &accelerator.memories.weight;
     let reference_scale = profile.access_energy_scale(profile.v_ref_mv());
     let gate_nj = costs.value(CostKey::GatePerMac) * accelerator.energy.pj(Action::Mac) * 1e-3 * {
-        let ratio = OperatingPoint::nominal(profile).vdd_mv(Rail::Logic) / profile.v_ref_mv();
+        let ratio = point.vdd_mv(Rail::Logic) / profile.v_ref_mv();
         ratio * ratio
     };
     let (mut accesses_nj, mut codec_nj, mut codec_cycles) = (0.0, 0.0, 0.0);

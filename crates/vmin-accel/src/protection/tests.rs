@@ -29,7 +29,8 @@ fn energy(mechanisms: Vec<Mechanism>, vdd_mv: f64) -> ProtectedEnergy {
     let protection = Protection::new(mechanisms).unwrap();
     let costs = ProtectionCosts::load("estimates").unwrap();
     let layers = ProtectedLayers { reports: &reports, weighted: &WEIGHTED, banks_used: 2 };
-    protected_energy(&accelerator, &profile, layers, &protection, &costs, vdd_mv)
+    let point = OperatingPoint::weight_memory(&profile, vdd_mv);
+    protected_energy(&accelerator, &profile, layers, &protection, &costs, &point)
 }
 
 #[test]

@@ -86,25 +86,25 @@ impl Rails {
     }
 }
 
-/// The `count` of the first `banks_used` banks with the most faults, in rising order; of two with as
-/// many the lower number.
+/// The `count` of the `used` banks (rising) with the most faults, in rising order; of two with as many the
+/// lower number.
 #[must_use]
 pub fn weakest_banks(
     faults: &[FaultyCell],
     geometry: Geometry,
-    banks_used: u32,
-    count: u32,
+    used: &[u32],
+    count: usize,
 ) -> Vec<u32> {
-    let mut counts: Vec<(u64, u32)> =
-        (0..banks_used.min(geometry.banks())).map(|b| (0, b)).collect();
+    let mut counts: Vec<(u64, u32)> = used.iter().map(|&bank| (0, bank)).collect();
     for fault in faults {
-        let bank = geometry.position(fault.address).map(|position| position.bank as usize);
-        if let Some(entry) = bank.and_then(|bank| counts.get_mut(bank)) {
-            entry.0 += 1;
+        let bank = geometry.position(fault.address).map(|position| position.bank);
+        let entry = bank.and_then(|bank| used.binary_search(&bank).ok());
+        if let Some(entry) = entry {
+            counts[entry].0 += 1;
         }
     }
     counts.sort_by_key(|&(faults, bank)| (core::cmp::Reverse(faults), bank));
-    let mut banks: Vec<u32> = counts.iter().take(count as usize).map(|&(_, bank)| bank).collect();
+    let mut banks: Vec<u32> = counts.iter().take(count).map(|&(_, bank)| bank).collect();
     banks.sort_unstable();
     banks
 }

@@ -65,6 +65,19 @@ pub struct ReadBack {
     pub words_undetected: u64,
 }
 
+impl core::ops::AddAssign for ReadBack {
+    fn add_assign(&mut self, other: Self) {
+        self.cells_hit += other.cells_hit;
+        self.check_cells_hit += other.check_cells_hit;
+        self.bits_flipped_raw += other.bits_flipped_raw;
+        self.bits_flipped += other.bits_flipped;
+        self.words_corrected += other.words_corrected;
+        self.words_miscorrected += other.words_miscorrected;
+        self.words_detected += other.words_detected;
+        self.words_undetected += other.words_undetected;
+    }
+}
+
 /// Why codes cannot be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -111,6 +111,14 @@ impl Memories {
         }
     }
 
+    /// The fixed supplies, in mV.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = &Located<f64>> {
+        Memory::ALL.into_iter().filter_map(|memory| match self.supply(memory) {
+            Supply::Fixed(vdd_mv) => Some(vdd_mv),
+            Supply::Swept | Supply::Nominal => None,
+        })
+    }
+
     /// True if weights alone err, at the swept voltage.
     #[must_use]
     pub fn weights_alone(&self) -> bool {

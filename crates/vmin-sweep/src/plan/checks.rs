@@ -1,6 +1,6 @@
 //! What only shows when all parts are together, and what a journal may hold.
 
-use vmin_accel::placement::{AddressMap, Alignment};
+use vmin_emulator::Emulator;
 use vmin_sram::{STORED_CELLS_MAX, Threshold};
 
 use super::{MemoryAt, Plan};
@@ -24,25 +24,12 @@ impl Plan {
     /// Checks what only shows when all parts are together.
     pub(super) fn check_sizes(&self) -> Result<(), (std::ops::Range<usize>, &'static str, String)> {
         let data = self.experiment.data.span.clone();
-        let emulator = self.placement.emulator(&self.graph, self.images(), vmin_kernels::best());
+        let (images, kernel) = (self.images(), vmin_kernels::best());
+        let emulator = Emulator::placed(&self.graph, &self.placement, images, kernel);
         if let Err(error) = emulator {
             return Err((data, "does-not-fit", error.to_string()));
         }
         self.check_rates()?;
-        let layout = &self.experiment.layout;
-        let moved = !self.address_maps.iter().all(AddressMap::is_identity);
-        if !self.experiment.remedies.is_empty()
-            && (moved
-                || layout.alignment != Alignment::Code
-                || layout.reliable_columns.is_some()
-                || !layout.layer_first_bits.is_empty())
-        {
-            let message =
-                "remedies are compared in the linear layout; `[placement]` and `[[remedy]]` \
-                           exclude each other"
-                    .to_owned();
-            return Err((layout.span.clone(), "placement", message));
-        }
         let trials = u64::from(self.experiment.chips) * self.address_maps.len() as u64;
         if u32::try_from(trials).is_err() {
             let message = format!("{trials} chips at offsets are more than can be numbered");
@@ -106,11 +93,12 @@ impl Plan {
             let (bits, flips_max) = remedy.map_or((self.stored_bits(), cells_hit), |remedy| {
                 (remedy.stored_bits, remedy.stored_bits)
             });
+            let buffers = remedy.map_or(&self.buffers, |remedy| &remedy.buffers);
             let transient = self.experiment.errors == ReadErrors::Transient;
             let bits = bits.saturating_mul(if transient { images } else { 1 });
             let possible = correct <= images && correct_union <= correct && flips <= flips_max;
-            let of_activations = self.activation_bits().unwrap_or(0).saturating_mul(images);
-            let of_sums = self.accumulator_bits_read().unwrap_or(0).saturating_mul(images);
+            let of_activations = buffers.activation_bits().unwrap_or(0).saturating_mul(images);
+            let of_sums = buffers.accumulator_bits_read().unwrap_or(0).saturating_mul(images);
             let possible = possible
                 && cells_hit <= bits
                 && record.activation_flips <= record.activation_cells_hit

@@ -12,8 +12,14 @@ pub(super) fn voltages(
     files: &[ChipFile],
     source: &Source,
 ) -> Result<Vec<Located<f64>>, Vec<Diagnostic>> {
+    let fixed = experiment.memories.fixed();
+    let not_measured = not_measured(fixed, files, source);
+    if !not_measured.is_empty() {
+        return Err(not_measured);
+    }
     if !experiment.vdd_mv.is_empty() {
-        return check_given(experiment, files, source);
+        let problems = self::not_measured(experiment.vdd_mv.iter(), files, source);
+        return if problems.is_empty() { Ok(experiment.vdd_mv.clone()) } else { Err(problems) };
     }
     let named = &experiment.chip_files;
     let span = match (named.first(), named.last()) {
@@ -42,30 +48,29 @@ pub(super) fn voltages(
     Err(vec![problem.at(source, span)])
 }
 
-fn check_given(
-    experiment: &Experiment,
+/// Problems of voltages at which a chip was not measured.
+fn not_measured<'v>(
+    voltages: impl Iterator<Item = &'v Located<f64>>,
     files: &[ChipFile],
     source: &Source,
-) -> Result<Vec<Located<f64>>, Vec<Diagnostic>> {
-    let mut problems = Vec::new();
-    for vdd_mv in &experiment.vdd_mv {
-        let missing =
-            files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv.value).is_none());
-        if let Some(file) = missing {
-            problems.push(
-                Diagnostic::new(
-                    "out-of-range",
-                    format!("chip `{}` was not measured at {} mV", file.name, vdd_mv.value),
-                )
-                .at(source, vdd_mv.span.clone())
-                .hint(format!("its voltages are {}", chip_file::levels_words(&file.chip))),
-            );
-        }
-    }
-    if problems.is_empty() { Ok(experiment.vdd_mv.clone()) } else { Err(problems) }
+) -> Vec<Diagnostic> {
+    let problem = |vdd_mv: &Located<f64>| {
+        let file =
+            files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv.value).is_none())?;
+        Some(
+            Diagnostic::new(
+                "out-of-range",
+                format!("chip `{}` was not measured at {} mV", file.name, vdd_mv.value),
+            )
+            .at(source, vdd_mv.span.clone())
+            .hint(format!("its voltages are {}", chip_file::levels_words(&file.chip))),
+        )
+    };
+    voltages.filter_map(problem).collect()
 }
 
-/// Checks what only shows with the chips at hand: sizes and offsets.
+/// Checks what only shows with the chips at hand: sizes and offsets; `memory_cells` are those of the
+/// largest memory.
 pub(super) fn check(
     experiment: &Experiment,
     files: &[ChipFile],
@@ -122,6 +127,11 @@ pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u6
             "; maps smaller than the weight memory of {memory_cells} cells are repeated over it"
         ));
     }
+    if !experiment.memories.weights_alone() {
+        note.push_str(
+            "; in a map the memories lie one behind the other: weights, activations, partial sums",
+        );
+    }
     note
 }
 
@@ -144,9 +154,15 @@ pub(super) fn errors_note(experiment: &Experiment) -> Option<String> {
             "transient errors: cells near their critical voltage err or not, drawn anew for every image"
         }
         ReadErrors::Transient => {
-            "transient errors: every stored bit is inverted with the cell-fault rate for its probability, \
-             drawn anew for every image and layer; chips differ in the draws alone, and the layout does \
-             not matter"
+            if experiment.memories.weights_alone() {
+                "transient errors: every stored bit is inverted with the cell-fault rate for its \
+                 probability, drawn anew for every image and layer; chips differ in the draws alone, and \
+                 the layout does not matter"
+            } else {
+                "transient errors: every bit is inverted with the cell-fault rate of its memory for its \
+                 probability, drawn anew for every image and layer, of partial sums at every read; chips \
+                 differ in the draws alone, and the layout does not matter"
+            }
         }
     };
     Some(note.to_owned())

@@ -7,6 +7,7 @@ use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_sram::Threshold;
 
 use super::measured;
+use crate::buffers::{Supplies, supplies};
 use crate::chip_file::ChipFile;
 use crate::experiment::{Experiment, Memories, Memory, Supply};
 use crate::results::PointCost;
@@ -27,7 +28,7 @@ pub struct MemoryAt {
 pub struct PlanPoint {
     /// Rates and energies at that voltage.
     pub cost: PointCost,
-    memories: [Option<MemoryAt>; Memory::ALL.len()],
+    memories: Supplies,
     /// The noise of the weight memory's reads, if it has any.
     pub read_noise: Option<ReadNoise>,
 }
@@ -37,6 +38,11 @@ impl PlanPoint {
     #[must_use]
     pub const fn memory(&self, memory: Memory) -> Option<&MemoryAt> {
         self.memories[memory.number() as usize].as_ref()
+    }
+
+    /// All memories at this point.
+    pub(crate) const fn supplies(&self) -> &Supplies {
+        &self.memories
     }
 
     /// Down to which score cells of a memory can err at this point; none if none can.
@@ -58,31 +64,19 @@ pub(super) fn points(
     chip_files: &[ChipFile],
 ) -> Vec<PlanPoint> {
     let memories = &experiment.memories;
+    let rate_at = |vdd_mv| match chip_files {
+        [] => profile.cell_fault_rate(vdd_mv),
+        _ => measured::cell_fault_rate(chip_files, vdd_mv),
+    };
     let rates = experiment.vdd_mv.iter().enumerate().map(|(index, vdd_mv)| {
         // A rate that was asked for decides itself, not the voltage that stands for it.
         let rate = experiment.rates.get(index).map(|rate| rate.value);
-        let rate = rate.unwrap_or_else(|| match chip_files {
-            [] => profile.cell_fault_rate(vdd_mv.value),
-            _ => measured::cell_fault_rate(chip_files, vdd_mv.value),
-        });
-        (vdd_mv.value, rate)
+        (vdd_mv.value, rate.unwrap_or_else(|| rate_at(vdd_mv.value)))
     });
     rates
         .map(|(vdd_mv, rate)| {
-            let at = Memory::ALL.map(|memory| match memories.supply(memory) {
-                Supply::Nominal => None,
-                Supply::Swept => Some(memory_at(vdd_mv, rate)),
-                Supply::Fixed(fixed) => {
-                    Some(memory_at(fixed.value, profile.cell_fault_rate(fixed.value)))
-                }
-            });
-            let point = Memory::ALL.iter().zip(&at).fold(
-                OperatingPoint::nominal(profile),
-                |point, (memory, at)| match at {
-                    Some(at) => point.with(memory.rail(), at.vdd_mv),
-                    None => point,
-                },
-            );
+            let at = supplies(experiment, memory_at(vdd_mv, rate), |mv| memory_at(mv, rate_at(mv)));
+            let point = operating_point(profile, &at);
             let energy = energy::per_inference(accelerator, profile, layers, &point);
             let parts = &energy.by_component;
             let cost = PointCost {
@@ -120,7 +114,17 @@ pub(super) fn points(
         .collect()
 }
 
-fn memory_at(vdd_mv: f64, cell_fault_rate: f64) -> MemoryAt {
+/// The rails of the memories at their supplies, all others nominal.
+pub(crate) fn operating_point(profile: &VoltageProfile, supplies: &Supplies) -> OperatingPoint {
+    let nominal = OperatingPoint::nominal(profile);
+    Memory::ALL.iter().zip(supplies).fold(nominal, |point, (memory, at)| match at {
+        Some(at) => point.with(memory.rail(), at.vdd_mv),
+        None => point,
+    })
+}
+
+/// A memory at a voltage where this share of its cells is faulty.
+pub(crate) fn memory_at(vdd_mv: f64, cell_fault_rate: f64) -> MemoryAt {
     let threshold = Threshold::from_rate(cell_fault_rate).unwrap_or(Threshold::ALWAYS);
     MemoryAt { vdd_mv, cell_fault_rate, threshold }
 }
@@ -131,7 +135,7 @@ fn saving(nj: f64, nominal_nj: f64) -> f64 {
 }
 
 /// Accesses of the memories that are not nominal.
-fn accesses_nj(memories: &Memories, parts: &Components) -> f64 {
+pub(crate) fn accesses_nj(memories: &Memories, parts: &Components) -> f64 {
     let of = |memory: &Memory| match memory {
         Memory::Weight => parts.weight_memory_nj,
         Memory::Activation => parts.activation_memory_nj,

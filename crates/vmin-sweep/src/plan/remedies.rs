@@ -1,17 +1,22 @@
 //! The remedies of an experiment in its plan.
 
+use std::ops::Range;
 use std::path::Path;
 
 use vmin_accel::energy::{self, OperatingPoint};
-use vmin_accel::{ProtectionCosts, ResidentPlacement, cycles};
+use vmin_accel::{ProtectionCosts, cycles};
 use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_emulator::Emulator;
+use vmin_nn::Graph;
 use vmin_sram::STORED_CELLS_MAX;
 
-use super::Plan;
 use super::digest::{digest, sha256};
+use super::layout::address_maps;
+use super::{Plan, accesses_nj, weights};
+use crate::buffers::BufferPlacements;
+use crate::experiment::{Experiment, Memory};
 use crate::names::{self, Names};
-use crate::remedy::{self, Shared};
+use crate::remedy::{self, Placed, Remedy, Shared};
 use crate::results::InputDigest;
 
 impl Plan {
@@ -27,58 +32,53 @@ impl Plan {
         let experiment = &self.experiment;
         let source = &experiment.source;
         let names = Names::new(source, base);
-        let mut weight_memory_nj = 0.0;
+        let mut nominal_accesses_nj = 0.0;
         if let Ok(layers) = vmin_accel::layers_of_graph(&self.graph) {
             let schedule = self.placement.schedule(&self.accelerator);
             let layers = cycles::run(&self.accelerator, schedule, &layers);
             let point = OperatingPoint::nominal(&self.profile);
             let nominal = energy::per_inference(&self.accelerator, &self.profile, &layers, &point);
-            weight_memory_nj = nominal.by_component.weight_memory_nj;
+            nominal_accesses_nj = accesses_nj(&experiment.memories, &nominal.by_component);
         }
         let shared = Shared {
             source,
+            experiment,
             graph: &self.graph,
-            model: &experiment.model.value,
             accelerator: &self.accelerator,
             profile: &self.profile,
             costs,
-            vdd_mv: &experiment.vdd_mv,
-            nominal_weight_memory_nj: weight_memory_nj,
+            nominal_accesses_nj,
         };
-        let remedies =
-            remedy::plan_remedies(&shared, &experiment.remedies, self.points.len(), |remedy| {
-                let graph = match (&remedy.model, &remedy.bits) {
-                    (None, None) => return Ok(None),
-                    (Some(model), _) => names.model(model)?,
-                    (None, Some(_)) => names.model(&experiment.model)?,
-                };
-                let graph = names::with_bits(graph, source, remedy.bits.as_ref())?;
-                let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
-                let saved = vmin_nn::format::save(&graph).map_err(|error| {
-                    Diagnostic::new("model", error.to_string()).at(source, span.clone())
-                })?;
-                // Checked here, where the place is known: labels and image size.
-                let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
-                let placement =
-                    ResidentPlacement::new(&self.accelerator, sizes).map_err(|error| {
-                        Diagnostic::new("placement", error.to_string()).at(source, span.clone())
-                    })?;
-                Emulator::new(&graph, &placement, self.images(), vmin_kernels::best()).map_err(
-                    |error| {
-                        Diagnostic::new("does-not-fit", error.to_string()).at(source, span.clone())
-                    },
-                )?;
-                Ok(Some((graph, sha256(&saved))))
+        let own = |remedy: &Remedy| {
+            let graph = match (&remedy.model, &remedy.bits) {
+                (None, None) => return Ok(None),
+                (Some(model), _) => names.model(model)?,
+                (None, Some(_)) => names.model(&experiment.model)?,
+            };
+            let graph = names::with_bits(graph, source, remedy.bits.as_ref())?;
+            let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
+            let saved = vmin_nn::format::save(&graph).map_err(|error| {
+                Diagnostic::new("model", error.to_string()).at(source, span.clone())
             })?;
+            Ok(Some((graph, sha256(&saved))))
+        };
+        let place = |remedy: &Remedy, graph: &Graph| self.placed(remedy, graph);
+        let remedies = remedy::plan_remedies(&shared, self.points.len(), own, place)?;
         for remedy in &remedies {
-            let cells = remedy.placement.geometry.cells() as f64 * (1.0 + remedy.extra_bits_share);
-            let deepest = remedy.points.last().map_or(0.0, |point| point.cell_fault_rate);
-            if cells * deepest > STORED_CELLS_MAX as f64 {
+            let cells =
+                remedy.placement.geometry().cells() as f64 * (1.0 + remedy.extra_bits_share);
+            let deepest = remedy.points.last();
+            let mut faulty = deepest.map_or(0.0, |point| cells * point.cell_fault_rate);
+            for memory in [Memory::Activation, Memory::Accumulator] {
+                let at = deepest.and_then(|point| point.supplies[memory.number() as usize]);
+                let rate = at.map_or(0.0, |at| at.cell_fault_rate);
+                faulty += remedy.buffers.cells(memory) as f64 * rate;
+            }
+            if faulty > STORED_CELLS_MAX as f64 {
                 let message = format!(
                     "at the lowest voltage of remedy `{}` {:.1e} cells of each chip would be \
                      faulty; at most {STORED_CELLS_MAX} can be held",
-                    remedy.name,
-                    cells * deepest
+                    remedy.name, faulty
                 );
                 return Err(Diagnostic::new("too-large", message).within(source).into());
             }
@@ -106,5 +106,28 @@ impl Plan {
             Diagnostic::new("too-large", message).within(&self.experiment.source)
         })?;
         Ok(self)
+    }
+
+    /// A remedy's network where the experiment puts networks. Checked here, where the place is known:
+    /// labels, image size, width of codes.
+    fn placed(&self, remedy: &Remedy, graph: &Graph) -> Result<Placed, Diagnostics> {
+        let Experiment { source, memories, layout, .. } = &self.experiment;
+        let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
+        let refused = |code: &'static str, span: &Range<usize>, message: String| {
+            Diagnostic::new(code, message).at(source, span.clone())
+        };
+        let placement = weights::place(&self.experiment, &self.accelerator, graph)?;
+        let word_bits = self.accelerator.memories.weight.word_bits;
+        let address_maps = address_maps(layout, placement.geometry(), word_bits, graph).map_err(
+            |(span, message)| {
+                let of = format!("these are the codes of remedy `{}`", remedy.name.value);
+                refused("placement", &span, message).hint(of)
+            },
+        )?;
+        let buffers = BufferPlacements::of(memories, &self.accelerator, graph)
+            .map_err(|error| refused("placement", span, error.to_string()))?;
+        Emulator::placed(graph, &placement, self.images(), vmin_kernels::best())
+            .map_err(|error| refused("does-not-fit", span, error.to_string()))?;
+        Ok(Placed { placement, address_maps, buffers })
     }
 }

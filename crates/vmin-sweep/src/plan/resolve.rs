@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vmin_accel::cycles;
 use vmin_accel::energy::{self, OperatingPoint};
-use vmin_accel::placement::{ActivationPlacement, SumPlacement};
+use vmin_accel::placement::ActivationPlacement;
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_nn::Graph;
@@ -12,9 +12,10 @@ use vmin_nn::data::Dataset;
 
 use super::digest::{digest, inputs};
 use super::layout::address_maps;
-use super::{Nominal, Plan, WeightPlacement, measured, operating_points};
+use super::{Nominal, Plan, measured, operating_points, weights};
+use crate::buffers::BufferPlacements;
 use crate::chip_file::ChipFile;
-use crate::experiment::{Experiment, Layout, Memory, NotAnExperiment, Supply};
+use crate::experiment::{Experiment, Layout, Memory, NotAnExperiment};
 use crate::names::{self, Names, collected, keep};
 use crate::preset;
 use crate::results::InputDigest;
@@ -109,8 +110,7 @@ impl Plan {
         };
         let memory = &accelerator.memories.weight;
         let layout = &experiment.layout;
-        let placement = WeightPlacement::of(&experiment, &accelerator, &graph)?;
-        measured::check(&experiment, &chip_files, memory.geometry.cells(), &source)?;
+        let placement = weights::place(&experiment, &accelerator, &graph)?;
         // A measured map is moved by the offset, the model over it stays.
         let over_files = (!chip_files.is_empty())
             .then(|| Layout { offset_bits: vec![0; layout.offset_bits.len()], ..layout.clone() });
@@ -130,18 +130,17 @@ impl Plan {
             &nominal,
             &chip_files,
         );
-        let activations = (experiment.memories.activation != Supply::Nominal)
-            .then(|| ActivationPlacement::new(accelerator.memories.activation.geometry, &graph));
-        let sums = if experiment.memories.accumulator == Supply::Nominal {
-            None
-        } else {
+        let buffers = BufferPlacements::of(&experiment.memories, &accelerator, &graph);
+        let buffers = buffers.map_err(|error| {
             let span = experiment.memories.accumulator_span.clone().unwrap_or(0..0);
-            let placed = SumPlacement::new(&accelerator, &graph);
-            Some(placed.map_err(|error| at(&span, "placement", error.to_string()))?)
-        };
+            at(&span, "placement", error.to_string())
+        })?;
+        let of_buffers = [Memory::Activation, Memory::Accumulator].map(|m| buffers.cells(m));
+        let largest = of_buffers.into_iter().fold(placement.geometry().cells(), u64::max);
+        measured::check(&experiment, &chip_files, largest, &source)?;
         let mut notes = vec![supplies_note(&experiment)];
-        notes.extend(placement.note(&accelerator));
-        notes.extend(activations.as_ref().and_then(wrapping_note));
+        notes.extend(weights::note(&placement, &accelerator));
+        notes.extend(buffers.activations.as_ref().and_then(wrapping_note));
         notes.extend(nominal.notes.iter().cloned());
         notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
         if !chip_files.is_empty() {
@@ -172,8 +171,7 @@ impl Plan {
             experiment,
             graph,
             placement,
-            activations,
-            sums,
+            buffers,
             address_maps,
             chip_files,
             profile,
@@ -220,11 +218,7 @@ fn check_voltages(
 ) {
     let range = profile.vdd_mv_range();
     let mut refused = None;
-    let fixed = Memory::ALL.iter().filter_map(|&memory| match experiment.memories.supply(memory) {
-        Supply::Fixed(vdd_mv) => Some(vdd_mv),
-        Supply::Swept | Supply::Nominal => None,
-    });
-    for vdd_mv in experiment.vdd_mv.iter().chain(fixed) {
+    for vdd_mv in experiment.vdd_mv.iter().chain(experiment.memories.fixed()) {
         // The voltages of chip files share one place: once is enough.
         let again = !experiment.chip_files.is_empty() && refused == Some(&vdd_mv.span);
         if !range.contains(&vdd_mv.value) && !again {

@@ -15,6 +15,6 @@ pub use plan::{PlannedRemedy, RemedyPoint};
 pub use results::{RemedyAt, RemedyResult, RemedyRow, RemedySweepPoint};
 
 pub(crate) use description::read;
-pub(crate) use plan::{Shared, plan_remedies};
+pub(crate) use plan::{Placed, Shared, plan_remedies};
 pub(crate) use results::evaluate_remedies;
-pub(crate) use run::run_chip;
+pub(crate) use run::run_trial;

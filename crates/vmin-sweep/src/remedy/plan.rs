@@ -2,16 +2,18 @@
 
 use std::ops::Range;
 
-use vmin_accel::cycles::{self, LayerReport, Residence};
+use vmin_accel::cycles::{self, LayerReport};
+use vmin_accel::placement::{AddressMap, WeightPlacement};
 use vmin_accel::protection::{ProtectedLayers, protected_energy};
-use vmin_accel::{
-    Accelerator, Protection, ProtectionCosts, ResidentPlacement, Schedule, VoltageProfile,
-};
-use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
+use vmin_accel::{Accelerator, Protection, ProtectionCosts, VoltageProfile};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Source};
 use vmin_emulator::ProtectedMemory;
 use vmin_nn::Graph;
 
 use super::Remedy;
+use crate::buffers::{BufferPlacements, Supplies, supplies};
+use crate::experiment::Experiment;
+use crate::plan::{accesses_nj, memory_at, operating_point};
 
 /// One voltage of a remedy.
 #[derive(Clone, Debug)]
@@ -26,11 +28,12 @@ pub struct RemedyPoint {
     pub energy_weight_memory_nj: f64,
     /// Of it, encoders and decoders.
     pub energy_codec_nj: f64,
-    /// Energy of the weight memory's accesses over those of the experiment's network unprotected at
-    /// the nominal voltage.
+    /// Energy of accesses of the memories that are lowered over those of the experiment's network
+    /// unprotected at the nominal voltage.
     pub access_scale: f64,
     /// Latency of one inference, in us.
     pub latency_us: f64,
+    pub(crate) supplies: Supplies,
 }
 
 /// A resolved remedy.
@@ -44,8 +47,12 @@ pub struct PlannedRemedy {
     pub graph: Option<Graph>,
     /// SHA-256 of that network.
     pub model_sha256: Option<String>,
-    /// Where its codes lie.
-    pub placement: ResidentPlacement,
+    /// Where its codes lie in memory order.
+    pub placement: WeightPlacement,
+    /// Which cells that order has, one map per offset.
+    pub address_maps: Vec<AddressMap>,
+    /// Where its activations and partial sums lie, if they can err.
+    pub buffers: BufferPlacements,
     /// Its protection.
     pub protection: Protection,
     /// Extra cells over data cells.
@@ -58,31 +65,44 @@ pub struct PlannedRemedy {
     pub stored_bits: u64,
 }
 
+/// A network of a remedy where the experiment puts it.
+pub(crate) struct Placed {
+    pub(crate) placement: WeightPlacement,
+    pub(crate) address_maps: Vec<AddressMap>,
+    pub(crate) buffers: BufferPlacements,
+}
+
 /// What all remedies share.
 pub(crate) struct Shared<'a> {
     pub(crate) source: &'a Source,
+    pub(crate) experiment: &'a Experiment,
     pub(crate) graph: &'a Graph,
-    pub(crate) model: &'a str,
     pub(crate) accelerator: &'a Accelerator,
     pub(crate) profile: &'a VoltageProfile,
     pub(crate) costs: &'a ProtectionCosts,
-    pub(crate) vdd_mv: &'a [Located<f64>],
-    /// Energy of the weight memory's accesses without protection at the nominal voltage, in nJ.
-    pub(crate) nominal_weight_memory_nj: f64,
+    /// Energy of accesses of the memories that are lowered, without protection at the nominal voltage, in
+    /// nJ.
+    pub(crate) nominal_accesses_nj: f64,
 }
 
-/// Resolves all remedies; `own` loads the network of a remedy that names one.
+/// Resolves all remedies; `own` loads the network of a remedy that names one, `place` puts a network into
+/// the memories.
 pub(crate) fn plan_remedies(
     shared: &Shared<'_>,
-    remedies: &[Remedy],
     first_point: usize,
     own: impl Fn(&Remedy) -> Result<Option<(Graph, String)>, Diagnostics>,
+    place: impl Fn(&Remedy, &Graph) -> Result<Placed, Diagnostics>,
 ) -> Result<Vec<PlannedRemedy>, Diagnostics> {
     let mut planned = Vec::new();
     let mut problems = Vec::new();
     let mut next_point = first_point;
-    for remedy in remedies {
-        match own(remedy).and_then(|graph| plan_one(shared, remedy, graph, next_point)) {
+    for remedy in &shared.experiment.remedies {
+        let one = own(remedy).and_then(|graph| {
+            let network = graph.as_ref().map_or(shared.graph, |(graph, _)| graph);
+            let placed = place(remedy, network)?;
+            plan_one(shared, remedy, graph, placed, next_point)
+        });
+        match one {
             Ok(one) => {
                 next_point += one.points.len();
                 planned.push(one);
@@ -97,6 +117,7 @@ fn plan_one(
     shared: &Shared<'_>,
     remedy: &Remedy,
     own: Option<(Graph, String)>,
+    placed: Placed,
     first_point: usize,
 ) -> Result<PlannedRemedy, Diagnostics> {
     let at = |span: &Range<usize>, code, message: String| {
@@ -105,16 +126,14 @@ fn plan_one(
     let name_span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
     let (graph, model_sha256) = own.unzip();
     let network = graph.as_ref().unwrap_or(shared.graph);
-    let sizes = network.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
-    let placement = ResidentPlacement::new(shared.accelerator, sizes)
-        .map_err(|error| at(name_span, "placement", error.to_string()))?;
+    let Placed { placement, address_maps, buffers } = placed;
     let word_bits = shared.accelerator.memories.weight.word_bits;
     let protection = remedy.protection.clone();
     let memory = ProtectedMemory::new(network, &placement, protection.clone(), word_bits)
         .map_err(|error| at(&remedy.protection_span, "protection", error.to_string()))?;
-    let (reports, weighted) =
-        layers(shared.accelerator, network).map_err(|error| at(name_span, "model", error))?;
-    let vdd_mv = remedy.vdd_mv.as_deref().unwrap_or(shared.vdd_mv);
+    let (reports, weighted) = layers(shared.accelerator, network, &placement)
+        .map_err(|error| at(name_span, "model", error))?;
+    let vdd_mv = remedy.vdd_mv.as_deref().unwrap_or(&shared.experiment.vdd_mv);
     let range = shared.profile.vdd_mv_range();
     for vdd in vdd_mv {
         if !range.contains(&vdd.value) {
@@ -134,41 +153,50 @@ fn plan_one(
             return Err(at(&vdd.span, "out-of-range", message));
         }
     }
-    let own_layers =
-        ProtectedLayers { reports: &reports, weighted: &weighted, banks_used: memory.banks_used() };
+    // Costs count the banks that hold weights at the first offset.
+    let banks_used = address_maps.first().map_or(1, |map| memory.banks_used(map));
+    let own_layers = ProtectedLayers { reports: &reports, weighted: &weighted, banks_used };
+    let rate = |mv| shared.profile.cell_fault_rate(mv);
     let mut extra_bits_share = 0.0;
     let points = vdd_mv
         .iter()
         .map(|vdd| {
+            let at = |mv| memory_at(mv, rate(mv));
+            let supplies = supplies(shared.experiment, at(vdd.value), at);
             let energy = protected_energy(
                 shared.accelerator,
                 shared.profile,
                 own_layers,
                 &protection,
                 shared.costs,
-                vdd.value,
+                &operating_point(shared.profile, &supplies),
             );
             extra_bits_share = energy.extra_bits_share;
-            let weight_memory_nj = energy.by_component.weight_memory_nj;
-            let whole = shared.nominal_weight_memory_nj;
+            let accesses_nj = accesses_nj(&shared.experiment.memories, &energy.by_component);
+            let whole = shared.nominal_accesses_nj;
             RemedyPoint {
                 vdd_mv: vdd.value,
-                cell_fault_rate: shared.profile.cell_fault_rate(protection.base_mv(vdd.value)),
+                cell_fault_rate: rate(protection.base_mv(vdd.value)),
                 energy_per_inference_nj: energy.total_nj,
-                energy_weight_memory_nj: weight_memory_nj,
+                energy_weight_memory_nj: energy.by_component.weight_memory_nj,
                 energy_codec_nj: energy.codec_nj,
-                access_scale: if whole > 0.0 { weight_memory_nj / whole } else { 1.0 },
+                access_scale: if whole > 0.0 { accesses_nj / whole } else { 1.0 },
                 latency_us: energy.latency_us,
+                supplies,
             }
         })
         .collect();
+    drop(memory);
+    let model = remedy.model.as_ref().unwrap_or(&shared.experiment.model);
     Ok(PlannedRemedy {
         name: remedy.name.value.clone(),
-        model: remedy.model.as_ref().map_or(shared.model, |model| &model.value).to_owned(),
-        stored_bits: placement.bits_used,
+        model: model.value.clone(),
+        stored_bits: network.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
         graph,
         model_sha256,
         placement,
+        address_maps,
+        buffers,
         protection,
         extra_bits_share,
         points,
@@ -176,10 +204,11 @@ fn plan_one(
     })
 }
 
-/// Cycles and traffic of a resident network, and which layers have weights.
+/// Cycles and traffic of a network, and which layers have weights.
 fn layers(
     accelerator: &Accelerator,
     graph: &Graph,
+    placement: &WeightPlacement,
 ) -> Result<(Vec<LayerReport>, Vec<Option<usize>>), String> {
     let layers = vmin_accel::layers_of_graph(graph).map_err(|error| error.to_string())?;
     let mut count = 0;
@@ -192,6 +221,5 @@ fn layers(
             })
         })
         .collect();
-    let schedule = Schedule { weights: Residence::Resident, ..Schedule::of(accelerator) };
-    Ok((cycles::run(accelerator, schedule, &layers), weighted))
+    Ok((cycles::run(accelerator, placement.schedule(accelerator), &layers), weighted))
 }

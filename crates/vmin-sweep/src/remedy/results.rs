@@ -47,8 +47,8 @@ pub struct RemedyAt {
     /// Share of chips within the budget.
     #[serde(rename = "yield")]
     pub yield_fraction: f64,
-    /// Share saved of the weight memory's access energy, against the experiment's network unprotected at
-    /// the nominal voltage.
+    /// Share saved of the access energy of the memories that are lowered, against the experiment's network
+    /// unprotected at the nominal voltage.
     pub access_energy_saving: f64,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
@@ -82,7 +82,7 @@ pub struct RemedySweepPoint {
     pub energy_weight_memory_nj: f64,
     /// Of it, encoders and decoders.
     pub energy_codec_nj: f64,
-    /// Share saved of the weight memory's access energy.
+    /// Share saved of the access energy of the memories that are lowered.
     pub access_energy_saving: f64,
     /// Share saved of the energy of one inference.
     pub energy_saving: f64,
@@ -112,7 +112,7 @@ pub struct RemedyRow<'a> {
     /// Yield there.
     #[serde(rename = "yield")]
     pub yield_fraction: Option<f64>,
-    /// Share saved of the weight memory's access energy.
+    /// Share saved of the access energy of the memories that are lowered.
     pub access_energy_saving: Option<f64>,
     /// Energy of one inference there, in nJ.
     pub energy_per_inference_nj: Option<f64>,
@@ -213,11 +213,11 @@ pub(crate) fn evaluate_remedies(
     let mut results = vec![unprotected(plan, points, error(clean_correct))];
     let mut rest = records;
     for (remedy, &own) in plan.remedies.iter().zip(own_correct) {
-        let count = remedy.points.len() * experiment.chips as usize;
+        let count = remedy.points.len() * plan.trials() as usize;
         let (mine, others) = rest.split_at_checked(count).ok_or(RunError::ForeignRecords)?;
         rest = others;
         let within = |r: &&Record| clean_correct as f64 - r.correct as f64 <= lost_max;
-        let of_points = mine.chunks_exact(experiment.chips as usize);
+        let of_points = mine.chunks_exact(plan.trials() as usize);
         let swept: Option<Vec<RemedySweepPoint>> = remedy
             .points
             .iter()

@@ -67,10 +67,11 @@ fn a_cell_hangs_on_the_highest_of_its_rails() {
 fn the_weakest_banks_are_those_with_most_faults() {
     let geometry = Geometry::new(4, 1, 10).unwrap();
     let faults = [0, 10, 11, 20, 21, 30, 31, 32].map(|address| fault(address, 0));
-    assert_eq!(weakest_banks(&faults, geometry, 4, 1), [3]);
-    assert_eq!(weakest_banks(&faults, geometry, 4, 2), [1, 3]);
-    assert_eq!(weakest_banks(&faults, geometry, 3, 2), [1, 2], "unused banks are not raised");
-    assert_eq!(weakest_banks(&faults, geometry, 9, 9), [0, 1, 2, 3]);
+    assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2, 3], 1), [3]);
+    assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2, 3], 2), [1, 3]);
+    assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2], 2), [1, 2], "unused banks stay");
+    assert_eq!(weakest_banks(&faults, geometry, &[0, 2, 3], 1), [3]);
+    assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2, 3], 9), [0, 1, 2, 3]);
 }
 
 fn maps(cells: u64, most: usize) -> impl Strategy<Value = Vec<FaultyCell>> {

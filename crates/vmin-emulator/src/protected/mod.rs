@@ -11,17 +11,26 @@
 //!
 //! Data cells are those of the unprotected memory, so one chip can be compared with and without.
 //! Check bits lie beside the word in a memory of their own: same bank, same row.
+//!
+//! Streamed weights are protected load by load: cells of a word that its load does not fill hold 0. Spares
+//! are allocated before anything is loaded, so that the test counts every cell on the common rail or its
+//! bank's, whatever bits it will hold.
 
+mod contents;
+
+use vmin_accel::VoltageProfile;
+use vmin_accel::placement::{AddressMap, WeightPlacement};
 use vmin_accel::protection::{Mechanism, Protection};
-use vmin_accel::{ResidentPlacement, VoltageProfile};
 use vmin_nn::{Graph, Op};
 use vmin_quant::Encoding;
 use vmin_sram::protection::{
-    CodeBit, DetectingReads, OnDetected, Parity, RailRule, Rails, ReadBack, ReadError, Repair,
-    Secded, SpareLines, SpareMaps, StoredTensor, Stores, TowardZero, Which, WordCode, WordScheme,
-    Words, read_back, repaired_faults, weakest_banks,
+    DetectingReads, OnDetected, Parity, RailRule, Rails, ReadBack, ReadError, Repair, Secded,
+    SpareLines, SpareMaps, StoredTensor, TowardZero, Which, WordCode, WordScheme, Words, read_back,
+    repaired_faults, weakest_banks,
 };
 use vmin_sram::{Chip, FaultKind, FaultyCell, Geometry, GeometryError, Threshold};
+
+use contents::{CheckBits, Contents, Empty, InCells, InWords, banks};
 
 /// Why protection does not fit a network in a memory.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -38,6 +47,14 @@ pub enum ProtectedError {
         columns: u32,
         /// Bits of an access.
         word_bits: u64,
+    },
+    /// Words do not divide the halves that streamed weights pass through.
+    #[error("words of {data_bits} data bits do not divide halves of {half_bits} bits")]
+    Half {
+        /// Data bits of a word.
+        data_bits: u32,
+        /// Bits of half of the weight memory.
+        half_bits: u64,
     },
     /// A layer that the network does not have.
     #[error("the network has {layers} layers with weights, there is no layer {layer}")]
@@ -79,6 +96,8 @@ pub struct ChipMaps {
     pub spare_rows: Option<Chip>,
     /// Spare columns.
     pub spare_columns: Option<Chip>,
+    /// How the bits of codes lie in the cells of this chip.
+    pub layout: AddressMap,
 }
 
 /// A network in a protected weight memory.
@@ -86,13 +105,15 @@ pub struct ChipMaps {
 pub struct ProtectedMemory<'g> {
     graph: &'g Graph,
     protection: Protection,
-    stores: Linear,
+    /// What lies there, one after the other.
+    contents: Vec<Contents<'g>>,
+    /// True if nothing lies there for good.
+    streamed: bool,
     shape: ChipShape,
     code: Option<(Box<dyn WordCode>, Words, OnDetected)>,
     detecting: Option<DetectingReads>,
     spares: Option<(SpareLines, f64)>,
     layer_tensors: Vec<usize>,
-    banks_used: u32,
 }
 
 /// What a protected read did.
@@ -111,11 +132,15 @@ impl<'g> ProtectedMemory<'g> {
     /// See [`ProtectedError`].
     pub fn new(
         graph: &'g Graph,
-        placement: &ResidentPlacement,
+        placement: &'g WeightPlacement,
         protection: Protection,
         word_bits: u64,
     ) -> Result<Self, ProtectedError> {
-        let data = placement.geometry;
+        let data = placement.geometry();
+        let half_bits = match placement {
+            WeightPlacement::Resident(_) => None,
+            WeightPlacement::Streamed(streamed) => Some(streamed.half_bits),
+        };
         let layer_tensors = layer_tensors(graph);
         let mut code: Option<(Box<dyn WordCode>, Words, OnDetected)> = None;
         let (mut detecting, mut spares) = (None, None);
@@ -157,17 +182,23 @@ impl<'g> ProtectedMemory<'g> {
             }
         }
         let codes: u64 = graph.weights.iter().map(|weights| weights.codes.len() as u64).sum();
-        let check = match &code {
+        let check = match &mut code {
             Some((code, words, _)) => {
-                let k = u64::from(code.data_bits());
+                let data_bits = code.data_bits();
+                let k = u64::from(data_bits);
                 let fits =
                     u64::from(data.columns()).is_multiple_of(k) && word_bits.is_multiple_of(k);
                 if *words == Words::Cells && !fits {
-                    return Err(ProtectedError::Word {
-                        data_bits: code.data_bits(),
-                        columns: data.columns(),
-                        word_bits,
-                    });
+                    let columns = data.columns();
+                    return Err(ProtectedError::Word { data_bits, columns, word_bits });
+                }
+                if let Some(half_bits) = half_bits.filter(|half| !half.is_multiple_of(k)) {
+                    return Err(ProtectedError::Half { data_bits, half_bits });
+                }
+                if half_bits.is_some() && *words == Words::Codes {
+                    one_width(graph, data_bits)?;
+                    // A check bit belongs to the cells of a code, whichever passes through them.
+                    *words = Words::Cells;
                 }
                 let words = if *words == Words::Cells { data.cells() / k } else { codes };
                 let rows = u64::from(data.banks()) * u64::from(data.rows());
@@ -184,20 +215,23 @@ impl<'g> ProtectedMemory<'g> {
             spare_rows: lines.row_geometry(data)?,
             spare_columns: lines.column_geometry(data)?,
         };
-        let used = placement.bits_used.div_ceil(data.cells_per_bank()).max(1);
         let memory = Self {
             graph,
             protection,
-            stores: Linear::new(placement),
+            contents: Contents::of(placement),
+            streamed: half_bits.is_some(),
             shape,
             code,
             detecting,
             spares,
             layer_tensors,
-            banks_used: u32::try_from(used).unwrap_or(u32::MAX).min(data.banks()),
         };
         // Proves once that words, codes and cells fit each other.
-        memory.read_faults(&[], &[], FaultKind::Flip)?;
+        let mut codes = memory.written();
+        let layout = AddressMap::linear(data);
+        for contents in &memory.contents {
+            memory.read_contents(contents, &layout, [&[], &[]], FaultKind::Flip, &mut codes)?;
+        }
         Ok(memory)
     }
 
@@ -207,10 +241,11 @@ impl<'g> ProtectedMemory<'g> {
         self.shape
     }
 
-    /// Banks that hold weights.
+    /// Number of banks that hold weights, which lie as `layout` says.
     #[must_use]
-    pub const fn banks_used(&self) -> u32 {
-        self.banks_used
+    pub fn banks_used(&self, layout: &AddressMap) -> u32 {
+        // At most a geometry's banks.
+        banks(&self.contents, layout).len() as u32
     }
 
     /// The protection.
@@ -232,7 +267,15 @@ impl<'g> ProtectedMemory<'g> {
     pub fn repair(&self, maps: &ChipMaps, profile: &VoltageProfile) -> Option<Repair> {
         let (lines, repair_mv) = self.spares?;
         let base = profile.threshold(self.protection.base_mv(repair_mv));
-        let faults = self.faults_on_rails(&maps.data, profile, repair_mv);
+        let rails = self.rails(maps, profile, repair_mv);
+        let data = prefix(Some(&maps.data), base);
+        let faults = match &self.contents[..] {
+            [contents] if !self.streamed => {
+                let stores = InCells { contents, layout: &maps.layout };
+                rails.filter(data, self.shape.data, &stores, &self.bits())
+            }
+            _ => rails.filter(data, self.shape.data, &Empty, &[]),
+        };
         let spares = SpareMaps {
             rows: prefix(maps.spare_rows.as_ref(), base),
             columns: prefix(maps.spare_columns.as_ref(), base),
@@ -251,53 +294,62 @@ impl<'g> ProtectedMemory<'g> {
         vdd_mv: f64,
         kind: FaultKind,
     ) -> ProtectedRead {
-        let base = profile.threshold(self.protection.base_mv(vdd_mv));
-        let mut faults = self.faults_on_rails(&maps.data, profile, vdd_mv);
-        if let (Some((lines, _)), Some(repair)) = (self.spares, repair) {
-            let spares = SpareMaps {
-                rows: prefix(maps.spare_rows.as_ref(), base),
-                columns: prefix(maps.spare_columns.as_ref(), base),
-            };
-            faults = repaired_faults(self.shape.data, lines, repair, &faults, spares);
+        let rails = self.rails(maps, profile, vdd_mv);
+        let data = prefix(Some(&maps.data), rails.base);
+        let check = prefix(maps.check.as_ref(), rails.base);
+        let check_layout = self.shape.check.map(|geometry| maps.layout.beside(geometry));
+        let mut codes = self.written();
+        let mut done = ReadBack::default();
+        for contents in &self.contents {
+            let stores = InCells { contents, layout: &maps.layout };
+            let mut faults = rails.filter(data, self.shape.data, &stores, &self.bits());
+            if let (Some((lines, _)), Some(repair)) = (self.spares, repair) {
+                let spares = SpareMaps {
+                    rows: prefix(maps.spare_rows.as_ref(), rails.base),
+                    columns: prefix(maps.spare_columns.as_ref(), rails.base),
+                };
+                faults = repaired_faults(self.shape.data, lines, repair, &faults, spares);
+            }
+            for fault in &mut faults {
+                fault.address = maps.layout.position(fault.address);
+            }
+            let check = check_layout.as_ref().map_or_else(Vec::new, |layout| {
+                self.check_faults(contents, maps, &rails, check, layout)
+            });
+            done += self
+                .read_contents(contents, &maps.layout, [&faults, &check], kind, &mut codes)
+                .expect("`new` has read an empty map through these words");
         }
-        let check = self.check_faults(maps, profile, vdd_mv);
-        self.read_faults(&faults, &check, kind)
-            .expect("`new` has read an empty map through these words")
+        ProtectedRead { codes, done }
     }
 
-    fn faults_on_rails(
-        &self,
-        data: &Chip,
-        profile: &VoltageProfile,
-        vdd_mv: f64,
-    ) -> Vec<FaultyCell> {
-        let rails = self.rails(data, profile, vdd_mv);
-        rails.filter(prefix(Some(data), rails.base), self.shape.data, &self.stores, &self.bits())
-    }
-
-    /// A check bit hangs on the rail of its word's first data bit.
+    /// Faults of check bits by position. A check bit hangs on the rail of its word's first data bit.
     fn check_faults(
         &self,
+        contents: &Contents<'_>,
         maps: &ChipMaps,
-        profile: &VoltageProfile,
-        vdd_mv: f64,
+        rails: &Rails,
+        check: &[FaultyCell],
+        layout: &AddressMap,
     ) -> Vec<FaultyCell> {
-        let (Some(check), Some(geometry), Some((code, words, _))) =
-            (&maps.check, self.shape.check, &self.code)
-        else {
+        let (Some(geometry), Some((code, words, _))) = (self.shape.check, &self.code) else {
             return Vec::new();
         };
-        let rails = self.rails(&maps.data, profile, vdd_mv);
         let stores = CheckBits {
-            data: &self.stores,
+            data: InWords { contents, layout: &maps.layout },
+            layout,
             data_bits: code.data_bits().into(),
             check_bits: code.check_bits().into(),
             words: *words,
         };
-        rails.filter(prefix(Some(check), rails.base), geometry, &stores, &self.bits())
+        let mut faults = rails.filter(check, geometry, &stores, &self.bits());
+        for fault in &mut faults {
+            fault.address = layout.position(fault.address);
+        }
+        faults
     }
 
-    fn rails(&self, data: &Chip, profile: &VoltageProfile, vdd_mv: f64) -> Rails {
+    fn rails(&self, maps: &ChipMaps, profile: &VoltageProfile, vdd_mv: f64) -> Rails {
         let base = profile.threshold(self.protection.base_mv(vdd_mv));
         let mut rules = Vec::new();
         for mechanism in self.protection.mechanisms() {
@@ -310,12 +362,11 @@ impl<'g> ProtectedMemory<'g> {
                     (Which::Tensors(tensors), supply)
                 }
                 Mechanism::BankRail { share, supply } => {
-                    // At most `banks_used`, rounded up as the energy counts them.
-                    let count = (share * f64::from(self.banks_used)).ceil() as u32;
-                    let faults = prefix(Some(data), base);
-                    let geometry = self.shape.data;
-                    let banks = weakest_banks(faults, geometry, self.banks_used, count);
-                    (Which::Banks(banks), supply)
+                    let used = banks(&self.contents, &maps.layout);
+                    // At most as many as are used, rounded up as the energy counts them.
+                    let count = (share * used.len() as f64).ceil() as usize;
+                    let faults = prefix(Some(&maps.data), base);
+                    (Which::Banks(weakest_banks(faults, self.shape.data, &used, count)), supply)
                 }
                 _ => continue,
             };
@@ -324,12 +375,20 @@ impl<'g> ProtectedMemory<'g> {
         Rails { base, rules }
     }
 
-    fn read_faults(
+    /// The codes as they were written.
+    fn written(&self) -> Vec<Vec<u8>> {
+        self.graph.weights.iter().map(|weights| weights.codes.clone()).collect()
+    }
+
+    /// Reads what lies there at a time with `[data, check]` faults by position.
+    fn read_contents(
         &self,
-        faults: &[FaultyCell],
-        check_faults: &[FaultyCell],
+        contents: &Contents<'_>,
+        layout: &AddressMap,
+        [faults, check_faults]: [&[FaultyCell]; 2],
         kind: FaultKind,
-    ) -> Result<ProtectedRead, ReadError> {
+        codes: &mut [Vec<u8>],
+    ) -> Result<ReadBack, ReadError> {
         let scheme = match (&self.code, self.detecting) {
             (Some((code, words, on_detected)), _) => {
                 WordScheme::Code { code: code.as_ref(), words: *words, on_detected: *on_detected }
@@ -337,8 +396,6 @@ impl<'g> ProtectedMemory<'g> {
             (None, Some(reads)) => WordScheme::Detecting(reads),
             (None, None) => WordScheme::Plain,
         };
-        let mut codes: Vec<Vec<u8>> =
-            self.graph.weights.iter().map(|weights| weights.codes.clone()).collect();
         let mut tensors: Vec<StoredTensor<'_>> = codes
             .iter_mut()
             .zip(&self.graph.weights)
@@ -353,12 +410,24 @@ impl<'g> ProtectedMemory<'g> {
                 },
             })
             .collect();
-        let done = read_back(scheme, &self.stores, faults, check_faults, kind, &mut tensors)?;
-        Ok(ProtectedRead { codes, done })
+        let stores = InWords { contents, layout };
+        read_back(scheme, &stores, faults, check_faults, kind, &mut tensors)
     }
 
     fn bits(&self) -> Vec<u8> {
         self.graph.weights.iter().map(|weights| weights.bits).collect()
+    }
+}
+
+/// Refuses codes that are not all of that width.
+fn one_width(graph: &Graph, data_bits: u32) -> Result<(), ReadError> {
+    let strange = |bits: u8| u32::from(bits) != data_bits;
+    match graph.weights.iter().position(|weights| strange(weights.bits)) {
+        Some(tensor) => {
+            let bits = graph.weights[tensor].bits;
+            Err(ReadError::WordIsNoCode { data_bits, tensor, bits })
+        }
+        None => Ok(()),
     }
 }
 
@@ -392,65 +461,4 @@ fn layer_tensors(graph: &Graph) -> Vec<usize> {
         _ => None,
     });
     tensors.collect()
-}
-
-/// Tensors one after another, codes packed without gaps.
-#[derive(Debug)]
-struct Linear {
-    /// (first bit, tensor, codes, bits per code), by first bit, none empty.
-    spans: Vec<(u64, usize, u64, u64)>,
-}
-
-impl Linear {
-    fn new(placement: &ResidentPlacement) -> Self {
-        let mut spans: Vec<_> = placement
-            .tensors
-            .iter()
-            .enumerate()
-            .filter(|(_, placed)| placed.codes > 0)
-            .map(|(tensor, placed)| (placed.first_bit, tensor, placed.codes, placed.bits.into()))
-            .collect();
-        spans.sort_unstable();
-        Self { spans }
-    }
-}
-
-impl Stores for Linear {
-    fn held(&self, address: u64) -> Option<CodeBit> {
-        let after = self.spans.partition_point(|&(first, ..)| first <= address);
-        let &(first, tensor, codes, bits) = self.spans.get(after.checked_sub(1)?)?;
-        let (code, bit) = ((address - first) / bits, (address - first) % bits);
-        // A remainder by at most 8.
-        (code < codes).then_some(CodeBit { tensor, code: code as usize, bit: bit as u8 })
-    }
-}
-
-/// Check bits stand for the first data bit of their word.
-struct CheckBits<'a> {
-    data: &'a Linear,
-    data_bits: u64,
-    check_bits: u64,
-    words: Words,
-}
-
-impl Stores for CheckBits<'_> {
-    fn held(&self, address: u64) -> Option<CodeBit> {
-        let word = address / self.check_bits;
-        match self.words {
-            Words::Cells => self.data.held(word.checked_mul(self.data_bits)?),
-            Words::Codes => {
-                let mut rest = word;
-                let mut by_tensor: Vec<_> =
-                    self.data.spans.iter().map(|&(_, tensor, codes, _)| (tensor, codes)).collect();
-                by_tensor.sort_unstable();
-                for (tensor, codes) in by_tensor {
-                    if rest < codes {
-                        return Some(CodeBit { tensor, code: rest as usize, bit: 0 });
-                    }
-                    rest -= codes;
-                }
-                None
-            }
-        }
-    }
 }
