@@ -2,11 +2,15 @@
 
 use std::fmt::Write;
 
+use vmin_sram::fit::{FitOptions, fit};
 use vmin_sram::{Chip, FaultyCell};
 
 use crate::chip;
 
-/// Pictures of the chip at its lowest voltage.
+/// Simulated chips behind the band of the curve.
+const REPLICATES: u32 = 40;
+
+/// Pictures of the chip at its lowest voltage, and its rate over all of them.
 pub(crate) fn section(page: &mut String, chip: &Chip) {
     let Some((level, faults)) = lowest(chip) else { return };
     let vdd_mv = f64::from(level) / 1000.0;
@@ -18,11 +22,15 @@ pub(crate) fn section(page: &mut String, chip: &Chip) {
          <code>vmin chip inspect|draw</code>.</p>\n"
     );
     let title = format!("{vdd_mv} mV");
-    for picture in [
+    let pictures = [
         chip::map(&title, geometry, &faults),
         chip::columns(&title, geometry, &faults),
         chip::banks(&title, geometry, &faults),
-    ] {
+    ];
+    // A chip of a single voltage, or without a fault, has no curve.
+    let options = FitOptions { replicates: REPLICATES, ..FitOptions::default() };
+    let curve = fit(std::slice::from_ref(chip), &options).ok().map(|fit| chip::probit(&fit));
+    for picture in pictures.into_iter().chain(curve) {
         let _ = writeln!(page, "<div class=\"card wide\">{picture}</div>");
     }
 }

@@ -100,11 +100,11 @@ impl<'p> Buffers<'p> {
     ) -> Result<Self, SampleError> {
         let cells = |memory: Memory, first_cell: u64| {
             let at = lowest[memory.number() as usize];
-            let (Some(geometry), Some(at)) = (placed.geometry(memory), at) else {
+            let (Some(geometry), Some(at)) = (placed.geometry(memory), &at) else {
                 return Ok(None);
             };
             let place = (geometry, first_cell);
-            Cells::of(plan, memory, place, trial, at.threshold).map(Some)
+            Cells::of(plan, memory, place, trial, at).map(Some)
         };
         let behind_weights = plan.placement.geometry().cells();
         let behind_activations =

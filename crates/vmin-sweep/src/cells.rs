@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use vmin_sram::{
-    CellErrors, Chip, ChipKey, DrawnFaults, FaultKind, FaultyCell, Geometry, SampleError, Threshold,
+    CellErrors, Chip, ChipKey, DrawnFaults, FaultKind, FaultyCell, Geometry, SampleError,
 };
 
 use crate::Plan;
@@ -57,13 +57,13 @@ pub(crate) type Part<'c> = (Cow<'c, [FaultyCell]>, FaultKind);
 
 impl<'p> Cells<'p> {
     /// The cells of a memory of this geometry that begins `first_cell` cells behind the first memory, down
-    /// to `floor`.
+    /// to the supply `lowest`.
     pub(crate) fn of(
         plan: &'p Plan,
         memory: Memory,
         (geometry, first_cell): (Geometry, u64),
         trial: Trial,
-        floor: Threshold,
+        lowest: &MemoryAt,
     ) -> Result<Self, SampleError> {
         if let Some(file) = plan.chip_files.get(trial.chip as usize) {
             let offset = plan.experiment.layout.offset_bits[trial.offset];
@@ -75,7 +75,7 @@ impl<'p> Cells<'p> {
             return Ok(Self::Drawn);
         }
         let key = trial.cells_key(plan, memory);
-        Chip::sample(&plan.population(), key, geometry, floor).map(Self::Sampled)
+        Chip::sample(&plan.population(), key, geometry, plan.floor(lowest)).map(Self::Sampled)
     }
 
     /// Of a file: the cells that err at a voltage, with their rates, in a memory of `cells` cells.
@@ -96,6 +96,12 @@ impl<'p> Cells<'p> {
     pub(crate) fn erring(&self, plan: &Plan, at: &MemoryAt, cells: u64) -> Erring<'_> {
         match self {
             Self::Drawn => Erring::AnyBit(at.cell_fault_rate),
+            Self::Sampled(chip) if plan.experiment.read_noise_mv.is_some() => {
+                let near = chip.faults(plan.floor(at)).expect("the floor is the lowest of all");
+                let noise = plan.read_noise(at);
+                let errors = noise.map(|noise| noise.errors(near, plan.experiment.fault_kind));
+                Erring::Sometimes(errors.unwrap_or_default())
+            }
             Self::Sampled(chip) => {
                 let faults = chip.faults(at.threshold).expect("the floor is the lowest threshold");
                 Erring::Always(faults.into(), plan.experiment.fault_kind)

@@ -41,8 +41,8 @@ impl<'p> Die<'p> {
         let point = &plan.points[lowest as usize];
         let place = (plan.placement.geometry(), 0);
         let weights = point
-            .floor(Memory::Weight)
-            .map(|floor| Cells::of(plan, Memory::Weight, place, trial, floor))
+            .memory(Memory::Weight)
+            .map(|lowest| Cells::of(plan, Memory::Weight, place, trial, lowest))
             .transpose()?;
         let buffers = Buffers::new(plan, &plan.buffers, trial, point.supplies())?;
         let map = Cow::Borrowed(&plan.address_maps[trial.offset]);
@@ -81,16 +81,9 @@ impl<'p> Die<'p> {
 
     /// What of the weight memory errs at a point; none if it makes no errors.
     fn erring(&self, point: u32) -> Option<Erring<'_>> {
-        let at = &self.plan.points[point as usize];
-        let weights = self.weights.as_ref()?;
-        if let (Some(noise), Some(floor), Cells::Sampled(chip)) =
-            (&at.read_noise, at.floor(Memory::Weight), weights)
-        {
-            let cells = chip.faults(floor).expect("the floor of this point");
-            return Some(Erring::Sometimes(noise.errors(cells, self.plan.experiment.fault_kind)));
-        }
+        let at = self.plan.points[point as usize].memory(Memory::Weight)?;
         let cells = self.plan.placement.geometry().cells();
-        Some(weights.erring(self.plan, at.memory(Memory::Weight)?, cells))
+        Some(self.weights.as_ref()?.erring(self.plan, at, cells))
     }
 
     /// Reads the memories at a point and classifies all images; what the reads did together.

@@ -226,13 +226,11 @@ impl Experiment {
         let remedies = remedy::read(&root);
         contradictions(&root, by_file, errors, memories.as_ref(), remedies.as_deref());
         if let Some(noise) = &read_noise {
-            let others = memories.as_ref().is_some_and(|memories| !memories.weights_alone());
             let remedies = remedies.as_ref().is_some_and(|remedies| !remedies.is_empty());
             let stranger = match () {
                 () if by_file => Some("`[chips] files`, whose cells err as they were measured"),
                 () if preset.is_some() => Some("a preset"),
                 () if by_rate => Some("`rates_pct`: noise is told in millivolts"),
-                () if others => Some("tables of single memories"),
                 () if remedies => Some("`[[remedy]]`"),
                 () => None,
             };

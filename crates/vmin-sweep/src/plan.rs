@@ -11,11 +11,12 @@ mod weights;
 
 use serde::Serialize;
 use vmin_accel::placement::{AddressMap, WeightPlacement};
+use vmin_accel::voltage::ReadNoise;
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_emulator::Images;
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_sram::Population;
+use vmin_sram::{Population, Threshold};
 
 use crate::buffers::BufferPlacements;
 use crate::chip_file::ChipFile;
@@ -113,6 +114,17 @@ impl Plan {
             && self.experiment.read_noise_mv.is_none()
     }
 
+    /// The noise of a memory's reads, if cells are noisy.
+    pub(crate) fn read_noise(&self, at: &MemoryAt) -> Option<ReadNoise> {
+        let noise = self.experiment.read_noise_mv.as_ref()?;
+        Some(self.profile.read_noise(at.vdd_mv, noise.value))
+    }
+
+    /// Down to which score cells of a memory can err.
+    pub(crate) fn floor(&self, at: &MemoryAt) -> Threshold {
+        self.read_noise(at).map_or(at.threshold, |noise| noise.floor().min(at.threshold))
+    }
+
     /// What chips are drawn from.
     #[must_use]
     pub fn population(&self) -> Population {
@@ -177,9 +189,9 @@ impl Plan {
     fn faulty_cells_max(&self) -> f64 {
         let Some(lowest) = self.points.last() else { return 0.0 };
         let of = |memory: Memory, cells: u64| {
-            let rate = lowest.memory(memory).map_or(0.0, |at| at.cell_fault_rate);
-            let noisy = lowest.floor(memory).filter(|_| lowest.read_noise.is_some());
-            cells as f64 * noisy.map_or(rate, |floor| floor.rate().max(rate))
+            let Some(at) = lowest.memory(memory) else { return 0.0 };
+            let noisy = self.experiment.read_noise_mv.as_ref().map(|_| self.floor(at).rate());
+            cells as f64 * noisy.unwrap_or(0.0).max(at.cell_fault_rate)
         };
         let of_buffers = |memory| of(memory, self.buffers.cells(memory));
         of(Memory::Weight, self.placement.geometry().cells())

@@ -264,13 +264,13 @@ fn the_memory_that_is_lowered_saves_energy() {
 #[test]
 fn noisy_cells_err_at_some_reads_and_not_at_others() {
     let noisy = |kind: &str, mv: f64| {
-        let memory = format!("fault_kind = \"{kind}\"\nread_noise_mv = {mv}");
+        let memory = format!("fault_kind = \"{kind}\"\nread_noise_mv = {mv}\n[memory.activation]");
         let plan = plan(&text("resident", "", &memory));
         let results = sweep(&plan, 2);
         assert_eq!(results, sweep(&plan, 1), "threads");
         (plan, results)
     };
-    let quiet = sweep(&plan(&text("resident", "", "")), 2);
+    let quiet = sweep(&plan(&text("resident", "", "[memory.activation]")), 2);
     let (_, next_to_none) = noisy("flip", 0.001);
     for (a, b) in quiet.points.iter().zip(&next_to_none.points) {
         assert!((a.flip_rate - b.flip_rate).abs() <= 2e-6, "{a:?} {b:?}");
@@ -279,7 +279,7 @@ fn noisy_cells_err_at_some_reads_and_not_at_others() {
         let (plan, results) = noisy(kind, 12.0);
         for (point, planned) in results.points.iter().zip(&plan.points) {
             // Expected over the population: the rate of each score, weighed with its probability.
-            let noise = planned.read_noise.as_ref().expect("noise");
+            let noise = plan.profile.read_noise(planned.cost.vdd_mv, 12.0);
             let steps = (0..60_000).map(|step| f64::from(step) * 1e-4);
             let expected: f64 = steps
                 .map(|z| {
@@ -288,6 +288,8 @@ fn noisy_cells_err_at_some_reads_and_not_at_others() {
                 })
                 .sum();
             assert!(expected > point.cell_fault_rate, "noise adds more than it takes");
+            let seen = point.activation_cell_fault_rate_realised.expect("it errs");
+            assert!((seen / expected - 1.0).abs() < 0.35, "activations: {seen} {expected}");
             // The same cells are read again and again: only chips are independent.
             let bits = results.setting.stored_bits as f64 * 3.0;
             let sigma = (expected / bits).sqrt();

@@ -8,6 +8,7 @@ mod curve;
 mod points;
 mod read;
 mod read_noise;
+mod reading;
 mod scale;
 mod shipped;
 
@@ -19,6 +20,7 @@ use vmin_sram::{Population, Threshold};
 use crate::load;
 use curve::Curve;
 pub use read_noise::ReadNoise;
+pub use reading::ReadingError;
 use scale::{ClockLaw, LeakageLaw, Scale};
 
 /// A point of the source that the profile was made from.

@@ -205,7 +205,8 @@ pub struct Fit {
     /// Share of the faulty cells whose preferred value is 0.
     pub share_stuck_at_0: Estimate,
     /// Standard deviation of a cell's critical voltage from read to read, in mV; only from measured chips
-    /// with two voltages or more.
+    /// with two voltages or more. Its interval is that of the count of cells that broke nesting, the curve
+    /// taken as known.
     pub read_noise_mv: Option<Estimate>,
     /// Cells that broke nesting on the measured chips.
     pub nesting_violations: Option<u64>,

@@ -2,16 +2,19 @@
 //!
 //! A cell that fails at a voltage and not at a lower one shows that its critical voltage is not quite
 //! the same at every read. With an independent Gaussian error at each read the expected number of such
-//! cells grows with its sigma, so their number tells it.
+//! cells grows with its sigma, so their number tells it. The curve is that of single reads: its variance
+//! is that of the critical voltages and of the noise together.
 
 use super::curve::Curve;
 use super::observe::Observation;
 use crate::normal;
 
 const BISECTIONS: u32 = 36;
+/// Most of the curve's sigma that may be noise.
+const NOISE_MAX: f64 = 0.99;
 
 /// The read noise (mV) at which so many cells are expected to break nesting; none if there is no pair of
-/// levels. Zero for none or fewer; at most the sigma of the curve.
+/// levels. Zero for none or fewer; below the sigma of the curve.
 pub(crate) fn for_violations(chips: &[Observation], curve: &Curve, violations: f64) -> Option<f64> {
     let step_mv = chips
         .iter()
@@ -24,7 +27,7 @@ pub(crate) fn for_violations(chips: &[Observation], curve: &Curve, violations: f
         return Some(0.0);
     }
     // At a twentieth of a step, no one in 10^40 cells crosses it twice.
-    let (mut low, mut high) = (step_mv / 20.0, curve.sigma_mv.max(step_mv / 10.0));
+    let (mut low, mut high) = (step_mv / 20.0, (NOISE_MAX * curve.sigma_mv).max(step_mv / 10.0));
     for _ in 0..BISECTIONS {
         let middle = libm::sqrt(low * high);
         if expected(chips, curve, middle) < violations { low = middle } else { high = middle }
@@ -34,6 +37,9 @@ pub(crate) fn for_violations(chips: &[Observation], curve: &Curve, violations: f
 
 /// Cells expected to break nesting on the measured chips.
 fn expected(chips: &[Observation], curve: &Curve, noise_mv: f64) -> f64 {
+    let of_both = curve.sigma_mv * curve.sigma_mv;
+    let of_noise = (noise_mv * noise_mv).min(NOISE_MAX * NOISE_MAX * of_both);
+    let sigma_mv = libm::sqrt(of_both - of_noise);
     let mut sum = 0.0;
     for (chip, &mu_mv) in chips.iter().zip(&curve.mu_mv) {
         let (Some(first), Some(last)) = (chip.levels.first(), chip.levels.last()) else { continue };
@@ -46,7 +52,7 @@ fn expected(chips: &[Observation], curve: &Curve, noise_mv: f64) -> f64 {
         let mut share = 0.0;
         for index in 0..steps {
             let critical_mv = low + (f64::from(index) + 0.5) * width;
-            let near = |edge: f64| normal::cdf((mu_mv - critical_mv + edge) / curve.sigma_mv);
+            let near = |edge: f64| normal::cdf((mu_mv - critical_mv + edge) / sigma_mv);
             let cells = near(0.5 * width) - near(-0.5 * width);
             share += cells * breaks_nesting(chip, critical_mv, noise_mv);
         }

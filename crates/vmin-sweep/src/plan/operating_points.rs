@@ -2,7 +2,6 @@
 
 use vmin_accel::cycles::LayerReport;
 use vmin_accel::energy::{self, Components, EnergyReport, OperatingPoint};
-use vmin_accel::voltage::ReadNoise;
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_sram::Threshold;
 
@@ -29,8 +28,6 @@ pub struct PlanPoint {
     /// Rates and energies at that voltage.
     pub cost: PointCost,
     memories: Supplies,
-    /// The noise of the weight memory's reads, if it has any.
-    pub read_noise: Option<ReadNoise>,
 }
 
 impl PlanPoint {
@@ -43,14 +40,6 @@ impl PlanPoint {
     /// All memories at this point.
     pub(crate) const fn supplies(&self) -> &Supplies {
         &self.memories
-    }
-
-    /// Down to which score cells of a memory can err at this point; none if none can.
-    #[must_use]
-    pub fn floor(&self, memory: Memory) -> Option<Threshold> {
-        let threshold = self.memory(memory)?.threshold;
-        let noise = self.read_noise.as_ref().filter(|_| memory == Memory::Weight);
-        Some(noise.map_or(threshold, |noise| noise.floor().min(threshold)))
     }
 }
 
@@ -105,11 +94,7 @@ pub(super) fn points(
                 },
                 latency_us: energy.latency_us,
             };
-            let read_noise = experiment
-                .read_noise_mv
-                .as_ref()
-                .map(|noise| profile.read_noise(vdd_mv, noise.value));
-            PlanPoint { cost, memories: at, read_noise }
+            PlanPoint { cost, memories: at }
         })
         .collect()
 }

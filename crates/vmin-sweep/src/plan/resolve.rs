@@ -149,8 +149,7 @@ impl Plan {
         notes.extend(measured::errors_note(&experiment));
         notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
             format!(
-                "read noise of {} mV: the critical voltage of each cell of the weight memory varies from \
-                 read to read; `cell_fault_rate` is that without noise",
+                "read noise of {} mV: the critical voltage of each cell varies from read to read; `cell_fault_rate` is that without noise",
                 noise.value
             )
         }));

@@ -12,7 +12,8 @@ pub(crate) enum ChipCommand {
     #[command(after_help = "\
 Example:
   vmin chip sample --profile fpga28-kc705b --seed 1 --rows 512 --columns 16 --banks 890 \\
-    --out board.chip")]
+    --out board.chip
+  vmin chip sample --profile fpga28-kc705b --seed 1 --read-noise-mv 3.8 --out measured.chip")]
     Sample {
         /// Voltage profile: a name (see `vmin data list`) or a file
         #[arg(long, value_name = "PROFILE")]
@@ -35,6 +36,10 @@ Example:
         /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
         #[arg(long, value_name = "V")]
         vdd_mv_min: Option<f64>,
+        /// Read the chip once at each voltage, with this sigma of each cell's critical voltage from read to
+        /// read, in mV: the maps of a chip as measured, which do not quite nest
+        #[arg(long, value_name = "MV")]
+        read_noise_mv: Option<f64>,
         /// Where the chip goes
         #[arg(long, value_name = "CHIP")]
         out: PathBuf,

@@ -32,13 +32,15 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
             columns,
             banks,
             vdd_mv_min,
+            read_noise_mv,
             out,
             format,
         } => {
             let geometry = Geometry::new(*banks, *rows, *columns)
                 .map_err(|error| Failure::input("geometry", &error))?;
             let key = ChipKey { seed: *seed, chip: *chip, memory: WEIGHT_MEMORY };
-            sample::run(profile, *vdd_mv_min, geometry, key, out, format.format)
+            let voltages = sample::Voltages { lowest_mv: *vdd_mv_min, noise_mv: *read_noise_mv };
+            sample::run(profile, voltages, geometry, key, out, format.format)
         }
         ChipCommand::Import(args) => import::run(args),
         ChipCommand::Export(args) => export::run(args),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vmin_accel::VoltageProfile;
+use vmin_accel::voltage::ReadingError;
 use vmin_diagnostic::Diagnostic;
 use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
 use vmin_sweep::chip_file::microvolts;
@@ -15,19 +16,30 @@ use crate::lookup;
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
+/// Noise of reads, in mV; less differs from none in nothing.
+const NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;
+
+/// How a chip is read.
+#[derive(Clone, Copy)]
+pub(super) struct Voltages {
+    /// The lowest voltage; that of the profile if absent.
+    pub(super) lowest_mv: Option<f64>,
+    /// Noise of single reads; none for the chip itself.
+    pub(super) noise_mv: Option<f64>,
+}
 
 /// Draws, writes and shows a chip.
 pub(super) fn run(
     profile: &str,
-    vdd_mv_min: Option<f64>,
+    voltages: Voltages,
     geometry: Geometry,
     key: ChipKey,
     out: &Path,
     format: Format,
 ) -> Result<(), Failure> {
-    let chip = sample(profile, vdd_mv_min, geometry, key)?;
+    let chip = sample(profile, voltages, geometry, key)?;
     write_whole(out, &vmin_sram::file::write(&chip)).map_err(|error| unwritable(out, &error))?;
     say(&format!("wrote `{}`", out.display()));
     inspect::show(&chip, chip.levels(), format)
@@ -35,20 +47,36 @@ pub(super) fn run(
 
 fn sample(
     profile: &str,
-    vdd_mv_min: Option<f64>,
+    Voltages { lowest_mv, noise_mv }: Voltages,
     geometry: Geometry,
     key: ChipKey,
 ) -> Result<Chip, Failure> {
     let profile = lookup::profile(profile)?;
     let range = profile.vdd_mv_range();
-    let lowest = vdd_mv_min.unwrap_or(*range.start());
+    let lowest = lowest_mv.unwrap_or(*range.start());
     lookup::check_voltage(&profile, lowest)?;
     let levels = levels(&profile, lowest, geometry);
-    let floor = profile.threshold(lowest);
-    let chip = Chip::sample(profile.population(), key, geometry, floor).map_err(|error| {
-        Diagnostic::new("too-large", with_causes(&error))
+    let too_large = |error: &dyn std::error::Error| {
+        Diagnostic::new("too-large", with_causes(error))
             .hint("raise `--vdd-mv-min`, or make the chip smaller")
-    })?;
+    };
+    if let Some(noise_mv) = noise_mv {
+        if !NOISE_MV.contains(&noise_mv) {
+            let message = format!("a read noise of {noise_mv} mV");
+            let (least, most) = (NOISE_MV.start(), NOISE_MV.end());
+            return Err(Diagnostic::new("out-of-range", message)
+                .allowed(format!("expected {least} to {most} mV"))
+                .into());
+        }
+        let vdd_uv: Vec<u32> = levels.iter().map(|level| level.vdd_uv).collect();
+        return profile.read_chip(key, geometry, &vdd_uv, noise_mv).map_err(|error| match &error {
+            ReadingError::Sample(error) => too_large(error).into(),
+            _ => Failure::input("levels", &error),
+        });
+    }
+    let floor = profile.threshold(lowest);
+    let chip = Chip::sample(profile.population(), key, geometry, floor)
+        .map_err(|error| too_large(&error))?;
     chip.with_levels(levels).map_err(|error| Failure::input("levels", &error))
 }
 

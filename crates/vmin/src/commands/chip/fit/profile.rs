@@ -166,7 +166,7 @@ fn derived(fit: &Fit) -> String {
     if let Some(noise) = &fit.read_noise_mv {
         let _ = write!(
             text,
-            "; read noise {} mV (`[memory] read_noise_mv` of an experiment)",
+            "; read noise {} mV (`read_noise_mv` of an experiment, `--read-noise-mv` of `vmin chip sample`)",
             interval(noise, 2)
         );
     }
