@@ -23,6 +23,10 @@ impl Layer {
             // A reshape moves nothing; a sum reads two tensors of its output's size.
             let layer = match shape.kind {
                 vmin_nn::LayerKind::Reshape => Self::vector(&shape.name, 0, 0),
+                // Once for the sums, once for the codes.
+                vmin_nn::LayerKind::GroupNorm => {
+                    Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
+                }
                 vmin_nn::LayerKind::Add => {
                     Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
                 }

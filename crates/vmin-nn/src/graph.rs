@@ -144,6 +144,23 @@ pub struct Pool2d {
     pub activation: Activation,
 }
 
+/// Normalization of groups of channels by the mean and deviation of each image
+/// ([`exec`](crate::exec) has the arithmetic).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupNorm {
+    /// Groups of neighbouring channels; divides their number.
+    pub groups: usize,
+    /// What is added to the squared deviation, times `N^2 / input_scale^2` for groups of `N` codes: 1 or
+    /// more.
+    pub epsilon: u64,
+    /// Per channel `gain / output_scale`.
+    pub gains: Vec<FixedMultiplier>,
+    /// Per channel `shift / output_scale`, in units of 2^-16 codes.
+    pub offsets: Vec<i32>,
+    /// Clamp of the output.
+    pub activation: Activation,
+}
+
 /// One operation. Shapes of inputs and outputs are those of the node's tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -156,6 +173,8 @@ pub enum Op {
         /// Clamp of the output.
         activation: Activation,
     },
+    /// Normalization of groups of channels.
+    GroupNorm(GroupNorm),
     /// The same elements under another shape.
     Reshape,
     /// Softmax over the last axis.

@@ -17,6 +17,8 @@ pub enum LayerKind {
     AveragePool,
     /// Maximum over a window.
     MaxPool,
+    /// Normalization of groups of channels.
+    GroupNorm,
     /// Softmax.
     Softmax,
     /// Same elements, other shape.
@@ -25,7 +27,7 @@ pub enum LayerKind {
 
 impl LayerKind {
     /// The name in tables: `conv`, `depthwise`, `fully_connected`, `add`, `average_pool`,
-    /// `max_pool`, `softmax`, `reshape`.
+    /// `max_pool`, `group_norm`, `softmax`, `reshape`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl LayerKind {
             Self::Add => "add",
             Self::AveragePool => "average_pool",
             Self::MaxPool => "max_pool",
+            Self::GroupNorm => "group_norm",
             Self::Softmax => "softmax",
             Self::Reshape => "reshape",
         }
@@ -142,6 +145,7 @@ impl Graph {
                 ..plain
             },
             Op::Add { .. } => LayerShape { kind: LayerKind::Add, ..plain },
+            Op::GroupNorm(_) => LayerShape { kind: LayerKind::GroupNorm, ..plain },
             Op::Reshape => plain,
             Op::Softmax { .. } => LayerShape { kind: LayerKind::Softmax, ..plain },
         }

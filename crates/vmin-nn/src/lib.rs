@@ -40,8 +40,8 @@ mod validate;
 pub use error::ModelError;
 pub use exec::{Executor, LoadedWeights, Scratch};
 pub use graph::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Quantization, Tensor,
-    TensorId, WeightId, WeightTensor,
+    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
+    Quantization, Tensor, TensorId, WeightId, WeightTensor,
 };
 pub use layers::{LayerKind, LayerShape};
 pub use limits::Limits;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::error::{check_limit, checked_product};
+use crate::exec::group_norm::{EPSILON_MAX, GROUP_MAX, SHIFTS};
 use crate::exec::{AddParams, SoftmaxParams};
 use crate::{
-    Activation, Conv2d, ConvKind, Graph, Limits, ModelError, Node, Op, Pool2d, Tensor, TensorId,
-    WeightTensor,
+    Activation, Conv2d, ConvKind, Graph, GroupNorm, Limits, ModelError, Node, Op, Pool2d, Tensor,
+    TensorId, WeightTensor,
 };
 
 impl Graph {
@@ -129,6 +130,7 @@ impl Graph {
                 }
                 Ok(())
             }
+            Op::GroupNorm(norm) => check_group_norm(node, norm, input, output),
             Op::Reshape => {
                 if input.elements() != output.elements() || input.dtype != output.dtype {
                     let found = format!("{:?} to {:?}", input.shape, output.shape);
@@ -275,6 +277,47 @@ fn check_pool(
     let window =
         Window { size: pool.window, stride: pool.stride, dilation: [1, 1], padding: pool.padding };
     window.check(&node.name, input, output)
+}
+
+fn check_group_norm(
+    node: &Node,
+    norm: &GroupNorm,
+    input: &Tensor,
+    output: &Tensor,
+) -> Result<(), ModelError> {
+    let error = |rule, found: String| Err(ModelError::node(&node.name, rule, found));
+    check_activation(&node.name, norm.activation)?;
+    let &[_, _, channels] = &*output.shape else {
+        return error("tensors are [height, width, channels]", format!("{:?}", output.shape));
+    };
+    if input.shape != output.shape {
+        let found = format!("{:?} -> {:?}", input.shape, output.shape);
+        return error("a normalization keeps the shape", found);
+    }
+    if norm.groups == 0 || channels % norm.groups != 0 {
+        let found = format!("{} groups of {channels}", norm.groups);
+        return error("groups divide the channels", found);
+    }
+    let of_group = output.elements() / norm.groups;
+    if of_group > GROUP_MAX {
+        return error("a group has at most 2^20 elements", of_group.to_string());
+    }
+    if !(1..=EPSILON_MAX).contains(&norm.epsilon) {
+        return error("epsilon is in 1..=2^58", norm.epsilon.to_string());
+    }
+    for (rule, length) in
+        [("one gain per channel", norm.gains.len()), ("one offset per channel", norm.offsets.len())]
+    {
+        if length != channels {
+            return error(rule, format!("{length} for {channels}"));
+        }
+    }
+    for gain in &norm.gains {
+        if gain.multiplier < 0 || !SHIFTS.contains(&gain.shift) {
+            return error("gains are positive, their shifts in -24..=15", format!("{gain:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn check_softmax(

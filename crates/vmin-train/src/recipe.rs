@@ -168,6 +168,13 @@ pub enum LayerSpec {
     },
     /// Batch normalization with trained scale and shift.
     BatchNorm,
+    /// Group normalization with trained scale and shift.
+    GroupNorm {
+        /// Groups of neighbouring channels; if absent the first of 32, 24, 16, 8, or half the channels if
+        /// that is less, that divides the channels.
+        #[serde(default)]
+        groups: Option<usize>,
+    },
     /// Two 5x5 convolutions and a hidden layer, with the last layer.
     Lenet {
         /// Channels of the first convolution, 64 in the papers' code.

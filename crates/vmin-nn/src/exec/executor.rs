@@ -4,6 +4,7 @@ use vmin_kernels::{Addition, GemmKernel};
 
 use super::add::addition;
 use super::depthwise::{DepthwisePlan, DepthwiseWeights};
+use super::group_norm::GroupNormPlan;
 use super::matrix::{MatrixPlan, MatrixWeights};
 use super::pool::PoolPlan;
 use super::scratch::{Scratch, Work};
@@ -28,6 +29,7 @@ enum Step {
     Depthwise(Box<DepthwisePlan>),
     Pool(Box<PoolPlan>),
     Add(Box<Addition>),
+    GroupNorm(Box<GroupNormPlan>),
     Copy,
     Softmax(SoftmaxParams, usize),
 }
@@ -201,6 +203,7 @@ impl<'g> Executor<'g> {
             }
             (Step::Pool(plan), _) => plan.run(input, work, out),
             (Step::Add(rule), _) => self.kernel.add(input, &tensors[node.inputs[1].0], rule, out),
+            (Step::GroupNorm(plan), _) => plan.run(input, out),
             (Step::Copy, _) => out.copy_from_slice(input),
             (Step::Softmax(params, length), _) => {
                 for (out, row) in out.chunks_mut(*length).zip(input.chunks(*length)) {
@@ -304,6 +307,7 @@ fn step(graph: &Graph, index: usize) -> Step {
             let rule = addition(from, other, quantization(node.output), *activation);
             Step::Add(Box::new(rule.expect("a validated graph's sums have parameters")))
         }
+        Op::GroupNorm(norm) => Step::GroupNorm(Box::new(GroupNormPlan::new(graph, node, norm))),
         Op::Reshape => Step::Copy,
         Op::Softmax { beta } => Step::Softmax(
             SoftmaxParams::new(*beta, from.scale)

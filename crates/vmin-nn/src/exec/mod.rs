@@ -13,6 +13,7 @@
 mod add;
 mod depthwise;
 mod executor;
+pub(crate) mod group_norm;
 mod matrix;
 mod pool;
 pub mod reference;

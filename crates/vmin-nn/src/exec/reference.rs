@@ -1,8 +1,11 @@
 //! Slow, obvious execution: the specification of every fast path.
 
+use crate::exec::group_norm::Line;
 use crate::exec::{AddParams, Rounding, SoftmaxParams};
 use crate::layers::height_width_channels;
-use crate::{Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Tensor};
+use crate::{
+    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind, Tensor,
+};
 
 /// Why a run was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +94,7 @@ fn run_node(graph: &Graph, codes: &[Vec<u8>], node: &Node, tensors: &[Vec<i8>]) 
             let pairs = x.iter().zip(&tensors[node.inputs[1].0]);
             pairs.map(|(&a, &b)| params.apply(a, b, *activation)).collect()
         }
+        Op::GroupNorm(norm) => group_norm(norm, to, x),
         Op::Reshape => x.clone(),
         Op::Softmax { beta } => {
             let params = SoftmaxParams::new(*beta, from.quantization.scale)
@@ -103,6 +107,24 @@ fn run_node(graph: &Graph, codes: &[Vec<u8>], node: &Node, tensors: &[Vec<i8>]) 
             out
         }
     }
+}
+
+/// Every element with the sums of its group, taken anew.
+fn group_norm(norm: &GroupNorm, to: &Tensor, x: &[i8]) -> Vec<i8> {
+    let channels = to.shape.last().copied().unwrap_or(1);
+    let of_group = channels / norm.groups;
+    let one = |(index, &code): (usize, &i8)| {
+        let channel = index % channels;
+        let group: Vec<i64> = x
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| other % channels / of_group == channel / of_group)
+            .map(|(_, &code)| i64::from(code))
+            .collect();
+        let sums = [group.iter().sum(), group.iter().map(|x| x * x).sum()];
+        Line::of(norm, to.quantization.zero_point, channel, group.len(), sums).at(code)
+    };
+    x.iter().enumerate().map(one).collect()
 }
 
 /// The weights as integers less their zero points.

@@ -5,7 +5,7 @@ use vmin_quant::{Encoding, FixedMultiplier};
 
 use super::VERSION;
 use crate::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, ModelError, Node, Op, Pool2d, PoolKind,
+    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, ModelError, Node, Op, Pool2d, PoolKind,
     Quantization, Tensor, TensorId, WeightId, WeightTensor,
 };
 
@@ -94,6 +94,14 @@ enum OpHeader {
         clamp: [i8; 2],
     },
     Add {
+        clamp: [i8; 2],
+    },
+    GroupNorm {
+        groups: usize,
+        epsilon: u64,
+        /// `[multiplier, shift]` per channel.
+        gains: Vec<[i32; 2]>,
+        offsets: Vec<i32>,
         clamp: [i8; 2],
     },
     Reshape,
@@ -253,6 +261,13 @@ fn node_header(n: &Node) -> NodeHeader {
             clamp: clamp(p.activation),
         },
         Op::Add { activation } => OpHeader::Add { clamp: clamp(*activation) },
+        Op::GroupNorm(g) => OpHeader::GroupNorm {
+            groups: g.groups,
+            epsilon: g.epsilon,
+            gains: g.gains.iter().map(|m| [m.multiplier, m.shift]).collect(),
+            offsets: g.offsets.clone(),
+            clamp: clamp(g.activation),
+        },
         Op::Reshape => OpHeader::Reshape,
         Op::Softmax { beta } => OpHeader::Softmax { beta: Float(*beta) },
     };
@@ -293,6 +308,14 @@ fn node(n: NodeHeader) -> Node {
             activation: activation(clamp),
         }),
         OpHeader::Add { clamp } => Op::Add { activation: activation(clamp) },
+        OpHeader::GroupNorm { groups, epsilon, gains, offsets, clamp } => {
+            let gains = gains
+                .into_iter()
+                .map(|[multiplier, shift]| FixedMultiplier { multiplier, shift })
+                .collect();
+            let activation = activation(clamp);
+            Op::GroupNorm(GroupNorm { groups, epsilon, gains, offsets, activation })
+        }
         OpHeader::Reshape => Op::Reshape,
         OpHeader::Softmax { beta } => Op::Softmax { beta: beta.0 },
     };

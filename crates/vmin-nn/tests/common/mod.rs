@@ -2,8 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use vmin_nn::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, PoolKind, Quantization, Tensor,
-    TensorId, WeightId, WeightTensor,
+    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
+    Quantization, Tensor, TensorId, WeightId, WeightTensor,
 };
 use vmin_quant::{Encoding, FixedMultiplier};
 
@@ -186,6 +186,29 @@ impl Builder {
         self.push(Op::Add { activation }, vec![a, b], output)
     }
 
+    pub fn group_norm(&mut self) -> TensorId {
+        let input = self.last();
+        let shape = self.shape(input);
+        let channels = shape[2];
+        let divisors: Vec<_> = (1..=channels).filter(|n| channels % n == 0).collect();
+        let norm = GroupNorm {
+            groups: divisors[self.rng.pick(0..=divisors.len() - 1)],
+            epsilon: 1 + self.rng.pick(0..=1000) as u64 * 37,
+            gains: (0..channels)
+                .map(|_| FixedMultiplier {
+                    multiplier: (1 << 30) | (i32::from(self.rng.byte()) << 22),
+                    shift: self.rng.pick(0..=8) as i32,
+                })
+                .collect(),
+            offsets: (0..channels)
+                .map(|_| i32::from(self.rng.byte() as i8) << self.rng.pick(0..=17))
+                .collect(),
+            activation: self.activation(),
+        };
+        let output = tensor(&mut self.rng, 1, shape);
+        self.push(Op::GroupNorm(norm), vec![input], output)
+    }
+
     pub fn softmax(&mut self) -> TensorId {
         let input = self.last();
         let output = Tensor {
@@ -228,6 +251,12 @@ pub fn random_graph(seed: u64) -> Graph {
             4 => b.pool(PoolKind::Average),
             _ => b.pool(PoolKind::Max),
         };
+    }
+    if seed % 3 == 1 {
+        b.group_norm();
+        if seed % 2 == 0 {
+            b.conv(ConvKind::Dense);
+        }
     }
     if b.rng.pick(0..=1) == 0 {
         b.reshape();

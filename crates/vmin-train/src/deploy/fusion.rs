@@ -1,4 +1,5 @@
-//! Rectifiers become clamps of the step before them, batch normalizations its multipliers.
+//! Rectifiers become clamps of the step before them, batch normalizations its multipliers. A group
+//! normalization is a step of its own.
 
 use crate::DeployError;
 use crate::network::{BatchNorm, Layer, Network, Step, ValueId};

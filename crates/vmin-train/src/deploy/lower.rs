@@ -1,18 +1,20 @@
 //! The integer graph from fused steps, codes and ranges.
 
 use vmin_nn::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, Node, Op, Pool2d, Quantization, Tensor, TensorId,
-    WeightId, WeightTensor,
+    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, Quantization, Tensor,
+    TensorId, WeightId, WeightTensor,
 };
 use vmin_quant::FixedMultiplier;
 
 use super::calibrate::Range;
 use super::fusion::Fused;
 use crate::codec::Encoded;
-use crate::network::{Layer, Network, ParameterId, ValueId};
+use crate::network::{self, EPSILON, Layer, Network, ParameterId, ValueId};
 use crate::recipe::InputScaling;
 use crate::{DeployError, Trained};
 
+/// Offsets of a normalization are in units of 2^-16 codes.
+pub(crate) const OFFSET_UNIT: f64 = 65_536.0;
 const CODE_MIN: i32 = -128;
 const CODE_MAX: i32 = 127;
 
@@ -109,11 +111,53 @@ impl Lowering<'_> {
                 };
                 self.node(&step.name, Op::Pool2d(pool), vec![from], to);
             }
+            Layer::GroupNorm(layer) => {
+                let from = self.viewed(from, &layer.shape);
+                let to = self.calibrated(&step.name, value, shape);
+                let op = self.group_norm(fused, layer, from, to)?;
+                self.node(&step.name, Op::GroupNorm(op), vec![from], to);
+            }
             Layer::Relu | Layer::BatchNorm(_) => {
                 return Err(DeployError::Rectifier { step: step.name.clone() });
             }
         }
         Ok(())
+    }
+
+    /// A normalization whose `epsilon` and parameters are counted in codes.
+    fn group_norm(
+        &self,
+        fused: &Fused<'_>,
+        layer: &network::GroupNorm,
+        from: TensorId,
+        to: TensorId,
+    ) -> Result<GroupNorm, DeployError> {
+        let [scale_in, scale_out] =
+            [from, to].map(|id| f64::from(self.graph.tensors[id.0].quantization.scale));
+        let values = |id: ParameterId| self.net.parameters[id.0].values.iter().copied();
+        let out_of_range = |factor| DeployError::Factor { step: fused.step.name.clone(), factor };
+        let gain = |a: f32| {
+            let factor = (1.0 + f64::from(a)) / scale_out;
+            FixedMultiplier::from_real(factor).map_err(|_| out_of_range(factor))
+        };
+        let offset = |b: f32| {
+            let factor = f64::from(b) / scale_out * OFFSET_UNIT;
+            if factor.abs() < f64::from(i32::MAX) {
+                Ok(round(factor))
+            } else {
+                Err(out_of_range(factor))
+            }
+        };
+        let count = layer.shape.iter().product::<usize>() as f64 / layer.groups as f64;
+        let epsilon = libm::round(EPSILON * count * count / (scale_in * scale_in)).max(1.0);
+        Ok(GroupNorm {
+            groups: layer.groups,
+            // Saturates; the graph's own check refuses what is too large.
+            epsilon: epsilon as u64,
+            gains: values(layer.scale).map(gain).collect::<Result<_, _>>()?,
+            offsets: values(layer.shift).map(offset).collect::<Result<_, _>>()?,
+            activation: self.activation(fused, to),
+        })
     }
 
     /// The operation of a layer with weights, with unit geometry.

@@ -19,7 +19,7 @@ mod lower;
 pub(crate) use calibrate::{Range, over};
 pub use check::integer_errors;
 pub(crate) use fusion::{Fused, fuse};
-pub(crate) use lower::{covering, input_quantization};
+pub(crate) use lower::{OFFSET_UNIT, covering, input_quantization};
 
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;

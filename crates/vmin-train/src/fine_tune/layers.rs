@@ -28,6 +28,7 @@ enum Kind {
     FullyConnected { shape: Vec<usize> },
     Pool { kind: PoolKind, window: [usize; 2], stride: [usize; 2] },
     Add,
+    GroupNorm { groups: usize },
     Other(&'static str),
 }
 
@@ -49,6 +50,7 @@ impl fmt::Display for Described {
                 write!(f, "{kind} over {height}x{width}")?;
             }
             Kind::Add => write!(f, "a sum")?,
+            Kind::GroupNorm { groups } => write!(f, "a normalization of {groups} groups")?,
             Kind::Other(what) => write!(f, "{what}")?,
         }
         if self.rectified {
@@ -146,6 +148,7 @@ fn layer(layer: &Layer, net: &Network) -> Kind {
             Kind::Pool { kind: pool.kind, window: pool.window, stride: pool.window }
         }
         Layer::Add => Kind::Add,
+        Layer::GroupNorm(norm) => Kind::GroupNorm { groups: norm.groups },
         Layer::Relu => Kind::Other("a rectifier"),
         Layer::BatchNorm(_) => Kind::Other("a normalization"),
     }
@@ -172,6 +175,7 @@ fn described(graph: &Graph, node: &Node) -> Described {
         }
         Op::Pool2d(_) => (Kind::Other("a padded pool"), None),
         Op::Add { activation } => (Kind::Add, Some(*activation)),
+        Op::GroupNorm(norm) => (Kind::GroupNorm { groups: norm.groups }, Some(norm.activation)),
         Op::Softmax { .. } => (Kind::Other("a softmax"), None),
         _ => (Kind::Other("a step that training does not know"), None),
     };

@@ -24,8 +24,9 @@ mod norms;
 
 use vmin_nn::data::Dataset;
 use vmin_nn::{Conv2d, Graph, Op, WeightTensor};
+use vmin_quant::FixedMultiplier;
 
-use crate::deploy::{Fused, fuse};
+use crate::deploy::{Fused, OFFSET_UNIT, fuse};
 use crate::network::{Layer, Network, ParameterId};
 use crate::{Recipe, TrainError};
 
@@ -106,6 +107,14 @@ pub(crate) fn take(
     let mut sources: Vec<(&WeightTensor, ParameterId)> = Vec::new();
     let mut folded: Vec<norms::Folded<'_>> = Vec::new();
     for (index, (fused, node)) in steps.iter().zip(nodes).enumerate() {
+        if let (Op::GroupNorm(found), Layer::GroupNorm(norm)) = (&node.op, &fused.step.layer) {
+            let scale_out = f64::from(graph.tensors[node.output.0].quantization.scale);
+            let gains = found.gains.iter().map(|gain| narrow(real(*gain) * scale_out - 1.0));
+            network.parameters[norm.scale.0].values = gains.collect();
+            let shift = |&offset: &i32| narrow(f64::from(offset) / OFFSET_UNIT * scale_out);
+            network.parameters[norm.shift.0].values = found.offsets.iter().map(shift).collect();
+            continue;
+        }
         let Op::Conv2d(conv) = &node.op else { continue };
         let tensor = &graph.weights[conv.weights.0];
         let (weights, bias) = match &fused.step.layer {
@@ -162,7 +171,7 @@ fn affine(conv: &Conv2d, tensor: &WeightTensor, [scale_in, scale_out]: [f64; 2])
     let positive = |x: &f64| x.is_finite() && *x > 0.0;
     let channel = |channel: usize| {
         let multiplier = conv.multipliers[if conv.multipliers.len() == 1 { 0 } else { channel }];
-        let real = libm::ldexp(f64::from(multiplier.multiplier), multiplier.shift - 31);
+        let real = real(multiplier);
         let scale_sum = scale_in * scale(channel);
         let gain = real * scale_out / scale_sum;
         let bias = f64::from(conv.bias[channel]) * scale_sum;
@@ -171,6 +180,10 @@ fn affine(conv: &Conv2d, tensor: &WeightTensor, [scale_in, scale_out]: [f64; 2])
     let (gains, biases) =
         (0..channels).map(channel).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     Some(Affine { gains, biases })
+}
+
+fn real(multiplier: FixedMultiplier) -> f64 {
+    libm::ldexp(f64::from(multiplier.multiplier), multiplier.shift - 31)
 }
 
 /// What the codes mean.

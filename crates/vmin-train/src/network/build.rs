@@ -2,9 +2,10 @@
 
 use vmin_nn::PoolKind;
 
+use super::group_norm::usual_groups;
 use super::{
-    BatchNorm, Conv2d, FullyConnected, Layer, Network, Parameter, ParameterId, ParameterKind,
-    Pool2d, Statistics, Step, ValueId, zoo,
+    BatchNorm, Conv2d, FullyConnected, GroupNorm, Layer, Network, Parameter, ParameterId,
+    ParameterKind, Pool2d, Statistics, Step, ValueId, zoo,
 };
 use crate::random::{Purpose, Stream};
 use crate::{LayerSpec, TrainError};
@@ -61,6 +62,7 @@ impl Builder {
                 self.conv2d(from, channels, kernel, stride, bias)
             }
             LayerSpec::BatchNorm => self.batch_norm(from),
+            LayerSpec::GroupNorm { groups } => self.group_norm(from, groups),
             LayerSpec::Lenet { width, classes, norm } => {
                 self.chain(&zoo::lenet(width, classes, norm), from)
             }
@@ -247,17 +249,38 @@ impl Builder {
         ParameterId(self.network.parameters.len() - 1)
     }
 
-    fn batch_norm(&mut self, from: ValueId) -> Result<ValueId, TrainError> {
-        let input = self.network.values[from.0];
-        let channels = input[2];
+    /// Scale and shift of a normalization.
+    fn norm(
+        &mut self,
+        kind: &str,
+        channels: usize,
+    ) -> Result<(ParameterId, ParameterId), TrainError> {
         let found = channels.saturating_mul(2).saturating_add(self.parameter_count);
         if found > PARAMETERS_MAX {
             return Err(TrainError::TooLarge { what: "parameters", found, limit: PARAMETERS_MAX });
         }
         self.parameter_count = found;
-        let layer = format!("batch_norm_{}", self.network.steps.len());
+        let layer = format!("{kind}_{}", self.network.steps.len());
         let scale = self.zeros(format!("{layer}/scale"), ParameterKind::Scale, channels);
         let shift = self.zeros(format!("{layer}/shift"), ParameterKind::Bias, channels);
+        Ok((scale, shift))
+    }
+
+    fn group_norm(&mut self, from: ValueId, groups: Option<usize>) -> Result<ValueId, TrainError> {
+        let shape = self.network.values[from.0];
+        let groups = groups.unwrap_or_else(|| usual_groups(shape[2]));
+        if groups == 0 || !shape[2].is_multiple_of(groups) {
+            return Err(self.refuse("group_norm", shape, "its groups must divide the channels"));
+        }
+        let (scale, shift) = self.norm("group_norm", shape[2])?;
+        let norm = GroupNorm { scale, shift, shape, groups };
+        self.step("group_norm", Layer::GroupNorm(norm), vec![from], shape)
+    }
+
+    fn batch_norm(&mut self, from: ValueId) -> Result<ValueId, TrainError> {
+        let input = self.network.values[from.0];
+        let channels = input[2];
+        let (scale, shift) = self.norm("batch_norm", channels)?;
         let statistics = self.network.statistics.len();
         self.network.statistics.push(Statistics::standard(channels));
         let norm = BatchNorm { scale, shift, statistics, channels };

@@ -166,6 +166,17 @@ fn gradients_are_derivatives() {
                 logits.clone(),
             ],
         ),
+        (
+            "group norm",
+            vec![
+                conv(4, 3, 1),
+                Spec::GroupNorm { groups: Some(2) },
+                Spec::Relu,
+                Spec::Conv2d { channels: 3, kernel: 3, stride: 2, bias: false },
+                Spec::GroupNorm { groups: None },
+                logits.clone(),
+            ],
+        ),
         ("relu", vec![conv(3, 3, 1), Spec::Relu, logits.clone()]),
         ("max pool", vec![conv(3, 3, 1), Spec::MaxPool { window: 2 }, logits.clone()]),
         ("average pool", vec![conv(3, 3, 1), Spec::AveragePool { window: 2 }, logits.clone()]),

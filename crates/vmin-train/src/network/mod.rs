@@ -10,6 +10,7 @@ mod batch_norm;
 mod build;
 mod conv2d;
 mod fully_connected;
+mod group_norm;
 mod memory;
 mod panels;
 mod pass;
@@ -21,6 +22,7 @@ mod zoo;
 pub use batch_norm::{BatchNorm, Statistics};
 pub use conv2d::Conv2d;
 pub use fully_connected::FullyConnected;
+pub use group_norm::GroupNorm;
 pub use pool::Pool2d;
 pub use zoo::{Norm, Shortcut};
 
@@ -74,6 +76,8 @@ pub enum Layer {
     FullyConnected(FullyConnected),
     /// Batch normalization.
     BatchNorm(BatchNorm),
+    /// Group normalization.
+    GroupNorm(GroupNorm),
     /// Rectifier.
     Relu,
     /// Sum of two values.
@@ -139,7 +143,11 @@ impl Network {
         let macs = self.steps.iter().map(|step| match &step.layer {
             Layer::Conv2d(layer) => layer.macs(),
             Layer::FullyConnected(layer) => layer.inputs * layer.outputs,
-            Layer::BatchNorm(_) | Layer::Relu | Layer::Add | Layer::Pool2d(_) => 0,
+            Layer::BatchNorm(_)
+            | Layer::GroupNorm(_)
+            | Layer::Relu
+            | Layer::Add
+            | Layer::Pool2d(_) => 0,
         });
         macs.sum()
     }

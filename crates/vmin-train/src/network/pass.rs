@@ -59,6 +59,9 @@ pub(super) fn forward_steps<T: Real>(
                 let (scale, shift) = (&parameters[norm.scale.0], &parameters[norm.shift.0]);
                 norm.forward(x, scale, shift, &moments[norm.statistics], &mut y);
             }
+            Layer::GroupNorm(norm) => {
+                norm.forward(x, &parameters[norm.scale.0], &parameters[norm.shift.0], &mut y);
+            }
             Layer::Relu => relu::forward(x, &mut y),
             Layer::Add => add::forward(x, values.read(step.inputs[1]), &mut y),
             Layer::Pool2d(layer) => layer.forward(x, &mut y),
@@ -121,6 +124,10 @@ fn backward_step<T: Real>(
             }
             norm.backward_constant(dy, &parameters[norm.scale.0], moments, dx);
         }
+        Layer::GroupNorm(norm) => {
+            let (dscale, dshift) = two_mut(gradients, norm.scale, norm.shift);
+            norm.backward((x, dy), &parameters[norm.scale.0], dx, dscale, dshift);
+        }
         Layer::FullyConnected(layer) => {
             let (dw, db) = two_mut(gradients, layer.weights, layer.bias);
             let weights = &parameters[layer.weights.0];
@@ -132,13 +139,13 @@ fn backward_step<T: Real>(
     }
 }
 
-/// Weight and bias gradients of one layer; the builder makes the bias right after the weights.
+/// Two gradients of one layer.
 fn two_mut<T>(
     gradients: &mut [Vec<T>],
-    weights: ParameterId,
-    bias: ParameterId,
+    first: ParameterId,
+    second: ParameterId,
 ) -> (&mut [T], &mut [T]) {
-    let [weights, bias] =
-        gradients.get_disjoint_mut([weights.0, bias.0]).expect("two parameters of the network");
-    (weights, bias)
+    let [first, second] =
+        gradients.get_disjoint_mut([first.0, second.0]).expect("two parameters of the network");
+    (first, second)
 }

@@ -13,6 +13,8 @@ pub enum Norm {
     /// Batch normalization, deployed in the requantization multipliers.
     #[default]
     Batch,
+    /// Group normalization as in the papers, deployed as a step of its own.
+    Group,
 }
 
 /// How the input of a residual block that halves the image joins its output.
@@ -30,8 +32,10 @@ impl Norm {
     fn conv(self, channels: usize, kernel: usize, stride: usize, bias: bool) -> Vec<LayerSpec> {
         let bias = bias || self == Self::None;
         let mut layers = vec![LayerSpec::Conv2d { channels, kernel, stride, bias }];
-        if self == Self::Batch {
-            layers.push(LayerSpec::BatchNorm);
+        match self {
+            Self::None => {}
+            Self::Batch => layers.push(LayerSpec::BatchNorm),
+            Self::Group => layers.push(LayerSpec::GroupNorm { groups: None }),
         }
         layers
     }
@@ -136,6 +140,7 @@ mod tests {
                 11_174_922,
             ),
             ("LeNet", lenet(64, 10, b), mnist, 6_640_778),
+            ("SimpleNet, groups", simplenet(64, 10, Norm::Group, 32), cifar, 5_498_378),
         ] {
             let network = Network::build(&layers, shape, 1).expect(name);
             assert_eq!(network.parameter_count(), expected, "{name}");

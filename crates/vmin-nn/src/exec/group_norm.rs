@@ -1,0 +1,226 @@
+//! Group normalization in integers, with the statistics of each image at run time.
+//!
+//! A group is `channels / groups` neighbouring channels of all pixels, `N` codes `x` in all. The zero point
+//! of the input cancels. With
+//!
+//! ```text
+//!  S = sum x      Q = sum x^2      D = N Q - S^2 + epsilon          exact integers, D >= 1
+//!  R = floor(sqrt(floor(2^110 / D)))                                2^55 / sqrt(D)
+//!  y = zero point + round(gain (N x - S) R / 2^55 + offset)         halves up, then clamped
+//! ```
+//!
+//! `gain` is `multiplier 2^(shift - 31)` and `offset` a multiple of 2^-16: the argument of `round` is an
+//! integer over a power of two, so nothing is rounded before. `(N x - S) / sqrt(D)` is the code less the
+//! group's mean over its deviation; an accelerator needs two sums per group, one square root and a product
+//! per code.
+//!
+//! Source of the normalization: Y. Wu, K. He, "Group Normalization", ECCV 2018.
+
+use crate::{Graph, GroupNorm, Node};
+
+/// Binary digits of `R` behind the point.
+const ROOT_BITS: u32 = 55;
+/// Binary digits of an offset behind the point.
+pub(crate) const OFFSET_BITS: u32 = 16;
+/// Exponents that keep every product within 127 bits.
+pub(crate) const SHIFTS: std::ops::RangeInclusive<i32> = -24..=15;
+/// Most codes of a group.
+pub(crate) const GROUP_MAX: usize = 1 << 20;
+/// Most of `epsilon`.
+pub(crate) const EPSILON_MAX: u64 = 1 << 58;
+
+/// The line that a channel of a group is mapped by: `(factor x + term) >> digits`.
+#[derive(Clone, Copy)]
+pub(crate) struct Line {
+    factor: i128,
+    term: i128,
+    digits: u32,
+    min: i64,
+    max: i64,
+}
+
+impl Line {
+    /// The line of a channel whose group has `count` codes of these sums.
+    pub(crate) fn of(
+        norm: &GroupNorm,
+        zero_point: i32,
+        channel: usize,
+        count: usize,
+        [sum, squares]: [i64; 2],
+    ) -> Self {
+        let count = count as i128;
+        let (sum, squares) = (i128::from(sum), i128::from(squares));
+        // At least `epsilon`, which is at least 1.
+        let spread = (count * squares - sum * sum + i128::from(norm.epsilon)).unsigned_abs();
+        let root = ((1_u128 << (2 * ROOT_BITS)) / spread.max(1)).isqrt().cast_signed();
+        let gain = norm.gains[channel];
+        let slope = root * i128::from(gain.multiplier);
+        // A validated shift.
+        let digits = (ROOT_BITS.cast_signed() + 31 - gain.shift).unsigned_abs();
+        let offset = i128::from(norm.offsets[channel]) << (digits - OFFSET_BITS);
+        let zero_point = i128::from(zero_point) << digits;
+        let half = 1_i128 << (digits - 1);
+        Self {
+            factor: slope * count,
+            term: offset + zero_point + half - slope * sum,
+            digits,
+            min: norm.activation.min.into(),
+            max: norm.activation.max.into(),
+        }
+    }
+
+    /// The output code of an input code.
+    #[inline]
+    pub(crate) fn at(self, x: i8) -> i8 {
+        let y = (self.factor * i128::from(x) + self.term) >> self.digits;
+        // Clamped to int8.
+        y.clamp(self.min.into(), self.max.into()) as i8
+    }
+}
+
+/// A layer with its geometry.
+pub(super) struct GroupNormPlan {
+    norm: GroupNorm,
+    zero_point: i32,
+    channels: usize,
+}
+
+impl GroupNormPlan {
+    pub(super) fn new(graph: &Graph, node: &Node, norm: &GroupNorm) -> Self {
+        let to = &graph.tensors[node.output.0];
+        Self {
+            norm: norm.clone(),
+            zero_point: to.quantization.zero_point,
+            channels: to.shape.last().copied().unwrap_or(1),
+        }
+    }
+
+    pub(super) fn run(&self, input: &[i8], out: &mut [i8]) {
+        let Self { norm, zero_point, channels } = self;
+        let (channels, of_group) = (*channels, channels / norm.groups);
+        let pixels = input.len() / channels;
+        for first in (0..channels).step_by(of_group) {
+            let mut sums = [0_i64; 2];
+            for pixel in input.chunks_exact(channels) {
+                // A group has at most 2^20 codes: its part of a pixel stays within 32 bits.
+                let [sum, squares] =
+                    pixel[first..first + of_group].iter().fold([0_i64; 2], |[sum, squares], &x| {
+                        let x = i64::from(x);
+                        [sum + x, squares + x * x]
+                    });
+                sums = [sums[0] + sum, sums[1] + squares];
+            }
+            for channel in first..first + of_group {
+                let line = Line::of(norm, *zero_point, channel, pixels * of_group, sums);
+                let codes = input[channel..].iter().step_by(channels);
+                let out = out[channel..].iter_mut().step_by(channels);
+                if pixels > 2 * TABLE {
+                    let table: [i8; TABLE] =
+                        std::array::from_fn(|index| line.at((index as u8).cast_signed()));
+                    out.zip(codes).for_each(|(y, x)| *y = table[usize::from(x.cast_unsigned())]);
+                } else {
+                    out.zip(codes).for_each(|(y, &x)| *y = line.at(x));
+                }
+            }
+        }
+    }
+}
+
+/// Codes of an int8.
+const TABLE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Activation;
+    use vmin_quant::FixedMultiplier;
+
+    /// A generator good enough for tests.
+    fn random(state: &mut u64) -> u64 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        *state >> 33
+    }
+
+    #[test]
+    fn integers_are_within_half_a_code_of_the_real_normalization() {
+        let mut state = 1;
+        for round in 0..2000_u64 {
+            let (pixels, of_group) = (1 + random(&mut state) as usize % 70, 1 + round as usize % 9);
+            let narrow = round % 5 == 0;
+            let codes: Vec<i8> = (0..pixels * of_group)
+                .map(|_| match (narrow, random(&mut state)) {
+                    (true, word) => (word % 3) as i8,
+                    (false, word) => (word as u8).cast_signed(),
+                })
+                .collect();
+            let count = codes.len() as f64;
+            let scale_in = 0.001 + (random(&mut state) % 1000) as f64 * 1e-4;
+            let epsilon = (1e-5 * count * count / (scale_in * scale_in)).round().max(1.0);
+            let gain = 0.2 + (random(&mut state) % 10_000) as f64 * 0.01;
+            let offset = (random(&mut state) % 200_000) as i32 - 100_000;
+            let norm = GroupNorm {
+                groups: 1,
+                epsilon: epsilon as u64,
+                gains: vec![FixedMultiplier::from_real(gain).unwrap(); of_group],
+                offsets: vec![offset; of_group],
+                activation: Activation { min: -128, max: 127 },
+            };
+            let sums = codes.iter().fold([0_i64; 2], |[sum, squares], &x| {
+                [sum + i64::from(x), squares + i64::from(x) * i64::from(x)]
+            });
+            let mean = sums[0] as f64 / count;
+            let variance = sums[1] as f64 / count - mean * mean + epsilon / (count * count);
+            let line = Line::of(&norm, 3, 0, codes.len(), sums);
+            for &x in &codes {
+                let real = gain * (f64::from(x) - mean) / variance.sqrt()
+                    + f64::from(offset) / 65_536.0
+                    + 3.0;
+                let found = f64::from(line.at(x));
+                assert!((found - real.clamp(-128.0, 127.0)).abs() < 0.5 + 1e-4, "{found} {real}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_of_one_value_is_its_offset() {
+        let norm = GroupNorm {
+            groups: 1,
+            epsilon: 1,
+            gains: vec![FixedMultiplier::from_real(30.0).unwrap()],
+            offsets: vec![5 << OFFSET_BITS],
+            activation: Activation { min: -128, max: 127 },
+        };
+        for x in i8::MIN..=i8::MAX {
+            for count in [1, 7, 1024, GROUP_MAX] {
+                let (wide, n) = (i64::from(x), count as i64);
+                let line = Line::of(&norm, -2, 0, count, [wide * n, wide * wide * n]);
+                assert_eq!(line.at(x), 3);
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_all_ranges_do_not_overflow() {
+        for shift in [*SHIFTS.start(), *SHIFTS.end()] {
+            for (offset, epsilon) in [(i32::MIN, 1), (i32::MAX, EPSILON_MAX), (0, 1)] {
+                let norm = GroupNorm {
+                    groups: 1,
+                    epsilon,
+                    gains: vec![FixedMultiplier { multiplier: i32::MAX, shift }],
+                    offsets: vec![offset],
+                    activation: Activation { min: -100, max: 90 },
+                };
+                for (count, sums) in [
+                    (GROUP_MAX, [-128 * GROUP_MAX as i64, 128 * 128 * GROUP_MAX as i64]),
+                    (GROUP_MAX, [0, 128 * 128 * GROUP_MAX as i64]),
+                    (1, [127, 127 * 127]),
+                ] {
+                    let line = Line::of(&norm, 127, 0, count, sums);
+                    for x in [-128, 0, 127] {
+                        assert!((-100..=90).contains(&line.at(x)));
+                    }
+                }
+            }
+        }
+    }
+}
