@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::{Graph, Op};
 use vmin_quant::Encoding;
-use vmin_train::{DeployError, LayerSpec, Recipe, Trained, train};
+use vmin_train::{DeployError, LayerSpec, Recipe, Trained, Trainer, train};
 
 /// All kinds of layers, both kinds of branches.
 const RECIPE: &str = r#"
@@ -155,4 +155,53 @@ fn calibration_images_must_fit() {
         let error = trained.lower(&unfit).expect_err("must be refused");
         assert!(matches!(error, DeployError::Images { .. }), "{error:?}");
     }
+}
+
+#[test]
+fn group_norm_is_a_step_of_its_own_and_keeps_the_accuracy() {
+    let text = RECIPE.replace("network = [", "network = [{ resnet = { blocks = [1, 1], width = 8, classes = 10, norm = \"group\" } }]\n#");
+    let start = text.find("\n#").expect("a comment") + 1;
+    let end = text.find("[optimizer]").expect("an optimizer");
+    let text = format!("{}{}", &text[..start], &text[end..]);
+    let recipe = Recipe { epochs: 6, ..Recipe::from_toml(&text).expect("a valid recipe") };
+    let trained = trained(&recipe);
+    assert!(trained.network.statistics.is_empty(), "no running averages");
+    let (data, test) = sets();
+    let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
+    assert!(deployed.float_err < 0.2, "it must have learnt something: {}", deployed.float_err);
+    let norms = deployed.graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::GroupNorm(norm) => Some(norm.groups),
+        _ => None,
+    });
+    // Half the channels: 8, then 16.
+    assert_eq!(norms.collect::<Vec<_>>(), [4, 4, 4, 8, 8, 8]);
+    // What was deployed is a start: every code, and the same scales and shifts but for rounding.
+    let again = Recipe { start: Some("itself".into()), epochs: 0, ..recipe };
+    let trainer = Trainer::start_from(&again, &data, &test, &deployed.graph);
+    let started = trainer.expect("the same network").finish();
+    for (name, a, b) in trained
+        .network
+        .parameters
+        .iter()
+        .zip(&started.network.parameters)
+        .map(|(a, b)| (&a.name, &a.values, &b.values))
+        .filter(|(name, ..)| name.starts_with("group_norm"))
+    {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{name}: {a:?} {b:?}");
+    }
+    let graph = started.lower(&data).expect("lowers");
+    for (a, b) in deployed.graph.weights.iter().zip(&graph.weights) {
+        assert_eq!(a.codes, b.codes);
+    }
+    let other = Recipe {
+        network: vec![
+            LayerSpec::Conv2d { channels: 8, kernel: 3, stride: 1, bias: true },
+            LayerSpec::GroupNorm { groups: Some(8) },
+            LayerSpec::FullyConnected { features: 10 },
+        ],
+        ..again
+    };
+    let refused = Trainer::start_from(&other, &data, &test, &deployed.graph).map(|_| ());
+    let message = refused.expect_err("other groups").to_string();
+    assert!(message.contains("4 groups") && message.contains("8 groups"), "{message}");
 }
