@@ -10,7 +10,6 @@ use vmin_nn::{Executor, Graph, LoadedWeights, Scratch};
 use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
 
 use crate::activation_faults::ActivationFaults;
-use crate::stream;
 use crate::sum_faults::{LoadedSumFaults, SumFaults};
 
 /// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
@@ -273,7 +272,7 @@ impl<'g> Emulator<'g> {
         let first_bits = match &self.cells {
             WeightCells::Resident(first_bits) => first_bits,
             WeightCells::Streamed(placement) => {
-                return stream::corrupt(placement, faults, kind, codes);
+                return placement.apply(faults, kind, codes.iter_mut().map(Vec::as_mut_slice));
             }
         };
         let mut tensors: Vec<CodeTensor<'_>> = codes

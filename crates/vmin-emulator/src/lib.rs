@@ -13,7 +13,6 @@
 mod activation_faults;
 mod emulator;
 mod protected;
-mod stream;
 mod sum_faults;
 
 pub use activation_faults::ActivationFaults;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern, is_zero};
+use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern, Streaming, is_zero};
 use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::{Norm, Shortcut};
 use crate::{AutoAugment, Schedule, Sgd, TrainError};
@@ -418,6 +418,13 @@ impl Problems {
             ("bit_errors.population.columns", population.columns),
         ] {
             self.unless((1..=1 << 20).contains(&size), field, &size, "1 up to 1048576");
+        }
+        if let Some(Streaming { banks, array: [rows, columns], .. }) = population.streamed {
+            let field = "bit_errors.population.streamed.banks";
+            self.unless(banks > 0, field, &banks, "1 or more");
+            let fine = rows > 0 && columns > 0;
+            let field = "bit_errors.population.streamed.array";
+            self.unless(fine, field, &format!("[{rows}, {columns}]"), "two sides of 1 or more");
         }
     }
 }

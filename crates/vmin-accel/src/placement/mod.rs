@@ -11,6 +11,7 @@
 mod activations;
 mod address_map;
 mod resident;
+mod stream_faults;
 mod streamed;
 mod sums;
 mod weights;
@@ -18,6 +19,6 @@ mod weights;
 pub use activations::{ActivationPlacement, PlacedActivation};
 pub use address_map::{AddressMap, AddressMapError, Interleaving};
 pub use resident::{Alignment, PlacedTensor, PlacementError, ResidentPlacement};
-pub use streamed::{Load, StreamError, StreamedPlacement, StreamedTensor};
+pub use streamed::{Load, Product, StreamError, StreamedLayer, StreamedPlacement, StreamedTensor};
 pub use sums::{PlacedSums, SUM_BITS, SumError, SumPlacement};
 pub use weights::WeightPlacement;

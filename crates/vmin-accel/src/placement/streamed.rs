@@ -76,6 +76,30 @@ pub struct Load {
     pub codes: usize,
 }
 
+/// The weights of a layer: code `(group * n + filter) * k + tap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Filters of a group.
+    pub n: usize,
+    /// Taps of a filter.
+    pub k: usize,
+    /// Groups.
+    pub groups: usize,
+}
+
+/// A layer whose weights are streamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamedLayer {
+    /// Number of its weight tensor.
+    pub tensor: usize,
+    /// Codes of that tensor.
+    pub codes: usize,
+    /// Bits per code.
+    pub bits: u8,
+    /// How the array sees them.
+    pub product: Product,
+}
+
 /// One tensor's way through the buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamedTensor {
@@ -137,28 +161,47 @@ impl StreamedPlacement {
         dataflow: Dataflow,
         graph: &Graph,
     ) -> Result<Self, StreamError> {
+        let layers = graph.nodes.iter().enumerate().filter_map(|(index, node)| {
+            let Op::Conv2d(conv) = &node.op else { return None };
+            let layer = graph.layer(index);
+            let weights = &graph.weights[conv.weights.0];
+            let product = Product { n: layer.n, k: layer.k, groups: layer.groups };
+            Some(StreamedLayer {
+                tensor: conv.weights.0,
+                codes: weights.codes.len(),
+                bits: weights.bits,
+                product,
+            })
+        });
+        Self::of_layers(geometry, array, dataflow, graph.weights.len(), layers)
+    }
+
+    /// As [`Self::in_memory`], for so many weight tensors of layers in execution order.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; a tensor beyond their number counts as one of 0 bits.
+    pub fn of_layers(
+        geometry: Geometry,
+        array: ArraySize,
+        dataflow: Dataflow,
+        tensors: usize,
+        layers: impl IntoIterator<Item = StreamedLayer>,
+    ) -> Result<Self, StreamError> {
         let half_bits = geometry.cells() / 2;
-        let mut tensors = vec![StreamedTensor::default(); graph.weights.len()];
+        let mut tensors = vec![StreamedTensor::default(); tensors];
         let mut half = 0;
-        for (index, node) in graph.nodes.iter().enumerate() {
-            let Op::Conv2d(conv) = &node.op else { continue };
-            let tensor = conv.weights.0;
-            let weights = &graph.weights[tensor];
-            let bits = weights.bits;
-            if !(1..=8).contains(&bits) {
+        for StreamedLayer { tensor, codes, bits, product } in layers {
+            if !(1..=8).contains(&bits) || tensor >= tensors.len() {
                 return Err(StreamError::Bits { tensor, bits });
             }
-            let layer = graph.layer(index);
-            let needed = layer.n.saturating_mul(layer.k).saturating_mul(layer.groups);
-            let codes = weights.codes.len();
+            let needed = product.n.saturating_mul(product.k).saturating_mul(product.groups);
             if needed != codes {
                 return Err(StreamError::Codes { tensor, codes, needed });
             }
             if !tensors[tensor].order.is_empty() {
                 return Err(StreamError::Shared { tensor });
             }
-            let rows =
-                rows(Product { n: layer.n, k: layer.k, groups: layer.groups }, array, dataflow);
+            let rows = rows(product, array, dataflow);
             let streamed = &mut tensors[tensor];
             streamed.bits = bits;
             streamed.order.reserve_exact(codes);
@@ -189,14 +232,6 @@ impl StreamedPlacement {
     pub fn loads(&self) -> usize {
         self.tensors.iter().map(|tensor| tensor.loads.len()).sum()
     }
-}
-
-/// The weights of a layer: code `(group * n + filter) * k + tap`.
-#[derive(Clone, Copy)]
-struct Product {
-    n: usize,
-    k: usize,
-    groups: usize,
 }
 
 /// Codes that enter the array side by side: `count` of them from `first`, every `step`.

@@ -138,6 +138,36 @@ pub struct ChipPopulation {
     pub rows: u32,
     /// Columns of a bank, in bits.
     pub columns: u32,
+    /// Weights pass through a memory of so many banks in place of one that holds all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streamed: Option<Streaming>,
+}
+
+/// A memory through which weights pass half by half, in the order in which an array asks for them
+/// ([`vmin_accel::placement::StreamedPlacement`]).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Streaming {
+    /// Banks.
+    pub banks: u32,
+    /// Rows and columns of the array.
+    pub array: [u64; 2],
+    /// What stays in the array: `ws`, `os` or `is`.
+    #[serde(default)]
+    pub dataflow: DataflowChoice,
+}
+
+/// What stays in the array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataflowChoice {
+    /// Weights.
+    #[default]
+    Ws,
+    /// Sums.
+    Os,
+    /// Inputs.
+    Is,
 }
 
 impl Default for ChipPopulation {
@@ -151,6 +181,7 @@ impl Default for ChipPopulation {
             share_stuck_at_0: 0.5,
             rows: 4096,
             columns: 128,
+            streamed: None,
         }
     }
 }

@@ -1,9 +1,13 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
-use super::{BitErrors, ChipErrors, ChipPopulation, FaultKindChoice, Pattern, StartRule, flip};
+use super::{
+    BitErrors, ChipErrors, ChipPopulation, DataflowChoice, FaultKindChoice, Pattern, StartRule,
+    Streaming, flip,
+};
 use crate::codec::{Encoded, encode};
+use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use crate::{SchemeFormula, WeightQuantization, WeightScheme};
+use crate::{LayerSpec, SchemeFormula, WeightQuantization, WeightScheme};
 
 fn tensors(bits: u8, count: usize) -> Vec<Encoded> {
     let mut stream = Stream::new(1, Purpose::Initialization, 0);
@@ -15,6 +19,11 @@ fn tensors(bits: u8, count: usize) -> Vec<Encoded> {
     };
     let (first, second) = values.split_at(count / 3);
     encode(quantization, &[first, second]).expect("finite weights")
+}
+
+/// Of 20,000 weights.
+fn network() -> Network {
+    Network::build(&[LayerSpec::FullyConnected { features: 100 }], [10, 10, 2], 1).expect("fits")
 }
 
 fn errors(pattern: Pattern) -> BitErrors {
@@ -87,7 +96,7 @@ fn noise_is_0_577_of_the_range_times_the_root_of_the_rate() {
 fn a_fixed_chip_repeats_itself_and_a_population_does_not() {
     let clean = tensors(4, 20_000);
     let at = |pattern, step, rate| {
-        let chips = ChipErrors::new(&errors(pattern), 5, 20_000, 4).expect("chips");
+        let chips = ChipErrors::new(&errors(pattern), 5, &network(), 4).expect("chips");
         let mut hit = clean.clone();
         let flips = chips.expect("of chips").apply(&mut hit, 4, rate, step).expect("applied");
         assert_eq!(flips, difference(&clean, &hit, 4));
@@ -102,7 +111,7 @@ fn a_fixed_chip_repeats_itself_and_a_population_does_not() {
     let (few, all) = (difference(&clean, &half, 4), difference(&clean, &chip, 4));
     assert!(few > 0 && few < all);
     assert_eq!(difference(&half, &chip, 4), all - few, "maps nest");
-    assert!(ChipErrors::new(&errors(Pattern::Random), 5, 20_000, 4).expect("none").is_none());
+    assert!(ChipErrors::new(&errors(Pattern::Random), 5, &network(), 4).expect("none").is_none());
 }
 
 #[test]
@@ -111,7 +120,7 @@ fn stuck_cells_change_what_differs_and_columns_cluster() {
     let flips = |kind, column| {
         let population = ChipPopulation { column, rows: 128, columns: 64, ..Default::default() };
         let errors = BitErrors { fault_kind: kind, population, ..errors(Pattern::Population) };
-        let chips = ChipErrors::new(&errors, 5, 20_000, 8).expect("chips").expect("of chips");
+        let chips = ChipErrors::new(&errors, 5, &network(), 8).expect("chips").expect("of chips");
         let mut hit = clean.clone();
         let count = chips.apply(&mut hit, 8, 0.02, 0).expect("applied");
         // Per bank of 128 x 64 cells: columns of different banks have nothing in common.
@@ -133,6 +142,67 @@ fn stuck_cells_change_what_differs_and_columns_cluster() {
     assert!((share - 0.5).abs() < 0.1, "half of the bits differ: {share}");
     let (_, clustered) = flips(FaultKindChoice::Flip, 0.5);
     assert!(clustered > 2 * evenly, "{clustered} {evenly}");
+}
+
+#[test]
+fn streamed_weights_meet_the_cells_that_the_deployed_network_will_meet() {
+    use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
+    use vmin_nn::data::{Split, shapes};
+    use vmin_sram::{Chip, ChipKey, FaultKind, Geometry, Population, Threshold, VarianceShares};
+    let data = shapes::generate(shapes::SEED, Split::Train, 64);
+    let text = "name = \"streamed\"\nseed = 1\nepochs = 1\nbatch_size = 32\nschedule = \"cosine\"\n\
+                quantization = { bits = 8 }\nnetwork = [{ conv2d = { channels = 6, kernel = 3, stride = 4 } }, \
+                \"relu\", { conv2d = { channels = 10, kernel = 3 } }, \"relu\", { fully_connected = { \
+                features = 10 } }]\n[input]\nzero_pixel = 128\nscale = 0.02\n";
+    let recipe = crate::Recipe::from_toml(text).expect("a recipe");
+    let trained = crate::train(&recipe, &data, &data, |_| std::ops::ControlFlow::Continue(()));
+    let trained = trained.expect("trains");
+    let graph = trained.lower(&data).expect("lowers");
+    let clean: Vec<Encoded> = graph
+        .weights
+        .iter()
+        .map(|w| Encoded {
+            codes: w.codes.clone(),
+            reals: [0.0; 256],
+            scale: w.scales[0],
+            zero_point: w.zero_points[0],
+            encoding: w.encoding,
+        })
+        .collect();
+    let geometry = Geometry::new(2, 16, 64).expect("small");
+    let array = ArraySize::new(4, 4).expect("small");
+    for (choice, dataflow) in [
+        (DataflowChoice::Ws, Dataflow::Ws),
+        (DataflowChoice::Os, Dataflow::Os),
+        (DataflowChoice::Is, Dataflow::Is),
+    ] {
+        let streamed = Some(Streaming { banks: 2, array: [4, 4], dataflow: choice });
+        let population = ChipPopulation { rows: 16, columns: 64, streamed, ..Default::default() };
+        let errors = BitErrors { population, chip_seed: Some(9), ..errors(Pattern::Population) };
+        let chips = ChipErrors::new(&errors, 5, &trained.network, 8).expect("chips");
+        let mut hit = clean.clone();
+        let flips = chips.expect("of chips").apply(&mut hit, 8, 0.02, 3).expect("applied");
+        assert!(flips > 20, "{flips}");
+        // The same chip under the graph that was deployed.
+        let placed = StreamedPlacement::in_memory(geometry, array, dataflow, &graph);
+        let placed = placed.expect("it fits");
+        assert!(placed.loads() > 5, "the memory is small");
+        let threshold = Threshold::from_rate(0.02).expect("a rate");
+        let key = ChipKey { seed: 9, chip: 3, memory: 0 };
+        let cells = Population::new(
+            "training",
+            VarianceShares::with_cell_as_rest(0.0, 0.0, 0.0, 0.0).expect("shares"),
+            0.5,
+        )
+        .expect("a population");
+        let chip = Chip::sample(&cells, key, geometry, threshold).expect("small");
+        let mut codes: Vec<Vec<u8>> = clean.iter().map(|tensor| tensor.codes.clone()).collect();
+        let applied = placed
+            .apply(chip.cells(), FaultKind::Flip, codes.iter_mut().map(Vec::as_mut_slice))
+            .expect("the codes that were placed");
+        assert_eq!(applied.bits_flipped, flips);
+        assert!(hit.iter().zip(&codes).all(|(hit, codes)| hit.codes == *codes));
+    }
 }
 
 #[test]

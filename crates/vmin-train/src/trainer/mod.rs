@@ -168,9 +168,7 @@ impl<'a> Trainer<'a> {
         if found != [1, 1, data.classes] {
             return Err(TrainError::Classes { found, classes: data.classes });
         }
-        let weights = network.parameters.iter().filter(|parameter| weights::is_weight(parameter));
-        let (tensors, codes) =
-            weights.fold((0, 0), |(n, sum), weights| (n + 1, sum + weights.values.len() as u64));
+        let tensors = network.parameters.iter().filter(|p| weights::is_weight(p)).count();
         if let Some(fractions) = &recipe.clip_fractions
             && fractions.len() != tensors
         {
@@ -178,7 +176,7 @@ impl<'a> Trainer<'a> {
         }
         let chips = match (&recipe.bit_errors, recipe.quantization) {
             (Some(errors), Some(quantization)) => {
-                ChipErrors::new(errors, recipe.seed, codes, quantization.bits)?
+                ChipErrors::new(errors, recipe.seed, &network, quantization.bits)?
             }
             _ => None,
         };

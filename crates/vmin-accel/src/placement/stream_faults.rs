@@ -1,26 +1,34 @@
 //! Weights as they come through a small buffer with faulty cells.
 
-use vmin_accel::StreamedPlacement;
-use vmin_accel::placement::StreamedTensor;
 use vmin_sram::{Applied, ApplyError, FaultKind, FaultyCell};
 
-/// Corrupts the codes of every tensor load by load: the same cells hit each load that lies on them.
-pub(crate) fn corrupt(
-    placement: &StreamedPlacement,
-    faults: &[FaultyCell],
-    kind: FaultKind,
-    codes: &mut [Vec<u8>],
-) -> Result<Applied, ApplyError> {
-    let mut by_address = faults.to_vec();
-    by_address.sort_unstable_by_key(|fault| fault.address);
-    let mut applied = Applied::default();
-    for (codes, tensor) in codes.iter_mut().zip(&placement.tensors) {
-        applied += corrupt_tensor(tensor, &by_address, kind, codes)?;
+use super::{StreamedPlacement, StreamedTensor};
+
+impl StreamedPlacement {
+    /// Corrupts the codes of every tensor load by load: the same cells hit each load that lies on them.
+    ///
+    /// # Errors
+    /// Codes that are not those which were placed.
+    ///
+    /// # Panics
+    /// If a tensor has fewer codes than were placed.
+    pub fn apply<'c>(
+        &self,
+        faults: &[FaultyCell],
+        kind: FaultKind,
+        tensors: impl IntoIterator<Item = &'c mut [u8]>,
+    ) -> Result<Applied, ApplyError> {
+        let mut by_address = faults.to_vec();
+        by_address.sort_unstable_by_key(|fault| fault.address);
+        let mut applied = Applied::default();
+        for (codes, tensor) in tensors.into_iter().zip(&self.tensors) {
+            applied += apply_tensor(tensor, &by_address, kind, codes)?;
+        }
+        Ok(applied)
     }
-    Ok(applied)
 }
 
-fn corrupt_tensor(
+fn apply_tensor(
     tensor: &StreamedTensor,
     by_address: &[FaultyCell],
     kind: FaultKind,
