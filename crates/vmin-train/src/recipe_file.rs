@@ -13,21 +13,103 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// All syntax errors; or the first key, word or type that is wrong; or all values out of range.
+    /// All syntax errors, or else everything that is wrong with keys, words, types and values.
     pub fn read(source: &Source) -> Result<Self, Diagnostics> {
         Document::parse(source)?;
-        let recipe: Self =
-            toml::from_str(source.text()).map_err(|error| of_type(source, &error))?;
-        let table = DeTable::parse(source.text()).ok();
-        let problems = recipe.problems().into_iter().map(|problem| {
-            let at = table.as_ref().and_then(|table| place(table, &problem));
-            of_value(source, &problem, at)
-        });
-        match Diagnostics::from_list(problems.collect()) {
-            Some(problems) => Err(problems),
-            None => Ok(recipe),
+        let (recipe, mut problems) = understood(source);
+        if let Some(recipe) = &recipe {
+            let table = DeTable::parse(source.text()).ok();
+            problems.extend(recipe.problems().into_iter().map(|problem| {
+                let at = table.as_ref().and_then(|table| place(table, &problem));
+                of_value(source, &problem, at)
+            }));
+        }
+        match (Diagnostics::from_list(problems), recipe) {
+            (None, Some(recipe)) => Ok(recipe),
+            (Some(problems), _) => Err(problems),
+            (None, None) => {
+                Err(Diagnostic::new("incomplete", "the recipe is incomplete").within(source).into())
+            }
         }
     }
+}
+
+/// Most problems of keys and types that are told at once.
+const PROBLEMS_MAX: usize = 100;
+
+/// What can be understood of a recipe, and what was wrong with the rest. The reader stops at its first
+/// problem: what it refused is told, painted over with spaces, and the rest is read again.
+fn understood(source: &Source) -> (Option<Recipe>, Vec<Diagnostic>) {
+    let mut text = source.text().to_owned();
+    let mut problems = Vec::new();
+    while problems.len() < PROBLEMS_MAX {
+        let error = match toml::from_str::<Recipe>(&text) {
+            Ok(recipe) => return (Some(recipe), problems),
+            Err(error) => error,
+        };
+        if error.message().starts_with("missing field") {
+            // What was painted over may be missed now; it was told.
+            if problems.is_empty() {
+                problems.push(of_type(source, &error));
+            }
+            break;
+        }
+        problems.push(of_type(source, &error));
+        let entry = error.span().and_then(|span| {
+            let table = DeTable::parse(&text).ok()?;
+            entry(table.get_ref(), &text, &span)
+        });
+        match entry {
+            Some(entry) if !text[entry.clone()].trim().is_empty() => paint_over(&mut text, entry),
+            _ => break,
+        }
+    }
+    (None, problems)
+}
+
+/// The innermost key with its value around a place.
+fn entry(table: &DeTable<'_>, text: &str, span: &Range<usize>) -> Option<Range<usize>> {
+    for (key, value) in table {
+        let inner = match value.get_ref() {
+            DeValue::Table(table) => entry(table, text, span),
+            DeValue::Array(elements) => elements
+                .iter()
+                .filter_map(|element| element.get_ref().as_table())
+                .find_map(|table| entry(table, text, span)),
+            _ => None,
+        };
+        if inner.is_some() {
+            return inner;
+        }
+        let (key, value) = (key.span(), value.span());
+        let whole = key.start..value.end.max(key.end);
+        if whole.start <= span.start && span.end <= whole.end {
+            // A table with a header of its own ends where the next begins.
+            let header = text[..key.start].ends_with('[');
+            let next = text[key.end..].find("\n[").map_or(text.len(), |next| key.end + next);
+            return Some(if header { key.start - 1..next } else { whole });
+        }
+    }
+    None
+}
+
+/// Spaces in place of an entry and of the comma beside it, so that all places stay.
+fn paint_over(text: &mut String, entry: Range<usize>) {
+    let comma_behind = text[entry.end..].trim_start().starts_with(',');
+    let comma_before = text[..entry.start].trim_end().ends_with(',');
+    let end = match text[entry.end..].find(',') {
+        Some(comma) if comma_behind => entry.end + comma + 1,
+        _ => entry.end,
+    };
+    let start = match text[..entry.start].rfind(',') {
+        Some(comma) if comma_before && !comma_behind => comma,
+        _ => entry.start,
+    };
+    let painted: String = text[start..end]
+        .chars()
+        .map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) })
+        .collect();
+    text.replace_range(start..end, &painted);
 }
 
 /// Puts `diagnostic` at the value of a key (`a` or `a.b`) of a recipe file.
@@ -42,7 +124,18 @@ pub fn at_key(source: &Source, key: &str, diagnostic: Diagnostic) -> Diagnostic 
 
 /// A key, word or type that the reader of TOML refused.
 fn of_type(source: &Source, error: &toml::de::Error) -> Diagnostic {
-    let message = error.message();
+    // What the parser says of the keys of a layer, in the words for all others.
+    let message = error.message().strip_prefix("unexpected keys in table: ").map_or_else(
+        || error.message().to_owned(),
+        |keys| match keys.split_once(", available keys: ") {
+            Some((found, known)) => {
+                let known: Vec<String> = known.split(", ").map(|key| format!("`{key}`")).collect();
+                format!("unknown field `{found}`, expected one of {}", known.join(", "))
+            }
+            None => format!("unknown field `{keys}`"),
+        },
+    );
+    let message = message.as_str();
     let (head, allowed) = match message.split_once(", expected ") {
         Some((head, allowed)) => (head, format!("expected {allowed}")),
         None => (message, String::new()),

@@ -190,7 +190,7 @@ impl Builder {
         let input = self.last();
         let shape = self.shape(input);
         let channels = shape[2];
-        let divisors: Vec<_> = (1..=channels).filter(|n| channels % n == 0).collect();
+        let divisors: Vec<_> = (1..=channels).filter(|n| channels.is_multiple_of(*n)).collect();
         let norm = GroupNorm {
             groups: divisors[self.rng.pick(0..=divisors.len() - 1)],
             epsilon: 1 + self.rng.pick(0..=1000) as u64 * 37,
@@ -254,7 +254,7 @@ pub fn random_graph(seed: u64) -> Graph {
     }
     if seed % 3 == 1 {
         b.group_norm();
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             b.conv(ConvKind::Dense);
         }
     }
