@@ -55,11 +55,13 @@ fn understood(source: &Source) -> (Option<Recipe>, Vec<Diagnostic>) {
             break;
         }
         problems.push(of_type(source, &error));
-        let entry = error.span().and_then(|span| {
+        // A word may be what its table is about, a layer: then nothing of it can stay.
+        let whole = error.message().starts_with("unknown variant");
+        let refused = error.span().and_then(|span| {
             let table = DeTable::parse(&text).ok()?;
-            entry(table.get_ref(), &text, &span)
+            entry(table.get_ref(), &text, &span, whole)
         });
-        match entry {
+        match refused {
             Some(entry) if !text[entry.clone()].trim().is_empty() => paint_over(&mut text, entry),
             _ => break,
         }
@@ -67,27 +69,33 @@ fn understood(source: &Source) -> (Option<Recipe>, Vec<Diagnostic>) {
     (None, problems)
 }
 
-/// The innermost key with its value around a place.
-fn entry(table: &DeTable<'_>, text: &str, span: &Range<usize>) -> Option<Range<usize>> {
+/// The innermost key with its value around a place; the outermost if the `whole` of it is meant.
+fn entry(
+    table: &DeTable<'_>,
+    text: &str,
+    span: &Range<usize>,
+    whole: bool,
+) -> Option<Range<usize>> {
     for (key, value) in table {
         let inner = match value.get_ref() {
-            DeValue::Table(table) => entry(table, text, span),
+            _ if whole => None,
+            DeValue::Table(table) => entry(table, text, span, whole),
             DeValue::Array(elements) => elements
                 .iter()
                 .filter_map(|element| element.get_ref().as_table())
-                .find_map(|table| entry(table, text, span)),
+                .find_map(|table| entry(table, text, span, whole)),
             _ => None,
         };
         if inner.is_some() {
             return inner;
         }
         let (key, value) = (key.span(), value.span());
-        let whole = key.start..value.end.max(key.end);
-        if whole.start <= span.start && span.end <= whole.end {
+        let all = key.start..value.end.max(key.end);
+        if all.start <= span.start && span.end <= all.end {
             // A table with a header of its own ends where the next begins.
             let header = text[..key.start].ends_with('[');
             let next = text[key.end..].find("\n[").map_or(text.len(), |next| key.end + next);
-            return Some(if header { key.start - 1..next } else { whole });
+            return Some(if header { key.start - 1..next } else { all });
         }
     }
     None
