@@ -144,7 +144,13 @@ fn plan_one(
                 .allowed(format!("expected {} to {} mV", range.start(), range.end()))
                 .into());
         }
-        if memory.floor(shared.profile, vdd.value) < vmin_sram::Threshold::HALF {
+        let memory_at = |mv| memory_at(mv, shared.profile.cell_fault_rate(mv));
+        let buffers = supplies(shared.experiment, memory_at(vdd.value), memory_at);
+        let deepest = buffers.iter().flatten().map(|at| at.threshold).min();
+        // What a boost spares the weights it does not spare the others.
+        let deepest = deepest.filter(|_| !shared.experiment.memories.weights_alone());
+        let floor = memory.floor(shared.profile, vdd.value);
+        if deepest.map_or(floor, |deepest| deepest.min(floor)) < vmin_sram::Threshold::HALF {
             let message = format!(
                 "remedy `{}` needs cells at a voltage where more than half of them are faulty, \
                  which cannot be emulated",
