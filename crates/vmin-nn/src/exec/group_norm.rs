@@ -142,10 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_within_half_a_code_of_the_real_normalization() {
+    fn integers_are_the_real_normalization_rounded_once() {
         let mut state = 1;
         for round in 0..2000_u64 {
-            let (pixels, of_group) = (1 + random(&mut state) as usize % 70, 1 + round as usize % 9);
+            let most = if round % 50 == 0 { 20_000 } else { 70 };
+            let (pixels, of_group) =
+                (1 + random(&mut state) as usize % most, 1 + round as usize % 9);
             let narrow = round % 5 == 0;
             let codes: Vec<i8> = (0..pixels * of_group)
                 .map(|_| match (narrow, random(&mut state)) {
@@ -197,6 +199,79 @@ mod tests {
                 assert_eq!(line.at(x), 3);
             }
         }
+    }
+
+    /// An image of this height, 24 pixels wide, of 6 channels.
+    fn graph(height: usize, norm: GroupNorm) -> Graph {
+        use crate::{Dtype, Op, Quantization, Tensor, TensorId};
+        let tensor = |name: &str, zero_point| Tensor {
+            name: name.into(),
+            shape: vec![height, 24, 6],
+            dtype: Dtype::I8,
+            quantization: Quantization { scale: 0.02, zero_point },
+        };
+        Graph {
+            name: "norm".into(),
+            tensors: vec![tensor("in", 5), tensor("out", -20)],
+            weights: Vec::new(),
+            nodes: vec![Node {
+                name: "norm".into(),
+                op: Op::GroupNorm(norm),
+                inputs: vec![TensorId(0)],
+                output: TensorId(1),
+            }],
+            input: TensorId(0),
+            output: TensorId(1),
+            pixel_offset: 128,
+        }
+    }
+
+    fn norm() -> GroupNorm {
+        GroupNorm {
+            groups: 2,
+            epsilon: 900,
+            gains: (0..6)
+                .map(|c| FixedMultiplier::from_real(20.0 + f64::from(c)).unwrap())
+                .collect(),
+            offsets: (0..6).map(|c| (c - 3) << 18).collect(),
+            activation: Activation { min: -90, max: 120 },
+        }
+    }
+
+    #[test]
+    fn tables_and_single_codes_are_the_reference() {
+        // With 24 rows a channel has enough codes for a table, with 3 it has not.
+        for height in [3, 24] {
+            let graph = graph(height, norm());
+            graph.validate().unwrap();
+            let mut state = height as u64;
+            let input: Vec<i8> =
+                (0..height * 24 * 6).map(|_| (random(&mut state) as u8).cast_signed()).collect();
+            let executor = crate::Executor::new(&graph, vmin_kernels::best());
+            let all = executor.run_all(&executor.load_clean_weights(), &input);
+            assert_eq!(all, crate::exec::reference::run(&graph, &[], &input).unwrap());
+            assert!(all[1].iter().any(|&y| y > -90 && y < 120), "not all at the clamp");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_refused() {
+        let three = FixedMultiplier::from_real(3.0).unwrap();
+        let broken = [
+            GroupNorm { groups: 4, ..norm() },
+            GroupNorm { groups: 0, ..norm() },
+            GroupNorm { epsilon: 0, ..norm() },
+            GroupNorm { epsilon: EPSILON_MAX + 1, ..norm() },
+            GroupNorm { gains: vec![three; 5], ..norm() },
+            GroupNorm { offsets: vec![0; 7], ..norm() },
+            GroupNorm { gains: vec![FixedMultiplier { shift: 16, ..three }; 6], ..norm() },
+            GroupNorm { gains: vec![FixedMultiplier { multiplier: -1, shift: 0 }; 6], ..norm() },
+        ];
+        for norm in broken {
+            let error = graph(3, norm.clone()).validate().expect_err("a broken rule").to_string();
+            assert!(error.contains("norm"), "{error}: {norm:?}");
+        }
+        assert!(graph(20_000, norm()).validate().is_err(), "a group of more than 2^20 codes");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Slow, obvious execution: the specification of every fast path.
 
-use crate::exec::group_norm::Line;
 use crate::exec::{AddParams, Rounding, SoftmaxParams};
 use crate::layers::height_width_channels;
 use crate::{
@@ -109,20 +108,32 @@ fn run_node(graph: &Graph, codes: &[Vec<u8>], node: &Node, tensors: &[Vec<i8>]) 
     }
 }
 
-/// Every element with the sums of its group, taken anew.
+/// Every element with the sums of its group, taken anew, in the words of `group_norm.rs`.
 fn group_norm(norm: &GroupNorm, to: &Tensor, x: &[i8]) -> Vec<i8> {
     let channels = to.shape.last().copied().unwrap_or(1);
     let of_group = channels / norm.groups;
     let one = |(index, &code): (usize, &i8)| {
         let channel = index % channels;
-        let group: Vec<i64> = x
+        let group: Vec<i128> = x
             .iter()
             .enumerate()
             .filter(|(other, _)| other % channels / of_group == channel / of_group)
-            .map(|(_, &code)| i64::from(code))
+            .map(|(_, &code)| i128::from(code))
             .collect();
-        let sums = [group.iter().sum(), group.iter().map(|x| x * x).sum()];
-        Line::of(norm, to.quantization.zero_point, channel, group.len(), sums).at(code)
+        let count = group.len() as i128;
+        let sum: i128 = group.iter().sum();
+        let squares: i128 = group.iter().map(|x| x * x).sum();
+        let spread = count * squares - sum * sum + i128::from(norm.epsilon);
+        let root = ((1_i128 << 110) / spread).isqrt();
+        let centred = count * i128::from(code) - sum;
+        // gain (N x - S) R / 2^55 + offset + 1/2, over 2^digits.
+        let gain = norm.gains[channel];
+        let digits = 86 - gain.shift;
+        let scaled = i128::from(gain.multiplier) * centred * root;
+        let offset = i128::from(norm.offsets[channel]) * (1_i128 << (digits - 16));
+        let rounded = (scaled + offset + (1_i128 << (digits - 1))).div_euclid(1_i128 << digits);
+        let y = rounded + i128::from(to.quantization.zero_point);
+        y.clamp(norm.activation.min.into(), norm.activation.max.into()) as i8
     };
     x.iter().enumerate().map(one).collect()
 }
