@@ -43,6 +43,23 @@ fn values_in_memory_are_those_of_the_integer_network() {
 }
 
 #[test]
+fn a_group_normalization_reads_its_input_from_memory() {
+    let layers = [
+        LayerSpec::Conv2d { channels: 4, kernel: 3, stride: 1, bias: false },
+        LayerSpec::GroupNorm { groups: None },
+        LayerSpec::Relu,
+        LayerSpec::FullyConnected { features: 3 },
+    ];
+    let network = Network::build(&layers, [8, 8, 1], 1).expect("layers fit");
+    let stored = StoredValues::of(&network, &fuse(&network).expect("deployable"));
+    // The sums of the convolution, the rectified normalization, the logits.
+    assert_eq!(stored.ranged(), [ValueId(1), ValueId(3), ValueId(4)]);
+    let quantized = stored.quantized(&network, INPUT, &[Range { low: -1.0, high: 1.0 }; 3]);
+    let there: Vec<bool> = quantized.iter().map(Option::is_some).collect();
+    assert_eq!(there, [false, true, false, true, false]);
+}
+
+#[test]
 fn codes_by_hand() {
     let quantization = Quantization { scale: 0.5, zero_point: -3 };
     for (x, integer, meaning) in [
