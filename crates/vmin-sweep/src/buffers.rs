@@ -14,8 +14,7 @@ use vmin_nn::{Graph, TensorId};
 use vmin_sram::{Geometry, SampleError};
 
 use crate::Plan;
-use crate::cells::{Cells, Erring, Trial, borrowed};
-use crate::die::LOAD;
+use crate::cells::{Cells, Erring, LOAD, Trial, borrowed};
 use crate::experiment::{Experiment, Memories, Memory, Supply};
 use crate::plan::MemoryAt;
 

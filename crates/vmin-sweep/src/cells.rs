@@ -11,6 +11,9 @@ use crate::chip_file::{self, ChipFile};
 use crate::experiment::{Memory, ReadErrors};
 use crate::plan::MemoryAt;
 
+/// The number of the read at which weights are loaded once for all images.
+pub const LOAD: u64 = u64::MAX;
+
 /// Which chip, from where in its map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trial {

@@ -9,11 +9,8 @@ use vmin_sram::{Applied, Chip, FaultyCell, SampleError};
 
 use crate::Plan;
 use crate::buffers::{BufferErrors, Buffers};
-use crate::cells::{Cells, Erring, Part, Trial, borrowed};
+use crate::cells::{Cells, Erring, LOAD, Part, Trial, borrowed};
 use crate::experiment::{Memory, ReadErrors};
-
-/// The number of the read at which weights are loaded once for all images.
-pub const LOAD: u64 = u64::MAX;
 
 /// What a trial did at one point.
 pub(crate) struct Outcome {

@@ -32,8 +32,8 @@ mod run;
 mod statistics;
 
 pub use buffers::BufferPlacements;
+pub use cells::LOAD;
 pub use chip_file::ChipFile;
-pub use die::LOAD;
 pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, Memory, NotAnExperiment,
     POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, voltages,
