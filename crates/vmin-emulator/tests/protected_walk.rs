@@ -239,12 +239,24 @@ fn every_layout_reads_what_its_cells_say() {
             ResidentPlacement::in_memory(Geometry::new(3, rows, 64).unwrap(), sizes())
                 .unwrap()
                 .into();
+        // The same with gaps between the layers.
+        let mut next = 16;
+        let first_bits: Vec<u64> = sizes()
+            .map(|(codes, bits)| {
+                let first = next;
+                next += codes * u64::from(bits) + 24;
+                first
+            })
+            .collect();
+        let physical = Geometry::new(3, rows, 64).unwrap();
+        let apart: WeightPlacement =
+            ResidentPlacement::at(physical, &first_bits, sizes()).unwrap().into();
         let array = ArraySize::new(4, 4).unwrap();
         let small = Geometry::new(2, 4, 64).unwrap();
         let streamed = StreamedPlacement::in_memory(small, array, Dataflow::Ws, &graph);
         let streamed = streamed.ok().map(WeightPlacement::from);
         streams += usize::from(streamed.is_some());
-        for placement in [Some(resident), streamed].into_iter().flatten() {
+        for placement in [Some(resident), Some(apart), streamed].into_iter().flatten() {
             let geometry = placement.geometry();
             let data = sampled(geometry, 0, round, &profile);
             for (number, layout) in layouts(geometry, &data, 8).into_iter().enumerate() {

@@ -99,15 +99,14 @@ impl<'p> Cells<'p> {
     pub(crate) fn erring(&self, plan: &Plan, at: &MemoryAt, cells: u64) -> Erring<'_> {
         match self {
             Self::Drawn => Erring::AnyBit(at.cell_fault_rate),
-            Self::Sampled(chip) if plan.experiment.read_noise_mv.is_some() => {
-                let near = chip.faults(plan.floor(at)).expect("the floor is the lowest of all");
-                let noise = plan.read_noise(at);
-                let errors = noise.map(|noise| noise.errors(near, plan.experiment.fault_kind));
-                Erring::Sometimes(errors.unwrap_or_default())
-            }
             Self::Sampled(chip) => {
+                let kind = plan.experiment.fault_kind;
+                if let Some(noise) = plan.read_noise(at) {
+                    let near = chip.faults(plan.floor(at)).expect("the floor is the lowest of all");
+                    return Erring::Sometimes(noise.errors(near, kind));
+                }
                 let faults = chip.faults(at.threshold).expect("the floor is the lowest threshold");
-                Erring::Always(faults.into(), plan.experiment.fault_kind)
+                Erring::Always(faults.into(), kind)
             }
             Self::File(file, offset) => {
                 let errors = Self::measured(file, *offset, cells, at.vdd_mv);

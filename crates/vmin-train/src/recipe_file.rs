@@ -13,7 +13,8 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// All syntax errors, or else everything that is wrong with keys, words, types and values.
+    /// All syntax errors; or else all keys, words and types that are wrong, and all values out of range if
+    /// nothing of the recipe is missing without them; or else the first key that is missing.
     pub fn read(source: &Source) -> Result<Self, Diagnostics> {
         Document::parse(source)?;
         let (recipe, mut problems) = understood(source);
