@@ -87,6 +87,9 @@ pub enum TrainError {
     /// A checkpoint that cannot be gone on from.
     #[error(transparent)]
     Checkpoint(#[from] crate::CheckpointError),
+    /// A GPU that failed.
+    #[error(transparent)]
+    Engine(#[from] crate::EngineError),
     /// The loss is no number any more.
     #[error("the loss is not finite after epoch {epoch}: lower the learning rate")]
     Diverged {

@@ -19,11 +19,15 @@
 //!
 //! **Determinism.** A batch is cut into chunks of [`CHUNK_IMAGES`] images whatever the number of
 //! threads, and their gradients are added in the order of the chunks: any number of threads gives
-//! the same bits. Matrix products come from the `matrixmultiply` crate, which picks its kernel by
+//! the same bits. Matrix products come from `vmin-kernels`, whose float kernels depend on the
 //! instruction set: two *machines* may differ in the last bits, and so after many steps in the
 //! weights. A published network is therefore a file, not only a recipe.
 //!
-//! What this crate does not know: accelerators, voltages, chips.
+//! **Engines.** An [`Engine`] computes the layers: this processor, or with the cargo feature `cuda`
+//! an NVIDIA GPU, each pass of which differs by rounding.
+//!
+//! What this crate does not know: energy, cycles, voltages. Of chips and accelerators it knows where
+//! a weight lies and which bits fail there.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -60,6 +64,7 @@ pub mod bit_errors;
 mod checkpoint;
 mod codec;
 pub mod deploy;
+mod engine;
 mod error;
 mod evaluate;
 mod fine_tune;
@@ -77,12 +82,15 @@ mod weights;
 pub use bit_errors::BitErrors;
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
+pub use engine::{Engine, EngineError};
 pub use error::{DeployError, TrainError};
 pub use fine_tune::StartError;
 pub use fine_tune::float::FloatNetwork;
 pub use network::Network;
 pub use optimizer::Sgd;
-pub use recipe::{InputScaling, LayerSpec, Recipe, StartPixels, TestErrors, WeightQuantization};
+pub use recipe::{
+    ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors, WeightQuantization,
+};
 pub use recipe_file::at_key;
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};

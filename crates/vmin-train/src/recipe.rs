@@ -43,7 +43,7 @@ pub struct Recipe {
     pub optimizer: Sgd,
     /// Fall of the learning rate.
     pub schedule: Schedule,
-    /// Every parameter is clipped to `[-clip, clip]` before each step and at the end (CLIPPING,
+    /// Every parameter (see `clip_scope`) is clipped to `[-clip, clip]` before each step and at the end (CLIPPING,
     /// "Bit Error Robustness for Energy-Efficient DNN Accelerators", section 4.2).
     #[serde(default)]
     pub clip: Option<f32>,
@@ -52,6 +52,9 @@ pub struct Recipe {
     /// of the tensor in a network trained without clipping, over that of the widest tensor.
     #[serde(default)]
     pub clip_fractions: Option<Vec<f32>>,
+    /// Which parameters `clip` is about.
+    #[serde(default, skip_serializing_if = "ClipScope::is_all")]
+    pub clip_scope: ClipScope,
     /// Trains on quantized copies of the weights, straight-through.
     #[serde(default)]
     pub quantization: Option<WeightQuantization>,
@@ -84,6 +87,23 @@ pub struct Recipe {
     pub input: InputScaling,
     /// The layers from input to logits.
     pub network: Vec<LayerSpec>,
+}
+
+/// What weight clipping clips.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClipScope {
+    /// Every parameter, as in the papers, which store all of them in the weight memory.
+    #[default]
+    All,
+    /// What lies in the weight memory here: not biases, nor scales and shifts of normalizations.
+    Weights,
+}
+
+impl ClipScope {
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
 }
 
 /// Quantization of the weights in the forward pass; the gradient passes through unchanged.

@@ -4,36 +4,35 @@
 //! applied to them unchanged (straight-through). Bit errors hit the codes between
 //! [`stored`] and [`with_codes`].
 
-use crate::WeightQuantization;
 use crate::codec::{self, Encoded};
 use crate::network::{Network, Parameter, ParameterKind};
+use crate::recipe::ClipScope;
+use crate::{Recipe, WeightQuantization};
 
-/// Clamps every parameter to `[-limit, limit]`, times the fraction of its layer where there are
-/// fractions (one per weight tensor; a bias has that of its weights).
-pub(crate) fn clip(
-    net: &Network,
-    parameters: &mut [Vec<f32>],
-    limit: f32,
-    fractions: Option<&[f32]>,
-) {
-    for (bound, values) in bounds(net, limit, fractions).into_iter().zip(parameters) {
+/// Clamps every parameter to its bound, if the recipe clips.
+pub(crate) fn clip(net: &Network, parameters: &mut [Vec<f32>], recipe: &Recipe) {
+    for (bound, values) in bounds(net, recipe).into_iter().zip(parameters) {
         for value in values {
             *value = value.clamp(-bound, bound);
         }
     }
 }
 
-/// What [`clip`] clamps each parameter to.
-pub(crate) fn bounds(net: &Network, limit: f32, fractions: Option<&[f32]>) -> Vec<f32> {
-    let mut layers = fractions.into_iter().flatten();
+/// The largest magnitude of each parameter: `clip`, times the fraction of its layer where there are
+/// fractions (one per weight tensor; a bias has that of its weights), infinity where nothing is clipped.
+pub(crate) fn bounds(net: &Network, recipe: &Recipe) -> Vec<f32> {
+    let limit = recipe.clip.unwrap_or(f32::INFINITY);
+    let mut layers = recipe.clip_fractions.iter().flatten();
     let mut bound = limit;
     let parameters = net.parameters.iter();
     parameters
-        .map(|parameter| {
-            if parameter.kind == ParameterKind::Weight {
+        .map(|parameter| match (parameter.kind, recipe.clip_scope) {
+            (ParameterKind::Weight, _) => {
                 bound = limit * layers.next().unwrap_or(&1.0);
+                bound
             }
-            bound
+            (ParameterKind::Bias | ParameterKind::Scale, ClipScope::All) => bound,
+            (ParameterKind::Bias | ParameterKind::Scale, ClipScope::Weights) => f32::INFINITY,
         })
         .collect()
 }

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
-use vmin_train::{Checkpoint, CheckpointError, LayerSpec, Recipe, TrainError, Trainer, train};
+use vmin_train::{
+    Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer, train,
+};
 
 const RECIPE: &str = r#"
 name = "robust"
@@ -170,6 +172,16 @@ fn clipping_bounds_each_layer_by_its_fraction() {
         assert!(most <= limit, "{} {most}", parameter.name);
         assert!(most > 0.5 * limit || parameter.name.contains("bias"), "the bound is reached");
     }
+    let scope = ClipScope::Weights;
+    let weights_only = Recipe { clip: Some(0.001), clip_scope: scope, ..limited.clone() };
+    let trained =
+        train(&weights_only, &data, &test, |_| ControlFlow::Continue(())).expect("trains");
+    let most = trained.network.parameters.iter().map(|parameter| {
+        parameter.values.iter().fold(0.0_f32, |most, value| most.max(value.abs()))
+    });
+    let most: Vec<f32> = most.collect();
+    assert!(most[0] <= 0.000_25 && most[2] <= 0.001, "weights: {most:?}");
+    assert!(most[3] > 0.001, "the biases of the last layer: {most:?}");
     let short = Recipe { clip_fractions: Some(vec![1.0]), ..limited };
     let error = Trainer::new(&short, &data, &test).err().expect("one for two");
     assert!(matches!(error, TrainError::Fractions { found: 1, expected: 2 }), "{error:?}");

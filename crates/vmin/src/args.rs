@@ -202,8 +202,23 @@ pub(crate) struct TrainArgs {
     /// Threads to use; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) jobs: Option<u16>,
+    /// What computes the layers
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) engine: EngineChoice,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+/// What computes the layers of a training run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineChoice {
+    /// A GPU if there is one and the program was built for it (cargo feature `cuda`), or else the processor
+    #[default]
+    Auto,
+    /// The processor
+    Cpu,
+    /// The first CUDA device
+    Cuda,
 }
 
 #[derive(Debug, Args)]

@@ -133,6 +133,11 @@ impl DataErrors {
 }
 
 impl Memory<f32> for DataErrors {
+    #[cfg(any(test, feature = "cuda"))]
+    fn holds(&self, value: ValueId) -> bool {
+        self.rates.activations > 0.0 && matches!(self.stored.get(value.0), Some(Some(_)))
+    }
+
     fn read_back(&self, value: ValueId, chunk: usize, made: &[f32], read: &mut Vec<f32>) {
         let Some(Some(quantization)) = self.stored.get(value.0) else { return };
         if self.rates.activations <= 0.0 {

@@ -36,11 +36,10 @@ pub(super) fn settle(
     recipe: &Recipe,
 ) {
     let quantization = recipe.storage();
-    let fractions = recipe.clip_fractions.as_deref();
-    let bounds = recipe.clip.map(|limit| weights::bounds(network, limit, fractions));
+    let bounds = weights::bounds(network, recipe);
     let Some((ends, truncates)) = integers(quantization) else { return };
     for &(tensor, parameter) in sources {
-        let bound = bounds.as_ref().map_or(f32::INFINITY, |bounds| bounds[parameter.0]);
+        let bound = bounds[parameter.0];
         if tensor.scales.len() == 1 && tensor.bits == quantization.bits {
             let values = &mut network.parameters[parameter.0].values;
             let lost = if truncates { lost_end(tensor, ends) } else { None };

@@ -21,6 +21,7 @@ pub(crate) mod float;
 mod float_tests;
 mod layers;
 mod norms;
+mod regroup;
 
 use vmin_nn::data::Dataset;
 use vmin_nn::{Conv2d, Graph, Op, WeightTensor};
@@ -90,7 +91,8 @@ pub(super) struct Affine {
 }
 
 /// Gives `network`, built from `recipe`, the parameters and running averages of `graph`; `data` are
-/// the training images.
+/// the training images. Where the recipe normalizes by groups and the graph has no such step, the graph is
+/// read as one with batch normalizations (`regroup.rs`).
 ///
 /// # Errors
 /// [`TrainError::Start`] where the graph is not that network.
@@ -100,6 +102,12 @@ pub(crate) fn take(
     data: &Dataset,
     graph: &Graph,
 ) -> Result<(), TrainError> {
+    let grouped = graph.nodes.iter().any(|node| matches!(node.op, Op::GroupNorm(_)));
+    if let (false, Some(mut twin)) = (grouped, regroup::twin(network)) {
+        take(&mut twin, recipe, data, graph)?;
+        regroup::take(network, &twin, recipe, data);
+        return Ok(());
+    }
     let origin = network.clone();
     let steps = fuse(&origin).map_err(StartError::NotDeployable)?;
     layers::check_input(&origin, recipe.input, graph)?;

@@ -39,11 +39,9 @@ pub(super) fn take_apart(
         set(network, folded, &vec![[0.0, 1.0]; channels], [f32::INFINITY; 2]);
     }
     let moments = measured(network, recipe, data, folded);
-    let fractions = recipe.clip_fractions.as_deref();
-    let bounds = recipe.clip.map(|limit| weights::bounds(network, limit, fractions));
+    let bounds = weights::bounds(network, recipe);
     for (folded, moments) in folded.iter().zip(&moments) {
-        let bound = |id: usize| bounds.as_ref().map_or(f32::INFINITY, |bounds| bounds[id]);
-        let bounds = [bound(folded.norm.scale.0), bound(folded.norm.shift.0)];
+        let bounds = [bounds[folded.norm.scale.0], bounds[folded.norm.shift.0]];
         set(network, folded, moments, bounds);
     }
 }

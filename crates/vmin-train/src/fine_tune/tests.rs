@@ -264,6 +264,35 @@ fn hostile_numbers_are_refused() {
     assert!(matches!(error, StartError::Missing(_)));
 }
 
+fn grouped(recipe: &Recipe) -> Recipe {
+    let mut grouped = recipe.clone();
+    let LayerSpec::Resnet { norm, .. } = &mut grouped.network[0] else { panic!("a resnet") };
+    *norm = crate::network::Norm::Group;
+    grouped
+}
+
+/// On one image the averages over images are its own moments, so both networks are the same there.
+#[test]
+fn groups_do_what_batch_normalizations_did_on_average() {
+    let recipe = Recipe { clip: None, ..recipe() };
+    let (_, graph) = trained(&recipe);
+    let (mut one, test) = sets();
+    one.images.truncate(one.pixels_per_image());
+    one.labels.truncate(1);
+    let logits = |recipe: &Recipe| {
+        let network = Trainer::start_from(recipe, &one, &test, &graph).expect("fits").finish();
+        let network = network.network;
+        let inputs = crate::evaluate::inputs(&one.images, recipe.input);
+        let values = crate::network::forward(&network, &network.parameter_values(), &inputs);
+        values.last().expect("logits").clone()
+    };
+    let (batch, groups) = (logits(&recipe), logits(&grouped(&recipe)));
+    let spread = batch.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    for (batch, groups) in batch.iter().zip(&groups) {
+        assert!((batch - groups).abs() < 1e-3 * spread, "{batch} {groups}");
+    }
+}
+
 #[test]
 fn going_on_learns_from_where_it_was() {
     let (data, test) = sets();

@@ -39,7 +39,7 @@ pub struct Statistics {
 
 impl Statistics {
     /// Mean 0, variance 1.
-    pub(super) fn standard(channels: usize) -> Self {
+    pub(crate) fn standard(channels: usize) -> Self {
         Self { mean: vec![0.0; channels], variance: vec![1.0; channels] }
     }
 
@@ -67,6 +67,12 @@ pub(crate) struct Moments<T> {
 }
 
 impl<T: Real> Moments<T> {
+    /// Mean and inverse deviation of each channel.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = [T; 2]> {
+        self.mean.iter().zip(&self.inverse_deviation).map(|(&mean, &inverse)| [mean, inverse])
+    }
+
     pub(super) fn running(statistics: &Statistics) -> Self {
         Self {
             mean: statistics.mean.iter().map(|&mean| T::of(f64::from(mean))).collect(),
@@ -76,7 +82,7 @@ impl<T: Real> Moments<T> {
 }
 
 /// Two sums per channel.
-pub(super) type Sums = Vec<[f64; 2]>;
+pub(crate) type Sums = Vec<[f64; 2]>;
 
 /// Adds the sums of a chunk to those of the chunks before it.
 pub(super) fn add_sums(mut all: Sums, chunk: &Sums) -> Sums {
@@ -127,7 +133,7 @@ impl BatchNorm {
 
     /// Moments of `count` values per channel, and their unbiased form for the running averages.
     #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-    pub(super) fn moments<T: Real>(sums: &Sums, count: usize) -> (Moments<T>, Statistics) {
+    pub(crate) fn moments<T: Real>(sums: &Sums, count: usize) -> (Moments<T>, Statistics) {
         let mut moments = Moments { mean: Vec::new(), inverse_deviation: Vec::new() };
         let mut statistics = Statistics { mean: Vec::new(), variance: Vec::new() };
         let count = count as f64;
@@ -150,9 +156,7 @@ impl BatchNorm {
         moments: &Moments<T>,
         y: &mut [T],
     ) {
-        let factors = self.factors(scale, moments);
-        let terms: Vec<T> =
-            (0..self.channels).map(|c| shift[c] - moments.mean[c] * factors[c]).collect();
+        let [factors, terms] = self.lines(scale, shift, moments);
         for (x, y) in x.chunks_exact(self.channels).zip(y.chunks_exact_mut(self.channels)) {
             for (y, (&x, (&factor, &term))) in
                 y.iter_mut().zip(x.iter().zip(factors.iter().zip(&terms)))
@@ -186,16 +190,7 @@ impl BatchNorm {
         (sums, count): (&Sums, usize),
         dx: &mut [T],
     ) {
-        // dx = factor (dy - share of dy - normalized * share of products), as a line in x and dy.
-        let Moments { mean, inverse_deviation } = moments;
-        let factors = self.factors(scale, moments);
-        let share = |sum: f64| T::of(sum / count as f64);
-        let lines: Vec<[T; 3]> = (0..self.channels)
-            .map(|c| {
-                let slope = factors[c] * share(sums[c][1]) * inverse_deviation[c];
-                [factors[c], slope, slope * mean[c] - factors[c] * share(sums[c][0])]
-            })
-            .collect();
+        let lines = self.lines_back(scale, moments, (sums, count));
         let rows = x.chunks_exact(self.channels).zip(dy.chunks_exact(self.channels));
         for ((x, dy), dx) in rows.zip(dx.chunks_exact_mut(self.channels)) {
             for ((dx, (&x, &dy)), &[factor, slope, term]) in
@@ -223,7 +218,37 @@ impl BatchNorm {
         }
     }
 
-    fn factors<T: Real>(&self, scale: &[T], moments: &Moments<T>) -> Vec<T> {
+    /// `y` as factor and term of a line in `x`, channel by channel.
+    pub(crate) fn lines<T: Real>(
+        &self,
+        scale: &[T],
+        shift: &[T],
+        moments: &Moments<T>,
+    ) -> [Vec<T>; 2] {
+        let factors = self.factors(scale, moments);
+        let terms = (0..self.channels).map(|c| shift[c] - moments.mean[c] * factors[c]).collect();
+        [factors, terms]
+    }
+
+    /// What [`Self::backward`] adds to `dx`, as factor of `dy`, negative factor of `x` and term.
+    pub(crate) fn lines_back<T: Real>(
+        &self,
+        scale: &[T],
+        moments: &Moments<T>,
+        (sums, count): (&Sums, usize),
+    ) -> Vec<[T; 3]> {
+        // dx = factor (dy - share of dy - normalized * share of products).
+        let Moments { mean, inverse_deviation } = moments;
+        let factors = self.factors(scale, moments);
+        let share = |sum: f64| T::of(sum / count as f64);
+        let line = |c: usize| {
+            let slope = factors[c] * share(sums[c][1]) * inverse_deviation[c];
+            [factors[c], slope, slope * mean[c] - factors[c] * share(sums[c][0])]
+        };
+        (0..self.channels).map(line).collect()
+    }
+
+    pub(crate) fn factors<T: Real>(&self, scale: &[T], moments: &Moments<T>) -> Vec<T> {
         let pairs = scale.iter().zip(&moments.inverse_deviation);
         pairs.map(|(&scale, &inverse)| (T::one() + scale) * inverse).collect()
     }

@@ -38,6 +38,10 @@ struct Displacement {
 }
 
 impl Memory<f64> for Displacement {
+    fn holds(&self, value: ValueId) -> bool {
+        value != self.logits
+    }
+
     fn read_back(&self, value: ValueId, chunk: usize, made: &[f64], read: &mut Vec<f64>) {
         if value != self.logits {
             let by = |i: usize| 0.3 * libm::sin((i + 7 * chunk + 3 * value.0) as f64);

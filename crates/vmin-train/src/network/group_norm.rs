@@ -29,15 +29,17 @@ pub(super) fn usual_groups(channels: usize) -> usize {
     groups.into_iter().find(|&groups| groups > 0 && channels.is_multiple_of(groups)).unwrap_or(1)
 }
 
-/// Mean and inverse deviation of a group.
+/// Moments of a group.
 #[derive(Clone, Copy)]
-struct Moments {
-    mean: f64,
-    inverse: f64,
+pub(crate) struct Moments {
+    pub(crate) mean: f64,
+    variance: f64,
+    /// One over the deviation.
+    pub(crate) inverse: f64,
 }
 
 impl GroupNorm {
-    fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.shape[2]
     }
 
@@ -46,7 +48,7 @@ impl GroupNorm {
     }
 
     /// Values of a group.
-    fn count(&self) -> f64 {
+    pub(crate) fn count(&self) -> f64 {
         (self.elements() / self.groups) as f64
     }
 
@@ -71,32 +73,58 @@ impl GroupNorm {
     }
 
     fn moments<T: Real>(&self, x: &[T]) -> Vec<Moments> {
+        self.moments_of(self.sums(x, x, |_, x, _| [x, x * x]))
+    }
+
+    /// From the sum and the sum of squares of each group.
+    pub(crate) fn moments_of(&self, sums: Vec<[f64; 2]>) -> Vec<Moments> {
         let count = self.count();
-        let sums = self.sums(x, x, |_, x, _| [x, x * x]);
         let moments = sums.into_iter().map(|[sum, squares]| {
             let mean = sum / count;
             let variance = (squares / count - mean * mean).max(0.0);
-            Moments { mean, inverse: 1.0 / libm::sqrt(variance + EPSILON) }
+            Moments { mean, variance, inverse: 1.0 / libm::sqrt(variance + EPSILON) }
         });
         moments.collect()
     }
 
+    /// Means and variances of each group, each summed over the images.
+    pub(crate) fn moments_sum(&self, x: &[f32]) -> Vec<[f64; 2]> {
+        let mut sums = vec![[0.0; 2]; self.groups];
+        for image in x.chunks_exact(self.elements()) {
+            for (sum, Moments { mean, variance, .. }) in sums.iter_mut().zip(self.moments(image)) {
+                sum[0] += mean;
+                sum[1] += variance;
+            }
+        }
+        sums
+    }
+
     pub(super) fn forward<T: Real>(&self, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-        let (channels, of_group) = (self.channels(), self.channels() / self.groups);
-        let size = self.elements();
+        let (channels, size) = (self.channels(), self.elements());
         let mut lines = vec![[T::zero(); 2]; channels];
         for (x, y) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)) {
-            let moments = self.moments(x);
-            for (channel, line) in lines.iter_mut().enumerate() {
-                let Moments { mean, inverse } = moments[channel / of_group];
-                let factor = (T::one() + scale[channel]) * T::of(inverse);
-                *line = [factor, shift[channel] - T::of(mean) * factor];
-            }
+            self.lines(&self.moments(x), scale, shift, &mut lines);
             for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
                 for ((y, &x), &[factor, term]) in y.iter_mut().zip(x).zip(&lines) {
                     *y = x * factor + term;
                 }
             }
+        }
+    }
+
+    /// `y` as factor and term of a line in `x`, for each channel of an image.
+    pub(crate) fn lines<T: Real>(
+        &self,
+        moments: &[Moments],
+        scale: &[T],
+        shift: &[T],
+        lines: &mut [[T; 2]],
+    ) {
+        let of_group = self.channels() / self.groups;
+        for (channel, line) in lines.iter_mut().enumerate() {
+            let Moments { mean, inverse, .. } = moments[channel / of_group];
+            let factor = (T::one() + scale[channel]) * T::of(inverse);
+            *line = [factor, shift[channel] - T::of(mean) * factor];
         }
     }
 

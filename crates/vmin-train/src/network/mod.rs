@@ -23,13 +23,18 @@ pub use batch_norm::{BatchNorm, Statistics};
 pub use conv2d::Conv2d;
 pub use fully_connected::FullyConnected;
 pub use group_norm::GroupNorm;
+
 pub use pool::Pool2d;
 pub use zoo::{Norm, Shortcut};
 
 pub(crate) use batch::{
     Batch, BatchSum, Forward, Normalization, Workspace, backward_batch, forward_batch,
 };
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use batch_norm::Sums;
 pub(crate) use batch_norm::{EPSILON, Moments};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use group_norm::Moments as GroupMoments;
 pub(crate) use memory::{Memory, Values};
 pub(crate) use pass::{Gradients, forward, forward_into};
 

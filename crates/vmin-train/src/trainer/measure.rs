@@ -4,7 +4,6 @@ use super::step::EpochSums;
 use super::{EpochMetrics, Trainer};
 use crate::bit_errors::{DataErrors, DataRates, flip};
 use crate::deploy::over;
-use crate::evaluate::evaluate;
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -17,7 +16,8 @@ impl Trainer<'_> {
         let images = self.data.len() as f64;
         let loss = sums.loss / images;
         let (seen, _) = self.seen(epoch);
-        let score = evaluate(&self.network, &seen, self.recipe.input, self.test, None);
+        let (input, engine) = (self.recipe.input, self.engine.passes());
+        let score = engine.evaluate(&self.network, &seen, input, self.test, None)?;
         if !loss.is_finite() || !score.loss.is_finite() || !sums.perturbed_loss.is_finite() {
             return Err(TrainError::Diverged { epoch });
         }
@@ -34,7 +34,7 @@ impl Trainer<'_> {
     }
 
     /// Mean error under independent flips, over chips that are the same in every epoch.
-    pub(super) fn robust_error(&self, epoch: u32) -> Result<Option<f64>, TrainError> {
+    pub(super) fn robust_error(&mut self, epoch: u32) -> Result<Option<f64>, TrainError> {
         let Some(wanted) = self.recipe.rerr else { return Ok(None) };
         let storage = self.recipe.storage();
         let stored_codes = weights::stored(&self.network, &self.parameters, storage)
@@ -61,7 +61,8 @@ impl Trainer<'_> {
                 index: chip as usize,
             });
             let (input, errors) = (self.recipe.input, errors.as_ref());
-            wrong += evaluate(&self.network, &seen, input, self.test, errors).wrong;
+            let engine = self.engine.passes();
+            wrong += engine.evaluate(&self.network, &seen, input, self.test, errors)?.wrong;
         }
         Ok(Some(wrong as f64 / (self.test.len() as f64 * f64::from(wanted.chips))))
     }

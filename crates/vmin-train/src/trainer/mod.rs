@@ -26,6 +26,7 @@ use vmin_nn::data::Dataset;
 use crate::bit_errors::{ChipErrors, StartRule, StoredValues};
 use crate::checkpoint::Checkpoint;
 use crate::deploy::fuse;
+use crate::engine::Engine;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
 use crate::{CheckpointError, FloatNetwork, Recipe, StartError, TrainError, fine_tune, weights};
@@ -108,7 +109,7 @@ pub struct Trainer<'a> {
     /// What lies in the memory of activations, where that has errors.
     stored: Option<StoredValues>,
     epochs: Vec<EpochMetrics>,
-    rooms: step::Rooms,
+    engine: Engine,
 }
 
 impl<'a> Trainer<'a> {
@@ -210,8 +211,15 @@ impl<'a> Trainer<'a> {
             chips,
             stored,
             epochs: Vec::new(),
-            rooms: step::Rooms::default(),
+            engine: Engine::cpu(),
         })
+    }
+
+    /// Has the layers computed by `engine` from here on in place of the processor.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
     }
 
     /// A run that goes on from `checkpoint`.
@@ -287,7 +295,8 @@ impl<'a> Trainer<'a> {
     /// stands in the middle of an epoch and has no checkpoint but the last.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] if the loss is not finite any more.
+    /// [`TrainError::Diverged`] if the loss is not finite any more, [`TrainError::Engine`] if a GPU failed. After
+    /// either the run stands in the middle of an epoch.
     pub fn epoch(
         &mut self,
         mut on_step: impl FnMut(usize, f64) -> ControlFlow<()>,
@@ -324,10 +333,7 @@ impl<'a> Trainer<'a> {
 
     /// Clips the master floats where the recipe says so.
     fn clip(&mut self) {
-        if let Some(limit) = self.recipe.clip {
-            let fractions = self.recipe.clip_fractions.as_deref();
-            weights::clip(&self.network, &mut self.parameters, limit, fractions);
-        }
+        weights::clip(&self.network, &mut self.parameters, self.recipe);
     }
 }
 

@@ -2,14 +2,13 @@
 
 use super::Trainer;
 use super::augment::collect;
-use super::gradient::{Pass, average, clamp};
+use super::gradient::{average, clamp};
 use crate::bit_errors::{BitErrors, DataErrors, Method, flip};
 use crate::codec::Encoded;
 use crate::deploy::Range;
+use crate::engine::{Engine, Pass, Passes, Room};
 use crate::evaluate::inputs;
-use crate::network::{
-    Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind, Workspace,
-};
+use crate::network::{Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -51,13 +50,6 @@ struct Hit {
     data: Option<DataErrors>,
 }
 
-/// Memory of the two passes of a step.
-#[derive(Default)]
-pub(super) struct Rooms {
-    clean: Workspace<f32>,
-    perturbed: Workspace<f32>,
-}
-
 impl Trainer<'_> {
     /// Trains on the images of `batch`; returns their mean loss without errors.
     pub(super) fn step(
@@ -75,9 +67,10 @@ impl Trainer<'_> {
         };
         let factor = self.recipe.schedule.factor(self.steps_done, self.steps_total);
         sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
-        let mut rooms = std::mem::take(&mut self.rooms);
-        let (clean, perturbed) = self.move_by(&images, epoch, sums.learning_rate, &mut rooms)?;
-        self.rooms = rooms;
+        let mut engine = std::mem::take(&mut self.engine);
+        let moved = self.move_by(&images, epoch, sums.learning_rate, &mut engine);
+        self.engine = engine;
+        let (clean, perturbed) = moved?;
         let count = batch.len() as f64;
         sums.loss += clean.loss;
         sums.wrong += clean.wrong;
@@ -98,9 +91,10 @@ impl Trainer<'_> {
         images: &Images,
         epoch: u32,
         rate: f32,
-        rooms: &mut Rooms,
+        engine: &mut Engine,
     ) -> Result<(BatchSum<f32>, Option<f64>), TrainError> {
         let recipe = self.recipe;
+        let engine = engine.passes();
         let (seen, stored) = self.seen(epoch);
         let frozen = self.frozen(epoch);
         let normalization = normalization(frozen.as_deref());
@@ -110,13 +104,13 @@ impl Trainer<'_> {
             batch: images.batch(),
             normalization,
         };
-        let forward = pass.forward(&mut rooms.clean);
+        let forward = engine.forward(Room::Clean, &pass)?;
         let errors = recipe.bit_errors.as_ref().zip(stored);
         let errors = errors.filter(|(errors, _)| self.start.active && epoch >= errors.from_epoch);
         let mut clean;
         let perturbed = match errors {
             None => {
-                clean = pass.backward(&forward, None, &mut rooms.clean);
+                clean = engine.backward(Room::Clean, &pass, &forward, None)?;
                 self.move_along(&clean.gradients, rate);
                 None
             }
@@ -124,26 +118,26 @@ impl Trainer<'_> {
                 // Hardware normalizes by what was deployed, whatever its memory does to the codes:
                 // moments of the corrupted batch would undo a part of the errors in training alone.
                 let moments = Normalization::Constant(&forward.moments);
-                let data = self.data_errors(errors, epoch, &rooms.clean);
+                let data = self.data_errors(errors, epoch, engine)?;
                 let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                let mut perturbed = self.under_errors(&hit, images, moments, &mut rooms.perturbed);
-                clean = pass.backward(&forward, Some(&perturbed.gradients), &mut rooms.clean);
+                let mut perturbed = self.under_errors(&hit, images, moments, engine)?;
+                let through = Some(&perturbed.gradients);
+                clean = engine.backward(Room::Clean, &pass, &forward, through)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
                 self.move_along(&clean.gradients, rate);
                 Some(perturbed.loss)
             }
             Some((errors, _)) => {
-                clean = pass.backward(&forward, None, &mut rooms.clean);
+                clean = engine.backward(Room::Clean, &pass, &forward, None)?;
                 self.move_along(&clean.gradients, rate);
                 let (_, Some(stored)) = self.seen(epoch) else {
                     return Err(TrainError::Diverged { epoch });
                 };
                 let ranges: Vec<(f32, f32)> = self.weight_ranges();
-                let data = self.data_errors(errors, epoch, &rooms.clean);
+                let data = self.data_errors(errors, epoch, engine)?;
                 let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                let room = &mut rooms.perturbed;
-                let mut perturbed = self.under_errors(&hit, images, normalization, room);
+                let mut perturbed = self.under_errors(&hit, images, normalization, engine)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 self.move_along(&perturbed.gradients, rate);
                 self.project(&ranges);
@@ -179,27 +173,30 @@ impl Trainer<'_> {
     }
 
     /// The errors of this step in what layers read, if there are any. Activations take the codes of
-    /// the range that they have in the pass without errors, of which `clean` holds the values.
+    /// the range that they have in the pass without errors, of which the engine holds the values.
     fn data_errors(
         &self,
         errors: &BitErrors,
         epoch: u32,
-        clean: &Workspace<f32>,
-    ) -> Option<DataErrors> {
+        engine: &mut dyn Passes,
+    ) -> Result<Option<DataErrors>, TrainError> {
         let rates = errors.data_rates_in(epoch, self.recipe.epochs);
-        let stored = self.stored.as_ref().filter(|_| rates.activations > 0.0).map(|stored| {
-            let extremes = clean.extremes(stored.ranged());
-            let ranges: Vec<_> =
-                extremes.into_iter().map(|[low, high]| Range { low, high }).collect();
-            stored.quantized(&self.network, self.recipe.input, &ranges)
-        });
-        rates.any().then(|| DataErrors {
+        let stored = match self.stored.as_ref().filter(|_| rates.activations > 0.0) {
+            Some(stored) => {
+                let extremes = engine.extremes(Room::Clean, stored.ranged())?;
+                let ranges: Vec<_> =
+                    extremes.into_iter().map(|[low, high]| Range { low, high }).collect();
+                stored.quantized(&self.network, self.recipe.input, &ranges)
+            }
+            None => Vec::new(),
+        };
+        Ok(rates.any().then_some(DataErrors {
             rates,
-            stored: stored.unwrap_or_default(),
+            stored,
             seed: self.recipe.seed,
             purpose: Purpose::DataErrors,
             index: self.steps_done,
-        })
+        }))
     }
 
     /// The gradient under errors.
@@ -208,8 +205,8 @@ impl Trainer<'_> {
         hit: &Hit,
         images: &Images,
         normalization: Normalization<'_, f32>,
-        room: &mut Workspace<f32>,
-    ) -> BatchSum<f32> {
+        engine: &mut dyn Passes,
+    ) -> Result<BatchSum<f32>, TrainError> {
         let network = &self.network;
         let parameters = &weights::with_codes(network, &self.parameters, &hit.stored);
         let mut batch = images.batch();
@@ -220,8 +217,8 @@ impl Trainer<'_> {
             batch = Batch { inputs: &read, memory: Some(errors), ..batch };
         }
         let pass = Pass { network, parameters, batch, normalization };
-        let forward = pass.forward(room);
-        pass.backward(&forward, None, room)
+        let forward = engine.forward(Room::Perturbed, &pass)?;
+        Ok(engine.backward(Room::Perturbed, &pass, &forward, None)?)
     }
 
     /// Clips the master floats and gives what the forward pass sees of them, and their codes from

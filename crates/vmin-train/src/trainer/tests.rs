@@ -115,7 +115,7 @@ fn errors_in_what_layers_read_do_what_they_do_to_the_integer_network() {
         let rerr =
             TestErrors { rate: 0.0, activations_rate: activations, inputs_rate: inputs, chips: 3 };
         let recipe = Recipe { rerr: Some(rerr), ..recipe.clone() };
-        let trainer = Trainer::start_from(&recipe, &data, &test, &graph).expect("fits");
+        let mut trainer = Trainer::start_from(&recipe, &data, &test, &graph).expect("fits");
         let float = trainer.robust_error(0).expect("finite").expect("asked for");
         let integer = integer_rerr(&graph, &test, rates, 3);
         assert!(float > 0.03, "errors are felt: {float}");

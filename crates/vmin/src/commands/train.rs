@@ -19,11 +19,11 @@ use vmin_report::{TrainingEpoch, TrainingPage, training_page};
 use vmin_sweep::write_whole;
 use vmin_train::deploy::Deployed;
 use vmin_train::{
-    CheckpointError, EpochMetrics, FloatNetwork, LayerSpec, Network, Recipe, TrainError, Trainer,
-    at_key,
+    CheckpointError, Engine, EngineError, EpochMetrics, FloatNetwork, LayerSpec, Network, Recipe,
+    TrainError, Trainer, at_key,
 };
 
-use crate::args::{Format, TrainArgs};
+use crate::args::{EngineChoice, Format, TrainArgs};
 use crate::failure::{Failure, make_folder, say, unwritable, with_causes};
 use crate::{compute, interrupt, print};
 
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let started = Instant::now();
     compute::threads(args.jobs)?;
     let (source, recipe) = recipe(&args.recipe)?;
+    let engine = engine(args.engine)?;
     let spec = args.data.as_deref().or(recipe.data.as_deref()).ok_or_else(|| {
         Diagnostic::new(
             "missing-key",
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let held = lock(&args.out, false)?;
     let checkpoint = checkpoint(args)?;
     let fresh = checkpoint.is_none();
-    let mut trainer = match (checkpoint, &recipe.start) {
+    let trainer = match (checkpoint, &recipe.start) {
         (Some(checkpoint), _) => Trainer::resume(&recipe, &data, &test, checkpoint),
         (None, None) => Trainer::new(&recipe, &data, &test),
         (None, Some(start)) => match start_network(&args.recipe, &source, start)? {
@@ -68,6 +69,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         },
     }
     .map_err(|error| failure(&error, Some(&source)))?;
+    let on = if engine.name() == "cpu" {
+        format!("{} threads", rayon::current_num_threads())
+    } else {
+        engine.name().to_owned()
+    };
+    let mut trainer = trainer.with_engine(engine);
     make_folder(&args.out)?;
     let _held = match held {
         Some(held) => held,
@@ -78,7 +85,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         refuse_checkpoint(args)?;
         save(args, &trainer)?;
     }
-    announce(&recipe, &trainer, &data, &test);
+    announce(&recipe, &trainer, [&data, &test], &on);
     let stop = interrupt::flag()?;
     train(args, spec, &recipe, &mut trainer, &stop)?;
     let trained = trainer.finish();
@@ -124,6 +131,30 @@ fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
     let source = Source::new(&path.display().to_string(), &text);
     let recipe = Recipe::read(&source)?;
     Ok((source, recipe))
+}
+
+/// What computes the layers; where there is a choice, a GPU that is missing is no error.
+fn engine(choice: EngineChoice) -> Result<Engine, Failure> {
+    if choice == EngineChoice::Cpu {
+        return Ok(Engine::cpu());
+    }
+    match (Engine::cuda(), choice) {
+        (Ok(engine), _) => Ok(engine),
+        (Err(EngineError::NotBuilt), EngineChoice::Auto) => Ok(Engine::cpu()),
+        (Err(error), EngineChoice::Auto) => {
+            say(&format!("note: {}; the processor computes the layers", with_causes(&error)));
+            Ok(Engine::cpu())
+        }
+        (Err(error), _) => {
+            let hint = match error {
+                EngineError::NotBuilt => {
+                    "build with `cargo build --release --features cuda`, or take `--engine cpu`"
+                }
+                _ => "`--engine cpu` needs none of it",
+            };
+            Err(Diagnostic::new("engine", with_causes(&error)).hint(hint).into())
+        }
+    }
 }
 
 /// What the recipe starts from.
@@ -177,21 +208,24 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
         TrainError::Checkpoint(_) => {
             diagnostic.hint("restore the file, or begin in another folder with `--out DIR`").into()
         }
+        TrainError::Engine(_) => Failure::failed(diagnostic.hint(
+            "the finished epochs are kept, go on with `--resume`; if memory ran out, lower `batch_size`, or take \
+             `--engine cpu`",
+        )),
         _ => diagnostic.into(),
     }
 }
 
-fn announce(recipe: &Recipe, trainer: &Trainer<'_>, data: &Dataset, test: &Dataset) {
+fn announce(recipe: &Recipe, trainer: &Trainer<'_>, [data, test]: [&Dataset; 2], on: &str) {
     let network = trainer.network();
     say(&format!(
-        "{}: {} parameters in {} layers, {} epochs of {} images, {} test images, {} threads",
+        "{}: {} parameters in {} layers, {} epochs of {} images, {} test images, {on}",
         recipe.name,
         network.parameter_count(),
         count(&recipe.network),
         recipe.epochs,
         data.len(),
         test.len(),
-        rayon::current_num_threads()
     ));
     if let done @ 1.. = trainer.epochs().len() {
         say(&format!("going on after epoch {} of {}", done, recipe.epochs));

@@ -1,0 +1,268 @@
+//! An NVIDIA GPU: kernels by NVRTC, products by cuBLAS, one stream.
+#![expect(unsafe_code, reason = "kernels are launched and BLAS is called with plain pointers")]
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use cudarc::cublas::{CudaBlas, Gemm as _, GemmConfig, sys::cublasOperation_t};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchConfig,
+    PushKernelArg, sys,
+};
+use cudarc::nvrtc::{self, Ptx, compile_ptx};
+
+use super::{Arguments, At, Device, Gemm, KERNELS, Kernel, Sizes, To, libraries};
+use crate::engine::EngineError;
+
+/// Threads of a block.
+const BLOCK: u32 = 256;
+
+// SAFETY: `repr(C)` and integers throughout, the struct of the same name in the kernels.
+unsafe impl DeviceRepr for Sizes {}
+
+/// A GPU with the kernels loaded.
+pub(in crate::engine) struct Cuda {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    /// Never dropped: that would panic if the device has failed, in place of what is told of the failure.
+    blas: ManuallyDrop<CudaBlas>,
+    functions: BTreeMap<Kernel, CudaFunction>,
+}
+
+fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> EngineError {
+    move |error| EngineError::Failed { doing, reason: error.to_string() }
+}
+
+impl Cuda {
+    /// The first device.
+    pub(in crate::engine) fn new() -> Result<Self, EngineError> {
+        libraries::load()?;
+        let context = CudaContext::new(0)
+            .map_err(|error| EngineError::Absent(format!("there is no CUDA device: {error}")))?;
+        let stream = context.default_stream();
+        let (major, minor) = context.compute_capability().map_err(failed("tell its kind"))?;
+        // The driver takes machine code of any minor version of its CUDA, but no newer PTX than it knows. A
+        // GPU that is newer than the compiler has PTX alone.
+        let image = match machine_code(&format!("sm_{major}{minor}")) {
+            Some(code) => code,
+            None => compile_ptx(KERNELS).map_err(failed("compile the kernels"))?,
+        };
+        let module = context.load_module(image).map_err(failed("load the kernels"))?;
+        let mut functions = BTreeMap::new();
+        for (kernel, name) in Kernel::ALL {
+            let function = module.load_function(name).map_err(failed("load a kernel"))?;
+            functions.insert(kernel, function);
+        }
+        let blas = CudaBlas::new(stream.clone()).map_err(failed("begin with cuBLAS"))?;
+        keep_freed_memory(&context);
+        Ok(Self { context, stream, blas: ManuallyDrop::new(blas), functions })
+    }
+
+    pub(in crate::engine) fn name(&self) -> String {
+        self.context.name().unwrap_or_else(|_| "CUDA device 0".to_owned())
+    }
+}
+
+/// The kernels for GPUs of one kind, if the compiler knows it.
+fn machine_code(kind: &str) -> Option<Ptx> {
+    let source = CString::new(KERNELS).ok()?;
+    let program = nvrtc::result::create_program(&source, None).ok()?;
+    // SAFETY: the program is live until it is destroyed below, and the buffer has the size that was told.
+    let code = unsafe {
+        let option = format!("--gpu-architecture={kind}");
+        let code = nvrtc::result::compile_program(program, &[option]).and_then(|()| {
+            let mut size = 0_usize;
+            nvrtc::sys::nvrtcGetCUBINSize(program, &raw mut size).result()?;
+            let mut code = vec![0_u8; size];
+            nvrtc::sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()).result()?;
+            Ok(code)
+        });
+        // Nothing depends on it.
+        let _ = nvrtc::result::destroy_program(program);
+        code
+    };
+    code.ok().filter(|code| !code.is_empty()).map(Ptx::from_binary)
+}
+
+/// Has the driver keep what is freed for what is made next, also across synchronizations. A driver that will
+/// not is only slower.
+fn keep_freed_memory(context: &CudaContext) {
+    if !context.has_async_alloc() {
+        return;
+    }
+    let mut pool = std::ptr::null_mut();
+    let mut all = u64::MAX;
+    // SAFETY: the device is that of a live context; the attribute is one 64-bit number.
+    unsafe {
+        let asked = sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device());
+        if asked.result().is_ok() {
+            let threshold = sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+            let _ = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut all).cast());
+        }
+    }
+}
+
+impl Cuda {
+    /// Waits for a copy from or to plain memory: whether that has ended when it was asked for is not
+    /// documented for all machines.
+    fn settled<T>(
+        &self,
+        doing: &'static str,
+        copied: Result<T, DriverError>,
+    ) -> Result<T, EngineError> {
+        let copied = copied.map_err(failed(doing))?;
+        self.stream.synchronize().map_err(failed(doing))?;
+        Ok(copied)
+    }
+}
+
+impl Device for Cuda {
+    type Floats = CudaSlice<f32>;
+    type Doubles = CudaSlice<f64>;
+
+    fn upload(&mut self, values: &[f32]) -> Result<Self::Floats, EngineError> {
+        // No driver makes a buffer of nothing.
+        let values = if values.is_empty() { &[0.0] } else { values };
+        self.settled("take values", self.stream.clone_htod(values))
+    }
+
+    fn floats(&mut self, len: usize) -> Result<Self::Floats, EngineError> {
+        self.stream.alloc_zeros(len.max(1)).map_err(failed("make room for values"))
+    }
+
+    fn doubles(&mut self, len: usize) -> Result<Self::Doubles, EngineError> {
+        self.stream.alloc_zeros(len.max(1)).map_err(failed("make room for sums"))
+    }
+
+    fn clear(&mut self, floats: &mut Self::Floats) -> Result<(), EngineError> {
+        self.stream.memset_zeros(floats).map_err(failed("clear values"))
+    }
+
+    fn len(floats: &Self::Floats) -> usize {
+        floats.len()
+    }
+
+    fn download(&mut self, floats: &Self::Floats) -> Result<Vec<f32>, EngineError> {
+        self.settled("give values", self.stream.clone_dtoh(floats))
+    }
+
+    fn download_doubles(&mut self, doubles: &Self::Doubles) -> Result<Vec<f64>, EngineError> {
+        self.settled("give sums", self.stream.clone_dtoh(doubles))
+    }
+
+    fn launch(
+        &mut self,
+        kernel: Kernel,
+        threads: usize,
+        arguments: Arguments<'_, Self>,
+        sizes: Sizes,
+    ) -> Result<(), EngineError> {
+        let too_many = |_| EngineError::Failed {
+            doing: "run a kernel",
+            reason: format!("{threads} threads are too many, use a smaller `batch_size`"),
+        };
+        let blocks = threads.div_ceil(BLOCK as usize);
+        let config = LaunchConfig {
+            grid_dim: (u32::try_from(blocks).map_err(too_many)?.max(1), 1, 1),
+            block_dim: (BLOCK, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        let Arguments { mut out, inputs, mut sums } = arguments;
+        let (count, absent) = (threads as i64, 0_u64);
+        let mut out = out.as_mut().map(|To(out, at)| out.slice_mut(*at..));
+        let inputs = inputs.map(|input| input.map(|At(values, at)| values.slice(at..)));
+        let mut launch = self.stream.launch_builder(&self.functions[&kernel]);
+        launch.arg(&count);
+        match &mut out {
+            Some(out) => launch.arg(out),
+            None => launch.arg(&absent),
+        };
+        for input in &inputs {
+            match input {
+                Some(input) => launch.arg(input),
+                None => launch.arg(&absent),
+            };
+        }
+        match &mut sums {
+            Some(sums) => launch.arg(&mut **sums),
+            None => launch.arg(&absent),
+        };
+        launch.arg(&sizes);
+        // SAFETY: the seven arguments are those of every kernel, null pointers where it touches nothing, and
+        // `layers.rs` gives each kernel buffers of the sizes that it is told; the tests make the same calls
+        // over buffers whose ends are watched.
+        unsafe { launch.launch(config) }.map_err(failed("run a kernel"))?;
+        Ok(())
+    }
+
+    fn gemm(
+        &mut self,
+        gemm: Gemm,
+        At(a, a_at): At<'_, Self>,
+        At(b, b_at): At<'_, Self>,
+        To(c, c_at): To<'_, Self>,
+    ) -> Result<(), EngineError> {
+        let int = |size: usize| {
+            i32::try_from(size).map_err(|_| EngineError::Failed {
+                doing: "multiply matrices",
+                reason: format!("{size} rows are too many, use a smaller `batch_size`"),
+            })
+        };
+        let op = |transposed| {
+            if transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N }
+        };
+        let config = GemmConfig {
+            transa: op(gemm.transposed[0]),
+            transb: op(gemm.transposed[1]),
+            m: int(gemm.m)?,
+            n: int(gemm.n)?,
+            k: int(gemm.k)?,
+            alpha: 1.0,
+            lda: int(gemm.leading[0])?,
+            ldb: int(gemm.leading[1])?,
+            beta: gemm.beta,
+            ldc: int(gemm.leading[2])?,
+        };
+        let (a, b, mut c) = (a.slice(a_at..), b.slice(b_at..), c.slice_mut(c_at..));
+        // SAFETY: sizes and leading dimensions are those of matrices in these buffers (`products.rs`); the
+        // tests make the same calls over slices with checked bounds.
+        unsafe { self.blas.gemm(config, &a, &b, &mut c) }.map_err(failed("multiply matrices"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cudarc::nvrtc::compile_ptx;
+
+    use super::{Cuda, Device, KERNELS, Kernel, libraries, machine_code};
+    use crate::engine::EngineError;
+
+    /// Needs NVRTC, but no GPU.
+    #[test]
+    fn the_kernels_compile() {
+        if !libraries::compiler_is_there(i32::MAX) {
+            return;
+        }
+        let ptx = compile_ptx(KERNELS).expect("compiles").to_src();
+        for (_, name) in Kernel::ALL {
+            assert!(ptx.contains(&format!(".entry {name}(")), "{name} in {ptx}");
+        }
+        let code = machine_code("sm_80").expect("a kind that every CUDA 12 and 13 knows");
+        assert!(format!("{code:?}").contains("[127, 69, 76, 70,"), "an ELF file");
+        assert!(machine_code("sm_1").is_none());
+    }
+
+    #[test]
+    fn without_a_gpu_the_reason_is_told() {
+        match Cuda::new() {
+            Ok(mut cuda) => {
+                let floats = cuda.upload(&[1.0, 2.0]).expect("takes values");
+                assert_eq!(cuda.download(&floats).expect("gives values"), [1.0, 2.0]);
+            }
+            Err(EngineError::Absent(reason)) => assert!(!reason.is_empty()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+// The passes' kernels: no thread writes what another reads or writes, no atomics, so that every run gives the
+// same bits.
+//
+// This is the part of CUDA C++ that is also C11: the tests compile it with the host's compiler and compare
+// it with the passes in Rust. All kernels have one signature.
+
+typedef struct {
+    // Of the input, or of both sides where they are alike.
+    int height, width, channels;
+    // Of the output.
+    int out_height, out_width;
+    // Kernel or window.
+    int kernel_height, kernel_width, stride, padding;
+    // Whether lines and moments are given for each image, not only for each channel.
+    int per_image;
+    // What to choose from, see the kernel.
+    int mode;
+} Sizes;
+
+#ifdef __CUDACC_RTC__
+#define KERNEL(name) extern "C" __global__ void name
+#define THREAD ((long long)blockIdx.x * blockDim.x + threadIdx.x)
+#else
+#define KERNEL(name) void name
+_Thread_local long long thread_of_host;
+#define THREAD thread_of_host
+#endif
+
+#define ARGUMENTS                                                                                  \
+    (long long threads, float *out, const float *a, const float *b, const float *c, double *sums,  \
+     Sizes s)
+
+// Pixels that are summed in float before their sum is added in double.
+#define BLOCK_PIXELS 32
+
+// Where the line or the moments of element `i` stand.
+#define LINE(i)                                                                                    \
+    ((i) % s.channels + (s.per_image ? (i) / ((long long)s.height * s.width * s.channels) * s.channels : 0))
+
+// out = a[channel]
+KERNEL(rows) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads) out[i] = a[i % s.channels];
+}
+
+// out = a * b[line] + c[line]
+KERNEL(lines) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    long long line = LINE(i);
+    out[i] = a[i] * b[line] + c[line];
+}
+
+// out += factor * b - slope * a + term; c holds the three of each line.
+KERNEL(lines_back) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    const float *line = c + 3 * LINE(i);
+    out[i] += line[0] * b[i] - line[1] * a[i] + line[2];
+}
+
+// Two sums over the pixels of one channel of one image. Mode 0: a, a * a. Mode 1: b, b * (a - mean) *
+// inverse, with both moments of each line in c.
+KERNEL(channel_sums) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    int pixels = s.height * s.width;
+    long long first = i / s.channels * pixels * s.channels + i % s.channels;
+    const float *moments = s.mode == 0 ? 0 : c + 2 * (s.per_image ? i : i % s.channels);
+    double totals[2] = {0.0, 0.0};
+    for (int block = 0; block < pixels; block += BLOCK_PIXELS) {
+        int end = block + BLOCK_PIXELS < pixels ? block + BLOCK_PIXELS : pixels;
+        float one = 0.0f, two = 0.0f;
+        for (int pixel = block; pixel < end; pixel++) {
+            long long at = first + (long long)pixel * s.channels;
+            float x = a[at];
+            if (s.mode == 0) {
+                one += x;
+                two += x * x;
+            } else {
+                float dy = b[at];
+                one += dy;
+                two += dy * ((x - moments[0]) * moments[1]);
+            }
+        }
+        totals[0] += one;
+        totals[1] += two;
+    }
+    sums[2 * i] = totals[0];
+    sums[2 * i + 1] = totals[1];
+}
+
+KERNEL(relu) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads) out[i] = a[i] > 0.0f ? a[i] : 0.0f;
+}
+
+// out += b where a, what the rectifier made, is positive.
+KERNEL(relu_back) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads) out[i] += a[i] > 0.0f ? b[i] : 0.0f;
+}
+
+KERNEL(add) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads) out[i] = a[i] + b[i];
+}
+
+KERNEL(accumulate) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads) out[i] += a[i];
+}
+
+// First element of the window of output element `i`.
+#define WINDOW(i)                                                                                  \
+    ((((i) / s.channels / s.out_width / s.out_height * s.height                                    \
+       + (i) / s.channels / s.out_width % s.out_height * s.kernel_height) * s.width                \
+      + (i) / s.channels % s.out_width * s.kernel_width) * s.channels + (i) % s.channels)
+
+// Mode 0: average, mode 1: maximum over windows that tile the image.
+KERNEL(pool) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    long long first = WINDOW(i);
+    float result = s.mode == 0 ? 0.0f : a[first];
+    for (int y = 0; y < s.kernel_height; y++) {
+        for (int x = 0; x < s.kernel_width; x++) {
+            float value = a[first + ((long long)y * s.width + x) * s.channels];
+            if (s.mode == 0) result += value;
+            else if (value > result) result = value;
+        }
+    }
+    out[i] = s.mode == 0 ? result / (float)(s.kernel_height * s.kernel_width) : result;
+}
+
+// One thread for each window, which writes all elements in it: out is the gradient of a, b what the pool
+// made, c its gradient. A maximum hands all to the first element that is the maximum.
+KERNEL(pool_back) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    long long first = WINDOW(i);
+    float share = c[i] / (float)(s.kernel_height * s.kernel_width);
+    for (int y = 0; y < s.kernel_height; y++) {
+        for (int x = 0; x < s.kernel_width; x++) {
+            long long at = first + ((long long)y * s.width + x) * s.channels;
+            if (s.mode == 0) {
+                out[at] += share;
+            } else if (a[at] == b[i]) {
+                out[at] += c[i];
+                return;
+            }
+        }
+    }
+}
+
+// Each output pixel's patch of the image a as a row [kernel_height, kernel_width, channels] of out; 0 beyond
+// the edges.
+KERNEL(patches) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    int channel = (int)(i % s.channels);
+    long long rest = i / s.channels;
+    int kx = (int)(rest % s.kernel_width);
+    rest /= s.kernel_width;
+    int ky = (int)(rest % s.kernel_height);
+    rest /= s.kernel_height;
+    int x = (int)(rest % s.out_width) * s.stride + kx - s.padding;
+    rest /= s.out_width;
+    int y = (int)(rest % s.out_height) * s.stride + ky - s.padding;
+    long long image = rest / s.out_height;
+    int inside = x >= 0 && x < s.width && y >= 0 && y < s.height;
+    out[i] = inside ? a[((image * s.height + y) * s.width + x) * s.channels + channel] : 0.0f;
+}
+
+// out += what the patches a hold of each element of the image.
+KERNEL(patches_back) ARGUMENTS {
+    long long i = THREAD;
+    if (i >= threads) return;
+    int channel = (int)(i % s.channels);
+    long long rest = i / s.channels;
+    int x = (int)(rest % s.width);
+    rest /= s.width;
+    int y = (int)(rest % s.height);
+    long long image = rest / s.height;
+    float sum = 0.0f;
+    for (int ky = 0; ky < s.kernel_height; ky++) {
+        int from_y = y + s.padding - ky;
+        if (from_y < 0 || from_y % s.stride || from_y / s.stride >= s.out_height) continue;
+        for (int kx = 0; kx < s.kernel_width; kx++) {
+            int from_x = x + s.padding - kx;
+            if (from_x < 0 || from_x % s.stride || from_x / s.stride >= s.out_width) continue;
+            long long row = (image * s.out_height + from_y / s.stride) * s.out_width + from_x / s.stride;
+            sum += a[((row * s.kernel_height + ky) * s.kernel_width + kx) * s.channels + channel];
+        }
+    }
+    out[i] += sum;
+}

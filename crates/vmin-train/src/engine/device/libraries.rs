@@ -1,0 +1,153 @@
+//! Where CUDA's libraries are: where the loader finds them, or in folders that it does not know.
+//!
+//! `cudarc` asks the loader for `libX.so`, `libX.so.13`, `libX.so.12`; a library that is loaded already is
+//! found under the name that it gives itself (`libX.so.12`). So one that lies elsewhere is loaded here by its
+//! path first, and stays.
+#![expect(unsafe_code, reason = "libraries are loaded by name")]
+
+use std::path::{Path, PathBuf};
+
+use cudarc::{cublas, driver, nvrtc};
+use libloading::Library;
+
+use crate::engine::EngineError;
+
+/// Folders to look in before all others, separated as in `PATH`. Only a `libX.so` that the loader finds
+/// without them goes before.
+const VARIABLE: &str = "VMIN_CUDA_LIBRARIES";
+
+/// The oldest driver, as it tells its version: CUDA 12.0.
+const DRIVER_MIN: i32 = 12_000;
+
+/// Loads what the loader would not find by itself.
+///
+/// # Errors
+/// [`EngineError::Absent`] with what is missing.
+pub(super) fn load() -> Result<(), EngineError> {
+    let absent = |what: String| Err(EngineError::Absent(what));
+    preload("libcuda.so", &named(), i32::MAX);
+    // SAFETY: this asks the loader for the driver, whose initializers may run.
+    if !unsafe { driver::sys::is_culib_present() } {
+        return absent("there is no NVIDIA driver (libcuda) on this machine".to_owned());
+    }
+    let mut version = 0;
+    // SAFETY: the driver is there, and writes one integer.
+    let asked = unsafe { driver::sys::cuDriverGetVersion(&raw mut version) }.result();
+    if asked.is_err() || version < DRIVER_MIN {
+        let (major, minor) = (version / 1000, version % 1000 / 10);
+        return absent(format!("the NVIDIA driver is for CUDA {major}.{minor}, 12.0 is needed"));
+    }
+    let newest = version / 1000;
+    let missing: Vec<&str> =
+        [(compiler_is_there(newest), "libnvrtc"), (products_are_there(newest), "libcublas")]
+            .into_iter()
+            .filter_map(|(there, name)| (!there).then_some(name))
+            .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    absent(format!(
+        "{} cannot be loaded: install CUDA {newest} or name the folders of its libraries in {VARIABLE}",
+        missing.join(", ")
+    ))
+}
+
+/// Whether NVRTC can be called, of no newer CUDA than that.
+pub(super) fn compiler_is_there(newest: i32) -> bool {
+    // SAFETY: this asks the loader for the library, whose initializers may run.
+    found(&["libnvrtc.so"], newest, || unsafe { nvrtc::sys::is_culib_present() })
+}
+
+/// The same of cuBLAS and what it needs itself.
+fn products_are_there(newest: i32) -> bool {
+    // SAFETY: as above.
+    let there = || unsafe { cublas::sys::is_culib_present() };
+    found(&["libcublasLt.so", "libcublas.so"], newest, there)
+}
+
+/// Looks into the named folders, then where the loader looks, then into the others.
+fn found(libraries: &[&str], newest: i32, there: impl Fn() -> bool) -> bool {
+    libraries.iter().for_each(|library| preload(library, &named(), newest));
+    if there() {
+        return true;
+    }
+    libraries.iter().for_each(|library| preload(library, &usual(), newest));
+    there()
+}
+
+fn named() -> Vec<PathBuf> {
+    let named = std::env::var_os(VARIABLE);
+    named.iter().flat_map(std::env::split_paths).collect()
+}
+
+/// Python's packages of NVIDIA, and the toolkit.
+fn usual() -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let home = variable("HOME").map(|home| home.join(".local"));
+    let system = ["/usr/local", "/usr"].map(|root| Some(PathBuf::from(root)));
+    let pythons = [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), home].into_iter();
+    let mut folders = Vec::new();
+    for root in pythons.chain(system).flatten() {
+        for python in ["lib", "lib64"].iter().flat_map(|lib| listed(&root.join(lib))) {
+            for packages in ["site-packages", "dist-packages"] {
+                // One folder for each library up to CUDA 12, one for all of them from 13 on.
+                let packages = listed(&python.join(packages).join("nvidia"));
+                folders.extend(packages.into_iter().map(|package| package.join("lib")));
+            }
+        }
+    }
+    let toolkits = [variable("CUDA_HOME"), variable("CUDA_PATH")].into_iter().flatten();
+    let toolkits = toolkits.chain([PathBuf::from("/usr/local/cuda")]);
+    folders.extend(toolkits.map(|toolkit| toolkit.join("lib64")));
+    folders
+}
+
+/// What lies in a folder, in order; nothing if it cannot be read.
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Loads the first library of that name that can be loaded, of no newer CUDA than that, and keeps it.
+fn preload(library: &str, folders: &[PathBuf], newest: i32) {
+    let files = folders.iter().flat_map(|folder| listed(folder));
+    for path in files.filter(|path| fits(path, library, newest)) {
+        // SAFETY: a library of CUDA by its name, whose initializers may run.
+        if let Ok(library) = unsafe { Library::new(path) } {
+            // Dropped it would be unloaded.
+            std::mem::forget(library);
+            return;
+        }
+    }
+}
+
+/// `libX.so`, or `libX.so.N` with a number that is not too new.
+fn fits(path: &Path, library: &str, newest: i32) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.strip_prefix(library) {
+        Some("") => true,
+        Some(version) => {
+            let major = version.strip_prefix('.').and_then(|rest| rest.split('.').next());
+            major.and_then(|major| major.parse::<i32>().ok()).is_some_and(|major| major <= newest)
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::fits;
+
+    #[test]
+    fn libraries_are_told_by_their_names() {
+        let fits = |name: &str| fits(&Path::new("/folder").join(name), "libnvrtc.so", 12);
+        assert!(fits("libnvrtc.so.12") && fits("libnvrtc.so") && fits("libnvrtc.so.11.8.89"));
+        for other in ["libnvrtc.so.13", "libnvrtc.alt.so.12", "libnvrtc-builtins.so.12.9", "x"] {
+            assert!(!fits(other), "{other}");
+        }
+    }
+}
