@@ -88,6 +88,8 @@ fn check_summary(json: &[u8]) {
         for field in ["epoch", "loss", "err", "rerr"] {
             assert!(epoch[field].is_number(), "{field} of {epoch}");
         }
+        // A GPU where there is one, in a build that can use it.
+        assert!(cfg!(feature = "cuda") || epoch["engine"] == "cpu", "{epoch}");
     }
     assert!(summary["seed"].is_string());
     assert!(epochs[4]["perturbed_loss"].is_number(), "errors were injected");
@@ -138,7 +140,7 @@ fn an_output_folder_belongs_to_one_run() {
         .spawn()
         .expect("vmin runs");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-    let begun = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("parameters in")));
+    let begun = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(" parameters, ")));
     assert!(begun.is_some(), "it says that it begins");
     let refused = |arguments: &[&str]| {
         let output = vmin(folder, arguments).output().expect("vmin runs");

@@ -30,6 +30,7 @@ impl Trainer<'_> {
             train_err: sums.wrong as f64 / images,
             err: score.wrong as f64 / self.test.len() as f64,
             rerr: self.robust_error(epoch)?,
+            engine: self.engine.name().to_owned(),
         })
     }
 

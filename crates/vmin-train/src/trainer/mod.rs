@@ -49,6 +49,14 @@ pub struct EpochMetrics {
     pub err: f64,
     /// The same under the bit errors of the recipe's `rerr`, mean over its chips.
     pub rerr: Option<f64>,
+    /// What computed it: `cpu`, or the name of the GPU.
+    #[serde(default = "on_cpu")]
+    pub engine: String,
+}
+
+/// Metrics that do not say it are of a time when there was nothing else.
+fn on_cpu() -> String {
+    Engine::cpu().name().to_owned()
 }
 
 /// A trained network.
@@ -220,6 +228,12 @@ impl<'a> Trainer<'a> {
     pub fn with_engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
         self
+    }
+
+    /// Name of what computes the layers, as in [`EpochMetrics::engine`].
+    #[must_use]
+    pub fn engine(&self) -> &str {
+        self.engine.name()
     }
 
     /// A run that goes on from `checkpoint`.

@@ -19,8 +19,8 @@ use vmin_report::{TrainingEpoch, TrainingPage, training_page};
 use vmin_sweep::write_whole;
 use vmin_train::deploy::Deployed;
 use vmin_train::{
-    CheckpointError, Engine, EngineError, EpochMetrics, FloatNetwork, LayerSpec, Network, Recipe,
-    TrainError, Trainer, at_key,
+    CheckpointError, Engine, EngineError, EpochMetrics, FloatNetwork, Network, Recipe, TrainError,
+    Trainer, at_key,
 };
 
 use crate::args::{EngineChoice, Format, TrainArgs};
@@ -86,6 +86,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         save(args, &trainer)?;
     }
     announce(&recipe, &trainer, [&data, &test], &on);
+    other_engine(&trainer);
     let stop = interrupt::flag()?;
     train(args, spec, &recipe, &mut trainer, &stop)?;
     let trained = trainer.finish();
@@ -216,13 +217,27 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
     }
 }
 
+/// Says that a run goes on where its weights will not be those of an uninterrupted one.
+fn other_engine(trainer: &Trainer<'_>) {
+    let now = trainer.engine();
+    if let Some(last) = trainer.epochs().last()
+        && last.engine != now
+    {
+        let was = &last.engine;
+        say(&format!(
+            "note: the layers were computed by `{was}` so far and now by `{now}`; rounding differs, and so will the \
+             network from one trained by either alone"
+        ));
+    }
+}
+
 fn announce(recipe: &Recipe, trainer: &Trainer<'_>, [data, test]: [&Dataset; 2], on: &str) {
     let network = trainer.network();
     say(&format!(
-        "{}: {} parameters in {} layers, {} epochs of {} images, {} test images, {on}",
+        "{}: {} parameters, {} operations, {} epochs of {} images, {} test images, {on}",
         recipe.name,
         network.parameter_count(),
-        count(&recipe.network),
+        network.steps.len(),
         recipe.epochs,
         data.len(),
         test.len(),
@@ -230,14 +245,6 @@ fn announce(recipe: &Recipe, trainer: &Trainer<'_>, [data, test]: [&Dataset; 2],
     if let done @ 1.. = trainer.epochs().len() {
         say(&format!("going on after epoch {} of {}", done, recipe.epochs));
     }
-}
-
-fn count(layers: &[LayerSpec]) -> usize {
-    let inside = layers.iter().map(|layer| match layer {
-        LayerSpec::Residual { body, shortcut } => 1 + count(body) + count(shortcut),
-        _ => 1,
-    });
-    inside.sum()
 }
 
 /// All epochs that are left.

@@ -200,6 +200,7 @@ scale = 0.02
 "#;
     let recipe = Recipe::from_toml(text).expect("valid");
     let (data, test) = (images(200), images(100));
+    let name = engine.name().to_owned();
     let run = |engine: Option<Engine>| {
         let mut trainer = Trainer::new(&recipe, &data, &test).expect("fits");
         if let Some(engine) = engine {
@@ -209,6 +210,7 @@ scale = 0.02
         (metrics.expect("one").clone(), trainer.finish().network.parameter_values().concat())
     };
     let ((ours, our_weights), (theirs, their_weights)) = (run(Some(engine)), run(None));
+    assert_eq!([ours.engine.as_str(), &theirs.engine], [&name, "cpu"]);
     assert!((ours.loss - theirs.loss).abs() < 1e-3 * theirs.loss, "{ours:?} {theirs:?}");
     let [ours, theirs] = [ours, theirs].map(|metrics| metrics.perturbed_loss.expect("errors"));
     assert!((ours - theirs).abs() < 5e-3 * theirs, "{ours} {theirs}");
