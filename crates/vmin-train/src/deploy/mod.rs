@@ -13,6 +13,8 @@
 mod calibrate;
 mod check;
 pub mod codes;
+#[cfg(test)]
+mod fake_quantized_tests;
 mod fusion;
 mod lower;
 
