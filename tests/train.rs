@@ -158,3 +158,51 @@ fn an_output_folder_belongs_to_one_run() {
     let message = refused(&plain);
     assert!(message.contains("holds a run already"), "{message}");
 }
+
+/// PattBET on chips from files: the network gets used to the chip's cells, and to no other's.
+#[test]
+fn a_network_is_trained_on_a_chip_of_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let ran = |arguments: &[&str]| {
+        let output = vmin(folder, arguments).output().expect("vmin runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    for seed in ["1", "2"] {
+        let out = format!("{seed}.chip");
+        let size = ["--rows", "64", "--columns", "64", "--banks", "1"];
+        let chip = ["chip", "sample", "--profile", "sram14", "--seed", seed, "--out", &out];
+        ran(&[&chip[..], &size, &["--vdd-mv-min", "780"]].concat());
+    }
+    std::fs::create_dir(folder.join("recipes")).expect("a folder");
+    let errors = "[bit_errors]\npattern = \"fixed\"\nstart_loss = 2.2\n\
+                  measured = { files = [\"../1.chip\"], vdd_mv = 800 }";
+    let recipe = |errors: &str| {
+        let plain = RECIPE.replace("bit_errors = { rate = 0.01, start_loss = 2.2 }\n", "");
+        format!("{plain}{errors}\n").replace("epochs = 5", "epochs = 8")
+    };
+    std::fs::write(folder.join("recipes/fixed.toml"), recipe(errors)).expect("written");
+    std::fs::write(folder.join("recipes/none.toml"), recipe("")).expect("written");
+    for name in ["fixed", "none"] {
+        ran(&["train", &format!("recipes/{name}.toml"), "--out", name]);
+    }
+    let err = |name: &str, chip: &str| {
+        let model = format!("{name}/model.safetensors");
+        let set = ["eval", "--model", &model, "--data", "builtin:shapes", "--format", "json"];
+        let json = ran(&[&set[..], &["--chip", chip, "--vdd-mv", "800"]].concat());
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("one document");
+        json["err"].as_f64().expect("a number")
+    };
+    let [own, other] = ["1.chip", "2.chip"].map(|chip| err("fixed", chip));
+    let untrained = err("none", "1.chip");
+    assert!(own + 0.1 < untrained, "its cells are known: {own} {untrained}");
+    assert!(own + 0.1 < other, "those of another chip are not: {own} {other}");
+
+    std::fs::copy(folder.join("2.chip"), folder.join("1.chip")).expect("copied");
+    let arguments = ["train", "recipes/fixed.toml", "--out", "fixed", "--resume"];
+    let refused = vmin(folder, &arguments).output().expect("vmin runs");
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains("the checkpoint was made with other chips"), "{message}");
+}

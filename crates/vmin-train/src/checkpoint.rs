@@ -49,6 +49,9 @@ pub enum CheckpointError {
         /// Which ones.
         split: &'static str,
     },
+    /// Made with other measured chips.
+    #[error("the checkpoint was made with other chips")]
+    OtherChips,
 }
 
 /// All that a run needs to go on; made by [`Trainer::checkpoint`](crate::Trainer::checkpoint).
@@ -56,6 +59,8 @@ pub enum CheckpointError {
 pub struct Checkpoint {
     pub(crate) recipe: String,
     pub(crate) data_sha256: [String; 2],
+    /// Of the measured chips.
+    pub(crate) chips_sha256: Vec<String>,
     pub(crate) parameters: Vec<Vec<f32>>,
     pub(crate) velocities: Vec<Vec<f32>>,
     /// Running means, then running variances, of the batch normalizations.
@@ -71,6 +76,8 @@ struct Header {
     version: u32,
     recipe: String,
     data_sha256: [String; 2],
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    chips_sha256: Vec<String>,
     tensors: usize,
     norms: usize,
     steps_done: usize,
@@ -88,6 +95,7 @@ impl Checkpoint {
             version: CHECKPOINT_VERSION,
             recipe: self.recipe.clone(),
             data_sha256: self.data_sha256.clone(),
+            chips_sha256: self.chips_sha256.clone(),
             tensors: self.parameters.len(),
             norms: self.statistics[0].len(),
             steps_done: self.steps_done,
@@ -157,6 +165,7 @@ impl Checkpoint {
             statistics: [read("mean", header.norms)?, read("variance", header.norms)?],
             recipe: header.recipe,
             data_sha256: header.data_sha256,
+            chips_sha256: header.chips_sha256,
             steps_done: header.steps_done,
             injecting: header.injecting,
             epochs: header.epochs,

@@ -78,6 +78,9 @@ pub enum TrainError {
     /// The chips to train on cannot be drawn.
     #[error("the chips to train on cannot be drawn: {0}")]
     Chips(String),
+    /// The recipe names measured chips and got none.
+    #[error("the recipe names measured chips, which were not given: `Trainer::with_chips`")]
+    NoChips,
     /// Errors in activations of a network that has no integer form, and so no codes of activations.
     #[error("errors in activations hit the codes that they are deployed as: {0}")]
     NoActivationCodes(#[source] DeployError),

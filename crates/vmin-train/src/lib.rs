@@ -69,6 +69,7 @@ mod error;
 mod evaluate;
 mod fine_tune;
 mod loss;
+mod loss_gradient;
 pub mod network;
 mod optimizer;
 mod random;
@@ -79,17 +80,19 @@ mod schedule;
 mod trainer;
 mod weights;
 
-pub use bit_errors::BitErrors;
+pub use bit_errors::{BitErrors, ErrorMap, Measured};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
 pub use engine::{Engine, EngineError};
 pub use error::{DeployError, TrainError};
 pub use fine_tune::StartError;
 pub use fine_tune::float::FloatNetwork;
+pub use loss_gradient::{LossGradient, StoredWeights};
 pub use network::Network;
 pub use optimizer::Sgd;
 pub use recipe::{
-    ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors, WeightQuantization,
+    BatchSize, ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors,
+    WeightQuantization,
 };
 pub use recipe_file::at_key;
 pub use schedule::Schedule;

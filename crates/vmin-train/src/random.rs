@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     DataErrors = 7,
     /// The same of test chip `index`.
     TestData = 8,
+    /// Which measured chip step `index` meets, and from which of its cells on.
+    ChipPlace = 9,
 }
 
 /// The stream for one purpose and index.

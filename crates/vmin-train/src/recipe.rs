@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bit_errors::{BitErrors, FaultKindChoice, Pattern, Streaming, is_zero};
+use crate::bit_errors::{
+    BitErrors, ChipPopulation, FaultKindChoice, Measured, Pattern, Streaming, is_zero,
+};
 use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::{Norm, Shortcut};
 use crate::{AutoAugment, Schedule, Sgd, TrainError};
@@ -38,6 +40,10 @@ pub struct Recipe {
     pub epochs: u32,
     /// Images per step, 1 or more. The last step of an epoch may have fewer.
     pub batch_size: usize,
+    /// Other sizes from an epoch on, their epochs rising: a larger batch in place of a lower learning rate
+    /// (S. L. Smith et al., "Don't Decay the Learning Rate, Increase the Batch Size", ICLR 2018).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_batches: Vec<BatchSize>,
     /// Step rule.
     #[serde(default)]
     pub optimizer: Sgd,
@@ -87,6 +93,16 @@ pub struct Recipe {
     pub input: InputScaling,
     /// The layers from input to logits.
     pub network: Vec<LayerSpec>,
+}
+
+/// Images per step from an epoch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSize {
+    /// The epoch, 1 or more: before it `batch_size` holds.
+    pub from_epoch: u32,
+    /// Images per step, 1 or more.
+    pub images: usize,
 }
 
 /// What weight clipping clips.
@@ -293,6 +309,12 @@ impl Recipe {
         self.quantization.unwrap_or_else(|| WeightQuantization::deployable(BITS_DEFAULT))
     }
 
+    /// Images per step in an epoch.
+    pub(crate) fn batch_size_in(&self, epoch: u32) -> usize {
+        let begun = self.later_batches.iter().rev().find(|size| size.from_epoch <= epoch);
+        begun.map_or(self.batch_size, |size| size.images)
+    }
+
     /// Checks every number against its range.
     ///
     /// # Errors
@@ -322,6 +344,13 @@ impl Recipe {
             }
         }
         problems.unless(self.batch_size > 0, "batch_size", &self.batch_size, "1 or more");
+        let mut last = 0;
+        for BatchSize { from_epoch, images } in &self.later_batches {
+            problems.unless(*images > 0, "later_batches.images", images, "1 or more");
+            let expected = "1 or more, and later than the one before";
+            problems.unless(*from_epoch > last, "later_batches.from_epoch", from_epoch, expected);
+            last = *from_epoch;
+        }
         let rate = sgd.learning_rate;
         problems.unless(positive(rate), "optimizer.learning_rate", &rate, "positive and finite");
         let below_one = |x: f32| (0.0..1.0).contains(&x);
@@ -407,12 +436,61 @@ impl Problems {
         self.unless(fine, names[0], &weights, expected);
     }
 
+    /// Measured chips, beside which nothing may be said that would mean nothing.
+    fn measured(&mut self, errors: &BitErrors, measured: &Measured) {
+        let rate = errors.rate;
+        let expected = "none beside `measured`: the voltage says which cells are faulty";
+        self.unless(rate == 0.0, "bit_errors.rate", &rate, expected);
+        let others = [errors.activations_rate, errors.inputs_rate];
+        for (name, rate) in
+            ["bit_errors.activations_rate", "bit_errors.inputs_rate"].iter().zip(others)
+        {
+            self.unless(is_rate(rate) || rate == 0.0, name, &rate, "0 up to 0.5");
+        }
+        let fixed = errors.pattern == Pattern::Fixed;
+        let fine = errors.pattern != Pattern::Random;
+        let expected = "`fixed` or `population`, as `measured` names chips";
+        self.unless(fine, "bit_errors.pattern", &"random", expected);
+        let files = measured.files.len();
+        let (fine, expected) = if fixed {
+            (files == 1, "one, as `pattern` is `fixed`")
+        } else {
+            (files > 0, "one or more")
+        };
+        self.unless(fine, "bit_errors.measured.files", &format!("{files} files"), expected);
+        let (offset, vdd_mv) = (measured.offset_bits, measured.vdd_mv);
+        let expected = "nothing, as `pattern` is `population`: every step begins at another cell";
+        self.unless(fixed || offset == 0, "bit_errors.measured.offset_bits", &offset, expected);
+        let fine = vdd_mv.is_finite() && vdd_mv > 0.0;
+        self.unless(fine, "bit_errors.measured.vdd_mv", &vdd_mv, "positive and finite");
+        let fine = errors.fault_kind == FaultKindChoice::Flip;
+        let expected = "nothing beside `measured`: cells err as they were measured";
+        self.unless(fine, "bit_errors.fault_kind", &"stuck_at", expected);
+        let chip = errors.chip;
+        self.unless(chip == 0, "bit_errors.chip", &chip, "nothing beside `measured`");
+        let data = others.iter().any(|&rate| rate != 0.0);
+        let expected = "nothing beside `measured`, but for rates of activations and inputs";
+        self.unless(data || !errors.curricular, "bit_errors.curricular", &true, expected);
+        let own = errors.population;
+        let rest = ChipPopulation {
+            rows: own.rows,
+            columns: own.columns,
+            streamed: own.streamed,
+            ..ChipPopulation::default()
+        };
+        let expected = "only `rows`, `columns` and `streamed` beside `measured`";
+        self.unless(own == rest, "bit_errors.population", &"a population", expected);
+    }
+
     fn bit_errors(&mut self, errors: &BitErrors, quantized: bool) {
         let expected = "`quantization` in the recipe: errors hit codes";
         self.unless(quantized, "bit_errors", &"alone", expected);
         let others = [errors.activations_rate, errors.inputs_rate];
         let names = ["bit_errors.rate", "bit_errors.activations_rate", "bit_errors.inputs_rate"];
-        self.rates(names, errors.rate, others, errors.pattern == Pattern::Random);
+        match &errors.measured {
+            Some(measured) => self.measured(errors, measured),
+            None => self.rates(names, errors.rate, others, errors.pattern == Pattern::Random),
+        }
         let loss = errors.start_loss;
         if let Some(clamp) = errors.gradient_clamp {
             let fine = clamp.is_finite() && clamp > 0.0;
@@ -421,7 +499,7 @@ impl Problems {
         let fine = loss.is_finite() && loss > 0.0;
         self.unless(fine, "bit_errors.start_loss", &loss, "positive and finite");
         let chips = errors.pattern != Pattern::Random;
-        let fine = chips || errors.fault_kind == FaultKindChoice::Flip;
+        let fine = chips || errors.measured.is_some() || errors.fault_kind == FaultKindChoice::Flip;
         let expected = "`flip`, as `pattern` is `random`: cells of no chip prefer no value";
         self.unless(fine, "bit_errors.fault_kind", &"stuck_at", expected);
         let population = errors.population;

@@ -45,7 +45,7 @@ impl Recipe {
 const PROBLEMS_MAX: usize = 100;
 
 /// What stands in for a key that is missing, so that the rest can be read. Keys of one name are of one type.
-const STAND_INS: [(&str, &str); 30] = [
+const STAND_INS: [(&str, &str); 34] = [
     ("array", "[1, 1]"),
     ("banks", "1"),
     ("batch_size", "1"),
@@ -58,6 +58,9 @@ const STAND_INS: [(&str, &str); 30] = [
     ("epochs", "1"),
     ("factor", "0.1"),
     ("features", "1"),
+    ("files", "['x']"),
+    ("from_epoch", "1"),
+    ("images", "1"),
     ("input", "{ zero_pixel = 0, scale = 1.0 }"),
     ("kernel", "1"),
     ("learning_rate", "0.1"),
@@ -72,6 +75,7 @@ const STAND_INS: [(&str, &str); 30] = [
     ("seed", "0"),
     ("std", "[1.0]"),
     ("stride", "1"),
+    ("vdd_mv", "1.0"),
     ("weight_decay", "0.0"),
     ("width", "1"),
     ("window", "1"),
@@ -334,6 +338,10 @@ fn value_of<'t, 'd>(
     let mut names = key.split('.');
     let mut value = find(table.get_ref(), names.next()?)?;
     for name in names {
+        // A key of the tables of a list is told at the list.
+        if value.get_ref().is_array() {
+            return Some(value);
+        }
         value = find(value.get_ref().as_table()?, name)?;
     }
     Some(value)
@@ -359,6 +367,7 @@ name = "whole"
 seed = 1
 epochs = 1
 batch_size = 1
+later_batches = [{ from_epoch = 1, images = 2 }]
 schedule = { step = { factor = 0.1, milestones = [0.5] } }
 mirror = true
 start = "a"
@@ -392,6 +401,9 @@ rate = 0.01
 [bit_errors.population]
 streamed.banks = 1
 streamed.array = [1, 1]
+[bit_errors.measured]
+files = ["a.chip"]
+vdd_mv = 500
 "#;
 
     /// `value` without one of its keys, at any depth: all of these, with the key.
@@ -451,7 +463,8 @@ streamed.array = [1, 1]
             }
             let (recipe, problems) = understood(&Source::new("recipe.toml", &text));
             assert!(recipe.is_some(), "{text}{problems:?}");
-            let told = Diagnostics::from_list(problems).expect("it is missing");
+            let told =
+                Diagnostics::from_list(problems).unwrap_or_else(|| panic!("{missing}: {text}"));
             assert_eq!(told.len(), 1, "{text}{told}");
             let words = format!("missing key `{missing}`");
             assert!(told.to_string().contains(&words), "{words}: {told}");

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_train::{
-    Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer, train,
+    BatchSize, Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer, train,
 };
 
 const RECIPE: &str = r#"
@@ -67,6 +67,9 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
         ..recipe("")
     };
     recipes.push(("batch normalization", normalized));
+    let later = |from_epoch, images| BatchSize { from_epoch, images };
+    let later_batches = vec![later(1, 60), later(2, 125)];
+    recipes.push(("larger batches", Recipe { later_batches, ..recipe("") }));
     recipes
 }
 
@@ -207,6 +210,28 @@ fn values_out_of_range_are_all_told() {
     }
     let bad = Recipe { epochs: 0, batch_size: 0, clip: Some(-1.0), ..recipe("") };
     assert_eq!(bad.problems().len(), 3);
+}
+
+#[test]
+fn batches_grow_and_the_schedule_goes_by_epochs() {
+    let (data, test) = data(250);
+    let text = RECIPE.replace("\"cosine\"", "{ step = { factor = 0.1, milestones = [0.5] } }");
+    let recipe = Recipe::from_toml(&text).expect("valid");
+    let later = |from_epoch, images| BatchSize { from_epoch, images };
+    let recipe = Recipe { epochs: 4, later_batches: vec![later(1, 100), later(3, 250)], ..recipe };
+    let mut trainer = Trainer::new(&recipe, &data, &test).expect("fits");
+    // Of 40, 100, 100 and 250 of 250 images.
+    assert_eq!(trainer.steps(), (0, 7 + 3 + 3 + 1));
+    let mut steps = Vec::new();
+    while let Some(metrics) = trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains") {
+        let rate = metrics.learning_rate;
+        steps.push((trainer.steps().0, rate));
+    }
+    assert_eq!(steps, [(7, 0.02), (10, 0.02), (13, 0.02 * 0.1), (14, 0.02 * 0.1)]);
+    for later_batches in [vec![later(0, 10)], vec![later(2, 10), later(2, 20)], vec![later(1, 0)]] {
+        let refused = Recipe { later_batches, ..recipe.clone() }.validate();
+        assert!(matches!(refused, Err(TrainError::Value { .. })));
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@
 //! | `fixed` | those of one chip, the same in every step | PattBET |
 //! | `population` | those of another chip of a population every step | |
 //!
+//! Chips are drawn from a population (`sampled.rs`) or were measured (`measured.rs`).
+//!
 //! Activations and inputs (`data.rs`) have random errors only, whatever the pattern of the weights.
 //!
 //! Source: D. Stutz, N. Chandramoorthy, M. Hein, B. Schiele, "Bit Error Robustness for
@@ -16,13 +18,16 @@
 
 mod chips;
 mod data;
+mod measured;
 mod random;
+mod sampled;
 mod start;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chips::ChipErrors;
 pub(crate) use data::{DataErrors, DataRates, StoredValues};
+pub use measured::{ErrorMap, Measured};
 pub(crate) use random::flip;
 #[cfg(test)]
 pub(crate) use random::flip_all;
@@ -33,7 +38,8 @@ pub(crate) use start::StartRule;
 #[serde(deny_unknown_fields)]
 pub struct BitErrors {
     /// Probability that a cell of the weight memory is faulty, above 0 and up to 0.5; 0 where only
-    /// activations or inputs have errors.
+    /// activations or inputs have errors, or where the chips were measured.
+    #[serde(default)]
     pub rate: f64,
     /// Probability that a bit of an activation flips, 0 up to 0.5.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -73,6 +79,9 @@ pub struct BitErrors {
     /// What chips are drawn from; independent cells if absent.
     #[serde(default)]
     pub population: ChipPopulation,
+    /// Chips that were measured, in place of drawn ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 pub(crate) fn is_zero(rate: &f64) -> bool {

@@ -1,13 +1,15 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
+use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
+
 use super::{
-    BitErrors, ChipErrors, ChipPopulation, DataflowChoice, FaultKindChoice, Pattern, StartRule,
-    Streaming, flip,
+    BitErrors, ChipErrors, ChipPopulation, DataflowChoice, ErrorMap, FaultKindChoice, Measured,
+    Pattern, StartRule, Streaming, flip,
 };
 use crate::codec::{Encoded, encode};
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use crate::{LayerSpec, SchemeFormula, WeightQuantization, WeightScheme};
+use crate::{LayerSpec, Recipe, SchemeFormula, TrainError, WeightQuantization, WeightScheme};
 
 fn tensors(bits: u8, count: usize) -> Vec<Encoded> {
     let mut stream = Stream::new(1, Purpose::Initialization, 0);
@@ -26,7 +28,7 @@ fn network() -> Network {
     Network::build(&[LayerSpec::FullyConnected { features: 100 }], [10, 10, 2], 1).expect("fits")
 }
 
-fn errors(pattern: Pattern) -> BitErrors {
+fn errors_of(pattern: Pattern) -> BitErrors {
     let text = "rate = 0.02";
     BitErrors { pattern, ..toml::from_str(text).expect("defaults") }
 }
@@ -96,7 +98,7 @@ fn noise_is_0_577_of_the_range_times_the_root_of_the_rate() {
 fn a_fixed_chip_repeats_itself_and_a_population_does_not() {
     let clean = tensors(4, 20_000);
     let at = |pattern, step, rate| {
-        let chips = ChipErrors::new(&errors(pattern), 5, &network(), 4).expect("chips");
+        let chips = ChipErrors::new(&errors_of(pattern), 5, &network(), 4, &[]).expect("chips");
         let mut hit = clean.clone();
         let flips = chips.expect("of chips").apply(&mut hit, 4, rate, step).expect("applied");
         assert_eq!(flips, difference(&clean, &hit, 4));
@@ -111,7 +113,11 @@ fn a_fixed_chip_repeats_itself_and_a_population_does_not() {
     let (few, all) = (difference(&clean, &half, 4), difference(&clean, &chip, 4));
     assert!(few > 0 && few < all);
     assert_eq!(difference(&half, &chip, 4), all - few, "maps nest");
-    assert!(ChipErrors::new(&errors(Pattern::Random), 5, &network(), 4).expect("none").is_none());
+    assert!(
+        ChipErrors::new(&errors_of(Pattern::Random), 5, &network(), 4, &[])
+            .expect("none")
+            .is_none()
+    );
 }
 
 #[test]
@@ -119,8 +125,9 @@ fn stuck_cells_change_what_differs_and_columns_cluster() {
     let clean = tensors(8, 20_000);
     let flips = |kind, column| {
         let population = ChipPopulation { column, rows: 128, columns: 64, ..Default::default() };
-        let errors = BitErrors { fault_kind: kind, population, ..errors(Pattern::Population) };
-        let chips = ChipErrors::new(&errors, 5, &network(), 8).expect("chips").expect("of chips");
+        let errors = BitErrors { fault_kind: kind, population, ..errors_of(Pattern::Population) };
+        let chips =
+            ChipErrors::new(&errors, 5, &network(), 8, &[]).expect("chips").expect("of chips");
         let mut hit = clean.clone();
         let count = chips.apply(&mut hit, 8, 0.02, 0).expect("applied");
         // Per bank of 128 x 64 cells: columns of different banks have nothing in common.
@@ -142,6 +149,125 @@ fn stuck_cells_change_what_differs_and_columns_cluster() {
     assert!((share - 0.5).abs() < 0.1, "half of the bits differ: {share}");
     let (_, clustered) = flips(FaultKindChoice::Flip, 0.5);
     assert!(clustered > 2 * evenly, "{clustered} {evenly}");
+}
+
+/// How a bit is read, looked up on its own.
+fn read(
+    stored: bool,
+    address: u64,
+    errors: &[CellErrors],
+    map_cells: u64,
+    offset: u64,
+) -> [bool; 2] {
+    let cell = (address + offset) % map_cells;
+    let Some(error) = errors.iter().find(|error| error.cell.address == cell) else {
+        return [stored; 2];
+    };
+    let ErrorRates { p01, p10 } = error.rates;
+    let wrong = if stored { p10 } else { p01 };
+    // What it may be read as: the same twice where that is sure.
+    [stored ^ (wrong >= 1.0), stored ^ (wrong > 0.0)]
+}
+
+#[test]
+fn measured_cells_err_as_they_did() {
+    let clean = tensors(4, 3_000);
+    let stored = |tensors: &[Encoded]| -> Vec<bool> {
+        let codes = tensors.iter().flat_map(|tensor| &tensor.codes);
+        codes.flat_map(|code| (0..4).map(move |bit| code >> bit & 1 == 1)).collect()
+    };
+    let cell = |address: u64, rates: ErrorRates| CellErrors {
+        cell: FaultyCell { address, score: Score(0), preferred: rates.preferred() },
+        rates,
+    };
+    let errors = vec![
+        cell(3, ErrorRates::flip(1.0)),
+        cell(40, ErrorRates::stuck_at_0(1.0)),
+        cell(41, ErrorRates::stuck_at_1(1.0)),
+        cell(96, ErrorRates::flip(0.5)),
+        cell(100, ErrorRates::stuck_at_1(0.3)),
+    ];
+    let map = ErrorMap { errors: errors.clone(), cells: 101, sha256: String::new() };
+    let at = |pattern, offset_bits, persistent_only, step| {
+        let files = vec!["a.chip".to_owned()];
+        let measured = Measured { files, vdd_mv: 500.0, offset_bits, persistent_only };
+        let wanted = BitErrors { rate: 0.0, measured: Some(measured), ..errors_of(pattern) };
+        let maps = [map.clone()];
+        let chips = ChipErrors::new(&wanted, 5, &network(), 4, &maps).expect("chips");
+        let mut hit = clean.clone();
+        let changed = chips.expect("of chips").apply(&mut hit, 4, 0.0, step).expect("applied");
+        assert_eq!(changed, difference(&clean, &hit, 4));
+        stored(&hit)
+    };
+    let bits = stored(&clean);
+    for offset in [0, 1, 97, 230] {
+        let mut uncertain = [0; 2];
+        let steps = [0, 1, 2].map(|step| at(Pattern::Fixed, offset, false, step));
+        let sure = at(Pattern::Fixed, offset, true, 0);
+        for (address, &bit) in bits.iter().enumerate() {
+            let may = read(bit, address as u64, &errors, 101, offset);
+            for (step, hit) in steps.iter().enumerate() {
+                assert!(may.contains(&hit[address]), "{offset} {step} {address}");
+                if may[0] != may[1] && step < 2 {
+                    uncertain[step] += u32::from(hit[address] == may[1]);
+                }
+            }
+            assert_eq!(sure[address], may[0], "{offset} {address}");
+        }
+        assert_ne!(steps[0], steps[1], "what is uncertain is drawn anew");
+        assert_eq!(steps[0], at(Pattern::Fixed, offset, false, 0));
+        // About 119 copies of one cell at one half, as many of another at 0.3 where 0 is stored.
+        assert!(uncertain.iter().all(|count| (45..=115).contains(count)), "{uncertain:?}");
+    }
+    // Every step lies elsewhere on the map.
+    let moved: Vec<_> = (0..4).map(|step| at(Pattern::Population, 0, true, step)).collect();
+    for (step, hit) in moved.iter().enumerate() {
+        let fits = |offset: u64| {
+            let pairs = bits.iter().zip(hit).enumerate();
+            pairs
+                .into_iter()
+                .all(|(a, (&bit, &hit))| hit == read(bit, a as u64, &errors, 101, offset)[0])
+        };
+        assert_eq!((0..101).filter(|&offset| fits(offset)).count(), 1, "{step}");
+    }
+    assert!(moved.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
+fn what_means_nothing_beside_measured_chips_is_refused() {
+    let problems = |errors: &str| -> Vec<&'static str> {
+        let offset = if errors.ends_with('\n') { "offset_bits = 4" } else { "" };
+        let text = format!(
+            "name = \"x\"\nseed = 1\nepochs = 1\nbatch_size = 1\nschedule = \"cosine\"\n\
+             network = [\"relu\"]\nquantization = {{ bits = 8 }}\n\
+             input = {{ zero_pixel = 0, scale = 1.0 }}\n[bit_errors]\n{errors}\n\
+             [bit_errors.measured]\nfiles = [\"a\", \"b\"]\nvdd_mv = 500\n{offset}"
+        );
+        let recipe: Recipe = toml::from_str(&text).expect("parses");
+        let field = |problem| match problem {
+            TrainError::Value { field, .. } => field,
+            other => panic!("{other}"),
+        };
+        recipe.problems().into_iter().map(field).collect()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(problems("pattern = 'population'"), none);
+    assert_eq!(problems("pattern = 'population'\ncurricular = true\ninputs_rate = 0.1"), none);
+    assert_eq!(problems("pattern = 'population'\npopulation = { rows = 64 }"), none);
+    assert_eq!(problems("pattern = 'fixed'"), ["bit_errors.measured.files"]);
+    assert_eq!(problems(""), ["bit_errors.pattern"]);
+    for (line, field) in [
+        ("rate = 0.1", "bit_errors.rate"),
+        ("activations_rate = 0.7", "bit_errors.activations_rate"),
+        ("fault_kind = 'stuck_at'", "bit_errors.fault_kind"),
+        ("chip = 3", "bit_errors.chip"),
+        ("curricular = true", "bit_errors.curricular"),
+        ("population = { column = 0.2 }", "bit_errors.population"),
+        ("", "bit_errors.measured.offset_bits"),
+    ] {
+        let found = problems(&format!("pattern = 'population'\n{line}"));
+        assert_eq!(found, [field], "{line}");
+    }
 }
 
 #[test]
@@ -178,8 +304,8 @@ fn streamed_weights_meet_the_cells_that_the_deployed_network_will_meet() {
     ] {
         let streamed = Some(Streaming { banks: 2, array: [4, 4], dataflow: choice });
         let population = ChipPopulation { rows: 16, columns: 64, streamed, ..Default::default() };
-        let errors = BitErrors { population, chip_seed: Some(9), ..errors(Pattern::Population) };
-        let chips = ChipErrors::new(&errors, 5, &trained.network, 8).expect("chips");
+        let errors = BitErrors { population, chip_seed: Some(9), ..errors_of(Pattern::Population) };
+        let chips = ChipErrors::new(&errors, 5, &trained.network, 8, &[]).expect("chips");
         let mut hit = clean.clone();
         let flips = chips.expect("of chips").apply(&mut hit, 8, 0.02, 3).expect("applied");
         assert!(flips > 20, "{flips}");
@@ -224,7 +350,7 @@ fn the_start_rule_is_asked_after_every_batch() {
 
 #[test]
 fn the_curriculum_ends_at_half_of_the_epochs() {
-    let plain = errors(Pattern::Random);
+    let plain = errors_of(Pattern::Random);
     let rising = BitErrors { curricular: true, ..plain.clone() };
     assert!((plain.rate_in(0, 100) - 0.02).abs() < 1e-12);
     for (epoch, twentieths) in [(0, 1.0), (2, 1.0), (3, 2.0), (5, 3.0), (48, 20.0), (99, 20.0)] {

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
 use super::memory::{Memory, Values};
-use super::pass::{Gradients, backward_steps, forward_steps};
+use super::pass::{Back, Gradients, backward_steps, forward_steps};
 use super::{Layer, Network, ValueId};
 use crate::loss::cross_entropy;
 use crate::real::Real;
@@ -30,6 +30,9 @@ pub(crate) struct BatchSum<T> {
     pub(crate) loss: f64,
     /// Wrong images.
     pub(crate) wrong: usize,
+    /// Derivatives of the loss by the images as they are read, one after the other; empty unless
+    /// [`Batch::image_gradient`] asks for them.
+    pub(crate) images: Vec<T>,
 }
 
 /// What batch normalizations go by.
@@ -51,6 +54,8 @@ pub(crate) struct Batch<'a, T> {
     pub(crate) scale: T,
     /// What the values lie in; nothing changes them if absent.
     pub(crate) memory: Option<&'a dyn Memory<T>>,
+    /// Whether the derivatives by the images are wanted, which training has no use for.
+    pub(crate) image_gradient: bool,
 }
 
 /// Memory of a batch that the next one uses again; holds nothing between them.
@@ -159,8 +164,9 @@ pub(crate) fn backward_batch<T: Real>(
                 chunk.start_back(net, parameters, batch.scale);
             }
             let Chunk { values, dvalues, gradients, .. } = chunk;
-            let moments = &forward.moments;
-            backward_steps(net, parameters, moments, values, plain.clone(), dvalues, gradients);
+            let back =
+                Back { net, parameters, moments: &forward.moments, images: batch.image_gradient };
+            backward_steps(&back, values, plain.clone(), dvalues, gradients);
         });
         let Some((norm, from)) = norm else { continue };
         let to = net.steps[stage.start].output.0;
@@ -185,6 +191,9 @@ pub(crate) fn backward_batch<T: Real>(
         });
     }
     let mut sum = in_order(chunks);
+    if batch.image_gradient {
+        sum.images = chunks.iter().flat_map(|chunk| &chunk.dvalues[0]).copied().collect();
+    }
     for (parameter, gradient) in norm_gradients {
         sum.gradients[parameter] = gradient;
     }
@@ -260,7 +269,7 @@ fn ordered<T: Real>(
 }
 
 fn in_order<T: Real>(chunks: &[Chunk<T>]) -> BatchSum<T> {
-    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0 };
+    let mut sum = BatchSum { gradients: Vec::new(), loss: 0.0, wrong: 0, images: Vec::new() };
     for chunk in chunks {
         sum.loss += chunk.loss;
         sum.wrong += chunk.wrong;

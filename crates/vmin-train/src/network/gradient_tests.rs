@@ -82,7 +82,8 @@ impl Case {
         let Self { network, input, .. } = self;
         let displacement = Displacement { logits: network.output() };
         let memory = self.displaced.then_some(&displacement as &dyn Memory<f64>);
-        let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0, memory };
+        let image_gradient = true;
+        let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0, memory, image_gradient };
         let mut room = Workspace::default();
         // Chunks of two images and one, so that batch normalization must reach across them.
         let forward = forward_batch(network, parameters, &batch, 2, normalization, &mut room);
@@ -95,7 +96,10 @@ impl Case {
             through,
             &mut room,
         );
-        (sum.loss, forward, sum.gradients)
+        // The images as one more tensor.
+        let mut gradients = sum.gradients;
+        gradients.push(sum.images);
+        (sum.loss, forward, gradients)
     }
 
     /// Loss and its gradient.
@@ -122,13 +126,20 @@ impl Case {
         (loss + other_loss, sum)
     }
 
+    /// An element of a parameter, or of the images behind them.
+    fn element(&mut self, tensor: usize, index: usize) -> &mut f64 {
+        let Self { parameters, input, .. } = self;
+        let values = if tensor < parameters.len() { &mut parameters[tensor] } else { input };
+        &mut values[index]
+    }
+
     fn difference(&mut self, tensor: usize, index: usize) -> f64 {
-        let kept = self.parameters[tensor][index];
-        self.parameters[tensor][index] = kept + STEP;
+        let kept = *self.element(tensor, index);
+        *self.element(tensor, index) = kept + STEP;
         let above = self.gradients().0;
-        self.parameters[tensor][index] = kept - STEP;
+        *self.element(tensor, index) = kept - STEP;
         let below = self.gradients().0;
-        self.parameters[tensor][index] = kept;
+        *self.element(tensor, index) = kept;
         (above - below) / (2.0 * STEP)
     }
 

@@ -73,27 +73,33 @@ pub(super) fn forward_steps<T: Real>(
     }
 }
 
+/// What going back needs of the network.
+pub(super) struct Back<'a, T> {
+    pub(super) net: &'a Network,
+    pub(super) parameters: &'a [Vec<T>],
+    pub(super) moments: &'a [Moments<T>],
+    /// Whether the derivatives by the images are wanted.
+    pub(super) images: bool,
+}
+
 /// Goes back through some steps. A batch normalization among them has constant moments.
 pub(super) fn backward_steps<T: Real>(
-    net: &Network,
-    parameters: &[Vec<T>],
-    moments: &[Moments<T>],
+    back: &Back<'_, T>,
     values: &Values<T>,
     steps: Range<usize>,
     dvalues: &mut [Vec<T>],
     gradients: &mut Gradients<T>,
 ) {
-    for step in net.steps[steps].iter().rev() {
+    for step in back.net.steps[steps].iter().rev() {
         let dy = std::mem::take(&mut dvalues[step.output.0]);
-        backward_step(step, parameters, moments, values, &dy, dvalues, gradients);
+        backward_step(back, step, values, &dy, dvalues, gradients);
         dvalues[step.output.0] = dy;
     }
 }
 
 fn backward_step<T: Real>(
+    &Back { parameters, moments, images, .. }: &Back<'_, T>,
     step: &Step,
-    parameters: &[Vec<T>],
-    moments: &[Moments<T>],
     values: &Values<T>,
     dy: &[T],
     dvalues: &mut [Vec<T>],
@@ -102,8 +108,7 @@ fn backward_step<T: Real>(
     let from = step.inputs[0].0;
     let (x, y) = (values.read(step.inputs[0]), values.made(step.output));
     let dx = &mut dvalues[from];
-    // Nobody asks for the gradient of the image.
-    let wanted = |dx| if from == 0 { None } else { Some(dx) };
+    let wanted = |dx| if from == 0 && !images { None } else { Some(dx) };
     match &step.layer {
         Layer::Conv2d(layer) => {
             let weights = &parameters[layer.weights.0];

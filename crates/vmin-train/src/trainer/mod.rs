@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 
-use crate::bit_errors::{ChipErrors, StartRule, StoredValues};
+use crate::bit_errors::{ChipErrors, ErrorMap, StartRule, StoredValues};
 use crate::checkpoint::Checkpoint;
 use crate::deploy::fuse;
 use crate::engine::Engine;
@@ -114,6 +114,9 @@ pub struct Trainer<'a> {
     steps_total: usize,
     start: StartRule,
     chips: Option<ChipErrors>,
+    /// Digests of the measured chips, those of the checkpoint until [`Self::with_chips`] was called.
+    chips_sha256: Vec<String>,
+    resumed: bool,
     /// What lies in the memory of activations, where that has errors.
     stored: Option<StoredValues>,
     epochs: Vec<EpochMetrics>,
@@ -184,8 +187,8 @@ impl<'a> Trainer<'a> {
             return Err(TrainError::Fractions { found: fractions.len(), expected: tensors });
         }
         let chips = match (&recipe.bit_errors, recipe.quantization) {
-            (Some(errors), Some(quantization)) => {
-                ChipErrors::new(errors, recipe.seed, &network, quantization.bits)?
+            (Some(errors), Some(quantization)) if errors.measured.is_none() => {
+                ChipErrors::new(errors, recipe.seed, &network, quantization.bits, &[])?
             }
             _ => None,
         };
@@ -204,7 +207,6 @@ impl<'a> Trainer<'a> {
         };
         let parameters = network.parameter_values();
         let velocities = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
-        let steps = data.len().div_ceil(recipe.batch_size);
         let loss = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.start_loss);
         Ok(Self {
             recipe,
@@ -214,9 +216,11 @@ impl<'a> Trainer<'a> {
             parameters,
             velocities,
             steps_done: 0,
-            steps_total: steps.saturating_mul(recipe.epochs as usize),
+            steps_total: steps_before(recipe, data, recipe.epochs),
             start: StartRule { loss, active: false },
             chips,
+            chips_sha256: Vec::new(),
+            resumed: false,
             stored,
             epochs: Vec::new(),
             engine: Engine::cpu(),
@@ -228,6 +232,26 @@ impl<'a> Trainer<'a> {
     pub fn with_engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
         self
+    }
+
+    /// Gives the measured chips that the recipe names in `bit_errors.measured`, in its order.
+    ///
+    /// # Errors
+    /// [`TrainError::Chips`] if they are not as many or too large; [`TrainError::Checkpoint`] if the run goes
+    /// on from one with other chips.
+    pub fn with_chips(mut self, maps: &[ErrorMap]) -> Result<Self, TrainError> {
+        let digests: Vec<String> = maps.iter().map(|map| map.sha256.clone()).collect();
+        if self.resumed && self.chips_sha256 != digests {
+            return Err(CheckpointError::OtherChips.into());
+        }
+        self.chips_sha256 = digests;
+        let recipe = self.recipe;
+        let errors = recipe.bit_errors.as_ref().filter(|errors| errors.measured.is_some());
+        if let (Some(errors), Some(quantization)) = (errors, recipe.quantization) {
+            let bits = quantization.bits;
+            self.chips = ChipErrors::new(errors, recipe.seed, &self.network, bits, maps)?;
+        }
+        Ok(self)
     }
 
     /// Name of what computes the layers, as in [`EpochMetrics::engine`].
@@ -251,14 +275,13 @@ impl<'a> Trainer<'a> {
         checkpoint.check_origin(recipe, data, test)?;
         let lengths = |values: &[Vec<f32>]| values.iter().map(Vec::len).collect::<Vec<_>>();
         let expected = lengths(&trainer.parameters);
-        let epochs = checkpoint.epochs.len();
-        let steps = trainer.steps_total / recipe.epochs.max(1) as usize;
+        let epochs = u32::try_from(checkpoint.epochs.len()).unwrap_or(u32::MAX);
         let fits = lengths(&checkpoint.parameters) == expected
             && lengths(&checkpoint.velocities) == expected
             && trainer.network.running().each_ref().map(|values| lengths(values))
                 == checkpoint.statistics.each_ref().map(|values| lengths(values))
-            && epochs <= recipe.epochs as usize
-            && checkpoint.steps_done == steps * epochs;
+            && epochs <= recipe.epochs
+            && checkpoint.steps_done == steps_before(recipe, data, epochs);
         if !fits {
             return Err(CheckpointError::Damaged("its sizes are not those of the network").into());
         }
@@ -268,6 +291,8 @@ impl<'a> Trainer<'a> {
         trainer.steps_done = checkpoint.steps_done;
         trainer.start.active = checkpoint.injecting;
         trainer.epochs = checkpoint.epochs;
+        trainer.chips_sha256 = checkpoint.chips_sha256;
+        trainer.resumed = true;
         Ok(trainer)
     }
 
@@ -277,6 +302,7 @@ impl<'a> Trainer<'a> {
         Checkpoint {
             recipe: Checkpoint::recipe_text(self.recipe),
             data_sha256: [self.data.sha256(), self.test.sha256()],
+            chips_sha256: self.chips_sha256.clone(),
             parameters: self.parameters.clone(),
             velocities: self.velocities.clone(),
             statistics: self.network.running(),
@@ -309,8 +335,9 @@ impl<'a> Trainer<'a> {
     /// stands in the middle of an epoch and has no checkpoint but the last.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] if the loss is not finite any more, [`TrainError::Engine`] if a GPU failed. After
-    /// either the run stands in the middle of an epoch.
+    /// [`TrainError::Diverged`] if the loss is not finite any more, [`TrainError::Engine`] if a GPU failed; after
+    /// either the run stands in the middle of an epoch. [`TrainError::NoChips`] before its first step if the
+    /// recipe names measured chips and [`Self::with_chips`] was not called.
     pub fn epoch(
         &mut self,
         mut on_step: impl FnMut(usize, f64) -> ControlFlow<()>,
@@ -320,11 +347,21 @@ impl<'a> Trainer<'a> {
         if epoch >= self.recipe.epochs {
             return Ok(None);
         }
+        let measured = self.recipe.bit_errors.as_ref().is_some_and(|e| e.measured.is_some());
+        if measured && self.chips.is_none() {
+            return Err(TrainError::NoChips);
+        }
         let seed = self.recipe.seed;
         let order = Stream::new(seed, Purpose::Shuffle, index).permutation(self.data.len());
         let mut moves = Stream::new(seed, Purpose::Augmentation, index);
         let mut sums = step::EpochSums::default();
-        for batch in order.chunks(self.recipe.batch_size) {
+        let batches = order.chunks(self.recipe.batch_size_in(epoch));
+        let steps = batches.len();
+        for (done, batch) in batches.enumerate() {
+            // By epochs, whose batches may differ in size.
+            let (done, total) = (index * steps + done, self.recipe.epochs as usize * steps);
+            let factor = self.recipe.schedule.factor(done, total);
+            sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
             let loss = self.step(epoch, batch, &mut moves, &mut sums)?;
             if on_step(self.steps_done, loss).is_break() {
                 return Ok(None);
@@ -349,6 +386,17 @@ impl<'a> Trainer<'a> {
     fn clip(&mut self) {
         weights::clip(&self.network, &mut self.parameters, self.recipe);
     }
+}
+
+/// Steps of the first epochs.
+fn steps_before(recipe: &Recipe, data: &Dataset, epochs: u32) -> usize {
+    let starts = recipe.later_batches.iter().map(|size| size.from_epoch.min(epochs));
+    let starts: Vec<u32> = std::iter::once(0).chain(starts).chain([epochs]).collect();
+    let steps = starts.windows(2).map(|epochs| {
+        let steps = data.len().div_ceil(recipe.batch_size_in(epochs[0]));
+        steps.saturating_mul((epochs[1] - epochs[0]) as usize)
+    });
+    steps.fold(0, usize::saturating_add)
 }
 
 fn check_sets(data: &Dataset, test: &Dataset) -> Result<(), TrainError> {

@@ -38,7 +38,13 @@ impl Images {
     /// Their mean loss counts.
     fn batch(&self) -> Batch<'_, f32> {
         let Self { inputs, labels, .. } = self;
-        Batch { inputs, labels, scale: 1.0 / labels.len() as f32, memory: None }
+        Batch {
+            inputs,
+            labels,
+            scale: 1.0 / labels.len() as f32,
+            memory: None,
+            image_gradient: false,
+        }
     }
 }
 
@@ -51,7 +57,7 @@ struct Hit {
 }
 
 impl Trainer<'_> {
-    /// Trains on the images of `batch`; returns their mean loss without errors.
+    /// Trains on the images of `batch` at the rate in `sums`; returns their mean loss without errors.
     pub(super) fn step(
         &mut self,
         epoch: u32,
@@ -65,8 +71,6 @@ impl Trainer<'_> {
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
             pixels,
         };
-        let factor = self.recipe.schedule.factor(self.steps_done, self.steps_total);
-        sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
         let mut engine = std::mem::take(&mut self.engine);
         let moved = self.move_by(&images, epoch, sums.learning_rate, &mut engine);
         self.engine = engine;

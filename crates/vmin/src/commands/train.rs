@@ -3,6 +3,7 @@
 //! After every epoch the checkpoint, the metrics and the learning curves are written anew. Ctrl-C drops the epoch that
 //! has begun; going on repeats it from its start, so that nothing depends on when it was pressed.
 
+mod chips;
 mod folder;
 
 use std::ops::ControlFlow;
@@ -56,6 +57,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         )
         .hint("write `data = \"builtin:shapes\"` in it, or add `--data builtin:shapes`")
     })?;
+    let maps = chips::maps(&args.recipe, &source, &recipe)?;
     let [data, test] = [images(spec, Split::Train)?, images(spec, Split::Test)?];
     let held = lock(&args.out, false)?;
     let checkpoint = checkpoint(args)?;
@@ -68,6 +70,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             StartNetwork::Float(float) => Trainer::start_from_float(&recipe, &data, &test, &float),
         },
     }
+    .and_then(|trainer| trainer.with_chips(&maps))
     .map_err(|error| failure(&error, Some(&source)))?;
     let on = if engine.name() == "cpu" {
         format!("{} threads", rayon::current_num_threads())
@@ -204,7 +207,9 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
             .hint("the recipe's `network` and `input` must be those the network was trained with")
             .into(),
         TrainError::Checkpoint(
-            CheckpointError::OtherRecipe | CheckpointError::OtherData { .. },
+            CheckpointError::OtherRecipe
+            | CheckpointError::OtherData { .. }
+            | CheckpointError::OtherChips,
         ) => diagnostic.hint("name another folder with `--out DIR`").into(),
         TrainError::Checkpoint(_) => {
             diagnostic.hint("restore the file, or begin in another folder with `--out DIR`").into()

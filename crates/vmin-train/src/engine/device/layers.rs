@@ -217,6 +217,11 @@ impl<D: Device> Values<D> {
         Ok(gradients)
     }
 
+    /// The derivatives by the images after [`Self::backward`], if it was asked for them.
+    pub(super) fn image_gradient(&self, device: &mut D) -> Result<Vec<f32>, EngineError> {
+        device.download(held(&self.derivatives, ValueId(0)))
+    }
+
     /// Adds to `dx`, and sets the gradients of the step's parameters.
     fn step_back(
         &self,
@@ -290,8 +295,7 @@ impl<D: Device> Values<D> {
             let totals = norms::over_images(&sums, shape.value[2]);
             gradients[bias.0] = totals.iter().map(|sums| narrow(sums[0])).collect();
         }
-        // Nobody asks for the gradient of the image.
-        let dx = (from.0 != 0).then_some(dx);
+        let dx = (from.0 != 0 || back.pass.batch.image_gradient).then_some(dx);
         let weights = &self.parameters[product.weights.0];
         let own = product.backward(device, weights, (x, dy, self.images), patches, dx)?;
         gradients[product.weights.0] = own;

@@ -201,7 +201,11 @@ impl<D: Device> Passes for OnDevice<D> {
         let Batch { labels, scale, .. } = pass.batch;
         let loss = cross_entropy(&logits, labels, pass.network.classes(), scale);
         let gradients = values.backward(device, pass, forward, through, &loss.dlogits)?;
-        Ok(BatchSum { gradients, loss: loss.sum, wrong: loss.wrong })
+        let images = match pass.batch.image_gradient {
+            true => values.image_gradient(device)?,
+            false => Vec::new(),
+        };
+        Ok(BatchSum { gradients, loss: loss.sum, wrong: loss.wrong, images })
     }
 
     fn extremes(&mut self, room: Room, values: &[ValueId]) -> Result<Vec<[f32; 2]>, EngineError> {
@@ -246,7 +250,7 @@ impl<D: Device> Passes for OnDevice<D> {
             let pass = Pass {
                 network,
                 parameters,
-                batch: Batch { inputs: &read, labels, scale: 1.0, memory },
+                batch: Batch { inputs: &read, labels, scale: 1.0, memory, image_gradient: false },
                 normalization: Normalization::Constant(&moments),
             };
             values.forward(device, &pass, first_chunk)?;

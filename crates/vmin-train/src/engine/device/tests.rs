@@ -113,7 +113,13 @@ fn compare_passes(device: &mut dyn Passes) {
     let x = inputs(&data.images, INPUT);
     for (name, network) in networks() {
         let parameters = network.parameter_values();
-        let batch = || Batch { inputs: &x, labels: &data.labels, scale: 0.03, memory: None };
+        let batch = || Batch {
+            inputs: &x,
+            labels: &data.labels,
+            scale: 0.03,
+            memory: None,
+            image_gradient: false,
+        };
         let running = network.running_moments();
         // Those of another pass: any numbers will do.
         let others: Gradients<f32> = parameters.clone();
@@ -157,7 +163,13 @@ fn compare_sizes(device: &mut dyn Passes) {
     for count in [20, 3, 33] {
         let data = images(count);
         let x = inputs(&data.images, INPUT);
-        let batch = Batch { inputs: &x, labels: &data.labels, scale: 1.0, memory: None };
+        let batch = Batch {
+            inputs: &x,
+            labels: &data.labels,
+            scale: 1.0,
+            memory: None,
+            image_gradient: false,
+        };
         let normalization = Normalization::OfBatch;
         let pass = Pass { network, parameters: &parameters, batch, normalization };
         let ours = passed(device, &pass, None);

@@ -1,0 +1,254 @@
+//! What the loss changes by: images, parameters, and the codes that weights are stored as.
+//!
+//! Training itself wants gradients by parameters only. Whoever looks for the worst bits to flip, or for the
+//! worst pixels, asks here:
+//!
+//! ```text
+//!  StoredWeights ── parameters ──> Network::loss_gradient ──> LossGradient
+//!        │                                                        │ .images   by the pixels' inputs
+//!        └───────────────── by_code, by_flip <────────────────────┘ .parameters
+//! ```
+//!
+//! A code reaches the loss by the weight that it means: `dL/d(integer) = step * dL/dw`. A flip of bit j is no
+//! small change; to first order the loss changes by `dL/dw` times what the flip adds to the weight, which is
+//! what progressive bit search ranks bits by (A. S. Rakin, Z. He, D. Fan, "Bit-Flip Attack", ICCV 2019).
+
+use crate::codec::Encoded;
+use crate::engine::{Engine, EngineError, Pass, Room};
+use crate::network::{Batch, Network, Normalization, ParameterId};
+use crate::recipe::InputScaling;
+use crate::{WeightQuantization, evaluate, weights};
+
+/// Derivatives of the mean cross-entropy of some images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossGradient {
+    /// The mean cross-entropy.
+    pub loss: f64,
+    /// Images that are classified wrongly.
+    pub wrong: usize,
+    /// By the inputs, one image after the other.
+    pub images: Vec<f32>,
+    /// By the parameters, in the order of [`Network::parameters`].
+    pub parameters: Vec<Vec<f32>>,
+}
+
+impl Network {
+    /// The loss of images at `parameters`, with its derivatives; batch normalizations go by their running
+    /// averages, as they are deployed. `inputs` are whole images ([`InputScaling::inputs`]), one for each
+    /// label; at least one.
+    ///
+    /// # Errors
+    /// [`EngineError`] if a GPU failed.
+    ///
+    /// # Panics
+    /// If `parameters` or `inputs` are not of the network's sizes.
+    pub fn loss_gradient(
+        &self,
+        engine: &mut Engine,
+        parameters: &[Vec<f32>],
+        inputs: &[f32],
+        labels: &[u8],
+    ) -> Result<LossGradient, EngineError> {
+        let size: usize = self.values[0].iter().product();
+        assert_eq!(inputs.len(), size * labels.len(), "one image of the network for each label");
+        let sizes = self.parameters.iter().map(|parameter| parameter.values.len());
+        assert!(sizes.eq(parameters.iter().map(Vec::len)), "the parameters of the network");
+        let scale = 1.0 / labels.len() as f32;
+        let moments = self.running_moments();
+        let pass = Pass {
+            network: self,
+            parameters,
+            batch: Batch { inputs, labels, scale, memory: None, image_gradient: true },
+            normalization: Normalization::Constant(&moments),
+        };
+        let passes = engine.passes();
+        let forward = passes.forward(Room::Clean, &pass)?;
+        let sum = passes.backward(Room::Clean, &pass, &forward, None)?;
+        Ok(LossGradient {
+            loss: sum.loss / labels.len() as f64,
+            wrong: sum.wrong,
+            images: sum.images,
+            parameters: sum.gradients,
+        })
+    }
+}
+
+impl InputScaling {
+    /// Pixels as the network takes them.
+    #[must_use]
+    pub fn inputs(self, pixels: &[u8]) -> Vec<f32> {
+        evaluate::inputs(pixels, self)
+    }
+}
+
+/// The weights of a network as the memory holds them, to be changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredWeights {
+    tensors: Vec<Encoded>,
+    parameters: Vec<ParameterId>,
+    bits: u8,
+}
+
+impl StoredWeights {
+    /// The codes of `network`'s weights. `None` if a weight is no finite number.
+    #[must_use]
+    pub fn of(network: &Network, quantization: WeightQuantization) -> Option<Self> {
+        let tensors = weights::stored(network, &network.parameter_values(), quantization)?;
+        let parameters = network.parameters.iter().enumerate();
+        let parameters = parameters.filter(|(_, parameter)| weights::is_weight(parameter));
+        let parameters = parameters.map(|(index, _)| ParameterId(index)).collect();
+        Some(Self { tensors, parameters, bits: quantization.bits })
+    }
+
+    /// Weight tensors, in the order of the network.
+    #[must_use]
+    pub fn tensors(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Bits of a code.
+    #[must_use]
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// The codes of a tensor.
+    #[must_use]
+    pub fn codes(&self, tensor: usize) -> &[u8] {
+        &self.tensors[tensor].codes
+    }
+
+    /// The same, to be changed; bits above [`Self::bits`] mean nothing and must stay 0.
+    pub fn codes_mut(&mut self, tensor: usize) -> &mut [u8] {
+        &mut self.tensors[tensor].codes
+    }
+
+    /// The parameters of the network that the codes as they are now mean; what is no weight stays.
+    #[must_use]
+    pub fn parameters(&self, network: &Network) -> Vec<Vec<f32>> {
+        weights::with_codes(network, &network.parameter_values(), &self.tensors)
+    }
+
+    /// Derivatives of the loss by the integers that the codes of a tensor mean.
+    #[must_use]
+    pub fn by_code(&self, gradient: &LossGradient, tensor: usize) -> Vec<f32> {
+        let step = self.tensors[tensor].scale;
+        self.by_weight(gradient, tensor).iter().map(|dw| step * dw).collect()
+    }
+
+    /// What the loss changes by, to first order, if `bit` (0 is the least significant) of code `index` of a
+    /// tensor flips.
+    #[must_use]
+    pub fn by_flip(&self, gradient: &LossGradient, tensor: usize, index: usize, bit: u8) -> f64 {
+        let Encoded { codes, reals, .. } = &self.tensors[tensor];
+        let code = codes[index];
+        let [before, after] = [code, code ^ (1 << bit)].map(|code| reals[usize::from(code)]);
+        f64::from(after - before) * f64::from(self.by_weight(gradient, tensor)[index])
+    }
+
+    fn by_weight<'g>(&self, gradient: &'g LossGradient, tensor: usize) -> &'g [f32] {
+        &gradient.parameters[self.parameters[tensor].0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vmin_nn::data::{Split, shapes};
+
+    use super::{LossGradient, StoredWeights};
+    use crate::recipe::InputScaling;
+    use crate::{Engine, LayerSpec, Network, WeightQuantization};
+
+    struct Case {
+        network: Network,
+        inputs: Vec<f32>,
+        labels: Vec<u8>,
+    }
+
+    fn case() -> Case {
+        let layers = [LayerSpec::Resnet {
+            blocks: vec![1, 1],
+            width: 4,
+            classes: 10,
+            norm: crate::network::Norm::Batch,
+            shortcut: crate::network::Shortcut::Projection,
+        }];
+        let data = shapes::generate(shapes::SEED, Split::Train, 24);
+        let network = Network::build(&layers, data.shape, 3).expect("builds");
+        let input = InputScaling { zero_pixel: 120, scale: 0.02 };
+        Case { network, inputs: input.inputs(&data.images), labels: data.labels }
+    }
+
+    impl Case {
+        fn at(&self, stored: &StoredWeights, inputs: &[f32]) -> LossGradient {
+            let parameters = stored.parameters(&self.network);
+            let engine = &mut Engine::cpu();
+            let gradient = self.network.loss_gradient(engine, &parameters, inputs, &self.labels);
+            gradient.expect("on the processor")
+        }
+    }
+
+    /// The places of the largest magnitudes.
+    fn largest(values: &[f32], count: usize) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..values.len()).collect();
+        places.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
+        places.truncate(count);
+        places
+    }
+
+    #[test]
+    fn small_changes_of_codes_and_images_do_what_was_told() {
+        let case = case();
+        let quantization = WeightQuantization::deployable(8);
+        let stored = StoredWeights::of(&case.network, quantization).expect("finite");
+        let here = case.at(&stored, &case.inputs);
+        assert_eq!(here.images.len(), case.inputs.len());
+        let agree = |told: f64, seen: f64, what: &str| {
+            assert!((told - seen).abs() < 0.05 * told.abs() + 2e-7, "{what}: {told} {seen}");
+        };
+        // Differences to both sides, so that the curvature of the loss cancels.
+        for tensor in 0..stored.tensors() {
+            let by_code = stored.by_code(&here, tensor);
+            let codes = stored.codes(tensor);
+            let inner = |&index: &usize| (1..255).contains(&codes[index]);
+            for index in largest(&by_code, 5).into_iter().filter(inner).take(3) {
+                let loss = |code: u8| {
+                    let mut moved = stored.clone();
+                    moved.codes_mut(tensor)[index] = code;
+                    case.at(&moved, &case.inputs).loss
+                };
+                let seen = (loss(codes[index] + 1) - loss(codes[index] - 1)) / 2.0;
+                agree(f64::from(by_code[index]), seen, "one integer");
+                for bit in 0..8 {
+                    // Offset binary: a bit that is set goes away.
+                    let sign = if codes[index] >> bit & 1 == 1 { -1.0 } else { 1.0 };
+                    let told = stored.by_flip(&here, tensor, index, bit);
+                    let linear = sign * f64::from(1 << bit) * f64::from(by_code[index]);
+                    assert!((told - linear).abs() < 1e-4 * linear.abs(), "{bit}: {told} {linear}");
+                }
+            }
+        }
+        for index in largest(&here.images, 5) {
+            let loss = |by: f32| {
+                let mut moved = case.inputs.clone();
+                moved[index] += by;
+                case.at(&stored, &moved).loss
+            };
+            let seen = (loss(0.02) - loss(-0.02)) / 2.0;
+            agree(0.02 * f64::from(here.images[index]), seen, "a grey level");
+        }
+    }
+
+    #[test]
+    fn the_images_gradient_does_not_depend_on_threads() {
+        let case = case();
+        let stored =
+            StoredWeights::of(&case.network, WeightQuantization::deployable(4)).expect("finite");
+        let on = |threads: usize| {
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| case.at(&stored, &case.inputs))
+        };
+        assert_eq!(on(1), on(3));
+    }
+}
