@@ -55,7 +55,10 @@ impl Cuda {
                     // It may have taken the device along.
                     cuda.context.synchronize().map_err(|error| EngineError::Failed {
                         doing: "go on after the check of cuDNN",
-                        reason: format!("{error}, after: {reason}"),
+                        reason: format!(
+                            "{error}, after: {reason}; {}=1 leaves cuDNN out",
+                            libraries::WITHOUT_CUDNN
+                        ),
                     })?;
                     cuda.convolver = Err(reason);
                 }

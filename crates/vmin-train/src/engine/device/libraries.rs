@@ -17,7 +17,7 @@ use crate::engine::EngineError;
 const VARIABLE: &str = "VMIN_CUDA_LIBRARIES";
 
 /// Set to anything, it has convolutions computed without cuDNN.
-const WITHOUT_CUDNN: &str = "VMIN_WITHOUT_CUDNN";
+pub(super) const WITHOUT_CUDNN: &str = "VMIN_WITHOUT_CUDNN";
 
 /// The oldest driver, as it tells its version: CUDA 12.0.
 const DRIVER_MIN: i32 = 12_000;
