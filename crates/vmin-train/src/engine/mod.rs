@@ -46,18 +46,20 @@ pub enum EngineError {
 pub struct Engine {
     passes: Box<dyn Passes + Send>,
     name: String,
+    note: Option<String>,
 }
 
 impl Engine {
     /// This machine's processor, all threads.
     #[must_use]
     pub fn cpu() -> Self {
-        Self { passes: Box::<cpu::Processor>::default(), name: "cpu".to_owned() }
+        Self { passes: Box::<cpu::Processor>::default(), name: "cpu".to_owned(), note: None }
     }
 
-    /// The first CUDA device. Takes the driver, NVRTC and cuBLAS from the folders of the environment variable
-    /// `VMIN_CUDA_LIBRARIES` (separated as in `PATH`), from where the loader finds them, from Python's packages
-    /// of NVIDIA or from the toolkit.
+    /// The first CUDA device. Takes the driver, NVRTC, cuBLAS and, if it is there, cuDNN from the folders of the
+    /// environment variable `VMIN_CUDA_LIBRARIES` (separated as in `PATH`), from where the loader finds them,
+    /// from Python's packages of NVIDIA or from the toolkit. With the environment variable `VMIN_WITHOUT_CUDNN`
+    /// it goes without cuDNN.
     ///
     /// # Errors
     /// [`EngineError::NotBuilt`] without the cargo feature `cuda`, [`EngineError::Absent`] without a device
@@ -66,17 +68,23 @@ impl Engine {
         #[cfg(feature = "cuda")]
         {
             let device = device::cuda::Cuda::new()?;
-            let name = device.name();
-            Ok(Self { passes: Box::new(device::OnDevice::new(device)), name })
+            let (name, note) = (device.name(), device.note());
+            Ok(Self { passes: Box::new(device::OnDevice::new(device)), name, note })
         }
         #[cfg(not(feature = "cuda"))]
         Err(EngineError::NotBuilt)
     }
 
-    /// `cpu`, or the name of the GPU.
+    /// `cpu`, or the name of the GPU and of the library that computes its convolutions.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Why a GPU goes without cuDNN.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     pub(crate) fn passes(&mut self) -> &mut dyn Passes {
@@ -86,7 +94,8 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn emulated() -> Option<Self> {
         let device = device::host::Host::new()?;
-        Some(Self { passes: Box::new(device::OnDevice::new(device)), name: "emulated".to_owned() })
+        let passes = Box::new(device::OnDevice::new(device));
+        Some(Self { passes, name: "emulated".to_owned(), note: None })
     }
 }
 

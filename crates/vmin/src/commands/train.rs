@@ -143,7 +143,12 @@ fn engine(choice: EngineChoice) -> Result<Engine, Failure> {
         return Ok(Engine::cpu());
     }
     match (Engine::cuda(), choice) {
-        (Ok(engine), _) => Ok(engine),
+        (Ok(engine), _) => {
+            if let Some(note) = engine.note() {
+                say(&format!("note: {note}"));
+            }
+            Ok(engine)
+        }
         (Err(EngineError::NotBuilt), EngineChoice::Auto) => Ok(Engine::cpu()),
         (Err(error), EngineChoice::Auto) => {
             say(&format!("note: {}; the processor computes the layers", with_causes(&error)));

@@ -1,4 +1,4 @@
-//! An NVIDIA GPU: kernels by NVRTC, products by cuBLAS, one stream.
+//! An NVIDIA GPU: kernels by NVRTC, products by cuBLAS, convolutions by cuDNN if it is there, one stream.
 #![expect(unsafe_code, reason = "kernels are launched and BLAS is called with plain pointers")]
 
 use std::collections::BTreeMap;
@@ -13,6 +13,9 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::{self, Ptx, compile_ptx};
 
+use super::check::check;
+use super::convolution::{Convolution, Convolve};
+use super::cudnn::Convolver;
 use super::{Arguments, At, Device, Gemm, KERNELS, Kernel, Sizes, To, libraries};
 use crate::engine::EngineError;
 
@@ -29,15 +32,43 @@ pub(in crate::engine) struct Cuda {
     /// Never dropped: that would panic if the device has failed, in place of what is told of the failure.
     blas: ManuallyDrop<CudaBlas>,
     functions: BTreeMap<Kernel, CudaFunction>,
+    /// cuDNN, or why it is not used.
+    convolver: Result<Convolver, String>,
+    /// Layers of its check that it leaves to patches.
+    left: usize,
 }
 
-fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> EngineError {
+pub(super) fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> EngineError {
     move |error| EngineError::Failed { doing, reason: error.to_string() }
 }
 
 impl Cuda {
-    /// The first device.
+    /// The first device, with cuDNN if it is there and passes its check.
     pub(in crate::engine) fn new() -> Result<Self, EngineError> {
+        let mut cuda = Self::by_patches()?;
+        let stream = cuda.stream.clone();
+        cuda.convolver = libraries::load_cudnn().and_then(|()| Convolver::new(stream));
+        if cuda.convolver.is_ok() {
+            match check(&mut cuda) {
+                Ok(left) => cuda.left = left,
+                Err(reason) => {
+                    // It may have taken the device along.
+                    cuda.context.synchronize().map_err(|error| EngineError::Failed {
+                        doing: "go on after the check of cuDNN",
+                        reason: format!(
+                            "{error}, after: {reason}; {}=1 leaves cuDNN out",
+                            libraries::WITHOUT_CUDNN
+                        ),
+                    })?;
+                    cuda.convolver = Err(reason);
+                }
+            }
+        }
+        Ok(cuda)
+    }
+
+    /// The first device without cuDNN.
+    pub(in crate::engine) fn by_patches() -> Result<Self, EngineError> {
         libraries::load()?;
         let context = CudaContext::new(0)
             .map_err(|error| EngineError::Absent(format!("there is no CUDA device: {error}")))?;
@@ -57,11 +88,28 @@ impl Cuda {
         }
         let blas = CudaBlas::new(stream.clone()).map_err(failed("begin with cuBLAS"))?;
         keep_freed_memory(&context);
-        Ok(Self { context, stream, blas: ManuallyDrop::new(blas), functions })
+        let blas = ManuallyDrop::new(blas);
+        let convolver = Err("it was not asked for".to_owned());
+        Ok(Self { context, stream, blas, functions, convolver, left: 0 })
     }
 
+    /// The GPU and what computes its convolutions, on which their rounding depends.
     pub(in crate::engine) fn name(&self) -> String {
-        self.context.name().unwrap_or_else(|_| "CUDA device 0".to_owned())
+        let gpu = self.context.name().unwrap_or_else(|_| "CUDA device 0".to_owned());
+        let library = if self.convolver.is_ok() { "cuDNN" } else { "cuBLAS" };
+        format!("{gpu} ({library})")
+    }
+
+    /// What is not computed by cuDNN, and why.
+    pub(in crate::engine) fn note(&self) -> Option<String> {
+        match (&self.convolver, self.left) {
+            (Ok(_), 0) => None,
+            (Ok(_), left) => Some(format!(
+                "for {left} of the convolutions that it was tried with cuDNN has no algorithm that is the same \
+                 at every run; such go by cuBLAS"
+            )),
+            (Err(reason), _) => Some(format!("convolutions go by cuBLAS, not by cuDNN: {reason}")),
+        }
     }
 }
 
@@ -230,6 +278,23 @@ impl Device for Cuda {
         // tests make the same calls over slices with checked bounds.
         unsafe { self.blas.gemm(config, &a, &b, &mut c) }.map_err(failed("multiply matrices"))
     }
+
+    fn convolves(&mut self, convolution: &Convolution) -> Result<bool, EngineError> {
+        self.convolver.as_mut().map_or(Ok(false), |convolver| convolver.convolves(convolution))
+    }
+
+    fn convolve(
+        &mut self,
+        convolution: &Convolution,
+        pass: Convolve<'_, Self>,
+    ) -> Result<(), EngineError> {
+        match &mut self.convolver {
+            Ok(convolver) => convolver.convolve(convolution, pass),
+            Err(reason) => {
+                Err(EngineError::Failed { doing: "compute a convolution", reason: reason.clone() })
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -260,6 +325,8 @@ mod tests {
             Ok(mut cuda) => {
                 let floats = cuda.upload(&[1.0, 2.0]).expect("takes values");
                 assert_eq!(cuda.download(&floats).expect("gives values"), [1.0, 2.0]);
+                let by_cudnn = cuda.name().ends_with(" (cuDNN)");
+                assert!(by_cudnn || cuda.note().is_some(), "{}", cuda.name());
             }
             Err(EngineError::Absent(reason)) => assert!(!reason.is_empty()),
             Err(error) => panic!("{error}"),

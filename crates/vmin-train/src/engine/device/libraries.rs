@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cudarc::{cublas, driver, nvrtc};
+use cudarc::{cublas, cudnn, driver, nvrtc};
 use libloading::Library;
 
 use crate::engine::EngineError;
@@ -16,8 +16,16 @@ use crate::engine::EngineError;
 /// without them goes before.
 const VARIABLE: &str = "VMIN_CUDA_LIBRARIES";
 
+/// Set to anything, it has convolutions computed without cuDNN.
+pub(super) const WITHOUT_CUDNN: &str = "VMIN_WITHOUT_CUDNN";
+
 /// The oldest driver, as it tells its version: CUDA 12.0.
 const DRIVER_MIN: i32 = 12_000;
+
+/// The parts of cuDNN that convolutions are asked of, and itself: each after those that it needs. It loads the
+/// parts at the first call, and in some versions ends the process if it does not find one.
+const CUDNN: [&str; 4] =
+    ["libcudnn_graph.so.9", "libcudnn_ops.so.9", "libcudnn_cnn.so.9", "libcudnn.so.9"];
 
 /// Loads what the loader would not find by itself.
 ///
@@ -30,10 +38,8 @@ pub(super) fn load() -> Result<(), EngineError> {
     if !unsafe { driver::sys::is_culib_present() } {
         return absent("there is no NVIDIA driver (libcuda) on this machine".to_owned());
     }
-    let mut version = 0;
-    // SAFETY: the driver is there, and writes one integer.
-    let asked = unsafe { driver::sys::cuDriverGetVersion(&raw mut version) }.result();
-    if asked.is_err() || version < DRIVER_MIN {
+    let version = driver_version();
+    if version < DRIVER_MIN {
         let (major, minor) = (version / 1000, version % 1000 / 10);
         return absent(format!("the NVIDIA driver is for CUDA {major}.{minor}, 12.0 is needed"));
     }
@@ -50,6 +56,56 @@ pub(super) fn load() -> Result<(), EngineError> {
         "{} cannot be loaded: install CUDA {newest} or name the folders of its libraries in {VARIABLE}",
         missing.join(", ")
     ))
+}
+
+/// The newest CUDA that the driver knows, 1000 for every major version; 0 if it does not tell.
+fn driver_version() -> i32 {
+    let mut version = 0;
+    // SAFETY: the driver is there, and writes one integer.
+    let asked = unsafe { driver::sys::cuDriverGetVersion(&raw mut version) }.result();
+    asked.map_or(0, |()| version)
+}
+
+/// Loads cuDNN for the driver, which is there.
+///
+/// # Errors
+/// Why cuDNN cannot be used.
+pub(super) fn load_cudnn() -> Result<(), String> {
+    if std::env::var_os(WITHOUT_CUDNN).is_some() {
+        return Err(format!("the environment variable {WITHOUT_CUDNN} is set"));
+    }
+    cudnn_is_there(driver_version() / 1000)
+}
+
+/// Whether cuDNN can be called, for no newer CUDA than that.
+pub(super) fn cudnn_is_there(newest: i32) -> Result<(), String> {
+    let there = || {
+        // SAFETY: this asks the loader for the library, whose initializers may run.
+        let itself = unsafe { cudnn::sys::is_culib_present() };
+        itself && CUDNN.iter().all(|part| keep(Path::new(part)))
+    };
+    if !found(&CUDNN, i32::MAX, there) {
+        let missing = CUDNN.into_iter().filter(|part| !keep(Path::new(part)));
+        return Err(format!(
+            "{} cannot be loaded: install cuDNN 9 or name the folder of its libraries in {VARIABLE}",
+            missing.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    let (version, cuda) = (cudnn::result::get_version(), cudnn::result::get_cudart_version());
+    fits_driver(version, cuda, newest)
+}
+
+/// Whether that version of cuDNN, made with that version of CUDA, can be used with the driver.
+fn fits_driver(version: usize, cuda: usize, newest: i32) -> Result<(), String> {
+    // 9.1.2 is 90102, 8.9.2 is 8902. The results of its functions have other numbers in every major version.
+    if version / 10_000 != 9 {
+        return Err(format!("it is of version {version}, 9 is needed"));
+    }
+    let cuda = cuda / 1000;
+    if i32::try_from(cuda).is_ok_and(|cuda| cuda <= newest) {
+        return Ok(());
+    }
+    Err(format!("it was made for CUDA {cuda}, the driver is for CUDA {newest}"))
 }
 
 /// Whether NVRTC can be called, of no newer CUDA than that.
@@ -113,14 +169,16 @@ fn listed(folder: &Path) -> Vec<PathBuf> {
 /// Loads the first library of that name that can be loaded, of no newer CUDA than that, and keeps it.
 fn preload(library: &str, folders: &[PathBuf], newest: i32) {
     let files = folders.iter().flat_map(|folder| listed(folder));
-    for path in files.filter(|path| fits(path, library, newest)) {
-        // SAFETY: a library of CUDA by its name, whose initializers may run.
-        if let Ok(library) = unsafe { Library::new(path) } {
-            // Dropped it would be unloaded.
-            std::mem::forget(library);
-            return;
-        }
-    }
+    // The first that does.
+    files.filter(|path| fits(path, library, newest)).any(|path| keep(&path));
+}
+
+/// Loads a library for good; whether it could be loaded.
+fn keep(path: &Path) -> bool {
+    // SAFETY: a library of CUDA by its name, whose initializers may run.
+    let library = unsafe { Library::new(path) };
+    // Dropped it would be unloaded.
+    library.map(std::mem::forget).is_ok()
 }
 
 /// `libX.so`, or `libX.so.N` with a number that is not too new.
@@ -140,7 +198,7 @@ fn fits(path: &Path, library: &str, newest: i32) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::fits;
+    use super::{CUDNN, VARIABLE, cudnn_is_there, fits, fits_driver};
 
     #[test]
     fn libraries_are_told_by_their_names() {
@@ -148,6 +206,32 @@ mod tests {
         assert!(fits("libnvrtc.so.12") && fits("libnvrtc.so") && fits("libnvrtc.so.11.8.89"));
         for other in ["libnvrtc.so.13", "libnvrtc.alt.so.12", "libnvrtc-builtins.so.12.9", "x"] {
             assert!(!fits(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn cudnn_is_taken_in_version_9_alone() {
+        let itself = CUDNN[3];
+        let fits = |name: &str| fits(&Path::new("/folder").join(name), itself, i32::MAX);
+        assert!(fits("libcudnn.so.9") && fits("libcudnn.so.9.28.0"));
+        for other in ["libcudnn.so", "libcudnn.so.8", "libcudnn.so.90", "libcudnn_ops.so.9", "x"] {
+            assert!(!fits(other), "{other}");
+        }
+        for (version, cuda, newest) in [(90_100, 12_040, 12), (92_800, 12_090, 13)] {
+            assert_eq!(fits_driver(version, cuda, newest), Ok(()));
+        }
+        for (version, cuda, newest) in
+            [(8902, 12_010, 12), (100_000, 14_000, 14), (92_800, 13_000, 12)]
+        {
+            assert!(fits_driver(version, cuda, newest).is_err());
+        }
+    }
+
+    #[test]
+    fn without_cudnn_the_reason_is_told() {
+        if let Err(reason) = cudnn_is_there(i32::MAX) {
+            let absent = reason.starts_with("libcudnn") && reason.contains(VARIABLE);
+            assert!(absent || reason.contains("9 is needed"), "{reason}");
         }
     }
 }

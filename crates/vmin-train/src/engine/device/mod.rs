@@ -2,20 +2,28 @@
 //!
 //! ```text
 //!  Passes ── OnDevice: which kernel when, over which buffers        layers.rs
-//!                 │ launch, gemm, upload, download
+//!                 │ launch, gemm, convolve, upload, download
 //!                 v
-//!              Device ──┬── Cuda: driver, NVRTC, cuBLAS              cuda.rs
+//!              Device ──┬── Cuda: driver, NVRTC, cuBLAS, cuDNN       cuda.rs, cudnn.rs
 //!                       └── Host: the kernels as C, in the tests     host.rs
 //! ```
 //!
-//! Convolutions are a matrix of patches times a matrix of weights. Normalizations are sums over pixels on the
-//! device, then the same arithmetic in f64 as on the processor, then lines on the device.
+//! Convolutions are a matrix of patches times a matrix of weights (`products.rs`), or whole where the device has
+//! a library for them (`convolution.rs`): patches are nine times the image for a kernel of three, written and
+//! read once in each direction. Normalizations are sums over pixels on the device, then the same arithmetic in
+//! f64 as on the processor, then lines on the device.
 //!
-//! Rejected: cuDNN. Its three convolutions would be faster, but nothing about them can be checked where there
-//! is no GPU, while all of this is but the products themselves.
+//! What cuDNN makes of a layer cannot be tested where there is no GPU, and depends on its version and the GPU
+//! where there is one. So patches stay, and whenever a device begins they are what it is measured by
+//! (`check.rs`): a cuDNN that fails, gives other values or gives them only once is not used, and the reason is
+//! told. Its algorithms are those that promise the same bits at every run.
 
+mod check;
+mod convolution;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
+#[cfg(feature = "cuda")]
+mod cudnn;
 #[cfg(test)]
 pub(super) mod host;
 mod layers;
@@ -28,6 +36,7 @@ mod tests;
 
 use vmin_nn::data::Dataset;
 
+use self::convolution::{Convolution, Convolve};
 use self::layers::Values;
 use super::{EngineError, Pass, Passes, Room};
 use crate::CHUNK_IMAGES;
@@ -83,7 +92,7 @@ impl Kernel {
 
 /// `Sizes` of `kernels.cu`, field by field.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sizes {
     height: i32,
     width: i32,
@@ -122,7 +131,7 @@ pub(super) struct Gemm {
     beta: f32,
 }
 
-/// Memory, kernels and matrix products.
+/// Memory, kernels and matrix products, maybe convolutions.
 pub(super) trait Device {
     /// f32 in its memory.
     type Floats: Send;
@@ -153,6 +162,21 @@ pub(super) trait Device {
         b: At<'_, Self>,
         c: To<'_, Self>,
     ) -> Result<(), EngineError>;
+
+    /// Whether it computes all passes of this convolution whole; one that it does not is cut into patches.
+    fn convolves(&mut self, _convolution: &Convolution) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    /// A pass of a convolution for which [`Self::convolves`].
+    fn convolve(
+        &mut self,
+        convolution: &Convolution,
+        _pass: Convolve<'_, Self>,
+    ) -> Result<(), EngineError> {
+        let reason = format!("nothing computes {convolution} whole");
+        Err(EngineError::Failed { doing: "compute a convolution", reason })
+    }
 }
 
 /// Sizes of a network are far below the limit of the kernels' integers (`network/build.rs` bounds them).

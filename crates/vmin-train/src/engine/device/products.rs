@@ -4,7 +4,10 @@
 //!  Y [rows, out] = patches [rows, patch] Wᵀ        W is [out, patch]
 //!  dW += dYᵀ patches         dpatches = dY W, each added to where it came from
 //! ```
+//!
+//! A convolution that needs patches is the device's own, where it has one.
 
+use super::convolution::{Convolution, Convolve};
 use super::{Arguments, At, Device, Gemm, Kernel, Sizes, To, int};
 use crate::engine::EngineError;
 use crate::network::{Conv2d, FullyConnected, ParameterId};
@@ -27,6 +30,8 @@ pub(super) struct Product {
     elements: usize,
     /// How patches are cut; absent where the image is its own.
     cut: Option<Sizes>,
+    /// Whether the device may compute it without.
+    whole: bool,
 }
 
 /// One of two matrices of a product, row after row.
@@ -85,13 +90,31 @@ impl Product {
             out: output[2],
             elements: input.iter().product(),
             cut: ((kernel, stride, padding) != (1, 1, 0)).then_some(cut),
+            whole: true,
         }
     }
 
     pub(super) fn fully_connected(layer: &FullyConnected) -> Self {
         let &FullyConnected { weights, bias, inputs, outputs } = layer;
         let (bias, elements) = (Some(bias), inputs);
-        Self { weights, bias, rows: 1, patch: inputs, out: outputs, elements, cut: None }
+        let (rows, patch, out) = (1, inputs, outputs);
+        Self { weights, bias, rows, patch, out, elements, cut: None, whole: false }
+    }
+
+    /// The same by patches, whatever the device has.
+    pub(super) fn by_patches(self) -> Self {
+        Self { whole: false, ..self }
+    }
+
+    /// The convolution that the device computes in place of products of patches.
+    pub(super) fn whole<D: Device>(
+        &self,
+        device: &mut D,
+        images: usize,
+    ) -> Result<Option<Convolution>, EngineError> {
+        let Some(sizes) = self.cut.filter(|_| self.whole) else { return Ok(None) };
+        let convolution = Convolution { sizes, out: int(self.out), images: int(images) };
+        Ok(device.convolves(&convolution)?.then_some(convolution))
     }
 
     /// Groups of images whose patches lie in memory together: the first of each and their number.
@@ -139,6 +162,10 @@ impl Product {
             device.launch(Kernel::Rows, images * self.rows * self.out, arguments, sizes)?;
         }
         let beta = if self.bias.is_some() { 1.0 } else { 0.0 };
+        if let Some(convolution) = self.whole(device, images)? {
+            let pass = Convolve::Forward { x, weights: &parameters[self.weights.0], y, beta };
+            return device.convolve(&convolution, pass);
+        }
         for (first, images) in self.groups(images) {
             if let Some(sizes) = self.cut {
                 self.cut(device, sizes, (x, first, images), patches)?;
@@ -168,6 +195,14 @@ impl Product {
         mut dx: Option<&mut D::Floats>,
     ) -> Result<Vec<f32>, EngineError> {
         let mut dweights = device.floats(self.out * self.patch)?;
+        if let Some(convolution) = self.whole(device, images)? {
+            let pass = Convolve::BackToWeights { x, dy, dweights: &mut dweights };
+            device.convolve(&convolution, pass)?;
+            if let Some(dx) = dx {
+                device.convolve(&convolution, Convolve::BackToData { weights, dy, dx })?;
+            }
+            return device.download(&dweights);
+        }
         for (first, images) in self.groups(images) {
             let rows = images * self.rows;
             if let Some(sizes) = self.cut {

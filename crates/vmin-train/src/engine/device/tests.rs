@@ -3,8 +3,10 @@
 
 use vmin_nn::data::{Dataset, Split, shapes};
 
-use super::OnDevice;
-use super::host::Host;
+use super::check::{check, layers};
+use super::host::{Host, Whole};
+use super::products::Product;
+use super::{Device, OnDevice};
 use crate::engine::cpu::Processor;
 use crate::engine::{Engine, Pass, Passes, Room};
 use crate::evaluate::inputs;
@@ -74,17 +76,70 @@ fn close(what: &str, ours: &[f32], theirs: &[f32]) {
     }
 }
 
-/// The kernels as C, and a GPU where there is one.
+/// The kernels as C, and a GPU where there is one; both by patches and with convolutions as a whole.
 fn devices() -> Vec<Box<dyn Passes>> {
     let mut devices: Vec<Box<dyn Passes>> = Vec::new();
-    if let Some(host) = Host::new() {
+    for host in [Host::new(), Host::convolving(Whole::Right)].into_iter().flatten() {
         devices.push(Box::new(OnDevice::new(host)));
     }
     #[cfg(feature = "cuda")]
-    if let Ok(cuda) = super::cuda::Cuda::new() {
+    for cuda in [super::cuda::Cuda::by_patches(), super::cuda::Cuda::new()].into_iter().flatten() {
         devices.push(Box::new(OnDevice::new(cuda)));
     }
     devices
+}
+
+#[test]
+fn convolutions_are_whole_only_where_the_device_has_them() {
+    let (Some(mut patches), Some(mut whole)) = (Host::new(), Host::convolving(Whole::Right)) else {
+        return;
+    };
+    for (layer, images) in layers() {
+        let product = Product::conv(&layer);
+        assert_eq!(product.whole(&mut patches, images).expect("asks"), None);
+        let convolution = product.whole(&mut whole, images).expect("asks").expect("has it");
+        assert!(patches.convolves(&convolution).is_ok_and(|has| !has));
+        let int = |size: usize| i32::try_from(size).expect("small");
+        let [height, width, channels] = layer.input.map(int);
+        let [out_height, out_width, out] = layer.output.map(int);
+        let (images_, kernel) = (int(images), int(layer.kernel));
+        assert_eq!(convolution.input(), [images_, channels, height, width]);
+        assert_eq!(convolution.output(), [images_, out, out_height, out_width]);
+        assert_eq!(convolution.weights(), [out, channels, kernel, kernel]);
+        assert_eq!(product.by_patches().whole(&mut whole, images).expect("asks"), None);
+    }
+    // A matrix of pixels is its own patches.
+    let (mut layer, images) = layers().next().expect("some");
+    (layer.kernel, layer.padding) = (1, 0);
+    assert_eq!(Product::conv(&layer).whole(&mut whole, images).expect("asks"), None);
+}
+
+#[test]
+fn a_library_is_used_if_it_gives_what_patches_give() {
+    let checked = |whole| {
+        let mut host = Host::convolving(whole)?;
+        Some((check(&mut host), host.convolved()))
+    };
+    let Some((right, convolved)) = checked(Whole::Right) else { return };
+    let layers = layers().count();
+    // Forward and two ways back, twice.
+    assert_eq!((right, convolved), (Ok(0), 6 * layers));
+    let (strided, convolved) = checked(Whole::Strided).expect("as above");
+    assert_eq!((strided, convolved), (Ok(layers - 3), 6 * 3));
+    for (wrong, reason) in [
+        (Whole::Absent, "no algorithm"),
+        (Whole::Rough, "where patches give"),
+        (Whole::Replacing, "gradient of the input is"),
+        (Whole::Unsteady, "not the same at every run"),
+        (Whole::NotANumber, "NaN where patches give"),
+        (Whole::Failing, "EXECUTION_FAILED"),
+    ] {
+        let (outcome, _) = checked(wrong).expect("as above");
+        assert!(
+            outcome.as_ref().is_err_and(|told| told.contains(reason)),
+            "{wrong:?}: {outcome:?}"
+        );
+    }
 }
 
 /// One forward and one backward pass, the logits and the gradients.

@@ -1,0 +1,145 @@
+//! Whether a device's whole convolutions are those that its patches give.
+//!
+//! Asked whenever a device begins: its library is whatever version lies on the machine, and the tests of this
+//! project run where there is none.
+
+use super::Device;
+use super::products::Product;
+use crate::engine::EngineError;
+use crate::network::{Conv2d, ParameterId};
+use crate::random::{Purpose, Stream};
+
+/// Most by which values may differ, of the largest of them. Sums in another order stay far below, products
+/// with the 10 bits of TF32 do not.
+const TOLERANCE: f32 = 1e-4;
+
+/// Odd sizes, strides that leave a rest, and what most layers of a network are: input, output channels, kernel,
+/// stride, padding, images.
+const LAYERS: [([usize; 3], usize, usize, usize, usize, usize); 8] = [
+    ([7, 9, 3], 5, 3, 1, 1, 3),
+    ([9, 8, 6], 10, 3, 2, 1, 2),
+    ([11, 7, 1], 4, 5, 1, 2, 5),
+    ([9, 8, 8], 16, 1, 2, 0, 3),
+    ([8, 10, 5], 7, 3, 3, 0, 2),
+    ([32, 32, 3], 16, 3, 1, 1, 32),
+    ([16, 16, 16], 16, 3, 1, 1, 16),
+    ([8, 8, 64], 64, 3, 1, 1, 4),
+];
+
+/// The layers and how many images each is given.
+pub(super) fn layers() -> impl Iterator<Item = (Conv2d, usize)> {
+    LAYERS.into_iter().enumerate().map(|(index, (input, out, kernel, stride, padding, images))| {
+        let size = |input: usize| (input + 2 * padding - kernel) / stride + 1;
+        let layer = Conv2d {
+            weights: ParameterId(0),
+            bias: index.is_multiple_of(2).then_some(ParameterId(1)),
+            input,
+            output: [size(input[0]), size(input[1]), out],
+            kernel,
+            stride,
+            padding,
+        };
+        (layer, images)
+    })
+}
+
+/// Computes every pass of some layers whole, twice, and by patches. Returns how many of the layers the device
+/// leaves to patches.
+///
+/// # Errors
+/// What is wrong with its convolutions, or that there are none.
+pub(super) fn check<D: Device>(device: &mut D) -> Result<usize, String> {
+    let mut left = 0;
+    for (index, (layer, images)) in layers().enumerate() {
+        let values = Values::drawn(index, &layer, images);
+        let told = |error: EngineError| error.to_string();
+        let whole = Product::conv(&layer);
+        let Some(convolution) = whole.whole(device, images).map_err(told)? else {
+            left += 1;
+            continue;
+        };
+        let ours = values.passes(device, &whole).map_err(told)?;
+        let again = values.passes(device, &whole).map_err(told)?;
+        let theirs = values.passes(device, &whole.by_patches()).map_err(told)?;
+        for (pass, what) in
+            ["output", "gradient of the input", "gradient of the weights"].iter().enumerate()
+        {
+            let [first, second] = [&ours[pass], &again[pass]].map(|values| bits(values));
+            if first != second {
+                return Err(format!("{convolution}: the {what} is not the same at every run"));
+            }
+            if let Some([a, b]) = difference(&ours[pass], &theirs[pass]) {
+                return Err(format!("{convolution}: the {what} is {a} where patches give {b}"));
+            }
+        }
+    }
+    if left == LAYERS.len() {
+        return Err("it has no algorithm for any layer that it was tried with".to_owned());
+    }
+    Ok(left)
+}
+
+/// What tells apart even what is not a number.
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
+
+/// The first two values that are too far apart.
+fn difference(ours: &[f32], theirs: &[f32]) -> Option<[f32; 2]> {
+    let most = theirs.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let mut pairs = ours.iter().zip(theirs).map(|(&a, &b)| [a, b]);
+    // Nothing is close to what is not a number.
+    pairs.find(|[a, b]| {
+        let close = (a - b).abs() <= TOLERANCE * most;
+        !close
+    })
+}
+
+/// What a layer computes with.
+struct Values {
+    images: usize,
+    x: Vec<f32>,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    dy: Vec<f32>,
+    /// What the gradient of the input is added to.
+    dx: Vec<f32>,
+}
+
+impl Values {
+    fn drawn(index: usize, layer: &Conv2d, images: usize) -> Self {
+        let mut stream = Stream::new(0, Purpose::Initialization, index);
+        #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+        let mut draw = |len: usize| (0..len).map(|_| stream.normal() as f32).collect::<Vec<f32>>();
+        let [input, output] =
+            [layer.input, layer.output].map(|size| images * size.iter().product::<usize>());
+        let weights = layer.output[2] * layer.kernel * layer.kernel * layer.input[2];
+        Self {
+            images,
+            x: draw(input),
+            weights: draw(weights),
+            bias: draw(layer.output[2]),
+            dy: draw(output),
+            dx: draw(input),
+        }
+    }
+
+    /// The output and both gradients.
+    fn passes<D: Device>(
+        &self,
+        device: &mut D,
+        product: &Product,
+    ) -> Result<[Vec<f32>; 3], EngineError> {
+        let parameters = [device.upload(&self.weights)?, device.upload(&self.bias)?];
+        let (x, dy) = (device.upload(&self.x)?, device.upload(&self.dy)?);
+        // What lies there before is to leave no trace.
+        let mut y = device.upload(&self.dy)?;
+        let mut dx = device.upload(&self.dx)?;
+        let mut patches = None;
+        product.forward(device, &parameters, (&x, self.images), &mut patches, &mut y)?;
+        let passed = (&x, &dy, self.images);
+        let dweights =
+            product.backward(device, &parameters[0], passed, &mut patches, Some(&mut dx))?;
+        Ok([device.download(&y)?, device.download(&dx)?, dweights])
+    }
+}
