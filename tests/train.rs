@@ -177,12 +177,12 @@ fn a_network_is_trained_on_a_chip_of_a_file() {
     }
     std::fs::create_dir(folder.join("recipes")).expect("a folder");
     // One epoch from a network that knows no errors.
-    let shipped = include_str!("../recipes/shapes-pattbet-board-8bit.toml");
+    let shipped = include_str!("../recipes/shapes-pattbet-8bit.toml");
     let recipe = shipped
         .replace("epochs = 16", "epochs = 1\nstart = \"builtin:shapes-rquant-8bit\"")
         .replace("learning_rate = 0.05", "learning_rate = 0.01")
-        .replace("from_epoch = 8, ", "")
-        .replace("\"board.chip\"], vdd_mv = 530", "\"../1.chip\"], vdd_mv = 840");
+        .replace("rate = 0.01, from_epoch = 8, ", "")
+        .replace("chip_seed = 1", "measured = { files = [\"../1.chip\"], vdd_mv = 840 }");
     std::fs::write(folder.join("recipes/fixed.toml"), recipe).expect("written");
     ran(&["train", "recipes/fixed.toml", "--out", "fixed"]);
     let err = |model: &str, chip: &str| {

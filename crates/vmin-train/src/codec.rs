@@ -13,11 +13,13 @@
 //! A tensor keeps the table of what each of its codes means. Codes with bit errors go through the
 //! table of the clean weights, as the ranges lie outside of the faulty memory.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vmin_quant::{Deployed, Encoding, Formula, QuantizeError, Quantizer, Range, Scheme};
 
 use crate::WeightQuantization;
 use crate::deploy::codes::rquant;
+use crate::parallel::together;
 
 /// Which real number a code means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,15 +82,17 @@ pub(crate) fn encode(
     quantization: WeightQuantization,
     tensors: &[&[f32]],
 ) -> Result<Vec<Encoded>, QuantizeError> {
+    let together = together::<f32>(tensors);
+    let parallel = tensors.par_iter().with_min_len(together);
     let Some(scheme) = papers_scheme(quantization.scheme) else {
-        return tensors.iter().map(|weights| deployable(quantization.bits, weights)).collect();
+        return parallel.map(|weights| deployable(quantization.bits, weights)).collect();
     };
     let quantizer = Quantizer::new(scheme, formula(quantization), quantization.bits)?;
     let common = match scheme {
         Scheme::Global => Some(quantizer.fit(&tensors.concat())?),
         _ => None,
     };
-    let encoded = tensors.iter().map(|weights| {
+    let encoded = parallel.map(|weights| {
         let range = match common {
             Some(range) => range,
             None => quantizer.fit(weights)?,

@@ -72,6 +72,7 @@ mod loss;
 mod loss_gradient;
 pub mod network;
 mod optimizer;
+mod parallel;
 mod random;
 mod real;
 mod recipe;

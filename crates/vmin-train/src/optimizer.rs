@@ -1,8 +1,10 @@
 //! Stochastic gradient descent with momentum and weight decay.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::network::Gradients;
+use crate::parallel::together;
 
 /// `v = momentum v + g + decay w`; `w -= rate (g + decay w + momentum v)` with Nesterov's look-ahead,
 /// `w -= rate v` without.
@@ -40,15 +42,15 @@ impl Sgd {
         gradients: &Gradients<f32>,
         velocities: &mut [Vec<f32>],
     ) {
-        for ((values, gradients), velocities) in
-            parameters.iter_mut().zip(gradients).zip(velocities)
-        {
+        let together = together(parameters);
+        let tensors = parameters.par_iter_mut().zip(gradients).zip(velocities);
+        tensors.with_min_len(together).for_each(|((values, gradients), velocities)| {
             for ((w, &g), v) in values.iter_mut().zip(gradients).zip(velocities) {
                 let g = g + self.weight_decay * *w;
                 *v = self.momentum * *v + g;
                 *w -= rate * if self.nesterov { g + self.momentum * *v } else { *v };
             }
-        }
+        });
     }
 }
 

@@ -4,18 +4,21 @@
 //! applied to them unchanged (straight-through). Bit errors hit the codes between
 //! [`stored`] and [`with_codes`].
 
+use rayon::prelude::*;
+
 use crate::codec::{self, Encoded};
 use crate::network::{Network, Parameter, ParameterKind};
+use crate::parallel::together;
 use crate::recipe::ClipScope;
 use crate::{Recipe, WeightQuantization};
 
 /// Clamps every parameter to its bound, if the recipe clips.
 pub(crate) fn clip(net: &Network, parameters: &mut [Vec<f32>], recipe: &Recipe) {
-    for (bound, values) in bounds(net, recipe).into_iter().zip(parameters) {
-        for value in values {
-            *value = value.clamp(-bound, bound);
-        }
-    }
+    let together = together(parameters);
+    let tensors = bounds(net, recipe).into_par_iter().zip(parameters);
+    tensors.with_min_len(together).for_each(|(bound, values)| {
+        values.iter_mut().for_each(|value| *value = value.clamp(-bound, bound));
+    });
 }
 
 /// The largest magnitude of each parameter: `clip`, times the fraction of its layer where there are
@@ -60,12 +63,15 @@ pub(crate) fn with_codes(
     encoded: &[Encoded],
 ) -> Vec<Vec<f32>> {
     let mut encoded = encoded.iter();
-    let pairs = net.parameters.iter().zip(parameters);
+    let sources = net.parameters.iter().map(|parameter| match parameter.kind {
+        ParameterKind::Weight => encoded.next(),
+        ParameterKind::Bias | ParameterKind::Scale => None,
+    });
+    let pairs: Vec<_> = sources.zip(parameters).collect();
     pairs
-        .map(|(parameter, values)| match parameter.kind {
-            ParameterKind::Weight => encoded.next().map_or_else(|| values.clone(), Encoded::decode),
-            ParameterKind::Bias | ParameterKind::Scale => values.clone(),
-        })
+        .into_par_iter()
+        .with_min_len(together(parameters))
+        .map(|(encoded, values)| encoded.map_or_else(|| values.clone(), Encoded::decode))
         .collect()
 }
 

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_train::{
-    BatchSize, Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer, train,
+    BatchSize, Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer,
+    train,
 };
 
 const RECIPE: &str = r#"
@@ -66,10 +67,10 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
         norm_frozen_from_epoch: Some(2),
         ..recipe("")
     };
-    recipes.push(("batch normalization", normalized));
     let later = |from_epoch, images| BatchSize { from_epoch, images };
     let later_batches = vec![later(1, 60), later(2, 125)];
     recipes.push(("larger batches", Recipe { later_batches, ..recipe("") }));
+    recipes.push(("batch normalization", normalized));
     recipes
 }
 

@@ -1,20 +1,26 @@
 //! How the two gradients of a step are joined.
 
+use rayon::prelude::*;
+
 use crate::network::Gradients;
+use crate::parallel::together;
 
 /// Clamps each element to `[-limit, limit]`, if there is a limit.
 pub(super) fn clamp(gradients: &mut Gradients<f32>, limit: Option<f32>) {
     let Some(limit) = limit else { return };
-    for value in gradients.iter_mut().flatten() {
-        *value = value.clamp(-limit, limit);
-    }
+    let together = together(gradients);
+    gradients.par_iter_mut().with_min_len(together).for_each(|values| {
+        values.iter_mut().for_each(|value| *value = value.clamp(-limit, limit));
+    });
 }
 
 /// `(clean + perturbed) / 2` into `clean`.
 pub(super) fn average(clean: &mut Gradients<f32>, perturbed: &Gradients<f32>) {
-    for (clean, perturbed) in clean.iter_mut().zip(perturbed) {
+    let together = together(clean);
+    let tensors = clean.par_iter_mut().zip(perturbed).with_min_len(together);
+    tensors.for_each(|(clean, perturbed)| {
         for (clean, &perturbed) in clean.iter_mut().zip(perturbed) {
             *clean = 0.5 * (*clean + perturbed);
         }
-    }
+    });
 }
