@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_train::{
-    BatchSize, Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer, train,
+    BatchSize, Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer,
+    train,
 };
 
 const RECIPE: &str = r#"
