@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "functions of a library that was just compiled")]
 
 use std::ffi::{c_longlong, c_void};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
@@ -118,20 +119,39 @@ fn products(convolution: &Convolution, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn compiled() -> Option<Library> {
+/// The C compiler, `None` where there is none.
+pub(super) fn compiler() -> Option<String> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     Command::new(&compiler).arg("--version").output().ok()?;
-    let folder = tempfile::tempdir().expect("a folder");
-    let (source, library) = (folder.path().join("kernels.c"), folder.path().join("kernels.so"));
-    std::fs::write(&source, format!("{KERNELS}{LOOP}")).expect("writes");
-    let output = Command::new(&compiler)
+    Some(compiler)
+}
+
+/// Compiles C into a library.
+pub(super) fn compile(compiler: &str, source: &Path, library: &Path, options: &[&str]) {
+    let output = Command::new(compiler)
         .args(["-std=c11", "-Wall", "-Wno-unknown-pragmas", "-Werror", "-O2", "-shared", "-fPIC"])
+        .args(options)
         .arg("-o")
-        .arg(&library)
-        .arg(&source)
+        .arg(library)
+        .args(["-x", "c"])
+        .arg(source)
         .output()
         .expect("the compiler starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Compiles the kernels, and what runs them, into a library.
+pub(super) fn compile_kernels(compiler: &str, library: &Path) {
+    let source = library.with_extension("c");
+    std::fs::write(&source, format!("{KERNELS}{LOOP}")).expect("writes");
+    compile(compiler, &source, library, &[]);
+}
+
+fn compiled() -> Option<Library> {
+    let compiler = compiler()?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = folder.path().join("kernels.so");
+    compile_kernels(&compiler, &library);
     // SAFETY: the library was compiled from the text above and does nothing when it is loaded.
     Some(unsafe { Library::new(&library) }.expect("the library loads"))
 }

@@ -14,7 +14,7 @@ use crate::engine::EngineError;
 
 /// Folders to look in before all others, separated as in `PATH`. Only a `libX.so` that the loader finds
 /// without them goes before.
-const VARIABLE: &str = "VMIN_CUDA_LIBRARIES";
+pub(super) const VARIABLE: &str = "VMIN_CUDA_LIBRARIES";
 
 /// Set to anything, it has convolutions computed without cuDNN.
 pub(super) const WITHOUT_CUDNN: &str = "VMIN_WITHOUT_CUDNN";
@@ -115,7 +115,7 @@ pub(super) fn compiler_is_there(newest: i32) -> bool {
 }
 
 /// The same of cuBLAS and what it needs itself.
-fn products_are_there(newest: i32) -> bool {
+pub(super) fn products_are_there(newest: i32) -> bool {
     // SAFETY: as above.
     let there = || unsafe { cublas::sys::is_culib_present() };
     found(&["libcublasLt.so", "libcublas.so"], newest, there)

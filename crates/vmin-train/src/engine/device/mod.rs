@@ -17,6 +17,9 @@
 //! where there is one. So patches stay, and whenever a device begins they are what it is measured by
 //! (`check.rs`): a cuDNN that fails, gives other values or gives them only once is not used, and the reason is
 //! told. Its algorithms are those that promise the same bits at every run.
+//!
+//! The calls of `cuda.rs` and `cudnn.rs` are made in the tests as well, to libraries of this project that stand in
+//! for NVIDIA's (`stand_ins.rs`).
 
 mod check;
 mod convolution;
@@ -31,6 +34,8 @@ mod layers;
 mod libraries;
 mod norms;
 mod products;
+#[cfg(all(test, feature = "cuda", target_os = "linux", target_env = "gnu"))]
+mod stand_ins;
 #[cfg(test)]
 mod tests;
 

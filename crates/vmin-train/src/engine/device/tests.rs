@@ -10,7 +10,7 @@ use super::{Device, OnDevice};
 use crate::engine::cpu::Processor;
 use crate::engine::{Engine, Pass, Passes, Room};
 use crate::evaluate::inputs;
-use crate::network::{Batch, Forward, Gradients, Network, Normalization, ValueId};
+use crate::network::{Batch, BatchSum, Forward, Gradients, Network, Normalization, ValueId};
 use crate::random::{Purpose, Stream};
 use crate::recipe::InputScaling;
 use crate::{LayerSpec, Recipe, Trainer};
@@ -142,17 +142,17 @@ fn a_library_is_used_if_it_gives_what_patches_give() {
     }
 }
 
-/// One forward and one backward pass, the logits and the gradients.
+/// One forward and one backward pass: moments, extremes and what comes back.
 fn passed(
     engine: &mut dyn Passes,
     pass: &Pass<'_>,
     through: Option<&Gradients<f32>>,
-) -> (Forward<f32>, Vec<[f32; 2]>, Gradients<f32>, f64) {
+) -> (Forward<f32>, Vec<[f32; 2]>, BatchSum<f32>) {
     let forward = engine.forward(Room::Clean, pass).expect("runs");
     let values: Vec<ValueId> = (0..pass.network.values.len()).map(ValueId).collect();
     let extremes = engine.extremes(Room::Clean, &values).expect("runs");
     let sum = engine.backward(Room::Clean, pass, &forward, through).expect("runs");
-    (forward, extremes, sum.gradients, sum.loss)
+    (forward, extremes, sum)
 }
 
 #[test]
@@ -162,33 +162,40 @@ fn passes_are_those_of_the_processor() {
     }
 }
 
-fn compare_passes(device: &mut dyn Passes) {
+pub(super) fn compare_passes(device: &mut dyn Passes) {
     let mut processor = Processor::default();
     let data = images(37);
     let x = inputs(&data.images, INPUT);
     for (name, network) in networks() {
         let parameters = network.parameter_values();
-        let batch = || Batch {
+        let batch = |image_gradient| Batch {
             inputs: &x,
             labels: &data.labels,
             scale: 0.03,
             memory: None,
-            image_gradient: false,
+            image_gradient,
         };
         let running = network.running_moments();
         // Those of another pass: any numbers will do.
         let others: Gradients<f32> = parameters.clone();
         for normalization in [Normalization::OfBatch, Normalization::Constant(&running)] {
-            let pass =
-                Pass { network: &network, parameters: &parameters, batch: batch(), normalization };
             for through in [None, Some(&others)] {
+                let image_gradient = through.is_none();
+                let batch = batch(image_gradient);
+                let pass =
+                    Pass { network: &network, parameters: &parameters, batch, normalization };
                 let ours = passed(device, &pass, through);
                 let theirs = passed(&mut processor, &pass, through);
                 close(name, ours.1.as_flattened(), theirs.1.as_flattened());
-                assert!((ours.3 - theirs.3).abs() < 1e-4 * theirs.3, "{name}: loss");
-                for (index, (ours, theirs)) in ours.2.iter().zip(&theirs.2).enumerate() {
+                let (our, their) = (&ours.2, &theirs.2);
+                assert!((our.loss - their.loss).abs() < 1e-4 * their.loss, "{name}: loss");
+                assert!(our.wrong.abs_diff(their.wrong) <= 1, "{name}: wrong images");
+                let gradients = our.gradients.iter().zip(&their.gradients).enumerate();
+                for (index, (ours, theirs)) in gradients {
                     close(&format!("{name}: {}", network.parameters[index].name), ours, theirs);
                 }
+                assert_eq!(our.images.len(), if image_gradient { x.len() } else { 0 });
+                close(&format!("{name}: images"), &our.images, &their.images);
                 for (ours, theirs) in ours.0.statistics.iter().zip(&theirs.0.statistics) {
                     close(name, &ours.mean, &theirs.mean);
                     close(name, &ours.variance, &theirs.variance);
@@ -211,7 +218,7 @@ fn a_batch_of_another_size_uses_the_same_room() {
     }
 }
 
-fn compare_sizes(device: &mut dyn Passes) {
+pub(super) fn compare_sizes(device: &mut dyn Passes) {
     let mut processor = Processor::default();
     let (_, network) = &networks()[1];
     let parameters = network.parameter_values();
@@ -229,15 +236,20 @@ fn compare_sizes(device: &mut dyn Passes) {
         let pass = Pass { network, parameters: &parameters, batch, normalization };
         let ours = passed(device, &pass, None);
         let theirs = passed(&mut processor, &pass, None);
-        close("gradients", &ours.2.concat(), &theirs.2.concat());
+        close("gradients", &ours.2.gradients.concat(), &theirs.2.gradients.concat());
+    }
+}
+
+#[test]
+fn a_run_is_that_of_the_processor() {
+    if let Some(engine) = Engine::emulated() {
+        compare_run(engine);
     }
 }
 
 /// A whole run under errors in weights, activations and inputs, whose first steps leave both engines with the
 /// same weights but for rounding.
-#[test]
-fn a_run_is_that_of_the_processor() {
-    let Some(engine) = Engine::emulated() else { return };
+pub(super) fn compare_run(engine: Engine) {
     let text = r#"
 name = "run"
 seed = 5
