@@ -196,6 +196,15 @@ fn a_network_is_trained_on_a_chip_of_a_file() {
     assert!(own < 0.5 * untrained, "its cells are known: {own} {untrained}");
     assert!(own < 0.5 * other, "those of another chip are not: {own} {other}");
 
+    let low = std::fs::read_to_string(folder.join("recipes/fixed.toml")).expect("written above");
+    let low = low.replace("vdd_mv = 840", "vdd_mv = 700");
+    std::fs::write(folder.join("recipes/low.toml"), low).expect("written");
+    let refused = vmin(folder, &["train", "recipes/low.toml", "--out", "low"]).output();
+    let refused = refused.expect("vmin runs");
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains("`../1.chip` has no level at 700 mV"), "{message}");
+
     std::fs::copy(folder.join("2.chip"), folder.join("1.chip")).expect("copied");
     let arguments = ["train", "recipes/fixed.toml", "--out", "fixed", "--resume"];
     let refused = vmin(folder, &arguments).output().expect("vmin runs");

@@ -75,8 +75,8 @@ pub enum TrainError {
         /// Weight tensors.
         expected: usize,
     },
-    /// The chips to train on cannot be drawn.
-    #[error("the chips to train on cannot be drawn: {0}")]
+    /// The chips to train on cannot be drawn, or not laid under the weights.
+    #[error("the chips to train on cannot be used: {0}")]
     Chips(String),
     /// The recipe names measured chips and got none.
     #[error("the recipe names measured chips, which were not given: `Trainer::with_chips`")]

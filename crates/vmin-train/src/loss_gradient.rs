@@ -41,7 +41,8 @@ impl Network {
     /// [`EngineError`] if a GPU failed.
     ///
     /// # Panics
-    /// If `parameters` or `inputs` are not of the network's sizes.
+    /// If there are no images, `parameters` or `inputs` are not of the network's sizes, or a label is no class of
+    /// it.
     pub fn loss_gradient(
         &self,
         engine: &mut Engine,
@@ -49,6 +50,9 @@ impl Network {
         inputs: &[f32],
         labels: &[u8],
     ) -> Result<LossGradient, EngineError> {
+        assert!(!labels.is_empty(), "one image or more");
+        let classes = self.classes();
+        assert!(labels.iter().all(|&label| usize::from(label) < classes), "classes of the network");
         let size: usize = self.values[0].iter().product();
         assert_eq!(inputs.len(), size * labels.len(), "one image of the network for each label");
         let sizes = self.parameters.iter().map(|parameter| parameter.values.len());
@@ -138,8 +142,12 @@ impl StoredWeights {
 
     /// What the loss changes by, to first order, if `bit` (0 is the least significant) of code `index` of a
     /// tensor flips.
+    ///
+    /// # Panics
+    /// If codes have no such bit.
     #[must_use]
     pub fn by_flip(&self, gradient: &LossGradient, tensor: usize, index: usize, bit: u8) -> f64 {
+        assert!(bit < self.bits, "codes have {} bits", self.bits);
         let Encoded { codes, reals, .. } = &self.tensors[tensor];
         let code = codes[index];
         let [before, after] = [code, code ^ (1 << bit)].map(|code| reals[usize::from(code)]);

@@ -347,8 +347,9 @@ impl Recipe {
         let mut last = 0;
         for BatchSize { from_epoch, images } in &self.later_batches {
             problems.unless(*images > 0, "later_batches.images", images, "1 or more");
-            let expected = "1 or more, and later than the one before";
-            problems.unless(*from_epoch > last, "later_batches.from_epoch", from_epoch, expected);
+            let expected = "1 or more, below `epochs`, and later than the one before";
+            let fine = *from_epoch > last && *from_epoch < self.epochs;
+            problems.unless(fine, "later_batches.from_epoch", from_epoch, expected);
             last = *from_epoch;
         }
         let rate = sgd.learning_rate;
@@ -424,9 +425,7 @@ impl Problems {
         others: [f64; 2],
         without_chip: bool,
     ) {
-        for (name, rate) in names[1..].iter().zip(others) {
-            self.unless(is_rate(rate) || rate == 0.0, name, &rate, "0 up to 0.5");
-        }
+        self.data_rates([names[1], names[2]], others);
         let elsewhere = without_chip && others.iter().any(|&rate| rate != 0.0);
         let (fine, expected) = if elsewhere {
             (is_rate(weights) || weights == 0.0, "0 up to 0.5")
@@ -436,17 +435,19 @@ impl Problems {
         self.unless(fine, names[0], &weights, expected);
     }
 
-    /// Measured chips, beside which nothing may be said that would mean nothing.
-    fn measured(&mut self, errors: &BitErrors, measured: &Measured) {
-        let rate = errors.rate;
-        let expected = "none beside `measured`: the voltage says which cells are faulty";
-        self.unless(rate == 0.0, "bit_errors.rate", &rate, expected);
-        let others = [errors.activations_rate, errors.inputs_rate];
-        for (name, rate) in
-            ["bit_errors.activations_rate", "bit_errors.inputs_rate"].iter().zip(others)
-        {
+    /// Rates of activations and inputs.
+    fn data_rates(&mut self, names: [&'static str; 2], rates: [f64; 2]) {
+        for (name, rate) in names.iter().zip(rates) {
             self.unless(is_rate(rate) || rate == 0.0, name, &rate, "0 up to 0.5");
         }
+    }
+
+    /// Measured chips, beside which nothing may be said that would mean nothing.
+    fn measured(&mut self, errors: &BitErrors, measured: &Measured) {
+        let rate = errors.cell_rate();
+        let expected = "none beside `measured`: the voltage says which cells are faulty";
+        self.unless(errors.rate.is_none(), "bit_errors.rate", &rate, expected);
+        let others = [errors.activations_rate, errors.inputs_rate];
         let fixed = errors.pattern == Pattern::Fixed;
         let fine = errors.pattern != Pattern::Random;
         let expected = "`fixed` or `population`, as `measured` names chips";
@@ -487,9 +488,20 @@ impl Problems {
         self.unless(quantized, "bit_errors", &"alone", expected);
         let others = [errors.activations_rate, errors.inputs_rate];
         let names = ["bit_errors.rate", "bit_errors.activations_rate", "bit_errors.inputs_rate"];
-        match &errors.measured {
-            Some(measured) => self.measured(errors, measured),
-            None => self.rates(names, errors.rate, others, errors.pattern == Pattern::Random),
+        let without_chip = errors.pattern == Pattern::Random;
+        match (&errors.measured, errors.rate) {
+            (Some(measured), _) => {
+                self.data_rates([names[1], names[2]], others);
+                self.measured(errors, measured);
+            }
+            (None, Some(rate)) => self.rates(names, rate, others, without_chip),
+            (None, None) if without_chip && others.iter().any(|&rate| rate != 0.0) => {
+                self.data_rates([names[1], names[2]], others);
+            }
+            (None, None) => {
+                let expected = "a rate above 0 up to 0.5, or chips that were `measured`";
+                self.unless(false, names[0], &"missing", expected);
+            }
         }
         let loss = errors.start_loss;
         if let Some(clamp) = errors.gradient_clamp {
@@ -505,11 +517,13 @@ impl Problems {
         let population = errors.population;
         let shares = [population.die, population.bank, population.column, population.half_column];
         let sum: f64 = shares.iter().sum();
-        let fine = shares.iter().all(|share| *share >= 0.0) && sum <= 0.99;
+        // Beside measured chips there are none.
+        let fine =
+            errors.measured.is_some() || shares.iter().all(|share| *share >= 0.0) && sum <= 0.99;
         let expected = "shares of 0 or more with a sum of at most 0.99";
         self.unless(fine, "bit_errors.population", &format!("{shares:?}"), expected);
         let prefers = population.share_stuck_at_0;
-        let fine = (0.0..=1.0).contains(&prefers);
+        let fine = errors.measured.is_some() || (0.0..=1.0).contains(&prefers);
         self.unless(fine, "bit_errors.population.share_stuck_at_0", &prefers, "0 up to 1");
         for (field, size) in [
             ("bit_errors.population.rows", population.rows),

@@ -317,7 +317,9 @@ fn of_value(source: &Source, problem: &TrainError, at: Option<Range<usize>>) -> 
 /// Where the value of the field stands; in a list, the element that is meant.
 fn place(table: &Spanned<DeTable<'_>>, problem: &TrainError) -> Option<Range<usize>> {
     let TrainError::Value { field, found, .. } = problem else { return None };
-    let value = value_of(table, field)?;
+    // What is missing is told at its table.
+    let parent = || value_of(table, field.rsplit_once('.')?.0);
+    let value = value_of(table, field).or_else(parent)?;
     let elements = value.get_ref().as_array().into_iter().flatten();
     let same = |element: &&Spanned<DeValue<'_>>| {
         let number = match element.get_ref() {

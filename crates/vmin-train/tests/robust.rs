@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
+use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 use vmin_train::{
-    BatchSize, Checkpoint, CheckpointError, ClipScope, LayerSpec, Recipe, TrainError, Trainer,
-    train,
+    BatchSize, Checkpoint, CheckpointError, ClipScope, ErrorMap, LayerSpec, Recipe, TrainError,
+    Trainer, train,
 };
 
 const RECIPE: &str = r#"
@@ -136,6 +137,62 @@ fn going_on_from_a_file_gives_the_same_bits() {
     }
 }
 
+/// A chip of 4,099 cells, a few of which err, some of them at times.
+fn map(name: &str) -> ErrorMap {
+    let rates = [ErrorRates::flip(1.0), ErrorRates::stuck_at_1(0.5), ErrorRates::stuck_at_0(1.0)];
+    let cells = (0..120_u64).zip(rates.into_iter().cycle());
+    let errors = cells.map(|(cell, rates)| {
+        let address = 34 * cell + cell % 7;
+        let cell = FaultyCell { address, score: Score(0), preferred: rates.preferred() };
+        CellErrors { cell, rates }
+    });
+    ErrorMap { errors: errors.collect(), cells: 4_099, sha256: name.to_owned() }
+}
+
+#[test]
+fn measured_chips_are_part_of_what_goes_on() {
+    let (data, test) = data(250);
+    let measured = |pattern: &str, files: &str| {
+        let text = RECIPE.replace("[bit_errors]\nrate = 0.02", "[bit_errors]");
+        let more = format!("pattern = '{pattern}'\nmeasured = {{ files = {files}, vdd_mv = 500 }}");
+        Recipe::from_toml(&format!("{text}{more}")).expect("valid")
+    };
+    let mut seen = Vec::new();
+    for (pattern, files, maps) in [
+        ("fixed", "['a']", vec![map("a")]),
+        ("population", "['a']", vec![map("a")]),
+        ("population", "['a', 'b']", vec![map("a"), map("b")]),
+    ] {
+        let recipe = measured(pattern, files);
+        let fresh = || Trainer::new(&recipe, &data, &test).expect("fits");
+        let finish = |mut trainer: Trainer<'_>| {
+            while trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains").is_some() {}
+            assert!(trainer.epochs()[2].perturbed_loss.is_some(), "errors were injected");
+            bits(&trainer.finish().network.parameter_values())
+        };
+        let straight = finish(fresh().with_chips(&maps).expect("chips"));
+        let mut first = fresh().with_chips(&maps).expect("chips");
+        first.epoch(|_, _| ControlFlow::Continue(())).expect("trains");
+        let bytes = first.checkpoint().to_bytes().expect("a file");
+        let resumed = || {
+            let checkpoint = Checkpoint::from_bytes(&bytes).expect("reads");
+            Trainer::resume(&recipe, &data, &test, checkpoint).expect("fits")
+        };
+        assert!(finish(resumed().with_chips(&maps).expect("chips")) == straight, "{pattern}");
+        assert!(!seen.contains(&straight), "{pattern} does what another does");
+        seen.push(straight);
+
+        let others: Vec<ErrorMap> = maps.iter().map(|_| map("other")).collect();
+        let refused = resumed().with_chips(&others).map(drop).expect_err("other chips");
+        assert!(matches!(refused, TrainError::Checkpoint(CheckpointError::OtherChips)));
+        let too_many = [&maps[..], &others].concat();
+        let refused = fresh().with_chips(&too_many).map(drop).expect_err("too many");
+        assert!(refused.to_string().contains("maps for"), "{refused}");
+        let refused = fresh().epoch(|_, _| ControlFlow::Continue(())).map(drop).expect_err("none");
+        assert!(matches!(refused, TrainError::NoChips));
+    }
+}
+
 #[test]
 fn checkpoints_of_something_else_are_refused() {
     let (data, test) = data(60);
@@ -229,7 +286,9 @@ fn batches_grow_and_the_schedule_goes_by_epochs() {
         steps.push((trainer.steps().0, rate));
     }
     assert_eq!(steps, [(7, 0.02), (10, 0.02), (13, 0.02 * 0.1), (14, 0.02 * 0.1)]);
-    for later_batches in [vec![later(0, 10)], vec![later(2, 10), later(2, 20)], vec![later(1, 0)]] {
+    for later_batches in
+        [vec![later(0, 10)], vec![later(2, 10), later(2, 20)], vec![later(1, 0)], vec![later(4, 9)]]
+    {
         let refused = Recipe { later_batches, ..recipe.clone() }.validate();
         assert!(matches!(refused, Err(TrainError::Value { .. })));
     }

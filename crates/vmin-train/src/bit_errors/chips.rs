@@ -70,7 +70,10 @@ impl ChipErrors {
             .unwrap_or_else(|| Stream::new(recipe_seed, Purpose::ChipSeed, 0).word());
         let cells = match &errors.measured {
             Some(measured) => {
-                Cells::Measured(MeasuredChips::new(errors, measured, maps, seed, geometry)?)
+                // Weights that stay take up no more of it than their bits.
+                let bits = codes.saturating_mul(bits.into());
+                let cells = if chosen.streamed.is_some() { geometry.cells() } else { bits };
+                Cells::Measured(MeasuredChips::new(errors, measured, maps, seed, cells)?)
             }
             None => Cells::Sampled(Box::new(Sampled::new(errors, seed, geometry)?)),
         };

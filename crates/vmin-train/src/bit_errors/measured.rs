@@ -5,7 +5,7 @@
 //! every step: a step reads the weights once.
 
 use serde::{Deserialize, Serialize};
-use vmin_sram::{CellErrors, ChipKey, FaultKind, Geometry, draw_faults, tile_errors};
+use vmin_sram::{CellErrors, ChipKey, ErrorRates, FaultKind, draw_faults, tile_errors};
 
 use super::chips::{Part, WEIGHT_MEMORY, refused};
 use super::{BitErrors, Pattern};
@@ -25,7 +25,8 @@ pub struct Measured {
     /// First cell under the weights, for `fixed`.
     #[serde(default)]
     pub offset_bits: u64,
-    /// Leaves out cells that do not err at every read, as PattBET does.
+    /// Leaves out what a cell does at some reads only, as PattBET does: the errors of `fixed` are then the same
+    /// in every step.
     #[serde(default)]
     pub persistent_only: bool,
 }
@@ -57,7 +58,7 @@ impl MeasuredChips {
         measured: &Measured,
         maps: &[ErrorMap],
         seed: u64,
-        memory: Geometry,
+        memory_cells: u64,
     ) -> Result<Self, TrainError> {
         let (found, expected) = (maps.len(), measured.files.len());
         if found != expected {
@@ -66,20 +67,25 @@ impl MeasuredChips {
         let kept = |map: &ErrorMap| {
             let mut map = map.clone();
             if measured.persistent_only {
-                map.errors.retain(|error| error.rates.p01.max(error.rates.p10) >= 1.0);
+                map.errors.iter_mut().for_each(|error| error.rates = persistent(error.rates));
+                map.errors.retain(|error| error.rates.is_valid());
             }
             map
         };
         let maps: Vec<ErrorMap> = maps.iter().map(kept).collect();
-        let memory_cells = memory.cells();
-        let fixed = match (errors.pattern, maps.first()) {
-            (Pattern::Fixed, Some(ErrorMap { errors, cells, .. })) => {
-                let offset = measured.offset_bits;
-                Some(tile_errors(errors, *cells, memory_cells, offset).map_err(refused)?)
-            }
-            _ => None,
-        };
-        Ok(Self { maps, memory_cells, seed, fixed })
+        let mut chips = Self { maps, memory_cells, seed, fixed: None };
+        for chip in 0..chips.maps.len() {
+            // What is too large is told now, not in the middle of a run.
+            let laid = chips.laid(chip, measured.offset_bits)?;
+            chips.fixed = (errors.pattern == Pattern::Fixed).then_some(laid);
+        }
+        Ok(chips)
+    }
+
+    /// A map over the memory, which begins at its cell `offset`.
+    fn laid(&self, chip: usize, offset: u64) -> Result<Vec<CellErrors>, TrainError> {
+        let ErrorMap { errors, cells, .. } = &self.maps[chip];
+        tile_errors(errors, *cells, self.memory_cells, offset).map_err(refused)
     }
 
     /// The cells that err in this step.
@@ -90,9 +96,8 @@ impl MeasuredChips {
             None => {
                 let mut stream = Stream::new(self.seed, Purpose::ChipPlace, index(step));
                 let chip = stream.below(self.maps.len());
-                let ErrorMap { errors, cells, .. } = &self.maps[chip];
-                let offset = stream.below(index(*cells)) as u64;
-                moved = tile_errors(errors, *cells, self.memory_cells, offset).map_err(refused)?;
+                let offset = stream.below(index(self.maps[chip].cells)) as u64;
+                moved = self.laid(chip, offset)?;
                 (chip, &moved)
             }
         };
@@ -103,6 +108,12 @@ impl MeasuredChips {
             (drawn.stuck.into(), FaultKind::StuckAt),
         ])
     }
+}
+
+/// What a cell does at every read.
+fn persistent(ErrorRates { p01, p10 }: ErrorRates) -> ErrorRates {
+    let [p01, p10] = [p01, p10].map(|p| if p >= 1.0 { p } else { 0.0 });
+    ErrorRates { p01, p10 }
 }
 
 /// Steps and cells of a chip, which fit where a chip does.

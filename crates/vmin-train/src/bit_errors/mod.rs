@@ -38,9 +38,9 @@ pub(crate) use start::StartRule;
 #[serde(deny_unknown_fields)]
 pub struct BitErrors {
     /// Probability that a cell of the weight memory is faulty, above 0 and up to 0.5; 0 where only
-    /// activations or inputs have errors, or where the chips were measured.
-    #[serde(default)]
-    pub rate: f64,
+    /// activations or inputs have errors; absent where the chips were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
     /// Probability that a bit of an activation flips, 0 up to 0.5.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub activations_rate: f64,
@@ -196,11 +196,16 @@ impl Default for ChipPopulation {
 }
 
 impl BitErrors {
+    /// The rate of faulty cells; 0 where it is absent.
+    pub(crate) fn cell_rate(&self) -> f64 {
+        self.rate.unwrap_or(0.0)
+    }
+
     /// The rate in an epoch.
     ///
     /// Curricular: `rate * (i + 1) / 20` from epoch `i / 20 * epochs / 2` on, for `i` of 0..=19.
     pub(crate) fn rate_in(&self, epoch: u32, epochs: u32) -> f64 {
-        self.risen(self.rate, epoch, epochs)
+        self.risen(self.cell_rate(), epoch, epochs)
     }
 
     /// The same of errors in what layers read.

@@ -44,7 +44,7 @@ impl Sampled {
         };
         let key = ChipKey { seed, chip: errors.chip, memory: WEIGHT_MEMORY };
         let mut chips = Self { population, geometry, kind, key, fixed: None };
-        let first = chips.chip(0, errors.rate)?;
+        let first = chips.chip(0, errors.cell_rate())?;
         chips.fixed = (errors.pattern == Pattern::Fixed).then_some(first);
         Ok(chips)
     }

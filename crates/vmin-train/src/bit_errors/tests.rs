@@ -185,13 +185,14 @@ fn measured_cells_err_as_they_did() {
         cell(40, ErrorRates::stuck_at_0(1.0)),
         cell(41, ErrorRates::stuck_at_1(1.0)),
         cell(96, ErrorRates::flip(0.5)),
+        cell(97, ErrorRates { p01: 0.3, p10: 1.0 }),
         cell(100, ErrorRates::stuck_at_1(0.3)),
     ];
     let map = ErrorMap { errors: errors.clone(), cells: 101, sha256: String::new() };
     let at = |pattern, offset_bits, persistent_only, step| {
         let files = vec!["a.chip".to_owned()];
         let measured = Measured { files, vdd_mv: 500.0, offset_bits, persistent_only };
-        let wanted = BitErrors { rate: 0.0, measured: Some(measured), ..errors_of(pattern) };
+        let wanted = BitErrors { rate: None, measured: Some(measured), ..errors_of(pattern) };
         let maps = [map.clone()];
         let chips = ChipErrors::new(&wanted, 5, &network(), 4, &maps).expect("chips");
         let mut hit = clean.clone();
@@ -216,8 +217,8 @@ fn measured_cells_err_as_they_did() {
         }
         assert_ne!(steps[0], steps[1], "what is uncertain is drawn anew");
         assert_eq!(steps[0], at(Pattern::Fixed, offset, false, 0));
-        // About 119 copies of one cell at one half, as many of another at 0.3 where 0 is stored.
-        assert!(uncertain.iter().all(|count| (45..=115).contains(count)), "{uncertain:?}");
+        // About 119 copies of one cell at one half, as many of two others at 0.3 where 0 is stored.
+        assert!(uncertain.iter().all(|count| (60..=135).contains(count)), "{uncertain:?}");
     }
     // Every step lies elsewhere on the map.
     let moved: Vec<_> = (0..4).map(|step| at(Pattern::Population, 0, true, step)).collect();

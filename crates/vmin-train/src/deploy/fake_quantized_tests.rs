@@ -103,9 +103,9 @@ impl<'a> Stored<'a> {
     fn of(graph: &'a Graph, node: &'a Node, codes: &'a [i8]) -> Self {
         let (places, slack) = match &node.op {
             // Multipliers have 31 bits.
-            Op::Conv2d(conv) if conv.fully_connected => (vec![], 1e-6),
+            Op::Conv2d(conv) if conv.fully_connected => (vec![], 2e-7),
             Op::Conv2d(conv) => {
-                (conv.multipliers.iter().map(|m| (-m.shift).max(0)).collect(), 1e-6)
+                (conv.multipliers.iter().map(|m| (-m.shift).max(0)).collect(), 2e-7)
             }
             _ => (vec![], 1e-3),
         };
@@ -199,7 +199,7 @@ fn compare(trained: &Trained, data: &Dataset) -> [usize; 2] {
 #[test]
 fn every_code_is_that_of_the_integer_engine() {
     let data = shapes::generate(shapes::SEED, Split::Train, 40);
-    // Nothing here falls between two codes.
+    // Nothing here falls between two codes but by chance.
     let exact = [
         r#"[{ conv2d = { channels = 6, kernel = 3 } }, "relu", { max_pool = { window = 2 } },
             { conv2d = { channels = 8, kernel = 5, stride = 2 } }, { fully_connected = { features = 20 } },
@@ -211,7 +211,10 @@ fn every_code_is_that_of_the_integer_engine() {
     for layers in exact {
         for bits in [2, 3, 4, 8] {
             let [compared, between] = compare(&network(layers, bits), &data);
-            assert!(compared > 40 * 200 && between == 0, "{bits} bits: {between} of {compared}");
+            assert!(
+                compared > 40 * 200 && between <= compared / 10_000,
+                "{bits} bits: {between} of {compared}"
+            );
         }
     }
     let others = [
@@ -222,7 +225,7 @@ fn every_code_is_that_of_the_integer_engine() {
             { fully_connected = { features = 10 } }]"#,
     ];
     for layers in others {
-        for bits in [4, 8] {
+        for bits in [2, 3, 4, 8] {
             let [compared, between] = compare(&network(layers, bits), &data);
             assert!(compared > 40 * 200, "{layers}");
             // A quarter of the averages of four codes.
