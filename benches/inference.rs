@@ -3,18 +3,13 @@
 //! MLPerf Tiny ResNet-8 where its file is there (`VMIN_DATA`), and the built-in network.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vmin_nn::{Executor, Graph, Limits, builtin, format, tflite};
 
 fn resnet8() -> Option<Graph> {
-    let root = std::env::var_os("VMIN_DATA").map_or_else(
-        || Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).to_owned(),
-        PathBuf::from,
-    );
-    let bytes = std::fs::read(root.join("models/mlperf-tiny/pretrainedResnet_quant.tflite"));
-    tflite::load(&bytes.ok()?, &Limits::default()).ok()
+    let path = vmin_testkit::data("models/mlperf-tiny/pretrainedResnet_quant.tflite")?;
+    tflite::load(&std::fs::read(path).ok()?, &Limits::default()).ok()
 }
 
 /// The built-in networks.

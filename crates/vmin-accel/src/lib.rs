@@ -44,7 +44,6 @@ pub mod cycles;
 pub mod dataflow;
 pub mod energy;
 mod layers;
-mod load;
 pub mod pe_array;
 pub mod placement;
 pub mod protection;

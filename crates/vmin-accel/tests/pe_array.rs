@@ -28,13 +28,7 @@ fn closed_form(
 
 /// Values of int8, -128 among them, from a small generator.
 fn values(count: usize, seed: u64) -> Vec<i8> {
-    let mut state = seed | 1;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8 as i8
-    };
-    (0..count).map(|_| next()).collect()
+    vmin_testkit::Lcg(seed | 1).codes(count)
 }
 
 fn product(a: &[i8], b: &[i8], [m, n, k]: [usize; 3]) -> Vec<i32> {

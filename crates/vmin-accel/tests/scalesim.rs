@@ -1,8 +1,6 @@
 //! Every row of the SCALE-Sim 3.0.0 reports: the `scalesim-v3` cycle model must give the same numbers.
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use vmin_accel::accelerator::Memories;
 use vmin_accel::cycles::{self, CycleModel, Schedule};
@@ -11,15 +9,8 @@ use vmin_accel::{Accelerator, ArraySize, Dataflow, GemmShape, Layer};
 use vmin_sram::Geometry;
 
 fn reports() -> Option<Vec<BTreeMap<String, String>>> {
-    let folder = std::env::var_os("VMIN_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let path = folder.join("cycles/scalesim.csv");
-    let Ok(mut reader) = csv::Reader::from_path(&path) else {
-        eprintln!("skipped: no {}; set VMIN_DATA to the folder of test data", path.display());
-        return None;
-    };
+    let path = vmin_testkit::data("cycles/scalesim.csv")?;
+    let mut reader = csv::Reader::from_path(path).expect("readable");
     Some(reader.deserialize().map(|row| row.expect("a row of the report")).collect())
 }
 

@@ -1,9 +1,5 @@
 //! The fast paths against memories whose every cell is written and read, one access after another.
 
-#[path = "../../vmin-nn/tests/common/mod.rs"]
-mod common;
-
-use common::{Lcg, random_graph};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
 use vmin_emulator::{ActivationFaults, Emulator, Images, SumFaults};
@@ -11,6 +7,7 @@ use vmin_nn::exec::Rounding;
 use vmin_nn::exec::reference;
 use vmin_nn::{Conv2d, ConvKind, Executor, Graph, Op};
 use vmin_sram::{Applied, ChipKey, FaultKind, FaultyCell, Geometry, Score};
+use vmin_testkit::{Lcg, random_graph};
 
 const KINDS: [FaultKind; 2] = [FaultKind::Flip, FaultKind::StuckAt];
 

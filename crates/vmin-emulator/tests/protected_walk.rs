@@ -1,11 +1,7 @@
 //! Protected memories in every layout against a walk that writes and reads each cell.
 
-#[path = "../../vmin-nn/tests/common/mod.rs"]
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::random_graph;
 use vmin_accel::placement::{AddressMap, Interleaving, WeightPlacement};
 use vmin_accel::protection::{Mechanism, Protection, Supply};
 use vmin_accel::{ArraySize, Dataflow, ResidentPlacement, StreamedPlacement, VoltageProfile};
@@ -13,6 +9,7 @@ use vmin_emulator::{ChipMaps, ProtectedError, ProtectedMemory};
 use vmin_nn::{Graph, Op};
 use vmin_sram::protection::{Masking, OnDetected, Parity, Secded, Verdict, WordCode};
 use vmin_sram::{Chip, ChipKey, FaultKind, Geometry, Threshold};
+use vmin_testkit::random_graph;
 
 const WORD_BITS: u64 = 32;
 const VDD_MV: f64 = 815.0;

@@ -7,7 +7,7 @@ use vmin_accel::energy::{Clock, OperatingPoint, Rail};
 use vmin_accel::{Accelerator, ArraySize, Layer, VoltageProfile, layers_of_graph};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sweep::Results;
-use vmin_sweep::names::{Names, collected, keep, with_bits};
+use vmin_sweep::names::{Names, collected, keep};
 
 use crate::space::{POINTS_MAX, Rails, Space};
 
@@ -68,9 +68,8 @@ impl Plan {
                     .hint("shorten the lists of `[vary]` or of `memory.vdd_mv`"),
             );
         }
-        let graph = names
-            .model(&space.model)
-            .and_then(|graph| with_bits(graph, &source, space.bits.as_ref()));
+        let graph =
+            names.model(&space.model).and_then(|graph| names.with_bits(graph, space.bits.as_ref()));
         let graph = keep(&mut problems, graph);
         let layers = graph.as_ref().and_then(|graph| {
             let layers = layers_of_graph(graph).map_err(|error| {
@@ -195,24 +194,12 @@ fn supplies(
     results: Option<&Results>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Supply> {
-    let range = profile.vdd_mv_range();
     let mut supplies = Vec::with_capacity(space.vdd_mv.len());
     for vdd_mv in &space.vdd_mv {
         let span = vdd_mv.span.clone();
         let vdd_mv = vdd_mv.value;
-        if !range.contains(&vdd_mv) {
-            problems.push(
-                Diagnostic::new(
-                    "out-of-range",
-                    format!("profile `{}` does not reach {vdd_mv} mV", profile.name()),
-                )
-                .at(&space.source, span)
-                .allowed(format!(
-                    "expected {} to {} mV",
-                    range.start(),
-                    range.end()
-                )),
-            );
+        if let Err(problem) = profile.check(vdd_mv) {
+            problems.push(problem.at(&space.source, span));
             continue;
         }
         let point = results.map(|results| results.points.iter().find(|p| p.vdd_mv == vdd_mv));
@@ -253,10 +240,9 @@ fn read_results(
             .hint("name the `results.json` that `vmin sweep` wrote")
             .into()
     };
-    let path = base.join(&name.value);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| refused("unreadable", format!("cannot read `{}`: {error}", name.value)))?;
-    serde_json::from_str(&text).map_err(|error| {
+    let bytes = vmin_files::bytes("results", &base.join(&name.value))
+        .map_err(|error| refused(error.code(), error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
         refused("bad-results", format!("`{}` is not the result of a sweep: {error}", name.value))
     })
 }

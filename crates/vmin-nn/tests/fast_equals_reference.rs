@@ -1,16 +1,14 @@
 //! The fast executor has the bits of the slow one, for every kernel of this machine.
 
-mod common;
-
 use vmin_nn::Executor;
 use vmin_nn::exec::reference;
 
 #[test]
 fn random_graphs_with_random_corruption() {
     for seed in 0..400 {
-        let graph = common::random_graph(seed);
+        let graph = vmin_testkit::random_graph(seed);
         graph.validate().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        let mut rng = common::Lcg(!seed);
+        let mut rng = vmin_testkit::Lcg(!seed);
         // Corrupted memories hold any code, those of no clean network included.
         let codes: Vec<Vec<u8>> = graph
             .weights
@@ -35,10 +33,10 @@ fn random_graphs_with_random_corruption() {
 
 #[test]
 fn a_scratch_carries_nothing_from_one_image_to_the_next() {
-    let graph = common::random_graph(7);
+    let graph = vmin_testkit::random_graph(7);
     let executor = Executor::new(&graph, vmin_kernels::best());
     let weights = executor.load_clean_weights();
-    let mut rng = common::Lcg(1);
+    let mut rng = vmin_testkit::Lcg(1);
     let images: Vec<_> = (0..4).map(|_| rng.codes(graph.tensors[0].elements())).collect();
     let mut scratch = executor.scratch();
     for image in images.iter().chain(images.iter().rev()) {

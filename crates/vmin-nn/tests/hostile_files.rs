@@ -1,7 +1,4 @@
 //! Damaged model files are refused or read, never a panic; what is read can be run.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
-
-mod common;
 
 use vmin_nn::{Graph, Limits, ModelError, format, tflite};
 
@@ -20,9 +17,9 @@ fn mutations(original: &[u8], count: u64, load: Load) -> usize {
     let limits = small_limits();
     let mut accepted = 0;
     for seed in 0..count {
-        let mut rng = common::Lcg(seed);
+        let mut rng = vmin_testkit::Lcg(seed);
         let mut bytes = original.to_vec();
-        let position = |rng: &mut common::Lcg, bytes: &[u8]| {
+        let position = |rng: &mut vmin_testkit::Lcg, bytes: &[u8]| {
             let wide = (0..4).fold(0usize, |p, _| p << 8 | usize::from(rng.byte()));
             // Half of the damage goes where the structure is, not the weights.
             let span = if rng.byte() < 128 { bytes.len().min(4096) } else { bytes.len() };
@@ -58,7 +55,7 @@ fn mutations(original: &[u8], count: u64, load: Load) -> usize {
 
 #[test]
 fn model_files_survive_two_thousand_mutations_and_every_cut() {
-    let graph = common::random_graph(3);
+    let graph = vmin_testkit::random_graph(3);
     let bytes = format::save(&graph).unwrap();
     for cut in 0..bytes.len() {
         assert!(format::load(&bytes[..cut], &Limits::default()).is_err(), "cut at {cut}");
@@ -69,14 +66,9 @@ fn model_files_survive_two_thousand_mutations_and_every_cut() {
 
 #[test]
 fn tflite_files_survive_two_thousand_mutations() {
-    let root = std::env::var("VMIN_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    let Ok(bytes) =
-        std::fs::read(format!("{root}/models/mlperf-tiny/pretrainedResnet_quant.tflite"))
-    else {
-        eprintln!("skipped: no models in {root} (set VMIN_DATA)");
-        return;
-    };
+    let file = "models/mlperf-tiny/pretrainedResnet_quant.tflite";
+    let Some(path) = vmin_testkit::data(file) else { return };
+    let bytes = std::fs::read(path).unwrap();
     let accepted = mutations(&bytes, 2_000, tflite::load);
     assert!(accepted > 0, "some damage only changes weights");
     for cut in (0..bytes.len()).step_by(97) {
@@ -87,7 +79,7 @@ fn tflite_files_survive_two_thousand_mutations() {
 #[test]
 fn a_saved_graph_reads_back_the_same_and_gives_the_same_bytes() {
     for seed in 0..50 {
-        let graph = common::random_graph(seed);
+        let graph = vmin_testkit::random_graph(seed);
         let bytes = format::save(&graph).unwrap();
         let read = format::load(&bytes, &Limits::default()).unwrap();
         assert_eq!(read, graph);
@@ -97,7 +89,7 @@ fn a_saved_graph_reads_back_the_same_and_gives_the_same_bytes() {
 
 #[test]
 fn unknown_fields_and_versions_are_refused() {
-    let graph = common::random_graph(3);
+    let graph = vmin_testkit::random_graph(3);
     let bytes = format::save(&graph).unwrap();
     let replaced = |from: &str, to: &str| {
         let (from, to) = (from.as_bytes(), to.as_bytes());

@@ -1,29 +1,20 @@
 //! Real networks against LiteRT's reference kernels on pseudo-random inputs.
 //!
 //! The digests were made with `ai-edge-litert` 2.3.0, `OpResolverType.BUILTIN_REF`: four inputs of
-//! bytes `state >> 56` of the generator in `common` from state 1, the SHA-256 of the four outputs
+//! bytes `state >> 56` of the generator `Lcg` from state 1, the SHA-256 of the four outputs
 //! one after the other (unsigned outputs with their top bit flipped, as they are held here).
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
-
-mod common;
 
 use sha2::{Digest, Sha256};
 use vmin_nn::exec::reference;
 use vmin_nn::{Dtype, Executor, model};
 
 fn check(file: &str, weights_total: usize, digest: &str) {
-    let root = std::env::var("VMIN_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    let path = format!("{root}/models/{file}");
-    if !std::path::Path::new(&path).is_file() {
-        eprintln!("skipped: no {path} (set VMIN_DATA)");
-        return;
-    }
-    let graph = model::load(&path).unwrap();
+    let Some(path) = vmin_testkit::data(&format!("models/{file}")) else { return };
+    let graph = model::load(path.to_str().unwrap()).unwrap();
     assert_eq!(graph.weights_total(), weights_total);
     let codes: Vec<_> = graph.weights.iter().map(|w| w.codes.clone()).collect();
     let input = &graph.tensors[graph.input.0];
-    let mut rng = common::Lcg(1);
+    let mut rng = vmin_testkit::Lcg(1);
     let flip = if input.dtype == Dtype::U8 { 0x80 } else { 0 };
     let images: Vec<Vec<i8>> = (0..4)
         .map(|_| (0..input.elements()).map(|_| (rng.byte() ^ flip) as i8).collect())

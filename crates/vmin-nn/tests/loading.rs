@@ -1,7 +1,4 @@
 //! Names of models and what is said when one cannot be loaded.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
-
-mod common;
 
 use vmin_nn::{Limits, ModelError, model};
 
@@ -37,27 +34,22 @@ fn each_way_to_fail_has_its_own_error() {
 fn a_saved_file_loads_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("network.safetensors");
-    let graph = common::random_graph(11);
+    let graph = vmin_testkit::random_graph(11);
     std::fs::write(&path, vmin_nn::format::save(&graph).unwrap()).unwrap();
     assert_eq!(model::load(path.to_str().unwrap()).unwrap(), graph);
 }
 
 #[test]
 fn an_unsupported_operator_is_named_with_the_supported_ones() {
-    let root = std::env::var("VMIN_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    let path = format!("{root}/models/coral/tf2_mobilenet_v2_1.0_224_ptq.tflite");
-    if !std::path::Path::new(&path).is_file() {
-        eprintln!("skipped: no {path} (set VMIN_DATA)");
-        return;
-    }
-    let error = model::load(&path).unwrap_err().to_string();
+    let file = "models/coral/tf2_mobilenet_v2_1.0_224_ptq.tflite";
+    let Some(path) = vmin_testkit::data(file) else { return };
+    let error = model::load(path.to_str().unwrap()).unwrap_err().to_string();
     assert!(error.contains("builtin operator 40") && error.contains("CONV_2D"), "{error}");
 }
 
 #[test]
 fn broken_graphs_are_refused_by_rule() {
-    let valid = common::random_graph(5);
+    let valid = vmin_testkit::random_graph(5);
     valid.validate().unwrap();
     let refuse = |what: &str, damage: &dyn Fn(&mut vmin_nn::Graph)| {
         let mut graph = valid.clone();

@@ -1,7 +1,6 @@
 //! MLPerf Tiny ResNet-8 against LiteRT's reference kernels: every byte equal.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
@@ -10,16 +9,7 @@ use vmin_nn::{Graph, Limits, Op, WeightTensor, requantize_weights, tflite};
 use vmin_quant::FixedMultiplier;
 
 fn data(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("VMIN_DATA").map_or_else(
-        || Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).to_owned(),
-        PathBuf::from,
-    );
-    let path = root.join("models/mlperf-tiny").join(path);
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!("skipped: no {} (set VMIN_DATA)", path.display());
-    None
+    vmin_testkit::data(&format!("models/mlperf-tiny/{path}"))
 }
 
 fn resnet8() -> Option<Graph> {
@@ -62,13 +52,7 @@ fn every_tensor_of_eight_images_is_that_of_the_reference_kernels() {
 
 /// Pixels are planar in a CIFAR-10 record, interleaved in the network.
 fn cifar10_test() -> Option<Vec<(u8, Vec<i8>)>> {
-    let folder = std::env::var_os("VMIN_CIFAR10").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/vmin/cifar10"))
-    })?;
-    let Ok(bytes) = std::fs::read(folder.join("test_batch.bin")) else {
-        eprintln!("skipped: no test_batch.bin in {} (set VMIN_CIFAR10)", folder.display());
-        return None;
-    };
+    let bytes = std::fs::read(vmin_testkit::cifar10()?.join("test_batch.bin")).unwrap();
     let code = |pixel: u8| (i16::from(pixel) - 128) as i8;
     let record = |r: &[u8]| {
         let pixels = &r[1..];
@@ -129,7 +113,6 @@ fn fewer_bits_cost_little_at_first() {
         correct(&graph)
     };
     let found = [8, 7, 2].map(at);
-    eprintln!("correct of 400: {clean} clean, {found:?} at 8, 7, 2 bits");
     assert!(found[0].abs_diff(clean) <= 4);
     assert!(found[1].abs_diff(clean) <= 12);
     assert!(found[2] + 120 < clean, "two bits without training cannot hold it");

@@ -227,19 +227,12 @@ const VDD_MV: [u32; 7] = [590, 580, 570, 560, 550, 540, 530];
 /// The public map of the KC705-B board: 890 block RAMs of 512 x 16, hexadecimal text, '1' bits are good,
 /// the upper byte of each word repeats the lower. Column `2 * bit + (address & 1)`, row `address >> 1`.
 fn kc705b() -> Option<Chip> {
-    let root = std::env::var_os("VMIN_DATA").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        Into::into,
-    );
-    let folder = root.join("chips/kc705b");
+    let folder = vmin_testkit::data("chips/kc705b")?;
     let geometry = Geometry::new(890, 512, 16).unwrap();
     let mut runs = Vec::new();
     for (level, vdd) in (0_u16..).zip(VDD_MV) {
         let path = folder.join(format!("KC705B-0.{}.bin.gz", vdd / 10));
-        let Ok(file) = std::fs::File::open(&path) else {
-            eprintln!("skipped: no `{}`; set VMIN_DATA", path.display());
-            return None;
-        };
+        let file = std::fs::File::open(&path).unwrap();
         let mut text = String::new();
         flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
         for (word, digits) in (0_u64..).zip(text.trim().as_bytes().chunks_exact(4)) {

@@ -1,5 +1,4 @@
 //! Importers: what is exported is imported as the same chip, and wrong files are named.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::io::Write;
 
@@ -360,13 +359,7 @@ fn bombs_are_refused() {
 /// they publish, because every byte stands twice in a word).
 #[test]
 fn the_public_board_gives_its_figures() {
-    let root = std::env::var("VMIN_DATA")
-        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
-    let folder = std::path::Path::new(&root).join("chips/kc705b");
-    if !folder.is_dir() {
-        eprintln!("skipped: no folder {} (set VMIN_DATA)", folder.display());
-        return;
-    }
+    let Some(folder) = vmin_testkit::data("chips/kc705b") else { return };
     let options = ImportOptions {
         written: vec![0xffff],
         words_per_bank: Some(1024),

@@ -1,39 +1,23 @@
 //! Chip files: reading one, and its fault map at a voltage.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::with_causes;
+use vmin_files::ReadError;
 use vmin_sram::file::{ChipFileError, Limits};
 use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
 
-/// Largest chip file read.
-pub const CHIP_FILE_BYTES_MAX: u64 = 4 << 30;
 /// Most voltages of a chip named in a message.
 const NAMED_MAX: usize = 64;
 
-/// Why there is no chip in a file.
+/// Why a file gives no chip.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChipFileProblem {
-    /// The file system refused.
-    #[error("cannot read the chip `{}`: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        error: io::Error,
-    },
-    /// It is longer than [`CHIP_FILE_BYTES_MAX`].
-    #[error("`{}` has {length} bytes, at most {CHIP_FILE_BYTES_MAX} are read", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its bytes.
-        length: u64,
-    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Unread(#[from] ReadError),
     /// Its bytes are not a chip.
     #[error("`{}`: {}", path.display(), with_causes(error))]
     Bad {
@@ -49,8 +33,7 @@ impl ChipFileProblem {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } => "unreadable",
-            Self::TooLarge { .. } => "too-large",
+            Self::Unread(error) => error.code(),
             Self::Bad { .. } => "bad-chip",
         }
     }
@@ -72,16 +55,10 @@ pub struct ChipFile {
 /// # Errors
 /// It cannot be read, is too large or is not a chip file.
 pub fn read(path: &Path, name: &str) -> Result<ChipFile, ChipFileProblem> {
-    let unreadable = |error| ChipFileProblem::Unreadable { path: path.to_owned(), error };
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > CHIP_FILE_BYTES_MAX {
-        return Err(ChipFileProblem::TooLarge { path: path.to_owned(), length });
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = vmin_files::bytes("chip", path)?;
     let chip = vmin_sram::file::read(&bytes, &Limits::default())
         .map_err(|error| ChipFileProblem::Bad { path: path.to_owned(), error })?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(ChipFile { name: name.to_owned(), chip, sha256 })
+    Ok(ChipFile { name: name.to_owned(), chip, sha256: vmin_files::sha256(&bytes) })
 }
 
 /// The level of a voltage in mV: a stored one, or for a chip of a shipped profile any above its lowest.

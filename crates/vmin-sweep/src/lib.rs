@@ -23,7 +23,6 @@ mod experiment;
 mod first_chip;
 mod journal;
 pub mod names;
-mod output;
 mod plan;
 mod preset;
 mod remedy;
@@ -40,7 +39,6 @@ pub use experiment::{
 };
 pub use first_chip::first_chip;
 pub use journal::{Journal, JournalError, Log, Record};
-pub use output::{write_set, write_whole};
 pub use plan::{MemoryAt, Nominal, Plan, PlanCost, PlanPoint};
 pub use preset::Preset;
 pub use remedy::{

@@ -1,13 +1,18 @@
-//! Looking up what a file names: networks, images, accelerators, profiles.
+//! The one place that turns names into networks, image sets, accelerators, profiles, costs and chips,
+//! whether a name stands in a file or was typed.
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 
 use vmin_accel::{Accelerator, ProtectionCosts, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
-use vmin_nn::data::{Dataset, Split};
+use vmin_files::ReadError;
+use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_nn::{Graph, ModelError};
 
 use crate::chip_file::{self, ChipFile, ChipFileProblem};
+
+const RELATIVE: &str = "relative paths start at the folder of the file that names them";
 
 /// Keeps what was found and collects the problems of what was not.
 pub fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -> Option<T> {
@@ -21,143 +26,189 @@ pub fn collected(source: &Source, problems: Vec<Diagnostic>) -> Diagnostics {
         .unwrap_or_else(|| Diagnostic::new("incomplete", "nothing resolved").within(source).into())
 }
 
-/// A name of a model or data set with its path made relative to the experiment file.
-fn rebase(name: &str, base: &Path) -> String {
-    match name.split_once(':') {
-        Some(("builtin", _)) => name.to_owned(),
-        Some((form @ ("cifar10" | "mnist" | "fashion-mnist" | "npz"), path)) => {
-            format!("{form}:{}", base.join(path).display())
-        }
-        _ => base.join(name).display().to_string(),
+/// A name of a network, an image set, a description or a chip, as somebody wrote it.
+#[derive(Clone, Debug)]
+pub struct Name<'a> {
+    text: &'a str,
+    span: Option<Range<usize>>,
+}
+
+impl<'a> From<&'a Located<String>> for Name<'a> {
+    /// A name in a file.
+    fn from(name: &'a Located<String>) -> Self {
+        Self { text: &name.value, span: Some(name.span.clone()) }
     }
 }
 
-/// A shipped name as it is, anything else as a path relative to the experiment file.
-fn rebase_shipped(name: &str, shipped: &[&str], base: &Path) -> PathBuf {
-    if shipped.contains(&name) || !(name.contains(['/', '\\']) || name.ends_with(".toml")) {
-        PathBuf::from(name)
-    } else {
-        base.join(name)
+impl<'a> From<&'a str> for Name<'a> {
+    /// A word of the command line, or a name whose place is not known.
+    fn from(text: &'a str) -> Self {
+        Self { text, span: None }
     }
 }
 
-/// What names are looked up in: the text they stand in, the folder paths start at.
+/// Looks names up. Problems are placed where the name stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    source: &'a Source,
+    source: Option<&'a Source>,
     base: &'a Path,
+}
+
+impl Names<'static> {
+    /// Names typed on the command line: paths start at the working folder.
+    #[must_use]
+    pub fn typed() -> Self {
+        Self { source: None, base: Path::new("") }
+    }
 }
 
 impl<'a> Names<'a> {
     /// Names that stand in `source`; relative paths start at `base`.
     #[must_use]
     pub const fn new(source: &'a Source, base: &'a Path) -> Self {
-        Self { source, base }
+        Self { source: Some(source), base }
     }
 
-    /// A network.
+    /// A network: `builtin:NAME` or a file.
     ///
     /// # Errors
-    /// It cannot be had, with the place of its name.
-    pub fn model(&self, name: &Located<String>) -> Result<Graph, Diagnostics> {
-        vmin_nn::model::load(&rebase(&name.value, self.base)).map_err(|error| {
-            let diagnostic =
-                Diagnostic::new("model", with_causes(&error)).at(self.source, name.span.clone());
-            match error {
-                ModelError::Io { .. } => diagnostic
-                    .hint("relative paths start at the folder of the experiment file")
-                    .into(),
-                _ => diagnostic.into(),
-            }
+    /// It cannot be loaded.
+    pub fn model<'n>(&self, name: impl Into<Name<'n>>) -> Result<Graph, Diagnostics> {
+        let name = name.into();
+        vmin_nn::model::load(&self.model_path(name.text)).map_err(|error| {
+            let unreadable = matches!(error, ModelError::Io { .. });
+            let names_it = unreadable || matches!(error, ModelError::UnknownModel { .. });
+            let text = with_causes(&error);
+            let text = match name.span {
+                None if !names_it => format!("`{}`: {text}", name.text),
+                _ => text,
+            };
+            self.problem(&name, Diagnostic::new("model", text), unreadable)
         })
     }
 
-    /// The test images of a set.
+    /// A part of an image set.
     ///
     /// # Errors
-    /// It cannot be had, with the place of its name.
-    pub fn data(&self, name: &Located<String>) -> Result<Dataset, Diagnostics> {
-        let spec = rebase_data(&name.value, self.base);
-        vmin_nn::data::load(&spec, Split::Test, vmin_nn::data::Limits::default()).map_err(|error| {
-            Diagnostic::new("data", with_causes(&error))
-                .at(self.source, name.span.clone())
-                .hint(error.hint())
-                .into()
+    /// It cannot be loaded.
+    pub fn data<'n>(
+        &self,
+        name: impl Into<Name<'n>>,
+        split: Split,
+    ) -> Result<Dataset, Diagnostics> {
+        let name = name.into();
+        let of_files = |form: &str| {
+            let forms = vmin_nn::data::KINDS.iter().filter_map(|kind| kind.split_once(':'));
+            form != "builtin" && forms.map(|(known, _)| known).any(|known| known == form)
+        };
+        // The loader refuses a form that it does not know.
+        let spec = match name.text.split_once(':') {
+            Some((form, path)) if of_files(form) => {
+                format!("{form}:{}", self.base.join(path).display())
+            }
+            _ => name.text.to_owned(),
+        };
+        vmin_nn::data::load(&spec, split, Limits::default()).map_err(|error| {
+            let problem = Diagnostic::new("data", with_causes(&error)).hint(error.hint());
+            self.problem(&name, problem, false)
         })
     }
 
     /// An accelerator: a shipped name or a file.
     ///
     /// # Errors
-    /// It cannot be had, with the place of its name.
-    pub fn accelerator(&self, name: &Located<String>) -> Result<Accelerator, Diagnostics> {
-        let path = rebase_shipped(&name.value, &Accelerator::names(), self.base);
-        Accelerator::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    /// It cannot be loaded.
+    pub fn accelerator<'n>(&self, name: impl Into<Name<'n>>) -> Result<Accelerator, Diagnostics> {
+        self.shipped(&name.into(), &Accelerator::names(), Accelerator::load)
     }
 
     /// A voltage profile: a shipped name or a file.
     ///
     /// # Errors
-    /// It cannot be had, with the place of its name.
-    pub fn profile(&self, name: &Located<String>) -> Result<VoltageProfile, Diagnostics> {
-        let path = rebase_shipped(&name.value, &VoltageProfile::names(), self.base);
-        VoltageProfile::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
-    }
-
-    /// A chip file.
-    ///
-    /// # Errors
-    /// It cannot be had, with the place of its name.
-    pub fn chip(&self, name: &Located<String>) -> Result<ChipFile, Diagnostics> {
-        chip_file::read(&self.base.join(&name.value), &name.value).map_err(|problem| {
-            let hint = match problem {
-                ChipFileProblem::Unreadable { .. } => {
-                    "relative paths start at the folder of the experiment file"
-                }
-                _ => "`vmin chip import` and `vmin chip sample` make chip files",
-            };
-            Diagnostic::new(problem.code(), problem.to_string())
-                .at(self.source, name.span.clone())
-                .hint(hint)
-                .into()
-        })
+    /// It cannot be loaded.
+    pub fn profile<'n>(&self, name: impl Into<Name<'n>>) -> Result<VoltageProfile, Diagnostics> {
+        self.shipped(&name.into(), &VoltageProfile::names(), VoltageProfile::load)
     }
 
     /// A table of protection costs: a shipped name or a file.
     ///
     /// # Errors
-    /// It cannot be had, with the place of its name.
-    pub fn costs(&self, name: &Located<String>) -> Result<ProtectionCosts, Diagnostics> {
-        let path = rebase_shipped(&name.value, &ProtectionCosts::names(), self.base);
-        ProtectionCosts::load(&path.display().to_string()).map_err(|found| self.placed(found, name))
+    /// It cannot be loaded.
+    pub fn costs<'n>(&self, name: impl Into<Name<'n>>) -> Result<ProtectionCosts, Diagnostics> {
+        self.shipped(&name.into(), &ProtectionCosts::names(), ProtectionCosts::load)
     }
 
-    /// Problems without a place of their own are placed where the thing is named.
-    fn placed(&self, problems: Diagnostics, name: &Located<String>) -> Diagnostics {
-        let list = problems.into_list().into_iter().map(|problem| match problem.source {
-            None => problem.at(self.source, name.span.clone()),
-            Some(_) => problem,
-        });
-        collected(self.source, list.collect())
+    /// A chip file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no chip.
+    pub fn chip<'n>(&self, name: impl Into<Name<'n>>) -> Result<ChipFile, Diagnostics> {
+        let name = name.into();
+        chip_file::read(&self.base.join(name.text), name.text).map_err(|problem| {
+            let diagnostic = Diagnostic::new(problem.code(), problem.to_string());
+            let unreadable =
+                matches!(problem, ChipFileProblem::Unread(ReadError::Unreadable { .. }));
+            let diagnostic = match self.source {
+                Some(_) if unreadable => diagnostic,
+                _ => diagnostic.hint("`vmin chip import` and `vmin chip sample` make chip files"),
+            };
+            self.problem(&name, diagnostic, unreadable)
+        })
     }
-}
 
-/// The network with its weights re-quantized, if asked.
-///
-/// # Errors
-/// Its weights cannot be re-quantized.
-pub fn with_bits(
-    graph: Graph,
-    source: &Source,
-    bits: Option<&Located<u8>>,
-) -> Result<Graph, Diagnostics> {
-    let Some(bits) = bits else { return Ok(graph) };
-    vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
-        Diagnostic::new("model", with_causes(&error)).at(source, bits.span.clone()).into()
-    })
-}
+    /// The network with its weights re-quantized, if bits are given.
+    ///
+    /// # Errors
+    /// Its weights cannot be re-quantized.
+    pub fn with_bits(
+        &self,
+        graph: Graph,
+        bits: Option<&Located<u8>>,
+    ) -> Result<Graph, Diagnostics> {
+        let Some(bits) = bits else { return Ok(graph) };
+        vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
+            let place = Name { text: "", span: Some(bits.span.clone()) };
+            self.problem(&place, Diagnostic::new("model", with_causes(&error)), false)
+        })
+    }
 
-fn rebase_data(name: &str, base: &Path) -> String {
-    // A form the loader does not know is left for it to refuse.
-    if name.contains(':') { rebase(name, base) } else { name.to_owned() }
+    /// The name of a network for [`vmin_nn::model::load`].
+    #[must_use]
+    pub fn model_path(&self, name: &str) -> String {
+        if name.starts_with("builtin:") { name.to_owned() } else { self.path(name) }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.base.join(name).display().to_string()
+    }
+
+    /// A shipped name as it is, anything else as a path.
+    fn shipped<T>(
+        &self,
+        name: &Name<'_>,
+        shipped: &[&str],
+        load: fn(&str) -> Result<T, Diagnostics>,
+    ) -> Result<T, Diagnostics> {
+        let a_path = name.text.contains(['/', '\\']) || name.text.ends_with(".toml");
+        let a_name = shipped.contains(&name.text) || !a_path;
+        let path = if a_name { name.text.to_owned() } else { self.path(name.text) };
+        load(&path).map_err(|found| {
+            // Problems within the text of a description have a place there.
+            let place = |problem: Diagnostic| match (&problem.source, self.source, &name.span) {
+                (None, Some(source), Some(span)) => problem.at(source, span.clone()),
+                _ => problem,
+            };
+            let placed = found.into_list().into_iter().map(place).collect();
+            Diagnostics::from_list(placed).expect("as many as were found")
+        })
+    }
+
+    fn problem(&self, name: &Name<'_>, problem: Diagnostic, unreadable: bool) -> Diagnostics {
+        let Some(source) = self.source else { return problem.into() };
+        let problem = if unreadable { problem.hint(RELATIVE) } else { problem };
+        match &name.span {
+            Some(span) => problem.at(source, span.clone()).into(),
+            None => problem.into(),
+        }
+    }
 }

@@ -1,9 +1,5 @@
 //! The shipped networks, started from with their own recipes and deployed again untrained.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
-use std::path::{Path, PathBuf};
-
 use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_train::deploy::integer_errors;
 use vmin_train::{Recipe, Trainer};
@@ -13,12 +9,8 @@ const IMAGES: usize = 1_000;
 /// Images that moments and ranges are measured on.
 const CALIBRATION: usize = 1_024;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn recipe(name: &str) -> Recipe {
-    let path = root().join(format!("recipes/{name}.toml"));
+    let path = vmin_testkit::root().join(format!("recipes/{name}.toml"));
     Recipe::from_toml(&std::fs::read_to_string(path).expect("a shipped recipe")).expect("valid")
 }
 
@@ -61,17 +53,12 @@ fn built_in_networks_come_back() {
 
 #[test]
 fn a_network_with_batch_normalization_comes_back() {
-    let folder = std::env::var_os("VMIN_CIFAR10").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/vmin/cifar10"))
-    });
-    let spec = folder.map(|folder| format!("cifar10:{}", folder.display())).unwrap_or_default();
-    let sets = [(Split::Train, CALIBRATION), (Split::Test, IMAGES)];
-    let [Some(data), Some(test)] = sets.map(|(split, count)| set(&spec, split, count)) else {
-        eprintln!("skipped: no CIFAR-10 in VMIN_CIFAR10 or ~/.cache/vmin/cifar10");
-        return;
-    };
+    let Some(folder) = vmin_testkit::cifar10() else { return };
+    let spec = format!("cifar10:{}", folder.display());
+    let [data, test] = [(Split::Train, CALIBRATION), (Split::Test, IMAGES)]
+        .map(|(split, count)| set(&spec, split, count).expect("CIFAR-10"));
     let name = "cifar10-resnet8-randbet-8bit";
-    let model = root().join(format!("models/{name}.safetensors"));
+    let model = vmin_testkit::root().join(format!("models/{name}.safetensors"));
     let (differ, [before, after]) =
         again(&recipe(name), &model.display().to_string(), &data, &test);
     assert_eq!(differ, 0, "codes");

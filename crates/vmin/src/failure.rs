@@ -32,6 +32,12 @@ impl From<Diagnostic> for Failure {
     }
 }
 
+impl From<Box<Diagnostic>> for Failure {
+    fn from(diagnostic: Box<Diagnostic>) -> Self {
+        (*diagnostic).into()
+    }
+}
+
 impl From<std::io::Error> for Failure {
     /// Errors of writing to standard output.
     fn from(error: std::io::Error) -> Self {

@@ -6,7 +6,6 @@ mod commands;
 mod compute;
 mod failure;
 mod interrupt;
-mod lookup;
 mod print;
 
 use std::process::ExitCode;

@@ -26,7 +26,7 @@ use vmin_sram::Geometry;
 use crate::cycles::{CycleModel, LayerReport, Overlap, PartialSums, Residence, Schedule};
 use crate::dataflow::{ArraySize, Dataflow};
 use crate::energy::{EnergyTable, Rail};
-use crate::{Layer, ShapeError, cycles, load};
+use crate::{Layer, ShapeError, cycles};
 
 /// One on-chip memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +129,7 @@ impl Accelerator {
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
-        let source = load::source(name_or_path, "accelerator", &shipped::ALL)?;
+        let source = vmin_files::shipped_or_path("accelerator", name_or_path, &shipped::ALL)?;
         if name_or_path.ends_with(".cfg") {
             let config = crate::scalesim::Config::parse(&source)?;
             return Self::parse(&Source::new(source.name(), &config.to_toml()));

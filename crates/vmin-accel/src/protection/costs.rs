@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source};
-
-use crate::load;
+use vmin_files::shipped_or_path;
 
 /// What a number speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -83,7 +82,7 @@ impl ProtectionCosts {
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
-        Self::parse(&load::source(name_or_path, "table of protection costs", &SHIPPED)?)
+        Self::parse(&shipped_or_path("table of protection costs", name_or_path, &SHIPPED)?)
     }
 
     /// Reads and checks a table.

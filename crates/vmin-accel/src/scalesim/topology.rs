@@ -53,12 +53,12 @@ struct Field<'t> {
     span: Range<usize>,
 }
 
-/// The text of a table, at most 1 MiB.
+/// The text of a table, at most 16 MiB.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn read_table(path: &str) -> Result<Source, Diagnostics> {
-    crate::load::source(path, "table of layers", &[])
+    vmin_files::shipped_or_path("table of layers", path, &[])
 }
 
 /// Reads a table.

@@ -14,10 +14,9 @@ mod shipped;
 
 use std::ops::RangeInclusive;
 
-use vmin_diagnostic::{Diagnostics, Source};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Source};
 use vmin_sram::{Population, Threshold};
 
-use crate::load;
 use curve::Curve;
 pub use read_noise::ReadNoise;
 pub use reading::ReadingError;
@@ -60,7 +59,7 @@ impl VoltageProfile {
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
-        let source = load::source(name_or_path, "voltage profile", &shipped::ALL)?;
+        let source = vmin_files::shipped_or_path("voltage profile", name_or_path, &shipped::ALL)?;
         Self::parse(&source)
     }
 
@@ -112,6 +111,20 @@ impl VoltageProfile {
     #[must_use]
     pub const fn vdd_mv_range(&self) -> RangeInclusive<f64> {
         self.vdd_mv_range.0..=self.vdd_mv_range.1
+    }
+
+    /// Refuses a voltage beyond [`Self::vdd_mv_range`].
+    ///
+    /// # Errors
+    /// The problem, without a place.
+    pub fn check(&self, vdd_mv: f64) -> Result<(), Box<Diagnostic>> {
+        let (least, most) = self.vdd_mv_range;
+        if self.vdd_mv_range().contains(&vdd_mv) {
+            return Ok(());
+        }
+        let message = format!("profile `{}` does not reach {vdd_mv} mV", self.name);
+        let problem = Diagnostic::new("out-of-range", message);
+        Err(Box::new(problem.allowed(format!("expected {least} to {most} mV"))))
     }
 
     /// Points of the source.

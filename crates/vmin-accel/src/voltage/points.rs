@@ -17,7 +17,6 @@ use vmin_diagnostic::{Diagnostic, Source, TableReader};
 
 use super::read::{VDD_MV_MAX, VDD_MV_MIN};
 use super::scale::Scale;
-use crate::load;
 
 const SCALE_MAX: f64 = 1e6;
 const HEADER: [&str; 2] = ["vdd_mv", "scale"];
@@ -72,18 +71,16 @@ pub(super) fn scale(table: &TableReader<'_>, inlined: &Inlined) -> Option<Scale>
 fn from_file(table: &TableReader<'_>, key: &str, inlined: &Inlined) -> Option<Scale> {
     let name = table.string(key)?;
     let folder = Path::new(table.source().name()).parent().unwrap_or(Path::new(""));
-    let path = folder.join(&name.value).display().to_string();
-    let text = match load::read(&path) {
-        Ok(text) => text,
+    let file = match vmin_files::text("points", &folder.join(&name.value)) {
+        Ok(file) => file,
         Err(error) => {
-            let problem = Diagnostic::new("unreadable", format!("cannot read `{path}`: {error}"));
             let hint =
                 "the path is relative to the profile; the file has the columns `vdd_mv,scale`";
-            table.report_at(name.span, problem.hint(hint));
+            table.report_at(name.span, error.diagnostic().hint(hint));
             return None;
         }
     };
-    let points = match rows(&Source::new(&path, &text)) {
+    let points = match rows(&file) {
         Ok(points) => points,
         Err(problems) => {
             for problem in problems {

@@ -1,9 +1,8 @@
 //! Loaders on small files made here, on damaged ones, and on the real sets where they are.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use ndarray::{Array1, Array3, Array4, ShapeBuilder};
@@ -236,23 +235,10 @@ fn shapes_are_a_pure_function() {
     assert!((0..10).all(|class| many.labels.iter().filter(|&&label| label == class).count() == 6));
 }
 
-fn real(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("VMIN_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let path = root.join(folder);
-    if !path.exists() {
-        eprintln!("skipped: no folder `{}`; set VMIN_DATA", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 #[test]
 fn real_mnist_and_fashion_mnist_load() {
     for kind in ["mnist", "fashion-mnist"] {
-        let Some(path) = real(kind) else { return };
+        let Some(path) = vmin_testkit::data(kind) else { return };
         let spec = format!("{kind}:{}", path.display());
         for (split, count) in [(Split::Train, 60_000), (Split::Test, 10_000)] {
             let set = load(&spec, split, Limits::default()).expect("the published files");
@@ -263,12 +249,7 @@ fn real_mnist_and_fashion_mnist_load() {
 
 #[test]
 fn real_cifar_loads() {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/vmin/cifar10"));
-    let folder = std::env::var_os("VMIN_CIFAR10").map(PathBuf::from).or(home);
-    let Some(folder) = folder.filter(|folder| folder.exists()) else {
-        eprintln!("skipped: no CIFAR-10 batches; set VMIN_CIFAR10");
-        return;
-    };
+    let Some(folder) = vmin_testkit::cifar10() else { return };
     let spec = format!("cifar10:{}", folder.display());
     let set = load(&spec, Split::Test, Limits::default()).expect("the published files");
     assert_eq!((set.len(), set.shape), (10_000, [32, 32, 3]));

@@ -1,8 +1,8 @@
 //! What decides the results of a plan, as digests: a journal belongs to one plan alone.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_files::sha256;
 use vmin_nn::data::Dataset;
 use vmin_nn::{Graph, ModelError};
 
@@ -106,8 +106,4 @@ fn decisive_words(experiment: &Experiment, remedy: &Remedy) -> String {
         "{:?} {:?} {:?} {:?}",
         remedy.name.value, remedy.protection, vdd_mv, experiment.yield_target_pct
     )
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

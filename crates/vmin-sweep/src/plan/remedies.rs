@@ -7,15 +7,16 @@ use vmin_accel::energy::{self, OperatingPoint};
 use vmin_accel::{ProtectionCosts, cycles};
 use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_emulator::Emulator;
+use vmin_files::sha256;
 use vmin_nn::Graph;
 use vmin_sram::STORED_CELLS_MAX;
 
-use super::digest::{digest, sha256};
+use super::digest::digest;
 use super::layout::address_maps;
 use super::{Plan, accesses_nj, weights};
 use crate::buffers::BufferPlacements;
 use crate::experiment::{Experiment, Memory};
-use crate::names::{self, Names};
+use crate::names::Names;
 use crate::remedy::{self, Placed, Remedy, Shared};
 use crate::results::InputDigest;
 
@@ -55,7 +56,7 @@ impl Plan {
                 (Some(model), _) => names.model(model)?,
                 (None, Some(_)) => names.model(&experiment.model)?,
             };
-            let graph = names::with_bits(graph, source, remedy.bits.as_ref())?;
+            let graph = names.with_bits(graph, remedy.bits.as_ref())?;
             let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
             let saved = vmin_nn::format::save(&graph).map_err(|error| {
                 Diagnostic::new("model", error.to_string()).at(source, span.clone())

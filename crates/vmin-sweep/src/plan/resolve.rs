@@ -8,7 +8,7 @@ use vmin_accel::placement::ActivationPlacement;
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_nn::Graph;
-use vmin_nn::data::Dataset;
+use vmin_nn::data::{Dataset, Split};
 
 use super::digest::{digest, inputs};
 use super::layout::address_maps;
@@ -16,7 +16,7 @@ use super::{Nominal, Plan, measured, operating_points, weights};
 use crate::buffers::BufferPlacements;
 use crate::chip_file::ChipFile;
 use crate::experiment::{Experiment, Layout, Memory, NotAnExperiment};
-use crate::names::{self, Names, collected, keep};
+use crate::names::{Names, collected, keep};
 use crate::preset;
 use crate::results::InputDigest;
 
@@ -35,7 +35,7 @@ impl Plan {
                 keep(&mut problems, names.model(model));
             }
             if let Some(data) = &references.data {
-                keep(&mut problems, names.data(data));
+                keep(&mut problems, names.data(data, Split::Test));
             }
             if let Some(accelerator) = &references.accelerator {
                 keep(&mut problems, names.accelerator(accelerator));
@@ -61,9 +61,11 @@ impl Plan {
         let mut problems = Vec::new();
         let graph = names
             .model(&experiment.model)
-            .and_then(|graph| names::with_bits(graph, &source, experiment.bits.as_ref()));
+            .and_then(|graph| names.with_bits(graph, experiment.bits.as_ref()));
         let graph = keep(&mut problems, graph);
-        let data = names.data(&experiment.data).and_then(|all| select_images(all, &experiment));
+        let data = names
+            .data(&experiment.data, Split::Test)
+            .and_then(|all| select_images(all, &experiment));
         let data = keep(&mut problems, data);
         let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
         let profile = keep(&mut problems, names.profile(&experiment.profile));

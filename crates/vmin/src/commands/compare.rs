@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
 use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg};
-use vmin_sweep::{Results, write_whole};
+use vmin_sweep::Results;
 
 use crate::args::{CompareArgs, CompareOver, Format};
 use crate::commands::report;

@@ -7,11 +7,12 @@ use vmin_accel::cycles::{self, Totals};
 use vmin_accel::scalesim::{self, TableKind};
 use vmin_accel::{Accelerator, CycleModel, Dataflow, Layer, LayerReport, Schedule};
 use vmin_diagnostic::Diagnostic;
-use vmin_sweep::write_whole;
+use vmin_files::write_whole;
+use vmin_sweep::names::Names;
 
 use crate::args::{CycleModelArg, CyclesArgs, DataflowArg, Format, WorkArgs};
 use crate::failure::{Failure, say, unwritable};
-use crate::{columns, lookup, print};
+use crate::{columns, print};
 
 /// Counts that a cycle model may not have.
 const COUNTS: [&str; 6] = [
@@ -36,7 +37,7 @@ struct Cycles {
 }
 
 pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
-    let accelerator = lookup::accelerator(&args.accelerator)?;
+    let accelerator = Names::typed().accelerator(args.accelerator.as_str())?;
     let schedule = schedule(args, &accelerator)?;
     if let Some(case) = args.work.trace {
         return trace::show(args, schedule, case);
@@ -105,7 +106,7 @@ fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
         }
         WorkArgs { model, .. } => {
             let name = model.as_deref().unwrap_or_default();
-            let graph = lookup::model(name, None)?;
+            let graph = Names::typed().model(name)?;
             let layers = vmin_accel::layers_of_graph(&graph)
                 .map_err(|error| Failure::input("model", &error))?;
             Ok((name.to_owned(), layers))

@@ -28,7 +28,8 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     let mut entries = Vec::new();
     for (name, _) in vmin_nn::builtin::BUILTIN_MODELS {
         let model = format!("builtin:{name}");
-        let graph = crate::lookup::model(&model, None)?;
+        let graph =
+            vmin_nn::model::load(&model).map_err(|error| Failure::input("model", &error))?;
         let about = format!(
             "{} layers, {} MACs, {} weights",
             graph.nodes.len(),

@@ -8,13 +8,14 @@ use vmin_accel::energy::{
     self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
 };
 use vmin_accel::{Accelerator, VoltageProfile};
-use vmin_diagnostic::{Diagnostic, Source};
+use vmin_files::write_set;
+use vmin_diagnostic::Diagnostic;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
-use vmin_sweep::write_set;
+use vmin_sweep::names::Names;
 
 use crate::args::{ClockArg, EnergyArgs, Format, RailsArg};
 use crate::failure::{Failure, say, unwritable};
-use crate::{columns, lookup, print};
+use crate::{columns, print};
 
 #[derive(Serialize)]
 struct Energy<'a> {
@@ -57,14 +58,14 @@ struct Row {
 
 pub(crate) fn run(args: &EnergyArgs) -> Result<(), Failure> {
     let accelerator = accelerator(args)?;
-    let profile = lookup::profile(&args.profile)?;
+    let profile = Names::typed().profile(args.profile.as_str())?;
     for &vdd_mv in &args.vdd_mv.0 {
-        lookup::check_voltage(&profile, vdd_mv)?;
+        profile.check(vdd_mv)?;
     }
     for &(_, vdd_mv) in &args.rail {
-        lookup::check_voltage(&profile, vdd_mv)?;
+        profile.check(vdd_mv)?;
     }
-    let graph = lookup::model(&args.model, None)?;
+    let graph = Names::typed().model(args.model.as_str())?;
     let layers = accelerator.map_graph(&graph).map_err(|error| Failure::input("model", &error))?;
     let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
     let nominal = at(OperatingPoint::nominal(&profile));
@@ -116,13 +117,10 @@ pub(crate) fn run(args: &EnergyArgs) -> Result<(), Failure> {
 
 /// The accelerator, with the energies of a reference table if one is given.
 fn accelerator(args: &EnergyArgs) -> Result<Accelerator, Failure> {
-    let accelerator = lookup::accelerator(&args.accelerator)?;
+    let accelerator = Names::typed().accelerator(args.accelerator.as_str())?;
     let Some(path) = &args.ert else { return Ok(accelerator) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
-            .hint("name an `ERT.yaml` of Accelergy")
-    })?;
-    let source = Source::new(&path.display().to_string(), &text);
+    let source = vmin_files::text("reference table", path)
+        .map_err(|error| error.diagnostic().hint("name an `ERT.yaml` of Accelergy"))?;
     let names = args.ert_map.iter().cloned().collect();
     let (accelerator, notes) = ert::import(&accelerator, &source, &names)?;
     for note in notes {

@@ -6,18 +6,20 @@ use std::time::Instant;
 
 use serde::Serialize;
 use vmin_accel::ResidentPlacement;
-use vmin_diagnostic::Diagnostic;
+use vmin_diagnostic::{Diagnostic, Located};
 use vmin_emulator::{Corrupted, Emulator, Images};
-use vmin_nn::data::Dataset;
+use vmin_files::write_whole;
+use vmin_nn::data::{Dataset, Split};
 use vmin_sram::{
     Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold, VarianceShares,
 };
-use vmin_sweep::{LOAD, WEIGHT_MEMORY, chip_file, write_whole};
+use vmin_sweep::names::Names;
+use vmin_sweep::{LOAD, WEIGHT_MEMORY, chip_file};
 
 use super::chip;
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format};
 use crate::failure::{Failure, say, with_causes};
-use crate::{compute, interrupt, lookup, print};
+use crate::{compute, interrupt, print};
 
 /// What `vmin eval` prints.
 #[derive(Serialize)]
@@ -42,9 +44,11 @@ struct Evaluation {
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let kernel = compute::set_up(&args.compute)?;
-    let graph = lookup::model(&args.model, args.bits)?;
-    let data = select(lookup::images(&args.data)?, args)?;
-    let accelerator = lookup::accelerator(&args.accelerator)?;
+    let names = Names::typed();
+    let bits = args.bits.map(|value| Located { value, span: 0..0 });
+    let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
+    let data = select(names.data(args.data.as_str(), Split::Test)?, args)?;
+    let accelerator = names.accelerator(args.accelerator.as_str())?;
     let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
     let placement = ResidentPlacement::new(&accelerator, sizes)
         .map_err(|error| Failure::input("placement", &error))?;
@@ -211,7 +215,7 @@ fn of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<Defects, Fa
 
 /// The population and threshold asked for, if any.
 fn population(args: &EvalArgs) -> Result<Option<(Population, Threshold)>, Failure> {
-    let profile = args.profile.as_deref().map(lookup::profile).transpose()?;
+    let profile = args.profile.as_deref().map(|name| Names::typed().profile(name)).transpose()?;
     match (args.rate, args.vdd_mv, profile) {
         (None, None, None) => Ok(None),
         (None, None, Some(_)) => Err(Diagnostic::new(
@@ -221,7 +225,7 @@ fn population(args: &EvalArgs) -> Result<Option<(Population, Threshold)>, Failur
         .hint("add `--vdd-mv V`, or `--rate P`")
         .into()),
         (None, Some(vdd_mv), Some(profile)) => {
-            lookup::check_voltage(&profile, vdd_mv)?;
+            profile.check(vdd_mv)?;
             Ok(Some((profile.population().clone(), profile.threshold(vdd_mv))))
         }
         (Some(rate), _, profile) => {

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use vmin_diagnostic::{Diagnostic, Source};
+use vmin_diagnostic::Source;
 use vmin_explore::{Exploration, Plan, Point};
-use vmin_sweep::write_set;
+use vmin_files::write_set;
 
 use crate::args::{ExploreArgs, Format};
 use crate::failure::{Failure, make_folder, say, unwritable};
@@ -53,15 +53,10 @@ fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
         let source = Source::new("embedded example", vmin_explore::DEMO);
         return Ok(Plan::read(&source, Path::new("."))?);
     };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Diagnostic::new(
-            "unreadable",
-            format!("cannot read the design space `{}`: {error}", path.display()),
-        )
-        .hint("`vmin explore --example > space.toml` writes one to start from")
+    let source = vmin_files::text("design space", path).map_err(|error| {
+        error.diagnostic().hint("`vmin explore --example > space.toml` writes one to start from")
     })?;
-    let source = Source::new(&path.display().to_string(), &text);
-    Ok(Plan::read(&source, path.parent().unwrap_or_else(|| Path::new(".")))?)
+    Ok(Plan::read(&source, path.parent().unwrap_or(Path::new(".")))?)
 }
 
 fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {

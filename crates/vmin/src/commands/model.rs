@@ -6,30 +6,32 @@ use ndarray::{Array2, ArrayD, Axis, IxDyn};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use rayon::prelude::*;
 use serde::Serialize;
-use vmin_diagnostic::Diagnostic;
+use vmin_diagnostic::{Diagnostic, Located};
+use vmin_files::write_whole;
 use vmin_kernels::GemmKernel;
 use vmin_nn::{Executor, Graph, LayerShape};
-use vmin_sweep::write_whole;
+use vmin_sweep::names::Names;
 
 use crate::args::{Format, ModelCommand};
 use crate::failure::{Failure, say, unwritable, with_causes};
-use crate::{compute, lookup, print};
+use crate::{compute, print};
 
-/// Largest array file read.
-const NPY_BYTES_MAX: u64 = 4 << 30;
+const INPUT: &str = "an npy array of int8 codes or uint8 pixels, [images, height, width, channels]";
 
 pub(crate) fn run(command: &ModelCommand) -> Result<(), Failure> {
     match command {
         ModelCommand::Inspect { model, format } => {
-            inspect(model, &lookup::model(model, None)?, format.format)
+            inspect(model, &Names::typed().model(model.as_str())?, format.format)
         }
         ModelCommand::Run { model, input, output, layers, compute } => {
             let kernel = compute::set_up(compute)?;
-            let graph = lookup::model(model, None)?;
+            let graph = Names::typed().model(model.as_str())?;
             run_on(&graph, kernel, input, output, layers.as_deref())
         }
         ModelCommand::Convert { model, output, bits } => {
-            let graph = lookup::model(model, *bits)?;
+            let bits = bits.map(|value| Located { value, span: 0..0 });
+            let names = Names::typed();
+            let graph = names.with_bits(names.model(model.as_str())?, bits.as_ref())?;
             let bytes =
                 vmin_nn::format::save(&graph).map_err(|error| Failure::input("model", &error))?;
             write(output, &bytes)?;
@@ -246,15 +248,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// The inputs as codes: int8 arrays as they are, uint8 arrays as pixels.
 fn read_inputs(graph: &Graph, path: &Path) -> Result<Vec<Vec<i8>>, Failure> {
     let refuse = |what: String| -> Failure {
-        Diagnostic::new("bad-input", format!("`{}`: {what}", path.display()))
-            .hint("an npy array of int8 codes or uint8 pixels, [images, height, width, channels]")
-            .into()
+        Diagnostic::new("bad-input", format!("`{}`: {what}", path.display())).hint(INPUT).into()
     };
-    let length = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
-    if length > NPY_BYTES_MAX {
-        return Err(refuse(format!("{length} bytes, at most {NPY_BYTES_MAX} are read")));
-    }
-    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let bytes = vmin_files::bytes("input", path).map_err(|error| error.diagnostic().hint(INPUT))?;
     let codes = match ArrayD::<i8>::read_npy(bytes.as_slice()) {
         Ok(codes) => codes,
         Err(as_codes) => {

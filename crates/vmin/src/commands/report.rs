@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
 use vmin_sram::Chip;
 use vmin_sram::file::Limits;
-use vmin_sweep::{Results, write_whole};
+use vmin_sweep::Results;
 
 use crate::args::ReportArgs;
 use crate::failure::{Failure, say, unwritable, with_causes};
@@ -26,17 +27,10 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
 /// The first chip of the finished sweep in a folder, if it left one.
 fn first_chip(folder: &Path) -> Result<Option<Chip>, Failure> {
     let path = folder.join(FIRST_CHIP);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(Diagnostic::new(
-                "unreadable",
-                format!("cannot read `{}`: {error}", path.display()),
-            )
-            .into());
-        }
-    };
+    if path.try_exists().is_ok_and(|there| !there) {
+        return Ok(None);
+    }
+    let bytes = vmin_files::bytes("chip", &path).map_err(|error| error.diagnostic())?;
     vmin_sram::file::read(&bytes, &Limits::default()).map(Some).map_err(|error| {
         Diagnostic::new("chip", format!("`{}`: {}", path.display(), with_causes(&error)))
             .hint("remove it, or run `vmin sweep --resume` to write it again")
@@ -47,11 +41,10 @@ fn first_chip(folder: &Path) -> Result<Option<Chip>, Failure> {
 /// The results of the finished sweep in a folder.
 pub(crate) fn results(folder: &Path) -> Result<Results, Failure> {
     let path = folder.join("results.json");
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
-            .hint("name the folder of a finished sweep (`vmin sweep --out DIR`)")
+    let bytes = vmin_files::bytes("results", &path).map_err(|error| {
+        error.diagnostic().hint("name the folder of a finished sweep (`vmin sweep --out DIR`)")
     })?;
-    serde_json::from_str(&text).map_err(|error| {
+    serde_json::from_slice(&bytes).map_err(|error| {
         Diagnostic::new(
             "bad-results",
             format!("`{}` is not the result of a sweep: {error}", path.display()),

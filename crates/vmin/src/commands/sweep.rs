@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
+use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
-use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError, write_set};
+use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError};
 
 use crate::args::{Format, SweepArgs};
 use crate::commands::report::FIRST_CHIP;
@@ -79,23 +80,14 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
 
 /// The plan of an experiment file, or of the embedded demo.
 pub(crate) fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
-    let (source, base) = match path {
-        None => (Source::new("embedded demo", vmin_sweep::DEMO), Path::new(".")),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Diagnostic::new(
-                    "unreadable",
-                    format!("cannot read the experiment `{}`: {error}", path.display()),
-                )
-                .hint("`vmin init --out experiment.toml` writes one to start from")
-            })?;
-            (
-                Source::new(&path.display().to_string(), &text),
-                path.parent().unwrap_or_else(|| Path::new(".")),
-            )
-        }
+    let Some(path) = path else {
+        let source = Source::new("embedded demo", vmin_sweep::DEMO);
+        return Ok(Plan::read(&source, Path::new("."))?);
     };
-    Ok(Plan::read(&source, base)?)
+    let source = vmin_files::text("experiment", path).map_err(|error| {
+        error.diagnostic().hint("`vmin init --out experiment.toml` writes one to start from")
+    })?;
+    Ok(Plan::read(&source, path.parent().unwrap_or(Path::new(".")))?)
 }
 
 fn journal_failure(error: &JournalError) -> Failure {

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
-use vmin_nn::data::{Dataset, Limits, Split};
+use vmin_files::write_whole;
+use vmin_nn::data::{Dataset, Split};
 use vmin_nn::{Graph, ModelError};
 use vmin_report::{TrainingEpoch, TrainingPage, training_page};
-use vmin_sweep::write_whole;
+use vmin_sweep::names::Names;
 use vmin_train::deploy::Deployed;
 use vmin_train::{
     CheckpointError, Engine, EngineError, EpochMetrics, FloatNetwork, Network, Recipe, TrainError,
@@ -58,7 +59,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         .hint("write `data = \"builtin:shapes\"` in it, or add `--data builtin:shapes`")
     })?;
     let maps = chips::maps(&args.recipe, &source, &recipe)?;
-    let [data, test] = [images(spec, Split::Train)?, images(spec, Split::Test)?];
+    let images = |split| Names::typed().data(spec, split);
+    let [data, test] = [images(Split::Train)?, images(Split::Test)?];
     let held = lock(&args.out, false)?;
     let checkpoint = checkpoint(args)?;
     let fresh = checkpoint.is_none();
@@ -125,14 +127,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Diagnostic::new(
-            "unreadable",
-            format!("cannot read the recipe `{}`: {error}", path.display()),
-        )
-        .hint("the folder `recipes` of the project holds some to start from")
+    let source = vmin_files::text("recipe", path).map_err(|error| {
+        error.diagnostic().hint("the folder `recipes` of the project holds some to start from")
     })?;
-    let source = Source::new(&path.display().to_string(), &text);
     let recipe = Recipe::read(&source)?;
     Ok((source, recipe))
 }
@@ -176,10 +173,8 @@ enum StartNetwork {
 
 /// The network that the recipe starts from; a path is relative to the recipe.
 fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<StartNetwork, Failure> {
-    let named = match (start.starts_with("builtin:"), recipe.parent()) {
-        (false, Some(folder)) => folder.join(start).display().to_string(),
-        _ => start.to_owned(),
-    };
+    let folder = recipe.parent().unwrap_or(Path::new(""));
+    let named = Names::new(source, folder).model_path(start);
     vmin_nn::model::load(&named).map(StartNetwork::Deployed).or_else(|error| {
         if let ModelError::WrongFormat { format: "vmin model", .. } = error
             && let Ok(bytes) = std::fs::read(&named)
@@ -193,11 +188,6 @@ fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<StartNet
             .hint("name a `model.safetensors` that `vmin train` wrote, or float tensors, relative to the recipe")
             .into())
     })
-}
-
-fn images(spec: &str, split: Split) -> Result<Dataset, Failure> {
-    vmin_nn::data::load(spec, split, Limits::default())
-        .map_err(|error| Diagnostic::new("data", with_causes(&error)).hint(error.hint()).into())
 }
 
 fn failure(error: &TrainError, source: Option<&Source>) -> Failure {

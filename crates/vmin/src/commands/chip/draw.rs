@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
 use vmin_report::chip as draw;
 use vmin_sram::fit::{FitOptions, fit};
-use vmin_sweep::write_whole;
 
 use crate::failure::{Failure, say, unwritable, with_causes};
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
 use vmin_sram::export::{self, ExportFile};
-use vmin_sweep::write_whole;
 
 use crate::failure::{Failure, say, unwritable};
 

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::{Diagnostic, Source};
+use vmin_files::write_whole;
 use vmin_sram::Chip;
 use vmin_sram::fit::{Fit, FitError, FitOptions, fit};
-use vmin_sweep::write_whole;
+use vmin_sweep::names::Names;
 
 use crate::args::FormatArgs;
 use crate::failure::{Failure, say, unwritable, with_causes};
-use crate::lookup;
 
 /// Longest name of a fitted profile in bytes.
 const NAME_BYTES_MAX: usize = 100;
@@ -66,7 +66,8 @@ pub(super) fn run(args: &FitArgs) -> Result<(), Failure> {
             .into());
     }
     let name = name(args)?;
-    let energy = args.energy_from.as_deref().map(lookup::profile).transpose()?;
+    let energy =
+        args.energy_from.as_deref().map(|name| Names::typed().profile(name)).transpose()?;
     let chips: Result<Vec<Chip>, Failure> =
         args.chips.iter().map(|path| super::read(path)).collect();
     let chips = chips?;

@@ -1,23 +1,20 @@
 //! `vmin chip import`: a chip from the maps that others measured.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Diagnostics};
+use vmin_files::write_whole;
 use vmin_sram::import::{
     FoldDuplicates, Format as MapFormat, ImportError, ImportOptions, ImportReport, Importer,
     Limits, NpyValues, VddUnit,
 };
 use vmin_sram::{ErrorRates, Geometry};
-use vmin_sweep::write_whole;
 
 use crate::args::{Format, FormatArgs};
 use crate::failure::{Failure, say, unwritable, with_causes};
 use crate::print;
-
-/// Largest file of a measurement that is read.
-const FILE_BYTES_MAX: u64 = 4 << 30;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -263,8 +260,8 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
     let mut problems = Vec::new();
     for path in &args.files {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match bytes(path) {
-            Err(problem) => problems.push(*problem),
+        match vmin_files::bytes("map", path) {
+            Err(error) => problems.push(error.diagnostic()),
             Ok(bytes) => {
                 if let Err(error) = importer.add(&name, &bytes) {
                     problems.push(diagnostic(&error));
@@ -283,22 +280,6 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
     }
     say(&format!("wrote `{}`", args.out.display()));
     show(&report, args.format.format)
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    let unreadable = |error: std::io::Error| {
-        Box::new(Diagnostic::new(
-            "unreadable",
-            format!("cannot read `{}`: {error}", path.display()),
-        ))
-    };
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > FILE_BYTES_MAX {
-        let message =
-            format!("`{}` has {length} bytes, at most {FILE_BYTES_MAX} are read", path.display());
-        return Err(Diagnostic::new("too-large", message).into());
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 fn diagnostic(error: &ImportError) -> Diagnostic {

@@ -17,7 +17,8 @@ pub(crate) use import::ImportArgs;
 use vmin_diagnostic::Diagnostic;
 use vmin_sram::{Chip, ChipKey, FaultyCell, Geometry, VddLevel};
 use vmin_sweep::WEIGHT_MEMORY;
-use vmin_sweep::chip_file::{self, ChipFileProblem};
+use vmin_sweep::chip_file;
+use vmin_sweep::names::Names;
 
 use crate::args::ChipCommand;
 use crate::failure::Failure;
@@ -52,15 +53,7 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
 
 /// Reads a chip file.
 pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
-    let file = chip_file::read(path, &path.display().to_string()).map_err(|problem| {
-        let diagnostic = Diagnostic::new(problem.code(), problem.to_string());
-        match problem {
-            ChipFileProblem::Unreadable { .. } => diagnostic.hint("`vmin chip sample` makes one"),
-            ChipFileProblem::Bad { .. } => diagnostic.hint("`vmin chip sample` makes chip files"),
-            _ => diagnostic,
-        }
-    })?;
-    Ok(file.chip)
+    Ok(Names::typed().chip(path.display().to_string().as_str())?.chip)
 }
 
 /// The fault map at a level of the chip, as it was measured if it was.

@@ -5,14 +5,14 @@ use std::path::Path;
 use vmin_accel::VoltageProfile;
 use vmin_accel::voltage::ReadingError;
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
 use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
 use vmin_sweep::chip_file::microvolts;
-use vmin_sweep::write_whole;
+use vmin_sweep::names::Names;
 
 use super::inspect;
 use crate::args::Format;
 use crate::failure::{Failure, say, unwritable, with_causes};
-use crate::lookup;
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
@@ -51,10 +51,10 @@ fn sample(
     geometry: Geometry,
     key: ChipKey,
 ) -> Result<Chip, Failure> {
-    let profile = lookup::profile(profile)?;
+    let profile = Names::typed().profile(profile)?;
     let range = profile.vdd_mv_range();
     let lowest = lowest_mv.unwrap_or(*range.start());
-    lookup::check_voltage(&profile, lowest)?;
+    profile.check(lowest)?;
     let levels = levels(&profile, lowest, geometry);
     let too_large = |error: &dyn std::error::Error| {
         Diagnostic::new("too-large", with_causes(error))

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vmin_accel::pe_array::{Simulation, render};
 use vmin_accel::{ArraySize, Dataflow, Schedule};
-use vmin_sweep::write_whole;
+use vmin_files::write_whole;
 
 use crate::args::{CyclesArgs, Format};
 use crate::failure::{Failure, say, unwritable};

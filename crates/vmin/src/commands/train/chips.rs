@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Source, with_causes};
-use vmin_sweep::chip_file::{self, ChipFileProblem};
+use vmin_sweep::chip_file;
+use vmin_sweep::names::Names;
 use vmin_train::{ErrorMap, Recipe, at_key};
 
 use crate::failure::Failure;
@@ -22,13 +23,13 @@ pub(super) fn maps(
     let Some(measured) = errors.and_then(|errors| errors.measured.as_ref()) else {
         return Ok(Vec::new());
     };
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let names = Names::new(source, path.parent().unwrap_or(Path::new("")));
     let mut maps = Vec::new();
     let mut problems = Vec::new();
     for name in &measured.files {
-        match map(&folder.join(name), name, measured.vdd_mv, source) {
+        match map(&names, name, measured.vdd_mv, source) {
             Ok(map) => maps.push(map),
-            Err(problem) => problems.push(*problem),
+            Err(found) => problems.extend(found.into_list()),
         }
     }
     match Diagnostics::from_list(problems) {
@@ -37,15 +38,15 @@ pub(super) fn maps(
     }
 }
 
-fn map(path: &Path, name: &str, vdd_mv: f64, source: &Source) -> Result<ErrorMap, Box<Diagnostic>> {
-    let file = chip_file::read(path, name).map_err(|problem| {
-        let hint = match problem {
-            ChipFileProblem::Unreadable { .. } => {
-                "paths are relative to the recipe; `vmin chip import` makes chips"
-            }
-            _ => "`vmin chip import` makes chip files",
-        };
-        at_key(source, FILES, Diagnostic::new(problem.code(), problem.to_string())).hint(hint)
+fn map(
+    names: &Names<'_>,
+    name: &str,
+    vdd_mv: f64,
+    source: &Source,
+) -> Result<ErrorMap, Diagnostics> {
+    let file = names.chip(name).map_err(|found| {
+        let placed = found.into_list().into_iter().map(|problem| at_key(source, FILES, problem));
+        Diagnostics::from_list(placed.collect()).expect("as many as were found")
     })?;
     let level = chip_file::level_at(&file.chip, vdd_mv).ok_or_else(|| {
         let words = format!("the chip `{name}` has no level at {vdd_mv} mV");

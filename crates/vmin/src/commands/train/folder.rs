@@ -50,9 +50,7 @@ pub(super) fn checkpoint(args: &TrainArgs) -> Result<Option<Checkpoint>, Failure
         }
         (true, true) => {}
     }
-    let bytes = std::fs::read(&path).map_err(|error| {
-        Diagnostic::new("unreadable", format!("cannot read `{}`: {error}", path.display()))
-    })?;
+    let bytes = vmin_files::bytes("checkpoint", &path).map_err(|error| error.diagnostic())?;
     Checkpoint::from_bytes(&bytes).map(Some).map_err(|error| {
         let text = format!("`{}`: {}", path.display(), with_causes(&error));
         Diagnostic::new("checkpoint", text)

@@ -3,14 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use toml::Value;
 use vmin_accel::VoltageProfile;
-use vmin_diagnostic::Diagnostic;
 use vmin_sram::fit::{Estimate, Fit, LevelFit};
 
 use super::FitArgs;
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 
 /// Most files named in the provenance; more are counted.
 const NAMED_MAX: usize = 16;
@@ -113,15 +111,11 @@ fn sources(paths: &[impl AsRef<Path>]) -> Result<String, Failure> {
     let mut text = String::new();
     for path in paths.iter().take(NAMED_MAX) {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|error| {
-            Diagnostic::new("unreadable", format!("`{}`: {}", path.display(), with_causes(&error)))
-        })?;
+        let bytes = vmin_files::bytes("chip", path).map_err(|error| error.diagnostic())?;
         let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy());
         let separator = if text.is_empty() { "" } else { "; " };
-        let _ = write!(text, "{separator}chip file {name}, sha256 ");
-        for byte in Sha256::digest(&bytes) {
-            let _ = write!(text, "{byte:02x}");
-        }
+        let sha256 = vmin_files::sha256(&bytes);
+        let _ = write!(text, "{separator}chip file {name}, sha256 {sha256}");
     }
     if paths.len() > NAMED_MAX {
         let _ = write!(text, "; and {} more", paths.len() - NAMED_MAX);

@@ -1,5 +1,4 @@
-//! Random small graphs and a small generator for tests.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+//! Random small networks.
 
 use vmin_nn::{
     Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
@@ -7,35 +6,16 @@ use vmin_nn::{
 };
 use vmin_quant::{Encoding, FixedMultiplier};
 
-/// A 64-bit congruential generator: the top bits of a fixed sequence.
-pub struct Lcg(pub u64);
-
-impl Lcg {
-    pub fn byte(&mut self) -> u8 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 56) as u8
-    }
-
-    /// A number in `range`.
-    pub fn pick(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
-        let wide = u64::from(self.byte()) << 8 | u64::from(self.byte());
-        range.start() + (wide as usize) % (range.end() - range.start() + 1)
-    }
-
-    pub fn codes(&mut self, n: usize) -> Vec<i8> {
-        (0..n).map(|_| self.byte() as i8).collect()
-    }
-}
+use crate::Lcg;
 
 /// Grows a graph node by node; the last tensor is the end of the chain.
-pub struct Builder {
-    pub rng: Lcg,
-    pub graph: Graph,
+struct Builder {
+    rng: Lcg,
+    graph: Graph,
 }
 
 impl Builder {
-    pub fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         let mut rng = Lcg(seed);
         let shape = vec![rng.pick(1..=9), rng.pick(1..=9), rng.pick(1..=20)];
         let input = tensor(&mut rng, 0, shape);
@@ -51,11 +31,11 @@ impl Builder {
         Self { rng, graph }
     }
 
-    pub fn last(&self) -> TensorId {
+    fn last(&self) -> TensorId {
         TensorId(self.graph.tensors.len() - 1)
     }
 
-    pub fn shape(&self, id: TensorId) -> Vec<usize> {
+    fn shape(&self, id: TensorId) -> Vec<usize> {
         self.graph.tensors[id.0].shape.clone()
     }
 
@@ -67,7 +47,7 @@ impl Builder {
         }
     }
 
-    pub fn push(&mut self, op: Op, inputs: Vec<TensorId>, output: Tensor) -> TensorId {
+    fn push(&mut self, op: Op, inputs: Vec<TensorId>, output: Tensor) -> TensorId {
         let index = self.graph.nodes.len();
         let id = TensorId(self.graph.tensors.len());
         self.graph.tensors.push(output);
@@ -107,7 +87,7 @@ impl Builder {
         (0..n).map(|_| any(&mut self.rng)).collect()
     }
 
-    pub fn conv(&mut self, kind: ConvKind) -> TensorId {
+    fn conv(&mut self, kind: ConvKind) -> TensorId {
         let input = self.last();
         let [h, w, c] = self.shape(input)[..] else { panic!("an image") };
         let out = match kind {
@@ -141,7 +121,7 @@ impl Builder {
         self.push(Op::Conv2d(conv), vec![input], output)
     }
 
-    pub fn fully_connected(&mut self) -> TensorId {
+    fn fully_connected(&mut self) -> TensorId {
         let input = self.last();
         let features = self.graph.tensors[input.0].elements();
         let out = self.rng.pick(1..=20);
@@ -161,7 +141,7 @@ impl Builder {
         self.push(Op::Conv2d(conv), vec![input], output)
     }
 
-    pub fn pool(&mut self, kind: PoolKind) -> TensorId {
+    fn pool(&mut self, kind: PoolKind) -> TensorId {
         let input = self.last();
         let from = self.graph.tensors[input.0].clone();
         let window = [self.rng.pick(1..=3), self.rng.pick(1..=3)];
@@ -175,7 +155,7 @@ impl Builder {
         self.push(Op::Pool2d(pool), vec![input], Tensor { shape, ..from })
     }
 
-    pub fn add(&mut self) -> TensorId {
+    fn add(&mut self) -> TensorId {
         let a = self.last();
         let same: Vec<_> =
             (0..=a.0).map(TensorId).filter(|t| self.shape(*t) == self.shape(a)).collect();
@@ -186,7 +166,7 @@ impl Builder {
         self.push(Op::Add { activation }, vec![a, b], output)
     }
 
-    pub fn group_norm(&mut self) -> TensorId {
+    fn group_norm(&mut self) -> TensorId {
         let input = self.last();
         let shape = self.shape(input);
         let channels = shape[2];
@@ -209,7 +189,7 @@ impl Builder {
         self.push(Op::GroupNorm(norm), vec![input], output)
     }
 
-    pub fn softmax(&mut self) -> TensorId {
+    fn softmax(&mut self) -> TensorId {
         let input = self.last();
         let output = Tensor {
             name: "softmax".into(),
@@ -220,7 +200,7 @@ impl Builder {
         self.push(Op::Softmax { beta: 1.0 }, vec![input], output)
     }
 
-    pub fn reshape(&mut self) -> TensorId {
+    fn reshape(&mut self) -> TensorId {
         let input = self.last();
         let from = self.graph.tensors[input.0].clone();
         let shape = vec![from.elements()];
@@ -241,6 +221,7 @@ fn tensor(rng: &mut Lcg, kind: usize, shape: Vec<usize>) -> Tensor {
 }
 
 /// A valid graph of every operation, shaped by `seed`.
+#[must_use]
 pub fn random_graph(seed: u64) -> Graph {
     let mut b = Builder::new(seed);
     for _ in 0..b.rng.pick(1..=6) {

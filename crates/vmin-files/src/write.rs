@@ -1,4 +1,4 @@
-//! Result files appear whole or not at all.
+//! Writing files: whole or not at all.
 
 use std::fs::File;
 use std::io::{self, Write};
