@@ -1,24 +1,28 @@
-//! Runs a network on a chip: corrupts what the placement stores, infers, counts.
+//! Runs a network on a chip: which cells err, what the memories then give back, which predictions follow.
 //!
 //! ```text
-//!  graph (codes) ──┐
-//!  placement ──────┼─> corrupt ─> codes as read ─> load ─> predict images ─> counts
-//!  faults at V ────┘   (bits)                     (pack)   (rayon, chunks)
+//!  CellSource ── cells of a chip ──┐
+//!  Placement ── which cell ────────┼─> OpenChip ── supplies ─> codes, activations, sums as read
+//!  Protection ── rails .. words ───┘                             │
+//!  Emulator (network, images, kernel) <──────────────────────────┘ ─> Outcome: counts
 //! ```
 //!
-//! Everything decided here is an integer, so results are the same bits for any number of threads
-//! and any kernel. Not here: which voltages and chips to try (that is an experiment), and where the
-//! codes lie (that is the accelerator's placement).
+//! There is one way to read a memory, with or without protection. Everything decided here is an integer, so
+//! results are the same bits for any number of threads and any kernel.
+//!
+//! Not here: which voltages and chips to try (that is an experiment), and where codes lie (that is the
+//! accelerator's placement). `examples/one_chip.rs` runs one network on one chip.
 
-mod activation_faults;
+mod deployment;
 mod emulator;
-mod protected;
-mod sum_faults;
+mod memory;
+pub mod source;
 
-pub use activation_faults::ActivationFaults;
-pub use emulator::{
-    BufferApplied, BufferFaults, Corrupted, Emulator, EmulatorError, ImageRead, Images, Score,
-    Stopped,
+pub use deployment::{
+    ChipSpec, Deployment, LOAD, OpenChip, Outcome, Placement, Reads, Supplies, TrialSpec,
 };
-pub use protected::{ChipMaps, ChipShape, ProtectedError, ProtectedMemory, ProtectedRead};
-pub use sum_faults::{LoadedSumFaults, SumFaults};
+pub use emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Images, Score, Stopped};
+pub use memory::ProtectedError;
+pub use memory::activations::ActivationFaults;
+pub use memory::sums::{LoadedSumFaults, SumFaults};
+pub use memory::weights::{Corrupted, corrupt};

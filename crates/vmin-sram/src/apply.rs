@@ -21,6 +21,35 @@ pub enum FaultKind {
     StuckAt,
 }
 
+/// What a faulty cell gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CellEffect {
+    /// The inverse of what it stores.
+    Inverts,
+    /// This value, whatever it stores.
+    Holds(bool),
+}
+
+impl FaultKind {
+    /// What a cell of this kind gives back that prefers a value.
+    #[must_use]
+    pub const fn effect(self, preferred: bool) -> CellEffect {
+        match self {
+            Self::Flip => CellEffect::Inverts,
+            Self::StuckAt => CellEffect::Holds(preferred),
+        }
+    }
+}
+
+/// A cell that errs at one read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fault {
+    /// Address of the cell, or of the bit that it holds.
+    pub address: u64,
+    /// What it gives back.
+    pub effect: CellEffect,
+}
+
 /// What applying faults did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {

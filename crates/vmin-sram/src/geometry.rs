@@ -55,7 +55,7 @@ pub struct Position {
 }
 
 /// The shape of one memory: `banks` equal arrays of `rows` x `columns` cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Geometry {
     banks: u32,
     rows: u32,

@@ -41,7 +41,7 @@ pub struct RateError {
 }
 
 /// A cell is faulty iff its score is at least this; units as for [`Score`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Threshold(pub i32);
 
 impl Threshold {

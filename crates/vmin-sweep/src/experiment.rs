@@ -7,12 +7,12 @@ mod voltages;
 
 use std::ops::Range;
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source};
 use vmin_sram::FaultKind;
 
 pub use chips::{CHIP_FILES_MAX, ReadErrors};
 pub use layout::Layout;
-pub use memories::{Memories, Memory, Supply};
+pub use memories::{Memories, Supply};
 pub use voltages::voltages;
 
 use crate::preset::{self, Preset};
@@ -224,14 +224,11 @@ impl Experiment {
             costs
         });
         let remedies = remedy::read(&root);
-        contradictions(&root, by_file, errors, memories.as_ref(), remedies.as_deref());
         if let Some(noise) = &read_noise {
-            let remedies = remedies.as_ref().is_some_and(|remedies| !remedies.is_empty());
             let stranger = match () {
                 () if by_file => Some("`[chips] files`, whose cells err as they were measured"),
                 () if preset.is_some() => Some("a preset"),
                 () if by_rate => Some("`rates_pct`: noise is told in millivolts"),
-                () if remedies => Some("`[[remedy]]`"),
                 () => None,
             };
             if let Some(stranger) = stranger {
@@ -299,30 +296,6 @@ impl Experiment {
         });
         finished.map_err(|problems| Box::new(NotAnExperiment { problems, references }))
     }
-}
-
-/// Reports parts of an experiment that do not go together.
-fn contradictions(
-    root: &TableReader<'_>,
-    by_file: bool,
-    errors: ReadErrors,
-    memories: Option<&Memories>,
-    remedies: Option<&[Remedy]>,
-) {
-    let lasting = !by_file && errors != ReadErrors::Transient;
-    let Some(first) = remedies.and_then(<[Remedy]>::first) else { return };
-    let refused = if !lasting {
-        ("lasting faults of a population", "`[chips] files` and `transient`")
-    } else if memories.is_some_and(|memories| memories.weight != Supply::Swept) {
-        ("weights at the swept voltage", "`vdd_mv` of `[memory.weight]`")
-    } else {
-        return;
-    };
-    root.report_at(
-        first.name.span.clone(),
-        Diagnostic::new("remedy", format!("remedies are compared on {}", refused.0))
-            .hint(format!("leave `[[remedy]]` away, or {}", refused.1)),
-    );
 }
 
 fn narrow<T: TryFrom<i64>>(located: Located<i64>) -> Option<Located<T>> {

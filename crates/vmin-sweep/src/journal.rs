@@ -3,56 +3,127 @@
 //! One text line per record: the CRC-32 of the rest in eight hex digits, a space, JSON, newline.
 //!
 //! ```text
-//! 5b2e91a0 {"journal":1,"plan":"<sha256>"}
-//! 0c77d1fe {"point":0,"chip":3,"correct":871,"correct_union":869,"cells_hit":12,"flips":12}
+//! 5b2e91a0 {"journal":2,"plan":"<sha256>"}
+//! 0c77d1fe {"trial":{"candidate":"…","chip":{…},"supplies":{…},"images":"…:0+1000"},"counts":{"correct":871,…}}
 //! ```
 //!
 //! A kill or a full disk can leave half a line at the end. Opening for resumption keeps the longest
 //! prefix of whole, correct lines and cuts the rest off; a bad line *before* good ones is not the
 //! trace of a crash but damage, and is refused. The order of records carries no meaning.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use vmin_accel::PerMemory;
 
 /// Version of the format; a journal of another version is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// What one chip did at one voltage.
+/// The chip of a trial.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChipId {
+    /// Digest of what decides about its cells: population, seed and fault kind, or the chip file.
+    pub chip: String,
+    /// Its number.
+    pub number: u32,
+    /// Where the network begins on it.
+    pub offset_bits: u64,
+    /// The number of its reads, where cells do not err at every read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<u32>,
+}
+
+/// The supply of a memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SupplyId {
+    /// In mV, for readers.
+    pub vdd_mv: f64,
+    /// Digest of all supplies of its cells, with the thresholds that decide which of them fail.
+    pub cells: String,
+}
+
+impl PartialEq for SupplyId {
+    fn eq(&self, other: &Self) -> bool {
+        self.cells == other.cells
+    }
+}
+
+impl Eq for SupplyId {}
+
+impl PartialOrd for SupplyId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SupplyId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.cells.cmp(&other.cells)
+    }
+}
+
+/// The name of a trial, the same in every experiment that contains it: one candidate on one chip at one set of
+/// supplies over one range of images.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialId {
+    /// Digest of network, placement and protection.
+    pub candidate: String,
+    /// The chip.
+    pub chip: ChipId,
+    /// The supply of each memory that can err.
+    pub supplies: PerMemory<Option<SupplyId>>,
+    /// Digest of the image set, first image and number of images: `set:first+count`.
+    pub images: String,
+}
+
+impl fmt::Display for TrialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "candidate {} on chip {}", self.candidate, self.chip.number)?;
+        for (memory, supply) in self.supplies.present() {
+            write!(f, ", {} memory at {} mV", memory.word(), supply.vdd_mv)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a trial did. Pairs are faulty cells met and bits changed: of weights at each read, of activations and
+/// partial sums over all images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Index of the operating point in the plan.
-    pub point: u32,
-    /// Index of the chip in the plan.
-    pub chip: u32,
+pub struct Counts {
     /// Images whose prediction is right under bit errors.
     pub correct: u64,
     /// Images whose prediction is right without *and* with bit errors.
     pub correct_union: u64,
-    /// Faulty cells that hold a bit of the network; transient ones summed over all images.
-    pub cells_hit: u64,
-    /// Stored bits that were changed; by transient errors, summed over all images.
-    pub flips: u64,
-    /// Faulty cells that held a bit of an activation, summed over all images.
+    /// Of the weight memory; transient errors summed over all images.
+    pub weight: [u64; 2],
+    /// Of the activation memory.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub activation_cells_hit: u64,
-    /// Bits of activations that were changed, summed over all images.
+    pub activation: [u64; 2],
+    /// Of the accumulator memory, at every read.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub activation_flips: u64,
-    /// Faulty cells under partial sums, at every read, summed over all images.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub accumulator_cells_hit: u64,
-    /// Bits of partial sums that were read wrongly, summed over all images.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub accumulator_flips: u64,
+    pub accumulator: [u64; 2],
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
+fn is_zero(counts: &[u64; 2]) -> bool {
+    *counts == [0, 0]
+}
+
+/// One trial and its counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Which trial.
+    pub trial: TrialId,
+    /// What it did.
+    pub counts: Counts,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,7 +209,7 @@ pub struct Journal<L: Log = File> {
 impl Journal {
     /// Starts a new journal at `path`, or continues the one there if `resume` or if it holds all
     /// of the `wanted` records already; returns it with the records it holds, in order of
-    /// (point, chip), each once. The file stays locked while open.
+    /// their trials, each once. The file stays locked while open.
     ///
     /// # Errors
     /// See [`JournalError`]. Nothing is written if an existing journal does not fit.
@@ -288,8 +359,8 @@ fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
     }
     content.records.sort_unstable();
     for pair in content.records.windows(2) {
-        if (pair[0].point, pair[0].chip) == (pair[1].point, pair[1].chip) && pair[0] != pair[1] {
-            return Err((number, "two records of one chip and voltage disagree"));
+        if pair[0].trial == pair[1].trial && pair[0].counts != pair[1].counts {
+            return Err((number, "two records of one trial disagree"));
         }
     }
     content.records.dedup();
@@ -320,15 +391,13 @@ mod tests {
     use super::*;
 
     fn record(chip: u32) -> Record {
-        Record {
-            point: chip % 3,
-            chip,
-            correct: 90,
-            correct_union: 89,
-            cells_hit: 7,
-            flips: 4,
-            ..Record::default()
-        }
+        let chip = ChipId { chip: "c".into(), number: chip, offset_bits: 0, reads: None };
+        let supply = SupplyId { vdd_mv: 900.0, cells: "s".into() };
+        let supplies = PerMemory { weight: Some(supply), ..PerMemory::default() };
+        let trial = TrialId { candidate: "n".into(), chip, supplies, images: "i:0+100".into() };
+        let counts =
+            Counts { correct: 90, correct_union: 89, weight: [7, 4], ..Counts::default() };
+        Record { trial, counts }
     }
 
     fn full(records: u32) -> String {

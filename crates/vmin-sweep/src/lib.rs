@@ -5,7 +5,7 @@
 //! ```text
 //!  experiment.toml ─> Experiment ─> Plan ─> run ─> Results ─> results.json, .csv, report
 //!                     (checked      (resolved,  │
-//!                      words)        costed)    └> Journal: one line per chip and voltage
+//!                      words)        costed)    └> Journal: one line per trial
 //! ```
 //!
 //! An [`Experiment`] is what the user wrote, with places for messages; a [`Plan`] has every name
@@ -15,10 +15,7 @@
 //!
 //! Not here: drawing.
 
-mod buffers;
-mod cells;
 pub mod chip_file;
-mod die;
 mod experiment;
 mod first_chip;
 mod journal;
@@ -30,25 +27,19 @@ mod results;
 mod run;
 mod statistics;
 
-pub use buffers::BufferPlacements;
-pub use cells::LOAD;
 pub use chip_file::ChipFile;
 pub use experiment::{
-    CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, Memory, NotAnExperiment,
-    POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, voltages,
+    CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, NotAnExperiment, POINTS_MAX,
+    Placement, ReadErrors, References, Supply, VDD_MV_MAX, voltages,
 };
-pub use first_chip::first_chip;
-pub use journal::{Journal, JournalError, Log, Record};
-pub use plan::{MemoryAt, Nominal, Plan, PlanCost, PlanPoint};
+pub use journal::{ChipId, Counts, Journal, JournalError, Log, Record, SupplyId, TrialId};
+pub use plan::{Budget, Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
 pub use preset::Preset;
-pub use remedy::{
-    PlannedRemedy, REMEDIES_MAX, Remedy, RemedyAt, RemedyPoint, RemedyResult, RemedyRow,
-    RemedySweepPoint,
-};
+pub use remedy::{REMEDIES_MAX, Remedy, RemedyAt, RemedyResult, RemedyRow, RemedySweepPoint};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
 };
-pub use run::{Progress, RunError, WEIGHT_MEMORY, run};
+pub use run::{Progress, RunError, run};
 pub use statistics::Spread;
 
 /// The embedded demo experiment, also what `vmin init` prints.

@@ -4,11 +4,12 @@
 use std::ops::Range;
 use std::path::Path;
 
-use vmin_accel::{Accelerator, ProtectionCosts, VoltageProfile};
+use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_files::ReadError;
 use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_nn::{Graph, ModelError};
+use vmin_protection::ProtectionCosts;
 
 use crate::chip_file::{self, ChipFile, ChipFileProblem};
 

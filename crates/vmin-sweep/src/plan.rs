@@ -1,32 +1,30 @@
-//! An experiment with every name resolved, every size checked and the cost known.
+//! An experiment with every name resolved, every size checked and the cost known. A run reads nothing else.
 
+mod candidates;
 mod checks;
-mod digest;
+mod identity;
 mod layout;
 mod measured;
-mod operating_points;
-mod remedies;
 mod resolve;
+mod supplies;
 mod weights;
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use vmin_accel::placement::{AddressMap, WeightPlacement};
-use vmin_accel::voltage::ReadNoise;
-use vmin_accel::{Accelerator, VoltageProfile};
-use vmin_emulator::Images;
+use vmin_accel::{Accelerator, Memory, PerMemory, VoltageProfile};
+use vmin_emulator::source::CellSource;
+use vmin_emulator::{ChipSpec, Deployment, Images, Placement, ProtectedError, Reads, Supplies};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_sram::{Population, Threshold};
+use vmin_protection::Protection;
+use vmin_sram::Chip;
 
-use crate::buffers::BufferPlacements;
-use crate::chip_file::ChipFile;
-use crate::experiment::{Experiment, Memory, ReadErrors};
-use crate::preset::Preset;
-use crate::remedy::PlannedRemedy;
-use crate::results::{InputDigest, Setting};
+use crate::journal::{ChipId, TrialId};
+use crate::results::{InputDigest, PointCost, Setting};
 
-pub use operating_points::{MemoryAt, PlanPoint};
-pub(crate) use operating_points::{accesses_nj, memory_at, operating_point};
+pub use candidates::{Candidate, CandidatePoint};
+pub use checks::Known;
 
 /// Energy and latency of one inference at the nominal voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,37 +37,59 @@ pub struct Nominal {
     pub latency_us: f64,
 }
 
+/// What a chip must achieve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Budget {
+    /// Largest loss of accuracy, as a fraction.
+    pub accuracy_loss_max: f64,
+    /// Share of chips that a remedy must keep within that loss, as a fraction.
+    pub yield_min: f64,
+}
+
 /// A resolved experiment.
 pub struct Plan {
-    /// What the user wrote.
-    pub experiment: Experiment,
-    /// The network, with weights in the bits asked for.
-    pub graph: Graph,
-    /// Where its codes lie in memory order.
-    pub placement: WeightPlacement,
-    /// Where its activations and partial sums lie, if they can err.
-    pub buffers: BufferPlacements,
-    /// Which cells that order has, one map per offset.
-    pub address_maps: Vec<AddressMap>,
-    /// Measured chips in place of a population's, in the order of the experiment.
-    pub chip_files: Vec<ChipFile>,
-    /// How cells fail.
-    pub profile: VoltageProfile,
+    /// `name` of the experiment.
+    pub name: String,
+    /// Networks with placement and protection: the experiment's own first, then its remedies.
+    pub candidates: Vec<Candidate>,
+    /// Where faulty cells come from.
+    pub source: Box<dyn CellSource>,
+    /// When cells that do not always err decide.
+    pub reads: Reads,
+    /// Number of chips.
+    pub chips: u32,
+    /// Offsets of the model on a chip, in bits; every chip is used once per offset.
+    pub offset_bits: Vec<u64>,
+    /// Number of the first image in its set.
+    pub first_image: u64,
+    /// What a chip must achieve.
+    pub budget: Budget,
+    /// True if results show the union RErr beside the plain one.
+    pub with_union: bool,
     /// The accelerator.
     pub accelerator: Accelerator,
-    /// Voltages, falling.
-    pub points: Vec<PlanPoint>,
+    /// How cells fail, and what voltages do to energy.
+    pub profile: VoltageProfile,
     /// Energy and latency at the nominal voltage.
     pub nominal: Nominal,
+    /// The setting in words, for results.
+    pub setting: Setting,
     /// Remarks that a reader of the results must know.
     pub notes: Vec<String>,
     /// Digest of each input.
     pub inputs: Vec<InputDigest>,
-    /// Remedies, in the order of the experiment; their points follow those of the plan.
-    pub remedies: Vec<PlannedRemedy>,
     /// SHA-256 of everything that decides the results.
     pub digest: String,
+    /// The chip that a report shows, if one persists and has few enough faulty cells to be drawn.
+    pub first_chip: Option<Chip>,
+    /// Digest of each chip that a record may name.
+    chip_ids: Vec<String>,
     data: Dataset,
+    data_id: String,
+    /// True if the map of a chip is moved by an offset, not the model over it.
+    moves_map: bool,
+    /// True if the number of a trial decides about cells that do not always err.
+    numbered_reads: bool,
 }
 
 /// What a plan costs, for `vmin check`.
@@ -106,36 +126,16 @@ pub struct PlanCost {
 }
 
 impl Plan {
-    /// True if no cell of a chip errs twice: every bit is drawn at every read.
+    /// The experiment's own network, without protection.
     #[must_use]
-    pub fn draws_every_read(&self) -> bool {
-        self.experiment.errors == ReadErrors::Transient
-            && self.chip_files.is_empty()
-            && self.experiment.read_noise_mv.is_none()
+    pub fn own(&self) -> &Candidate {
+        &self.candidates[0]
     }
 
-    /// The noise of a memory's reads, if cells are noisy.
-    pub(crate) fn read_noise(&self, at: &MemoryAt) -> Option<ReadNoise> {
-        let noise = self.experiment.read_noise_mv.as_ref()?;
-        Some(self.profile.read_noise(at.vdd_mv, noise.value))
-    }
-
-    /// Down to which score cells of a memory can err.
-    pub(crate) fn floor(&self, at: &MemoryAt) -> Threshold {
-        self.read_noise(at).map_or(at.threshold, |noise| noise.floor().min(at.threshold))
-    }
-
-    /// What chips are drawn from.
-    #[must_use]
-    pub fn population(&self) -> Population {
-        let preset = self.experiment.preset.map(Preset::population);
-        preset.unwrap_or_else(|| self.profile.population().clone())
-    }
-
-    /// Points of the sweep and of all remedies.
+    /// Points of all candidates.
     #[must_use]
     pub fn points_total(&self) -> usize {
-        self.points.len() + self.remedies.iter().map(|remedy| remedy.points.len()).sum::<usize>()
+        self.candidates.iter().map(|candidate| candidate.points.len()).sum()
     }
 
     /// The images, with labels.
@@ -154,8 +154,42 @@ impl Plan {
     #[must_use]
     pub fn trials(&self) -> u32 {
         // `Plan::resolve` has checked the product.
-        let offsets = u32::try_from(self.address_maps.len()).unwrap_or(u32::MAX);
-        self.experiment.chips.saturating_mul(offsets)
+        let offsets = u32::try_from(self.offset_bits.len()).unwrap_or(u32::MAX);
+        self.chips.saturating_mul(offsets)
+    }
+
+    /// The chip of a trial by number; neighbouring trials are the offsets of one chip.
+    #[must_use]
+    pub fn chip(&self, number: u32) -> ChipSpec {
+        let offsets = u32::try_from(self.offset_bits.len()).unwrap_or(u32::MAX);
+        let offset = (number % offsets) as usize;
+        ChipSpec {
+            chip: number / offsets,
+            number,
+            layout: offset,
+            map_offset: if self.moves_map { self.offset_bits[offset] } else { 0 },
+        }
+    }
+
+    /// The name of a trial, the same in every experiment that contains it.
+    #[must_use]
+    pub fn trial(&self, candidate: &Candidate, point: &CandidatePoint, number: u32) -> TrialId {
+        TrialId {
+            candidate: candidate.id.clone(),
+            chip: self.chip_id(number),
+            supplies: point.id.clone(),
+            images: format!("{}:{}+{}", self.data_id, self.first_image, self.data.len()),
+        }
+    }
+
+    fn chip_id(&self, number: u32) -> ChipId {
+        let ChipSpec { chip, layout, .. } = self.chip(number);
+        ChipId {
+            chip: self.chip_ids[chip as usize % self.chip_ids.len()].clone(),
+            number: chip,
+            offset_bits: self.offset_bits[layout],
+            reads: self.numbered_reads.then_some(number),
+        }
     }
 
     /// Records a complete journal holds.
@@ -167,69 +201,23 @@ impl Plan {
     /// What the plan costs.
     #[must_use]
     pub fn cost(&self) -> PlanCost {
+        let own = self.own();
         let images = self.data.len() as u64;
         let inferences_total = self.records_total().saturating_add(1).saturating_mul(images);
         PlanCost {
             points: self.points_total(),
-            chips: self.experiment.chips,
-            offsets: self.address_maps.len(),
+            chips: self.chips,
+            offsets: self.offset_bits.len(),
             images: self.data.len(),
             inferences_total,
-            macs_per_image: self.graph.macs(),
-            macs_total: inferences_total.saturating_mul(self.graph.macs()),
-            weights: self.weights(),
-            stored_bits: self.stored_bits(),
-            activation_bits: self.buffers.activation_bits(),
-            accumulator_bits_read: self.buffers.accumulator_bits_read(),
-            banks: self.placement.geometry().banks(),
-            faulty_cells_max: self.faulty_cells_max(),
-        }
-    }
-
-    fn faulty_cells_max(&self) -> f64 {
-        let Some(lowest) = self.points.last() else { return 0.0 };
-        let of = |memory: Memory, cells: u64| {
-            let Some(at) = lowest.memory(memory) else { return 0.0 };
-            let noisy = self.experiment.read_noise_mv.as_ref().map(|_| self.floor(at).rate());
-            cells as f64 * noisy.unwrap_or(0.0).max(at.cell_fault_rate)
-        };
-        let of_buffers = |memory| of(memory, self.buffers.cells(memory));
-        of(Memory::Weight, self.placement.geometry().cells())
-            + of_buffers(Memory::Activation)
-            + of_buffers(Memory::Accumulator)
-    }
-
-    fn weights(&self) -> u64 {
-        self.graph.weights.iter().map(|weights| weights.codes.len() as u64).sum()
-    }
-
-    fn stored_bits(&self) -> u64 {
-        self.graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum()
-    }
-
-    /// The setting in words, for results.
-    #[must_use]
-    pub fn setting(&self) -> Setting {
-        let experiment = &self.experiment;
-        Setting {
-            model: experiment.model.value.clone(),
-            data: experiment.data.value.clone(),
-            accelerator: self.accelerator.name().to_owned(),
-            profile: self.profile.name().to_owned(),
-            fault_kind: experiment.errors.word().to_owned(),
-            placement: experiment.placement.word().to_owned(),
-            memories: experiment.memories.words(),
-            layout: experiment.layout.words(),
-            offsets: experiment.layout.offset_bits.len(),
-            weight_bits: self.graph.weights.iter().map(|w| w.bits).max().unwrap_or(0),
-            weights: self.weights(),
-            stored_bits: self.stored_bits(),
-            activation_bits: self.buffers.activation_bits(),
-            accumulator_bits_read: self.buffers.accumulator_bits_read(),
-            macs_per_image: self.graph.macs(),
-            vdd_nominal_mv: self.nominal.vdd_mv,
-            seed: experiment.seed.to_string(),
-            accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
+            macs_per_image: own.graph.macs(),
+            macs_total: inferences_total.saturating_mul(own.graph.macs()),
+            weights: own.weights(),
+            stored_bits: own.stored_bits(),
+            activation_bits: own.placement.activation_bits(),
+            accumulator_bits_read: own.placement.accumulator_bits_read(),
+            banks: own.placement.weights.geometry().banks(),
+            faulty_cells_max: own.faulty_cells_max(),
         }
     }
 }

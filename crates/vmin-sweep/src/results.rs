@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Record;
-use crate::plan::MemoryAt;
+use vmin_accel::MemoryAt;
+
+use crate::journal::Counts;
 use crate::remedy::RemedyResult;
 use crate::statistics::Spread;
 
@@ -214,7 +215,7 @@ pub struct InputDigest {
 }
 
 /// What does not depend on the records.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PointCost {
     /// The swept voltage, in mV.
     pub vdd_mv: f64,
@@ -238,6 +239,8 @@ pub struct PointCost {
     pub energy_dram_nj: f64,
     /// Of it, leakage of the memories.
     pub energy_leakage_nj: f64,
+    /// Of it, encoders and decoders.
+    pub energy_codec_nj: f64,
     /// Share of that energy saved against nominal.
     pub energy_saving: f64,
     /// Share of the memory's access energy saved against nominal.
@@ -246,7 +249,7 @@ pub struct PointCost {
     pub latency_us: f64,
 }
 
-/// Evaluates complete records: `records` holds each (point, chip) once, in that order.
+/// Evaluates the counts of one candidate: `counts` holds those of every trial, point by point.
 ///
 /// Returns `None` if any is missing.
 #[must_use]
@@ -255,49 +258,50 @@ pub fn evaluate(
     chips: u32,
     clean: &Clean,
     setting: &Setting,
-    records: &[Record],
+    counts: &[Counts],
 ) -> Option<(Vec<Point>, Vec<ChipSummary>)> {
     let per_point = usize::try_from(chips).ok()?;
-    if per_point == 0 || records.len() != costs.len().checked_mul(per_point)? {
+    if per_point == 0 || counts.len() != costs.len().checked_mul(per_point)? {
         return None;
     }
     let images = clean.images as f64;
     let error = |correct: u64| 1.0 - correct as f64 / images;
     // Decided on counts of images, where no rounding can tip the balance.
     let lost_max = (setting.accuracy_loss_max * images + 1e-9).floor();
-    let within = |record: &Record| clean.correct as f64 - record.correct as f64 <= lost_max;
+    let within = |counts: &Counts| clean.correct as f64 - counts.correct as f64 <= lost_max;
     let mut points = Vec::with_capacity(costs.len());
-    for (cost, of_point) in costs.iter().zip(records.chunks_exact(per_point)) {
-        let plain: Vec<f64> = of_point.iter().map(|record| error(record.correct)).collect();
-        let union: Vec<f64> = of_point.iter().map(|record| error(record.correct_union)).collect();
+    for (cost, of_point) in costs.iter().zip(counts.chunks_exact(per_point)) {
+        let plain: Vec<f64> = of_point.iter().map(|counts| error(counts.correct)).collect();
+        let union: Vec<f64> = of_point.iter().map(|counts| error(counts.correct_union)).collect();
         let (plain, union) = (Spread::of(&plain)?, Spread::of(&union)?);
         // Transient errors are drawn for every image.
         let reads = if setting.fault_kind == "transient" { images } else { 1.0 };
         let bits = setting.stored_bits as f64 * f64::from(chips) * reads;
-        let cells_hit: u64 = of_point.iter().map(|record| record.cells_hit).sum();
-        let flips: u64 = of_point.iter().map(|record| record.flips).sum();
-        // Activations and sums are written anew for every image.
-        let share = |bits: Option<u64>, count: fn(&Record) -> u64| {
-            let bits = bits? as f64 * f64::from(chips) * images;
-            Some(of_point.iter().map(count).sum::<u64>() as f64 / bits)
+        let sum = |of: &dyn Fn(&Counts) -> u64| of_point.iter().map(of).sum::<u64>() as f64;
+        // Activations and sums are written anew for every image: shares of cells met, of bits changed.
+        let shares = |bits: Option<u64>, of: fn(&Counts) -> [u64; 2]| {
+            let bits = bits.map(|bits| bits as f64 * f64::from(chips) * images);
+            [0, 1].map(|index| bits.map(|bits| sum(&|counts| of(counts)[index]) / bits))
         };
-        let activations = |count| share(setting.activation_bits, count);
-        let sums = |count| share(setting.accumulator_bits_read, count);
-        let passing = of_point.iter().filter(|record| within(record)).count();
+        let [activation_cells, activation_flips] =
+            shares(setting.activation_bits, |counts| counts.activation);
+        let [accumulator_cells, accumulator_flips] =
+            shares(setting.accumulator_bits_read, |counts| counts.accumulator);
+        let passing = of_point.iter().filter(|counts| within(counts)).count();
         points.push(Point {
             vdd_mv: cost.vdd_mv,
             cell_fault_rate: cost.cell_fault_rate,
-            cell_fault_rate_realised: cells_hit as f64 / bits,
-            flip_rate: flips as f64 / bits,
+            cell_fault_rate_realised: sum(&|counts| counts.weight[0]) / bits,
+            flip_rate: sum(&|counts| counts.weight[1]) / bits,
             weight_vdd_mv: cost.weight_vdd_mv,
-            activation_vdd_mv: cost.activation.map(|at| at.vdd_mv),
-            activation_cell_fault_rate: cost.activation.map(|at| at.cell_fault_rate),
-            activation_cell_fault_rate_realised: activations(|record| record.activation_cells_hit),
-            activation_flip_rate: activations(|record| record.activation_flips),
-            accumulator_vdd_mv: cost.accumulator.map(|at| at.vdd_mv),
-            accumulator_cell_fault_rate: cost.accumulator.map(|at| at.cell_fault_rate),
-            accumulator_cell_fault_rate_realised: sums(|record| record.accumulator_cells_hit),
-            accumulator_flip_rate: sums(|record| record.accumulator_flips),
+            activation_vdd_mv: cost.activation.as_ref().map(|at| at.vdd_mv),
+            activation_cell_fault_rate: cost.activation.as_ref().map(|at| at.cell_fault_rate),
+            activation_cell_fault_rate_realised: activation_cells,
+            activation_flip_rate: activation_flips,
+            accumulator_vdd_mv: cost.accumulator.as_ref().map(|at| at.vdd_mv),
+            accumulator_cell_fault_rate: cost.accumulator.as_ref().map(|at| at.cell_fault_rate),
+            accumulator_cell_fault_rate_realised: accumulator_cells,
+            accumulator_flip_rate: accumulator_flips,
             rerr_mean: plain.mean,
             rerr_std: plain.std,
             rerr_min: plain.min,
@@ -320,12 +324,12 @@ pub fn evaluate(
     }
     let summaries = (0..per_point)
         .map(|chip| {
-            let of_chip = || records.iter().skip(chip).step_by(per_point);
-            let passed = of_chip().take_while(|record| within(record)).count();
+            let of_chip = || counts.iter().skip(chip).step_by(per_point);
+            let passed = of_chip().take_while(|counts| within(counts)).count();
             ChipSummary {
                 chip: u32::try_from(chip).unwrap_or(u32::MAX),
                 vmin_mv: passed.checked_sub(1).map(|last| costs[last].vdd_mv),
-                rerr: of_chip().map(|record| error(record.correct)).collect(),
+                rerr: of_chip().map(|counts| error(counts.correct)).collect(),
             }
         })
         .collect();
@@ -404,22 +408,15 @@ mod tests {
             energy_compute_nj: 0.2,
             energy_dram_nj: 0.2,
             energy_leakage_nj: 0.2,
+            energy_codec_nj: 0.0,
             energy_saving: 0.0,
             memory_energy_saving: 0.0,
             latency_us: 1.0,
         }
     }
 
-    fn record(point: u32, chip: u32, correct: u64) -> Record {
-        Record {
-            point,
-            chip,
-            correct,
-            correct_union: correct - 1,
-            cells_hit: 8,
-            flips: 4,
-            ..Record::default()
-        }
+    fn counts(correct: u64) -> Counts {
+        Counts { correct, correct_union: correct - 1, weight: [8, 4], ..Counts::default() }
     }
 
     #[test]
@@ -431,7 +428,7 @@ mod tests {
             energy_per_inference_nj: 1.0,
             latency_us: 1.0,
         };
-        let records = [record(0, 0, 90), record(0, 1, 89), record(1, 0, 89), record(1, 1, 50)];
+        let records = [90, 89, 89, 50].map(counts);
         let (points, chips) =
             evaluate(&[cost(900.0), cost(800.0)], 2, &clean, &setting(), &records)
                 .expect("complete");

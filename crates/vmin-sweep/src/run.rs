@@ -1,26 +1,21 @@
 //! Runs a plan: every chip at every voltage, journal first, results after.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use vmin_emulator::{Emulator, EmulatorError, ProtectedError, ProtectedMemory, Score, Stopped};
+use vmin_emulator::{Deployment, Emulator, EmulatorError, Outcome, ProtectedError, Score, Stopped, TrialSpec};
 use vmin_kernels::GemmKernel;
 use vmin_sram::SampleError;
 
 use crate::Plan;
-use crate::die::{Die, Outcome};
-use crate::experiment::Memory;
-use crate::journal::{Journal, JournalError, Log, Record};
-use crate::remedy::{self, PlannedRemedy};
+use crate::journal::{Counts, Journal, JournalError, Log, Record};
+use crate::plan::{Candidate, Known};
+use crate::remedy;
 use crate::results::{Clean, Provenance, Results, evaluate};
 
 /// Records between two calls that make the journal durable.
 const RECORDS_PER_SYNC: u64 = 64;
-
-/// Index of the weight memory among a chip's memories.
-pub const WEIGHT_MEMORY: u32 = Memory::Weight.number();
 
 /// Someone who wants to know how far a run is. Called from several threads.
 pub trait Progress: Sync {
@@ -60,7 +55,7 @@ impl From<Stopped> for RunError {
     }
 }
 
-/// Runs what of `plan` is not among `done` (the journal's records) and evaluates all of it.
+/// Runs what of `plan` is not `known` from its journal, and evaluates all of it.
 ///
 /// Uses the current rayon pool. The results are the same bits for any pool, kernel and set of
 /// records done before.
@@ -70,20 +65,12 @@ impl From<Stopped> for RunError {
 pub fn run<L: Log>(
     plan: &Plan,
     journal: &mut Journal<L>,
-    done: &[Record],
+    known: &Known,
     kernel: &'static dyn GemmKernel,
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Results, RunError> {
-    let points = plan.points.len();
-    let chips = plan.trials();
-    let emulator = Emulator::placed(&plan.graph, &plan.placement, plan.images(), kernel)?;
-    let total = plan.records_total();
-    let known: BTreeSet<(u32, u32)> =
-        done.iter().map(|record| (record.point, record.chip)).collect();
-    progress.begin(total, known.len() as u64);
-
-    let clean = emulator.predict_clean(stop)?;
+    progress.begin(plan.records_total(), known.len() as u64);
     let journal = Mutex::new((journal, 0u64));
     let append = |record: &Record| -> Result<(), RunError> {
         let mut guard = journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -96,164 +83,195 @@ pub fn run<L: Log>(
         progress.advance();
         Ok(())
     };
-    // One worker's failure lets the others end soon.
-    let failed = AtomicBool::new(false);
-    let of_chips: Vec<Result<Vec<Record>, RunError>> = (0..chips)
-        .into_par_iter()
-        .map(|chip| {
-            if failed.load(Ordering::Relaxed) {
-                return Err(RunError::Stopped);
-            }
-            let wanted: Vec<u32> =
-                (0u32..).take(points).filter(|&point| !known.contains(&(point, chip))).collect();
-            let records = run_chip(plan, &emulator, &clean, chip, &wanted, stop, &append);
-            if records.is_err() {
-                failed.store(true, Ordering::Relaxed);
-            }
-            records
-        })
-        .collect();
-    let of_remedies = if failed.load(Ordering::Relaxed) {
-        Ok(Vec::new())
-    } else {
-        run_remedies(plan, &known, &clean, kernel, stop, &append)
-    };
-    let synced = journal.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).0.sync();
-    let fresh = of_chips.into_iter().fold(Ok(Vec::new()), worse)?;
-    let (own_correct, of_remedies): (Vec<u64>, Vec<Vec<Record>>) = of_remedies?.into_iter().unzip();
-    synced?;
-
-    let mut records: Vec<Record> =
-        done.iter().copied().chain(fresh).chain(of_remedies.into_iter().flatten()).collect();
-    records.sort_unstable();
-    results(plan, &emulator.score(&clean, &clean), &own_correct, &records)
-}
-
-/// A remedy's network in its protected memory.
-pub(crate) fn protected_memory<'p>(
-    plan: &'p Plan,
-    remedy: &'p PlannedRemedy,
-) -> Result<ProtectedMemory<'p>, RunError> {
-    let graph = remedy.graph.as_ref().unwrap_or(&plan.graph);
-    let word_bits = plan.accelerator.memories.weight.word_bits;
-    Ok(ProtectedMemory::new(graph, &remedy.placement, remedy.protection.clone(), word_bits)?)
-}
-
-/// Runs what of the remedies is not `known`; gives for each its right predictions without bit errors and
-/// its new records.
-fn run_remedies(
-    plan: &Plan,
-    known: &BTreeSet<(u32, u32)>,
-    clean: &[usize],
-    kernel: &'static dyn GemmKernel,
-    stop: &AtomicBool,
-    append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
-) -> Result<Vec<(u64, Vec<Record>)>, RunError> {
-    let mut all = Vec::with_capacity(plan.remedies.len());
-    for remedy in &plan.remedies {
-        let memory = protected_memory(plan, remedy)?;
-        let graph = remedy.graph.as_ref().unwrap_or(&plan.graph);
-        let emulator = Emulator::placed(graph, &remedy.placement, plan.images(), kernel)?;
-        let own_clean = match &remedy.graph {
-            Some(_) => emulator.predict_clean(stop)?,
-            None => clean.to_vec(),
+    let mut own_clean = None;
+    let mut done = Vec::with_capacity(plan.candidates.len());
+    let all = plan.candidates.iter().enumerate().try_for_each(|(index, candidate)| {
+        let emulator = Emulator::new(&candidate.graph, plan.images(), kernel)?;
+        // Remedies of the experiment's own network predict the same without bit errors.
+        let same = std::sync::Arc::ptr_eq(&candidate.graph, &plan.own().graph);
+        let clean: Vec<usize> = match own_clean.clone().filter(|_| same) {
+            Some(clean) => clean,
+            None => emulator.predict_clean(stop)?,
         };
-        let of_trials: Vec<Result<Vec<Record>, RunError>> = (0..plan.trials())
+        let deployment = candidate.deployment()?;
+        let trials = Trials { plan, index, candidate, emulator, deployment, clean };
+        done.push(trials.run(known, stop, &append)?);
+        own_clean.get_or_insert(trials.clean);
+        Ok::<(), RunError>(())
+    });
+    let synced = journal.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).0.sync();
+    all?;
+    synced?;
+    results(plan, &done)
+}
+
+/// All trials of one candidate.
+struct Trials<'p> {
+    plan: &'p Plan,
+    index: usize,
+    candidate: &'p Candidate,
+    emulator: Emulator<'p>,
+    deployment: Deployment<'p>,
+    clean: Vec<usize>,
+}
+
+/// What the trials of a candidate gave.
+struct Done {
+    /// Right predictions without bit errors.
+    clean: Score,
+    /// Point by point, trial by trial.
+    counts: Vec<Counts>,
+    /// Means over trials of faulty cells that spares repaired and that were left, if there are spares.
+    repaired: Option<(f64, f64)>,
+}
+
+impl Trials<'_> {
+    /// Runs what is not `known`.
+    fn run(
+        &self,
+        known: &Known,
+        stop: &AtomicBool,
+        append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
+    ) -> Result<Done, RunError> {
+        let trials = self.plan.trials();
+        // One worker's failure lets the others end soon.
+        let failed = AtomicBool::new(false);
+        let of_chips: Vec<Result<OfChip, RunError>> = (0..trials)
             .into_par_iter()
-            .map(|trial| {
-                let wanted: Vec<u32> = (0u32..)
-                    .take(remedy.points.len())
-                    .filter(|point| !known.contains(&(remedy.first_point + point, trial)))
-                    .collect();
-                remedy::run_trial(
-                    plan, remedy, &memory, &emulator, &own_clean, trial, &wanted, stop, append,
-                )
+            .map(|number| {
+                if failed.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) {
+                    return Err(RunError::Stopped);
+                }
+                let counts = self.run_chip(number, known, stop, append);
+                failed.fetch_or(counts.is_err(), Ordering::Relaxed);
+                counts
             })
             .collect();
-        let records = of_trials.into_iter().fold(Ok(Vec::new()), worse)?;
-        all.push((emulator.score(&own_clean, &own_clean).correct, records));
+        let of_chips = of_chips.into_iter().fold(Ok(Vec::new()), worse)?;
+        let points = 0..self.candidate.points.len();
+        let counts = points.flat_map(|point| of_chips.iter().map(move |of| of.counts[point]));
+        let repaired: Option<Vec<(u64, u64)>> = of_chips.iter().map(|of| of.repaired).collect();
+        let mean = |counts: &[(u64, u64)], of: fn(&(u64, u64)) -> u64| {
+            counts.iter().map(of).sum::<u64>() as f64 / f64::from(trials)
+        };
+        Ok(Done {
+            clean: self.emulator.score(&self.clean, &self.clean),
+            counts: counts.collect(),
+            repaired: repaired.map(|all| (mean(&all, |of| of.0), mean(&all, |of| of.1))),
+        })
     }
-    Ok(all)
+
+    fn run_chip(
+        &self,
+        number: u32,
+        known: &Known,
+        stop: &AtomicBool,
+        append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
+    ) -> Result<OfChip, RunError> {
+        let Self { plan, candidate, .. } = *self;
+        let found: Vec<Option<&Counts>> = (0..candidate.points.len())
+            .map(|point| known.get(&(self.index, point, number)))
+            .collect();
+        let wanted = candidate.points.iter().zip(&found).filter(|(_, found)| found.is_none());
+        let wanted: Vec<_> = wanted.map(|(point, _)| &point.supplies).collect();
+        // Spares are counted on every chip, whatever is still to be done.
+        let test = candidate.points.first().map(|point| &point.supplies);
+        let tested = test.filter(|at| at.present().any(|(_, at)| at.test.is_some()));
+        if wanted.is_empty() && tested.is_none() {
+            let counts = found.into_iter().flatten().copied().collect();
+            return Ok(OfChip { counts, repaired: None });
+        }
+        let opened: Vec<_> = wanted.iter().copied().chain(tested).collect();
+        let chip = self.deployment.open(
+            plan.source.as_ref(),
+            plan.chip(number),
+            &opened,
+            candidate.lowest(),
+        )?;
+        let counts = candidate.points.iter().zip(found).map(|(point, found)| {
+            if let Some(counts) = found {
+                return Ok(*counts);
+            }
+            let trial = TrialSpec {
+                supplies: &point.supplies,
+                reads: plan.reads,
+                first_image: plan.first_image,
+            };
+            let Outcome { score, applied } =
+                chip.run(trial, &self.emulator, &self.clean, stop)?;
+            let applied = applied.map(|applied| [applied.cells_hit, applied.bits_flipped]);
+            let counts = Counts {
+                correct: score.correct,
+                correct_union: score.correct_union,
+                weight: applied.weight,
+                activation: applied.activation,
+                accumulator: applied.accumulator,
+            };
+            append(&Record { trial: plan.trial(candidate, point, number), counts })?;
+            Ok(counts)
+        });
+        let counts = counts.collect::<Result<_, RunError>>()?;
+        Ok(OfChip { counts, repaired: chip.repaired() })
+    }
 }
 
-/// Joins the records of two chips, or keeps the failure that says more.
+/// What one chip gave.
+struct OfChip {
+    /// Point by point.
+    counts: Vec<Counts>,
+    repaired: Option<(u64, u64)>,
+}
+
+/// Adds what one more chip gave, or keeps the failure that says more.
 fn worse(
-    a: Result<Vec<Record>, RunError>,
-    b: Result<Vec<Record>, RunError>,
-) -> Result<Vec<Record>, RunError> {
-    match (a, b) {
-        (Ok(mut a), Ok(b)) => {
-            a.extend(b);
-            Ok(a)
+    all: Result<Vec<OfChip>, RunError>,
+    one: Result<OfChip, RunError>,
+) -> Result<Vec<OfChip>, RunError> {
+    match (all, one) {
+        (Ok(mut all), Ok(one)) => {
+            all.push(one);
+            Ok(all)
         }
         (Err(RunError::Stopped) | Ok(_), Err(other)) | (Err(other), _) => Err(other),
     }
 }
 
-fn run_chip(
-    plan: &Plan,
-    emulator: &Emulator<'_>,
-    clean: &[usize],
-    chip: u32,
-    wanted: &[u32],
-    stop: &AtomicBool,
-    append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
-) -> Result<Vec<Record>, RunError> {
-    let Some(&lowest) = wanted.last() else { return Ok(Vec::new()) };
-    if stop.load(Ordering::Relaxed) {
-        return Err(RunError::Stopped);
-    }
-    let die = Die::new(plan, chip, lowest)?;
-    let mut records = Vec::with_capacity(wanted.len());
-    for &point in wanted {
-        let Outcome { score, weights, buffers } = die.evaluate(point, emulator, clean, stop)?;
-        let record = Record {
-            point,
-            chip,
-            correct: score.correct,
-            correct_union: score.correct_union,
-            cells_hit: weights.cells_hit,
-            flips: weights.bits_flipped,
-            activation_cells_hit: buffers.activations.cells_hit,
-            activation_flips: buffers.activations.bits_flipped,
-            accumulator_cells_hit: buffers.sums.cells_hit,
-            accumulator_flips: buffers.sums.bits_flipped,
-        };
-        append(&record)?;
-        records.push(record);
-    }
-    Ok(records)
-}
-
-fn results(
-    plan: &Plan,
-    clean: &Score,
-    own_correct: &[u64],
-    records: &[Record],
-) -> Result<Results, RunError> {
+fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
     let images = plan.labels().len() as u64;
+    let error = |correct: u64| 1.0 - correct as f64 / images as f64;
+    let own = done.first().ok_or(RunError::ForeignRecords)?;
     let clean = Clean {
         images,
-        correct: clean.correct,
-        err: 1.0 - clean.correct as f64 / images as f64,
+        correct: own.clean.correct,
+        err: error(own.clean.correct),
         energy_per_inference_nj: plan.nominal.energy_per_inference_nj,
         latency_us: plan.nominal.latency_us,
     };
-    let setting = plan.setting();
-    let costs: Vec<_> = plan.points.iter().map(|point| point.cost.clone()).collect();
-    let own = plan.points.len() * plan.trials() as usize;
-    let (records, of_remedies) = records.split_at_checked(own).ok_or(RunError::ForeignRecords)?;
-    let (points, chips) = evaluate(&costs, plan.trials(), &clean, &setting, records)
-        .ok_or(RunError::ForeignRecords)?;
-    let remedies = if plan.remedies.is_empty() {
-        Vec::new()
-    } else {
-        remedy::evaluate_remedies(plan, &points, clean.correct, own_correct, of_remedies)?
-    };
+    let target =
+        (error(own.clean.correct) + plan.budget.accuracy_loss_max, plan.budget.yield_min);
+    let (mut points, mut chips, mut remedies) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, (candidate, done)) in plan.candidates.iter().zip(done).enumerate() {
+        let costs: Vec<_> = candidate.points.iter().map(|point| point.cost.clone()).collect();
+        let setting = crate::Setting {
+            stored_bits: candidate.stored_bits(),
+            activation_bits: candidate.placement.activation_bits(),
+            accumulator_bits_read: candidate.placement.accumulator_bits_read(),
+            ..plan.setting.clone()
+        };
+        let (of_points, of_chips) = evaluate(&costs, plan.trials(), &clean, &setting, &done.counts)
+            .ok_or(RunError::ForeignRecords)?;
+        if plan.candidates.len() > 1 {
+            let err = error(done.clean.correct);
+            remedies.push(remedy::remedy(candidate, err, &of_points, done.repaired, target));
+        }
+        if index == 0 {
+            (points, chips) = (of_points, of_chips);
+        }
+    }
     Ok(Results {
         results_version: 1,
-        name: plan.experiment.name.clone(),
-        setting,
+        name: plan.name.clone(),
+        setting: plan.setting.clone(),
         clean,
         points,
         chips,

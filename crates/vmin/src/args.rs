@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::chip::ChipCommand;
 pub(crate) use self::cycles::{CycleModelArg, CyclesArgs, DataflowArg, WorkArgs};
 pub(crate) use self::energy::{ClockArg, EnergyArgs, RailsArg};
-pub(crate) use self::eval::{ChipChoice, EvalArgs, FaultKindArg};
+pub(crate) use self::eval::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply, PlacementArg};
 pub(crate) use self::model::ModelCommand;
 
 /// How low can the supply voltage of an accelerator's memories go?

@@ -17,7 +17,7 @@ use vmin_sram::Geometry;
 const ACTIVATION_BITS: u64 = 8;
 
 /// The cells of one tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlacedActivation {
     /// Address of the first bit of its first code.
     pub first_bit: u64,
@@ -30,7 +30,7 @@ pub struct PlacedActivation {
 }
 
 /// The activations of a network in the activation memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ActivationPlacement {
     /// One entry per tensor of the graph.

@@ -19,7 +19,7 @@
 use vmin_sram::{FaultyCell, Geometry, Position};
 
 /// How rows and columns of the linear order are laid out in the banks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Interleaving {
     /// Neighbouring rows lie in different banks.
     pub rows: bool,
@@ -53,7 +53,7 @@ pub enum AddressMapError {
 }
 
 /// A bijection between the bits of a memory in linear order and its cells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct AddressMap {
     geometry: Geometry,
     words_per_row: u64,
@@ -94,6 +94,12 @@ impl AddressMap {
     pub fn linear(geometry: Geometry) -> Self {
         let interleaving = Interleaving { rows: false, columns: false };
         Self { geometry, words_per_row: 1, interleaving, offset_bits: 0, serves: Vec::new() }
+    }
+
+    /// The same map from the first cell on.
+    #[must_use]
+    pub fn without_offset(&self) -> Self {
+        Self { offset_bits: 0, ..self.clone() }
     }
 
     /// The memory.

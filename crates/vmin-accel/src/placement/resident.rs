@@ -67,7 +67,7 @@ impl Alignment {
 }
 
 /// Where one tensor lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlacedTensor {
     /// Address of the first bit of its first code.
     pub first_bit: u64,
@@ -78,7 +78,7 @@ pub struct PlacedTensor {
 }
 
 /// A model in the weight memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ResidentPlacement {
     /// The tensors in memory order.

@@ -66,7 +66,7 @@ pub enum StreamError {
 }
 
 /// Codes that lie in the buffer together, without gaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Load {
     /// Address of the first bit of its first code.
     pub first_bit: u64,
@@ -101,7 +101,7 @@ pub struct StreamedLayer {
 }
 
 /// One tensor's way through the buffer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StreamedTensor {
     /// Bits per code.
     pub bits: u8,
@@ -123,7 +123,7 @@ impl StreamedTensor {
 }
 
 /// A network's weights in a buffer that holds a part of them at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct StreamedPlacement {
     /// One entry per weight tensor of the graph.

@@ -42,7 +42,7 @@ pub enum SumError {
 }
 
 /// The sums of one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlacedSums {
     /// Outputs of the layer.
     pub outputs: usize,
@@ -77,7 +77,7 @@ impl PlacedSums {
 }
 
 /// The partial sums of a network in the accumulator memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SumPlacement {
     /// One entry per node of the graph; none where a node is no product.

@@ -7,7 +7,7 @@ use crate::Accelerator;
 use crate::cycles::{Residence, Schedule};
 
 /// The codes of a network in the weight memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum WeightPlacement {
     /// All at once, at fixed addresses.
     Resident(ResidentPlacement),

@@ -17,7 +17,7 @@ const SIGMAS: f64 = 5.0;
 const STEPS: u32 = 20;
 
 /// The reads of a memory at one supply.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ReadNoise {
     /// `(score in sigmas of the population, V_c - V in sigmas of the noise)`, both rising.
     curve: Vec<(f64, f64)>,

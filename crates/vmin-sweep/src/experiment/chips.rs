@@ -43,6 +43,15 @@ impl ReadErrors {
         }
     }
 
+    /// What all faulty cells do, if it is the same for all.
+    #[must_use]
+    pub const fn alike(self) -> Option<FaultKind> {
+        match self {
+            Self::Alike(kind) => Some(kind),
+            Self::Measured | Self::Transient => None,
+        }
+    }
+
     /// What all faulty cells do, `flip` where it is not the same for all.
     #[must_use]
     pub const fn kind(self) -> FaultKind {

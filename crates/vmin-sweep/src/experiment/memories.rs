@@ -5,56 +5,10 @@
 
 use std::ops::Range;
 
-use vmin_accel::energy::Rail;
+use vmin_accel::{Memory, PerMemory};
 use vmin_diagnostic::{Diagnostic, Located, TableReader};
 
 use super::VDD_MV_MAX;
-
-/// An on-chip memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// Of weights.
-    Weight,
-    /// Of inputs and activations.
-    Activation,
-    /// Of biases and partial sums.
-    Accumulator,
-}
-
-impl Memory {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Weight, Self::Activation, Self::Accumulator];
-
-    /// Its number among the memories of a chip: each has cells of its own.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        match self {
-            Self::Weight => 0,
-            Self::Activation => 1,
-            Self::Accumulator => 2,
-        }
-    }
-
-    /// Its supply.
-    #[must_use]
-    pub const fn rail(self) -> Rail {
-        match self {
-            Self::Weight => Rail::Weight,
-            Self::Activation => Rail::Activation,
-            Self::Accumulator => Rail::Accumulator,
-        }
-    }
-
-    /// Its word in files.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Weight => "weight",
-            Self::Activation => "activation",
-            Self::Accumulator => "accumulator",
-        }
-    }
-}
 
 /// The supply of a memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,12 +24,8 @@ pub enum Supply {
 /// The memories of an experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memories {
-    /// `[memory.weight] vdd_mv`.
-    pub weight: Supply,
-    /// `[memory.activation] vdd_mv`.
-    pub activation: Supply,
-    /// `[memory.accumulator] vdd_mv`.
-    pub accumulator: Supply,
+    /// `vdd_mv` of `[memory.weight]`, `[memory.activation]` and `[memory.accumulator]`.
+    pub supplies: PerMemory<Supply>,
     /// `[memory.activation] inputs`: the network's input lies there too.
     pub inputs: bool,
     /// `[memory.accumulator] biases`: biases are written there first, as the start of each sum.
@@ -89,9 +39,11 @@ pub struct Memories {
 impl Default for Memories {
     fn default() -> Self {
         Self {
-            weight: Supply::Swept,
-            activation: Supply::Nominal,
-            accumulator: Supply::Nominal,
+            supplies: PerMemory {
+                weight: Supply::Swept,
+                activation: Supply::Nominal,
+                accumulator: Supply::Nominal,
+            },
             inputs: true,
             biases: true,
             span: None,
@@ -101,19 +53,9 @@ impl Default for Memories {
 }
 
 impl Memories {
-    /// The supply of a memory.
-    #[must_use]
-    pub const fn supply(&self, memory: Memory) -> &Supply {
-        match memory {
-            Memory::Weight => &self.weight,
-            Memory::Activation => &self.activation,
-            Memory::Accumulator => &self.accumulator,
-        }
-    }
-
     /// The fixed supplies, in mV.
     pub(crate) fn fixed(&self) -> impl Iterator<Item = &Located<f64>> {
-        Memory::ALL.into_iter().filter_map(|memory| match self.supply(memory) {
+        self.supplies.iter().filter_map(|(_, supply)| match supply {
             Supply::Fixed(vdd_mv) => Some(vdd_mv),
             Supply::Swept | Supply::Nominal => None,
         })
@@ -122,9 +64,7 @@ impl Memories {
     /// True if weights alone err, at the swept voltage.
     #[must_use]
     pub fn weights_alone(&self) -> bool {
-        self.weight == Supply::Swept
-            && self.activation == Supply::Nominal
-            && self.accumulator == Supply::Nominal
+        self.supplies == Self::default().supplies
     }
 
     /// In words, for tables; nothing where weights alone err, at the swept voltage.
@@ -133,21 +73,20 @@ impl Memories {
         if self.weights_alone() {
             return String::new();
         }
-        let of = |memory: Memory| {
-            let supply = match self.supply(memory) {
-                Supply::Nominal => "nominal".to_owned(),
-                Supply::Swept => "swept".to_owned(),
-                Supply::Fixed(vdd_mv) => format!("at {} mV", vdd_mv.value),
-            };
+        let of = |(memory, supply): (Memory, &Supply)| {
             let spared = match memory {
-                _ if *self.supply(memory) == Supply::Nominal => "",
                 Memory::Activation if !self.inputs => " without inputs",
                 Memory::Accumulator if !self.biases => " without biases",
-                _ => "",
+                Memory::Weight | Memory::Activation | Memory::Accumulator => "",
             };
-            format!("{} memory {supply}{spared}", memory.word())
+            let word = memory.word();
+            match supply {
+                Supply::Nominal => format!("{word} memory nominal"),
+                Supply::Swept => format!("{word} memory swept{spared}"),
+                Supply::Fixed(vdd_mv) => format!("{word} memory at {} mV{spared}", vdd_mv.value),
+            }
         };
-        Memory::ALL.map(of).join(", ")
+        self.supplies.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -155,31 +94,30 @@ impl Memories {
 pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
     let mut memories = Memories::default();
     let mut complete = true;
-    for which in Memory::ALL {
-        let Some(table) = memory.optional_table(which.word()) else { continue };
+    for (word, which) in Memory::ALL {
+        let Some(table) = memory.optional_table(word) else { continue };
         let supply = supply(&table);
         complete &= supply.is_some();
-        let place = match which {
-            Memory::Weight => &mut memories.weight,
+        match which {
+            Memory::Weight => {}
             Memory::Activation => {
                 let inputs = table.optional_boolean("inputs");
                 complete &= inputs.is_some() == table.has("inputs");
                 memories.inputs = inputs.is_none_or(|inputs| inputs.value);
-                &mut memories.activation
             }
             Memory::Accumulator => {
                 let biases = table.optional_boolean("biases");
                 complete &= biases.is_some() == table.has("biases");
                 memories.biases = biases.is_none_or(|biases| biases.value);
                 memories.accumulator_span = table.span();
-                &mut memories.accumulator
             }
-        };
+        }
+        let place = memories.supplies.get_mut(which);
         *place = supply.unwrap_or(Supply::Swept);
         memories.span = memories.span.or(table.span());
         table.finish();
     }
-    let swept = Memory::ALL.iter().any(|&which| *memories.supply(which) == Supply::Swept);
+    let swept = memories.supplies.iter().any(|(_, supply)| *supply == Supply::Swept);
     if let Some(span) = memories.span.clone().filter(|_| complete && !swept) {
         memory.report_at(
             span,

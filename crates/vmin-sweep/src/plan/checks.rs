@@ -1,116 +1,85 @@
 //! What only shows when all parts are together, and what a journal may hold.
 
-use vmin_emulator::Emulator;
-use vmin_sram::{STORED_CELLS_MAX, Threshold};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::{MemoryAt, Plan};
-use crate::experiment::{Memory, ReadErrors, Supply};
-use crate::journal::Record;
+use super::Plan;
+use crate::journal::{Counts, Record, TrialId};
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
 const INFERENCES_MAX: u64 = 1_000_000_000_000;
 
 impl Plan {
-    pub(super) fn check_inferences(&self) -> Result<(), String> {
-        let total = self.cost().inferences_total;
-        if total > INFERENCES_MAX {
-            return Err(format!(
-                "the sweep would take {total} inferences, at most {INFERENCES_MAX} are run"
-            ));
-        }
-        Ok(())
-    }
-
     /// Checks what only shows when all parts are together.
-    pub(super) fn check_sizes(&self) -> Result<(), (std::ops::Range<usize>, &'static str, String)> {
-        let data = self.experiment.data.span.clone();
-        let (images, kernel) = (self.images(), vmin_kernels::best());
-        let emulator = Emulator::placed(&self.graph, &self.placement, images, kernel);
-        if let Err(error) = emulator {
-            return Err((data, "does-not-fit", error.to_string()));
-        }
-        self.check_rates()?;
-        let trials = u64::from(self.experiment.chips) * self.address_maps.len() as u64;
+    pub(super) fn check_sizes(
+        &self,
+        data: &Range<usize>,
+        layout: &Range<usize>,
+    ) -> Result<(), (Range<usize>, &'static str, String)> {
+        let trials = u64::from(self.chips) * self.offset_bits.len() as u64;
         if u32::try_from(trials).is_err() {
             let message = format!("{trials} chips at offsets are more than can be numbered");
-            return Err((self.experiment.layout.span.clone(), "too-many", message));
+            return Err((layout.clone(), "too-many", message));
         }
-        let cost = self.cost();
-        if cost.faulty_cells_max > STORED_CELLS_MAX as f64 {
-            let span = self.experiment.vdd_mv.last().map_or(0..0, |vdd_mv| vdd_mv.span.clone());
-            let message = format!(
-                "at the lowest voltage {:.1e} cells of each chip would be faulty; at most \
-                 {STORED_CELLS_MAX} can be held",
-                cost.faulty_cells_max
-            );
-            return Err((span, "too-large", message));
-        }
-        self.check_inferences().map_err(|message| (data, "too-large", message))?;
-        Ok(())
-    }
-
-    /// Checks that no memory of a population's chips has more than half of its cells faulty.
-    fn check_rates(&self) -> Result<(), (std::ops::Range<usize>, &'static str, String)> {
-        if !self.chip_files.is_empty() {
-            return Ok(());
-        }
-        let experiment = &self.experiment;
-        for (point, swept) in self.points.iter().zip(&experiment.vdd_mv) {
-            for memory in Memory::ALL {
-                let Some(&MemoryAt { vdd_mv, cell_fault_rate, threshold }) = point.memory(memory)
-                else {
-                    continue;
-                };
-                if threshold >= Threshold::HALF {
-                    continue;
-                }
-                let span = match experiment.memories.supply(memory) {
-                    Supply::Fixed(fixed) => &fixed.span,
-                    Supply::Swept | Supply::Nominal => &swept.span,
-                };
-                let message = format!(
-                    "at {vdd_mv} mV more than half of all cells are faulty ({:.1} %), which cannot be \
-                     emulated",
-                    cell_fault_rate * 100.0
-                );
-                return Err((span.clone(), "out-of-range", message));
-            }
+        let total = self.cost().inferences_total;
+        if total > INFERENCES_MAX {
+            let message =
+                format!("the sweep would take {total} inferences, at most {INFERENCES_MAX} are run");
+            return Err((data.clone(), "too-large", message));
         }
         Ok(())
     }
 
-    /// Checks that a journal's records can be records of this plan.
+    /// Sorts a journal's records into the plan: counts by index of candidate and of its point, and by number
+    /// of trial.
     ///
     /// # Errors
-    /// What is wrong with the first that cannot.
-    pub fn check_records(&self, records: &[Record]) -> Result<(), String> {
-        let images = self.data.len() as u64;
-        for record in records {
-            let Record { point, chip, correct, correct_union, cells_hit, flips, .. } = *record;
-            let known = (point as usize) < self.points_total() && chip < self.trials();
-            // What stands between cells and codes may invert more bits than cells fail.
-            let remedy = self.remedies.iter().rfind(|remedy| remedy.first_point <= point);
-            let (bits, flips_max) = remedy.map_or((self.stored_bits(), cells_hit), |remedy| {
-                (remedy.stored_bits, remedy.stored_bits)
-            });
-            let buffers = remedy.map_or(&self.buffers, |remedy| &remedy.buffers);
-            let transient = self.experiment.errors == ReadErrors::Transient;
-            let bits = bits.saturating_mul(if transient { images } else { 1 });
-            let possible = correct <= images && correct_union <= correct && flips <= flips_max;
-            let of_activations = buffers.activation_bits().unwrap_or(0).saturating_mul(images);
-            let of_sums = buffers.accumulator_bits_read().unwrap_or(0).saturating_mul(images);
-            let possible = possible
-                && cells_hit <= bits
-                && record.activation_flips <= record.activation_cells_hit
-                && record.activation_cells_hit <= of_activations
-                && record.accumulator_flips <= record.accumulator_cells_hit
-                && record.accumulator_cells_hit <= of_sums;
-            if !known || !possible {
-                return Err(format!(
-                    "the record of point {point}, chip {chip} is not one of this experiment"
-                ));
+    /// What is wrong with the first that cannot be a record of this plan.
+    pub fn sorted(&self, records: &[Record]) -> Result<Known, String> {
+        let images = self.labels().len() as u64;
+        let mut known = Known::new();
+        // Records of one point differ in the chip alone.
+        let mut points: BTreeMap<TrialId, (usize, usize)> = BTreeMap::new();
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            for (number, point) in candidate.points.iter().enumerate() {
+                points.insert(self.trial(candidate, point, 0), (index, number));
             }
         }
-        Ok(())
+        let chips: BTreeMap<_, u32> = match points.keys().next() {
+            Some(_) => (0..self.trials()).map(|number| (self.chip_id(number), number)).collect(),
+            None => BTreeMap::new(),
+        };
+        let first = self.chip_id(0);
+        for Record { trial, counts } in records {
+            let foreign = || format!("the record of {trial} is not one of this experiment");
+            let point = points.get(&TrialId { chip: first.clone(), ..trial.clone() });
+            let (&(index, point), &number) =
+                point.zip(chips.get(&trial.chip)).ok_or_else(foreign)?;
+            let candidate = &self.candidates[index];
+            let Counts { correct, correct_union, weight, activation, accumulator } = *counts;
+            // What stands between cells and codes may invert more bits than cells fail.
+            let plain = candidate.protection.is_empty();
+            let transient = self.reads == vmin_emulator::Reads::EveryImage;
+            let bits =
+                candidate.stored_bits().saturating_mul(if transient { images } else { 1 });
+            let of_activations = candidate.placement.activation_bits().unwrap_or(0);
+            let of_sums = candidate.placement.accumulator_bits_read().unwrap_or(0);
+            let fits = |[hit, flips]: [u64; 2], bits: u64| {
+                hit <= bits && flips <= if plain { hit } else { bits }
+            };
+            let possible = correct <= images
+                && correct_union <= correct
+                && fits(weight, bits)
+                && fits(activation, of_activations.saturating_mul(images))
+                && fits(accumulator, of_sums.saturating_mul(images));
+            if !possible {
+                return Err(foreign());
+            }
+            known.insert((index, point, number), *counts);
+        }
+        Ok(known)
     }
 }
+
+/// Counts by index of candidate, index of its point, number of trial.
+pub type Known = BTreeMap<(usize, usize, u32), Counts>;

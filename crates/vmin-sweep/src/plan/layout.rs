@@ -7,8 +7,9 @@ use vmin_sram::Geometry;
 use crate::experiment::Layout;
 
 /// One map per offset; what cannot be laid out so, and where that was asked for.
-pub(super) fn address_maps(
+pub(super) fn layouts(
     layout: &Layout,
+    moves_map: bool,
     geometry: Geometry,
     word_bits: u64,
     graph: &Graph,
@@ -27,6 +28,8 @@ pub(super) fn address_maps(
         .offset_bits
         .iter()
         .map(|&offset_bits| {
+            // A measured map is moved by the offset, the model over it stays.
+            let offset_bits = if moves_map { 0 } else { offset_bits };
             if offset_bits >= geometry.cells() {
                 let message = format!(
                     "an offset of {offset_bits} bits lies beyond the memory of {} bits",

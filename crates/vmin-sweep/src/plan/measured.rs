@@ -1,8 +1,12 @@
 //! Chip files in a plan: at which voltages they were measured, and how many cells failed there.
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
-use vmin_sram::STORED_CELLS_MAX;
+use std::collections::BTreeMap;
 
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
+use vmin_emulator::source::{Measured, MeasuredChip};
+use vmin_sram::{FaultKind, STORED_CELLS_MAX};
+
+use super::Candidate;
 use crate::chip_file::{self, ChipFile};
 use crate::experiment::{Experiment, POINTS_MAX, ReadErrors};
 
@@ -12,14 +16,17 @@ pub(super) fn voltages(
     files: &[ChipFile],
     source: &Source,
 ) -> Result<Vec<Located<f64>>, Vec<Diagnostic>> {
-    let fixed = experiment.memories.fixed();
-    let not_measured = not_measured(fixed, files, source);
-    if !not_measured.is_empty() {
-        return Err(not_measured);
+    let problem =
+        |vdd_mv: &Located<f64>| Some(not_measured(vdd_mv.value, files)?.at(source, vdd_mv.span.clone()));
+    for voltages in [experiment.memories.fixed().collect(), experiment.vdd_mv.iter().collect()] {
+        let voltages: Vec<&Located<f64>> = voltages;
+        let problems: Vec<Diagnostic> = voltages.into_iter().filter_map(problem).collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
     }
     if !experiment.vdd_mv.is_empty() {
-        let problems = self::not_measured(experiment.vdd_mv.iter(), files, source);
-        return if problems.is_empty() { Ok(experiment.vdd_mv.clone()) } else { Err(problems) };
+        return Ok(experiment.vdd_mv.clone());
     }
     let named = &experiment.chip_files;
     let span = match (named.first(), named.last()) {
@@ -48,25 +55,40 @@ pub(super) fn voltages(
     Err(vec![problem.at(source, span)])
 }
 
-/// Problems of voltages at which a chip was not measured.
-fn not_measured<'v>(
-    voltages: impl Iterator<Item = &'v Located<f64>>,
-    files: &[ChipFile],
-    source: &Source,
-) -> Vec<Diagnostic> {
-    let problem = |vdd_mv: &Located<f64>| {
-        let file =
-            files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv.value).is_none())?;
-        Some(
-            Diagnostic::new(
-                "out-of-range",
-                format!("chip `{}` was not measured at {} mV", file.name, vdd_mv.value),
-            )
-            .at(source, vdd_mv.span.clone())
+/// The problem of a voltage at which some chip was not measured.
+pub(super) fn not_measured(vdd_mv: f64, files: &[ChipFile]) -> Option<Diagnostic> {
+    let file = files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv).is_none())?;
+    let message = format!("chip `{}` was not measured at {vdd_mv} mV", file.name);
+    Some(
+        Diagnostic::new("out-of-range", message)
             .hint(format!("its voltages are {}", chip_file::levels_words(&file.chip))),
-        )
+    )
+}
+
+/// The chips as a source of cells, known at the supplies of these candidates.
+pub(super) fn source(
+    files: &[ChipFile],
+    candidates: &[Candidate],
+    seed: u64,
+    kind: Option<FaultKind>,
+) -> Measured {
+    let points = || candidates.iter().flat_map(|candidate| &candidate.points);
+    let supplies: BTreeMap<u32, f64> = points()
+        .flat_map(|point| point.supplies.present())
+        .flat_map(|(_, at)| at.levels().map(|level| (level.vdd_uv(), level.vdd_mv)))
+        .collect();
+    let of = |file: &ChipFile| {
+        let errors = |(&vdd_uv, &vdd_mv): (&u32, &f64)| {
+            let level = chip_file::level_at(&file.chip, vdd_mv)?;
+            Some((vdd_uv, chip_file::errors_at(&file.chip, &level).ok()?))
+        };
+        MeasuredChip {
+            sha256: file.sha256.clone(),
+            cells: file.chip.geometry().cells(),
+            errors: supplies.iter().filter_map(errors).collect(),
+        }
     };
-    voltages.filter_map(problem).collect()
+    Measured { chips: files.iter().map(of).collect(), seed, kind }
 }
 
 /// Checks what only shows with the chips at hand: sizes and offsets; `memory_cells` are those of the

@@ -1,24 +1,24 @@
 //! From the words of an experiment to a plan: every name looked up, every problem told.
 
+use std::ops::Range;
 use std::path::Path;
 
-use vmin_accel::cycles;
-use vmin_accel::energy::{self, OperatingPoint};
+use vmin_accel::energy::EnergyReport;
 use vmin_accel::placement::ActivationPlacement;
-use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
-use vmin_nn::Graph;
-use vmin_nn::data::{Dataset, Split};
+use vmin_emulator::source::{SampledChips, Transient};
+use vmin_files::sha256;
+use vmin_nn::data::Split;
+use vmin_protection::ProtectionCosts;
 
-use super::digest::{digest, inputs};
-use super::layout::address_maps;
-use super::{Nominal, Plan, measured, operating_points, weights};
-use crate::buffers::BufferPlacements;
+use super::candidates::{Shared, Wanted};
+use super::supplies::Rates;
+use super::*;
 use crate::chip_file::ChipFile;
-use crate::experiment::{Experiment, Layout, Memory, NotAnExperiment};
+use crate::experiment::{Experiment, NotAnExperiment, ReadErrors};
+use crate::first_chip::first_chip;
 use crate::names::{Names, collected, keep};
-use crate::preset;
-use crate::results::InputDigest;
+use crate::preset::{self, Preset};
 
 impl Plan {
     /// Reads an experiment and resolves every name in it; relative paths start at `base`.
@@ -91,8 +91,8 @@ impl Plan {
             (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
                 if problems.is_empty() =>
             {
-                Self::assemble(experiment, graph, data, accelerator, profile, chip_files)?
-                    .with_remedies(&costs, base)
+                let parts = Parts { graph, data, accelerator, profile, costs, chip_files };
+                Self::assemble(experiment, parts, &names)
             }
             _ => Err(collected(&source, problems)),
         }
@@ -100,92 +100,245 @@ impl Plan {
 
     fn assemble(
         experiment: Experiment,
-        graph: Graph,
-        data: Dataset,
-        accelerator: Accelerator,
-        profile: VoltageProfile,
-        chip_files: Vec<ChipFile>,
+        parts: Parts,
+        names: &Names<'_>,
     ) -> Result<Self, Diagnostics> {
+        let Parts { graph, data, accelerator, profile, costs, chip_files } = parts;
         let source = experiment.source.clone();
-        let at = |span: &std::ops::Range<usize>, code, message: String| {
+        let at = |span: &Range<usize>, code, message: String| {
             Diagnostics::from(Diagnostic::new(code, message).at(&source, span.clone()))
         };
-        let memory = &accelerator.memories.weight;
-        let layout = &experiment.layout;
-        let placement = weights::place(&experiment, &accelerator, &graph)?;
-        // A measured map is moved by the offset, the model over it stays.
-        let over_files = (!chip_files.is_empty())
-            .then(|| Layout { offset_bits: vec![0; layout.offset_bits.len()], ..layout.clone() });
-        let layout = over_files.as_ref().unwrap_or(layout);
-        let address_maps = address_maps(layout, placement.geometry(), memory.word_bits, &graph)
-            .map_err(|(span, message)| at(&span, "placement", message))?;
-        let layers = vmin_accel::layers_of_graph(&graph)
-            .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
-        let layers = cycles::run(&accelerator, placement.schedule(&accelerator), &layers);
-        let nominal_point = OperatingPoint::nominal(&profile);
-        let nominal = energy::per_inference(&accelerator, &profile, &layers, &nominal_point);
-        let points = operating_points::points(
-            &experiment,
-            &accelerator,
-            &profile,
-            &layers,
-            &nominal,
-            &chip_files,
-        );
-        let buffers = BufferPlacements::of(&experiment.memories, &accelerator, &graph);
-        let buffers = buffers.map_err(|error| {
-            let span = experiment.memories.accumulator_span.clone().unwrap_or(0..0);
-            at(&span, "placement", error.to_string())
+        let saved = |graph: &Graph, span: &Range<usize>| {
+            let saved = vmin_nn::format::save(graph);
+            let saved = saved.map_err(|error| at(span, "model", error.to_string()))?;
+            Ok::<_, Diagnostics>(sha256(&saved))
+        };
+        let graph = Arc::new(graph);
+        let graph_sha256 = saved(&graph, &experiment.model.span)?;
+        let moves_map = !chip_files.is_empty();
+        let draws_any_bit = experiment.errors == ReadErrors::Transient
+            && !moves_map
+            && experiment.read_noise_mv.is_none();
+        let mut shared = Shared {
+            experiment: &experiment,
+            accelerator: &accelerator,
+            profile: &profile,
+            costs: &costs,
+            rates: Rates {
+                profile: &profile,
+                chip_files: &chip_files,
+                asked: &experiment.rates,
+                read_noise_mv: experiment.read_noise_mv.as_ref().map(|noise| noise.value),
+            },
+            images: Images { pixels: &data.images, labels: &data.labels },
+            moves_map,
+            has_map: !draws_any_bit,
+            nominal: None,
+        };
+        let own = shared.candidate(Wanted {
+            name: "unprotected",
+            model: &experiment.model,
+            graph: Arc::clone(&graph),
+            graph_sha256: &graph_sha256,
+            protection: &Protection::default(),
+            vdd_mv: &experiment.vdd_mv,
+            remedy: None,
         })?;
-        let of_buffers = [Memory::Activation, Memory::Accumulator].map(|m| buffers.cells(m));
-        let largest = of_buffers.into_iter().fold(placement.geometry().cells(), u64::max);
+        let largest = Memory::ALL.map(|(_, memory)| own.placement.cells(memory));
+        let largest = largest.into_iter().fold(0, u64::max);
         measured::check(&experiment, &chip_files, largest, &source)?;
-        let mut notes = vec![supplies_note(&experiment)];
-        notes.extend(weights::note(&placement, &accelerator));
-        notes.extend(buffers.activations.as_ref().and_then(wrapping_note));
-        notes.extend(nominal.notes.iter().cloned());
-        notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
-        if !chip_files.is_empty() {
-            notes.push(measured::note(&experiment, &chip_files, placement.geometry().cells()));
+        let mut inputs = inputs(&experiment, &graph_sha256, &data, &accelerator, &profile);
+        inputs.extend(chip_files.iter().map(|file| input("chip", &file.name, file.sha256.clone())));
+        let mut candidates = vec![own];
+        let mut problems = Vec::new();
+        for remedy in &experiment.remedies {
+            let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
+            let network = || {
+                let loaded = match (&remedy.model, &remedy.bits) {
+                    (None, None) => return Ok((Arc::clone(&graph), graph_sha256.clone())),
+                    (Some(model), _) => names.model(model)?,
+                    (None, Some(_)) => names.model(&experiment.model)?,
+                };
+                let graph = names.with_bits(loaded, remedy.bits.as_ref())?;
+                let sha256 = saved(&graph, span)?;
+                Ok((Arc::new(graph), sha256))
+            };
+            let candidate = network().and_then(|(graph, graph_sha256)| {
+                let model = remedy.model.as_ref().unwrap_or(&experiment.model);
+                if remedy.model.is_some() || remedy.bits.is_some() {
+                    let role = format!("model of remedy {}", remedy.name.value);
+                    inputs.push(input(&role, &model.value, graph_sha256.clone()));
+                }
+                shared.candidate(Wanted {
+                    name: &remedy.name.value,
+                    model,
+                    graph,
+                    graph_sha256: &graph_sha256,
+                    protection: &remedy.protection,
+                    vdd_mv: remedy.vdd_mv.as_deref().unwrap_or(&experiment.vdd_mv),
+                    remedy: Some([span, &remedy.protection_span]),
+                })
+            });
+            keep(&mut problems, candidate).into_iter().for_each(|one| candidates.push(one));
         }
-        notes.extend(measured::errors_note(&experiment));
-        notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
-            format!(
-                "read noise of {} mV: the critical voltage of each cell varies from read to read; `cell_fault_rate` is that without noise",
-                noise.value
-            )
-        }));
-        let mut inputs = inputs(&experiment, &graph, &data, &accelerator, &profile)
-            .map_err(|error| at(&experiment.model.span, "model", error.to_string()))?;
-        inputs.extend(chip_files.iter().map(|file| InputDigest {
-            role: "chip".to_owned(),
-            name: file.name.clone(),
-            sha256: file.sha256.clone(),
-        }));
-        let digest = digest(&experiment, &inputs);
-        let plan = Self {
+        if let Some(problems) = Diagnostics::from_list(problems) {
+            return Err(problems);
+        }
+        let nominal = shared.nominal.expect("the first candidate was priced");
+        let mut notes = notes(&experiment, &candidates[0], &accelerator, &nominal, &chip_files);
+        if candidates.len() > 1 {
+            let costs_name = &experiment.protection_costs.value;
+            inputs.push(input("protection costs", costs_name, sha256(costs.text().as_bytes())));
+            notes.push(format!(
+                "remedies: every voltage and saving refers to the experiment's own network, unprotected \
+                 at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
+                costs.name()
+            ));
+        }
+        let seed = experiment.seed;
+        let population = experiment.preset.map(Preset::population);
+        let population = population.unwrap_or_else(|| profile.population().clone());
+        let sampled = SampledChips { population, seed, kind: experiment.errors.kind() };
+        let persists = !moves_map && !draws_any_bit;
+        let first_chip = first_chip(persists.then_some(&sampled), &candidates[0], &chip_files);
+        let cells: Box<dyn CellSource> = if moves_map {
+            Box::new(measured::source(&chip_files, &candidates, seed, experiment.errors.alike()))
+        } else if draws_any_bit {
+            Box::new(Transient { seed })
+        } else {
+            Box::new(sampled)
+        };
+        // Chips of a population differ by number alone.
+        let different = if moves_map { experiment.chips } else { 1 };
+        let chip_ids = (0..different)
+            .map(|chip| identity::short(&cells.identity(chip)))
+            .collect();
+        let every_image = experiment.errors == ReadErrors::Transient;
+        let setting = setting(&experiment, &candidates[0], &accelerator, &profile);
+        let (data_span, layout_span) = (experiment.data.span.clone(), experiment.layout.span.clone());
+        let mut plan = Self {
             nominal: Nominal {
                 vdd_mv: profile.v_ref_mv(),
                 energy_per_inference_nj: nominal.total_nj,
                 latency_us: nominal.latency_us,
             },
-            experiment,
-            graph,
-            placement,
-            buffers,
-            address_maps,
-            chip_files,
-            profile,
+            name: experiment.name,
+            first_chip,
+            candidates,
+            source: cells,
+            reads: if every_image { Reads::EveryImage } else { Reads::Once },
+            chips: experiment.chips,
+            offset_bits: experiment.layout.offset_bits,
+            first_image: experiment.first_image.value as u64,
+            budget: Budget {
+                accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
+                yield_min: experiment.yield_target_pct / 100.0,
+            },
+            with_union: experiment.preset.is_some(),
             accelerator,
-            points,
+            profile,
+            setting,
             notes,
             inputs,
-            remedies: Vec::new(),
-            digest,
+            digest: String::new(),
+            chip_ids,
+            data_id: data.sha256()[..16].to_owned(),
             data,
+            moves_map,
+            numbered_reads: every_image || moves_map || experiment.read_noise_mv.is_some(),
         };
-        plan.check_sizes().map_err(|(span, code, message)| at(&span, code, message))?;
+        plan.check_sizes(&data_span, &layout_span)
+            .map_err(|(span, code, message)| at(&span, code, message))?;
+        plan.digest = identity::plan(&plan);
         Ok(plan)
+    }
+}
+
+/// What an experiment names.
+struct Parts {
+    graph: Graph,
+    data: Dataset,
+    accelerator: Accelerator,
+    profile: VoltageProfile,
+    costs: ProtectionCosts,
+    chip_files: Vec<ChipFile>,
+}
+
+fn input(role: &str, name: &str, sha256: String) -> InputDigest {
+    InputDigest { role: role.to_owned(), name: name.to_owned(), sha256 }
+}
+
+/// The digests of the experiment's own inputs.
+fn inputs(
+    experiment: &Experiment,
+    graph_sha256: &str,
+    data: &Dataset,
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+) -> Vec<InputDigest> {
+    let text = |text: &str| sha256(text.as_bytes());
+    vec![
+        input("model", &experiment.model.value, graph_sha256.to_owned()),
+        input("data", &experiment.data.value, data.sha256()),
+        input("accelerator", &experiment.accelerator.value, text(accelerator.text())),
+        input("profile", &experiment.profile.value, text(profile.text())),
+    ]
+}
+
+/// Remarks that a reader of the results must know.
+fn notes(
+    experiment: &Experiment,
+    own: &Candidate,
+    accelerator: &Accelerator,
+    nominal: &EnergyReport,
+    chip_files: &[ChipFile],
+) -> Vec<String> {
+    let placement = &own.placement;
+    let mut notes = vec![supplies_note(experiment)];
+    notes.extend(weights::note(&placement.weights, accelerator));
+    notes.extend(placement.activations.as_ref().and_then(wrapping_note));
+    notes.extend(nominal.notes.iter().cloned());
+    notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
+    if !chip_files.is_empty() {
+        let cells = placement.weights.geometry().cells();
+        notes.push(measured::note(experiment, chip_files, cells));
+    }
+    notes.extend(measured::errors_note(experiment));
+    notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
+        format!(
+            "read noise of {} mV: the critical voltage of each cell varies from read to read; `cell_fault_rate` is that without noise",
+            noise.value
+        )
+    }));
+    notes
+}
+
+/// The setting in words, for results.
+fn setting(
+    experiment: &Experiment,
+    own: &Candidate,
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+) -> Setting {
+    Setting {
+        model: experiment.model.value.clone(),
+        data: experiment.data.value.clone(),
+        accelerator: accelerator.name().to_owned(),
+        profile: profile.name().to_owned(),
+        fault_kind: experiment.errors.word().to_owned(),
+        placement: experiment.placement.word().to_owned(),
+        memories: experiment.memories.words(),
+        layout: experiment.layout.words(),
+        offsets: experiment.layout.offset_bits.len(),
+        weight_bits: own.weight_bits(),
+        weights: own.weights(),
+        stored_bits: own.stored_bits(),
+        activation_bits: own.placement.activation_bits(),
+        accumulator_bits_read: own.placement.accumulator_bits_read(),
+        macs_per_image: own.graph.macs(),
+        vdd_nominal_mv: profile.v_ref_mv(),
+        seed: experiment.seed.to_string(),
+        accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use vmin_accel::Protection;
 use vmin_diagnostic::{Diagnostic, Located, TableReader};
+use vmin_protection::Protection;
 
 use crate::experiment::voltages;
 

@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::repaired;
-use crate::journal::Record;
+use vmin_accel::PerMemory;
+
+use crate::plan::{Candidate, CandidatePoint};
 use crate::results::Point;
-use crate::run::RunError;
-use crate::statistics::Spread;
-use crate::{Plan, PlannedRemedy};
 
 /// One remedy over its voltages. The first of a list is the experiment's network without protection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,8 +20,14 @@ pub struct RemedyResult {
     pub weight_bits: u8,
     /// Test error of its network without bit errors.
     pub err: f64,
-    /// Extra cells (check bits, spare lines) over data cells.
+    /// Extra cells (check bits, spare lines, flags) over data cells of the weight memory.
     pub extra_bits_share: f64,
+    /// The same of the activation memory, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_extra_bits_share: Option<f64>,
+    /// The same of the accumulator memory, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulator_extra_bits_share: Option<f64>,
     /// Mean over chips of faulty cells replaced by spares at the repair voltage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cells_repaired_mean: Option<f64>,
@@ -160,118 +164,45 @@ impl RemedyResult {
     }
 }
 
-/// The unprotected network from the sweep's own points.
-fn unprotected(plan: &Plan, points: &[Point], err: f64) -> RemedyResult {
-    let setting = plan.setting();
-    RemedyResult {
-        name: "unprotected".to_owned(),
-        protection: "none".to_owned(),
-        model: setting.model,
-        weight_bits: setting.weight_bits,
-        err,
-        extra_bits_share: 0.0,
-        cells_repaired_mean: None,
-        cells_unrepaired_mean: None,
-        best: None,
-        points: points
-            .iter()
-            .map(|point| RemedySweepPoint {
-                vdd_mv: point.vdd_mv,
-                cell_fault_rate: point.cell_fault_rate,
-                residual_flip_rate: point.flip_rate,
-                rerr_mean: point.rerr_mean,
-                rerr_std: point.rerr_std,
-                rerr_max: point.rerr_max,
-                yield_fraction: point.yield_fraction,
-                energy_per_inference_nj: point.energy_per_inference_nj,
-                energy_weight_memory_nj: point.energy_weight_memory_nj,
-                energy_codec_nj: 0.0,
-                access_energy_saving: point.memory_energy_saving,
-                energy_saving: point.energy_saving,
-                latency_us: point.latency_us,
-            })
-            .collect(),
-    }
-}
-
-/// All remedies, the unprotected network first; `records` are those behind the sweep's own points, in
-/// order; `clean_correct` counts right predictions per remedy without bit errors.
-pub(crate) fn evaluate_remedies(
-    plan: &Plan,
-    points: &[Point],
-    clean_correct: u64,
-    own_correct: &[u64],
-    records: &[Record],
-) -> Result<Vec<RemedyResult>, RunError> {
-    let images = plan.labels().len() as f64;
-    let error = |correct: u64| 1.0 - correct as f64 / images;
-    let experiment = &plan.experiment;
-    let loss_max = experiment.accuracy_loss_max_pct / 100.0;
-    let (rerr_max, yield_min) =
-        (error(clean_correct) + loss_max, experiment.yield_target_pct / 100.0);
-    let lost_max = (loss_max * images + 1e-9).floor();
-    let mut results = vec![unprotected(plan, points, error(clean_correct))];
-    let mut rest = records;
-    for (remedy, &own) in plan.remedies.iter().zip(own_correct) {
-        let count = remedy.points.len() * plan.trials() as usize;
-        let (mine, others) = rest.split_at_checked(count).ok_or(RunError::ForeignRecords)?;
-        rest = others;
-        let within = |r: &&Record| clean_correct as f64 - r.correct as f64 <= lost_max;
-        let of_points = mine.chunks_exact(plan.trials() as usize);
-        let swept: Option<Vec<RemedySweepPoint>> = remedy
-            .points
-            .iter()
-            .zip(of_points)
-            .map(|(point, of_point)| {
-                let errors: Vec<f64> = of_point.iter().map(|r| error(r.correct)).collect();
-                let spread = Spread::of(&errors)?;
-                let flips: u64 = of_point.iter().map(|record| record.flips).sum();
-                let bits = remedy.stored_bits as f64 * of_point.len() as f64;
-                let passing = of_point.iter().filter(within).count();
-                let nominal_nj = plan.nominal.energy_per_inference_nj;
-                Some(RemedySweepPoint {
-                    vdd_mv: point.vdd_mv,
-                    cell_fault_rate: point.cell_fault_rate,
-                    residual_flip_rate: flips as f64 / bits,
-                    rerr_mean: spread.mean,
-                    rerr_std: spread.std,
-                    rerr_max: spread.max,
-                    yield_fraction: passing as f64 / of_point.len() as f64,
-                    energy_per_inference_nj: point.energy_per_inference_nj,
-                    energy_weight_memory_nj: point.energy_weight_memory_nj,
-                    energy_codec_nj: point.energy_codec_nj,
-                    access_energy_saving: 1.0 - point.access_scale,
-                    energy_saving: 1.0 - point.energy_per_inference_nj / nominal_nj,
-                    latency_us: point.latency_us,
-                })
-            })
-            .collect();
-        results.push(result(plan, remedy, error(own), swept.ok_or(RunError::ForeignRecords)?)?);
-    }
-    for result in &mut results {
-        result.find_best(rerr_max, yield_min);
-    }
-    Ok(results)
-}
-
-fn result(
-    plan: &Plan,
-    remedy: &PlannedRemedy,
+/// A candidate with the points that its counts gave; `err` is the test error of its network without bit errors.
+pub(crate) fn remedy(
+    candidate: &Candidate,
     err: f64,
-    points: Vec<RemedySweepPoint>,
-) -> Result<RemedyResult, RunError> {
-    let (repaired, left) = repaired(plan, remedy)?.unzip();
-    let graph = remedy.graph.as_ref().unwrap_or(&plan.graph);
-    Ok(RemedyResult {
-        name: remedy.name.clone(),
-        protection: remedy.protection.describe(),
-        model: remedy.model.clone(),
-        weight_bits: graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0),
+    points: &[Point],
+    repaired: Option<(f64, f64)>,
+    (rerr_max, yield_min): (f64, f64),
+) -> RemedyResult {
+    let (cells_repaired_mean, cells_unrepaired_mean) = repaired.unzip();
+    let of = |(point, planned): (&Point, &CandidatePoint)| RemedySweepPoint {
+        vdd_mv: point.vdd_mv,
+        cell_fault_rate: point.cell_fault_rate,
+        residual_flip_rate: point.flip_rate,
+        rerr_mean: point.rerr_mean,
+        rerr_std: point.rerr_std,
+        rerr_max: point.rerr_max,
+        yield_fraction: point.yield_fraction,
+        energy_per_inference_nj: point.energy_per_inference_nj,
+        energy_weight_memory_nj: point.energy_weight_memory_nj,
+        energy_codec_nj: planned.cost.energy_codec_nj,
+        access_energy_saving: point.memory_energy_saving,
+        energy_saving: point.energy_saving,
+        latency_us: point.latency_us,
+    };
+    let PerMemory { weight, activation, accumulator } = candidate.extra_bits_share;
+    let mut result = RemedyResult {
+        name: candidate.name.clone(),
+        protection: candidate.protection.describe(),
+        model: candidate.model.clone(),
+        weight_bits: candidate.weight_bits(),
         err,
-        extra_bits_share: remedy.extra_bits_share,
-        cells_repaired_mean: repaired,
-        cells_unrepaired_mean: left,
+        extra_bits_share: weight,
+        activation_extra_bits_share: (activation > 0.0).then_some(activation),
+        accumulator_extra_bits_share: (accumulator > 0.0).then_some(accumulator),
+        cells_repaired_mean,
+        cells_unrepaired_mean,
         best: None,
-        points,
-    })
+        points: points.iter().zip(&candidate.points).map(of).collect(),
+    };
+    result.find_best(rerr_max, yield_min);
+    result
 }

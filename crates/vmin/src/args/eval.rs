@@ -13,6 +13,34 @@ pub(crate) enum FaultKindArg {
     /// A faulty cell holds its preferred value (as silicon does)
     #[value(name = "stuck_at")]
     StuckAt,
+    /// Errors are drawn anew for every image and layer
+    Transient,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlacementArg {
+    /// All weights lie in the weight memory at fixed addresses
+    #[default]
+    Resident,
+    /// Tiles of weights pass through the accelerator's weight memory
+    Streamed,
+}
+
+/// The supply of a memory beside that of the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum MemorySupply {
+    /// That of the weight memory.
+    Same,
+    /// This voltage, in mV.
+    Mv(f64),
+}
+
+fn memory_supply(text: &str) -> Result<MemorySupply, String> {
+    if text == "same" {
+        return Ok(MemorySupply::Same);
+    }
+    let mv = text.parse().ok().filter(|mv: &f64| mv.is_finite() && *mv > 0.0);
+    mv.map(MemorySupply::Mv).ok_or_else(|| "expected a voltage in mV, or `same`".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -20,7 +48,10 @@ pub(crate) enum FaultKindArg {
 Examples:
   vmin eval --model builtin:shapes-cnn --data builtin:shapes
   vmin eval --model net.tflite --data cifar10:DIR --images 0..1000 --rate 0.01 --chip-seed 7
-  vmin eval --model net.tflite --data cifar10:DIR --vdd-mv 850 --profile sram14 --format json")]
+  vmin eval --model net.tflite --data cifar10:DIR --vdd-mv 850 --profile sram14 --format json
+  vmin eval --model net.tflite --data cifar10:DIR --vdd-mv 850 --profile sram14 --chip 0..99 \\
+    --placement streamed --activation-vdd-mv same \\
+    --protect '{ kind = \"secded\", data_bits = 64 }'")]
 pub(crate) struct EvalArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
@@ -34,8 +65,8 @@ pub(crate) struct EvalArgs {
     /// Seed of the chip's population, or of a chip file's cells that err with a probability
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) chip_seed: u64,
-    /// Index of the chip in the population, or the file of a chip; with `--vdd-mv` one of its voltages
-    #[arg(long, value_name = "I|CHIP", default_value = "0", value_parser = chip_choice)]
+    /// Chip: a number, a range `0..99` (last one included), or a chip file
+    #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
     pub(crate) chip: ChipChoice,
     /// Cell of the chip file's map under the first stored bit; a map smaller than the network is
     /// repeated
@@ -56,6 +87,21 @@ pub(crate) struct EvalArgs {
     /// What a faulty cell does; `flip` if absent, for a chip file what its cells were measured to do
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) fault_kind: Option<FaultKindArg>,
+    /// Add read noise: sigma of each cell's critical voltage, in mV
+    #[arg(long, value_name = "MV", requires = "vdd_mv")]
+    pub(crate) read_noise_mv: Option<f64>,
+    /// How weights lie in their memory
+    #[arg(long, value_enum, default_value_t, value_name = "PLACEMENT")]
+    pub(crate) placement: PlacementArg,
+    /// Lower the activation memory too: supply in mV, or `same`
+    #[arg(long, value_name = "V|same", value_parser = memory_supply)]
+    pub(crate) activation_vdd_mv: Option<MemorySupply>,
+    /// Lower the accumulator memory too: supply in mV, or `same`
+    #[arg(long, value_name = "V|same", value_parser = memory_supply)]
+    pub(crate) accumulator_vdd_mv: Option<MemorySupply>,
+    /// Protect a memory: a mechanism as in `[[remedy]] protection`; repeat for several
+    #[arg(long, value_name = "TOML")]
+    pub(crate) protect: Vec<String>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
     pub(crate) accelerator: String,
@@ -71,16 +117,29 @@ pub(crate) struct EvalArgs {
 /// Which chip: one of a population, or one in a file.
 #[derive(Clone, Debug)]
 pub(crate) enum ChipChoice {
-    /// Index in the population.
-    Index(u64),
+    /// Number in the population.
+    Index(u32),
+    /// Numbers in the population.
+    Range(std::ops::Range<u32>),
     /// A chip file.
     File(PathBuf),
 }
 
-/// Whole numbers are indices; a file of such a name is told as `./7`.
+/// Most chips of one call.
+const CHIPS_MAX: u32 = 1_000_000;
+
+/// Whole numbers are chips of a population; a file of such a name is told as `./7`.
 fn chip_choice(text: &str) -> Result<ChipChoice, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map(ChipChoice::Index).map_err(|error| error.to_string());
+    }
+    if let Some((first, last)) = text.split_once("..")
+        && let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>())
+    {
+        return match last.checked_add(1).filter(|&end| first < end && end - first <= CHIPS_MAX) {
+            Some(end) => Ok(ChipChoice::Range(first..end)),
+            None => Err(format!("expected A..B with A <= B and at most {CHIPS_MAX} chips")),
+        };
     }
     Ok(ChipChoice::File(PathBuf::from(text)))
 }

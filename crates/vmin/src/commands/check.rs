@@ -22,7 +22,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
             });
             let table = print::table(&["plan", ""], 1, rows);
             let notes: String = plan.notes.iter().map(|note| format!("\nnote: {note}")).collect();
-            print::text_line(&format!("{}\n{table}{notes}", plan.experiment.name))
+            print::text_line(&format!("{}\n{table}{notes}", plan.name))
         }
     }
 }

@@ -1,27 +1,30 @@
-//! `vmin eval`: accuracy of one network, clean or on one chip.
+//! `vmin eval`: accuracy of one network, clean or on single chips.
+
+mod chips;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use serde::Serialize;
-use vmin_accel::ResidentPlacement;
-use vmin_diagnostic::{Diagnostic, Located};
-use vmin_emulator::{Corrupted, Emulator, Images};
-use vmin_files::write_whole;
-use vmin_nn::data::{Dataset, Split};
-use vmin_sram::{
-    Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Population, Threshold, VarianceShares,
+use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
+use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement};
+use vmin_diagnostic::{Diagnostic, Document, Located, Source};
+use vmin_emulator::{
+    ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec,
 };
+use vmin_files::write_whole;
+use vmin_nn::Graph;
+use vmin_nn::data::{Dataset, Split};
+use vmin_protection::Protection;
+use vmin_sram::Applied;
+use vmin_sweep::Spread;
 use vmin_sweep::names::Names;
-use vmin_sweep::{LOAD, WEIGHT_MEMORY, chip_file};
 
-use super::chip;
-use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format};
+use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format, PlacementArg};
 use crate::failure::{Failure, say, with_causes};
 use crate::{compute, interrupt, print};
 
-/// What `vmin eval` prints.
+/// What `vmin eval` prints of one chip.
 #[derive(Serialize)]
 struct Evaluation {
     model: String,
@@ -34,12 +37,30 @@ struct Evaluation {
     cells_hit: u64,
     flips: u64,
     stored_bits: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation_flips: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accumulator_flips: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protection: Option<String>,
     macs: u64,
     seconds: f64,
     images_per_second: f64,
     kernel: &'static str,
     threads: usize,
     chip_seed: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chip: Option<u32>,
+}
+
+/// What it prints of several.
+#[derive(Serialize)]
+struct Evaluations {
+    rerr_mean: f64,
+    rerr_std: f64,
+    rerr_min: f64,
+    rerr_max: f64,
+    chips: Vec<Evaluation>,
 }
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
@@ -49,77 +70,195 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
     let data = select(names.data(args.data.as_str(), Split::Test)?, args)?;
     let accelerator = names.accelerator(args.accelerator.as_str())?;
-    let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
-    let placement = ResidentPlacement::new(&accelerator, sizes)
-        .map_err(|error| Failure::input("placement", &error))?;
-    let defects = defects(args, placement.geometry)?;
+    let protection = protection(&args.protect)?;
+    let placement = place(args, &accelerator, &graph)?;
+    let chips = chips::chips(args, &protection, &placement)?;
     if let Some(path) = &args.predictions {
         check_writable(path)?;
     }
+    let deployment = Deployment::new(&graph, &placement, &protection)
+        .map_err(|error| Failure::input("protection", &error))?;
     let images = Images { pixels: &data.images, labels: &data.labels };
-    let emulator = Emulator::new(&graph, &placement, images, kernel)
+    let emulator = Emulator::new(&graph, images, kernel)
         .map_err(|error| Failure::input("does-not-fit", &error))?;
     let stop = interrupt::flag()?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
-
-    let parts: Vec<_> =
-        defects.parts.iter().map(|(faults, kind)| (faults.as_slice(), *kind)).collect();
-    let Corrupted { codes, applied } = emulator.corrupt_parts(&parts);
-    let started = Instant::now();
-    let predictions = emulator.predict(&codes, &stop).map_err(interrupted)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let clean = clean_predictions(&emulator, &predictions, &applied, &stop).map_err(interrupted)?;
-    let score = emulator.score(&predictions, &clean);
-    if let Some(path) = &args.predictions {
-        write_predictions(path, args, &data, &predictions)?;
-    }
-    let count = data.len();
-    let evaluation = Evaluation {
-        model: args.model.clone(),
-        data: args.data.clone(),
-        images: count,
-        correct: score.correct,
-        err: 1.0 - score.correct as f64 / count as f64,
-        correct_union: score.correct_union,
-        cell_fault_rate: defects.cell_fault_rate,
-        cells_hit: applied.cells_hit,
-        flips: applied.bits_flipped,
-        stored_bits: graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
-        macs: graph.macs(),
-        seconds,
-        images_per_second: count as f64 / seconds,
-        kernel: kernel.name(),
-        threads: rayon::current_num_threads(),
-        chip_seed: args.chip_seed.to_string(),
+    let reads = match args.fault_kind {
+        Some(FaultKindArg::Transient) => Reads::EveryImage,
+        Some(FaultKindArg::Flip | FaultKindArg::StuckAt) | None => Reads::Once,
     };
-    match args.format.format {
-        Format::Json => print::json(&evaluation),
-        Format::Csv => print::csv(&[evaluation]),
-        Format::Table => print::text_line(&format!(
-            "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
-             changed\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
-            evaluation.correct,
-            evaluation.images,
-            print::percent(evaluation.err, 2),
-            evaluation.cells_hit,
-            evaluation.stored_bits,
-            evaluation.flips,
-            evaluation.seconds,
-            evaluation.images_per_second,
-            evaluation.macs,
-            evaluation.kernel,
-            evaluation.threads
-        )),
+    let first_image = args.images.as_ref().map_or(0, |range| range.start as u64);
+    let errs = chips.supplies.present().next().is_some();
+    let mut clean = None;
+    let mut evaluations = Vec::new();
+    for chip in chips.range.clone() {
+        let started = Instant::now();
+        let (predictions, applied) = if errs {
+            let spec = ChipSpec { chip, number: chip, layout: 0, map_offset: args.chip_offset };
+            let open = deployment
+                .open(chips.source.as_ref(), spec, &[&chips.supplies], None)
+                .map_err(|error| Failure::input("too-large", &error))?;
+            let trial = TrialSpec { supplies: &chips.supplies, reads, first_image };
+            // Predictions without bit errors are made once, and only where a chip needs them.
+            let known: &[usize] = clean.as_deref().unwrap_or(&[]);
+            let none = clean.is_none();
+            let (found, applied) =
+                open.predict(trial, &emulator, known, &stop).map_err(interrupted)?;
+            let unharmed = none && found.is_empty();
+            let found = if unharmed { emulator.predict_clean(&stop).map_err(interrupted)? } else { found };
+            (found, applied)
+        } else {
+            let predictions = emulator.predict_clean(&stop).map_err(interrupted)?;
+            (predictions, PerMemory::<Applied>::default())
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let harmed = applied.iter().any(|(_, applied)| applied.bits_flipped > 0);
+        let clean = match &mut clean {
+            Some(clean) => clean,
+            none if !harmed => none.insert(predictions.clone()),
+            none => none.insert(emulator.predict_clean(&stop).map_err(interrupted)?),
+        };
+        let score = emulator.score(&predictions, clean);
+        if let Some(path) = &args.predictions {
+            write_predictions(path, args, &data, &predictions)?;
+        }
+        let count = data.len();
+        let errs = |memory: Memory| chips.supplies.get(memory).is_some();
+        let flips = |memory: Memory| errs(memory).then(|| applied.get(memory).bits_flipped);
+        evaluations.push(Evaluation {
+            model: args.model.clone(),
+            data: args.data.clone(),
+            images: count,
+            correct: score.correct,
+            err: 1.0 - score.correct as f64 / count as f64,
+            correct_union: score.correct_union,
+            cell_fault_rate: chips.cell_fault_rate,
+            cells_hit: applied.weight.cells_hit,
+            flips: applied.weight.bits_flipped,
+            stored_bits: graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
+            activation_flips: flips(Memory::Activation),
+            accumulator_flips: flips(Memory::Accumulator),
+            protection: (!protection.is_empty()).then(|| protection.describe()),
+            macs: graph.macs(),
+            seconds,
+            images_per_second: count as f64 / seconds,
+            kernel: kernel.name(),
+            threads: rayon::current_num_threads(),
+            chip_seed: args.chip_seed.to_string(),
+            chip: matches!(args.chip, ChipChoice::Range(_)).then_some(chip),
+        });
+    }
+    show(args, evaluations)
+}
+
+/// The mechanisms that `--protect` names, each as a TOML table.
+fn protection(tables: &[String]) -> Result<Protection, Failure> {
+    if tables.is_empty() {
+        return Ok(Protection::default());
+    }
+    let source = Source::new("--protect", &format!("protection = [{}]", tables.join(", ")));
+    let document = Document::parse(&source)?;
+    let root = document.root();
+    let protection = Protection::read(&root, "protection");
+    root.finish();
+    document.finish()?;
+    protection.ok_or_else(|| Diagnostic::new("incomplete", "no protection").within(&source).into())
+}
+
+/// Where the network lies.
+fn place(args: &EvalArgs, accelerator: &Accelerator, graph: &Graph) -> Result<Placement, Failure> {
+    let memories = &accelerator.memories;
+    let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
+    let weights: WeightPlacement = match args.placement {
+        PlacementArg::Resident => ResidentPlacement::new(accelerator, sizes)
+            .map_err(|error| Failure::input("placement", &error))?
+            .into(),
+        PlacementArg::Streamed => StreamedPlacement::new(accelerator, graph)
+            .map_err(|error| Failure::input("placement", &error))?
+            .into(),
+    };
+    let mut placement = Placement::of_weights(weights);
+    placement.word_bits = PerMemory {
+        weight: memories.weight.word_bits,
+        activation: memories.activation.word_bits,
+        accumulator: memories.accumulator.word_bits,
+    };
+    placement.first_cells.accumulator += memories.activation.geometry.cells();
+    placement.first_extra_cell =
+        placement.first_cells.accumulator + memories.accumulator.geometry.cells();
+    if args.activation_vdd_mv.is_some() {
+        placement.activations =
+            Some(ActivationPlacement::new(memories.activation.geometry, graph));
+    }
+    if args.accumulator_vdd_mv.is_some() {
+        let sums = SumPlacement::new(accelerator, graph);
+        placement.sums = Some(sums.map_err(|error| Failure::input("placement", &error))?);
+    }
+    Ok(placement)
+}
+
+fn show(args: &EvalArgs, mut evaluations: Vec<Evaluation>) -> Result<(), Failure> {
+    let one = !matches!(args.chip, ChipChoice::Range(_));
+    match (args.format.format, &evaluations[..]) {
+        (Format::Json, [evaluation]) if one => print::json(evaluation),
+        (Format::Json, _) => {
+            let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
+            let Some(spread) = Spread::of(&errors) else { return Ok(()) };
+            let Spread { mean, std, min, max } = spread;
+            let chips = std::mem::take(&mut evaluations);
+            let (rerr_mean, rerr_std, rerr_min, rerr_max) = (mean, std, min, max);
+            print::json(&Evaluations { rerr_mean, rerr_std, rerr_min, rerr_max, chips })
+        }
+        (Format::Csv, _) => print::csv(&evaluations),
+        (Format::Table, [evaluation]) if one => print::text_line(&in_words(evaluation)),
+        (Format::Table, _) => {
+            let header = ["chip", "test error", "faulty cells", "changed bits"];
+            let rows = evaluations.iter().map(|of| {
+                vec![
+                    of.chip.unwrap_or_default().to_string(),
+                    print::percent(of.err, 2),
+                    of.cells_hit.to_string(),
+                    of.flips.to_string(),
+                ]
+            });
+            let table = print::table(&header, 0, rows);
+            let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
+            let spread = Spread::of(&errors).map_or_else(String::new, |spread| {
+                format!(
+                    "\ntest error {:.2} ± {:.2} % over {} chips, {} to {}",
+                    spread.mean * 100.0,
+                    spread.std * 100.0,
+                    errors.len(),
+                    print::percent(spread.min, 2),
+                    print::percent(spread.max, 2)
+                )
+            });
+            print::text_line(&format!("{table}{spread}"))
+        }
     }
 }
 
-fn clean_predictions(
-    emulator: &Emulator<'_>,
-    predictions: &[usize],
-    applied: &Applied,
-    stop: &AtomicBool,
-) -> Result<Vec<usize>, vmin_emulator::Stopped> {
-    if applied.bits_flipped == 0 { Ok(predictions.to_vec()) } else { emulator.predict_clean(stop) }
+fn in_words(evaluation: &Evaluation) -> String {
+    let buffers = [("activations", evaluation.activation_flips), ("partial sums", evaluation.accumulator_flips)];
+    let buffers: String = buffers
+        .iter()
+        .filter_map(|(name, flips)| Some(format!(", {} bits of {name}", (*flips)?)))
+        .collect();
+    format!(
+        "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
+         changed{buffers}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
+        evaluation.correct,
+        evaluation.images,
+        print::percent(evaluation.err, 2),
+        evaluation.cells_hit,
+        evaluation.stored_bits,
+        evaluation.flips,
+        evaluation.seconds,
+        evaluation.images_per_second,
+        evaluation.macs,
+        evaluation.kernel,
+        evaluation.threads
+    )
 }
 
 fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
@@ -133,125 +272,6 @@ fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
         .into());
     }
     data.subset(range.clone()).map_err(|error| Failure::input("data", &error))
-}
-
-/// The faulty cells under the network.
-struct Defects {
-    /// Cells that err in the same way.
-    parts: Vec<(Vec<FaultyCell>, FaultKind)>,
-    /// Of the population, or of a chip file's map, not of the memory it is laid over.
-    cell_fault_rate: f64,
-}
-
-fn defects(args: &EvalArgs, memory: Geometry) -> Result<Defects, Failure> {
-    let chip = match &args.chip {
-        ChipChoice::File(path) => return of_file(path, args, memory),
-        ChipChoice::Index(chip) => *chip,
-    };
-    let kind = args.fault_kind.map_or(FaultKind::Flip, fault_kind);
-    let Some((population, threshold)) = population(args)? else {
-        return Ok(Defects { parts: Vec::new(), cell_fault_rate: 0.0 });
-    };
-    let key = ChipKey { seed: args.chip_seed, chip, memory: WEIGHT_MEMORY };
-    let chip = Chip::sample(&population, key, memory, threshold)
-        .map_err(|error| Failure::input("too-large", &error))?;
-    let faults = chip.faults(threshold).map_err(|e| Failure::input("below-floor", &e))?.to_vec();
-    Ok(Defects { parts: vec![(faults, kind)], cell_fault_rate: threshold.rate() })
-}
-
-const fn fault_kind(kind: FaultKindArg) -> FaultKind {
-    match kind {
-        FaultKindArg::Flip => FaultKind::Flip,
-        FaultKindArg::StuckAt => FaultKind::StuckAt,
-    }
-}
-
-/// The map of a chip file, repeated over the memory.
-fn of_file(path: &Path, args: &EvalArgs, memory: Geometry) -> Result<Defects, Failure> {
-    if args.profile.is_some() || args.rate.is_some() {
-        return Err(Diagnostic::new(
-            "conflict",
-            "a chip file has its own cells and voltages, so a profile or a rate means nothing",
-        )
-        .hint("leave `--profile` and `--rate` away")
-        .into());
-    }
-    let chip = chip::read(path)?;
-    let Some(vdd_mv) = args.vdd_mv else {
-        return Err(Diagnostic::new(
-            "missing-argument",
-            "a chip alone does not say at which voltage",
-        )
-        .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
-        .into());
-    };
-    let level = chip::level_at(&chip, vdd_mv)?;
-    let map = chip_file::errors_at(&chip, &level).map_err(|e| Failure::input("below-floor", &e))?;
-    let map_cells = chip.geometry().cells();
-    let errors = vmin_sram::tile_errors(&map, map_cells, memory.cells(), args.chip_offset)
-        .map_err(|error| Failure::input("too-large", &error))?;
-    if map_cells < memory.cells() {
-        say(&format!(
-            "note: the map of {map_cells} cells is repeated over a memory of {}",
-            memory.cells()
-        ));
-    }
-    let parts = if let Some(kind) = args.fault_kind {
-        vec![(errors.iter().map(|error| error.cell).collect(), fault_kind(kind))]
-    } else {
-        let uncertain = map.iter().filter(|e| e.rates.p01.max(e.rates.p10) < 1.0).count();
-        if uncertain > 0 {
-            say(&format!(
-                "note: {uncertain} cells of the map err with a probability below 1; which of them do is \
-                 drawn once, by `--chip-seed`"
-            ));
-        }
-        let key = ChipKey { seed: args.chip_seed, chip: 0, memory: WEIGHT_MEMORY };
-        let drawn = vmin_sram::draw_faults(&errors, key, LOAD);
-        vec![(drawn.inverting, FaultKind::Flip), (drawn.stuck, FaultKind::StuckAt)]
-    };
-    Ok(Defects { parts, cell_fault_rate: map.len() as f64 / map_cells as f64 })
-}
-
-/// The population and threshold asked for, if any.
-fn population(args: &EvalArgs) -> Result<Option<(Population, Threshold)>, Failure> {
-    let profile = args.profile.as_deref().map(|name| Names::typed().profile(name)).transpose()?;
-    match (args.rate, args.vdd_mv, profile) {
-        (None, None, None) => Ok(None),
-        (None, None, Some(_)) => Err(Diagnostic::new(
-            "missing-argument",
-            "a profile alone does not say at which voltage",
-        )
-        .hint("add `--vdd-mv V`, or `--rate P`")
-        .into()),
-        (None, Some(vdd_mv), Some(profile)) => {
-            profile.check(vdd_mv)?;
-            Ok(Some((profile.population().clone(), profile.threshold(vdd_mv))))
-        }
-        (Some(rate), _, profile) => {
-            if !(0.0..=0.5).contains(&rate) {
-                return Err(Diagnostic::new(
-                    "out-of-range",
-                    format!("a cell-fault rate of {rate} is out of range"),
-                )
-                .allowed("expected 0 to 0.5")
-                .into());
-            }
-            let threshold =
-                Threshold::from_rate(rate).map_err(|error| Failure::input("rate", &error))?;
-            let population = match profile {
-                Some(profile) => profile.population().clone(),
-                None => Population::new("independent cells", VarianceShares::INDEPENDENT, 0.5)
-                    .map_err(|error| Failure::input("population", &error))?,
-            };
-            Ok(Some((population, threshold)))
-        }
-        (None, Some(_), None) => {
-            Err(Diagnostic::new("missing-argument", "a voltage means nothing without a profile")
-                .hint("add `--profile NAME`; `vmin data list` names the shipped ones")
-                .into())
-        }
-    }
 }
 
 /// Fails before the work, not after it, where predictions cannot be written.

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     let (mut journal, done) =
         Journal::open(&journal_path, &plan.digest, plan.records_total(), args.resume)
             .map_err(|error| journal_failure(&error))?;
-    plan.check_records(&done).map_err(|reason| {
+    let known = plan.sorted(&done).map_err(|reason| {
         Diagnostic::new("journal", format!("`{}`: {reason}", journal_path.display()))
             .hint("restore the file, or start over in another folder with `--out DIR`")
     })?;
@@ -35,21 +35,21 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     }
     say(&format!(
         "{}: {} voltages{}, {} chips, {} images, kernel {}, {} threads",
-        plan.experiment.name,
-        plan.points.len(),
-        match plan.remedies.len() {
+        plan.name,
+        plan.own().points.len(),
+        match plan.candidates.len() - 1 {
             0 => String::new(),
             1 => ", 1 remedy".to_owned(),
             count => format!(", {count} remedies"),
         },
-        plan.experiment.chips,
+        plan.chips,
         plan.labels().len(),
         kernel.name(),
         rayon::current_num_threads()
     ));
     let stop = interrupt::flag()?;
     let bar = Bar::new();
-    let outcome = vmin_sweep::run(&plan, &mut journal, &done, kernel, &stop, &bar);
+    let outcome = vmin_sweep::run(&plan, &mut journal, &known, kernel, &stop, &bar);
     bar.0.finish_and_clear();
     let results = match outcome {
         Ok(results) => results,
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
         }
     };
     let elapsed = started.elapsed();
-    write_results(&args.out, &results, vmin_sweep::first_chip(&plan).as_ref(), kernel, elapsed)?;
-    show(&results, plan.experiment.preset.is_some(), args.format.format)?;
+    write_results(&args.out, &results, plan.first_chip.as_ref(), kernel, elapsed)?;
+    show(&results, plan.with_union, args.format.format)?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
         elapsed.as_secs_f64(),

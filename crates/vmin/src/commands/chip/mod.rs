@@ -14,9 +14,9 @@ pub(crate) use export::ExportArgs;
 pub(crate) use fit::FitArgs;
 pub(crate) use import::ImportArgs;
 
+use vmin_accel::Memory;
 use vmin_diagnostic::Diagnostic;
 use vmin_sram::{Chip, ChipKey, FaultyCell, Geometry, VddLevel};
-use vmin_sweep::WEIGHT_MEMORY;
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
@@ -39,7 +39,7 @@ pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
         } => {
             let geometry = Geometry::new(*banks, *rows, *columns)
                 .map_err(|error| Failure::input("geometry", &error))?;
-            let key = ChipKey { seed: *seed, chip: *chip, memory: WEIGHT_MEMORY };
+            let key = ChipKey { seed: *seed, chip: *chip, memory: Memory::Weight.number() };
             let voltages = sample::Voltages { lowest_mv: *vdd_mv_min, noise_mv: *read_noise_mv };
             sample::run(profile, voltages, geometry, key, out, format.format)
         }

@@ -1,0 +1,452 @@
+//! A network in the memories of an accelerator, under protection.
+
+use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
+
+use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
+use vmin_accel::{Memory, MemoryAt, PerMemory};
+use vmin_nn::{Graph, Op, TensorId};
+use vmin_protection::{ProtectedAt, Protection};
+use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
+
+use crate::emulator::{BufferFaults, Emulator, ImageRead, Score as Counts, Stopped};
+use crate::memory::weights::{self, Corrupted};
+use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
+use crate::memory::Contents;
+use crate::source::CellSource;
+
+/// Where the codes of a network lie.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Placement {
+    /// Weights, in memory order.
+    pub weights: WeightPlacement,
+    /// Which cells that order has, one map per offset.
+    pub layouts: Vec<AddressMap>,
+    /// The width of codes whose most significant bits go to each chip's reliable columns, if they do.
+    pub reliable_columns: Option<u8>,
+    /// Activations, if they can err.
+    pub activations: Option<ActivationPlacement>,
+    /// Partial sums, if they can err.
+    pub sums: Option<SumPlacement>,
+    /// The network's input, if it is not to err.
+    #[serde(serialize_with = "by_index")]
+    pub spared_input: Option<TensorId>,
+    /// True if biases lie in the accumulator memory first, as the start of each sum.
+    pub biases_in_memory: bool,
+    /// Bits that an access of each memory moves.
+    pub word_bits: PerMemory<u64>,
+    /// First cell of each memory in a measured map.
+    pub first_cells: PerMemory<u64>,
+    /// First cell of check bits and spare lines in a measured map.
+    pub first_extra_cell: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn by_index<S: serde::Serializer>(id: &Option<TensorId>, serializer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&id.map(|id| id.0), serializer)
+}
+
+impl Placement {
+    /// Weights alone, in linear order.
+    #[must_use]
+    pub fn of_weights(weights: impl Into<WeightPlacement>) -> Self {
+        let weights = weights.into();
+        let cells = weights.geometry().cells();
+        Self {
+            layouts: vec![AddressMap::linear(weights.geometry())],
+            weights,
+            reliable_columns: None,
+            activations: None,
+            sums: None,
+            spared_input: None,
+            biases_in_memory: true,
+            word_bits: PerMemory::from_fn(|_| 1),
+            first_cells: PerMemory { weight: 0, activation: cells, accumulator: cells },
+            first_extra_cell: cells,
+        }
+    }
+
+    /// Bits of an inference's activations that can err: of every tensor once, however often it is read.
+    #[must_use]
+    pub fn activation_bits(&self) -> Option<u64> {
+        let placement = self.activations.as_ref()?;
+        let written = placement.tensors.iter().enumerate().filter(|&(tensor, placed)| {
+            placed.owner == tensor && self.spared_input.is_none_or(|spared| spared.0 != tensor)
+        });
+        Some(written.map(|(_, placed)| placed.codes * 8).sum())
+    }
+
+    /// Bits of partial sums that an inference reads, of every word once per fold.
+    #[must_use]
+    pub fn accumulator_bits_read(&self) -> Option<u64> {
+        Some(self.sums.as_ref()?.bits_read(self.biases_in_memory))
+    }
+
+    /// Cells of a memory that can err.
+    #[must_use]
+    pub fn cells(&self, memory: Memory) -> u64 {
+        match memory {
+            Memory::Weight => self.weights.geometry().cells(),
+            Memory::Activation => self.activations.as_ref().map_or(0, |of| of.geometry.cells()),
+            Memory::Accumulator => self.sums.as_ref().map_or(0, |of| of.geometry.cells()),
+        }
+    }
+}
+
+/// The supplies of the memories; none where a memory makes no errors.
+pub type Supplies = PerMemory<Option<ProtectedAt>>;
+
+/// When cells that do not always err decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Reads {
+    /// Once for all images: weights are loaded once, and the other memories err alike for every image.
+    Once,
+    /// Anew for every image.
+    EveryImage,
+}
+
+/// The number of the read of [`Reads::Once`].
+pub const LOAD: u64 = u64::MAX;
+
+/// Which chip, and how the network lies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChipSpec {
+    /// Number of the chip.
+    pub chip: u32,
+    /// Number that the reads of this trial have to themselves.
+    pub number: u32,
+    /// Index among the layouts of the weights.
+    pub layout: usize,
+    /// Cell of a measured map under the first cell of the weight memory.
+    pub map_offset: u64,
+}
+
+/// One trial: one chip at one set of supplies. Everything is resolved.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialSpec<'p> {
+    /// The supplies.
+    pub supplies: &'p Supplies,
+    /// When cells that do not always err decide.
+    pub reads: Reads,
+    /// Number of the first image in its set, which keys the reads.
+    pub first_image: u64,
+}
+
+/// What a trial did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Right predictions.
+    pub score: Counts,
+    /// Faulty cells and changed bits: of weights, at each read; of the rest, summed over all images.
+    pub applied: PerMemory<Applied>,
+}
+
+/// A network in protected memories.
+#[derive(Debug)]
+pub struct Deployment<'g> {
+    graph: &'g Graph,
+    placement: &'g Placement,
+    memories: PerMemory<Option<Protected>>,
+    weights: Vec<Contents<'g>>,
+    activations: Vec<Vec<Contents<'static>>>,
+}
+
+impl<'g> Deployment<'g> {
+    /// Protects the memories that hold `graph`.
+    ///
+    /// # Errors
+    /// See [`ProtectedError`].
+    pub fn new(
+        graph: &'g Graph,
+        placement: &'g Placement,
+        protection: &Protection,
+    ) -> Result<Self, ProtectedError> {
+        let layers: Vec<usize> = graph.layers().iter().map(|layer| layer.node).collect();
+        let with_weights = |&&node: &&usize| matches!(graph.nodes[node].op, Op::Conv2d(_));
+        let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
+        let setup = |memory: Memory| -> Option<Setup> {
+            let of_layers = |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
+            let word_bits = *placement.word_bits.get(memory);
+            let first_cells = [*placement.first_cells.get(memory), placement.first_extra_cell];
+            Some(match memory {
+                Memory::Weight => Setup {
+                    memory,
+                    data: placement.weights.geometry(),
+                    word_bits,
+                    unit_bits: match &placement.weights {
+                        WeightPlacement::Resident(_) => None,
+                        WeightPlacement::Streamed(streamed) => Some(streamed.half_bits),
+                    },
+                    first_cells,
+                    layers: of_layers(&|node| match &graph.nodes[node].op {
+                        Op::Conv2d(conv) => vec![conv.weights.0],
+                        _ => Vec::new(),
+                    }),
+                    stored: weights::stored(graph),
+                    damage: weights::damage(graph),
+                },
+                Memory::Activation => {
+                    let placed = placement.activations.as_ref()?;
+                    Setup {
+                        memory,
+                        data: placed.geometry,
+                        word_bits,
+                        unit_bits: Some(placed.geometry.cells()),
+                        first_cells,
+                        layers: of_layers(&|node| {
+                            let inputs = graph.nodes[node].inputs.iter();
+                            inputs.map(|input| placed.tensors[input.0].owner).collect()
+                        }),
+                        stored: activations::stored(graph),
+                        damage: Vec::new(),
+                    }
+                }
+                Memory::Accumulator => {
+                    let placed = placement.sums.as_ref()?;
+                    Setup {
+                        memory,
+                        data: placed.geometry,
+                        word_bits,
+                        unit_bits: Some(vmin_accel::placement::SUM_BITS),
+                        first_cells,
+                        layers: of_layers(&|node| vec![node]),
+                        stored: sums::stored(placed),
+                        damage: Vec::new(),
+                    }
+                }
+            })
+        };
+        let memories = PerMemory::from_fn(|memory| {
+            setup(memory).map(|setup| Protected::new(protection, setup)).transpose()
+        });
+        let deployment = Self {
+            graph,
+            placement,
+            memories: memories.transpose()?,
+            weights: Contents::of_weights(&placement.weights),
+            activations: placement.activations.as_ref().map_or_else(Vec::new, activations::contents),
+        };
+        Ok(deployment)
+    }
+
+    /// Number of banks of each memory that hold something.
+    #[must_use]
+    pub fn banks_used(&self) -> PerMemory<u32> {
+        PerMemory::from_fn(|memory| match memory {
+            Memory::Weight => self.placement.layouts.first().map_or(1, |layout| {
+                crate::memory::banks_used(self.weights.iter(), layout)
+            }),
+            Memory::Activation => self.placement.activations.as_ref().map_or(1, |placed| {
+                let layout = AddressMap::linear(placed.geometry);
+                crate::memory::banks_used(self.activations.iter().flatten(), &layout)
+            }),
+            Memory::Accumulator => self.placement.sums.as_ref().map_or(1, |of| of.geometry.banks()),
+        })
+    }
+
+    /// Cells of check bits and spare lines of all memories.
+    #[must_use]
+    pub fn extra_cells(&self) -> u64 {
+        self.memories.present().map(|(_, memory)| memory.extra_cells()).sum()
+    }
+
+    /// Opens a chip to be read at these supplies, and at no others. `columns_at` are the supplies at which the
+    /// reliable columns are chosen.
+    ///
+    /// # Errors
+    /// The chip is larger than can be held.
+    pub fn open<'c>(
+        &'c self,
+        source: &'c dyn CellSource,
+        spec: ChipSpec,
+        wanted: &[&Supplies],
+        columns_at: Option<&Supplies>,
+    ) -> Result<OpenChip<'c>, SampleError> {
+        let columns_at = columns_at.filter(|_| self.placement.reliable_columns.is_some());
+        let arrays = PerMemory::from_fn(|memory| {
+            let Some(protected) = self.memories.get(memory) else { return Ok(None) };
+            let at = wanted.iter().copied().chain(columns_at).filter_map(|at| at.get(memory).as_ref());
+            let at: Vec<&ProtectedAt> = at.collect();
+            let Some(first) = at.first() else { return Ok(None) };
+            let floors = at.iter().flat_map(|at| at.levels()).map(MemoryAt::floor);
+            let floor = floors.min().unwrap_or(Threshold::NEVER);
+            let layout = match memory {
+                Memory::Weight => Cow::Borrowed(&self.placement.layouts[spec.layout]),
+                Memory::Activation | Memory::Accumulator => {
+                    Cow::Owned(AddressMap::linear(protected.geometry()))
+                }
+            };
+            let chip = (spec.chip, spec.number);
+            let mut arrays =
+                Arrays::open(protected, source, chip, spec.map_offset, layout, floor)?;
+            if memory == Memory::Weight
+                && let (Some(bits), Some(at)) = (self.placement.reliable_columns, columns_at)
+                && let Some(at) = &at.weight
+            {
+                let known = arrays.errors(at.access.base()).map();
+                let map = self.placement.layouts[spec.layout].clone();
+                let cells: Vec<FaultyCell> = known.iter().map(as_cell).collect();
+                let chosen = map.with_reliable_columns(bits, &cells);
+                arrays.set_layout(chosen.expect("planning has checked that codes divide rows"));
+            }
+            let none = Vec::new();
+            let contents = match memory {
+                Memory::Weight => &self.weights,
+                Memory::Activation | Memory::Accumulator => &none,
+            };
+            arrays.test(first.test.as_ref(), contents);
+            Ok(Some(arrays))
+        });
+        Ok(OpenChip { deployment: self, arrays: arrays.transpose()? })
+    }
+}
+
+/// A faulty cell without its score.
+fn as_cell(fault: &Fault) -> FaultyCell {
+    FaultyCell { address: fault.address, score: Score(0), preferred: false }
+}
+
+/// A chip under a network.
+pub struct OpenChip<'c> {
+    deployment: &'c Deployment<'c>,
+    arrays: PerMemory<Option<Arrays<'c>>>,
+}
+
+impl OpenChip<'_> {
+    /// Faulty cells of all memories that spare lines repaired and that were left, at the voltage of the test;
+    /// none without spares.
+    #[must_use]
+    pub fn repaired(&self) -> Option<(u64, u64)> {
+        let repairs = self.arrays.present().filter_map(|(_, arrays)| arrays.repair());
+        let counts = repairs.map(|repair| (repair.cells_repaired, repair.cells_unrepaired));
+        counts.reduce(|sum, count| (sum.0 + count.0, sum.1 + count.1))
+    }
+
+    /// The weights at one read.
+    #[must_use]
+    pub fn weights(&self, supplies: &Supplies, read: u64) -> Corrupted {
+        self.powered(supplies).weights(read)
+    }
+
+    fn powered<'a>(&'a self, supplies: &'a Supplies) -> PoweredChip<'a> {
+        let deployment = self.deployment;
+        let of = |memory: Memory| {
+            let arrays = self.arrays.get(memory).as_ref()?;
+            let at = &supplies.get(memory).as_ref()?.access;
+            // The weakest banks of the other memories are counted over all that lies there.
+            Some(match memory {
+                Memory::Weight => arrays.powered(at, &deployment.weights),
+                Memory::Activation => {
+                    let all: Vec<_> = deployment.activations.iter().flatten().cloned().collect();
+                    arrays.powered(at, &all)
+                }
+                Memory::Accumulator => {
+                    let placed = deployment.placement.sums.as_ref()?;
+                    arrays.powered(at, &[sums::contents(placed, 0)])
+                }
+            })
+        };
+        PoweredChip { deployment, memories: PerMemory::from_fn(of) }
+    }
+
+    /// Classifies all images of `emulator`; `clean` are its predictions without bit errors.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn run(
+        &self,
+        trial: TrialSpec<'_>,
+        emulator: &Emulator<'_>,
+        clean: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<Outcome, Stopped> {
+        let chip = self.powered(trial.supplies);
+        let (predictions, applied) = chip.predict(trial, emulator, clean, stop)?;
+        Ok(Outcome { score: emulator.score(&predictions, clean), applied })
+    }
+
+    /// The predicted classes of a trial, as [`Self::run`] counts them.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn predict(
+        &self,
+        trial: TrialSpec<'_>,
+        emulator: &Emulator<'_>,
+        clean: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+        self.powered(trial.supplies).predict(trial, emulator, clean, stop)
+    }
+}
+
+/// A chip at one set of supplies.
+struct PoweredChip<'a> {
+    deployment: &'a Deployment<'a>,
+    memories: PerMemory<Option<Powered<'a>>>,
+}
+
+impl PoweredChip<'_> {
+    fn weights(&self, read: u64) -> Corrupted {
+        let Deployment { graph, placement, weights: contents, .. } = self.deployment;
+        match &self.memories.weight {
+            Some(powered) => {
+                weights::read(graph, &placement.weights, contents, powered, read)
+            }
+            None => Corrupted { codes: weights::written(graph), applied: Applied::default() },
+        }
+    }
+
+    fn activations(&self, read: u64) -> Option<activations::ActivationFaults<'_>> {
+        let Deployment { placement, activations: contents, .. } = self.deployment;
+        let (placed, powered) = (placement.activations.as_ref()?, self.memories.activation.as_ref()?);
+        Some(activations::read(placed, contents, powered, placement.spared_input, read))
+    }
+
+    fn sums(&self, read: u64) -> Option<sums::SumFaults<'_>> {
+        let placement = self.deployment.placement;
+        let (placed, powered) = (placement.sums.as_ref()?, self.memories.accumulator.as_ref()?);
+        Some(sums::read(placed, powered, placement.biases_in_memory, read))
+    }
+
+    fn predict(
+        &self,
+        trial: TrialSpec<'_>,
+        emulator: &Emulator<'_>,
+        clean: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+        match trial.reads {
+            Reads::EveryImage => emulator.predict_reread(
+                |index| {
+                    let image = trial.first_image + index as u64;
+                    ImageRead {
+                        weights: self.weights(image),
+                        activations: self.activations(image),
+                        sums: self.sums(image),
+                    }
+                },
+                stop,
+            ),
+            Reads::Once => {
+                let weights = self.weights(LOAD);
+                let activations = self.activations(LOAD).filter(|faults| !faults.is_empty());
+                let sums = self.sums(LOAD).filter(|faults| !faults.is_empty());
+                let faults = BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
+                let mut applied = PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
+                let predictions = if faults.activations.is_some() || faults.sums.is_some() {
+                    let (predictions, of_buffers) =
+                        emulator.predict_through(&weights.codes, faults, stop)?;
+                    applied.activation = of_buffers.activation;
+                    applied.accumulator = of_buffers.accumulator;
+                    predictions
+                } else if weights.applied.bits_flipped == 0 {
+                    clean.to_vec()
+                } else {
+                    emulator.predict(&weights.codes, stop)?
+                };
+                Ok((predictions, applied))
+            }
+        }
+    }
+}

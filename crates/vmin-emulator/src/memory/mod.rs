@@ -1,0 +1,466 @@
+//! The memories of one chip, read through their protection: one way for all of them.
+//!
+//! ```text
+//!  source ─> cells of data, check bits, spare lines         (opened once per chip: `Array`)
+//!               │ supplies: rails pick the supply of each cell, spares replace lines
+//!               v
+//!            faults by position                             (per content and read: `Powered::faults`)
+//!               │ store rules, words
+//!               v
+//!            codes as read                                  (`weights`, `activations`, `sums`)
+//! ```
+
+pub(crate) mod activations;
+mod contents;
+pub(crate) mod sums;
+mod transient;
+pub(crate) mod weights;
+
+use std::borrow::Cow;
+
+use vmin_accel::placement::AddressMap;
+use vmin_accel::{Memory, MemoryAt};
+use vmin_protection::mechanism::Content;
+use vmin_protection::mechanisms::{Repair, SpareFaults, SpareLines, repaired_faults};
+use vmin_protection::rails::{RailCells, RailPlace, Supplies, weakest_banks};
+use vmin_protection::words::{
+    CodeBit, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
+};
+use vmin_protection::{Protection, Stages};
+use vmin_sram::{
+    CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
+};
+
+use crate::source::{CellSource, Cells, Errors, Site, faults};
+pub(crate) use contents::Contents;
+use contents::{CheckBits, Empty, InCells, InWords};
+use transient::AnyBit;
+
+/// Why protection does not fit a network in a memory.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtectedError {
+    /// Words do not divide rows or accesses.
+    #[error(
+        "words of {data_bits} data bits do not divide rows of {columns} cells and accesses of {word_bits} bits"
+    )]
+    Word {
+        /// Data bits of a word.
+        data_bits: u32,
+        /// Cells of a row.
+        columns: u32,
+        /// Bits of an access.
+        word_bits: u64,
+    },
+    /// Words do not divide the halves that streamed weights pass through.
+    #[error("words of {data_bits} data bits do not divide halves of {half_bits} bits")]
+    Half {
+        /// Data bits of a word.
+        data_bits: u32,
+        /// Bits of half of the weight memory.
+        half_bits: u64,
+    },
+    /// A word holds parts of several sums.
+    #[error(
+        "words of {data_bits} data bits do not divide partial sums of 32 bits, which are written one by one"
+    )]
+    Sum {
+        /// Data bits of a word.
+        data_bits: u32,
+    },
+    /// A layer that the network does not have.
+    #[error("the network has {layers} layers with weights, there is no layer {layer}")]
+    Layer {
+        /// What was asked for.
+        layer: usize,
+        /// Layers with weights.
+        layers: usize,
+    },
+    /// More cells than a memory may have.
+    #[error("check bits or spares are too many: {0}")]
+    Geometry(#[from] GeometryError),
+    /// Words are codes, and codes are of several widths.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// One memory under its protection.
+#[derive(Debug)]
+pub(crate) struct Protected {
+    memory: Memory,
+    stages: Stages,
+    data: Geometry,
+    check: Option<Geometry>,
+    lines: SpareLines,
+    /// First cell in a measured map, of the data and of what lies behind all data.
+    first_cells: [u64; 2],
+    /// Tensors that belong to each layer with weights.
+    layers: Vec<Vec<usize>>,
+    stored: Vec<Stored>,
+    /// Damage of wrong codes, per tensor.
+    damage: Vec<Damage>,
+    /// True if what lies there stays for good, so that a test knows what each cell holds.
+    lasting: bool,
+}
+
+/// How much a wrong code of a tensor hurts: the squared error of its value, weighted by the tensor's scale.
+#[derive(Clone, Debug)]
+pub(crate) struct Damage {
+    /// The value of each code.
+    pub(crate) values: Vec<i16>,
+    /// Weight of a squared error of one step.
+    pub(crate) weight: u64,
+}
+
+/// What [`Protected::new`] needs to know of a memory.
+pub(crate) struct Setup {
+    pub(crate) memory: Memory,
+    pub(crate) data: Geometry,
+    /// Bits that an access moves.
+    pub(crate) word_bits: u64,
+    /// Runs of cells that are rewritten on their own, if not the whole memory.
+    pub(crate) unit_bits: Option<u64>,
+    pub(crate) first_cells: [u64; 2],
+    pub(crate) layers: Vec<Vec<usize>>,
+    pub(crate) stored: Vec<Stored>,
+    pub(crate) damage: Vec<Damage>,
+}
+
+impl Protected {
+    pub(crate) fn new(protection: &Protection, setup: Setup) -> Result<Self, ProtectedError> {
+        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, damage } = setup;
+        let code_bits = stored.iter().find(|stored| stored.codes > 0).map_or(8, |first| first.bits);
+        let mut stages = protection.stages(memory, code_bits);
+        for rail in &stages.rails {
+            let RailCells::Layers(named) = &rail.cells else { continue };
+            if let Some(&layer) = named.iter().find(|&&layer| layer > layers.len()) {
+                return Err(ProtectedError::Layer { layer, layers: layers.len() });
+            }
+        }
+        check_widths(&stages.scheme, &stored)?;
+        let mut check = None;
+        if let Scheme::Code { code, words, .. } = &mut stages.scheme {
+            let data_bits = code.data_bits();
+            let k = u64::from(data_bits);
+            let columns = data.columns();
+            let fits = u64::from(columns).is_multiple_of(k) && word_bits.is_multiple_of(k);
+            if *words == Words::Cells && !fits {
+                return Err(ProtectedError::Word { data_bits, columns, word_bits });
+            }
+            if let Some(half_bits) = unit_bits.filter(|unit| !unit.is_multiple_of(k)) {
+                return Err(match memory {
+                    Memory::Weight | Memory::Activation => {
+                        ProtectedError::Half { data_bits, half_bits }
+                    }
+                    Memory::Accumulator => ProtectedError::Sum { data_bits },
+                });
+            }
+            if unit_bits.is_some() {
+                // A check bit belongs to the cells of a code, whichever passes through them.
+                *words = Words::Cells;
+            }
+            let codes: u64 = stored.iter().map(|stored| stored.codes as u64).sum();
+            let count = if *words == Words::Cells { data.cells() / k } else { codes };
+            let rows = u64::from(data.banks()) * u64::from(data.rows());
+            let columns = (count * u64::from(code.check_bits())).div_ceil(rows).max(1);
+            let columns = u32::try_from(columns).unwrap_or(u32::MAX);
+            check = Some(Geometry::new(data.banks(), data.rows(), columns)?);
+        }
+        let lines = stages.spares.map_or(SpareLines { rows: 0, columns: 0 }, |(lines, _)| lines);
+        lines.row_geometry(data)?;
+        lines.column_geometry(data)?;
+        let lasting = unit_bits.is_none();
+        Ok(Self { memory, stages, data, check, lines, first_cells, layers, stored, damage, lasting })
+    }
+
+    pub(crate) const fn geometry(&self) -> Geometry {
+        self.data
+    }
+
+    /// Cells of check bits and spare lines.
+    pub(crate) fn extra_cells(&self) -> u64 {
+        let spares = [self.lines.row_geometry(self.data), self.lines.column_geometry(self.data)];
+        let spares = spares.into_iter().filter_map(|geometry| geometry.ok().flatten());
+        self.check.into_iter().chain(spares).map(Geometry::cells).sum()
+    }
+}
+
+/// Number of banks that hold something.
+pub(crate) fn banks_used<'c, 'p: 'c>(
+    contents: impl Iterator<Item = &'c Contents<'p>>,
+    layout: &AddressMap,
+) -> u32 {
+    // At most a geometry's banks.
+    contents::banks(contents, layout).len() as u32
+}
+
+/// The arrays of one memory on one chip.
+pub(crate) struct Arrays<'c> {
+    protected: &'c Protected,
+    data: Box<dyn Cells + 'c>,
+    check: Option<Box<dyn Cells + 'c>>,
+    spare_rows: Option<Box<dyn Cells + 'c>>,
+    spare_columns: Option<Box<dyn Cells + 'c>>,
+    layout: Cow<'c, AddressMap>,
+    /// Chip for reads.
+    reads: ChipKey,
+    repair: Option<Repair>,
+}
+
+impl<'c> Arrays<'c> {
+    /// Opens the arrays of a memory; `layout` is that of the data. `number` numbers the reads.
+    pub(crate) fn open(
+        protected: &'c Protected,
+        source: &'c dyn CellSource,
+        (chip, number): (u32, u32),
+        map_offset: u64,
+        layout: Cow<'c, AddressMap>,
+        floor: Threshold,
+    ) -> Result<Self, SampleError> {
+        let memory = protected.memory.number();
+        let mut next = protected.first_cells[1];
+        let mut open = |part: u32, geometry: Option<Geometry>| {
+            let Some(geometry) = geometry else { return Ok(None) };
+            let first_cell = map_offset + next;
+            next += geometry.cells();
+            source.cells(Site { chip, region: region(memory, part), geometry, first_cell }, floor).map(Some)
+        };
+        let check = open(0, protected.check)?;
+        let line = |geometry: Result<Option<Geometry>, GeometryError>| geometry.ok().flatten();
+        let spare_rows = open(1, line(protected.lines.row_geometry(protected.data)))?;
+        let spare_columns = open(2, line(protected.lines.column_geometry(protected.data)))?;
+        let first_cell = map_offset + protected.first_cells[0];
+        let site = Site { chip, region: memory, geometry: protected.data, first_cell };
+        let data = source.cells(site, floor)?;
+        let reads = ChipKey { seed: source.seed(), chip: number.into(), memory };
+        Ok(Self { protected, data, check, spare_rows, spare_columns, layout, reads, repair: None })
+    }
+
+    /// The errors of the data at a supply.
+    pub(crate) fn errors(&self, at: &MemoryAt) -> Errors<'_> {
+        self.data.errors(at)
+    }
+
+    pub(crate) fn set_layout(&mut self, layout: AddressMap) {
+        self.layout = Cow::Owned(layout);
+    }
+
+    /// Allocates spare lines by the chip's map at the supplies of the test; `contents` are all that lie there.
+    pub(crate) fn test(&mut self, supplies: Option<&Supplies>, contents: &[Contents<'_>]) {
+        let (Some(supplies), Some(_)) = (supplies, self.protected.stages.spares) else { return };
+        let powered = self.powered(supplies, contents);
+        let known = match contents {
+            [contents] if self.protected.lasting => {
+                let stores = InCells { contents, layout: &self.layout };
+                powered.known(&powered.levels, self.protected.data, &stores)
+            }
+            _ => powered.known(&powered.levels, self.protected.data, &Empty),
+        };
+        let map = |cells: &Option<Box<dyn Cells + 'c>>| {
+            cells.as_ref().map_or_else(Vec::new, |cells| cells.errors(supplies.base()).map())
+        };
+        let (rows, columns) = (map(&self.spare_rows), map(&self.spare_columns));
+        let spares = SpareFaults { rows: &rows, columns: &columns };
+        let Protected { data, lines, .. } = *self.protected;
+        let repair = Repair::allocate(data, lines, &known, spares);
+        drop(powered);
+        self.repair = Some(repair);
+    }
+
+    pub(crate) fn repair(&self) -> Option<&Repair> {
+        self.repair.as_ref()
+    }
+
+    /// The arrays at these supplies.
+    pub(crate) fn powered<'a>(
+        &'a self,
+        supplies: &'a Supplies,
+        contents: &[Contents<'_>],
+    ) -> Powered<'a> {
+        let places = self.protected.stages.rails.iter().map(|rail| match &rail.cells {
+            RailCells::All => RailPlace::All,
+            RailCells::TopBits(count) => RailPlace::TopBits(*count),
+            RailCells::Layers(layers) => {
+                let of = |layer: &usize| self.protected.layers.get(layer - 1);
+                let mut tensors: Vec<usize> = layers.iter().filter_map(of).flatten().copied().collect();
+                tensors.sort_unstable();
+                tensors.dedup();
+                RailPlace::Tensors(tensors)
+            }
+            RailCells::WeakestBanks(share) => {
+                let used = contents::banks(contents.iter(), &self.layout);
+                // At most as many as are used, rounded up as the energy counts them.
+                let count = (share * used.len() as f64).ceil() as usize;
+                let map = self.data.errors(supplies.base()).map();
+                RailPlace::Banks(weakest_banks(&map, self.protected.data, &used, count))
+            }
+        });
+        let levels = |cells: &'a dyn Cells| -> Vec<(usize, Errors<'a>)> {
+            supplies.levels().map(|(level, at)| (level, cells.errors(at))).collect()
+        };
+        Powered {
+            arrays: self,
+            supplies,
+            places: places.collect(),
+            levels: levels(self.data.as_ref()),
+            check: self.check.as_deref().map_or_else(Vec::new, levels),
+        }
+    }
+}
+
+/// Number of an array of check bits or spare lines: far from those of data.
+const fn region(memory: u32, part: u32) -> u32 {
+    0x100 + 0x10 * memory + part
+}
+
+/// The arrays of one memory of one chip at one set of supplies.
+pub(crate) struct Powered<'a> {
+    arrays: &'a Arrays<'a>,
+    supplies: &'a Supplies,
+    places: Vec<RailPlace>,
+    /// Errors at each supply that some cell may hang on.
+    levels: Vec<(usize, Errors<'a>)>,
+    check: Vec<(usize, Errors<'a>)>,
+}
+
+impl Powered<'_> {
+    fn protected(&self) -> &Protected {
+        self.arrays.protected
+    }
+
+    /// The supply of a cell: index of its level.
+    fn level(&self, geometry: Geometry, stores: &dyn Stores, cell: u64) -> usize {
+        let bank = geometry.position(cell).map_or(0, |position| position.bank);
+        let width = |held: CodeBit| Some((held, self.protected().stored.get(held.tensor)?.bits));
+        self.supplies.level_of(&self.places, bank, stores.held(cell).and_then(width))
+    }
+
+    /// Of the faults on each level those whose cells hang on it.
+    fn on_their_rails(
+        &self,
+        levels: &[(usize, Errors<'_>)],
+        geometry: Geometry,
+        stores: &dyn Stores,
+        of: impl Fn(&Errors<'_>) -> Vec<Fault>,
+    ) -> Vec<Fault> {
+        if let [(_, errors)] = levels {
+            return of(errors);
+        }
+        let mut found = Vec::new();
+        for (level, errors) in levels {
+            let here = |fault: &Fault| self.level(geometry, stores, fault.address) == *level;
+            found.extend(of(errors).into_iter().filter(here));
+        }
+        found
+    }
+
+    /// The chip's fault map under the rails, by cell.
+    fn known(
+        &self,
+        levels: &[(usize, Errors<'_>)],
+        geometry: Geometry,
+        stores: &dyn Stores,
+    ) -> Vec<Fault> {
+        self.on_their_rails(levels, geometry, stores, |errors: &Errors<'_>| errors.map())
+    }
+
+    /// The faults of a content by position, after spares; `of` takes them from the errors of an array, whose
+    /// reads have this key.
+    fn data_faults(
+        &self,
+        contents: &Contents<'_>,
+        of: impl Fn(&Errors<'_>, ChipKey) -> Vec<Fault>,
+    ) -> Vec<Fault> {
+        let Arrays { protected, layout, reads, repair, spare_rows, spare_columns, .. } = self.arrays;
+        let stores = InCells { contents, layout };
+        let mut found =
+            self.on_their_rails(&self.levels, protected.data, &stores, |errors| of(errors, *reads));
+        if let Some(repair) = repair {
+            let spare = |cells: &Option<Box<dyn Cells + '_>>, part: u32| {
+                let key = ChipKey { memory: region(reads.memory, part), ..*reads };
+                let cells = cells.as_ref();
+                cells.map_or_else(Vec::new, |cells| of(&cells.errors(self.supplies.base()), key))
+            };
+            let (rows, columns) = (spare(spare_rows, 1), spare(spare_columns, 2));
+            let spares = SpareFaults { rows: &rows, columns: &columns };
+            found = repaired_faults(protected.data, protected.lines, repair, &found, spares);
+        }
+        for fault in &mut found {
+            fault.address = layout.position(fault.address);
+        }
+        found
+    }
+
+    /// The faults of a content at a read: of data by position, of check bits by position among check bits.
+    fn faults(&self, contents: &Contents<'_>, codes: &dyn Fn(usize, usize) -> u32, read: u64) -> [Vec<Fault>; 2] {
+        let mut data = self.data_faults(contents, |errors: &Errors<'_>, key: ChipKey| {
+            faults(&errors.at_read(key, read))
+        });
+        for rule in &self.protected().stages.store {
+            let known = self.data_faults(contents, |errors: &Errors<'_>, _: ChipKey| errors.map());
+            let layout = &self.arrays.layout;
+            let columns = u64::from(self.protected().data.columns());
+            let row = |position: u64| layout.cell(layout.bit_at(position)) / columns;
+            let damage = |tensor: usize, wanted: u32, read: u32| {
+                self.protected().damage.get(tensor).map_or(0, |damage| damage.of(wanted, read))
+            };
+            let stores = InWords { contents, layout };
+            let content = Content { stores: &stores, codes, damage: &damage, row: &row };
+            let inverted = rule.inverted_rows(&content, &known);
+            for fault in &mut data {
+                if let CellEffect::Holds(value) = &mut fault.effect {
+                    *value ^= inverted.binary_search(&row(fault.address)).is_ok();
+                }
+            }
+        }
+        [data, self.check_faults(contents, read)]
+    }
+
+    /// Faults of check bits. A check bit hangs on the rail of its word's first data bit.
+    fn check_faults(&self, contents: &Contents<'_>, read: u64) -> Vec<Fault> {
+        let Protected { check: Some(geometry), stages, .. } = self.protected() else {
+            return Vec::new();
+        };
+        let Scheme::Code { code, words, .. } = &stages.scheme else { return Vec::new() };
+        let layout = self.arrays.layout.beside(*geometry);
+        let stores = CheckBits {
+            data: InWords { contents, layout: &self.arrays.layout },
+            layout: &layout,
+            data_bits: code.data_bits().into(),
+            check_bits: code.check_bits().into(),
+            words: *words,
+        };
+        let key = ChipKey { memory: region(self.arrays.reads.memory, 0), ..self.arrays.reads };
+        let mut found = self.on_their_rails(&self.check, *geometry, &stores, |errors| {
+            faults(&errors.at_read(key, read))
+        });
+        for fault in &mut found {
+            fault.address = layout.position(fault.address);
+        }
+        found
+    }
+
+    /// The faults of a content at a read, ready to be applied to its codes; `codes` are those written.
+    fn compiled(
+        &self,
+        contents: &Contents<'_>,
+        codes: &dyn Fn(usize, usize) -> u32,
+        read: u64,
+    ) -> vmin_protection::words::Faults {
+        let [data, check] = match AnyBit::of(self, read) {
+            Some(any) => any.faults(contents),
+            None => self.faults(contents, codes, read),
+        };
+        let stores = InWords { contents, layout: &self.arrays.layout };
+        let Protected { stages, stored, .. } = self.protected();
+        compile(&stages.scheme, &stores, stored, &data, &check)
+    }
+}
+
+impl Damage {
+    fn of(&self, wanted: u32, read: u32) -> u64 {
+        let value = |code: u32| self.values.get(code as usize).copied().map_or(0, i64::from);
+        let error = value(wanted).abs_diff(value(read));
+        error * error * self.weight
+    }
+}

@@ -1,0 +1,33 @@
+//! The mechanisms, one file each, and the list of them.
+
+mod bank_rail;
+mod boost;
+mod detecting_read;
+mod layer_rail;
+mod parity;
+mod safe_bits;
+mod secded;
+mod spares;
+
+pub use bank_rail::BankRail;
+pub use boost::Boost;
+pub use detecting_read::{DetectingRead, DetectingReads, Masking};
+pub use layer_rail::LayerRail;
+pub use parity::{Parity, ParityCode};
+pub use safe_bits::SafeBits;
+pub use secded::{Secded, SecdedCode, SecdedError};
+pub use spares::{Repair, SpareLines, SpareFaults, Spares, repaired_faults};
+
+use crate::mechanism::Reader;
+
+/// Every mechanism with its word in files.
+pub const ALL: [(&str, Reader); 8] = [
+    ("boost", boost::read),
+    ("safe_bits", safe_bits::read),
+    ("layer_rail", layer_rail::read),
+    ("bank_rail", bank_rail::read),
+    ("spares", spares::read),
+    ("parity", parity::read),
+    ("secded", secded::read),
+    ("detecting_read", detecting_read::read),
+];

@@ -1,0 +1,298 @@
+//! The mechanisms of a candidate: a list per memory, from the cells outwards.
+
+use core::fmt;
+use std::sync::Arc;
+
+use vmin_accel::{Memory, MemoryAt, PerMemory};
+use vmin_diagnostic::{Diagnostic, TableReader, list_words};
+
+use crate::mechanism::{Effect, Mechanism, Stage, StoreRule};
+use crate::mechanisms::{self, SpareLines};
+use crate::rails::{Rail, RailCells, Supplies};
+use crate::words::Scheme;
+
+/// Why mechanisms do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtectionError {
+    /// One kind twice.
+    #[error("`{kind}` is listed twice")]
+    Twice {
+        /// Which kind.
+        kind: &'static str,
+    },
+    /// The list does not go from the cells outwards.
+    #[error("`{inner}` lies nearer to the cells than `{outer}` and must be listed before it")]
+    Order {
+        /// Listed too late.
+        inner: &'static str,
+        /// Listed before it.
+        outer: &'static str,
+    },
+    /// Two mechanisms that both act on words.
+    #[error("`{first}` and `{second}` both act on what is read; choose one")]
+    TwoOnWords {
+        /// The first.
+        first: &'static str,
+        /// The second.
+        second: &'static str,
+    },
+    /// Words over cells of two rails.
+    #[error(
+        "`safe_bits` divides every code over two rails, so the words of `{code}` would lie on both"
+    )]
+    WordOnTwoRails {
+        /// The mechanism with words.
+        code: &'static str,
+    },
+    /// The memory cannot have it.
+    #[error("the {} memory cannot have `{kind}`: {reason}", memory.word())]
+    Memory {
+        /// Which kind.
+        kind: &'static str,
+        /// Which memory.
+        memory: Memory,
+        /// Why not.
+        reason: &'static str,
+    },
+}
+
+/// Mechanisms that go together.
+#[derive(Clone, Default)]
+pub struct Protection {
+    lists: PerMemory<Vec<Arc<dyn Mechanism>>>,
+}
+
+impl fmt::Debug for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+/// The effects on one memory, by stage.
+#[derive(Debug)]
+pub struct Stages {
+    /// Rails, in the order of the list.
+    pub rails: Vec<Rail>,
+    /// Spare lines, and the voltage of the test in mV.
+    pub spares: Option<(SpareLines, f64)>,
+    /// How bits are stored.
+    pub store: Vec<Box<dyn StoreRule>>,
+    /// How words become codes.
+    pub scheme: Scheme,
+}
+
+impl Stages {
+    /// True if the memory gives back what its cells hold.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.rails.is_empty()
+            && self.spares.is_none()
+            && self.store.is_empty()
+            && matches!(self.scheme, Scheme::Plain)
+    }
+}
+
+/// A memory and its mechanisms at one operating point.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct ProtectedAt {
+    /// Supplies during accesses.
+    pub access: Supplies,
+    /// Supplies during the test that allocates spares, if there are spares.
+    pub test: Option<Supplies>,
+}
+
+impl ProtectedAt {
+    /// An unprotected memory.
+    #[must_use]
+    pub fn plain(at: MemoryAt) -> Self {
+        let access = Supplies::new(at.vdd_mv, &[], |_| Ok::<_, core::convert::Infallible>(at.clone()));
+        let Ok(access) = access;
+        Self { access, test: None }
+    }
+
+    /// Every supply that some cell may hang on.
+    pub fn levels(&self) -> impl Iterator<Item = &MemoryAt> {
+        let both = [Some(&self.access), self.test.as_ref()];
+        both.into_iter().flatten().flat_map(Supplies::levels).map(|(_, at)| at)
+    }
+}
+
+impl Protection {
+    /// Checks that the mechanisms of each memory go together.
+    ///
+    /// # Errors
+    /// The first rule they break, with the index of the mechanism that breaks it.
+    pub fn new(
+        mechanisms: impl IntoIterator<Item = (Memory, Arc<dyn Mechanism>)>,
+    ) -> Result<Self, (usize, ProtectionError)> {
+        let mut protection = Self::default();
+        for (index, (memory, mechanism)) in mechanisms.into_iter().enumerate() {
+            let list = protection.lists.get_mut(memory);
+            check(memory, list, mechanism.as_ref()).map_err(|error| (index, error))?;
+            list.push(mechanism);
+        }
+        Ok(protection)
+    }
+
+    /// Mechanisms of the weight memory alone.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn of_weights(
+        mechanisms: impl IntoIterator<Item = Arc<dyn Mechanism>>,
+    ) -> Result<Self, (usize, ProtectionError)> {
+        Self::new(mechanisms.into_iter().map(|mechanism| (Memory::Weight, mechanism)))
+    }
+
+    /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the
+    /// reader, and then there is no value.
+    #[must_use]
+    pub fn read(table: &TableReader<'_>, key: &str) -> Option<Self> {
+        let mut spans = Vec::new();
+        let mut list = Vec::new();
+        for entry in table.tables(key) {
+            spans.push(entry.span());
+            let memory = entry.optional_choice("memory", &Memory::ALL);
+            let known = !entry.has("memory") || memory.is_some();
+            let memory = memory.map_or(Memory::Weight, |memory| memory.value);
+            let mechanism =
+                entry.choice("kind", &mechanisms::ALL).and_then(|kind| (kind.value)(&entry));
+            list.push(mechanism.filter(|_| known).map(|mechanism| (memory, mechanism.into())));
+            entry.finish();
+        }
+        match Self::new(list.into_iter().collect::<Option<Vec<_>>>()?) {
+            Ok(protection) => Some(protection),
+            Err((index, error)) => {
+                let kinds = list_words(mechanisms::ALL.iter().map(|(kind, _)| *kind));
+                let problem = Diagnostic::new("protection", error.to_string())
+                    .hint(format!("list the mechanisms of a memory from the cells outwards: {kinds}"));
+                match spans.get(index).cloned().flatten() {
+                    Some(span) => table.report_at(span, problem),
+                    None => table.report(problem),
+                }
+                None
+            }
+        }
+    }
+
+    /// The mechanisms of a memory, from the cells outwards.
+    #[must_use]
+    pub fn of(&self, memory: Memory) -> &[Arc<dyn Mechanism>] {
+        self.lists.get(memory)
+    }
+
+    /// Every mechanism with its memory.
+    pub fn iter(&self) -> impl Iterator<Item = (Memory, &dyn Mechanism)> {
+        let of = |(memory, list)| {
+            let list: &Vec<Arc<dyn Mechanism>> = list;
+            list.iter().map(move |mechanism| (memory, mechanism.as_ref()))
+        };
+        self.lists.iter().flat_map(of)
+    }
+
+    /// The effects on a memory with codes of `code_bits` bits, by stage.
+    #[must_use]
+    pub fn stages(&self, memory: Memory, code_bits: u8) -> Stages {
+        let mut stages =
+            Stages { rails: Vec::new(), spares: None, store: Vec::new(), scheme: Scheme::Plain };
+        for mechanism in self.of(memory) {
+            match mechanism.effect(code_bits) {
+                Effect::Rail(rail) => stages.rails.push(rail),
+                Effect::Spares(lines, test_mv) => stages.spares = Some((lines, test_mv)),
+                Effect::Store(rule) => stages.store.push(rule),
+                Effect::Word(code, words, on_detected) => {
+                    stages.scheme = Scheme::Code { code, words, on_detected };
+                }
+                Effect::Detect(reads) => stages.scheme = Scheme::Detecting(reads),
+            }
+        }
+        stages
+    }
+
+    /// The rails of a memory.
+    pub(crate) fn rails(&self, memory: Memory) -> Vec<Rail> {
+        self.stages(memory, 8).rails
+    }
+
+    /// The supplies of a memory whose own supply is at `vdd_mv`; `at` gives the memory at a voltage.
+    ///
+    /// # Errors
+    /// The first that `at` gives.
+    pub fn at<E>(
+        &self,
+        memory: Memory,
+        vdd_mv: f64,
+        at: impl Fn(f64) -> Result<MemoryAt, E>,
+    ) -> Result<ProtectedAt, E> {
+        let Stages { rails, spares, .. } = self.stages(memory, 8);
+        Ok(ProtectedAt {
+            access: Supplies::new(vdd_mv, &rails, &at)?,
+            test: spares.map(|(_, test_mv)| Supplies::new(test_mv, &rails, &at)).transpose()?,
+        })
+    }
+
+    /// True without any mechanism.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The first mechanism that needs a fault map of the chip.
+    #[must_use]
+    pub fn needs_map(&self) -> Option<&'static str> {
+        let needs = |(_, mechanism): &(Memory, &dyn Mechanism)| mechanism.effect(8).needs_map();
+        self.iter().find(needs).map(|(_, mechanism)| mechanism.kind())
+    }
+
+    /// In words, as tables print it; mechanisms beside those of the weight memory name theirs.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let words = self.iter().map(|(memory, mechanism)| match memory {
+            Memory::Weight => mechanism.describe(),
+            Memory::Activation => format!("activations: {}", mechanism.describe()),
+            Memory::Accumulator => format!("partial sums: {}", mechanism.describe()),
+        });
+        let words: Vec<String> = words.collect();
+        if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+    }
+
+    /// Every mechanism by value.
+    #[must_use]
+    pub fn identity(&self) -> serde_json::Value {
+        let of = |(memory, mechanism): (Memory, &dyn Mechanism)| {
+            serde_json::json!([memory.word(), mechanism.kind(), mechanism.identity()])
+        };
+        self.iter().map(of).collect()
+    }
+}
+
+/// Checks that a mechanism goes with those before it.
+fn check(
+    memory: Memory,
+    before: &[Arc<dyn Mechanism>],
+    mechanism: &dyn Mechanism,
+) -> Result<(), ProtectionError> {
+    let kind = mechanism.kind();
+    if let Some(reason) = mechanism.refused_in(memory) {
+        return Err(ProtectionError::Memory { kind, memory, reason });
+    }
+    let effect = mechanism.effect(8);
+    for earlier in before {
+        let outer = earlier.effect(8);
+        if earlier.kind() == kind {
+            return Err(ProtectionError::Twice { kind });
+        }
+        if outer.stage() > effect.stage() {
+            return Err(ProtectionError::Order { inner: kind, outer: earlier.kind() });
+        }
+        if outer.stage() == Stage::Words {
+            return Err(ProtectionError::TwoOnWords { first: earlier.kind(), second: kind });
+        }
+        let on_two = matches!(&outer, Effect::Rail(Rail { cells: RailCells::TopBits(_), .. }));
+        if on_two && matches!(effect, Effect::Word(..)) {
+            return Err(ProtectionError::WordOnTwoRails { code: kind });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! Candidates: a network with its placement, its protection and the voltages at which it is tried.
+
+use std::ops::Range;
+
+use vmin_accel::cycles::{self, LayerReport};
+use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
+use vmin_accel::placement::{ActivationPlacement, SumPlacement};
+use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located};
+use vmin_protection::{ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
+use vmin_sram::{STORED_CELLS_MAX, Threshold};
+
+use super::layout::layouts;
+use super::supplies::{Rates, accesses_nj, operating_point};
+use super::*;
+use crate::experiment::{Experiment, Supply};
+
+/// A network with its placement, its protection and the voltages at which it is tried.
+pub struct Candidate {
+    /// Its name: `unprotected`, or that of the remedy.
+    pub name: String,
+    /// Name of its network.
+    pub model: String,
+    /// Its network.
+    pub graph: Arc<Graph>,
+    /// Where its codes lie.
+    pub placement: Placement,
+    /// Its protection.
+    pub protection: Protection,
+    /// Extra cells over data cells, of each memory.
+    pub extra_bits_share: PerMemory<f64>,
+    /// Voltages, falling.
+    pub points: Vec<CandidatePoint>,
+    /// Digest of what decides its trials, beside chips, supplies and images.
+    pub id: String,
+    /// Cells of check bits and spare lines.
+    pub(super) extra_cells: u64,
+}
+
+/// One swept voltage of a candidate.
+#[derive(Clone, Debug)]
+pub struct CandidatePoint {
+    /// What does not depend on the records.
+    pub cost: PointCost,
+    /// Supplies of the memories.
+    pub supplies: Supplies,
+    /// The supplies by name, in records.
+    pub(super) id: PerMemory<Option<crate::journal::SupplyId>>,
+}
+
+impl Candidate {
+    /// Number of its weight codes.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        self.graph.weights.iter().map(|weights| weights.codes.len() as u64).sum()
+    }
+
+    /// Bits of its weight codes.
+    #[must_use]
+    pub fn stored_bits(&self) -> u64 {
+        self.graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum()
+    }
+
+    /// Width of its widest weight code, in bits.
+    #[must_use]
+    pub fn weight_bits(&self) -> u8 {
+        self.graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0)
+    }
+
+    /// Its network in protected memories.
+    ///
+    /// # Errors
+    /// Protection does not fit; `Plan::resolve` refuses that.
+    pub fn deployment(&self) -> Result<Deployment<'_>, ProtectedError> {
+        Deployment::new(&self.graph, &self.placement, &self.protection)
+    }
+
+    /// The supplies at which reliable columns are chosen: the lowest, whatever is still to be done.
+    #[must_use]
+    pub fn lowest(&self) -> Option<&Supplies> {
+        self.points.last().map(|point| &point.supplies)
+    }
+
+    /// Faulty cells expected on a chip at the lowest voltage.
+    pub(super) fn faulty_cells_max(&self) -> f64 {
+        let Some(lowest) = self.lowest() else { return 0.0 };
+        let of = |(memory, at): (Memory, &ProtectedAt)| {
+            let base = at.access.base();
+            let noisy = base.noise.as_ref().map_or(0.0, |_| base.floor().rate());
+            self.placement.cells(memory) as f64 * noisy.max(base.cell_fault_rate)
+        };
+        let extra = lowest.weight.as_ref().map_or(0.0, |at| at.access.base().cell_fault_rate);
+        lowest.present().map(of).sum::<f64>() + self.extra_cells as f64 * extra
+    }
+}
+
+/// What a candidate is made of.
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a str,
+    pub(super) model: &'a Located<String>,
+    pub(super) graph: Arc<Graph>,
+    pub(super) graph_sha256: &'a str,
+    pub(super) protection: &'a Protection,
+    pub(super) vdd_mv: &'a [Located<f64>],
+    /// Where the candidate stands, where its protection does; none for the experiment's own network.
+    pub(super) remedy: Option<[&'a Range<usize>; 2]>,
+}
+
+/// What all candidates share.
+pub(super) struct Shared<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) accelerator: &'a Accelerator,
+    pub(super) profile: &'a VoltageProfile,
+    pub(super) costs: &'a ProtectionCosts,
+    pub(super) rates: Rates<'a>,
+    pub(super) images: Images<'a>,
+    pub(super) moves_map: bool,
+    pub(super) has_map: bool,
+    /// The experiment's own network without protection at the nominal voltage, once it is known.
+    pub(super) nominal: Option<EnergyReport>,
+}
+
+impl Shared<'_> {
+    fn refused(&self, code: &'static str, span: &Range<usize>, message: String) -> Diagnostic {
+        Diagnostic::new(code, message).at(&self.experiment.source, span.clone())
+    }
+
+    /// Places, protects and prices a candidate.
+    pub(super) fn candidate(&mut self, wanted: Wanted<'_>) -> Result<Candidate, Diagnostics> {
+        let Wanted { name, model, graph, graph_sha256, protection, vdd_mv, remedy } = wanted;
+        let named = remedy.map_or(&model.span, |[candidate, _]| candidate);
+        let protected = remedy.map_or(&model.span, |[_, protection]| protection);
+        let placement = self.place(&graph, name, named, remedy.is_some())?;
+        // Refuses images that do not fit the network.
+        vmin_emulator::Emulator::new(&graph, self.images, vmin_kernels::best()).map_err(|error| {
+            let span = remedy.map_or(&self.experiment.data.span, |[candidate, _]| candidate);
+            self.refused("does-not-fit", span, error.to_string())
+        })?;
+        if let (false, Some(kind)) = (self.has_map, protection.needs_map()) {
+            let message = format!("`{kind}` needs the fault map of a chip, and transient errors have none");
+            return Err(self
+                .refused("protection", protected, message)
+                .hint("choose another `fault_kind`, or leave the mechanism away")
+                .into());
+        }
+        let deployment = Deployment::new(&graph, &placement, protection)
+            .map_err(|error| self.refused("protection", protected, error.to_string()))?;
+        let (reports, weighted) = layers(self.accelerator, &graph, &placement)
+            .map_err(|error| self.refused("model", named, error))?;
+        let own_layers = ProtectedLayers {
+            reports: &reports,
+            weighted: &weighted,
+            banks_used: deployment.banks_used(),
+        };
+        if self.nominal.is_none() {
+            let point = OperatingPoint::nominal(self.profile);
+            self.nominal =
+                Some(energy::per_inference(self.accelerator, self.profile, &reports, &point));
+        }
+        let mut points = Vec::with_capacity(vdd_mv.len());
+        let mut extra_bits_share = PerMemory::default();
+        for (index, vdd) in vdd_mv.iter().enumerate() {
+            let supplies = self.supplies(protection, index, vdd, remedy.map(|_| name))?;
+            let (cost, extra) = self.cost(protection, own_layers, vdd.value, &supplies);
+            extra_bits_share = extra;
+            let id = identity::supplies(&supplies);
+            points.push(CandidatePoint { cost, supplies, id });
+        }
+        let extra_cells = deployment.extra_cells();
+        let candidate = Candidate {
+            name: name.to_owned(),
+            model: model.value.clone(),
+            id: identity::candidate(graph_sha256, &placement, protection, points.last()),
+            graph: Arc::clone(&graph),
+            placement: placement.clone(),
+            protection: protection.clone(),
+            extra_bits_share,
+            points,
+            extra_cells,
+        };
+        let faulty = candidate.faulty_cells_max();
+        if faulty > STORED_CELLS_MAX as f64 {
+            let of = remedy.map_or_else(String::new, |_| format!(" of remedy `{name}`"));
+            let message = format!(
+                "at the lowest voltage{of} {faulty:.1e} cells of each chip would be faulty; at most \
+                 {STORED_CELLS_MAX} can be held"
+            );
+            let span = vdd_mv.last().map_or(0..0, |vdd_mv| vdd_mv.span.clone());
+            return Err(self.refused("too-large", &span, message).into());
+        }
+        Ok(candidate)
+    }
+
+    fn place(
+        &self,
+        graph: &Graph,
+        name: &str,
+        named: &Range<usize>,
+        is_remedy: bool,
+    ) -> Result<Placement, Diagnostics> {
+        let Experiment { layout, memories, .. } = self.experiment;
+        let on_chip = &self.accelerator.memories;
+        let weights = weights::place(self.experiment, self.accelerator, graph)?;
+        let word_bits = on_chip.weight.word_bits;
+        let layouts = layouts(layout, self.moves_map, weights.geometry(), word_bits, graph)
+            .map_err(|(span, message)| {
+                let refused = self.refused("placement", &span, message);
+                if is_remedy {
+                    refused.hint(format!("these are the codes of remedy `{name}`"))
+                } else {
+                    refused
+                }
+            })?;
+        let errs = |memory| *memories.supplies.get(memory) != Supply::Nominal;
+        let activations = errs(Memory::Activation)
+            .then(|| ActivationPlacement::new(on_chip.activation.geometry, graph));
+        let sums = errs(Memory::Accumulator)
+            .then(|| SumPlacement::new(self.accelerator, graph))
+            .transpose()
+            .map_err(|error| {
+                let own = memories.accumulator_span.clone().unwrap_or(0..0);
+                let span = if is_remedy { named.clone() } else { own };
+                self.refused("placement", &span, error.to_string())
+            })?;
+        let activation = weights.geometry().cells();
+        let accumulator = activation + on_chip.activation.geometry.cells();
+        let first_extra_cell = accumulator + on_chip.accumulator.geometry.cells();
+        let bits = graph.weights.first().map_or(8, |weights| weights.bits);
+        Ok(Placement {
+            weights,
+            layouts,
+            reliable_columns: layout.reliable_columns.as_ref().map(|_| bits),
+            activations,
+            sums,
+            spared_input: (!memories.inputs).then_some(graph.input),
+            biases_in_memory: memories.biases,
+            word_bits: PerMemory {
+                weight: on_chip.weight.word_bits,
+                activation: on_chip.activation.word_bits,
+                accumulator: on_chip.accumulator.word_bits,
+            },
+            first_cells: PerMemory { weight: 0, activation, accumulator },
+            first_extra_cell,
+        })
+    }
+
+    /// The supplies at the swept voltage number `index`.
+    fn supplies(
+        &self,
+        protection: &Protection,
+        index: usize,
+        vdd: &Located<f64>,
+        remedy: Option<&str>,
+    ) -> Result<Supplies, Diagnostics> {
+        let profile = self.profile;
+        let range = profile.vdd_mv_range();
+        if !range.contains(&vdd.value) {
+            let message = format!("profile `{}` does not reach {} mV", profile.name(), vdd.value);
+            return Err(self
+                .refused("out-of-range", &vdd.span, message)
+                .allowed(format!("expected {} to {} mV", range.start(), range.end()))
+                .into());
+        }
+        let of = |memory: Memory| {
+            let (own, span) = match self.experiment.memories.supplies.get(memory) {
+                Supply::Nominal => return Ok(None),
+                Supply::Swept => (vdd.value, &vdd.span),
+                Supply::Fixed(fixed) => (fixed.value, &fixed.span),
+            };
+            let at = protection
+                .at(memory, own, |mv| self.rates.at(mv, (mv == vdd.value).then_some(index)))
+                .map_err(|problem| problem.at(&self.experiment.source, span.clone()))?;
+            // A sampled chip knows its weaker half; of a measured one all cells are known.
+            let beyond = at.levels().find(|level| level.threshold < Threshold::HALF);
+            if let Some(level) = beyond.filter(|_| self.rates.has_thresholds()) {
+                let message = match remedy {
+                    Some(name) => format!(
+                        "remedy `{name}` needs cells at a voltage where more than half of them are \
+                         faulty, which cannot be emulated"
+                    ),
+                    None => format!(
+                        "at {} mV more than half of all cells are faulty ({:.1} %), which cannot be \
+                         emulated",
+                        level.vdd_mv,
+                        level.cell_fault_rate * 100.0
+                    ),
+                };
+                return Err(self.refused("out-of-range", span, message));
+            }
+            Ok(Some(at))
+        };
+        Ok(PerMemory::from_fn(of).transpose()?)
+    }
+
+    fn cost(
+        &self,
+        protection: &Protection,
+        layers: ProtectedLayers<'_>,
+        vdd_mv: f64,
+        supplies: &Supplies,
+    ) -> (PointCost, PerMemory<f64>) {
+        let memories = &self.experiment.memories;
+        let (accelerator, profile) = (self.accelerator, self.profile);
+        let point = operating_point(profile, &self.experiment.memories, vdd_mv);
+        let energy =
+            protected_energy(accelerator, profile, layers, protection, self.costs, &point);
+        let nominal = self.nominal.as_ref().expect("priced before the first point");
+        let parts = &energy.by_component;
+        let saving = |nj: f64, nominal: f64| if nominal > 0.0 { 1.0 - nj / nominal } else { 0.0 };
+        let at = |memory| supplies.get(memory).as_ref().map(|at| at.access.base());
+        let swept = [Memory::Weight, Memory::Activation, Memory::Accumulator];
+        let swept = swept.into_iter().find(|&m| *memories.supplies.get(m) == Supply::Swept);
+        let cost = PointCost {
+            vdd_mv,
+            cell_fault_rate: swept.and_then(at).map_or(0.0, |at| at.cell_fault_rate),
+            weight_vdd_mv: (memories.supplies.weight != Supply::Swept)
+                .then(|| point.vdd_mv(Memory::Weight.rail())),
+            activation: at(Memory::Activation).cloned(),
+            accumulator: at(Memory::Accumulator).cloned(),
+            energy_per_inference_nj: energy.total_nj,
+            energy_weight_memory_nj: parts.weight_memory_nj,
+            energy_other_memories_nj: parts.activation_memory_nj + parts.accumulator_memory_nj,
+            energy_compute_nj: parts.mac_nj + parts.registers_nj + parts.vector_nj,
+            energy_dram_nj: parts.dram_nj,
+            energy_leakage_nj: parts.leakage_nj,
+            energy_codec_nj: energy.codec_nj,
+            energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
+            memory_energy_saving: if memories.weights_alone() && protection.is_empty() {
+                1.0 - profile.access_energy_scale(vdd_mv)
+            } else {
+                let of = |parts| accesses_nj(memories, parts);
+                saving(of(parts), of(&nominal.by_component))
+            },
+            latency_us: energy.latency_us,
+        };
+        (cost, energy.extra_bits_share)
+    }
+}
+
+/// Cycles and traffic of a network, and for each layer its number among those with weights.
+fn layers(
+    accelerator: &Accelerator,
+    graph: &Graph,
+    placement: &Placement,
+) -> Result<(Vec<LayerReport>, Vec<Option<usize>>), String> {
+    let layers = vmin_accel::layers_of_graph(graph).map_err(|error| error.to_string())?;
+    let mut count = 0;
+    let weighted = layers
+        .iter()
+        .map(|layer| {
+            (layer.weights > 0).then(|| {
+                count += 1;
+                count
+            })
+        })
+        .collect();
+    let schedule = placement.weights.schedule(accelerator);
+    Ok((cycles::run(accelerator, schedule, &layers), weighted))
+}

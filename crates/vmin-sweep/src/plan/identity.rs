@@ -1,0 +1,61 @@
+//! What decides the trials and the results of a plan, by value: every field of every value, as its type
+//! serializes it. Titles, prose and formatting are no part of it.
+
+use serde::Serialize;
+use vmin_accel::PerMemory;
+use vmin_emulator::{Placement, Supplies};
+use vmin_files::sha256;
+use vmin_protection::Protection;
+
+use super::{CandidatePoint, Plan};
+use crate::journal::SupplyId;
+
+/// Raised when the same trial gives other counts than before.
+const REVISION: u32 = 3;
+
+/// Hexadecimal digits of a digest in records: 64 bits.
+const DIGITS: usize = 16;
+
+fn digest(value: &impl Serialize) -> String {
+    sha256(&serde_json::to_vec(value).expect("finite numbers and texts serialize"))
+}
+
+/// The short digest of a value.
+pub(super) fn short(value: &impl Serialize) -> String {
+    let mut digest = digest(value);
+    digest.truncate(DIGITS);
+    digest
+}
+
+/// A candidate, beside chips, supplies and images; `lowest` is its lowest point.
+pub(super) fn candidate(
+    graph_sha256: &str,
+    placement: &Placement,
+    protection: &Protection,
+    lowest: Option<&CandidatePoint>,
+) -> String {
+    // Offsets are part of the chip.
+    let layouts = placement.layouts.first().map(|map| vec![map.without_offset()]);
+    let placement = Placement { layouts: layouts.unwrap_or_default(), ..placement.clone() };
+    let columns_at = placement.reliable_columns.and(lowest).map(|point| &point.id);
+    let version = env!("CARGO_PKG_VERSION");
+    short(&(version, REVISION, graph_sha256, &placement, columns_at, protection.identity()))
+}
+
+/// The supplies of a point, with what decides which cells fail there.
+pub(super) fn supplies(supplies: &Supplies) -> PerMemory<Option<SupplyId>> {
+    supplies.map(|at| {
+        let at = at.as_ref()?;
+        Some(SupplyId { vdd_mv: at.access.base().vdd_mv, cells: short(at) })
+    })
+}
+
+/// The whole plan: all trials, and what makes results of their counts.
+pub(super) fn plan(plan: &Plan) -> String {
+    // The first trial of every point names the rest: chips and offsets follow.
+    let points = plan.candidates.iter().flat_map(|candidate| {
+        candidate.points.iter().map(move |point| (plan.trial(candidate, point, 0), &point.cost))
+    });
+    let points: Vec<_> = points.collect();
+    digest(&(points, plan.reads, &plan.chip_ids, plan.chips, &plan.offset_bits, plan.budget))
+}

@@ -1,0 +1,66 @@
+//! Supply voltages as rates and thresholds: here a voltage becomes the integer that decides about cells.
+
+use vmin_accel::energy::{Components, OperatingPoint};
+use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
+use vmin_diagnostic::{Diagnostic, Located};
+
+use super::measured;
+use crate::chip_file::ChipFile;
+use crate::experiment::{Memories, Supply};
+
+/// How often cells fail at a voltage.
+#[derive(Clone, Copy)]
+pub(super) struct Rates<'a> {
+    pub(super) profile: &'a VoltageProfile,
+    pub(super) chip_files: &'a [ChipFile],
+    /// Rates that were asked for in place of the swept voltages.
+    pub(super) asked: &'a [Located<f64>],
+    pub(super) read_noise_mv: Option<f64>,
+}
+
+impl Rates<'_> {
+    /// True if thresholds decide about cells, and not what was measured.
+    pub(super) const fn has_thresholds(&self) -> bool {
+        self.chip_files.is_empty()
+    }
+
+    /// A memory at a voltage; `swept` is its number among the swept voltages, if it is one.
+    pub(super) fn at(&self, vdd_mv: f64, swept: Option<usize>) -> Result<MemoryAt, Diagnostic> {
+        if let Some(problem) = measured::not_measured(vdd_mv, self.chip_files) {
+            return Err(problem);
+        }
+        // A rate that was asked for decides itself, not the voltage that stands for it.
+        let asked = swept.and_then(|index| self.asked.get(index)).map(|rate| rate.value);
+        let rate = asked.unwrap_or_else(|| match self.chip_files {
+            [] => self.profile.cell_fault_rate(vdd_mv),
+            files => measured::cell_fault_rate(files, vdd_mv),
+        });
+        let noise = self.read_noise_mv.map(|noise| self.profile.read_noise(vdd_mv, noise));
+        Ok(MemoryAt { noise, ..MemoryAt::new(vdd_mv, rate) })
+    }
+}
+
+/// The supplies of an accelerator's memories where the swept voltage is `vdd_mv`.
+pub(super) fn operating_point(
+    profile: &VoltageProfile,
+    memories: &Memories,
+    vdd_mv: f64,
+) -> OperatingPoint {
+    let nominal = OperatingPoint::nominal(profile);
+    memories.supplies.iter().fold(nominal, |point, (memory, supply)| match supply {
+        Supply::Nominal => point,
+        Supply::Swept => point.with(memory.rail(), vdd_mv),
+        Supply::Fixed(fixed) => point.with(memory.rail(), fixed.value),
+    })
+}
+
+/// Energy of accesses of the memories that are lowered.
+pub(super) fn accesses_nj(memories: &Memories, parts: &Components) -> f64 {
+    let of = PerMemory {
+        weight: parts.weight_memory_nj,
+        activation: parts.activation_memory_nj,
+        accumulator: parts.accumulator_memory_nj,
+    };
+    let lowered = |memory: &Memory| *memories.supplies.get(*memory) != Supply::Nominal;
+    of.iter().filter(|(memory, _)| lowered(memory)).map(|(_, nj)| nj).sum()
+}

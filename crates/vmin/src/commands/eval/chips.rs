@@ -1,0 +1,229 @@
+//! The chips that `vmin eval` is asked for, and the supplies of their memories.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
+use vmin_diagnostic::Diagnostic;
+use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
+use vmin_emulator::{Placement, Supplies};
+use vmin_protection::Protection;
+use vmin_sram::{FaultKind, Population, Threshold, VarianceShares};
+use vmin_sweep::chip_file;
+use vmin_sweep::names::Names;
+
+use crate::args::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply};
+use crate::commands::chip;
+use crate::failure::{Failure, say};
+
+/// Chips and their supplies.
+pub(super) struct Chips {
+    pub(super) source: Box<dyn CellSource>,
+    pub(super) range: Range<u32>,
+    pub(super) supplies: Supplies,
+    /// Of the population, or of a chip file's map, not of the memory it is laid over.
+    pub(super) cell_fault_rate: f64,
+}
+
+pub(super) fn chips(
+    args: &EvalArgs,
+    protection: &Protection,
+    placement: &Placement,
+) -> Result<Chips, Failure> {
+    let transient = args.fault_kind == Some(FaultKindArg::Transient);
+    let map_free = transient && args.read_noise_mv.is_none();
+    let range = match &args.chip {
+        ChipChoice::File(path) => return of_file(path, args, protection, placement),
+        ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
+        ChipChoice::Range(range) => range.clone(),
+    };
+    let seed = args.chip_seed;
+    let Some((population, at)) = population(args)? else {
+        let source = Box::new(Transient { seed });
+        return Ok(Chips { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
+    };
+    if let Some(kind) = protection.needs_map().filter(|_| map_free) {
+        return Err(Diagnostic::new(
+            "protection",
+            format!("`{kind}` needs the fault map of a chip, and transient errors have none"),
+        )
+        .into());
+    }
+    let cell_fault_rate = at.own.threshold.rate();
+    let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
+    let beyond = supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
+    if beyond {
+        return Err(Diagnostic::new(
+            "out-of-range",
+            "at one of these supplies more than half of all cells are faulty, which cannot be emulated",
+        )
+        .into());
+    }
+    let source: Box<dyn CellSource> = if map_free {
+        Box::new(Transient { seed })
+    } else {
+        Box::new(SampledChips { population, seed, kind: kind(args).unwrap_or(FaultKind::Flip) })
+    };
+    Ok(Chips { source, range, supplies, cell_fault_rate })
+}
+
+fn kind(args: &EvalArgs) -> Option<FaultKind> {
+    args.fault_kind.and_then(|kind| match kind {
+        FaultKindArg::Flip => Some(FaultKind::Flip),
+        FaultKindArg::StuckAt => Some(FaultKind::StuckAt),
+        FaultKindArg::Transient => None,
+    })
+}
+
+/// The supplies of all memories where that of the weights is `vdd_mv`.
+fn supplies(
+    args: &EvalArgs,
+    protection: &Protection,
+    vdd_mv: f64,
+    at: impl Fn(f64) -> Result<MemoryAt, Failure>,
+) -> Result<Supplies, Failure> {
+    let asked = PerMemory {
+        weight: Some(MemorySupply::Same),
+        activation: args.activation_vdd_mv,
+        accumulator: args.accumulator_vdd_mv,
+    };
+    let of = |memory: Memory| {
+        let own = match asked.get(memory) {
+            None => return Ok(None),
+            Some(MemorySupply::Same) => vdd_mv,
+            Some(MemorySupply::Mv(own)) => *own,
+        };
+        protection.at(memory, own, &at).map(Some)
+    };
+    PerMemory::from_fn(of).transpose()
+}
+
+/// The map of a chip file, repeated over the memories.
+fn of_file(
+    path: &Path,
+    args: &EvalArgs,
+    protection: &Protection,
+    placement: &Placement,
+) -> Result<Chips, Failure> {
+    if args.profile.is_some() || args.rate.is_some() || args.read_noise_mv.is_some() {
+        return Err(Diagnostic::new(
+            "conflict",
+            "a chip file has its own cells and voltages, so a profile or a rate means nothing",
+        )
+        .hint("leave `--profile`, `--rate` and `--read-noise-mv` away")
+        .into());
+    }
+    let file = Names::typed().chip(path.display().to_string().as_str())?;
+    let Some(vdd_mv) = args.vdd_mv else {
+        return Err(Diagnostic::new(
+            "missing-argument",
+            "a chip alone does not say at which voltage",
+        )
+        .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
+        .into());
+    };
+    let errors = |mv: f64| {
+        let level = chip::level_at(&file.chip, mv)?;
+        chip_file::errors_at(&file.chip, &level).map_err(|e| Failure::input("below-floor", &e))
+    };
+    let map_cells = file.chip.geometry().cells();
+    let memory = placement.cells(Memory::Weight);
+    let map = errors(vdd_mv)?;
+    let cell_fault_rate = map.len() as f64 / map_cells as f64;
+    for (_, memory) in Memory::ALL {
+        vmin_sram::tile_errors(&map, map_cells, placement.cells(memory), args.chip_offset)
+            .map_err(|error| Failure::input("too-large", &error))?;
+    }
+    if map_cells < memory {
+        say(&format!("note: the map of {map_cells} cells is repeated over a memory of {memory}"));
+    }
+    let uncertain = map.iter().filter(|e| e.rates.p01.max(e.rates.p10) < 1.0).count();
+    if uncertain > 0 && args.fault_kind.is_none() {
+        say(&format!(
+            "note: {uncertain} cells of the map err with a probability below 1; which of them do is \
+             drawn once, by `--chip-seed`"
+        ));
+    }
+    let at = |mv: f64| {
+        let rate = errors(mv)?.len() as f64 / map_cells as f64;
+        Ok(MemoryAt::new(mv, rate))
+    };
+    let supplies = supplies(args, protection, vdd_mv, at)?;
+    let mut known = BTreeMap::new();
+    for level in supplies.present().flat_map(|(_, of)| of.levels()) {
+        known.insert(level.vdd_uv(), errors(level.vdd_mv)?);
+    }
+    let chip = MeasuredChip { sha256: file.sha256, cells: map_cells, errors: known };
+    let source =
+        Box::new(Measured { chips: vec![chip], seed: args.chip_seed, kind: kind(args) });
+    Ok(Chips { source, range: 0..1, supplies, cell_fault_rate })
+}
+
+/// How cells fail at the voltages that are asked for.
+struct Rates {
+    own: MemoryAt,
+    profile: Option<VoltageProfile>,
+    noise_mv: Option<f64>,
+}
+
+impl Rates {
+    fn at(&self, mv: f64) -> Result<MemoryAt, Failure> {
+        if mv == self.own.vdd_mv {
+            return Ok(self.own.clone());
+        }
+        let Some(profile) = self.profile.as_ref().filter(|_| self.own.vdd_mv > 0.0) else {
+            return Err(Diagnostic::new("missing-argument", "a rate has no voltage to compare others with")
+                .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`")
+                .into());
+        };
+        profile.check(mv)?;
+        let noise = self.noise_mv.map(|noise| profile.read_noise(mv, noise));
+        Ok(MemoryAt { noise, ..MemoryAt::new(mv, profile.cell_fault_rate(mv)) })
+    }
+}
+
+/// The population and threshold asked for, if any.
+fn population(args: &EvalArgs) -> Result<Option<(Population, Rates)>, Failure> {
+    let profile = args.profile.as_deref().map(|name| Names::typed().profile(name)).transpose()?;
+    match (args.rate, args.vdd_mv, profile) {
+        (None, None, None) => Ok(None),
+        (None, None, Some(_)) => Err(Diagnostic::new(
+            "missing-argument",
+            "a profile alone does not say at which voltage",
+        )
+        .hint("add `--vdd-mv V`, or `--rate P`")
+        .into()),
+        (None, Some(vdd_mv), Some(profile)) => {
+            profile.check(vdd_mv)?;
+            let noise_mv = args.read_noise_mv;
+            let noise = noise_mv.map(|noise| profile.read_noise(vdd_mv, noise));
+            let own = MemoryAt { noise, ..MemoryAt::new(vdd_mv, profile.cell_fault_rate(vdd_mv)) };
+            let population = profile.population().clone();
+            Ok(Some((population, Rates { own, profile: Some(profile), noise_mv })))
+        }
+        (Some(rate), _, profile) => {
+            if !(0.0..=0.5).contains(&rate) {
+                return Err(Diagnostic::new(
+                    "out-of-range",
+                    format!("a cell-fault rate of {rate} is out of range"),
+                )
+                .allowed("expected 0 to 0.5")
+                .into());
+            }
+            let population = match profile {
+                Some(profile) => profile.population().clone(),
+                None => Population::new("independent cells", VarianceShares::INDEPENDENT, 0.5)
+                    .map_err(|error| Failure::input("population", &error))?,
+            };
+            let own = MemoryAt::new(0.0, rate);
+            Ok(Some((population, Rates { own, profile: None, noise_mv: None })))
+        }
+        (None, Some(_), None) => {
+            Err(Diagnostic::new("missing-argument", "a voltage means nothing without a profile")
+                .hint("add `--profile NAME`; `vmin data list` names the shipped ones")
+                .into())
+        }
+    }
+}
+
