@@ -49,7 +49,9 @@ impl Memory {
 }
 
 /// One value for each memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct PerMemory<T> {
     /// Of the weight memory.
     pub weight: T,

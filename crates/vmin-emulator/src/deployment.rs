@@ -10,9 +10,9 @@ use vmin_protection::{ProtectedAt, Protection};
 use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
 use crate::emulator::{BufferFaults, Emulator, ImageRead, Score as Counts, Stopped};
+use crate::memory::Contents;
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
-use crate::memory::Contents;
 use crate::source::CellSource;
 
 /// Where the codes of a network lie.
@@ -165,7 +165,8 @@ impl<'g> Deployment<'g> {
         let with_weights = |&&node: &&usize| matches!(graph.nodes[node].op, Op::Conv2d(_));
         let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
         let setup = |memory: Memory| -> Option<Setup> {
-            let of_layers = |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
+            let of_layers =
+                |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
             let word_bits = *placement.word_bits.get(memory);
             let first_cells = [*placement.first_cells.get(memory), placement.first_extra_cell];
             Some(match memory {
@@ -224,7 +225,10 @@ impl<'g> Deployment<'g> {
             placement,
             memories: memories.transpose()?,
             weights: Contents::of_weights(&placement.weights),
-            activations: placement.activations.as_ref().map_or_else(Vec::new, activations::contents),
+            activations: placement
+                .activations
+                .as_ref()
+                .map_or_else(Vec::new, activations::contents),
         };
         Ok(deployment)
     }
@@ -233,9 +237,11 @@ impl<'g> Deployment<'g> {
     #[must_use]
     pub fn banks_used(&self) -> PerMemory<u32> {
         PerMemory::from_fn(|memory| match memory {
-            Memory::Weight => self.placement.layouts.first().map_or(1, |layout| {
-                crate::memory::banks_used(self.weights.iter(), layout)
-            }),
+            Memory::Weight => self
+                .placement
+                .layouts
+                .first()
+                .map_or(1, |layout| crate::memory::banks_used(self.weights.iter(), layout)),
             Memory::Activation => self.placement.activations.as_ref().map_or(1, |placed| {
                 let layout = AddressMap::linear(placed.geometry);
                 crate::memory::banks_used(self.activations.iter().flatten(), &layout)
@@ -265,7 +271,8 @@ impl<'g> Deployment<'g> {
         let columns_at = columns_at.filter(|_| self.placement.reliable_columns.is_some());
         let arrays = PerMemory::from_fn(|memory| {
             let Some(protected) = self.memories.get(memory) else { return Ok(None) };
-            let at = wanted.iter().copied().chain(columns_at).filter_map(|at| at.get(memory).as_ref());
+            let at =
+                wanted.iter().copied().chain(columns_at).filter_map(|at| at.get(memory).as_ref());
             let at: Vec<&ProtectedAt> = at.collect();
             let Some(first) = at.first() else { return Ok(None) };
             let floors = at.iter().flat_map(|at| at.levels()).map(MemoryAt::floor);
@@ -277,8 +284,7 @@ impl<'g> Deployment<'g> {
                 }
             };
             let chip = (spec.chip, spec.number);
-            let mut arrays =
-                Arrays::open(protected, source, chip, spec.map_offset, layout, floor)?;
+            let mut arrays = Arrays::open(protected, source, chip, spec.map_offset, layout, floor)?;
             if memory == Memory::Weight
                 && let (Some(bits), Some(at)) = (self.placement.reliable_columns, columns_at)
                 && let Some(at) = &at.weight
@@ -390,16 +396,15 @@ impl PoweredChip<'_> {
     fn weights(&self, read: u64) -> Corrupted {
         let Deployment { graph, placement, weights: contents, .. } = self.deployment;
         match &self.memories.weight {
-            Some(powered) => {
-                weights::read(graph, &placement.weights, contents, powered, read)
-            }
+            Some(powered) => weights::read(graph, &placement.weights, contents, powered, read),
             None => Corrupted { codes: weights::written(graph), applied: Applied::default() },
         }
     }
 
     fn activations(&self, read: u64) -> Option<activations::ActivationFaults<'_>> {
         let Deployment { placement, activations: contents, .. } = self.deployment;
-        let (placed, powered) = (placement.activations.as_ref()?, self.memories.activation.as_ref()?);
+        let (placed, powered) =
+            (placement.activations.as_ref()?, self.memories.activation.as_ref()?);
         Some(activations::read(placed, contents, powered, placement.spared_input, read))
     }
 
@@ -432,8 +437,10 @@ impl PoweredChip<'_> {
                 let weights = self.weights(LOAD);
                 let activations = self.activations(LOAD).filter(|faults| !faults.is_empty());
                 let sums = self.sums(LOAD).filter(|faults| !faults.is_empty());
-                let faults = BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
-                let mut applied = PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
+                let faults =
+                    BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
+                let mut applied =
+                    PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
                 let predictions = if faults.activations.is_some() || faults.sums.is_some() {
                     let (predictions, of_buffers) =
                         emulator.predict_through(&weights.codes, faults, stop)?;

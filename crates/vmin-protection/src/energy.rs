@@ -167,7 +167,8 @@ pub fn protected_energy(
     });
     let mut by_component = unprotected.by_component;
     let (mut codec_nj, mut codec_cycles) = (0.0, 0.0);
-    let mut access_scale = profile.access_energy_scale(point.vdd_mv(Memory::Weight.rail())) / reference_scale;
+    let mut access_scale =
+        profile.access_energy_scale(point.vdd_mv(Memory::Weight.rail())) / reference_scale;
     let with_weights = reports.iter().zip(layers.weighted).filter(|(_, layer)| layer.is_some());
     let widest = with_weights.map(|(report, _)| report.weight_bits).max().unwrap_or(1).max(1);
     let protected = |of: &&Protected<'_>| !protection.of(of.memory).is_empty();
@@ -187,10 +188,12 @@ pub fn protected_energy(
             let rails =
                 of.mean_over_rails(*weighted, code_bits, &|mv| profile.access_energy_scale(mv));
             let overheads = 1.0 + sum(|price| price.access_share);
-            accesses_nj += at_reference * (1.0 + sum(|price| price.check_share)) * overheads * rails;
+            accesses_nj +=
+                at_reference * (1.0 + sum(|price| price.check_share)) * overheads * rails;
             for codec in prices.iter().filter_map(|price| price.codec) {
                 let words = |elements: u64| {
-                    on_chip.words(elements, bits) as f64 * on_chip.word_bits as f64 / codec.data_bits
+                    on_chip.words(elements, bits) as f64 * on_chip.word_bits as f64
+                        / codec.data_bits
                 };
                 own_codec_nj += gate_nj
                     * (words(reads) * codec.decoder_gates + words(writes) * codec.encoder_gates);
@@ -218,9 +221,10 @@ pub fn protected_energy(
             Memory::Activation => 8,
             Memory::Accumulator => accelerator.accumulator_bits as u8,
         };
-        let extra = of.prices(code_bits).iter().fold(0.0, |share, price| {
-            share + (price.idle_share + price.check_share)
-        });
+        let extra = of
+            .prices(code_bits)
+            .iter()
+            .fold(0.0, |share, price| share + (price.idle_share + price.check_share));
         *extra_bits_share.get_mut(of.memory) = extra;
         if !protected(&of) {
             continue;

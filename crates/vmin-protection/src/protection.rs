@@ -106,7 +106,8 @@ impl ProtectedAt {
     /// An unprotected memory.
     #[must_use]
     pub fn plain(at: MemoryAt) -> Self {
-        let access = Supplies::new(at.vdd_mv, &[], |_| Ok::<_, core::convert::Infallible>(at.clone()));
+        let access =
+            Supplies::new(at.vdd_mv, &[], |_| Ok::<_, core::convert::Infallible>(at.clone()));
         let Ok(access) = access;
         Self { access, test: None }
     }
@@ -165,8 +166,9 @@ impl Protection {
             Ok(protection) => Some(protection),
             Err((index, error)) => {
                 let kinds = list_words(mechanisms::ALL.iter().map(|(kind, _)| *kind));
-                let problem = Diagnostic::new("protection", error.to_string())
-                    .hint(format!("list the mechanisms of a memory from the cells outwards: {kinds}"));
+                let problem = Diagnostic::new("protection", error.to_string()).hint(format!(
+                    "list the mechanisms of a memory from the cells outwards: {kinds}"
+                ));
                 match spans.get(index).cloned().flatten() {
                     Some(span) => table.report_at(span, problem),
                     None => table.report(problem),

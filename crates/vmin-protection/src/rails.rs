@@ -179,12 +179,7 @@ impl Supplies {
 /// The `count` of the `used` banks (rising) with the most faults, in rising order; of two with as many the
 /// lower number.
 #[must_use]
-pub fn weakest_banks(
-    faults: &[Fault],
-    geometry: Geometry,
-    used: &[u32],
-    count: usize,
-) -> Vec<u32> {
+pub fn weakest_banks(faults: &[Fault], geometry: Geometry, used: &[u32], count: usize) -> Vec<u32> {
     let mut counts: Vec<(u64, u32)> = used.iter().map(|&bank| (0, bank)).collect();
     for fault in faults {
         let bank = geometry.position(fault.address).map(|position| position.bank);

@@ -50,9 +50,7 @@ mod score;
 mod statistics;
 mod tile;
 
-pub use apply::{
-    Applied, ApplyError, CellEffect, CodeTensor, Fault, FaultKind, apply, apply_all,
-};
+pub use apply::{Applied, ApplyError, CellEffect, CodeTensor, Fault, FaultKind, apply, apply_all};
 pub use chip::{BelowFloor, Chip, ChipError, FaultyCell, Origin, VddLevel};
 pub use geometry::{CELLS_MAX, Geometry, GeometryError, Position};
 pub use key::ChipKey;

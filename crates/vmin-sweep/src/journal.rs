@@ -395,8 +395,7 @@ mod tests {
         let supply = SupplyId { vdd_mv: 900.0, cells: "s".into() };
         let supplies = PerMemory { weight: Some(supply), ..PerMemory::default() };
         let trial = TrialId { candidate: "n".into(), chip, supplies, images: "i:0+100".into() };
-        let counts =
-            Counts { correct: 90, correct_union: 89, weight: [7, 4], ..Counts::default() };
+        let counts = Counts { correct: 90, correct_union: 89, weight: [7, 4], ..Counts::default() };
         Record { trial, counts }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use vmin_emulator::{Deployment, Emulator, EmulatorError, Outcome, ProtectedError, Score, Stopped, TrialSpec};
+use vmin_emulator::{
+    Deployment, Emulator, EmulatorError, Outcome, ProtectedError, Score, Stopped, TrialSpec,
+};
 use vmin_kernels::GemmKernel;
 use vmin_sram::SampleError;
 
@@ -197,8 +199,7 @@ impl Trials<'_> {
                 reads: plan.reads,
                 first_image: plan.first_image,
             };
-            let Outcome { score, applied } =
-                chip.run(trial, &self.emulator, &self.clean, stop)?;
+            let Outcome { score, applied } = chip.run(trial, &self.emulator, &self.clean, stop)?;
             let applied = applied.map(|applied| [applied.cells_hit, applied.bits_flipped]);
             let counts = Counts {
                 correct: score.correct,
@@ -247,8 +248,7 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
         energy_per_inference_nj: plan.nominal.energy_per_inference_nj,
         latency_us: plan.nominal.latency_us,
     };
-    let target =
-        (error(own.clean.correct) + plan.budget.accuracy_loss_max, plan.budget.yield_min);
+    let target = (error(own.clean.correct) + plan.budget.accuracy_loss_max, plan.budget.yield_min);
     let (mut points, mut chips, mut remedies) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (candidate, done)) in plan.candidates.iter().zip(done).enumerate() {
         let costs: Vec<_> = candidate.points.iter().map(|point| point.cost.clone()).collect();

@@ -1,21 +1,15 @@
 //! Measured chips and transient errors, seen through whole sweeps, against slow and obvious twins.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use vmin_diagnostic::Source;
-use vmin_emulator::Emulator;
-use vmin_emulator::Images;
+use common::{plan, sweep};
+use vmin_emulator::{Emulator, Images, LOAD};
 use vmin_sram::{Chip, ChipKey, ErrorRates, Geometry, Run};
-use vmin_sweep::{Journal, LOAD, Plan, Progress, Results, chip_file, run};
-
-struct Silent;
-
-impl Progress for Silent {
-    fn begin(&self, _: u64, _: u64) {}
-    fn advance(&self) {}
-}
+use vmin_sweep::{Plan, chip_file};
 
 /// Levels of the chips below, in microvolts.
 const LEVELS_UV: [u32; 3] = [900_000, 880_000, 860_000];
@@ -48,21 +42,6 @@ fn text(memory: &str, chips: &str, images: usize) -> String {
     )
 }
 
-fn plan(text: &str, folder: &Path) -> Plan {
-    Plan::read(&Source::new("chips.toml", text), folder).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn sweep(plan: &Plan, threads: usize) -> Results {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("journal.jsonl");
-    let (mut journal, done) =
-        Journal::open(&path, &plan.digest, plan.records_total(), false).expect("new");
-    let stop = AtomicBool::new(false);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| run(plan, &mut journal, &done, vmin_kernels::best(), &stop, &Silent))
-        .expect("runs")
-}
-
 /// A folder with two chips of certain cells and one of cells that err with a probability of 0.4.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -76,9 +55,9 @@ fn folder() -> tempfile::TempDir {
 /// Codes with every stored bit looked up on its own: `wrong` says whether a value at an address is
 /// read wrongly. Also how many bits changed.
 fn codes(plan: &Plan, wrong: impl Fn(u64, bool) -> bool) -> (Vec<Vec<u8>>, u64) {
-    let placement = plan.placement.resident().expect("a resident model");
+    let placement = plan.own().placement.weights.resident().expect("a resident model");
     let mut flips = 0;
-    let read = plan.graph.weights.iter().zip(&placement.tensors).map(|(weights, placed)| {
+    let read = plan.own().graph.weights.iter().zip(&placement.tensors).map(|(weights, placed)| {
         let bits = u64::from(weights.bits);
         let code = |(index, &code): (u64, &u8)| {
             (0..bits).fold(code, |read, bit| {
@@ -94,9 +73,7 @@ fn codes(plan: &Plan, wrong: impl Fn(u64, bool) -> bool) -> (Vec<Vec<u8>>, u64) 
 
 /// Test error of those codes on all images of the plan.
 fn error(plan: &Plan, codes: &[Vec<u8>]) -> f64 {
-    let emulator =
-        Emulator::placed(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best())
-            .unwrap();
+    let emulator = Emulator::new(&plan.own().graph, plan.images(), vmin_kernels::best()).unwrap();
     let predictions = emulator.predict(codes, &AtomicBool::new(false)).unwrap();
     let wrong = |(prediction, label): (&usize, &u8)| *prediction != usize::from(*label);
     let count = predictions.iter().zip(plan.labels()).filter(|&pair| wrong(pair)).count();
@@ -156,7 +133,7 @@ fn one_kind_for_all_cells_if_it_is_asked_for() {
 fn drawn(plan: &Plan, trial: usize, read: u64) -> BTreeMap<u64, Option<bool>> {
     let key = ChipKey { seed: 0, chip: trial as u64, memory: 0 };
     let map = chip(3, 0.4).cell_errors(2);
-    let cells = plan.placement.geometry().cells();
+    let cells = plan.own().placement.weights.geometry().cells();
     let errors = vmin_sram::tile_errors(&map, 4096, cells, OFFSETS[trial]).expect("small");
     let drawn = vmin_sram::draw_faults(&errors, key, read);
     let inverting = drawn.inverting.iter().map(|cell| (cell.address, None));
@@ -191,8 +168,7 @@ fn error_one_by_one(plan: &Plan, codes: impl Fn(usize) -> Vec<Vec<u8>>) -> f64 {
             pixels: &images.pixels[index * size..][..size],
             labels: &images.labels[index..=index],
         };
-        let emulator =
-            Emulator::placed(&plan.graph, &plan.placement, one, vmin_kernels::best()).unwrap();
+        let emulator = Emulator::new(&plan.own().graph, one, vmin_kernels::best()).unwrap();
         let predictions = emulator.predict(&codes(index), &AtomicBool::new(false)).unwrap();
         predictions == [usize::from(one.labels[0])]
     });
@@ -216,7 +192,7 @@ fn transient_errors_of_a_population_are_new_for_every_image() {
                     vmin_sram::flip_at_random(&mut codes, weights.bits, rate, key, image, layer);
                     codes
                 };
-                (0..).zip(&plan.graph.weights).map(flip).collect()
+                (0..).zip(&plan.own().graph.weights).map(flip).collect()
             });
             assert_eq!(summary.rerr[point], slow, "point {point}, trial {trial}");
         }
@@ -277,7 +253,8 @@ fn a_sampled_chip_in_a_file_is_the_chip_of_the_population() {
     let key = ChipKey { seed: 5, chip: 0, memory: 0 };
     let floor = drawn.profile.threshold(860.0);
     let population = drawn.profile.population();
-    let chip = Chip::sample(population, key, drawn.placement.geometry(), floor).expect("small");
+    let chip = Chip::sample(population, key, drawn.own().placement.weights.geometry(), floor)
+        .expect("small");
     let level = vmin_sram::VddLevel { vdd_uv: chip_file::microvolts(860.0), threshold: floor };
     let chip = chip.with_levels(vec![level]).expect("one level");
     let bytes = vmin_sram::file::write(&chip);
@@ -300,13 +277,12 @@ fn the_memories_lie_one_behind_the_other_in_a_measured_map() {
     let results = sweep(&plan, 2);
     assert_eq!(results, sweep(&plan, 1), "threads");
     let memories = &plan.accelerator.memories;
-    let weights = plan.placement.geometry().cells();
+    let weights = plan.own().placement.weights.geometry().cells();
     let activations = memories.activation.geometry.cells();
     let emulator =
-        Emulator::placed(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best())
-            .expect("it fits");
-    let of_tensors = ActivationPlacement::new(memories.activation.geometry, &plan.graph);
-    let of_sums = SumPlacement::new(&plan.accelerator, &plan.graph).expect("32-bit sums");
+        Emulator::new(&plan.own().graph, plan.images(), vmin_kernels::best()).expect("it fits");
+    let of_tensors = ActivationPlacement::new(memories.activation.geometry, &plan.own().graph);
+    let of_sums = SumPlacement::new(&plan.accelerator, &plan.own().graph).expect("32-bit sums");
     let chips = [chip(3, 1.0), chip(17, 1.0)];
     for (level, point) in results.points.iter().enumerate() {
         let (mut in_tensors, mut in_sums) = (0, 0);
@@ -346,8 +322,8 @@ fn the_memories_lie_one_behind_the_other_in_a_measured_map() {
             let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
             let error = 1.0 - correct as f64 / plan.labels().len() as f64;
             assert_eq!(summary.rerr[level], error, "level {level}, trial {trial}");
-            in_tensors += applied.activations.bits_flipped;
-            in_sums += applied.sums.bits_flipped;
+            in_tensors += applied.activation.bits_flipped;
+            in_sums += applied.accumulator.bits_flipped;
         }
         let images = plan.labels().len() as f64 * 4.0;
         let rate = |flips: u64, bits: Option<u64>| {

@@ -1,26 +1,22 @@
 //! Streamed weights, faulty activations and supplies of single memories, seen through whole sweeps,
 //! against slow and obvious twins.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use common::sweep;
+use vmin_accel::Memory;
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
-use vmin_diagnostic::Source;
-use vmin_emulator::{ActivationFaults, BufferFaults, Emulator, SumFaults};
+use vmin_emulator::{ActivationFaults, BufferFaults, Corrupted, Emulator, SumFaults};
 use vmin_nn::Executor;
 use vmin_sram::{Applied, Chip, ChipKey, FaultKind, FaultyCell, Geometry, Threshold};
-use vmin_sweep::{Journal, Memory, Plan, Progress, Results, run};
+use vmin_sweep::Plan;
 
 const IMAGES: usize = 12;
 const SEED: u64 = 5;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn begin(&self, _: u64, _: u64) {}
-    fn advance(&self) {}
-}
 
 /// The text of an experiment on a small weight memory.
 fn text(placement: &str, layout: &str, memory: &str) -> String {
@@ -33,33 +29,16 @@ fn text(placement: &str, layout: &str, memory: &str) -> String {
 }
 
 fn plan(text: &str) -> Plan {
-    Plan::read(&Source::new("memories.toml", text), Path::new("."))
-        .unwrap_or_else(|error| panic!("{error}"))
+    common::plan(text, Path::new("."))
 }
 
 fn emulator(plan: &Plan) -> Emulator<'_> {
-    Emulator::placed(&plan.graph, &plan.placement, plan.images(), vmin_kernels::best())
-        .expect("it fits")
+    Emulator::new(&plan.own().graph, plan.images(), vmin_kernels::best()).expect("it fits")
 }
 
-fn sweep(plan: &Plan, threads: usize) -> Results {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("journal.jsonl");
-    let (mut journal, done) =
-        Journal::open(&path, &plan.digest, plan.records_total(), false).expect("new");
-    let stop = AtomicBool::new(false);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    let results = pool
-        .install(|| run(plan, &mut journal, &done, vmin_kernels::best(), &stop, &Silent))
-        .expect("runs");
-    drop(journal);
-    // What the journal holds belongs to the plan and gives the same results without an inference.
-    let (mut journal, done) =
-        Journal::open(&path, &plan.digest, plan.records_total(), true).expect("there");
-    plan.check_records(&done).expect("records of this plan");
-    let again = run(plan, &mut journal, &done, vmin_kernels::best(), &stop, &Silent).expect("runs");
-    assert_eq!(again, results);
-    results
+fn corrupt(plan: &Plan, faults: &[FaultyCell], kind: FaultKind) -> Corrupted {
+    let own = plan.own();
+    vmin_emulator::corrupt(&own.graph, &own.placement.weights, &[(faults, kind)]).expect("placed")
 }
 
 /// The faulty cells of memory number `memory` of a chip.
@@ -72,15 +51,18 @@ fn cells(plan: &Plan, memory: u32, chip: u64, geometry: Geometry, vdd_mv: f64) -
 
 /// Codes read through the halves of the memory, bit by bit; and how many bits changed.
 fn streamed_codes(plan: &Plan, faults: &[FaultyCell]) -> (Vec<Vec<u8>>, u64) {
-    let WeightPlacement::Streamed(placement) = &plan.placement else { panic!("streamed") };
+    let WeightPlacement::Streamed(placement) = &plan.own().placement.weights else {
+        panic!("streamed")
+    };
     let faulty: BTreeMap<u64, bool> = faults.iter().map(|f| (f.address, f.preferred)).collect();
     let mut flips = 0;
-    let codes = plan.graph.weights.iter().zip(&placement.tensors).map(|(weights, tensor)| {
+    let codes = plan.own().graph.weights.iter().zip(&placement.tensors).map(|(weights, tensor)| {
         let mut codes = weights.codes.clone();
         for (place, &code) in tensor.order.iter().enumerate() {
             let first = tensor.first_bit(place).expect("every code is in a load");
             for bit in 0..u64::from(weights.bits) {
-                let turned = faulty.contains_key(&plan.address_maps[0].cell(first + bit));
+                let turned =
+                    faulty.contains_key(&plan.own().placement.layouts[0].cell(first + bit));
                 codes[code] ^= u8::from(turned) << bit;
                 flips += u64::from(turned);
             }
@@ -96,10 +78,10 @@ fn slow_error(
     codes: &[Vec<u8>],
     activations: Option<&ActivationFaults>,
 ) -> (f64, u64) {
-    let executor = Executor::new(&plan.graph, vmin_kernels::best());
+    let executor = Executor::new(&plan.own().graph, vmin_kernels::best());
     let weights = executor.load_weights(codes);
     let mut scratch = executor.scratch();
-    let size = plan.graph.tensors[plan.graph.input.0].elements();
+    let size = plan.own().graph.tensors[plan.own().graph.input.0].elements();
     let (mut wrong, mut applied) = (0, Applied::default());
     for (image, &label) in plan.images().pixels.chunks_exact(size).zip(plan.labels()) {
         let class = executor.classify_with(&weights, image, &mut scratch, |tensor, values| {
@@ -118,7 +100,7 @@ fn streamed_weights_meet_the_cells_of_the_small_memory() {
         let layout = layout.replace("1000", "[1000]");
         let plan = plan(&text("streamed", &layout, ""));
         let geometry = plan.accelerator.memories.weight.geometry;
-        assert_eq!(plan.placement.geometry(), geometry, "the memory that there is");
+        assert_eq!(plan.own().placement.weights.geometry(), geometry, "the memory that there is");
         let results = sweep(&plan, 2);
         assert_eq!(results, sweep(&plan, 1), "threads");
         assert_eq!(results.setting.placement, "streamed");
@@ -150,12 +132,13 @@ fn activations_meet_cells_of_their_own() {
         );
         let plan = plan(&text("resident", "", &memory));
         let geometry = plan.accelerator.memories.activation.geometry;
-        let placed = ActivationPlacement::new(geometry, &plan.graph);
-        let spared = (!inputs).then_some(plan.graph.input);
+        let placed = ActivationPlacement::new(geometry, &plan.own().graph);
+        let spared = (!inputs).then_some(plan.own().graph.input);
         let results = sweep(&plan, 2);
         assert_eq!(results, sweep(&plan, 1), "threads");
         let bits = results.setting.activation_bits.expect("activations err");
-        let clean: Vec<Vec<u8>> = plan.graph.weights.iter().map(|w| w.codes.clone()).collect();
+        let clean: Vec<Vec<u8>> =
+            plan.own().graph.weights.iter().map(|w| w.codes.clone()).collect();
         let mut seen = 0;
         for (index, point) in results.points.iter().enumerate() {
             let mut flips = 0;
@@ -188,8 +171,8 @@ fn partial_sums_meet_cells_of_their_own() {
         let memories = &plan.accelerator.memories;
         let (of_sums, of_activations) =
             (memories.accumulator.geometry, memories.activation.geometry);
-        let placed = SumPlacement::new(&plan.accelerator, &plan.graph).expect("32-bit sums");
-        let activations = ActivationPlacement::new(of_activations, &plan.graph);
+        let placed = SumPlacement::new(&plan.accelerator, &plan.own().graph).expect("32-bit sums");
+        let activations = ActivationPlacement::new(of_activations, &plan.own().graph);
         let results = sweep(&plan, 2);
         assert_eq!(results, sweep(&plan, 1), "threads");
         let mut seen = 0;
@@ -197,8 +180,9 @@ fn partial_sums_meet_cells_of_their_own() {
             let mut flips = 0;
             for chip in 0..3 {
                 let emulator = emulator(&plan);
-                let weights = cells(&plan, 0, chip, plan.placement.geometry(), point.vdd_mv);
-                let codes = emulator.corrupt(&weights, kind).codes;
+                let weights =
+                    cells(&plan, 0, chip, plan.own().placement.weights.geometry(), point.vdd_mv);
+                let codes = corrupt(&plan, &weights, kind).codes;
                 let faults = cells(&plan, 2, chip, of_sums, point.vdd_mv);
                 let sums = SumFaults::new(&placed, &faults, kind, biases);
                 let faults = cells(&plan, 1, chip, of_activations, 880.0);
@@ -211,7 +195,7 @@ fn partial_sums_meet_cells_of_their_own() {
                 let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
                 let error = 1.0 - correct as f64 / IMAGES as f64;
                 assert_eq!(results.chips[chip as usize].rerr[index], error);
-                flips += applied.sums.bits_flipped;
+                flips += applied.accumulator.bits_flipped;
             }
             let bits = results.setting.accumulator_bits_read.expect("sums err") as f64;
             let rate = flips as f64 / (bits * 3.0 * IMAGES as f64);
@@ -252,7 +236,7 @@ fn named_as_it_is_anyhow_a_memory_changes_nothing() {
 fn the_memory_that_is_lowered_saves_energy() {
     let saving = |memory: &str| {
         let plan = plan(&text("resident", "", memory));
-        plan.points.last().map(|point| point.cost.energy_saving).expect("a point")
+        plan.own().points.last().map(|point| point.cost.energy_saving).expect("a point")
     };
     let weights = saving("");
     let both = saving("[memory.activation]");
@@ -277,7 +261,7 @@ fn noisy_cells_err_at_some_reads_and_not_at_others() {
     }
     for kind in ["flip", "transient"] {
         let (plan, results) = noisy(kind, 12.0);
-        for (point, planned) in results.points.iter().zip(&plan.points) {
+        for (point, planned) in results.points.iter().zip(&plan.own().points) {
             // Expected over the population: the rate of each score, weighed with its probability.
             let noise = plan.profile.read_noise(planned.cost.vdd_mv, 12.0);
             let steps = (0..60_000).map(|step| f64::from(step) * 1e-4);
@@ -316,8 +300,8 @@ fn transient_errors_come_in_every_memory_as_often_as_its_rate_says() {
                 assert!((rate - expected).abs() < 5.0 * sigma, "{rate} {expected} {sigma}");
             };
             let of = |memory: Memory| {
-                let planned = plan.points.iter().find(|p| p.cost.vdd_mv == point.vdd_mv);
-                Some(planned?.memory(memory)?.cell_fault_rate)
+                let planned = plan.own().points.iter().find(|p| p.cost.vdd_mv == point.vdd_mv);
+                Some(planned?.supplies.get(memory).as_ref()?.access.base().cell_fault_rate)
             };
             near(Some(point.flip_rate), of(Memory::Weight), Some(setting.stored_bits));
             let bits = setting.activation_bits;
@@ -333,11 +317,12 @@ fn transient_errors_come_in_every_memory_as_often_as_its_rate_says() {
 #[test]
 fn a_streamed_plan_gives_a_streamed_emulator() {
     let plan = plan(&text("streamed", "", ""));
-    let emulator = emulator(&plan);
     let fault = |address| FaultyCell { address, score: vmin_sram::Score(0), preferred: true };
     // The first cell of the first half lies under a bit of every load that begins there.
-    let hits = emulator.corrupt(&[fault(0)], FaultKind::Flip).applied.cells_hit;
-    let WeightPlacement::Streamed(placed) = &plan.placement else { panic!("streamed") };
+    let hits = corrupt(&plan, &[fault(0)], FaultKind::Flip).applied.cells_hit;
+    let WeightPlacement::Streamed(placed) = &plan.own().placement.weights else {
+        panic!("streamed")
+    };
     let loads = placed.tensors.iter().flat_map(|tensor| &tensor.loads);
     let begin_there = loads.filter(|load| load.first_bit == 0 && load.codes > 0).count();
     assert!(begin_there > 1);

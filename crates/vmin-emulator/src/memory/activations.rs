@@ -103,7 +103,11 @@ pub(crate) fn read<'a>(
         && let [(_, errors)] = &powered.levels[..]
     {
         let Errors::AnyBit(rate) = errors else {
-            return ActivationFaults::plain(placement, &faults(&errors.at_read(*reads, read)), spared);
+            return ActivationFaults::plain(
+                placement,
+                &faults(&errors.at_read(*reads, read)),
+                spared,
+            );
         };
         let of_tensor = |(number, placed): (u32, &PlacedActivation)| {
             let mut hits = Vec::new();

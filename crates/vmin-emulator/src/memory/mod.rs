@@ -27,9 +27,7 @@ use vmin_protection::words::{
     CodeBit, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
 use vmin_protection::{Protection, Stages};
-use vmin_sram::{
-    CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
-};
+use vmin_sram::{CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold};
 
 use crate::source::{CellSource, Cells, Errors, Site, faults};
 pub(crate) use contents::Contents;
@@ -128,7 +126,8 @@ pub(crate) struct Setup {
 
 impl Protected {
     pub(crate) fn new(protection: &Protection, setup: Setup) -> Result<Self, ProtectedError> {
-        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, damage } = setup;
+        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, damage } =
+            setup;
         let code_bits = stored.iter().find(|stored| stored.codes > 0).map_or(8, |first| first.bits);
         let mut stages = protection.stages(memory, code_bits);
         for rail in &stages.rails {
@@ -170,7 +169,18 @@ impl Protected {
         lines.row_geometry(data)?;
         lines.column_geometry(data)?;
         let lasting = unit_bits.is_none();
-        Ok(Self { memory, stages, data, check, lines, first_cells, layers, stored, damage, lasting })
+        Ok(Self {
+            memory,
+            stages,
+            data,
+            check,
+            lines,
+            first_cells,
+            layers,
+            stored,
+            damage,
+            lasting,
+        })
     }
 
     pub(crate) const fn geometry(&self) -> Geometry {
@@ -223,7 +233,9 @@ impl<'c> Arrays<'c> {
             let Some(geometry) = geometry else { return Ok(None) };
             let first_cell = map_offset + next;
             next += geometry.cells();
-            source.cells(Site { chip, region: region(memory, part), geometry, first_cell }, floor).map(Some)
+            source
+                .cells(Site { chip, region: region(memory, part), geometry, first_cell }, floor)
+                .map(Some)
         };
         let check = open(0, protected.check)?;
         let line = |geometry: Result<Option<Geometry>, GeometryError>| geometry.ok().flatten();
@@ -282,7 +294,8 @@ impl<'c> Arrays<'c> {
             RailCells::TopBits(count) => RailPlace::TopBits(*count),
             RailCells::Layers(layers) => {
                 let of = |layer: &usize| self.protected.layers.get(layer - 1);
-                let mut tensors: Vec<usize> = layers.iter().filter_map(of).flatten().copied().collect();
+                let mut tensors: Vec<usize> =
+                    layers.iter().filter_map(of).flatten().copied().collect();
                 tensors.sort_unstable();
                 tensors.dedup();
                 RailPlace::Tensors(tensors)
@@ -371,7 +384,8 @@ impl Powered<'_> {
         contents: &Contents<'_>,
         of: impl Fn(&Errors<'_>, ChipKey) -> Vec<Fault>,
     ) -> Vec<Fault> {
-        let Arrays { protected, layout, reads, repair, spare_rows, spare_columns, .. } = self.arrays;
+        let Arrays { protected, layout, reads, repair, spare_rows, spare_columns, .. } =
+            self.arrays;
         let stores = InCells { contents, layout };
         let mut found =
             self.on_their_rails(&self.levels, protected.data, &stores, |errors| of(errors, *reads));
@@ -392,7 +406,12 @@ impl Powered<'_> {
     }
 
     /// The faults of a content at a read: of data by position, of check bits by position among check bits.
-    fn faults(&self, contents: &Contents<'_>, codes: &dyn Fn(usize, usize) -> u32, read: u64) -> [Vec<Fault>; 2] {
+    fn faults(
+        &self,
+        contents: &Contents<'_>,
+        codes: &dyn Fn(usize, usize) -> u32,
+        read: u64,
+    ) -> [Vec<Fault>; 2] {
         let mut data = self.data_faults(contents, |errors: &Errors<'_>, key: ChipKey| {
             faults(&errors.at_read(key, read))
         });

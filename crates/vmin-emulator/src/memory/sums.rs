@@ -3,9 +3,7 @@
 use vmin_accel::placement::{PlacedSums, SUM_BITS, SumPlacement};
 use vmin_nn::Graph;
 use vmin_nn::exec::OutputSums;
-use vmin_protection::words::{
-    CodeBit, Faults, Scheme, Stored, Stores, Sum, TowardZero, compile,
-};
+use vmin_protection::words::{CodeBit, Faults, Scheme, Stored, Stores, Sum, TowardZero, compile};
 use vmin_sram::{Applied, CellEffect, ChipKey, Fault, FaultKind, FaultyCell, random_bits};
 
 use super::contents::{Contents, Span};

@@ -56,7 +56,8 @@ impl<'a> AnyBit<'a> {
     pub(super) fn errs(&self, held: CodeBit, number: u64, array: u32) -> bool {
         let bits = self.powered.arrays.protected.stored[held.tensor].bits;
         let level = self.powered.supplies.level_of(&self.powered.places, 0, Some((held, bits)));
-        let rate = self.rates.iter().find(|(of, _)| *of == level).map_or(self.rate, |(_, rate)| *rate);
+        let rate =
+            self.rates.iter().find(|(of, _)| *of == level).map_or(self.rate, |(_, rate)| *rate);
         let key = ChipKey { memory: array + RAILS, ..self.powered.arrays.reads };
         let place = (held.tensor as u64) << 40 | number;
         rate >= self.rate || happens(rate / self.rate, key, self.read, place)

@@ -64,9 +64,7 @@ impl Cells for Laid<'_> {
         let laid = tile_errors(errors, cells, geometry.cells(), first_cell % cells)
             .expect("planning has checked the size");
         match self.kind {
-            Some(kind) => {
-                Errors::Always(laid.iter().map(|error| error.cell).collect(), kind)
-            }
+            Some(kind) => Errors::Always(laid.iter().map(|error| error.cell).collect(), kind),
             None => Errors::Sometimes(laid),
         }
     }

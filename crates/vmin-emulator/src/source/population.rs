@@ -36,7 +36,8 @@ impl CellSource for SampledChips {
     fn identity(&self, _: u32) -> serde_json::Value {
         let Self { population, seed, kind } = self;
         let shares = population.shares();
-        let shares = [shares.die(), shares.bank(), shares.column(), shares.half_column(), shares.cell()];
+        let shares =
+            [shares.die(), shares.bank(), shares.column(), shares.half_column(), shares.cell()];
         let kind = *kind == FaultKind::StuckAt;
         serde_json::json!(["population", shares, population.share_stuck_at_0(), seed, kind])
     }

@@ -16,7 +16,7 @@ pub use layer_rail::LayerRail;
 pub use parity::{Parity, ParityCode};
 pub use safe_bits::SafeBits;
 pub use secded::{Secded, SecdedCode, SecdedError};
-pub use spares::{Repair, SpareLines, SpareFaults, Spares, repaired_faults};
+pub use spares::{Repair, SpareFaults, SpareLines, Spares, repaired_faults};
 
 use crate::mechanism::Reader;
 

@@ -43,7 +43,9 @@ impl Mechanism for Spares {
 
     fn describe(&self) -> String {
         let Self { rows, columns, repair_vdd_mv } = self;
-        format!("{rows} spare rows and {columns} spare columns per bank, tested at {repair_vdd_mv} mV")
+        format!(
+            "{rows} spare rows and {columns} spare columns per bank, tested at {repair_vdd_mv} mV"
+        )
     }
 
     fn effect(&self, _: u8) -> Effect {

@@ -2,8 +2,8 @@
 //!
 //! `p` is the probability that a bit reads wrong, the same and independent for data and check bits.
 
-use crate::mechanisms::SecdedCode;
 use super::WordCode;
+use crate::mechanisms::SecdedCode;
 
 /// Probability that at least two of `bits` are wrong: `1 - q^n - n p q^(n-1)`.
 #[must_use]

@@ -15,4 +15,4 @@ mod stored;
 pub(crate) use code::low_bits;
 pub use code::{Decoded, OnDetected, Verdict, WordCode};
 pub use read::{Faults, ReadBack, ReadError, Scheme, Words, check_widths, compile, read_back};
-pub use stored::{CodeBit, Codes, OneTensor, Sum, Stored, Stores, TowardZero};
+pub use stored::{CodeBit, Codes, OneTensor, Stored, Stores, Sum, TowardZero};

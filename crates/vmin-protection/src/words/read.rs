@@ -291,9 +291,8 @@ impl Layout<'_> {
                 }
             }
         }
-        let of_check = |fault: &Fault| {
-            (fault.address / r, (k + fault.address % r) as u32, fault.effect)
-        };
+        let of_check =
+            |fault: &Fault| (fault.address / r, (k + fault.address % r) as u32, fault.effect);
         cells.extend(check.iter().map(of_check));
         cells.sort_unstable();
         for of_word in cells.chunk_by(|a, b| a.0 == b.0) {

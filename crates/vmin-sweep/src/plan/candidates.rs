@@ -132,12 +132,15 @@ impl Shared<'_> {
         let protected = remedy.map_or(&model.span, |[_, protection]| protection);
         let placement = self.place(&graph, name, named, remedy.is_some())?;
         // Refuses images that do not fit the network.
-        vmin_emulator::Emulator::new(&graph, self.images, vmin_kernels::best()).map_err(|error| {
-            let span = remedy.map_or(&self.experiment.data.span, |[candidate, _]| candidate);
-            self.refused("does-not-fit", span, error.to_string())
-        })?;
+        vmin_emulator::Emulator::new(&graph, self.images, vmin_kernels::best()).map_err(
+            |error| {
+                let span = remedy.map_or(&self.experiment.data.span, |[candidate, _]| candidate);
+                self.refused("does-not-fit", span, error.to_string())
+            },
+        )?;
         if let (false, Some(kind)) = (self.has_map, protection.needs_map()) {
-            let message = format!("`{kind}` needs the fault map of a chip, and transient errors have none");
+            let message =
+                format!("`{kind}` needs the fault map of a chip, and transient errors have none");
             return Err(self
                 .refused("protection", protected, message)
                 .hint("choose another `fault_kind`, or leave the mechanism away")
@@ -302,8 +305,7 @@ impl Shared<'_> {
         let memories = &self.experiment.memories;
         let (accelerator, profile) = (self.accelerator, self.profile);
         let point = operating_point(profile, &self.experiment.memories, vdd_mv);
-        let energy =
-            protected_energy(accelerator, profile, layers, protection, self.costs, &point);
+        let energy = protected_energy(accelerator, profile, layers, protection, self.costs, &point);
         let nominal = self.nominal.as_ref().expect("priced before the first point");
         let parts = &energy.by_component;
         let saving = |nj: f64, nominal: f64| if nominal > 0.0 { 1.0 - nj / nominal } else { 0.0 };

@@ -23,8 +23,9 @@ impl Plan {
         }
         let total = self.cost().inferences_total;
         if total > INFERENCES_MAX {
-            let message =
-                format!("the sweep would take {total} inferences, at most {INFERENCES_MAX} are run");
+            let message = format!(
+                "the sweep would take {total} inferences, at most {INFERENCES_MAX} are run"
+            );
             return Err((data.clone(), "too-large", message));
         }
         Ok(())
@@ -60,8 +61,7 @@ impl Plan {
             // What stands between cells and codes may invert more bits than cells fail.
             let plain = candidate.protection.is_empty();
             let transient = self.reads == vmin_emulator::Reads::EveryImage;
-            let bits =
-                candidate.stored_bits().saturating_mul(if transient { images } else { 1 });
+            let bits = candidate.stored_bits().saturating_mul(if transient { images } else { 1 });
             let of_activations = candidate.placement.activation_bits().unwrap_or(0);
             let of_sums = candidate.placement.accumulator_bits_read().unwrap_or(0);
             let fits = |[hit, flips]: [u64; 2], bits: u64| {

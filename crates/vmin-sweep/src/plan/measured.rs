@@ -16,8 +16,9 @@ pub(super) fn voltages(
     files: &[ChipFile],
     source: &Source,
 ) -> Result<Vec<Located<f64>>, Vec<Diagnostic>> {
-    let problem =
-        |vdd_mv: &Located<f64>| Some(not_measured(vdd_mv.value, files)?.at(source, vdd_mv.span.clone()));
+    let problem = |vdd_mv: &Located<f64>| {
+        Some(not_measured(vdd_mv.value, files)?.at(source, vdd_mv.span.clone()))
+    };
     for voltages in [experiment.memories.fixed().collect(), experiment.vdd_mv.iter().collect()] {
         let voltages: Vec<&Located<f64>> = voltages;
         let problems: Vec<Diagnostic> = voltages.into_iter().filter_map(problem).collect();

@@ -210,12 +210,11 @@ impl Plan {
         };
         // Chips of a population differ by number alone.
         let different = if moves_map { experiment.chips } else { 1 };
-        let chip_ids = (0..different)
-            .map(|chip| identity::short(&cells.identity(chip)))
-            .collect();
+        let chip_ids = (0..different).map(|chip| identity::short(&cells.identity(chip))).collect();
         let every_image = experiment.errors == ReadErrors::Transient;
         let setting = setting(&experiment, &candidates[0], &accelerator, &profile);
-        let (data_span, layout_span) = (experiment.data.span.clone(), experiment.layout.span.clone());
+        let (data_span, layout_span) =
+            (experiment.data.span.clone(), experiment.layout.span.clone());
         let mut plan = Self {
             nominal: Nominal {
                 vdd_mv: profile.v_ref_mv(),

@@ -8,8 +8,8 @@ use vmin_accel::energy::{
     self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
 };
 use vmin_accel::{Accelerator, VoltageProfile};
-use vmin_files::write_set;
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_set;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
 use vmin_sweep::names::Names;
 

@@ -9,9 +9,7 @@ use serde::Serialize;
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement};
 use vmin_diagnostic::{Diagnostic, Document, Located, Source};
-use vmin_emulator::{
-    ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec,
-};
+use vmin_emulator::{ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec};
 use vmin_files::write_whole;
 use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Split};
@@ -105,7 +103,8 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             let (found, applied) =
                 open.predict(trial, &emulator, known, &stop).map_err(interrupted)?;
             let unharmed = none && found.is_empty();
-            let found = if unharmed { emulator.predict_clean(&stop).map_err(interrupted)? } else { found };
+            let found =
+                if unharmed { emulator.predict_clean(&stop).map_err(interrupted)? } else { found };
             (found, applied)
         } else {
             let predictions = emulator.predict_clean(&stop).map_err(interrupted)?;
@@ -135,7 +134,11 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             cell_fault_rate: chips.cell_fault_rate,
             cells_hit: applied.weight.cells_hit,
             flips: applied.weight.bits_flipped,
-            stored_bits: graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum(),
+            stored_bits: graph
+                .weights
+                .iter()
+                .map(|w| w.codes.len() as u64 * u64::from(w.bits))
+                .sum(),
             activation_flips: flips(Memory::Activation),
             accumulator_flips: flips(Memory::Accumulator),
             protection: (!protection.is_empty()).then(|| protection.describe()),
@@ -187,8 +190,7 @@ fn place(args: &EvalArgs, accelerator: &Accelerator, graph: &Graph) -> Result<Pl
     placement.first_extra_cell =
         placement.first_cells.accumulator + memories.accumulator.geometry.cells();
     if args.activation_vdd_mv.is_some() {
-        placement.activations =
-            Some(ActivationPlacement::new(memories.activation.geometry, graph));
+        placement.activations = Some(ActivationPlacement::new(memories.activation.geometry, graph));
     }
     if args.accumulator_vdd_mv.is_some() {
         let sums = SumPlacement::new(accelerator, graph);
@@ -239,7 +241,10 @@ fn show(args: &EvalArgs, mut evaluations: Vec<Evaluation>) -> Result<(), Failure
 }
 
 fn in_words(evaluation: &Evaluation) -> String {
-    let buffers = [("activations", evaluation.activation_flips), ("partial sums", evaluation.accumulator_flips)];
+    let buffers = [
+        ("activations", evaluation.activation_flips),
+        ("partial sums", evaluation.accumulator_flips),
+    ];
     let buffers: String = buffers
         .iter()
         .filter_map(|(name, flips)| Some(format!(", {} bits of {name}", (*flips)?)))

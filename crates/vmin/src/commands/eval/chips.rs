@@ -52,7 +52,8 @@ pub(super) fn chips(
     }
     let cell_fault_rate = at.own.threshold.rate();
     let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
-    let beyond = supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
+    let beyond =
+        supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
     if beyond {
         return Err(Diagnostic::new(
             "out-of-range",
@@ -155,8 +156,7 @@ fn of_file(
         known.insert(level.vdd_uv(), errors(level.vdd_mv)?);
     }
     let chip = MeasuredChip { sha256: file.sha256, cells: map_cells, errors: known };
-    let source =
-        Box::new(Measured { chips: vec![chip], seed: args.chip_seed, kind: kind(args) });
+    let source = Box::new(Measured { chips: vec![chip], seed: args.chip_seed, kind: kind(args) });
     Ok(Chips { source, range: 0..1, supplies, cell_fault_rate })
 }
 
@@ -173,9 +173,12 @@ impl Rates {
             return Ok(self.own.clone());
         }
         let Some(profile) = self.profile.as_ref().filter(|_| self.own.vdd_mv > 0.0) else {
-            return Err(Diagnostic::new("missing-argument", "a rate has no voltage to compare others with")
-                .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`")
-                .into());
+            return Err(Diagnostic::new(
+                "missing-argument",
+                "a rate has no voltage to compare others with",
+            )
+            .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`")
+            .into());
         };
         profile.check(mv)?;
         let noise = self.noise_mv.map(|noise| profile.read_noise(mv, noise));
@@ -226,4 +229,3 @@ fn population(args: &EvalArgs) -> Result<Option<(Population, Rates)>, Failure> {
         }
     }
 }
-
