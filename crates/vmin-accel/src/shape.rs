@@ -147,6 +147,12 @@ impl GemmShape {
         self.groups
     }
 
+    /// `[m, n, k]`.
+    #[must_use]
+    pub const fn sizes(self) -> [u64; 3] {
+        [self.m, self.n, self.k]
+    }
+
     /// Multiply-accumulates of all groups, at most [`MACS_MAX`].
     #[must_use]
     pub const fn macs(self) -> u64 {

@@ -169,7 +169,7 @@ fn vary(root: &TableReader<'_>) -> Option<Vary> {
     let rows = integers(&table, "array_rows", side.clone());
     let columns = integers(&table, "array_columns", side);
     let arrays = arrays(&table, &sides?, &rows?, &columns?);
-    let dataflow = distinct(&table, "dataflow", table.optional_choices("dataflow", &Dataflow::ALL));
+    let dataflow = distinct(&table, "dataflow", table.optional_choices("dataflow", Dataflow::ALL));
     let lanes = integers(&table, "vector_lanes", 1..=LANES_MAX);
     let [weight, activation, accumulator] = ["weight_kib", "activation_kib", "accumulator_kib"]
         .map(|key| integers(&table, key, 1..=MEMORY_KIB_MAX));

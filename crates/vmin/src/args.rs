@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::chip::ChipCommand;
-pub(crate) use self::cycles::{CycleModelArg, CyclesArgs, DataflowArg, WorkArgs};
+pub(crate) use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub(crate) use self::energy::{ClockArg, EnergyArgs, RailsArg};
 pub(crate) use self::eval::{ChipChoice, EvalArgs, FaultKindArg};
 pub(crate) use self::model::ModelCommand;

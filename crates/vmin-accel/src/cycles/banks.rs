@@ -19,27 +19,35 @@
 //! words need `ceil(w / (banks x ports))` cycles: too few banks are charged, a bad stride cannot occur. A
 //! memory whose rows are laid out otherwise has conflicts that are not modelled.
 
-use crate::Accelerator;
 use crate::accelerator::Memory;
-use crate::dataflow::{Rates, Words};
+use crate::dataflow::{Folds, Operand, Path};
+use crate::{Accelerator, Dataflow};
 
 /// Cycles that a fold of `stream` steps waits for the memories.
 pub(super) fn stall_cycles_per_fold(
     accelerator: &Accelerator,
-    rates: Rates,
+    dataflow: Dataflow,
+    folds: Folds,
     stream: u64,
     weight_bits: u64,
 ) -> u64 {
-    let memories = &accelerator.memories;
-    let step = |words: Words| {
-        cycles_per_step(&memories.activation, words.inputs * 8)
-            .max(cycles_per_step(&memories.weight, words.weights * weight_bits))
-            .max(cycles_per_step(&memories.accumulator, words.sums * accelerator.accumulator_bits))
+    let (memories, array) = (&accelerator.memories, accelerator.array);
+    let step = |operand, words: u64| match operand {
+        Operand::Ifmap => cycles_per_step(&memories.activation, words * 8),
+        Operand::Filter => cycles_per_step(&memories.weight, words * weight_bits),
+        Operand::Ofmap => {
+            cycles_per_step(&memories.accumulator, words * accelerator.accumulator_bits)
+        }
     };
-    let extra = |words: Words, steps: u64| (step(words) - 1).saturating_mul(steps);
-    extra(rates.load, rates.load_steps)
-        .saturating_add(extra(rates.stream, stream))
-        .saturating_add(extra(rates.drain, rates.drain_steps))
+    // Later blocks of rows read the sums that move down, add to them and write them back.
+    let down = dataflow.operand(Path::Down);
+    let per_sum = if down == Operand::Ofmap && folds.rows > 1 { 2 } else { 1 };
+    let moving = step(dataflow.operand(Path::Right), array.rows())
+        .max(step(down, per_sum * array.columns()));
+    // The tile that stays is loaded, or drained, row by row.
+    let staying = step(dataflow.operand(Path::Stays), array.columns());
+    let extra = |cycles: u64, steps: u64| (cycles - 1).saturating_mul(steps);
+    extra(staying, array.rows()).saturating_add(extra(moving, stream))
 }
 
 fn cycles_per_step(memory: &Memory, bits: u64) -> u64 {

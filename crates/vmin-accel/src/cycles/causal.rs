@@ -40,7 +40,7 @@ pub(super) fn layer(
     let mut report = LayerReport::empty(layer);
     match layer.work {
         Work::Gemm(shape) => {
-            let extent = schedule.dataflow.mapping().extent(shape);
+            let extent = schedule.dataflow.extent(shape);
             let folds = Folds::of(extent, array);
             report.folds = folds.count() * shape.groups();
             report.compute_cycles =
@@ -53,11 +53,15 @@ pub(super) fn layer(
             let fold = 2 * array.rows() + array.columns() + extent.stream - 2;
             report.compute_utilization_pct =
                 report.mapping_efficiency_pct * extent.stream as f64 / fold as f64;
-            let rates = schedule.dataflow.mapping().rates(array, folds);
             let weight_bits = u64::from(layer.weight_bits);
-            report.sram_stall_cycles =
-                banks::stall_cycles_per_fold(accelerator, rates, extent.stream, weight_bits)
-                    .saturating_mul(report.folds);
+            report.sram_stall_cycles = banks::stall_cycles_per_fold(
+                accelerator,
+                schedule.dataflow,
+                folds,
+                extent.stream,
+                weight_bits,
+            )
+            .saturating_mul(report.folds);
         }
         Work::Vector => {
             let elements = layer.inputs.max(layer.outputs);
@@ -91,7 +95,7 @@ fn dram_cycles(
         // Vector work streams: it overlaps element by element.
         (_, Overlap::Layer) | (Work::Vector, Overlap::Folds) => return busy.max(bus),
     };
-    let extent = schedule.dataflow.mapping().extent(shape);
+    let extent = schedule.dataflow.extent(shape);
     let folds = Folds::of(extent, accelerator.array);
     // With too many folds to follow one by one, the bounds must do.
     if report.folds > FOLDS_MAX {

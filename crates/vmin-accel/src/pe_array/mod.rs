@@ -22,7 +22,7 @@ mod schedule;
 
 use schedule::Schedule;
 
-use crate::dataflow::{ArraySize, Dataflow};
+use crate::dataflow::{ArraySize, Dataflow, Operand, Path};
 
 /// Most multiply-accumulates simulated.
 pub const MACS_MAX: u64 = 1 << 26;
@@ -170,9 +170,10 @@ impl Simulation {
         self.before.clone_from(&self.pes);
         for row in 0..self.rows {
             for column in 0..self.columns {
-                let pe = match self.dataflow {
-                    Dataflow::Ws | Dataflow::Is => self.operand_stays(row, column),
-                    Dataflow::Os => self.sum_stays(row, column),
+                let pe = if self.dataflow.sums_stay() {
+                    self.sum_stays(row, column)
+                } else {
+                    self.operand_stays(row, column)
                 };
                 self.pes[row * self.columns + column] = pe;
             }
@@ -277,57 +278,53 @@ impl Simulation {
         pe
     }
 
-    fn a(&self, i: usize, l: usize) -> i32 {
-        let [m, _, k] = self.shape;
-        if i < m && l < k { i32::from(self.a[i * k + l]) } else { 0 }
+    /// Element of the operand on a path, at a row, a column and a step of a fold; zero beyond the edge.
+    fn element(&self, path: Path, fold: usize, row: usize, column: usize, step: usize) -> i32 {
+        let [[i, j, l], [m, n, k]] = [self.coordinates(fold, row, column, step), self.shape];
+        match self.dataflow.operand(path) {
+            Operand::Ifmap if i < m && l < k => i32::from(self.a[i * k + l]),
+            Operand::Filter if l < k && j < n => i32::from(self.b[l * n + j]),
+            // Sums begin at zero.
+            Operand::Ifmap | Operand::Filter | Operand::Ofmap => 0,
+        }
     }
 
-    fn b(&self, l: usize, j: usize) -> i32 {
-        let [_, n, k] = self.shape;
-        if l < k && j < n { i32::from(self.b[l * n + j]) } else { 0 }
+    fn coordinates(&self, fold: usize, row: usize, column: usize, step: usize) -> [usize; 3] {
+        let [r, c] = self.schedule.corner(fold);
+        self.dataflow.coordinates([r + row, c + column, step])
     }
 
     /// What stays in a PE during a fold.
     fn held(&self, fold: usize, row: usize, column: usize) -> i32 {
-        let [r, c] = self.schedule.corner(fold);
-        match self.dataflow {
-            Dataflow::Is => self.a(c + column, r + row),
-            _ => self.b(r + row, c + column),
-        }
+        self.element(Path::Stays, fold, row, column, 0)
     }
 
     /// What enters a row from the left.
     fn moving(&self, fold: usize, step: usize, row: usize) -> i32 {
-        let [r, _] = self.schedule.corner(fold);
-        match self.dataflow {
-            Dataflow::Ws => self.a(step, r + row),
-            Dataflow::Is => self.b(r + row, step),
-            Dataflow::Os => self.a(r + row, step),
-        }
+        self.element(Path::Right, fold, row, 0, step)
     }
 
-    /// What enters a column from above (output stationary).
+    /// What enters a column from above.
     fn falling(&self, fold: usize, step: usize, column: usize) -> i32 {
-        self.b(step, self.schedule.corner(fold)[1] + column)
+        self.element(Path::Down, fold, 0, column, step)
     }
 
-    /// A sum leaves at the bottom and is added to what the folds before left.
+    /// A partial sum leaves at the bottom and is added to those of the folds before.
     fn add(&mut self, fold: usize, step: usize, column: usize, value: i32) {
-        let [m, n, _] = self.shape;
-        let lane = self.schedule.corner(fold)[1] + column;
-        let (i, j) = if self.dataflow == Dataflow::Is { (lane, step) } else { (step, lane) };
-        if i < m && j < n {
-            let sum = &mut self.sums[i * n + j];
+        if let Some(sum) = self.sum(fold, 0, column, step) {
             *sum = sum.wrapping_add(value);
         }
     }
 
     /// A finished sum leaves at the bottom.
     fn put(&mut self, fold: usize, row: usize, column: usize, value: i32) {
-        let [m, n, _] = self.shape;
-        let [r, c] = self.schedule.corner(fold);
-        if r + row < m && c + column < n {
-            self.sums[(r + row) * n + c + column] = value;
+        if let Some(sum) = self.sum(fold, row, column, 0) {
+            *sum = value;
         }
+    }
+
+    fn sum(&mut self, fold: usize, row: usize, column: usize, step: usize) -> Option<&mut i32> {
+        let [[i, j, _], [m, n, _]] = [self.coordinates(fold, row, column, step), self.shape];
+        (i < m && j < n).then(|| &mut self.sums[i * n + j])
     }
 }

@@ -285,7 +285,7 @@ impl Reader<'_> {
         let buffers = ["IfmapSramSzkB", "FilterSramSzkB", "OfmapSramSzkB"]
             .map(|key| self.integer(key, 1..=BUFFER_KIB_MAX));
         let _ = self.integer("MemoryBanks", 1..=1);
-        let dataflow = self.choice("architecture_presets", "Dataflow", &Dataflow::ALL);
+        let dataflow = self.choice("architecture_presets", "Dataflow", Dataflow::ALL);
         let user =
             self.choice("run_presets", "InterfaceBandwidth", &[("CALC", false), ("USER", true)]);
         let words_per_cycle = match user {

@@ -31,12 +31,13 @@ mod window;
 mod writes;
 
 pub use config::Config;
-pub use demand::{Demand, Operand, Visit};
+pub use demand::{Demand, Visit};
+pub(crate) use demand::{fold_cycles, requests};
 pub use reports::files as report_files;
 pub use topology::{TableKind, layers, read_table};
 pub use window::Window;
 
-use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};
+use crate::dataflow::{ArraySize, Dataflow, Extent, Folds, Operand};
 
 /// Mapping efficiency and compute utilization in percent, averaged over the folds one by one as the tool
 /// does it, rounding errors included. Folds beyond [`STEPS_MAX`] are not added up; `None` then.
@@ -176,7 +177,7 @@ pub fn spans(
     let demand = Demand::new(array, dataflow, window, filters);
     let read = |operand: Operand, bytes: u64| {
         let capacity = epoch_words(bytes);
-        let distinct = operand.is_filter() || window.is_distinct();
+        let distinct = operand == Operand::Filter || window.is_distinct();
         let epochs = if distinct {
             distinct::epochs(&demand, operand, capacity)
         } else if window.addresses() < capacity {

@@ -2,19 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use vmin_accel::Dataflow;
 
 use super::FormatArgs;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DataflowArg {
-    /// Weight stationary
-    Ws,
-    /// Output stationary
-    Os,
-    /// Input stationary
-    Is,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CycleModelArg {
@@ -44,8 +36,8 @@ pub(crate) struct CyclesArgs {
     #[command(flatten)]
     pub(crate) work: WorkArgs,
     /// Dataflow; that of the accelerator file if absent
-    #[arg(long, value_enum)]
-    pub(crate) dataflow: Option<DataflowArg>,
+    #[arg(long, value_parser = dataflows())]
+    pub(crate) dataflow: Option<Dataflow>,
     /// Cycle model; that of the accelerator file if absent
     #[arg(long, value_enum)]
     pub(crate) cycle_model: Option<CycleModelArg>,
@@ -89,6 +81,12 @@ pub(crate) struct WorkArgs {
     /// M, N and K; 4x4:6x8x8 if nothing is given
     #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
     pub(crate) trace: Option<[u64; 5]>,
+}
+
+fn dataflows() -> impl TypedValueParser<Value = Dataflow> {
+    let words = Dataflow::ALL.iter();
+    PossibleValuesParser::new(words.map(|(word, flow)| PossibleValue::new(word).help(flow.title())))
+        .try_map(|word| Dataflow::named(&word).ok_or("unknown"))
 }
 
 /// `S,D,H[,KV[,CACHED]]`; the sizes are checked together.

@@ -9,7 +9,7 @@ use vmin_accel::{Accelerator, CycleModel, Dataflow, Layer, LayerReport, Schedule
 use vmin_diagnostic::Diagnostic;
 use vmin_sweep::write_whole;
 
-use crate::args::{CycleModelArg, CyclesArgs, DataflowArg, Format, WorkArgs};
+use crate::args::{CycleModelArg, CyclesArgs, Format, WorkArgs};
 use crate::failure::{Failure, say, unwritable};
 use crate::{columns, lookup, print};
 
@@ -116,11 +116,7 @@ fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
 fn schedule(args: &CyclesArgs, accelerator: &Accelerator) -> Result<Schedule, Failure> {
     let mut schedule = Schedule::of(accelerator);
     if let Some(dataflow) = args.dataflow {
-        schedule.dataflow = match dataflow {
-            DataflowArg::Ws => Dataflow::Ws,
-            DataflowArg::Os => Dataflow::Os,
-            DataflowArg::Is => Dataflow::Is,
-        };
+        schedule.dataflow = dataflow;
     }
     if let Some(model) = args.cycle_model {
         schedule.cycle_model = match model {
