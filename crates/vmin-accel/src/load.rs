@@ -1,9 +1,20 @@
-//! Finding a description: by the name of a shipped one, or by path.
+//! Descriptions by the name of a shipped file, or by path.
 
 use std::fs::File;
 use std::io::Read;
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Source, closest, list_words};
+
+/// Names and texts of shipped files, in a folder of the repository.
+macro_rules! shipped {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$((
+            $name,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../", $folder, "/", $name, ".toml")),
+        )),*]
+    };
+}
+pub(crate) use shipped;
 
 /// Largest description read, in bytes.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
@@ -45,16 +56,19 @@ pub(crate) fn read(path: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Sorted names of the TOML files of a folder.
+/// Compares a list of shipped files with the TOML files of its folder.
 #[cfg(test)]
-pub(crate) fn toml_files(folder: &str) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)
+pub(crate) fn compare_with_folder(folder: &str, shipped: &[(&'static str, &'static str)]) {
+    let folder = format!("{}/../../{folder}", env!("CARGO_MANIFEST_DIR"));
+    let mut found: Vec<String> = std::fs::read_dir(folder)
         .expect("the folder of shipped files is part of the repository")
         .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".toml"))
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
         .collect();
-    names.sort();
-    names
+    found.sort();
+    let mut listed: Vec<&str> = shipped.iter().map(|(name, _)| *name).collect();
+    listed.sort_unstable();
+    assert_eq!(found, listed);
 }
 
 #[cfg(test)]

@@ -1,12 +1,7 @@
 //! The one list of shipped accelerators; `accel-models/` and it agree by test.
 
-macro_rules! shipped {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../../accel-models/", $name, ".toml")))),*]
-    };
-}
-
-pub(super) const ALL: [(&str, &str); 8] = shipped![
+pub(super) const ALL: &[(&str, &str)] = crate::load::shipped!(
+    "accel-models":
     "gemmini-16",
     "gemmini-32",
     "nvdla-small",
@@ -15,7 +10,7 @@ pub(super) const ALL: [(&str, &str); 8] = shipped![
     "ethos-u55-256",
     "eyeriss-size",
     "lowvolt-14nm",
-];
+);
 
 #[cfg(test)]
 mod tests {
@@ -23,14 +18,10 @@ mod tests {
 
     #[test]
     fn list_and_folder_agree_and_every_file_is_valid() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../accel-models");
-        let mut listed: Vec<String> =
-            super::ALL.iter().map(|(name, _)| format!("{name}.toml")).collect();
-        listed.sort();
-        assert_eq!(crate::load::toml_files(folder), listed);
+        crate::load::compare_with_folder("accel-models", super::ALL);
         for (name, _) in super::ALL {
             let accelerator = Accelerator::load(name).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(accelerator.name(), name);
+            assert_eq!(accelerator.name(), *name);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Whether the on-chip memories keep pace with the array.
+//! Cycles that the array waits for the on-chip memories.
 //!
-//! In one cycle a memory gives `banks x ports x word` bits. What the array asks for beyond that makes
-//! it wait: a step of the load, the stream or the drain of a fold takes as many cycles as the slowest
-//! memory needs. A memory without `ports` in its file keeps pace.
+//! In one cycle a memory serves `banks x ports x word` bits. If the array accesses more, it waits: a step
+//! of the load, the stream or the drain of a fold takes as many cycles as the slowest memory needs. A
+//! memory without `ports` in its file never makes the array wait.
 //!
-//! Two words of one step never meet in one bank while another bank idles, because all dataflows ask for
-//! neighbours and the words of a memory go round its banks:
+//! Two words of one step never conflict in one bank while another bank idles, because the words of a
+//! step are neighbours and neighbours lie in different banks:
 //!
 //! ```text
 //!  step t of ws    inputs  A[t, k0 .. k0 + R]     neighbours in a row of A
@@ -14,10 +14,9 @@
 //! ```
 //!
 //! The diagonal front of the array comes out of shift registers at its edge, not out of diagonal
-//! addresses, and what is asked for in one step is laid out side by side, each such vector from the
-//! beginning of a word (`is` and `os` ask for columns of `A`: it lies transposed for them). So `w`
-//! words need `ceil(w / (banks x ports))` cycles: too few banks are charged, a bad stride cannot occur. A
-//! memory whose rows are laid out otherwise has conflicts that are not modelled.
+//! addresses. The words of one step lie side by side, each such vector from the beginning of a word (`is`
+//! and `os` read columns of `A`: it lies transposed for them). So `w` words need
+//! `ceil(w / (banks x ports))` cycles. Other layouts of the rows have bank conflicts that are not modelled.
 
 use crate::accelerator::Memory;
 use crate::dataflow::{Folds, Operand, Path};

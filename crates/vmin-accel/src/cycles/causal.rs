@@ -3,7 +3,7 @@
 //! One fold: the stationary tile is shifted in (`R` cycles), `T` vectors follow, the last one needs
 //! `(R - 1) + (C - 1)` more cycles to cross the array. Output-stationary folds load nothing, but
 //! shift the finished tile out through `R` rows instead; the sum is the same `2R + C + T - 2`. Partial
-//! folds cost as much as full ones. `tests/pe_array.rs` holds the simulation this agrees with.
+//! folds cost as much as full ones. `tests/pe_array.rs` compares with the simulated array.
 //!
 //! ```text
 //! plain           |load|---- T ----|cross|load|---- T ----|cross|
@@ -89,17 +89,18 @@ fn dram_cycles(
 ) -> u64 {
     let bytes = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
     let bus = accelerator.dram_cycles(bytes);
-    let (shape, overlap) = match (layer.work, schedule.overlap) {
-        (Work::Gemm(shape), Overlap::Folds | Overlap::None) => (shape, schedule.overlap),
+    let (shape, double_buffer) = match (layer.work, schedule.overlap) {
+        (Work::Gemm(shape), Overlap::Folds) => (shape, true),
+        (Work::Gemm(shape), Overlap::None) => (shape, false),
         (Work::Vector, Overlap::None) => return busy.saturating_add(bus),
         // Vector work streams: it overlaps element by element.
         (_, Overlap::Layer) | (Work::Vector, Overlap::Folds) => return busy.max(bus),
     };
     let extent = schedule.dataflow.extent(shape);
     let folds = Folds::of(extent, accelerator.array);
-    // With too many folds to follow one by one, the bounds must do.
+    // Too many folds to follow one by one: a bound takes their place.
     if report.folds > FOLDS_MAX {
-        return if overlap == Overlap::None { busy.saturating_add(bus) } else { busy.max(bus) };
+        return if double_buffer { busy.max(bus) } else { busy.saturating_add(bus) };
     }
     let waits = report.sram_stall_cycles / report.folds;
     let fold = 2 * accelerator.array.rows() + accelerator.array.columns() + extent.stream - 2;
@@ -109,5 +110,6 @@ fn dram_cycles(
         fold
     };
     let compute = |last: bool| waits + if last { fold } else { step };
-    fold_costs::cycles(accelerator, schedule, folds, layer, report, compute).max(busy)
+    fold_costs::cycles(accelerator, schedule.dataflow, double_buffer, folds, layer, report, compute)
+        .max(busy)
 }

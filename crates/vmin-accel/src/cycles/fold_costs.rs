@@ -1,24 +1,23 @@
-//! The traffic of a layer, dealt to its folds.
+//! The traffic of a layer, distributed over its folds.
 //!
-//! [`super::traffic`] knows how much a layer moves; here it is decided with which fold it moves:
+//! [`super::traffic`] counts how much a layer moves; this module decides which fold moves it:
 //!
 //! ```text
-//!             operands come                           results leave
-//!  held       with every fold, once                   -
-//!  right    with each fold of every pass            -
-//!  os filter  with the first block of rows, or all    -
-//!  sums       spilled ones return after the first     with the last block of rows (ws, is),
-//!             block of rows                           with every fold (os)
+//!  operand that stays        comes with every fold, once
+//!  operand that moves right  comes with each fold of every pass
+//!  operand that moves down   comes with the first block of rows, or with all
+//!  spilled sums              return after the first block of rows
+//!  results                   leave with every fold if sums stay, else with the last block of rows
 //! ```
 //!
-//! Shares are even; what does not divide goes to the first ones.
+//! Shares are equal; the first ones take the remainder.
 
+use super::LayerReport;
 use super::pipeline::{FoldCost, Pipeline};
-use super::{LayerReport, Overlap, Schedule};
 use crate::dataflow::{Folds, Operand, Path};
-use crate::{Accelerator, Layer};
+use crate::{Accelerator, Dataflow, Layer};
 
-/// Bytes dealt to parts.
+/// Bytes divided among parts.
 #[derive(Clone, Copy)]
 struct Shares {
     each: u64,
@@ -154,14 +153,14 @@ fn sorted(mut edges: Vec<u64>, end: u64) -> Vec<u64> {
 /// Cycles of a layer whose folds take `compute(last of its group)` cycles, with what the bus moves for it.
 pub(super) fn cycles(
     accelerator: &Accelerator,
-    schedule: Schedule,
+    dataflow: Dataflow,
+    double_buffer: bool,
     folds: Folds,
     layer: &Layer,
     report: &LayerReport,
     compute: impl Fn(bool) -> u64,
 ) -> u64 {
     let groups = report.groups.max(1);
-    let dataflow = schedule.dataflow;
     let (ifmap, ifmap_passes) = passes(report.dram_reads_ifmap, layer.inputs, 8, groups);
     let weight_bits = u64::from(report.weight_bits);
     let (filter, filter_passes) =
@@ -199,7 +198,6 @@ pub(super) fn cycles(
         last_step: compute(true),
     };
     let latency = accelerator.dram_latency_cycles();
-    let double_buffer = schedule.overlap == Overlap::Folds;
     let mut pipeline = Pipeline::new(latency, double_buffer);
     pipeline.repeat(groups, |pipeline| costs.push(pipeline));
     pipeline.cycles()

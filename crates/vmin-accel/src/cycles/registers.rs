@@ -10,7 +10,7 @@
 //!  os    input 8 + weight 8                       sums out:    r (r + 1) / 2 * c hops of a sum
 //! ```
 //!
-//! What the `i`-th row keeps has passed `i` registers on its way in, or passes as many on its way out.
+//! A value that stays in the `i`-th row passes `i` registers on its way in, or on its way out.
 //! Unused PEs are taken as gated: they count nothing.
 
 use crate::dataflow::{ArraySize, Extent, Operand, Path};

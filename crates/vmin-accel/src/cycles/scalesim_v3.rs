@@ -1,24 +1,24 @@
-//! What SCALE-Sim 3.0.0 reports in its CALC mode, from the closed forms behind its traces.
+//! The numbers of SCALE-Sim 3.0.0 in its CALC mode, from the closed forms behind its traces.
 //!
-//! Its oddities are kept, because the point is to compare: the total is the index of the last cycle,
+//! Its inaccuracies are kept, because these numbers are for comparison: the total is the index of the last cycle,
 //! output-stationary folds end before their sums are complete, partial sums are written every pass
 //! and never read back, and the output counter of output-stationary runs is too high.
 //!
-//! Its DRAM counts come out of models of the buffers ([`crate::scalesim`]) whose words are bytes; what
-//! it fetches is taken as what is filled in, which it does not report itself. Where it has no number,
-//! the columns stay empty rather than wrong.
+//! Its DRAM counts come out of models of the buffers ([`crate::scalesim`]) whose words are bytes. It does
+//! not report fills of the buffers; they are taken to be its fetches. Where it has no number, the
+//! columns stay empty.
 
 use super::LayerReport;
 use crate::dataflow::{ArraySize, Dataflow, Folds, Operand};
 use crate::scalesim::{self, Buffers, Window};
-use crate::{Accelerator, Layer, Work};
+use crate::{Accelerator, GemmShape, Layer, Work};
 
 pub(super) fn layer(accelerator: &Accelerator, dataflow: Dataflow, layer: &Layer) -> LayerReport {
     let mut report = LayerReport::empty(layer);
     match layer.work {
-        Work::Gemm(_) => {
-            product(accelerator.array, dataflow, layer, &mut report);
-            off_chip(accelerator, dataflow, layer, &mut report);
+        Work::Gemm(shape) => {
+            product(accelerator.array, dataflow, shape, &mut report);
+            off_chip(accelerator, dataflow, layer, shape, &mut report);
         }
         // SCALE-Sim knows no vector unit; the layer takes no time there.
         Work::Vector => {}
@@ -26,8 +26,7 @@ pub(super) fn layer(accelerator: &Accelerator, dataflow: Dataflow, layer: &Layer
     report
 }
 
-fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut LayerReport) {
-    let Work::Gemm(shape) = layer.work else { return };
+fn product(array: ArraySize, dataflow: Dataflow, shape: GemmShape, report: &mut LayerReport) {
     let groups = shape.groups();
     let extent = dataflow.extent(shape);
     let folds = Folds::of(extent, array);
@@ -66,9 +65,9 @@ fn off_chip(
     accelerator: &Accelerator,
     dataflow: Dataflow,
     layer: &Layer,
+    shape: GemmShape,
     report: &mut LayerReport,
 ) {
-    let Work::Gemm(shape) = layer.work else { return };
     let window = layer.window.unwrap_or_else(|| Window::product(shape.m(), shape.k()));
     let memories = &accelerator.memories;
     let buffers = Buffers {

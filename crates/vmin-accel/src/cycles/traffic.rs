@@ -9,9 +9,9 @@
 //!    +---------------------------------------------------------------------- +
 //! ```
 //!
-//! Counts are in elements: int8 activations, weight codes, accumulator sums. What is fetched more
-//! than once follows from what fits: an operand that fits wholly in its memory is fetched once, else
-//! once per pass of the fold order. Sums beyond the accumulator's size spill to DRAM between passes.
+//! Counts are in elements: int8 activations, weight codes, accumulator sums. An operand that fits wholly
+//! in its memory is fetched once, any other once per pass of the fold order. Sums beyond the
+//! accumulator's size spill to DRAM between passes.
 
 use super::{LayerReport, PartialSums, Schedule};
 use crate::accelerator::Memory;
@@ -24,8 +24,8 @@ use crate::{Accelerator, GemmShape, Layer, Work};
 pub enum Residence {
     /// In DRAM; it passes through the chip when needed.
     Streamed,
-    /// On the chip: weights for ever, activations from one layer to the next where both layers'
-    /// tensors fit in the activation memory.
+    /// On the chip: weights between inferences, activations from one layer to the next where the
+    /// tensors of both layers fit in the activation memory.
     Resident,
 }
 
@@ -35,7 +35,7 @@ impl Residence {
         [("streamed", Self::Streamed), ("resident", Self::Resident)];
 }
 
-/// Where the layer stands in the network: its ends always meet DRAM.
+/// Position of a layer: the first reads its inputs from DRAM, the last writes its outputs there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) first: bool,
@@ -62,16 +62,17 @@ pub(super) fn count(
     let read_inputs = place.first || !on_chip;
     let write_outputs = place.last || !on_chip;
 
-    let mut fetches = 1;
-    if let Work::Gemm(shape) = layer.work {
-        fetches = count_product(accelerator, schedule, layer, shape, on_chip, report);
-    } else {
-        report.sram_reads_ifmap = layer.inputs;
-    }
-    report.vector_operations = layer.outputs.max(match layer.work {
-        Work::Gemm(_) => 0,
-        Work::Vector => layer.inputs,
-    });
+    let fetches = match layer.work {
+        Work::Gemm(shape) => {
+            report.vector_operations = layer.outputs;
+            count_product(accelerator, schedule, layer, shape, on_chip, report)
+        }
+        Work::Vector => {
+            report.vector_operations = layer.outputs.max(layer.inputs);
+            report.sram_reads_ifmap = layer.inputs;
+            1
+        }
+    };
     let dram_reads_ifmap = if read_inputs { layer.inputs.saturating_mul(fetches) } else { 0 };
     let dram_writes_ofmap = if write_outputs { layer.outputs } else { 0 };
     report.dram_reads_ifmap = Some(dram_reads_ifmap);
@@ -132,7 +133,7 @@ fn count_product(
         &memories.weight,
     ));
     let computed = layer.computed_weights;
-    // What was computed lies where activations lie, and is copied into the weight memory.
+    // Computed weights lie where activations lie, and are copied into the weight memory.
     let from_dram = if computed { !on_chip } else { schedule.weights == Residence::Streamed };
     let from_dram = if from_dram { fetched } else { 0 };
     report.dram_reads_filter = Some(from_dram);

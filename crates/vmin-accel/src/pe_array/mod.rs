@@ -1,21 +1,21 @@
-//! The array register by register, cycle by cycle: the specification of the causal closed forms.
+//! A register-level simulation of the array: the reference for the causal closed forms.
 //!
 //! Each processing element (PE) reads the registers of its left and upper neighbours as they were after
 //! the cycle before; nothing else moves data. Control signals travel with the operands, so a PE in row
 //! `r` and column `c` is `r + c` cycles behind the corner.
 //!
 //! ```text
-//!   ws, is                                   os
-//!   held      the stationary operand         held      the sum
-//!   spare     the next tile's, arriving      spare     the last tile's sum, leaving
-//!   right     the moving operand             right     an input on its way
-//!   down      the sum on its way             down      a weight on its way
-//!   pass      the next tile on its way       -
+//!             an operand stays               sums stay
+//!   held      the operand                    the sum
+//!   spare     the next tile's, arriving      the last tile's sum, leaving
+//!   right     the operand moving right       the operand moving right
+//!   down      the sum moving down            the operand moving down
+//!   pass      the next tile moving down      -
 //! ```
 //!
 //! With `double_buffer` the next fold starts as soon as its tile is in (or the spare registers are
 //! free), without it when the last result of the fold before has left. Both schedules run on the same
-//! registers. [`Simulation`] can be stepped and looked at; [`render`] draws it.
+//! registers. [`Simulation`] advances cycle by cycle; [`render`] draws it.
 
 pub mod render;
 mod schedule;
@@ -49,7 +49,7 @@ pub enum SimulationError {
     },
 }
 
-/// What a PE does in a cycle.
+/// Activity of a PE in one cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activity {
     /// Nothing.
@@ -59,24 +59,24 @@ pub enum Activity {
     Load,
     /// Multiplies and adds.
     Mac,
-    /// Hands a finished sum on (output stationary).
+    /// Passes a finished sum down.
     Drain,
 }
 
 /// The registers of one PE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pe {
-    /// What stays.
+    /// The value that stays.
     pub held: i32,
-    /// The next (`ws`, `is`) or last (`os`) of what stays.
+    /// The next fold's value that stays, or the last fold's finished sum.
     pub spare: i32,
-    /// What goes to the right.
+    /// The value that moves right.
     pub right: i32,
-    /// What goes down.
+    /// The value that moves down.
     pub down: i32,
-    /// A value of the next tile, passing down.
+    /// A value of the next tile on its way to a lower row.
     pub pass: i32,
-    /// What it did in the last cycle; multiplying hides the rest.
+    /// Its activity in the last cycle; multiplying takes precedence.
     pub activity: Activity,
 }
 
@@ -294,17 +294,17 @@ impl Simulation {
         self.dataflow.coordinates([r + row, c + column, step])
     }
 
-    /// What stays in a PE during a fold.
+    /// The value that stays in a PE during a fold.
     fn held(&self, fold: usize, row: usize, column: usize) -> i32 {
         self.element(Path::Stays, fold, row, column, 0)
     }
 
-    /// What enters a row from the left.
+    /// The value that enters a row from the left.
     fn moving(&self, fold: usize, step: usize, row: usize) -> i32 {
         self.element(Path::Right, fold, row, 0, step)
     }
 
-    /// What enters a column from above.
+    /// The value that enters a column from above.
     fn falling(&self, fold: usize, step: usize, column: usize) -> i32 {
         self.element(Path::Down, fold, 0, column, step)
     }

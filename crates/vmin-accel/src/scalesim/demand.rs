@@ -1,6 +1,6 @@
-//! Which element of which operand the array asks for in which cycle.
+//! Demands: the elements that the array requests in each cycle.
 //!
-//! Every fold takes equally many cycles, and in each an operand is asked for in one of two orders:
+//! Every fold takes equally many cycles, and in each an operand is requested in one of two orders:
 //!
 //! ```text
 //!  held      row by row, the last row of the tile first, all lanes of a row in one cycle
@@ -41,7 +41,7 @@ pub(crate) fn requests(
     operand.elements(sizes).saturating_mul(dataflow.passes(operand, folds)).saturating_add(extra)
 }
 
-/// One element asked for.
+/// One requested element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visit {
     /// Cycle since the layer began.
@@ -50,7 +50,7 @@ pub struct Visit {
     pub address: Option<u64>,
 }
 
-/// What one fold asks of one operand.
+/// The elements of an operand that one fold requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tile {
     /// Rows from the last to the first, ending in cycle `end - 1` of the fold.
@@ -75,7 +75,7 @@ impl Tile {
         }
     }
 
-    /// Elements asked for before that cycle of the fold.
+    /// Elements requested before that cycle of the fold.
     pub(super) fn before(self, cycle: u64) -> u64 {
         match self {
             Self::Held { rows, lanes, end, .. } => {
@@ -153,7 +153,7 @@ impl<'w> Demand<'w> {
         self.fold_cycles * self.folds.count()
     }
 
-    /// What the fold of block of columns `fc` and block of rows `fr` asks of an operand.
+    /// The elements that the fold of block of columns `fc` and block of rows `fr` requests.
     pub(super) fn tile(&self, operand: Operand, fc: u64, fr: u64) -> Tile {
         let (rows, columns) = (self.array.rows(), self.array.columns());
         let (first_row, first_column) = (fr * rows, fc * columns);

@@ -1,6 +1,6 @@
 //! The off-chip traffic that SCALE-Sim 3.0.0 reports in its CALC mode, without its traces.
 //!
-//! SCALE-Sim writes down which address the array asks for in every cycle, walks these traces through
+//! SCALE-Sim records the addresses that the array requests in every cycle, walks these traces through
 //! a model of each buffer, and counts. The three models are:
 //!
 //! ```text
@@ -17,8 +17,8 @@
 //! - overlapping windows that do not fit are walked, with one stamp per address (`walk`),
 //! - outputs need one step per drain (`writes`).
 //!
-//! The models are SCALE-Sim's, oddities included; `tests/scalesim_traces.rs` holds them as slow walks
-//! over traces, written from the behaviour of the tool, and compares.
+//! The models are SCALE-Sim's, inaccuracies included; `tests/scalesim_traces.rs` compares with slow
+//! walks over traces, written from the behaviour of the tool.
 
 mod config;
 mod demand;
@@ -124,7 +124,7 @@ impl Spans {
     }
 }
 
-/// What an epoch FIFO saw.
+/// Result of an epoch FIFO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epochs {
     /// Reads from DRAM.

@@ -58,7 +58,7 @@ struct Offsets {
     edge: Option<Edge>,
 }
 
-/// What tells whether an element lies on the input.
+/// Positions that tell whether an element lies on the input.
 struct Edge {
     windows: Vec<[u64; 2]>,
     elements: Vec<[u64; 2]>,

@@ -11,11 +11,7 @@ fn problems(text: &str) -> String {
 
 #[test]
 fn list_and_folder_agree_and_every_file_is_valid() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../voltage-profiles");
-    let mut listed: Vec<String> =
-        shipped::ALL.iter().map(|(name, _)| format!("{name}.toml")).collect();
-    listed.sort();
-    assert_eq!(crate::load::toml_files(folder), listed);
+    crate::load::compare_with_folder("voltage-profiles", shipped::ALL);
     let names: Vec<_> = shipped().iter().map(|profile| profile.name().to_owned()).collect();
     assert_eq!(names, VoltageProfile::names());
 }

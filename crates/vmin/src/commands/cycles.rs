@@ -13,7 +13,7 @@ use crate::args::{CycleModelArg, CyclesArgs, Format, WorkArgs};
 use crate::failure::{Failure, say, unwritable};
 use crate::{columns, lookup, print};
 
-/// Counts that a cycle model may not have.
+/// Counts that some cycle models lack.
 const COUNTS: [&str; 6] = [
     "sram_writes_ifmap",
     "sram_writes_filter",
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     }
 }
 
-/// The layers to run and what to call them.
+/// The workload's name and layers.
 fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
     let table = |path: &String, kind| -> Result<_, Failure> {
         let source = scalesim::read_table(path)?;
