@@ -1,4 +1,5 @@
-//! The tables of `cycles`, `energy` and `explore` say the same as CSV and as Parquet.
+//! The tables of `cycles`, `energy` and `explore` say the same as CSV and as Parquet, and every list of
+//! dataflows holds all of them.
 
 use std::path::Path;
 use std::process::Command;
@@ -84,4 +85,30 @@ fn every_point_of_a_space() {
     let (_, parquet) = run(&["explore", "--out", out], &folder.path().join("explore.parquet"));
     let csv = std::fs::read_to_string(folder.path().join("explore.csv")).unwrap();
     assert!(compare(&csv, parquet) > 100);
+}
+
+#[test]
+fn every_dataflow_is_a_word_of_the_command_line_and_of_the_schemas() {
+    let words: Vec<&str> = vmin_accel::Dataflow::ALL.iter().map(|(word, _)| *word).collect();
+    let lists = [
+        ("accelerator", "/properties/array/properties/dataflow/enum"),
+        ("accelerator", "/properties/array/properties/also/enum"),
+        ("space", "/properties/vary/properties/dataflow/items/enum"),
+        (
+            "recipe",
+            "/properties/bit_errors/properties/population/properties/streamed/properties/dataflow/enum",
+        ),
+    ];
+    for (kind, place) in lists {
+        let path = format!("{}/../../schemas/{kind}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let schema: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(schema.pointer(place), Some(&serde_json::json!(words)), "{kind}: {place}");
+    }
+    let shape = ["--accelerator", "gemmini-16", "--trace", "2x2:2x3x4", "--format", "csv"];
+    for word in words {
+        let arguments = [&["cycles", "--dataflow", word], &shape[..]].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_vmin")).args(arguments).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("\n{word},")), "{word}");
+    }
 }

@@ -33,7 +33,7 @@ fn benches(criterion: &mut Criterion) {
         design_point(&format!("resnet50, {name}, fold by fold"), &accelerator, folds);
     }
     let accelerator = Accelerator::load("gemmini-16").expect("shipped");
-    for (name, dataflow) in Dataflow::ALL {
+    for &(name, dataflow) in Dataflow::ALL {
         let cycle_model = CycleModel::ScalesimV3;
         let schedule = Schedule { dataflow, cycle_model, ..Schedule::of(&accelerator) };
         design_point(&format!("resnet50, gemmini-16, scalesim-v3, {name}"), &accelerator, schedule);

@@ -10,7 +10,7 @@
 //! 6,350 um2 (scaled with the product of its widths), adder 32 bit 278 um2, register 5.98 um2 per bit.
 //! Memories come from CACTI at 45, 32 and 22 nm (low-standby-power cells, 8-byte words). Other nodes are
 //! scaled with the square of the node, which real nodes below 28 nm do not reach: every such number is an
-//! estimate and says so. Wires, control, clock tree and pads are not in it.
+//! estimate and says so. Wires, control, clock tree and pads are not counted.
 
 use serde::Serialize;
 

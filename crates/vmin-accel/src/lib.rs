@@ -4,15 +4,15 @@
 //! traffic between which memories, how much energy, and which share of the cells fails.
 //!
 //! ```text
-//!  accel-models/*.toml --> Accelerator --+--> cycles::run --> LayerReport --+
-//!  network, tables --> Layer (m, n, k) ----------+                                  +--> energy::per_inference
-//!  voltage-profiles/*.toml --> VoltageProfile --+---------------------------+
-//!                                               +--> Threshold, Population --> chips (vmin-sram)
-//!  weight tensors --> ResidentPlacement: where each code lies
+//!  accel-models/*.toml ───> Accelerator ──┐
+//!  network, sizes, tables ─> Layer ───────┴─> cycles::run ─> LayerReport ─┐
+//!  voltage-profiles/*.toml ─> VoltageProfile ─────────────────────────────┴─> energy::per_inference
+//!                             └─> Threshold, Population ─> chips (vmin-sram)
+//!  Accelerator, network ─> placement: the cells that hold each code
 //! ```
 //!
-//! Everything here is a closed form: a network is answered in microseconds, and the same on every
-//! machine. Not here: values, faults in codes, accuracy.
+//! Everything here is a closed form: a network takes microseconds, with the same numbers on every
+//! machine. Not here: values, faults in codes, accuracy. `examples/low_voltage.rs` is a complete program.
 //!
 //! ```
 //! use vmin_accel::cycles::{self, Schedule};
@@ -38,26 +38,23 @@
 
 pub mod accelerator;
 pub mod area;
-mod attention;
-mod convolution;
 pub mod cycles;
 pub mod dataflow;
 pub mod energy;
-mod layers;
 mod memory;
 pub mod pe_array;
 pub mod placement;
 pub mod scalesim;
-mod shape;
+mod shipped;
 pub mod voltage;
+mod workload;
 
 pub use accelerator::Accelerator;
-pub use attention::Attention;
-pub use convolution::Convolution;
 pub use cycles::{CycleModel, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};
-pub use layers::layers_of_graph;
 pub use memory::{Memory, MemoryAt, PerMemory};
 pub use placement::{ResidentPlacement, StreamedPlacement};
-pub use shape::{GemmShape, Layer, MACS_MAX, ShapeError, Work};
 pub use voltage::VoltageProfile;
+pub use workload::{
+    Attention, Convolution, GemmShape, Layer, MACS_MAX, ShapeError, Work, layers_of_graph,
+};

@@ -2,7 +2,7 @@
 
 use vmin_accel::cycles::{self, CycleModel, Residence, Schedule};
 use vmin_accel::energy::{self, Action, Clock, OperatingPoint, Rail};
-use vmin_accel::{Accelerator, GemmShape, Layer, VoltageProfile};
+use vmin_accel::{Accelerator, Dataflow, GemmShape, Layer, VoltageProfile};
 
 fn layers() -> Vec<Layer> {
     vec![
@@ -96,21 +96,21 @@ fn one_layer_by_hand() {
 fn what_does_not_fit_is_fetched_again() {
     let accelerator = Accelerator::load("gemmini-16").unwrap();
     let run = |dataflow, m, n, k| {
+        let dataflow = Dataflow::named(dataflow).unwrap();
         let schedule =
             Schedule { dataflow, weights: Residence::Streamed, ..Schedule::of(&accelerator) };
         let layer = Layer::gemm("x", GemmShape::new(m, n, k).unwrap());
         cycles::run(&accelerator, schedule, &[layer]).remove(0)
     };
-    use vmin_accel::Dataflow::{Is, Os, Ws};
     // 256 KiB of inputs do not fit in 128 KiB: once per block of columns.
-    let big = run(Ws, 4096, 32, 64);
+    let big = run("ws", 4096, 32, 64);
     assert_eq!(big.dram_reads_ifmap, Some(2 * 4096 * 64));
     // 4096 x 16 sums of 4 bytes have 64 KiB, a quarter: 49152 of each of 2 blocks leave 3 times.
     assert_eq!(big.dram_sum_transfers, Some(49_152 * 2 * 3));
-    assert_eq!(run(Os, 4096, 32, 64).dram_sum_transfers, Some(0));
-    assert_eq!(run(Ws, 64, 4096, 64).dram_reads_filter, Some(4096 * 64));
-    assert_eq!(run(Is, 64, 4096, 64).dram_reads_filter, Some(4 * 4096 * 64));
-    assert_eq!(run(Is, 64, 4096, 64).dram_reads_ifmap, Some(64 * 64));
+    assert_eq!(run("os", 4096, 32, 64).dram_sum_transfers, Some(0));
+    assert_eq!(run("ws", 64, 4096, 64).dram_reads_filter, Some(4096 * 64));
+    assert_eq!(run("is", 64, 4096, 64).dram_reads_filter, Some(4 * 4096 * 64));
+    assert_eq!(run("is", 64, 4096, 64).dram_reads_ifmap, Some(64 * 64));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn no_shape_and_no_array_overflows() {
                     GemmShape::grouped(1, 1, 1, m)
                 };
                 let Ok(shape) = shape else { continue };
-                for (_, dataflow) in vmin_accel::Dataflow::ALL {
+                for &(_, dataflow) in Dataflow::ALL {
                     for (_, cycle_model) in CycleModel::ALL {
                         let schedule = Schedule {
                             dataflow,

@@ -63,7 +63,7 @@ fn a_single_port_halves_what_sums_need() {
     // A single pass only writes.
     assert_eq!(one(&accelerator, schedule, &gemm(100, 16, 16)).sram_stall_cycles, 0);
     // Output stationary: 16 rows of sums leave at the end of each of two folds, at full speed.
-    let os = Schedule { dataflow: Dataflow::Os, ..schedule };
+    let os = Schedule { dataflow: Dataflow::named("os").unwrap(), ..schedule };
     assert_eq!(one(&accelerator, os, &gemm(32, 16, 100)).sram_stall_cycles, 0);
     accelerator.memories.accumulator.word_bits = 128;
     assert_eq!(one(&accelerator, os, &gemm(32, 16, 100)).sram_stall_cycles, 2 * 16);
@@ -82,7 +82,7 @@ fn spilled_sums_go_out_and_come_back_once_per_pass() {
     assert_eq!(report.dram_bytes_written, kept.dram_bytes_written + 100 * 40 * 4 * 4);
     assert!(report.cycles > kept.cycles);
     // Output-stationary sums never leave their PE.
-    let os = Schedule { dataflow: Dataflow::Os, ..spill };
+    let os = Schedule { dataflow: Dataflow::named("os").unwrap(), ..spill };
     assert_eq!(one(&accelerator, os, &layer).dram_sum_transfers, Some(0));
 }
 
@@ -127,7 +127,7 @@ proptest! {
         accelerator.dram.latency_ns = latency_ns;
         let shape = GemmShape::grouped(m, n, k, groups).expect("a small product");
         let layer = Layer::gemm("x", shape);
-        for (_, dataflow) in Dataflow::ALL {
+        for &(_, dataflow) in Dataflow::ALL {
             let schedule =
                 Schedule { dataflow, weight_double_buffer: double, ..streamed(&accelerator) };
             let cycles = |overlap| one(&accelerator, Schedule { overlap, ..schedule }, &layer);

@@ -47,7 +47,7 @@ fn check(rows: usize, columns: usize, shape: [usize; 3], seed: u64) -> Result<()
     let b = values(k * n, seed ^ 0x9e37_79b9_7f4a_7c15);
     let expected = product(&a, &b, shape);
     let array = ArraySize::new(rows as u64, columns as u64).expect("a small array");
-    for (name, dataflow) in Dataflow::ALL {
+    for &(name, dataflow) in Dataflow::ALL {
         for double_buffer in [false, true] {
             let mut simulation =
                 Simulation::new(array, dataflow, double_buffer, shape, a.clone(), b.clone())
@@ -96,18 +96,19 @@ proptest! {
 
 #[test]
 fn double_buffering_hides_the_loads() {
+    let ws = Dataflow::named("ws").unwrap();
     // 2 x 3 folds on 4 x 4, 10 vectors each: one full fold, then one stream per fold.
-    assert_eq!(closed_form(Dataflow::Ws, 4, 4, [10, 12, 8], true), (2 * 4 + 4 + 10 - 2) + 5 * 10);
+    assert_eq!(closed_form(ws, 4, 4, [10, 12, 8], true), (2 * 4 + 4 + 10 - 2) + 5 * 10);
     // Streams shorter than a load wait for the load.
-    assert_eq!(closed_form(Dataflow::Ws, 4, 4, [1, 12, 8], true), (2 * 4 + 4 + 1 - 2) + 5 * 4);
-    assert_eq!(closed_form(Dataflow::Ws, 4, 4, [9, 4, 4], true), 2 * 4 + 4 + 9 - 2);
+    assert_eq!(closed_form(ws, 4, 4, [1, 12, 8], true), (2 * 4 + 4 + 1 - 2) + 5 * 4);
+    assert_eq!(closed_form(ws, 4, 4, [9, 4, 4], true), 2 * 4 + 4 + 9 - 2);
 }
 
 #[test]
 fn one_cycle_less_is_not_enough() {
     // The last result leaves in the last cycle, so the cycles are not counted too high.
     let array = ArraySize::new(3, 4).expect("a small array");
-    for (name, dataflow) in Dataflow::ALL {
+    for &(name, dataflow) in Dataflow::ALL {
         for double_buffer in [false, true] {
             // Tiles without gaps: the far corner has work.
             let shape = [12, 8, 9];
@@ -130,12 +131,13 @@ fn one_cycle_less_is_not_enough() {
 fn impossible_cases_are_refused() {
     let array = ArraySize::new(2, 2).expect("a small array");
     let new = |shape, a: usize, b: usize| {
-        Simulation::new(array, Dataflow::Ws, false, shape, vec![0; a], vec![0; b]).err()
+        Simulation::new(array, Dataflow::default(), false, shape, vec![0; a], vec![0; b]).err()
     };
     assert_eq!(new([0, 1, 1], 0, 1), Some(SimulationError::Size));
     assert_eq!(new([usize::MAX, 2, 2], 0, 0), Some(SimulationError::Size));
     assert_eq!(new([2, 2, 2], 4, 3), Some(SimulationError::Matrix { expected: 4, found: 3 }));
     let large = ArraySize::new(4096, 4096).expect("an array");
-    let refused = Simulation::new(large, Dataflow::Os, true, [1, 1, 1], vec![0], vec![0]).err();
+    let refused =
+        Simulation::new(large, Dataflow::default(), true, [1, 1, 1], vec![0], vec![0]).err();
     assert_eq!(refused, Some(SimulationError::Size));
 }

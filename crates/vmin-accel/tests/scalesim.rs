@@ -35,11 +35,7 @@ fn every_reported_number_is_equal() {
     let mut problems = Vec::new();
     for row in &rows {
         let count = |key: &str| row[key].parse::<u64>().expect("a count");
-        let dataflow = Dataflow::ALL
-            .iter()
-            .find(|(name, _)| *name == row["dataflow"])
-            .expect("one of three")
-            .1;
+        let dataflow = Dataflow::named(&row["dataflow"]).expect("a dataflow of the tool");
         accelerator.array = ArraySize::new(count("rows"), count("cols")).expect("a sane array");
         let schedule = Schedule {
             dataflow,

@@ -1,5 +1,6 @@
 //! The fast paths against memories whose every cell is written and read, one access after another.
 
+use vmin_accel::dataflow::{Dimension, Operand, Path};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
 use vmin_emulator::{ActivationFaults, Emulator, Images, SumFaults};
@@ -58,40 +59,32 @@ fn faults(rng: &mut Lcg, geometry: Geometry) -> Vec<FaultyCell> {
 }
 
 /// The rows of weights that enter the array, as `(filter, tap)`, fold by fold.
-fn tiles(dataflow: Dataflow, array: [usize; 2], [m, n, k]: [usize; 3]) -> Vec<Vec<(usize, usize)>> {
-    let mut rows = Vec::new();
-    let [height, width] = array;
-    match dataflow {
-        Dataflow::Ws => {
-            for column in (0..n).step_by(width) {
-                for row in (0..k).step_by(height) {
-                    for tap in row..k.min(row + height) {
-                        rows.push((column..n.min(column + width)).map(|f| (f, tap)).collect());
-                    }
-                }
-            }
-        }
-        Dataflow::Os => {
-            for column in (0..n).step_by(width) {
-                for row in (0..m).step_by(height) {
-                    // Later blocks of rows read again what the first has brought.
-                    for tap in (0..k).take_while(|_| row == 0) {
-                        rows.push((column..n.min(column + width)).map(|f| (f, tap)).collect());
-                    }
-                }
-            }
-        }
-        Dataflow::Is => {
-            for column in (0..m).step_by(width) {
-                for row in (0..k).step_by(height).take_while(|_| column == 0) {
-                    for filter in 0..n {
-                        rows.push((row..k.min(row + height)).map(|t| (filter, t)).collect());
-                    }
-                }
+fn tiles(dataflow: Dataflow, array: [usize; 2], sizes: [usize; 3]) -> Vec<Vec<(usize, usize)>> {
+    let mut entered = Vec::new();
+    let [rows, columns, steps] = dataflow.laid(sizes);
+    let weight = |place| {
+        let [_, filter, tap] = dataflow.coordinates(place);
+        (filter, tap)
+    };
+    for column in (0..columns).step_by(array[1]) {
+        for row in (0..rows).step_by(array[0]) {
+            let across = column..columns.min(column + array[1]);
+            let down = row..rows.min(row + array[0]);
+            match dataflow.path(Operand::Filter) {
+                Path::Stays => entered.extend(
+                    down.map(|r| across.clone().map(|c| weight([r, c, 0])).collect::<Vec<_>>()),
+                ),
+                // Later blocks read again what the first has brought.
+                Path::Right if column == 0 => entered
+                    .extend((0..steps).map(|t| down.clone().map(|r| weight([r, 0, t])).collect())),
+                Path::Down if row == 0 => entered.extend(
+                    (0..steps).map(|t| across.clone().map(|c| weight([0, c, t])).collect()),
+                ),
+                Path::Right | Path::Down => {}
             }
         }
     }
-    rows
+    entered
 }
 
 /// Walks the weights through the two halves: written row by row, read back when the half is full.
@@ -148,7 +141,7 @@ fn streamed_weights_are_those_of_the_walk() {
         let faults = faults(&mut rng, geometry);
         let pixels = vec![0; graph.tensors[graph.input.0].elements()];
         let images = Images { pixels: &pixels, labels: &[0] };
-        for (word, dataflow) in Dataflow::ALL {
+        for &(word, dataflow) in Dataflow::ALL {
             let size = ArraySize::new(array[0] as u64, array[1] as u64).unwrap();
             let placement = StreamedPlacement::in_memory(geometry, size, dataflow, &graph).unwrap();
             several_loads += usize::from(placement.loads() > graph.weights.len() + 2);
@@ -171,7 +164,7 @@ fn every_code_is_streamed_once() {
     for seed in 0..100 {
         let graph = random_graph(seed);
         let geometry = Geometry::new(1, 8, 64).unwrap();
-        for (_, dataflow) in Dataflow::ALL {
+        for &(_, dataflow) in Dataflow::ALL {
             let size = ArraySize::new(3, 5).unwrap();
             let placement = StreamedPlacement::in_memory(geometry, size, dataflow, &graph).unwrap();
             for (tensor, weights) in placement.tensors.iter().zip(&graph.weights) {
@@ -361,7 +354,8 @@ fn walk_sums(
     let to = &graph.tensors[graph.nodes[node].output.0];
     let channels = layer.n * layer.groups;
     let words = cells.stored.len() / 32;
-    let fold = if dataflow == Dataflow::Os { layer.k } else { height };
+    let pixels_across = dataflow.dimensions()[1] == Dimension::M;
+    let fold = if dataflow.sums_stay() { layer.k } else { height };
     let mut out = vec![0; to.elements()];
     let mut spilt = false;
     let put = |cells: &mut Cells, word: usize, sum: i32| {
@@ -372,13 +366,12 @@ fn walk_sums(
     };
     for group in 0..layer.groups {
         // What lies across the columns is worked off in blocks, what lies along them all at once.
-        let (along, across) =
-            if dataflow == Dataflow::Is { (layer.n, layer.m) } else { (layer.m, layer.n) };
+        let (along, across) = if pixels_across { (layer.n, layer.m) } else { (layer.m, layer.n) };
         for block in (0..across).step_by(width) {
             let mut places = Vec::new();
             for a in 0..along {
                 for b in block..across.min(block + width) {
-                    let (m, n) = if dataflow == Dataflow::Is { (b, a) } else { (a, b) };
+                    let (m, n) = if pixels_across { (b, a) } else { (a, b) };
                     places.push((m * channels + group * layer.n + n, a * width + b - block));
                 }
             }
@@ -432,7 +425,7 @@ fn partial_sums_are_those_of_the_walk() {
         let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
         let weights = executor.load_clean_weights();
         let input = rng.codes(graph.tensors[0].elements());
-        for (word, dataflow) in Dataflow::ALL {
+        for &(word, dataflow) in Dataflow::ALL {
             let Ok(placement) = SumPlacement::in_memory(geometry, size, dataflow, &graph) else {
                 continue;
             };
@@ -483,7 +476,7 @@ fn bits_that_are_all_drawn_are_cells_that_all_invert() {
             .map(|address| FaultyCell { address, score: Score(0), preferred: false })
             .collect();
         let size = ArraySize::new(3, 2).unwrap();
-        let placed = SumPlacement::in_memory(geometry, size, Dataflow::Ws, &graph).unwrap();
+        let placed = SumPlacement::in_memory(geometry, size, Dataflow::default(), &graph).unwrap();
         let activations = ActivationPlacement::new(geometry, &graph);
         let executor = Executor::new(&graph, vmin_kernels::best());
         let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();

@@ -250,7 +250,7 @@ fn every_layout_reads_what_its_cells_say() {
             ResidentPlacement::at(physical, &first_bits, sizes()).unwrap().into();
         let array = ArraySize::new(4, 4).unwrap();
         let small = Geometry::new(2, 4, 64).unwrap();
-        let streamed = StreamedPlacement::in_memory(small, array, Dataflow::Ws, &graph);
+        let streamed = StreamedPlacement::in_memory(small, array, Dataflow::default(), &graph);
         let streamed = streamed.ok().map(WeightPlacement::from);
         streams += usize::from(streamed.is_some());
         for placement in [Some(resident), Some(apart), streamed].into_iter().flatten() {
@@ -304,7 +304,9 @@ fn a_code_is_a_word_wherever_it_lies() {
         let graph = graph(&mut seeds);
         let array = ArraySize::new(4, 4).unwrap();
         let small = Geometry::new(2, 8, 64).unwrap();
-        let Ok(placed) = StreamedPlacement::in_memory(small, array, Dataflow::Os, &graph) else {
+        let Ok(placed) =
+            StreamedPlacement::in_memory(small, array, Dataflow::named("os").unwrap(), &graph)
+        else {
             continue;
         };
         streams += 1;
@@ -366,7 +368,7 @@ fn words_must_divide_the_halves_of_a_stream() {
     let graph = graph(&mut (300..));
     let array = ArraySize::new(1, 1).unwrap();
     let odd = Geometry::new(1, 3, 64).unwrap();
-    let placed = StreamedPlacement::in_memory(odd, array, Dataflow::Ws, &graph).unwrap();
+    let placed = StreamedPlacement::in_memory(odd, array, Dataflow::default(), &graph).unwrap();
     let placement = WeightPlacement::from(placed);
     let secded = Mechanism::Secded { data_bits: 64, on_detected: OnDetected::Keep };
     let refused =

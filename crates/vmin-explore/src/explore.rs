@@ -1,4 +1,4 @@
-//! Costs every point of a plan.
+//! Cycles, energy and area of every point of a plan.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,7 +67,7 @@ pub struct Point {
     pub rerr_mean: Option<f64>,
     /// Whether the point keeps all limits.
     pub within_limits: bool,
-    /// Whether no other point within the limits beats it.
+    /// Whether it lies on the Pareto front of the points within the limits.
     pub pareto: bool,
 }
 
@@ -84,7 +84,7 @@ pub struct Exploration {
     pub base: String,
     /// Voltage profile.
     pub profile: String,
-    /// What was minimized.
+    /// Objectives that were minimized.
     pub objectives: Vec<Objective>,
     /// Number of designs.
     pub designs: usize,
@@ -122,7 +122,7 @@ impl Exploration {
     }
 }
 
-/// Costs every point, on the current rayon pool; the same bits for any pool.
+/// Evaluates every point on the current rayon pool; the same bits for any pool.
 ///
 /// # Errors
 /// [`Stopped`] soon after `stop` was set.

@@ -1,5 +1,5 @@
-//! Design spaces: every combination of array, memories, dataflow and voltage, costed, with its Pareto
-//! front.
+//! Design spaces: cycles, energy and area of every combination of array, memories, dataflow and voltage,
+//! and the Pareto front.
 //!
 //! ```text
 //!  space.toml ─> Space ─> Plan ─────────────> explore ─> Exploration ─> explore.json, .csv
@@ -9,10 +9,11 @@
 //! ```
 //!
 //! A design is an accelerator with some of its numbers replaced ([`vmin_accel::accelerator::Variation`]); a
-//! point is a design at a supply voltage. Nothing is inferred here: where accuracy is to be weighed
-//! too, it comes from the results of a sweep over the same voltages.
+//! point is a design at a supply voltage. No inference runs: the error under bit errors, if it is an
+//! objective, comes from the results of a sweep over the same voltages. `examples/pareto.rs` explores a small
+//! space.
 //!
-//! Not here: drawing; the search for weights that survive.
+//! Not here: figures, training.
 
 mod explore;
 mod objective;

@@ -1,8 +1,8 @@
-//! What a design is judged by.
+//! The numbers that designs are compared by.
 
 use crate::Point;
 
-/// A number to be made small.
+/// A number to minimize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
@@ -44,6 +44,20 @@ impl Objective {
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, objective)| *objective == self).map_or("", |(word, _)| word)
+    }
+
+    /// Largest limit that a design space may set.
+    pub(crate) const fn limit_max(self) -> f64 {
+        match self {
+            Self::CellFaultRate | Self::Rerr => 1.0,
+            Self::LatencyUs
+            | Self::EnergyNj
+            | Self::EnergyDelayNjUs
+            | Self::OnChipKib
+            | Self::AreaMm2
+            | Self::ProcessingElements
+            | Self::DramBytes => 1e18,
+        }
     }
 
     /// Its value at a point; infinite where the point has none.

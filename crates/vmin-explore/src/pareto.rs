@@ -1,4 +1,4 @@
-//! The Pareto front: points that no other point beats.
+//! The Pareto front: points that no other point dominates.
 
 use std::cmp::Ordering;
 
@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 ///
 /// `points` holds one slice of objectives per point, all of one length and without NaN.
 ///
-/// Sorted by their objectives, a point can only be beaten by one before it, and one that is beaten at all
-/// is beaten by a member of the front found so far: `n log n` for the sort, then `n` times the length of
+/// Sorted by objectives, a point can only be dominated by an earlier one, and a dominated point is
+/// dominated by a member of the front found so far: `n log n` for the sort, then `n` times the length of
 /// the front.
 #[must_use]
 pub fn front<P: AsRef<[f64]>>(points: &[P]) -> Vec<usize> {
@@ -26,7 +26,7 @@ pub fn front<P: AsRef<[f64]>>(points: &[P]) -> Vec<usize> {
     let mut front: Vec<usize> = Vec::new();
     for index in sorted {
         let point = points[index].as_ref();
-        // The latest members are the closest, and the likeliest to beat.
+        // The latest members are the closest, and the likeliest to dominate.
         if !front.iter().rev().any(|&member| beats(points[member].as_ref(), point)) {
             front.push(index);
         }

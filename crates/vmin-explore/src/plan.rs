@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
-use vmin_accel::energy::{Clock, OperatingPoint, Rail};
+use vmin_accel::accelerator::{MemoryName, Variation};
+use vmin_accel::energy::OperatingPoint;
 use vmin_accel::{Accelerator, ArraySize, Layer, VoltageProfile, layers_of_graph};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sweep::Results;
@@ -27,7 +27,7 @@ pub struct Supply {
 /// A resolved design space.
 #[derive(Debug)]
 pub struct Plan {
-    /// What the user wrote.
+    /// The design-space file.
     pub space: Space,
     /// The accelerator that designs vary.
     pub base: Accelerator,
@@ -151,7 +151,7 @@ fn multiply<T: Copy>(designs: &mut Vec<Variation>, values: &[T], set: impl Fn(&m
         .collect();
 }
 
-/// Memory sizes are independent of each other, so each is tried alone and blamed at its place.
+/// Memory sizes are independent of each other, so each is tried alone and reported at its place.
 fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diagnostic>) {
     for (memory, list) in [
         (MemoryName::Weight, &space.vary.weight_kib),
@@ -170,14 +170,13 @@ fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diag
                 }
             };
             if let Err(error) = accelerator.varied(&variation) {
-                let VariationError::MemorySize { step_kib, .. } = error else { continue };
                 problems.push(
                     Diagnostic::new(
                         "memory-size",
                         format!("the {memory} memory cannot have {} KiB", kib.value),
                     )
                     .at(&space.source, kib.span.clone())
-                    .allowed(format!("expected a multiple of {step_kib} KiB"))
+                    .allowed(format!("expected a multiple of {} KiB", error.step_kib))
                     .hint(format!(
                         "banks and columns stay those of `{}`; only whole rows are added",
                         accelerator.name()
@@ -212,17 +211,13 @@ fn supplies(
             continue;
         }
         let operating_point = match space.rails {
-            Rails::Weight => OperatingPoint::nominal(profile).with(Rail::Weight, vdd_mv),
+            Rails::Weight => OperatingPoint::weight_memory(profile, vdd_mv),
             Rails::Memories => OperatingPoint::memories(profile, vdd_mv),
-        };
-        let operating_point = match space.clock {
-            Clock::Fixed => operating_point.with_clock(Clock::Fixed),
-            Clock::FollowsVoltage => operating_point,
         };
         supplies.push(Supply {
             vdd_mv,
             cell_fault_rate: profile.cell_fault_rate(vdd_mv),
-            operating_point,
+            operating_point: operating_point.with_clock(space.clock),
             rerr_mean: point.flatten().map(|point| point.rerr_mean),
         });
     }

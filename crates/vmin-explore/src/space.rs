@@ -1,4 +1,4 @@
-//! The design-space file as its author wrote it.
+//! Design-space files: checked keys and values, names not yet resolved.
 
 use std::ops::Range;
 
@@ -18,9 +18,9 @@ const LANES_MAX: i64 = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rails {
-    /// The weight memory's.
+    /// The supply of the weight memory.
     Weight,
-    /// Those of the three on-chip memories.
+    /// The supplies of the three on-chip memories.
     Memories,
 }
 
@@ -169,7 +169,7 @@ fn vary(root: &TableReader<'_>) -> Option<Vary> {
     let rows = integers(&table, "array_rows", side.clone());
     let columns = integers(&table, "array_columns", side);
     let arrays = arrays(&table, &sides?, &rows?, &columns?);
-    let dataflow = distinct(&table, "dataflow", table.optional_choices("dataflow", &Dataflow::ALL));
+    let dataflow = distinct(&table, "dataflow", table.optional_choices("dataflow", Dataflow::ALL));
     let lanes = integers(&table, "vector_lanes", 1..=LANES_MAX);
     let [weight, activation, accumulator] = ["weight_kib", "activation_kib", "accumulator_kib"]
         .map(|key| integers(&table, key, 1..=MEMORY_KIB_MAX));
@@ -202,7 +202,7 @@ fn integers(
     )
 }
 
-/// A list without repeats, empty if it is absent: a design that stands there twice is a slip.
+/// A list without repeats, empty if it is absent.
 fn distinct<T: PartialEq>(
     table: &TableReader<'_>,
     key: &str,
@@ -262,7 +262,7 @@ fn arrays(
 }
 
 fn objectives(root: &TableReader<'_>, accuracy: bool) -> Option<Vec<Objective>> {
-    // Without something that suffers from it, the lowest voltage would win everywhere.
+    // Without an objective that worsens with it, the lowest voltage would win everywhere.
     let reliability = if accuracy { Objective::Rerr } else { Objective::CellFaultRate };
     let default =
         vec![Objective::LatencyUs, Objective::EnergyNj, Objective::ProcessingElements, reliability];
@@ -302,9 +302,7 @@ fn limits(root: &TableReader<'_>, accuracy: bool) -> Option<Vec<(Objective, f64)
         if !table.has(word) {
             continue;
         }
-        let is_share = matches!(objective, Objective::Rerr | Objective::CellFaultRate);
-        let max = if is_share { 1.0 } else { 1e18 };
-        match table.optional_number(word, 0.0..=max) {
+        match table.optional_number(word, 0.0..=objective.limit_max()) {
             Some(limit) if objective == Objective::Rerr && !accuracy => {
                 table.report_at(limit.span, without_accuracy());
                 sound = false;

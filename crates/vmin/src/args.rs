@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::chip::ChipCommand;
-pub(crate) use self::cycles::{CycleModelArg, CyclesArgs, DataflowArg, WorkArgs};
+pub(crate) use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub(crate) use self::energy::{ClockArg, EnergyArgs, RailsArg};
 pub(crate) use self::eval::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply, PlacementArg};
 pub(crate) use self::model::ModelCommand;
@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Cycles(CyclesArgs),
     /// Energy of one inference per layer and component
     Energy(EnergyArgs),
-    /// Cost every design of a space and find its Pareto front
+    /// Compare every design of a space and find the Pareto front
     Explore(ExploreArgs),
     /// Train a network, robust against bit errors if the recipe says so
     Train(TrainArgs),
@@ -164,7 +164,7 @@ pub(crate) struct ExploreArgs {
     /// Print the embedded example instead
     #[arg(long, conflicts_with_all = ["space", "out", "jobs"])]
     pub(crate) example: bool,
-    /// Threads to use; all cores if absent. Results do not depend on it
+    /// Threads, all cores if absent; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) jobs: Option<u16>,
     #[command(flatten)]

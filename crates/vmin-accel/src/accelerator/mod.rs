@@ -36,11 +36,11 @@ pub struct Memory {
     pub geometry: Geometry,
     /// Bits that one access moves.
     pub word_bits: u64,
-    /// The supply it hangs on.
+    /// Its supply.
     pub rail: Rail,
     /// Leakage at the reference voltage, in microwatts per KiB.
     pub leakage_uw_per_kib: f64,
-    /// Accesses that a bank serves in one cycle; without it the memory keeps pace with the array.
+    /// Accesses that a bank serves in one cycle; a memory without it never makes the array wait.
     pub ports: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ pub struct Dram {
     pub activations: Residence,
     /// Time from the end of a transfer to its use, in nanoseconds.
     pub latency_ns: f64,
-    /// What transfers overlap with.
+    /// The work that transfers overlap with.
     pub overlap: Overlap,
 }
 
@@ -112,7 +112,7 @@ pub struct Accelerator {
     pub vector_lanes: u64,
     /// Bits of a sum in the accumulator memory.
     pub accumulator_bits: u64,
-    /// What happens to sums between blocks of rows.
+    /// Where partial sums wait between blocks of rows.
     pub partial_sums: PartialSums,
     /// On-chip memories.
     pub memories: Memories,
@@ -129,7 +129,7 @@ impl Accelerator {
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
-        let source = vmin_files::shipped_or_path("accelerator", name_or_path, &shipped::ALL)?;
+        let source = vmin_files::shipped_or_path("accelerator", name_or_path, shipped::ALL)?;
         if name_or_path.ends_with(".cfg") {
             let config = crate::scalesim::Config::parse(&source)?;
             return Self::parse(&Source::new(source.name(), &config.to_toml()));

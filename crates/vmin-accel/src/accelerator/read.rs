@@ -84,9 +84,9 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
     let table = root.table("array");
     let rows = table.integer("rows", 1..=side);
     let columns = table.integer("columns", 1..=side);
-    let dataflow = table.choice("dataflow", &Dataflow::ALL);
+    let dataflow = table.choice("dataflow", Dataflow::ALL);
     // `also` is a second dataflow of the hardware, chosen on the command line.
-    let also = table.optional_choice("also", &Dataflow::ALL);
+    let also = table.optional_choice("also", Dataflow::ALL);
     let clock_mhz = table.number("clock_mhz", 0.001..=CLOCK_MHZ_MAX);
     let double_buffer = table.optional_boolean("weight_double_buffer");
     let leakage = table.optional_number("leakage_uw_per_pe", 0.0..=1e6);

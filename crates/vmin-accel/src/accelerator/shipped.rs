@@ -1,12 +1,7 @@
 //! The one list of shipped accelerators; `accel-models/` and it agree by test.
 
-macro_rules! shipped {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../../accel-models/", $name, ".toml")))),*]
-    };
-}
-
-pub(super) const ALL: [(&str, &str); 8] = shipped![
+pub(super) const ALL: &[(&str, &str)] = crate::shipped::shipped!(
+    "accel-models":
     "gemmini-16",
     "gemmini-32",
     "nvdla-small",
@@ -15,7 +10,7 @@ pub(super) const ALL: [(&str, &str); 8] = shipped![
     "ethos-u55-256",
     "eyeriss-size",
     "lowvolt-14nm",
-];
+);
 
 #[cfg(test)]
 mod tests {
@@ -28,7 +23,7 @@ mod tests {
         assert_eq!(vmin_testkit::toml_names("accel-models"), listed);
         for (name, _) in super::ALL {
             let accelerator = Accelerator::load(name).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(accelerator.name(), name);
+            assert_eq!(accelerator.name(), *name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The same accelerator with another array, other memories, another DRAM: one design of many.
+//! Variations of an accelerator: another array, other memories, another DRAM.
 
 use vmin_sram::Geometry;
 
@@ -29,7 +29,7 @@ impl core::fmt::Display for MemoryName {
     }
 }
 
-/// What one design changes of an accelerator; what is absent stays.
+/// The parameters of an accelerator that a design replaces; absent ones stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Variation {
     /// Rows and columns of processing elements.
@@ -48,23 +48,20 @@ pub struct Variation {
     pub dram_bytes_per_second: Option<f64>,
 }
 
-/// Why an accelerator cannot be varied so.
+/// The size of a memory is no whole number of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the {memory} memory cannot have {kib} KiB: with its banks and columns, sizes are multiples of \
+     {step_kib} KiB from {step_kib} on"
+)]
 #[non_exhaustive]
-pub enum VariationError {
-    /// The size is no whole number of rows.
-    #[error(
-        "the {memory} memory cannot have {kib} KiB: with its banks and columns, sizes are multiples \
-         of {step_kib} KiB from {step_kib} on"
-    )]
-    MemorySize {
-        /// Which memory.
-        memory: MemoryName,
-        /// The size asked for.
-        kib: u64,
-        /// The sizes it can have are multiples of this.
-        step_kib: u64,
-    },
+pub struct VariationError {
+    /// The memory.
+    pub memory: MemoryName,
+    /// The size asked for.
+    pub kib: u64,
+    /// Possible sizes are multiples of this.
+    pub step_kib: u64,
 }
 
 impl Accelerator {
@@ -109,7 +106,7 @@ fn resize(name: MemoryName, memory: &mut Memory, kib: u64) -> Result<(), Variati
     let geometry = memory.geometry;
     let row_bits = u64::from(geometry.banks()) * u64::from(geometry.columns());
     let step_kib = row_bits / gcd(row_bits, KIB_BITS);
-    let refused = VariationError::MemorySize { memory: name, kib, step_kib };
+    let refused = VariationError { memory: name, kib, step_kib };
     let bits = kib.checked_mul(KIB_BITS).ok_or(refused)?;
     if bits == 0 || !bits.is_multiple_of(row_bits) {
         return Err(refused);

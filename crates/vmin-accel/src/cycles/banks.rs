@@ -1,11 +1,11 @@
-//! Whether the on-chip memories keep pace with the array.
+//! Cycles that the array waits for the on-chip memories.
 //!
-//! In one cycle a memory gives `banks x ports x word` bits. What the array asks for beyond that makes
-//! it wait: a step of the load, the stream or the drain of a fold takes as many cycles as the slowest
-//! memory needs. A memory without `ports` in its file keeps pace.
+//! In one cycle a memory serves `banks x ports x word` bits. If the array accesses more, it waits: a step
+//! of the load, the stream or the drain of a fold takes as many cycles as the slowest memory needs. A
+//! memory without `ports` in its file never makes the array wait.
 //!
-//! Two words of one step never meet in one bank while another bank idles, because all dataflows ask for
-//! neighbours and the words of a memory go round its banks:
+//! Two words of one step never conflict in one bank while another bank idles, because the words of a
+//! step are neighbours and neighbours lie in different banks:
 //!
 //! ```text
 //!  step t of ws    inputs  A[t, k0 .. k0 + R]     neighbours in a row of A
@@ -14,32 +14,39 @@
 //! ```
 //!
 //! The diagonal front of the array comes out of shift registers at its edge, not out of diagonal
-//! addresses, and what is asked for in one step is laid out side by side, each such vector from the
-//! beginning of a word (`is` and `os` ask for columns of `A`: it lies transposed for them). So `w`
-//! words need `ceil(w / (banks x ports))` cycles: too few banks are charged, a bad stride cannot occur. A
-//! memory whose rows are laid out otherwise has conflicts that are not modelled.
+//! addresses. The words of one step lie side by side, each such vector from the beginning of a word (`is`
+//! and `os` read columns of `A`: it lies transposed for them). So `w` words need
+//! `ceil(w / (banks x ports))` cycles. Other layouts of the rows have bank conflicts that are not modelled.
 
-use crate::Accelerator;
 use crate::accelerator::Memory;
-use crate::dataflow::{Rates, Words};
+use crate::dataflow::{Folds, Operand, Path};
+use crate::{Accelerator, Dataflow};
 
 /// Cycles that a fold of `stream` steps waits for the memories.
 pub(super) fn stall_cycles_per_fold(
     accelerator: &Accelerator,
-    rates: Rates,
+    dataflow: Dataflow,
+    folds: Folds,
     stream: u64,
     weight_bits: u64,
 ) -> u64 {
-    let memories = &accelerator.memories;
-    let step = |words: Words| {
-        cycles_per_step(&memories.activation, words.inputs * 8)
-            .max(cycles_per_step(&memories.weight, words.weights * weight_bits))
-            .max(cycles_per_step(&memories.accumulator, words.sums * accelerator.accumulator_bits))
+    let (memories, array) = (&accelerator.memories, accelerator.array);
+    let step = |operand, words: u64| match operand {
+        Operand::Ifmap => cycles_per_step(&memories.activation, words * 8),
+        Operand::Filter => cycles_per_step(&memories.weight, words * weight_bits),
+        Operand::Ofmap => {
+            cycles_per_step(&memories.accumulator, words * accelerator.accumulator_bits)
+        }
     };
-    let extra = |words: Words, steps: u64| (step(words) - 1).saturating_mul(steps);
-    extra(rates.load, rates.load_steps)
-        .saturating_add(extra(rates.stream, stream))
-        .saturating_add(extra(rates.drain, rates.drain_steps))
+    // Later blocks of rows read the sums that move down, add to them and write them back.
+    let down = dataflow.operand(Path::Down);
+    let per_sum = if down == Operand::Ofmap && folds.rows > 1 { 2 } else { 1 };
+    let moving = step(dataflow.operand(Path::Right), array.rows())
+        .max(step(down, per_sum * array.columns()));
+    // The tile that stays is loaded, or drained, row by row.
+    let staying = step(dataflow.operand(Path::Stays), array.columns());
+    let extra = |cycles: u64, steps: u64| (cycles - 1).saturating_mul(steps);
+    extra(staying, array.rows()).saturating_add(extra(moving, stream))
 }
 
 fn cycles_per_step(memory: &Memory, bits: u64) -> u64 {

@@ -3,7 +3,7 @@
 //! One fold: the stationary tile is shifted in (`R` cycles), `T` vectors follow, the last one needs
 //! `(R - 1) + (C - 1)` more cycles to cross the array. Output-stationary folds load nothing, but
 //! shift the finished tile out through `R` rows instead; the sum is the same `2R + C + T - 2`. Partial
-//! folds cost as much as full ones. `tests/pe_array.rs` holds the simulation this agrees with.
+//! folds cost as much as full ones. `tests/pe_array.rs` compares with the simulated array.
 //!
 //! ```text
 //! plain           |load|---- T ----|cross|load|---- T ----|cross|
@@ -40,7 +40,7 @@ pub(super) fn layer(
     let mut report = LayerReport::empty(layer);
     match layer.work {
         Work::Gemm(shape) => {
-            let extent = schedule.dataflow.mapping().extent(shape);
+            let extent = schedule.dataflow.extent(shape);
             let folds = Folds::of(extent, array);
             report.folds = folds.count() * shape.groups();
             report.compute_cycles =
@@ -53,11 +53,15 @@ pub(super) fn layer(
             let fold = 2 * array.rows() + array.columns() + extent.stream - 2;
             report.compute_utilization_pct =
                 report.mapping_efficiency_pct * extent.stream as f64 / fold as f64;
-            let rates = schedule.dataflow.mapping().rates(array, folds);
             let weight_bits = u64::from(layer.weight_bits);
-            report.sram_stall_cycles =
-                banks::stall_cycles_per_fold(accelerator, rates, extent.stream, weight_bits)
-                    .saturating_mul(report.folds);
+            report.sram_stall_cycles = banks::stall_cycles_per_fold(
+                accelerator,
+                schedule.dataflow,
+                folds,
+                extent.stream,
+                weight_bits,
+            )
+            .saturating_mul(report.folds);
         }
         Work::Vector => {
             let elements = layer.inputs.max(layer.outputs);
@@ -85,17 +89,18 @@ fn dram_cycles(
 ) -> u64 {
     let bytes = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
     let bus = accelerator.dram_cycles(bytes);
-    let (shape, overlap) = match (layer.work, schedule.overlap) {
-        (Work::Gemm(shape), Overlap::Folds | Overlap::None) => (shape, schedule.overlap),
+    let (shape, double_buffer) = match (layer.work, schedule.overlap) {
+        (Work::Gemm(shape), Overlap::Folds) => (shape, true),
+        (Work::Gemm(shape), Overlap::None) => (shape, false),
         (Work::Vector, Overlap::None) => return busy.saturating_add(bus),
         // Vector work streams: it overlaps element by element.
         (_, Overlap::Layer) | (Work::Vector, Overlap::Folds) => return busy.max(bus),
     };
-    let extent = schedule.dataflow.mapping().extent(shape);
+    let extent = schedule.dataflow.extent(shape);
     let folds = Folds::of(extent, accelerator.array);
-    // With too many folds to follow one by one, the bounds must do.
+    // Too many folds to follow one by one: a bound takes their place.
     if report.folds > FOLDS_MAX {
-        return if overlap == Overlap::None { busy.saturating_add(bus) } else { busy.max(bus) };
+        return if double_buffer { busy.max(bus) } else { busy.saturating_add(bus) };
     }
     let waits = report.sram_stall_cycles / report.folds;
     let fold = 2 * accelerator.array.rows() + accelerator.array.columns() + extent.stream - 2;
@@ -105,5 +110,6 @@ fn dram_cycles(
         fold
     };
     let compute = |last: bool| waits + if last { fold } else { step };
-    fold_costs::cycles(accelerator, schedule, folds, layer, report, compute).max(busy)
+    fold_costs::cycles(accelerator, schedule.dataflow, double_buffer, folds, layer, report, compute)
+        .max(busy)
 }

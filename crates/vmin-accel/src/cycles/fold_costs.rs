@@ -1,24 +1,23 @@
-//! The traffic of a layer, dealt to its folds.
+//! The traffic of a layer, distributed over its folds.
 //!
-//! [`super::traffic`] knows how much a layer moves; here it is decided with which fold it moves:
+//! [`super::traffic`] counts how much a layer moves; this module decides which fold moves it:
 //!
 //! ```text
-//!             operands come                           results leave
-//!  held       with every fold, once                   -
-//!  passing    with each fold of every pass            -
-//!  os filter  with the first block of rows, or all    -
-//!  sums       spilled ones return after the first     with the last block of rows (ws, is),
-//!             block of rows                           with every fold (os)
+//!  operand that stays        comes with every fold, once
+//!  operand that moves right  comes with each fold of every pass
+//!  operand that moves down   comes with the first block of rows, or with all
+//!  spilled sums              return after the first block of rows
+//!  results                   leave with every fold if sums stay, else with the last block of rows
 //! ```
 //!
-//! Shares are even; what does not divide goes to the first ones.
+//! Shares are equal; the first ones take the remainder.
 
+use super::LayerReport;
 use super::pipeline::{FoldCost, Pipeline};
-use super::{LayerReport, Overlap, Schedule};
-use crate::dataflow::{Dataflow, Folds};
-use crate::{Accelerator, Layer};
+use crate::dataflow::{Folds, Operand, Path};
+use crate::{Accelerator, Dataflow, Layer};
 
-/// Bytes dealt to parts.
+/// Bytes divided among parts.
 #[derive(Clone, Copy)]
 struct Shares {
     each: u64,
@@ -52,13 +51,13 @@ struct Costs<'a> {
     folds: Folds,
     /// Per fold.
     held: Shares,
-    results_os: Shares,
+    results_of_folds: Shares,
     /// Per block of rows, in the first so many passes.
-    passing: Shares,
-    passing_passes: u64,
+    right: Shares,
+    right_passes: u64,
     /// Per block of columns, with the first so many blocks of rows.
-    column: Shares,
-    filter_passes: u64,
+    down: Shares,
+    down_passes: u64,
     /// Per block of columns.
     results: Shares,
     /// Per fold that is not in the last block of rows.
@@ -74,17 +73,17 @@ impl Costs<'_> {
         let rows = self.folds.rows;
         let index = fc * rows + fr;
         let mut read = self.held.at(index);
-        if fc < self.passing_passes {
-            read += self.passing.at(fr);
+        if fc < self.right_passes {
+            read += self.right.at(fr);
         }
-        if fr < self.filter_passes {
-            read += self.column.at(fc);
+        if fr < self.down_passes {
+            read += self.down.at(fc);
         }
         let spill = fc * (rows - 1) + fr;
         if fr > 0 {
             read += self.sums.at(spill - 1);
         }
-        let write = self.results_os.at(index)
+        let write = self.results_of_folds.at(index)
             + if fr + 1 == rows { self.results.at(fc) } else { self.sums.at(spill) };
         let bus = |bytes| if bytes == 0 { 0 } else { self.accelerator.dram_cycles(bytes) };
         let last = index + 1 == self.folds.count();
@@ -96,11 +95,11 @@ impl Costs<'_> {
     fn column_edges(&self) -> Vec<u64> {
         let Folds { rows, columns } = self.folds;
         let mut edges =
-            vec![self.passing_passes, self.column.one_more, self.results.one_more, columns - 1];
+            vec![self.right_passes, self.down.one_more, self.results.one_more, columns - 1];
         // The column in which a share per fold runs out is one by itself.
         let per_fold = [
             (self.held.one_more, rows),
-            (self.results_os.one_more, rows),
+            (self.results_of_folds.one_more, rows),
             (self.sums.one_more, rows - 1),
         ];
         for (last, of_column) in per_fold {
@@ -118,9 +117,9 @@ impl Costs<'_> {
             1,
             rows - 1,
             self.held.one_more.saturating_sub(fc * rows),
-            self.results_os.one_more.saturating_sub(fc * rows),
-            self.passing.one_more,
-            self.filter_passes,
+            self.results_of_folds.one_more.saturating_sub(fc * rows),
+            self.right.one_more,
+            self.down_passes,
             sums,
             sums.saturating_add(1),
         ];
@@ -154,30 +153,33 @@ fn sorted(mut edges: Vec<u64>, end: u64) -> Vec<u64> {
 /// Cycles of a layer whose folds take `compute(last of its group)` cycles, with what the bus moves for it.
 pub(super) fn cycles(
     accelerator: &Accelerator,
-    schedule: Schedule,
+    dataflow: Dataflow,
+    double_buffer: bool,
     folds: Folds,
     layer: &Layer,
     report: &LayerReport,
     compute: impl Fn(bool) -> u64,
 ) -> u64 {
     let groups = report.groups.max(1);
-    let dataflow = schedule.dataflow;
     let (ifmap, ifmap_passes) = passes(report.dram_reads_ifmap, layer.inputs, 8, groups);
     let weight_bits = u64::from(report.weight_bits);
     let (filter, filter_passes) =
         passes(report.dram_reads_filter, layer.weights, weight_bits, groups);
-    // What stays comes with every fold; what passes by, with each fold of the first passes.
-    let (held, passing, passing_passes) = match dataflow {
-        Dataflow::Ws => (filter, ifmap, ifmap_passes),
-        Dataflow::Is => (ifmap, filter, filter_passes),
-        Dataflow::Os => (0, ifmap, ifmap_passes),
+    let operand = |path| match dataflow.operand(path) {
+        Operand::Ifmap => (ifmap, ifmap_passes),
+        Operand::Filter => (filter, filter_passes),
+        // Sums begin in the array.
+        Operand::Ofmap => (0, 1),
     };
-    let held = Shares::of(held, folds.count());
-    let passing = Shares::of(passing, folds.rows);
-    let column = Shares::of(if dataflow == Dataflow::Os { filter } else { 0 }, folds.columns);
+    let held = Shares::of(operand(Path::Stays).0, folds.count());
+    let (right, right_passes) = operand(Path::Right);
+    let (down, down_passes) = operand(Path::Down);
+    let right = Shares::of(right, folds.rows);
+    let down = Shares::of(down, folds.columns);
     let results = report.dram_writes_ofmap.unwrap_or(0) / groups;
-    let results_os = Shares::of(if dataflow == Dataflow::Os { results } else { 0 }, folds.count());
-    let results = Shares::of(if dataflow == Dataflow::Os { 0 } else { results }, folds.columns);
+    let (of_folds, of_columns) = if dataflow.sums_stay() { (results, 0) } else { (0, results) };
+    let results_of_folds = Shares::of(of_folds, folds.count());
+    let results = Shares::of(of_columns, folds.columns);
     let sums = report.dram_sum_transfers.unwrap_or(0).saturating_mul(accelerator.accumulator_bits);
     let sums = Shares::of(sums / 8 / groups, (folds.rows - 1) * folds.columns);
 
@@ -185,18 +187,17 @@ pub(super) fn cycles(
         accelerator,
         folds,
         held,
-        results_os,
-        passing,
-        passing_passes,
-        column,
-        filter_passes,
+        results_of_folds,
+        right,
+        right_passes,
+        down,
+        down_passes,
         results,
         sums,
         step: compute(false),
         last_step: compute(true),
     };
     let latency = accelerator.dram_latency_cycles();
-    let double_buffer = schedule.overlap == Overlap::Folds;
     let mut pipeline = Pipeline::new(latency, double_buffer);
     pipeline.repeat(groups, |pipeline| costs.push(pipeline));
     pipeline.cycles()
@@ -218,8 +219,8 @@ mod tests {
         #[test]
         fn stretches_cost_what_their_folds_cost(
             (rows, columns, groups) in (1_u64..14, 1_u64..14, 1_u64..6),
-            [held, results_os, passing, column, results, sums] in prop::array::uniform6(shares()),
-            (passing_passes, filter_passes) in (0_u64..16, 0_u64..16),
+            [held, results_of_folds, right, down, results, sums] in prop::array::uniform6(shares()),
+            (right_passes, down_passes) in (0_u64..16, 0_u64..16),
             (step, more, latency) in (1_u64..30, 0_u64..9, 0_u64..20),
             double_buffer in any::<bool>(),
         ) {
@@ -229,11 +230,11 @@ mod tests {
                 accelerator: &accelerator,
                 folds: Folds { rows, columns },
                 held: shares(held),
-                results_os: shares(results_os),
-                passing: shares(passing),
-                passing_passes,
-                column: shares(column),
-                filter_passes,
+                results_of_folds: shares(results_of_folds),
+                right: shares(right),
+                right_passes,
+                down: shares(down),
+                down_passes,
                 results: shares(results),
                 sums: shares(sums),
                 step,

@@ -12,7 +12,7 @@
 //!
 //! `R` rows and `C` columns of the array, `T` the dimension that streams. SCALE-Sim lets the results
 //! of an output-stationary fold leave before the lower rows have computed them, hence the difference;
-//! it is there to compare with, not to believe.
+//! use this model to compare with SCALE-Sim, not to predict hardware.
 
 mod banks;
 mod causal;
@@ -34,7 +34,7 @@ use crate::{Accelerator, Dataflow, Layer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CycleModel {
-    /// Nothing happens before its cause; the default.
+    /// No value is used before it is computed; the default.
     Causal,
     /// What SCALE-Sim 3.0.0 reports.
     ScalesimV3,
@@ -46,7 +46,7 @@ impl CycleModel {
         [("causal", Self::Causal), ("scalesim-v3", Self::ScalesimV3)];
 }
 
-/// What the transfers from and to DRAM overlap with.
+/// The work that transfers from and to DRAM overlap with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
@@ -64,13 +64,13 @@ impl Overlap {
         [("layer", Self::Layer), ("folds", Self::Folds), ("none", Self::None)];
 }
 
-/// What happens to sums between blocks of rows.
+/// Where partial sums wait between blocks of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PartialSums {
-    /// They wait in the accumulator memory as far as it has room.
+    /// In the accumulator memory, as far as it has room.
     Accumulator,
-    /// They all go to DRAM and come back.
+    /// In DRAM.
     Spill,
 }
 
@@ -83,7 +83,7 @@ impl PartialSums {
 /// How the layers are run on an accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Which operand stays.
+    /// Dataflow.
     pub dataflow: Dataflow,
     /// How cycles are counted.
     pub cycle_model: CycleModel,
@@ -93,9 +93,9 @@ pub struct Schedule {
     pub weights: Residence,
     /// Whether activations go to DRAM between layers.
     pub activations: Residence,
-    /// What transfers overlap with (causal model only).
+    /// Overlap of transfers with other work (causal model only).
     pub overlap: Overlap,
-    /// What happens to sums between blocks of rows (causal model only).
+    /// Where partial sums wait (causal model only).
     pub partial_sums: PartialSums,
 }
 

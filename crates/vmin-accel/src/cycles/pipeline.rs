@@ -9,16 +9,16 @@
 //! works out of the other buffer), and its results must be out before fold `f + 2` begins. The bus serves in the
 //! order of need: `R0 R1 W0 R2 W1 ...`. Operands arrive a latency after the bus has moved them; the
 //! latency does not occupy the bus. With one buffer everything happens one after another.
-//! `tests/pipeline.rs` holds the cycle-by-cycle simulation that this agrees with.
+//! `tests/pipeline.rs` compares with a cycle-by-cycle simulation.
 
-/// What one fold asks of array and bus, in cycles.
+/// Work of one fold for the array and the bus, in cycles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FoldCost {
-    /// The bus brings its operands.
+    /// Transfer of its operands.
     pub read: u64,
-    /// The array works.
+    /// Work of the array.
     pub compute: u64,
-    /// The bus takes its results away.
+    /// Transfer of its results.
     pub write: u64,
 }
 
@@ -34,9 +34,8 @@ pub fn cycles(folds: impl IntoIterator<Item = FoldCost>, latency: u64, double_bu
 
 /// A pipeline that is fed fold by fold.
 ///
-/// Whatever comes, a step depends on differences between times only. So where the same folds come
-/// again and the differences are as they were before, all that follows is the same, later:
-/// [`Self::repeat`] does not walk through it.
+/// A step depends only on differences between times. Once the same folds repeat and these differences
+/// repeat too, everything that follows is the same but later, and [`Self::repeat`] skips it.
 ///
 /// ```
 /// use vmin_accel::cycles::pipeline::{FoldCost, Pipeline};
@@ -59,8 +58,8 @@ pub struct Pipeline {
     out: u64,
 }
 
-/// What the steps to come depend on: when the bus is free and results are out, against the end of
-/// the last fold, and the results that wait.
+/// The state that later steps depend on: when the bus is free and results are out, relative to the end
+/// of the last fold, and the results that wait.
 type Phase = [u64; 3];
 
 impl Pipeline {
@@ -70,7 +69,7 @@ impl Pipeline {
         Self { latency, double_buffer, bus: 0, end_before: 0, end: 0, write: 0, out: 0 }
     }
 
-    /// One more fold.
+    /// Adds a fold.
     pub fn push(&mut self, fold: FoldCost) {
         if self.double_buffer {
             self.overlap(fold);
@@ -103,9 +102,9 @@ impl Pipeline {
         self.write = fold.write;
     }
 
-    /// What `once` does, `count` times. It must push the same folds whenever it is called.
+    /// The effect of calling `once` `count` times. It must push the same folds at every call.
     pub fn repeat(&mut self, count: u64, mut once: impl FnMut(&mut Self)) {
-        // Two buffers may swing between two phases.
+        // With two buffers the phase may alternate between two values.
         let mut before = [(self.phase(), self.end); 2];
         let mut done = 0;
         while done < count {
@@ -124,7 +123,7 @@ impl Pipeline {
         }
     }
 
-    /// Times before which nothing can happen anyway are moved to where they begin to matter.
+    /// Moves times that lie too far back to matter to the earliest ones that do.
     fn phase(&mut self) -> Phase {
         if !self.double_buffer {
             return [0; 3];
@@ -140,7 +139,7 @@ impl Pipeline {
         }
     }
 
-    /// Cycles until all that was pushed is done and off the bus.
+    /// Cycles until all folds are done and their results are off the bus.
     #[must_use]
     pub fn cycles(&self) -> u64 {
         if !self.double_buffer {

@@ -10,10 +10,10 @@
 //!  os    input 8 + weight 8                       sums out:    r (r + 1) / 2 * c hops of a sum
 //! ```
 //!
-//! What the `i`-th row keeps has passed `i` registers on its way in, or passes as many on its way out.
+//! A value that stays in the `i`-th row passes `i` registers on its way in, or on its way out.
 //! Unused PEs are taken as gated: they count nothing.
 
-use crate::dataflow::{ArraySize, Extent};
+use crate::dataflow::{ArraySize, Extent, Operand, Path};
 use crate::{Dataflow, GemmShape};
 
 /// Bits of an operand.
@@ -21,15 +21,15 @@ const OPERAND_BITS: u64 = 8;
 
 /// Register bits written for one product, all groups; saturating.
 pub(super) fn bits(dataflow: Dataflow, shape: GemmShape, array: ArraySize, sum_bits: u64) -> u64 {
-    let extent = dataflow.mapping().extent(shape);
-    let (streaming, kept) = match dataflow {
-        Dataflow::Ws | Dataflow::Is => (OPERAND_BITS + sum_bits, OPERAND_BITS),
-        Dataflow::Os => (2 * OPERAND_BITS, sum_bits),
+    let bits = |path| match dataflow.operand(path) {
+        Operand::Ifmap | Operand::Filter => OPERAND_BITS,
+        Operand::Ofmap => sum_bits,
     };
     // Per group the MACs are rows * columns * stream.
     let macs = shape.macs();
-    let hops = hops(extent, array).saturating_mul(shape.groups());
-    macs.saturating_mul(streaming).saturating_add(hops.saturating_mul(kept))
+    let hops = hops(dataflow.extent(shape), array).saturating_mul(shape.groups());
+    macs.saturating_mul(bits(Path::Right) + bits(Path::Down))
+        .saturating_add(hops.saturating_mul(bits(Path::Stays)))
 }
 
 /// Hops that bring every kept value of every fold to its row.
@@ -47,7 +47,7 @@ mod tests {
 
     /// Fold by fold, row by row, as the picture shows it.
     fn slow(dataflow: Dataflow, shape: GemmShape, array: ArraySize, sum_bits: u64) -> u64 {
-        let extent = dataflow.mapping().extent(shape);
+        let extent = dataflow.extent(shape);
         let mut total = 0;
         for first_column in (0..extent.columns).step_by(array.columns() as usize) {
             for first_row in (0..extent.rows).step_by(array.rows() as usize) {
@@ -55,11 +55,10 @@ mod tests {
                     let _ = column;
                     for row in first_row..extent.rows.min(first_row + array.rows()) {
                         let hops = row - first_row + 1;
-                        total += match dataflow {
-                            Dataflow::Ws | Dataflow::Is => {
-                                8 * hops + extent.stream * (8 + sum_bits)
-                            }
-                            Dataflow::Os => sum_bits * hops + extent.stream * 16,
+                        total += if dataflow.sums_stay() {
+                            sum_bits * hops + extent.stream * 16
+                        } else {
+                            8 * hops + extent.stream * (8 + sum_bits)
                         };
                     }
                 }
@@ -70,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_closed_form_is_the_sum_over_rows_and_folds() {
-        for (_, dataflow) in Dataflow::ALL {
+        for &(word, dataflow) in Dataflow::ALL {
             for (rows, columns) in [(1, 1), (3, 2), (4, 4), (2, 7)] {
                 let array = ArraySize::new(rows, columns).unwrap();
                 for (m, n, k, groups) in
@@ -78,11 +77,7 @@ mod tests {
                 {
                     let shape = GemmShape::grouped(m, n, k, groups).unwrap();
                     let expected = slow(dataflow, shape, array, 32);
-                    assert_eq!(
-                        bits(dataflow, shape, array, 32),
-                        expected,
-                        "{dataflow:?} {shape:?}"
-                    );
+                    assert_eq!(bits(dataflow, shape, array, 32), expected, "{word} {shape:?}");
                 }
             }
         }

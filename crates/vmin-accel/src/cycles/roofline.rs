@@ -1,4 +1,4 @@
-//! What limits a layer: S. Williams et al., "Roofline", CACM 52(4), 2009.
+//! The roofline: which resource limits a layer. S. Williams et al., "Roofline", CACM 52(4), 2009.
 //!
 //! ```text
 //!  attainable = min(peak, operational intensity x bandwidth)        MACs per cycle
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::LayerReport;
 use crate::Accelerator;
 
-/// What a layer waits for most.
+/// The resource that limits a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {

@@ -1,24 +1,24 @@
-//! What SCALE-Sim 3.0.0 reports in its CALC mode, from the closed forms behind its traces.
+//! The numbers of SCALE-Sim 3.0.0 in its CALC mode, from the closed forms behind its traces.
 //!
-//! Its oddities are kept, because the point is to compare: the total is the index of the last cycle,
+//! Its inaccuracies are kept, because these numbers are for comparison: the total is the index of the last cycle,
 //! output-stationary folds end before their sums are complete, partial sums are written every pass
 //! and never read back, and the output counter of output-stationary runs is too high.
 //!
-//! Its DRAM counts come out of models of the buffers ([`crate::scalesim`]) whose words are bytes; what
-//! it fetches is taken as what is filled in, which it does not report itself. Where it has no number,
-//! the columns stay empty rather than wrong.
+//! Its DRAM counts come out of models of the buffers ([`crate::scalesim`]) whose words are bytes. It does
+//! not report fills of the buffers; they are taken to be its fetches. Where it has no number, the
+//! columns stay empty.
 
 use super::LayerReport;
-use crate::dataflow::{ArraySize, Dataflow, Folds};
+use crate::dataflow::{ArraySize, Dataflow, Folds, Operand};
 use crate::scalesim::{self, Buffers, Window};
-use crate::{Accelerator, Layer, Work};
+use crate::{Accelerator, GemmShape, Layer, Work};
 
 pub(super) fn layer(accelerator: &Accelerator, dataflow: Dataflow, layer: &Layer) -> LayerReport {
     let mut report = LayerReport::empty(layer);
     match layer.work {
-        Work::Gemm(_) => {
-            product(accelerator.array, dataflow, layer, &mut report);
-            off_chip(accelerator, dataflow, layer, &mut report);
+        Work::Gemm(shape) => {
+            product(accelerator.array, dataflow, shape, &mut report);
+            off_chip(accelerator, dataflow, layer, shape, &mut report);
         }
         // SCALE-Sim knows no vector unit; the layer takes no time there.
         Work::Vector => {}
@@ -26,27 +26,22 @@ pub(super) fn layer(accelerator: &Accelerator, dataflow: Dataflow, layer: &Layer
     report
 }
 
-fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut LayerReport) {
-    let Work::Gemm(shape) = layer.work else { return };
-    let (rows, columns) = (array.rows(), array.columns());
+fn product(array: ArraySize, dataflow: Dataflow, shape: GemmShape, report: &mut LayerReport) {
     let groups = shape.groups();
-    let mapping = dataflow.mapping();
-    let rules = mapping.scalesim();
-    let extent = mapping.extent(shape);
+    let extent = dataflow.extent(shape);
     let folds = Folds::of(extent, array);
 
-    let fold = rules.rows_per_fold * rows + columns + extent.stream - 2;
+    let fold = scalesim::fold_cycles(array, dataflow, extent);
     // A 1 x 1 array and a single step end at cycle 0, which would make its utilisation infinite.
     let total = (fold * folds.count()).saturating_sub(1).max(1);
     report.folds = folds.count() * groups;
     report.compute_cycles = total * groups;
     report.cycles = report.compute_cycles;
 
-    let reads = mapping.reads(shape, folds);
-    report.sram_reads_ifmap = reads.ifmap * groups;
-    report.sram_reads_filter = reads.filter * groups;
-    let extra = if rules.extra_writes_per_fold { folds.count() * (rows + columns) } else { 0 };
-    report.sram_writes_ofmap = (shape.m() * shape.n() * mapping.sum_passes(folds) + extra) * groups;
+    let requests = |operand| scalesim::requests(array, dataflow, shape.sizes(), operand) * groups;
+    report.sram_reads_ifmap = requests(Operand::Ifmap);
+    report.sram_reads_filter = requests(Operand::Filter);
+    report.sram_writes_ofmap = requests(Operand::Ofmap);
 
     // One group: all groups are alike.
     let macs = shape.macs() / groups;
@@ -56,7 +51,8 @@ fn product(array: ArraySize, dataflow: Dataflow, layer: &Layer, report: &mut Lay
     report.utilization_pct = (100 * macs) as f64 / slots;
     report.mapping_efficiency_pct =
         100.0 * (extent.rows * extent.columns) as f64 / (array.elements() * folds.count()) as f64;
-    let duration = fold + if rules.extra_columns_in_utilization { columns - 1 } else { 0 };
+    // Where sums move, it divides by more cycles than a fold takes.
+    let duration = fold + if dataflow.sums_stay() { 0 } else { array.columns() - 1 };
     report.compute_utilization_pct =
         report.mapping_efficiency_pct * extent.stream as f64 / duration as f64;
     if let Some((mapping, compute)) = scalesim::utilization_pct(array, extent, duration) {
@@ -69,9 +65,9 @@ fn off_chip(
     accelerator: &Accelerator,
     dataflow: Dataflow,
     layer: &Layer,
+    shape: GemmShape,
     report: &mut LayerReport,
 ) {
-    let Work::Gemm(shape) = layer.work else { return };
     let window = layer.window.unwrap_or_else(|| Window::product(shape.m(), shape.k()));
     let memories = &accelerator.memories;
     let buffers = Buffers {

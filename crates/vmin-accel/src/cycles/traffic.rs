@@ -9,12 +9,13 @@
 //!    +---------------------------------------------------------------------- +
 //! ```
 //!
-//! Counts are in elements: int8 activations, weight codes, accumulator sums. What is fetched more
-//! than once follows from what fits: an operand that fits wholly in its memory is fetched once, else
-//! once per pass of the fold order. Sums beyond the accumulator's size spill to DRAM between passes.
+//! Counts are in elements: int8 activations, weight codes, accumulator sums. An operand that fits wholly
+//! in its memory is fetched once, any other once per pass of the fold order. Sums beyond the
+//! accumulator's size spill to DRAM between passes.
 
 use super::{LayerReport, PartialSums, Schedule};
-use crate::dataflow::{Fits, Folds};
+use crate::accelerator::Memory;
+use crate::dataflow::{Folds, Operand, Path};
 use crate::{Accelerator, GemmShape, Layer, Work};
 
 /// Where a tensor lives between its uses.
@@ -23,8 +24,8 @@ use crate::{Accelerator, GemmShape, Layer, Work};
 pub enum Residence {
     /// In DRAM; it passes through the chip when needed.
     Streamed,
-    /// On the chip: weights for ever, activations from one layer to the next where both layers'
-    /// tensors fit in the activation memory.
+    /// On the chip: weights between inferences, activations from one layer to the next where the
+    /// tensors of both layers fit in the activation memory.
     Resident,
 }
 
@@ -34,7 +35,7 @@ impl Residence {
         [("streamed", Self::Streamed), ("resident", Self::Resident)];
 }
 
-/// Where the layer stands in the network: its ends always meet DRAM.
+/// Position of a layer: the first reads its inputs from DRAM, the last writes its outputs there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) first: bool,
@@ -61,16 +62,17 @@ pub(super) fn count(
     let read_inputs = place.first || !on_chip;
     let write_outputs = place.last || !on_chip;
 
-    let mut fetches = 1;
-    if let Work::Gemm(shape) = layer.work {
-        fetches = count_product(accelerator, schedule, layer, shape, on_chip, report);
-    } else {
-        report.sram_reads_ifmap = layer.inputs;
-    }
-    report.vector_operations = layer.outputs.max(match layer.work {
-        Work::Gemm(_) => 0,
-        Work::Vector => layer.inputs,
-    });
+    let fetches = match layer.work {
+        Work::Gemm(shape) => {
+            report.vector_operations = layer.outputs;
+            count_product(accelerator, schedule, layer, shape, on_chip, report)
+        }
+        Work::Vector => {
+            report.vector_operations = layer.outputs.max(layer.inputs);
+            report.sram_reads_ifmap = layer.inputs;
+            1
+        }
+    };
     let dram_reads_ifmap = if read_inputs { layer.inputs.saturating_mul(fetches) } else { 0 };
     let dram_writes_ofmap = if write_outputs { layer.outputs } else { 0 };
     report.dram_reads_ifmap = Some(dram_reads_ifmap);
@@ -97,32 +99,41 @@ fn count_product(
     report: &mut LayerReport,
 ) -> u64 {
     let memories = &accelerator.memories;
-    let mapping = schedule.dataflow.mapping();
+    let dataflow = schedule.dataflow;
     let array = accelerator.array;
-    let folds = Folds::of(mapping.extent(shape), array);
+    let extent = dataflow.extent(shape);
+    let folds = Folds::of(extent, array);
     let groups = shape.groups();
-    let results = shape.m() * shape.n() * groups;
-
-    let reads = mapping.reads(shape, folds);
-    report.sram_reads_ifmap = reads.ifmap * groups;
-    report.sram_reads_filter = reads.filter * groups;
-    // Every pass adds to what lies there: written once per pass, read before each pass but the first,
-    // and once more by the output stage.
-    let passes = mapping.sum_passes(folds);
-    report.sram_writes_ofmap = results * passes;
-    report.sram_reads_ofmap = results * passes;
+    let accesses = |operand: Operand| {
+        operand.elements(shape.sizes()) * dataflow.passes(operand, folds) * groups
+    };
+    report.sram_reads_ifmap = accesses(Operand::Ifmap);
+    report.sram_reads_filter = accesses(Operand::Filter);
+    // Each pass of a sum writes it once. Each pass but the first reads it before, and the output stage
+    // reads it after the last.
+    report.sram_writes_ofmap = accesses(Operand::Ofmap);
+    report.sram_reads_ofmap = accesses(Operand::Ofmap);
 
     let weight_bits = u64::from(layer.weight_bits);
-    let block = shape.k() * shape.n().min(array.columns()) * weight_bits;
-    let fits = Fits {
-        inputs: layer.inputs.saturating_mul(8) <= memories.activation.bits(),
-        weights: layer.weights.saturating_mul(weight_bits) <= memories.weight.bits(),
-        weight_block: block <= memories.weight.bits(),
+    let fetches = |operand, elements: u64, bits: u64, memory: &Memory| {
+        let fits = |elements: u64| elements.saturating_mul(bits) <= memory.bits();
+        // The folds of one block of columns follow one another.
+        let block = extent.stream * extent.columns.min(array.columns());
+        let once = match dataflow.path(operand) {
+            Path::Stays => true,
+            Path::Right => fits(elements),
+            Path::Down => fits(elements) || fits(block),
+        };
+        if once { 1 } else { dataflow.passes(operand, folds) }
     };
-    let fetches = mapping.fetches(folds, fits);
-    let fetched = layer.weights.saturating_mul(fetches.filter);
+    let fetched = layer.weights.saturating_mul(fetches(
+        Operand::Filter,
+        layer.weights,
+        weight_bits,
+        &memories.weight,
+    ));
     let computed = layer.computed_weights;
-    // What was computed lies where activations lie, and is copied into the weight memory.
+    // Computed weights lie where activations lie, and are copied into the weight memory.
     let from_dram = if computed { !on_chip } else { schedule.weights == Residence::Streamed };
     let from_dram = if from_dram { fetched } else { 0 };
     report.dram_reads_filter = Some(from_dram);
@@ -134,18 +145,12 @@ fn count_product(
     };
     // The part of each block of sums that has no room leaves and returns between passes. The last
     // block of columns may be a narrow one.
-    let extent = mapping.extent(shape);
-    let over = |waiting: u64| waiting.saturating_sub(room);
-    let spill = if mapping.sums_waiting(shape, array) == 0 {
-        0
-    } else {
-        let narrow = extent.columns % array.columns();
-        let full = over(extent.stream * array.columns().min(extent.columns));
-        full.saturating_mul(extent.columns / array.columns())
-            .saturating_add(over(extent.stream * narrow))
-            .saturating_mul(passes - 1)
-            .saturating_mul(groups)
-    };
+    let over = |columns: u64| (extent.stream * columns).saturating_sub(room);
+    let spill = over(array.columns().min(extent.columns))
+        .saturating_mul(extent.columns / array.columns())
+        .saturating_add(over(extent.columns % array.columns()))
+        .saturating_mul(dataflow.passes(Operand::Ofmap, folds) - 1)
+        .saturating_mul(groups);
     report.dram_sum_transfers = Some(spill);
-    fetches.ifmap
+    fetches(Operand::Ifmap, layer.inputs, 8, &memories.activation)
 }

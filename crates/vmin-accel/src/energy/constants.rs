@@ -81,13 +81,15 @@ impl ConstantSet {
                 )
             }
             Self::Nm14 => (pj * NM45_TO_NM14, format!("{source}; {STILLMAKER}")),
-            Self::Nm7 if unit == Logic::Mac => (MAC_PJ_7, TPU_V4I_MAC.to_owned()),
-            Self::Nm7 => (
-                pj * (MAC_PJ_7 / MAC_PJ_45),
-                format!(
-                    "{source}; estimated: scaled as the MAC from {HOROWITZ_MAC} to {TPU_V4I_MAC}"
+            Self::Nm7 => match unit {
+                Logic::Mac => (MAC_PJ_7, TPU_V4I_MAC.to_owned()),
+                Logic::Vector | Logic::RegisterBit => (
+                    pj * (MAC_PJ_7 / MAC_PJ_45),
+                    format!(
+                        "{source}; estimated: scaled as the MAC from {HOROWITZ_MAC} to {TPU_V4I_MAC}"
+                    ),
                 ),
-            ),
+            },
         }
     }
 

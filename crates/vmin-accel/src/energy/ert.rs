@@ -1,8 +1,8 @@
-//! Energy reference tables of Accelergy: read one, write one.
+//! Energy reference tables of Accelergy: import and export.
 //!
 //! An energy reference table (`ERT.yaml`) lists, for each component of an architecture, what each of its
-//! actions costs in pJ. Its components carry the names of that architecture, so a table is read with a
-//! mapping from its names to ours; what bears one of our names needs none:
+//! actions costs in pJ. Its components carry the names of that architecture, so an import takes a mapping
+//! from its names to ours. Components with one of our names need no mapping:
 //!
 //! | component | actions | meaning here |
 //! |---|---|---|
@@ -39,7 +39,7 @@ pub const COMPONENTS: [&str; 8] = [
     "ignore",
 ];
 
-/// What one entry of a table replaces.
+/// The number that an entry of a table replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Energy(Action),
@@ -82,7 +82,7 @@ fn actions_of(component: &str) -> &'static [&'static str] {
     }
 }
 
-/// The accelerator with the energies of a table, and what a reader of its numbers must know.
+/// The accelerator with the energies of a table, and notes about them.
 ///
 /// `names` maps names of the table's components to [`COMPONENTS`]. A component of the table may be named
 /// in full or by its last part, without the range in brackets.
@@ -216,7 +216,7 @@ fn apply(
     (accelerator, notes)
 }
 
-/// What a table's name means, by the mapping or by itself.
+/// The component that a table's name stands for, by the mapping or by itself.
 fn component<'a>(name: &str, names: &'a BTreeMap<String, String>) -> Option<&'a str> {
     let bare = bare(name);
     let mapped = names.get(name).or_else(|| names.get(&bare));

@@ -8,7 +8,7 @@
 //! voltage profile, `N` from the cycle model. The reference voltage is that of the profile: its
 //! `v_ref_mv` counts as the voltage at which the table's energies hold. DRAM is not scaled.
 //!
-//! Not here: whether the network still works at that voltage.
+//! Not here: the accuracy of the network at that voltage.
 
 mod constants;
 pub mod ert;

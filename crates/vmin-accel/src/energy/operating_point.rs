@@ -1,8 +1,8 @@
-//! A voltage for every rail, and what the clock does.
+//! Operating points: a voltage for every rail, and a rule for the clock.
 
 use crate::VoltageProfile;
 
-/// What shares a supply.
+/// A supply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rail {
@@ -19,7 +19,7 @@ pub enum Rail {
 }
 
 impl Rail {
-    /// The rails a memory may hang on, with their words.
+    /// The rails that may supply a memory, with their words.
     pub const MEMORIES: [(&'static str, Self); 4] = [
         ("weight", Self::Weight),
         ("activation", Self::Activation),
@@ -48,11 +48,11 @@ pub enum Clock {
     Fixed,
 }
 
-/// A voltage for every rail, and what the clock does.
+/// A voltage for every rail, and a rule for the clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OperatingPoint {
     vdd_mv: [f64; Rail::COUNT],
-    /// What the clock does; it follows the voltage unless set otherwise.
+    /// The clock; it follows the voltage unless set otherwise.
     pub clock: Clock,
 }
 

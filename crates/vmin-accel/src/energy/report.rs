@@ -69,17 +69,17 @@ impl Components {
     }
 }
 
-/// Energy by supply, in nJ: what each rail delivers.
+/// Energy that each supply delivers, in nJ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ByRail {
     /// Array and vector unit.
     pub logic_nj: f64,
-    /// What hangs on the weight memory's supply.
+    /// Components on the weight memory's supply.
     pub weight_nj: f64,
-    /// What hangs on the activation memory's supply.
+    /// Components on the activation memory's supply.
     pub activation_nj: f64,
-    /// What hangs on the accumulator memory's supply.
+    /// Components on the accumulator memory's supply.
     pub accumulator_nj: f64,
     /// DRAM and its interface.
     pub io_nj: f64,
@@ -135,7 +135,7 @@ pub struct EnergyReport {
     pub by_rail: ByRail,
     /// Time of one inference.
     pub latency_us: f64,
-    /// What a reader of the numbers must know.
+    /// Caveats about the numbers.
     pub notes: Vec<String>,
 }
 
@@ -198,7 +198,7 @@ pub fn per_inference(
     EnergyReport { layers: layers_energy, total_nj, by_component, by_rail, latency_us, notes }
 }
 
-/// What `report` saves against `nominal`; 0 where there is nothing to save.
+/// Energy that `report` saves relative to `nominal`; 0 where `nominal` has none.
 #[must_use]
 pub fn saving(nominal: &EnergyReport, report: &EnergyReport) -> Saving {
     let share = |before: f64, after: f64| if before > 0.0 { 1.0 - after / before } else { 0.0 };
@@ -219,12 +219,12 @@ fn clock_scale(accelerator: &Accelerator, profile: &VoltageProfile, point: &Oper
             .map(|memory| memory.rail)
             .chain([Rail::Logic])
             .map(|rail| profile.f_max_scale(point.vdd_mv(rail)))
-            // What lies above its reference voltage does not speed the array up.
+            // A rail above its reference voltage does not speed the array up.
             .fold(1.0, f64::min),
     }
 }
 
-/// Which supply delivers which component; leakage apart.
+/// The supply of each component, without leakage.
 fn delivered(accelerator: &Accelerator, components: &Components) -> [(Rail, f64); 5] {
     let memories = &accelerator.memories;
     [
@@ -236,7 +236,7 @@ fn delivered(accelerator: &Accelerator, components: &Components) -> [(Rail, f64)
     ]
 }
 
-/// Leakage during `time_us`, by the supply it is drawn from.
+/// Leakage during `time_us`, by supply.
 fn leakage(
     accelerator: &Accelerator,
     profile: &VoltageProfile,

@@ -6,7 +6,7 @@ use super::constants::{ConstantSet, Logic};
 use super::sram::Access;
 use crate::accelerator::Memories;
 
-/// Something that costs energy.
+/// An action that costs energy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -112,9 +112,9 @@ impl DramKind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EnergyEntry {
-    /// What costs it.
+    /// The action.
     pub action: Action,
-    /// How much at the reference voltage, in pJ.
+    /// Its energy at the reference voltage, in pJ.
     pub pj: f64,
     /// Where the number comes from.
     pub source: String,

@@ -1,28 +1,28 @@
-//! The array register by register, cycle by cycle: the specification of the causal closed forms.
+//! A register-level simulation of the array: the reference for the causal closed forms.
 //!
 //! Each processing element (PE) reads the registers of its left and upper neighbours as they were after
 //! the cycle before; nothing else moves data. Control signals travel with the operands, so a PE in row
 //! `r` and column `c` is `r + c` cycles behind the corner.
 //!
 //! ```text
-//!   ws, is                                   os
-//!   held      the stationary operand         held      the sum
-//!   spare     the next tile's, arriving      spare     the last tile's sum, leaving
-//!   right     the moving operand             right     an input on its way
-//!   down      the sum on its way             down      a weight on its way
-//!   pass      the next tile on its way       -
+//!             an operand stays               sums stay
+//!   held      the operand                    the sum
+//!   spare     the next tile's, arriving      the last tile's sum, leaving
+//!   right     the operand moving right       the operand moving right
+//!   down      the sum moving down            the operand moving down
+//!   pass      the next tile moving down      -
 //! ```
 //!
 //! With `double_buffer` the next fold starts as soon as its tile is in (or the spare registers are
 //! free), without it when the last result of the fold before has left. Both schedules run on the same
-//! registers. [`Simulation`] can be stepped and looked at; [`render`] draws it.
+//! registers. [`Simulation`] advances cycle by cycle; [`render`] draws it.
 
 pub mod render;
 mod schedule;
 
 use schedule::Schedule;
 
-use crate::dataflow::{ArraySize, Dataflow};
+use crate::dataflow::{ArraySize, Dataflow, Operand, Path};
 
 /// Most multiply-accumulates simulated.
 pub const MACS_MAX: u64 = 1 << 26;
@@ -49,7 +49,7 @@ pub enum SimulationError {
     },
 }
 
-/// What a PE does in a cycle.
+/// Activity of a PE in one cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activity {
     /// Nothing.
@@ -59,24 +59,24 @@ pub enum Activity {
     Load,
     /// Multiplies and adds.
     Mac,
-    /// Hands a finished sum on (output stationary).
+    /// Passes a finished sum down.
     Drain,
 }
 
 /// The registers of one PE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pe {
-    /// What stays.
+    /// The value that stays.
     pub held: i32,
-    /// The next (`ws`, `is`) or last (`os`) of what stays.
+    /// The next fold's value that stays, or the last fold's finished sum.
     pub spare: i32,
-    /// What goes to the right.
+    /// The value that moves right.
     pub right: i32,
-    /// What goes down.
+    /// The value that moves down.
     pub down: i32,
-    /// A value of the next tile, passing down.
+    /// A value of the next tile on its way to a lower row.
     pub pass: i32,
-    /// What it did in the last cycle; multiplying hides the rest.
+    /// Its activity in the last cycle; multiplying takes precedence.
     pub activity: Activity,
 }
 
@@ -170,9 +170,10 @@ impl Simulation {
         self.before.clone_from(&self.pes);
         for row in 0..self.rows {
             for column in 0..self.columns {
-                let pe = match self.dataflow {
-                    Dataflow::Ws | Dataflow::Is => self.operand_stays(row, column),
-                    Dataflow::Os => self.sum_stays(row, column),
+                let pe = if self.dataflow.sums_stay() {
+                    self.sum_stays(row, column)
+                } else {
+                    self.operand_stays(row, column)
                 };
                 self.pes[row * self.columns + column] = pe;
             }
@@ -277,57 +278,53 @@ impl Simulation {
         pe
     }
 
-    fn a(&self, i: usize, l: usize) -> i32 {
-        let [m, _, k] = self.shape;
-        if i < m && l < k { i32::from(self.a[i * k + l]) } else { 0 }
+    /// Element of the operand on a path, at a row, a column and a step of a fold; zero beyond the edge.
+    fn element(&self, path: Path, fold: usize, row: usize, column: usize, step: usize) -> i32 {
+        let [[i, j, l], [m, n, k]] = [self.coordinates(fold, row, column, step), self.shape];
+        match self.dataflow.operand(path) {
+            Operand::Ifmap if i < m && l < k => i32::from(self.a[i * k + l]),
+            Operand::Filter if l < k && j < n => i32::from(self.b[l * n + j]),
+            // Sums begin at zero.
+            Operand::Ifmap | Operand::Filter | Operand::Ofmap => 0,
+        }
     }
 
-    fn b(&self, l: usize, j: usize) -> i32 {
-        let [_, n, k] = self.shape;
-        if l < k && j < n { i32::from(self.b[l * n + j]) } else { 0 }
-    }
-
-    /// What stays in a PE during a fold.
-    fn held(&self, fold: usize, row: usize, column: usize) -> i32 {
+    fn coordinates(&self, fold: usize, row: usize, column: usize, step: usize) -> [usize; 3] {
         let [r, c] = self.schedule.corner(fold);
-        match self.dataflow {
-            Dataflow::Is => self.a(c + column, r + row),
-            _ => self.b(r + row, c + column),
-        }
+        self.dataflow.coordinates([r + row, c + column, step])
     }
 
-    /// What enters a row from the left.
+    /// The value that stays in a PE during a fold.
+    fn held(&self, fold: usize, row: usize, column: usize) -> i32 {
+        self.element(Path::Stays, fold, row, column, 0)
+    }
+
+    /// The value that enters a row from the left.
     fn moving(&self, fold: usize, step: usize, row: usize) -> i32 {
-        let [r, _] = self.schedule.corner(fold);
-        match self.dataflow {
-            Dataflow::Ws => self.a(step, r + row),
-            Dataflow::Is => self.b(r + row, step),
-            Dataflow::Os => self.a(r + row, step),
-        }
+        self.element(Path::Right, fold, row, 0, step)
     }
 
-    /// What enters a column from above (output stationary).
+    /// The value that enters a column from above.
     fn falling(&self, fold: usize, step: usize, column: usize) -> i32 {
-        self.b(step, self.schedule.corner(fold)[1] + column)
+        self.element(Path::Down, fold, 0, column, step)
     }
 
-    /// A sum leaves at the bottom and is added to what the folds before left.
+    /// A partial sum leaves at the bottom and is added to those of the folds before.
     fn add(&mut self, fold: usize, step: usize, column: usize, value: i32) {
-        let [m, n, _] = self.shape;
-        let lane = self.schedule.corner(fold)[1] + column;
-        let (i, j) = if self.dataflow == Dataflow::Is { (lane, step) } else { (step, lane) };
-        if i < m && j < n {
-            let sum = &mut self.sums[i * n + j];
+        if let Some(sum) = self.sum(fold, 0, column, step) {
             *sum = sum.wrapping_add(value);
         }
     }
 
     /// A finished sum leaves at the bottom.
     fn put(&mut self, fold: usize, row: usize, column: usize, value: i32) {
-        let [m, n, _] = self.shape;
-        let [r, c] = self.schedule.corner(fold);
-        if r + row < m && c + column < n {
-            self.sums[(r + row) * n + c + column] = value;
+        if let Some(sum) = self.sum(fold, row, column, 0) {
+            *sum = value;
         }
+    }
+
+    fn sum(&mut self, fold: usize, row: usize, column: usize, step: usize) -> Option<&mut i32> {
+        let [[i, j, _], [m, n, _]] = [self.coordinates(fold, row, column, step), self.shape];
+        (i < m && j < n).then(|| &mut self.sums[i * n + j])
     }
 }

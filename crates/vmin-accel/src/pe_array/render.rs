@@ -129,7 +129,7 @@ const fn color(activity: Activity) -> &'static str {
 
 type Frame = (u64, Vec<Activity>);
 
-/// What every PE did in every cycle, from the beginning of a copy of the simulation.
+/// Activity of every PE in every cycle, from a copy of the simulation.
 fn frames(simulation: &Simulation) -> (Vec<Frame>, [usize; 2], u64) {
     let mut simulation = simulation.clone();
     let mut frames = Vec::new();

@@ -22,15 +22,11 @@ impl Schedule {
         array: [usize; 2],
         dataflow: Dataflow,
         double_buffer: bool,
-        [m, n, k]: [usize; 3],
+        sizes: [usize; 3],
     ) -> Self {
-        let (extent, stream) = match dataflow {
-            Dataflow::Ws => ([k, n], m),
-            Dataflow::Is => ([k, m], n),
-            Dataflow::Os => ([m, n], k),
-        };
+        let [extent @ .., stream] = dataflow.laid(sizes);
         let [rows, columns] = array;
-        let loads = dataflow != Dataflow::Os;
+        let loads = !dataflow.sums_stay();
         // From the start of a stream until its last result has left the far corner.
         let out = if loads { stream + rows + columns - 2 } else { stream + 2 * rows + columns - 2 };
         let load = if loads { rows } else { 0 };

@@ -20,6 +20,7 @@
 use vmin_nn::{Graph, Op};
 use vmin_sram::Geometry;
 
+use crate::dataflow::{Dimension, Operand, Path};
 use crate::{Accelerator, ArraySize, Dataflow};
 
 /// Why weights could not be streamed.
@@ -241,32 +242,31 @@ struct Row {
     step: usize,
 }
 
-/// The rows of a layer's tiles, in the order of the schedule.
-fn rows(product: Product, array: ArraySize, dataflow: Dataflow) -> Box<dyn Iterator<Item = Row>> {
+/// The rows of a layer's tiles, in the order of the schedule: what enters side by side comes in blocks as
+/// wide as the array, one step after the other.
+fn rows(product: Product, array: ArraySize, dataflow: Dataflow) -> impl Iterator<Item = Row> {
     let Product { n, k, groups } = product;
-    let side = |side: u64| usize::try_from(side).unwrap_or(usize::MAX);
-    let (array_rows, array_columns) = (side(array.rows()), side(array.columns()));
-    let block = |length: usize, size: usize, i: usize| (i * size, size.min(length - i * size));
-    let across_filters = move |group: usize, column: usize, tap: usize| {
-        let (first, count) = block(n, array_columns, column);
-        Row { first: (group * n + first) * k + tap, count, step: k }
+    let [row, column, stream] = dataflow.dimensions();
+    let (lanes, steps, side) = match dataflow.path(Operand::Filter) {
+        Path::Stays => (column, row, array.columns()),
+        Path::Right => (row, stream, array.rows()),
+        Path::Down => (column, stream, array.columns()),
     };
-    match dataflow {
-        // Row blocks of ws follow one another in the order of the taps, as the steps of os do: what
-        // differs is what stays, not in which order weights are wanted.
-        Dataflow::Ws | Dataflow::Os => Box::new((0..groups).flat_map(move |group| {
-            (0..n.div_ceil(array_columns))
-                .flat_map(move |column| (0..k).map(move |tap| across_filters(group, column, tap)))
-        })),
-        Dataflow::Is => Box::new((0..groups).flat_map(move |group| {
-            (0..k.div_ceil(array_rows)).flat_map(move |row| {
-                let (first, count) = block(k, array_rows, row);
-                (0..n).map(move |filter| Row {
-                    first: (group * n + filter) * k + first,
-                    count,
-                    step: 1,
-                })
+    let side = usize::try_from(side).unwrap_or(usize::MAX);
+    // Length of a dimension, and codes between its neighbours.
+    let along = move |dimension| match dimension {
+        Dimension::M => (1, 0),
+        Dimension::N => (n, k),
+        Dimension::K => (k, 1),
+    };
+    let ((lanes, between_lanes), (steps, between_steps)) = (along(lanes), along(steps));
+    (0..groups).flat_map(move |group| {
+        (0..lanes).step_by(side).flat_map(move |lane| {
+            (0..steps).map(move |step| Row {
+                first: group * n * k + lane * between_lanes + step * between_steps,
+                count: side.min(lanes - lane),
+                step: between_lanes,
             })
-        })),
-    }
+        })
+    })
 }

@@ -18,6 +18,7 @@
 use vmin_nn::{Graph, Op};
 use vmin_sram::Geometry;
 
+use crate::dataflow::Dimension;
 use crate::{Accelerator, ArraySize, Dataflow};
 
 /// Bits of a sum.
@@ -120,10 +121,11 @@ impl SumPlacement {
             return Err(SumError::TooSmall { cells: geometry.cells() });
         }
         let rows = usize::try_from(array.rows()).unwrap_or(usize::MAX);
+        let [_, across, _] = dataflow.dimensions();
         let place = |(index, node): (usize, &vmin_nn::Node)| {
             let Op::Conv2d(_) = node.op else { return None };
             let layer = graph.layer(index);
-            let fold = if dataflow == Dataflow::Os { layer.k } else { rows.min(layer.k) };
+            let fold = if dataflow.sums_stay() { layer.k } else { rows.min(layer.k) };
             Some(PlacedSums {
                 outputs: graph.tensors[node.output.0].elements(),
                 fold,
@@ -132,7 +134,7 @@ impl SumPlacement {
                 filters: layer.n,
                 columns: array.columns(),
                 words,
-                pixels_across: dataflow == Dataflow::Is,
+                pixels_across: across == Dimension::M,
             })
         };
         let layers = graph.nodes.iter().enumerate().map(place).collect();

@@ -1,6 +1,7 @@
 //! SCALE-Sim's configuration files (`.cfg`).
 //!
-//! What the tool ignores silently, or what is not modelled here, is refused with a reason.
+//! Keys that the tool ignores silently, and features that are not modelled here, are refused with a
+//! reason.
 
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use crate::dataflow::{ARRAY_SIDE_MAX, Dataflow};
 /// Largest buffer, in KiB.
 const BUFFER_KIB_MAX: u64 = 1 << 20;
 
-/// What a configuration file says.
+/// A checked configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -24,7 +25,7 @@ pub struct Config {
     pub columns: u64,
     /// Sizes of the buffers of inputs, weights and outputs, in KiB.
     pub buffers_kib: [u64; 3],
-    /// Which operand stays.
+    /// Dataflow.
     pub dataflow: Dataflow,
     /// Words per cycle from DRAM (`InterfaceBandwidth: USER`); without limit (`CALC`) if absent.
     pub words_per_cycle: Option<u64>,
@@ -285,7 +286,7 @@ impl Reader<'_> {
         let buffers = ["IfmapSramSzkB", "FilterSramSzkB", "OfmapSramSzkB"]
             .map(|key| self.integer(key, 1..=BUFFER_KIB_MAX));
         let _ = self.integer("MemoryBanks", 1..=1);
-        let dataflow = self.choice("architecture_presets", "Dataflow", &Dataflow::ALL);
+        let dataflow = self.choice("architecture_presets", "Dataflow", Dataflow::ALL);
         let user =
             self.choice("run_presets", "InterfaceBandwidth", &[("CALC", false), ("USER", true)]);
         let words_per_cycle = match user {

@@ -1,6 +1,6 @@
-//! Which element of which operand the array asks for in which cycle.
+//! Demands: the elements that the array requests in each cycle.
 //!
-//! Every fold takes equally many cycles, and in each an operand is asked for in one of two orders:
+//! Every fold takes equally many cycles, and in each an operand is requested in one of two orders:
 //!
 //! ```text
 //!  held      row by row, the last row of the tile first, all lanes of a row in one cycle
@@ -14,27 +14,34 @@
 
 use super::Window;
 use super::skew::Skew;
-use crate::GemmShape;
-use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};
+use crate::dataflow::{ArraySize, Dataflow, Extent, Folds, Operand, Path};
 
-/// An operand of a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
-    /// Activations going in.
-    Ifmap,
-    /// Weights.
-    Filter,
-    /// Results.
-    Ofmap,
+/// Cycles of a fold: the tool lets sums that stay leave before the lower rows have finished them.
+pub(crate) const fn fold_cycles(array: ArraySize, dataflow: Dataflow, extent: Extent) -> u64 {
+    let rows = if dataflow.sums_stay() { array.rows() } else { 2 * array.rows() };
+    rows + array.columns() + extent.stream - 2
 }
 
-impl Operand {
-    pub(super) fn is_filter(self) -> bool {
-        self == Self::Filter
-    }
+/// Demands of a product of `[m, n, k]` as the tool counts them, those beyond the edge included.
+pub(crate) fn requests(
+    array: ArraySize,
+    dataflow: Dataflow,
+    sizes: [u64; 3],
+    operand: Operand,
+) -> u64 {
+    let [rows, columns, stream] = dataflow.laid(sizes);
+    let folds = Folds::of(Extent { rows, columns, stream }, array);
+    // Its counter of sums that stay has an addition too many.
+    let extra = match dataflow.path(operand) {
+        Path::Stays if operand == Operand::Ofmap => {
+            folds.count() * (array.rows() + array.columns())
+        }
+        Path::Stays | Path::Right | Path::Down => 0,
+    };
+    operand.elements(sizes).saturating_mul(dataflow.passes(operand, folds)).saturating_add(extra)
 }
 
-/// One element asked for.
+/// One requested element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visit {
     /// Cycle since the layer began.
@@ -43,7 +50,7 @@ pub struct Visit {
     pub address: Option<u64>,
 }
 
-/// What one fold asks of one operand.
+/// The elements of an operand that one fold requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tile {
     /// Rows from the last to the first, ending in cycle `end - 1` of the fold.
@@ -68,7 +75,7 @@ impl Tile {
         }
     }
 
-    /// Elements asked for before that cycle of the fold.
+    /// Elements requested before that cycle of the fold.
     pub(super) fn before(self, cycle: u64) -> u64 {
         match self {
             Self::Held { rows, lanes, end, .. } => {
@@ -127,13 +134,8 @@ impl<'w> Demand<'w> {
     /// The demands of a layer with so many filters.
     #[must_use]
     pub fn new(array: ArraySize, dataflow: Dataflow, window: &'w Window, filters: u64) -> Self {
-        let (m, n, k) = (window.count(), filters, window.length());
-        let extent = match dataflow {
-            Dataflow::Ws => Extent { rows: k, columns: n, stream: m },
-            Dataflow::Os => Extent { rows: m, columns: n, stream: k },
-            Dataflow::Is => Extent { rows: k, columns: m, stream: n },
-        };
-        let rows = dataflow.mapping().scalesim().rows_per_fold * array.rows();
+        let [rows, columns, stream] = dataflow.laid([window.count(), filters, window.length()]);
+        let extent = Extent { rows, columns, stream };
         Self {
             array,
             dataflow,
@@ -141,7 +143,7 @@ impl<'w> Demand<'w> {
             filters,
             extent,
             folds: Folds::of(extent, array),
-            fold_cycles: rows + array.columns() + extent.stream - 2,
+            fold_cycles: fold_cycles(array, dataflow, extent),
         }
     }
 
@@ -151,15 +153,7 @@ impl<'w> Demand<'w> {
         self.fold_cycles * self.folds.count()
     }
 
-    /// Whether the array holds this operand while the others pass.
-    pub(super) fn holds(&self, operand: Operand) -> bool {
-        matches!(
-            (self.dataflow, operand),
-            (Dataflow::Ws, Operand::Filter) | (Dataflow::Is, Operand::Ifmap)
-        )
-    }
-
-    /// What the fold of block of columns `fc` and block of rows `fr` asks of an operand.
+    /// The elements that the fold of block of columns `fc` and block of rows `fr` requests.
     pub(super) fn tile(&self, operand: Operand, fc: u64, fr: u64) -> Tile {
         let (rows, columns) = (self.array.rows(), self.array.columns());
         let (first_row, first_column) = (fr * rows, fc * columns);
@@ -183,27 +177,29 @@ impl<'w> Demand<'w> {
             lanes: used_columns,
             end: rows,
         };
-        match (self.dataflow, operand) {
-            (Dataflow::Ws, Operand::Ifmap) | (Dataflow::Is, Operand::Filter) => over_rows(rows),
-            (Dataflow::Ws, Operand::Filter) | (Dataflow::Is, Operand::Ifmap) => held,
-            (Dataflow::Os, Operand::Ifmap) => over_rows(0),
-            (Dataflow::Os, Operand::Filter) => over_columns(0, steps),
-            (Dataflow::Ws | Dataflow::Is, Operand::Ofmap) => over_columns(2 * rows - 1, steps),
+        let sums_stay = self.dataflow.sums_stay();
+        match (self.dataflow.path(operand), operand) {
+            (Path::Stays, Operand::Ifmap | Operand::Filter) => held,
             // The rows leave at the bottom, the last one first; those without work leave nothing.
-            (Dataflow::Os, Operand::Ofmap) => over_columns(steps - 1 + rows - used_rows, used_rows),
+            (Path::Stays, Operand::Ofmap) => over_columns(steps - 1 + rows - used_rows, used_rows),
+            (Path::Right, _) => over_rows(if sums_stay { 0 } else { rows }),
+            (Path::Down, Operand::Ifmap | Operand::Filter) => over_columns(0, steps),
+            (Path::Down, Operand::Ofmap) => over_columns(2 * rows - 1, steps),
         }
     }
 
     /// Address of the element at a lane and a step of an operand's tiles.
     pub(super) fn address(&self, operand: Operand, lane: u64, step: u64) -> Option<u64> {
-        let k = self.window.length();
-        match (operand, self.dataflow) {
-            (Operand::Ifmap, Dataflow::Ws) => self.window.address(step, lane),
-            (Operand::Ifmap, Dataflow::Os | Dataflow::Is) => self.window.address(lane, step),
-            (Operand::Filter, Dataflow::Ws | Dataflow::Os) => Some(lane * k + step),
-            (Operand::Filter, Dataflow::Is) => Some(step * k + lane),
-            (Operand::Ofmap, Dataflow::Ws | Dataflow::Os) => Some(step * self.filters + lane),
-            (Operand::Ofmap, Dataflow::Is) => Some(lane * self.filters + step),
+        // The lanes of a tile that stays are its columns.
+        let [m, n, k] = self.dataflow.coordinates(match self.dataflow.path(operand) {
+            Path::Stays => [step, lane, 0],
+            Path::Right => [lane, 0, step],
+            Path::Down => [0, lane, step],
+        });
+        match operand {
+            Operand::Ifmap => self.window.address(m, k),
+            Operand::Filter => Some(n * self.window.length() + k),
+            Operand::Ofmap => Some(m * self.filters + n),
         }
     }
 
@@ -254,22 +250,7 @@ impl<'w> Demand<'w> {
 
     /// Demands as the tool counts them, those beyond the edge included.
     pub(super) fn requests(&self, operand: Operand) -> u64 {
-        let (m, n, k) = (self.window.count(), self.filters, self.window.length());
-        let mapping = self.dataflow.mapping();
-        let reads = |pick: fn(crate::dataflow::OperandReads) -> u64| {
-            GemmShape::new(m, n, k).map_or(0, |shape| pick(mapping.reads(shape, self.folds)))
-        };
-        match operand {
-            Operand::Ifmap => reads(|reads| reads.ifmap),
-            Operand::Filter => reads(|reads| reads.filter),
-            Operand::Ofmap => {
-                let extra = if mapping.scalesim().extra_writes_per_fold {
-                    self.folds.count() * (self.array.rows() + self.array.columns())
-                } else {
-                    0
-                };
-                m * n * mapping.sum_passes(self.folds) + extra
-            }
-        }
+        let sizes = [self.window.count(), self.filters, self.window.length()];
+        requests(self.array, self.dataflow, sizes, operand)
     }
 }

@@ -8,9 +8,9 @@
 //!
 //! Only the first epoch of a phase is shorter, by what the phase before left in it.
 
-use super::demand::{Demand, Operand};
+use super::demand::Demand;
 use super::{Epochs, STEPS_MAX};
-use crate::dataflow::Dataflow;
+use crate::dataflow::{Operand, Path};
 
 /// Where an operand's sequence repeats: phases of `folds` folds, each repeated.
 struct Phases {
@@ -23,13 +23,13 @@ struct Phases {
 pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Option<Epochs> {
     let folds = demand.folds;
     let extent = demand.extent;
-    let phases = if demand.holds(operand) {
-        Phases { count: 1, repeats: 1, turn: extent.rows * extent.columns }
-    } else if (demand.dataflow, operand) == (Dataflow::Os, Operand::Filter) {
-        // One tile of weights for all blocks of rows.
-        Phases { count: folds.columns, repeats: folds.rows, turn: 0 }
-    } else {
-        Phases { count: 1, repeats: folds.columns, turn: extent.rows * extent.stream }
+    let phases = match demand.dataflow.path(operand) {
+        Path::Stays => Phases { count: 1, repeats: 1, turn: extent.rows * extent.columns },
+        Path::Right => {
+            Phases { count: 1, repeats: folds.columns, turn: extent.rows * extent.stream }
+        }
+        // One tile for all blocks of rows.
+        Path::Down => Phases { count: folds.columns, repeats: folds.rows, turn: 0 },
     };
     if phases.count > STEPS_MAX {
         return None;
@@ -65,17 +65,20 @@ pub(super) fn epochs(demand: &Demand<'_>, operand: Operand, capacity: u64) -> Op
 fn cycle(demand: &Demand<'_>, operand: Operand, phase: u64, turn: u64, index: u64) -> u64 {
     let folds = demand.folds;
     let (repeat, mut index) = (index / turn, index % turn);
-    if (demand.dataflow, operand) == (Dataflow::Os, Operand::Filter) {
-        let fold = phase * folds.rows + repeat;
-        return fold * demand.fold_cycles + demand.tile(operand, phase, 0).cycle_of(index);
-    }
     // All tiles but the last along an axis are alike.
-    let mut fc = repeat;
-    if demand.holds(operand) {
-        let block = demand.extent.rows * demand.extent.columns.min(demand.array.columns());
-        fc = (index / block).min(folds.columns - 1);
-        index -= fc * block;
-    }
+    let fc = match demand.dataflow.path(operand) {
+        Path::Stays => {
+            let block = demand.extent.rows * demand.extent.columns.min(demand.array.columns());
+            let fc = (index / block).min(folds.columns - 1);
+            index -= fc * block;
+            fc
+        }
+        Path::Right => repeat,
+        Path::Down => {
+            let fold = phase * folds.rows + repeat;
+            return fold * demand.fold_cycles + demand.tile(operand, phase, 0).cycle_of(index);
+        }
+    };
     let tile = demand.tile(operand, fc, 0).elements();
     let fr = (index / tile).min(folds.rows - 1);
     let fold = fc * folds.rows + fr;

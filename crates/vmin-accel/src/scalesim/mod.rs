@@ -1,6 +1,6 @@
 //! The off-chip traffic that SCALE-Sim 3.0.0 reports in its CALC mode, without its traces.
 //!
-//! SCALE-Sim writes down which address the array asks for in every cycle, walks these traces through
+//! SCALE-Sim records the addresses that the array requests in every cycle, walks these traces through
 //! a model of each buffer, and counts. The three models are:
 //!
 //! ```text
@@ -17,8 +17,8 @@
 //! - overlapping windows that do not fit are walked, with one stamp per address (`walk`),
 //! - outputs need one step per drain (`writes`).
 //!
-//! The models are SCALE-Sim's, oddities included; `tests/scalesim_traces.rs` holds them as slow walks
-//! over traces, written from the behaviour of the tool, and compares.
+//! The models are SCALE-Sim's, inaccuracies included; `tests/scalesim_traces.rs` compares with slow
+//! walks over traces, written from the behaviour of the tool.
 
 mod config;
 mod demand;
@@ -31,12 +31,13 @@ mod window;
 mod writes;
 
 pub use config::Config;
-pub use demand::{Demand, Operand, Visit};
+pub use demand::{Demand, Visit};
+pub(crate) use demand::{fold_cycles, requests};
 pub use reports::files as report_files;
 pub use topology::{TableKind, layers, read_table};
 pub use window::Window;
 
-use crate::dataflow::{ArraySize, Dataflow, Extent, Folds};
+use crate::dataflow::{ArraySize, Dataflow, Extent, Folds, Operand};
 
 /// Mapping efficiency and compute utilization in percent, averaged over the folds one by one as the tool
 /// does it, rounding errors included. Folds beyond [`STEPS_MAX`] are not added up; `None` then.
@@ -123,7 +124,7 @@ impl Spans {
     }
 }
 
-/// What an epoch FIFO saw.
+/// Result of an epoch FIFO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epochs {
     /// Reads from DRAM.
@@ -176,7 +177,7 @@ pub fn spans(
     let demand = Demand::new(array, dataflow, window, filters);
     let read = |operand: Operand, bytes: u64| {
         let capacity = epoch_words(bytes);
-        let distinct = operand.is_filter() || window.is_distinct();
+        let distinct = operand == Operand::Filter || window.is_distinct();
         let epochs = if distinct {
             distinct::epochs(&demand, operand, capacity)
         } else if window.addresses() < capacity {

@@ -21,7 +21,7 @@ const LAYERS_MAX: usize = 1 << 16;
 /// Largest number in a table.
 const NUMBER_MAX: u64 = 1 << 24;
 
-/// Which table it is.
+/// Kind of table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableKind {
     /// Convolutions.

@@ -6,8 +6,8 @@
 //! arithmetic.
 
 use super::Epochs;
-use super::demand::{Demand, Operand, Tile};
-use crate::dataflow::Dataflow;
+use super::demand::{Demand, Tile};
+use crate::dataflow::{Dimension, Operand, Path};
 
 /// Most demands walked for one layer; some seconds.
 pub(super) const WALK_MAX: u64 = 1 << 35;
@@ -58,7 +58,7 @@ struct Offsets {
     edge: Option<Edge>,
 }
 
-/// What tells whether an element lies on the input.
+/// Positions that tell whether an element lies on the input.
 struct Edge {
     windows: Vec<[u64; 2]>,
     elements: Vec<[u64; 2]>,
@@ -100,10 +100,6 @@ impl Offsets {
 pub(super) fn epochs(demand: &Demand<'_>, capacity: u64) -> Option<Epochs> {
     let window = demand.window;
     let addresses = window.input[0] * window.input[1] * window.channels;
-    let turns = match demand.dataflow {
-        Dataflow::Is => 1,
-        Dataflow::Ws | Dataflow::Os => demand.folds.columns,
-    };
     let steps = window.count().checked_mul(window.length())?;
     if addresses > ADDRESSES_MAX || steps > WALK_MAX {
         return None;
@@ -118,12 +114,13 @@ pub(super) fn epochs(demand: &Demand<'_>, capacity: u64) -> Option<Epochs> {
         position: 0,
     };
     let offsets = Offsets::new(demand)?;
-    let windows_step = demand.dataflow == Dataflow::Ws;
+    let [_, _, stream] = demand.dataflow.dimensions();
+    let windows_step = stream == Dimension::M;
     match (offsets.edge.is_some(), windows_step) {
-        (false, false) => turns_of::<false, false>(demand, walk, &offsets, turns, steps),
-        (false, true) => turns_of::<false, true>(demand, walk, &offsets, turns, steps),
-        (true, false) => turns_of::<true, false>(demand, walk, &offsets, turns, steps),
-        (true, true) => turns_of::<true, true>(demand, walk, &offsets, turns, steps),
+        (false, false) => turns_of::<false, false>(demand, walk, &offsets, steps),
+        (false, true) => turns_of::<false, true>(demand, walk, &offsets, steps),
+        (true, false) => turns_of::<true, false>(demand, walk, &offsets, steps),
+        (true, true) => turns_of::<true, true>(demand, walk, &offsets, steps),
     }
 }
 
@@ -131,14 +128,21 @@ fn turns_of<const EDGE: bool, const WINDOWS_STEP: bool>(
     demand: &Demand<'_>,
     mut walk: Walk,
     offsets: &Offsets,
-    turns: u64,
     steps: u64,
 ) -> Option<Epochs> {
-    if demand.dataflow == Dataflow::Is {
-        for fc in 0..demand.folds.columns {
-            block::<EDGE, WINDOWS_STEP>(demand, &mut walk, offsets, fc, fc);
+    let turns = demand.dataflow.passes(Operand::Ifmap, demand.folds);
+    match demand.dataflow.path(Operand::Ifmap) {
+        Path::Stays | Path::Down => {
+            if steps.checked_mul(turns).is_none_or(|steps| steps > WALK_MAX) {
+                return None;
+            }
+            for fc in 0..demand.folds.columns {
+                block::<EDGE, WINDOWS_STEP>(demand, &mut walk, offsets, fc, fc);
+            }
+            return Some(found(&walk));
         }
-        return Some(found(&walk));
+        // Every block of columns asks for the same.
+        Path::Right => {}
     }
     // (position at which the epoch began, misses so far, last full cycle) after each turn.
     let mut begins: Vec<(u64, u64, u64)> = Vec::new();

@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 
-use super::demand::{Demand, Operand};
+use super::demand::Demand;
 use super::{STEPS_MAX, Span};
+use crate::dataflow::Operand;
 
 /// Lines closed together; the last one lacks `missing` words.
 struct Lines {

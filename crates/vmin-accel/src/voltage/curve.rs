@@ -1,6 +1,6 @@
 //! The cell-fault rate as a function of voltage.
 //!
-//! Critical voltages are Gaussian, so the curve is drawn in probit space, `z(V) = -Phi^-1(p)`, where a
+//! Critical voltages are Gaussian, so the curve is plotted in probit space, `z(V) = -Phi^-1(p)`, where a
 //! Gaussian is the straight line `(V - mu) / sigma`:
 //!
 //! ```text
@@ -37,7 +37,7 @@ pub(super) struct Knot {
     pub(super) z: f64,
 }
 
-/// How the rate follows from the voltage.
+/// The fault rate as a function of the voltage.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Curve {
     /// The fit alone.

@@ -1,8 +1,8 @@
-//! Voltage profiles: what a supply voltage does to the cells, energy, leakage and clock of a memory.
+//! Voltage profiles: fault rate, energy, leakage and clock of a memory as functions of its supply.
 //!
 //! A profile is a TOML file with a provenance header (`voltage-profiles/` holds the shipped ones).
-//! [`VoltageProfile::threshold`] is the only place where a voltage becomes an integer that decides
-//! about cells; everything after it is exact on every machine.
+//! [`VoltageProfile::threshold`] alone turns a voltage into the integer that cell scores are compared
+//! with; everything after it is exact on every machine.
 
 mod curve;
 mod points;
@@ -59,7 +59,7 @@ impl VoltageProfile {
     /// # Errors
     /// No such name or file, or all problems of the file.
     pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
-        let source = vmin_files::shipped_or_path("voltage profile", name_or_path, &shipped::ALL)?;
+        let source = vmin_files::shipped_or_path("voltage profile", name_or_path, shipped::ALL)?;
         Self::parse(&source)
     }
 
@@ -107,7 +107,7 @@ impl VoltageProfile {
         self.v_ref_mv
     }
 
-    /// Voltages the profile speaks about.
+    /// Voltages that the profile covers.
     #[must_use]
     pub const fn vdd_mv_range(&self) -> RangeInclusive<f64> {
         self.vdd_mv_range.0..=self.vdd_mv_range.1
@@ -140,14 +140,14 @@ impl VoltageProfile {
         self.curve.rate(vdd_mv)
     }
 
-    /// The integer that decides about cells at `vdd_mv`.
+    /// The threshold at `vdd_mv`: cells with at least this score are faulty.
     #[must_use]
     pub fn threshold(&self, vdd_mv: f64) -> Threshold {
-        // A rate is always within [0, 1]; were it not, every cell would be taken as faulty.
+        // A rate always lies within [0, 1]; outside, every cell counts as faulty.
         Threshold::from_rate(self.cell_fault_rate(vdd_mv)).unwrap_or(Threshold::ALWAYS)
     }
 
-    /// What chips are drawn from.
+    /// The population that chips are sampled from.
     #[must_use]
     pub const fn population(&self) -> &Population {
         &self.population
@@ -167,7 +167,7 @@ impl VoltageProfile {
         }
     }
 
-    /// Dynamic energy of what lies wholly on the scaled rail: `(V / V_ref)^a`.
+    /// Dynamic energy of a component wholly on the scaled rail: `(V / V_ref)^a`.
     #[must_use]
     pub fn dynamic_scale(&self, vdd_mv: f64) -> f64 {
         let ratio = vdd_mv / self.v_ref_mv;

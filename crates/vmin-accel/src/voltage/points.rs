@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The path is relative to the profile. A file that was read takes the place of its name in the text
-//! that the profile keeps, so that this text says all and its digest covers the points.
+//! that the profile keeps, so that the text is complete and its digest covers the points.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Cells whose critical voltage is not quite the same at every read.
+//! Read noise: the critical voltage of a cell varies from read to read.
 //!
 //! At a read a cell of critical voltage `V_c` errs if `V_c + e > V`, with `e` Gaussian of sigma `read
 //! noise`: it errs with probability `Phi((V_c - V) / noise)`, one half at its own critical voltage and

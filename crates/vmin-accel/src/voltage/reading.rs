@@ -1,4 +1,4 @@
-//! What a test of a chip finds that reads each cell once at each voltage.
+//! Simulated measurements: a test reads each cell of a chip once at each voltage.
 //!
 //! Critical voltages vary from read to read ([`ReadNoise`](super::ReadNoise)), so a cell that failed at one voltage may hold
 //! at a lower one: the maps do not quite nest, as those of measured chips do not.
@@ -10,7 +10,7 @@ use vmin_sram::{
 
 use super::VoltageProfile;
 
-/// Why no chip could be read.
+/// Why a measurement could not be simulated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadingError {
@@ -23,7 +23,7 @@ pub enum ReadingError {
 }
 
 impl VoltageProfile {
-    /// Draws a chip and reads each of its cells once at each voltage (falling, in microvolts), with
+    /// Samples a chip and reads each of its cells once at each voltage (falling, in microvolts), with
     /// Gaussian errors of `noise_mv` in its critical voltage at every read. Cells read their preferred
     /// value where they fail.
     ///
@@ -44,7 +44,7 @@ impl VoltageProfile {
         for (level, (&vdd_uv, noise)) in (0_u16..).zip(vdd_uv.iter().zip(&reads)) {
             let near = chip.faults(noise.floor()).unwrap_or(chip.cells());
             let errors = noise.errors(near, FaultKind::StuckAt);
-            // A voltage is a read of its own, whatever other voltages are read.
+            // Each voltage has a read of its own, independent of the other voltages.
             let DrawnFaults { stuck, .. } = draw_faults(&errors, key, vdd_uv.into());
             runs.extend(stuck.iter().map(|cell| Run {
                 address: cell.address,
@@ -88,10 +88,10 @@ mod tests {
     }
 
     fn violations(chip: &Chip) -> u64 {
-        match chip.origin() {
-            Origin::Measured { nesting_violations, .. } => *nesting_violations,
-            _ => panic!("it was read"),
-        }
+        let Origin::Measured { nesting_violations, .. } = chip.origin() else {
+            panic!("it was measured")
+        };
+        *nesting_violations
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How energy, leakage and clock follow the voltage: a law, or points that overrule it.
+//! Laws of energy, leakage and clock over the voltage, or points in their place.
 
 /// Points of a factor, rising in voltage; straight lines between them, the ends beyond them.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ impl Scale {
 pub(super) enum LeakageLaw {
     /// In proportion to the voltage.
     Linear,
-    /// And a decade per so many millivolts.
+    /// In proportion to the voltage, times a decade per so many millivolts.
     Exponential { mv_per_decade: f64 },
     /// As measured or simulated.
     Points(Scale),

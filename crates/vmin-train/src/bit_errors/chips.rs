@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use vmin_accel::placement::{Product, StreamedLayer};
-use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
+use vmin_accel::{ArraySize, StreamedPlacement};
 use vmin_sram::{CodeTensor, FaultKind, FaultyCell, Geometry, apply_all};
 
 use super::measured::{ErrorMap, MeasuredChips};
 use super::sampled::Sampled;
-use super::{BitErrors, DataflowChoice, Pattern, Streaming};
+use super::{BitErrors, Pattern, Streaming};
 use crate::TrainError;
 use crate::codec::Encoded;
 use crate::network::{Layer, Network};
@@ -132,11 +132,6 @@ fn streamed(
 ) -> Result<StreamedPlacement, TrainError> {
     let array = ArraySize::new(rows, columns)
         .ok_or_else(|| TrainError::Chips(format!("an array of {rows} x {columns}")))?;
-    let dataflow = match dataflow {
-        DataflowChoice::Ws => Dataflow::Ws,
-        DataflowChoice::Os => Dataflow::Os,
-        DataflowChoice::Is => Dataflow::Is,
-    };
     StreamedPlacement::of_layers(geometry, array, dataflow, layers.len(), layers).map_err(refused)
 }
 

@@ -161,22 +161,9 @@ pub struct Streaming {
     pub banks: u32,
     /// Rows and columns of the array.
     pub array: [u64; 2],
-    /// What stays in the array: `ws`, `os` or `is`.
+    /// Dataflow of the array; weight stationary if absent.
     #[serde(default)]
-    pub dataflow: DataflowChoice,
-}
-
-/// What stays in the array.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DataflowChoice {
-    /// Weights.
-    #[default]
-    Ws,
-    /// Sums.
-    Os,
-    /// Inputs.
-    Is,
+    pub dataflow: vmin_accel::Dataflow,
 }
 
 impl Default for ChipPopulation {

@@ -3,8 +3,8 @@
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 
 use super::{
-    BitErrors, ChipErrors, ChipPopulation, DataflowChoice, ErrorMap, FaultKindChoice, Measured,
-    Pattern, StartRule, Streaming, flip,
+    BitErrors, ChipErrors, ChipPopulation, ErrorMap, FaultKindChoice, Measured, Pattern, StartRule,
+    Streaming, flip,
 };
 use crate::codec::{Encoded, encode};
 use crate::network::Network;
@@ -298,12 +298,8 @@ fn streamed_weights_meet_the_cells_that_the_deployed_network_will_meet() {
         .collect();
     let geometry = Geometry::new(2, 16, 64).expect("small");
     let array = ArraySize::new(4, 4).expect("small");
-    for (choice, dataflow) in [
-        (DataflowChoice::Ws, Dataflow::Ws),
-        (DataflowChoice::Os, Dataflow::Os),
-        (DataflowChoice::Is, Dataflow::Is),
-    ] {
-        let streamed = Some(Streaming { banks: 2, array: [4, 4], dataflow: choice });
+    for &(_, dataflow) in Dataflow::ALL {
+        let streamed = Some(Streaming { banks: 2, array: [4, 4], dataflow });
         let population = ChipPopulation { rows: 16, columns: 64, streamed, ..Default::default() };
         let errors = BitErrors { population, chip_seed: Some(9), ..errors_of(Pattern::Population) };
         let chips = ChipErrors::new(&errors, 5, &trained.network, 8, &[]).expect("chips");

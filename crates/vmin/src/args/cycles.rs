@@ -2,25 +2,17 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use vmin_accel::Dataflow;
 
 use super::FormatArgs;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DataflowArg {
-    /// Weight stationary
-    Ws,
-    /// Output stationary
-    Os,
-    /// Input stationary
-    Is,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CycleModelArg {
-    /// Physically consistent
+    /// Consistent with a register-level simulation
     Causal,
-    /// What SCALE-Sim 3.0.0 reports
+    /// The numbers of SCALE-Sim 3.0.0
     #[value(name = "scalesim-v3")]
     ScalesimV3,
 }
@@ -44,18 +36,18 @@ pub(crate) struct CyclesArgs {
     #[command(flatten)]
     pub(crate) work: WorkArgs,
     /// Dataflow; that of the accelerator file if absent
-    #[arg(long, value_enum)]
-    pub(crate) dataflow: Option<DataflowArg>,
+    #[arg(long, value_parser = dataflows())]
+    pub(crate) dataflow: Option<Dataflow>,
     /// Cycle model; that of the accelerator file if absent
     #[arg(long, value_enum)]
     pub(crate) cycle_model: Option<CycleModelArg>,
-    /// Images at once, 1 to 65536
+    /// Images per batch, 1 to 65536
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) batch: u64,
-    /// Draw what `--trace` shows into this SVG file
+    /// Draw the trace into this SVG file
     #[arg(long, value_name = "F.svg", requires = "trace")]
     pub(crate) trace_out: Option<PathBuf>,
-    /// Write a page with bars, utilization and roofline to this HTML file
+    /// Write a page with time, utilization and roofline to this HTML file
     #[arg(long, value_name = "F.html")]
     pub(crate) report: Option<PathBuf>,
     /// Write the table to this Parquet file: the columns of `--format csv`, with types
@@ -68,7 +60,7 @@ pub(crate) struct CyclesArgs {
     pub(crate) format: FormatArgs,
 }
 
-/// What the accelerator is to run.
+/// The workload.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct WorkArgs {
@@ -81,14 +73,18 @@ pub(crate) struct WorkArgs {
     /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
     #[arg(long, value_name = "T.csv")]
     pub(crate) gemm: Option<String>,
-    /// Multi-head attention: tokens, width and heads, then, if fewer, heads of keys and values, then
-    /// tokens whose keys and values are cached
+    /// Multi-head attention: tokens, width, heads, key-value heads, cached tokens
     #[arg(long, value_name = "S,D,H[,KV[,CACHED]]", value_parser = parse_attention)]
     pub(crate) attention: Option<vmin_accel::Attention>,
-    /// Show the array working cycle by cycle on a tiny product: rows and columns of the array, then
-    /// M, N and K; 4x4:6x8x8 if nothing is given
+    /// Show every cycle of an R x C array on a small product; 4x4:6x8x8 if no value is given
     #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
     pub(crate) trace: Option<[u64; 5]>,
+}
+
+fn dataflows() -> impl TypedValueParser<Value = Dataflow> {
+    let words = Dataflow::ALL.iter();
+    PossibleValuesParser::new(words.map(|(word, flow)| PossibleValue::new(word).help(flow.title())))
+        .try_map(|word| Dataflow::named(&word).ok_or("unknown"))
 }
 
 /// `S,D,H[,KV[,CACHED]]`; the sizes are checked together.

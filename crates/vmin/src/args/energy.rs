@@ -20,20 +20,20 @@ pub(crate) struct EnergyArgs {
     /// Supply voltage of the lowered rails, in mV: one, a list `900,850`, or `1000..700:25`
     #[arg(long, value_name = "V", value_parser = parse_voltages)]
     pub(crate) vdd_mv: Voltages,
-    /// Which supplies are lowered; all others stay nominal
+    /// Lowered supplies; all others stay nominal
     #[arg(long, value_enum, default_value_t, value_name = "RAILS")]
     pub(crate) rails: RailsArg,
-    /// A rail at a voltage of its own: `logic`, `weight`, `activation`, `accumulator` or `io`, in mV
+    /// Set one rail in mV: `logic`, `weight`, `activation`, `accumulator` or `io`
     #[arg(long, value_name = "RAIL=MV", value_parser = parse_rail)]
     pub(crate) rail: Vec<(vmin_accel::energy::Rail, f64)>,
-    /// What the clock does at lower voltages
+    /// Clock at lower voltages
     #[arg(long, value_enum, default_value_t, value_name = "CLOCK")]
     pub(crate) clock: ClockArg,
     /// Take energies from an energy reference table of Accelergy (YAML)
     #[arg(long, value_name = "FILE")]
     pub(crate) ert: Option<PathBuf>,
-    /// What a component of that table is here: `mac`, `vector_unit`, `pe_register_bit`,
-    /// `weight_memory`, `activation_memory`, `accumulator_memory`, `dram` or `ignore`
+    /// Map a component of that table to `mac`, `vector_unit`, `pe_register_bit`, `weight_memory`,
+    /// `activation_memory`, `accumulator_memory`, `dram` or `ignore`
     #[arg(long, value_name = "NAME=COMPONENT", value_parser = parse_pair, requires = "ert")]
     pub(crate) ert_map: Vec<(String, String)>,
     /// Write the accelerator's energies as an energy reference table
@@ -45,7 +45,7 @@ pub(crate) struct EnergyArgs {
     /// Write the table to this Parquet file: the columns of `--format csv`, with types
     #[arg(long, value_name = "FILE")]
     pub(crate) parquet: Option<PathBuf>,
-    /// Write a page with pictures
+    /// Write a page with figures to this HTML file
     #[arg(long, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
@@ -55,19 +55,19 @@ pub(crate) struct EnergyArgs {
     pub(crate) format: FormatArgs,
 }
 
-/// Supplies that follow the voltage asked for.
+/// Supplies at the given voltage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RailsArg {
-    /// The weight memory's
+    /// Weight memory
     #[default]
     Weight,
-    /// Those of the three on-chip memories
+    /// All three on-chip memories
     Memories,
     /// Memories and logic
     Chip,
 }
 
-/// What the clock does.
+/// Rule for the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClockArg {
     /// As fast as the profile allows

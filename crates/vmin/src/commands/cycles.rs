@@ -10,11 +10,11 @@ use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sweep::names::Names;
 
-use crate::args::{CycleModelArg, CyclesArgs, DataflowArg, Format, WorkArgs};
+use crate::args::{CycleModelArg, CyclesArgs, Format, WorkArgs};
 use crate::failure::{Failure, say, unwritable};
 use crate::{columns, print};
 
-/// Counts that a cycle model may not have.
+/// Counts that some cycle models lack.
 const COUNTS: [&str; 6] = [
     "sram_writes_ifmap",
     "sram_writes_filter",
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
     }
 }
 
-/// The layers to run and what to call them.
+/// The workload's name and layers.
 fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
     let table = |path: &String, kind| -> Result<_, Failure> {
         let source = scalesim::read_table(path)?;
@@ -117,11 +117,7 @@ fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
 fn schedule(args: &CyclesArgs, accelerator: &Accelerator) -> Result<Schedule, Failure> {
     let mut schedule = Schedule::of(accelerator);
     if let Some(dataflow) = args.dataflow {
-        schedule.dataflow = match dataflow {
-            DataflowArg::Ws => Dataflow::Ws,
-            DataflowArg::Os => Dataflow::Os,
-            DataflowArg::Is => Dataflow::Is,
-        };
+        schedule.dataflow = dataflow;
     }
     if let Some(model) = args.cycle_model {
         schedule.cycle_model = match model {

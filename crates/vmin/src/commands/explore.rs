@@ -11,7 +11,7 @@ use crate::args::{ExploreArgs, Format};
 use crate::failure::{Failure, make_folder, say, unwritable};
 use crate::{columns, compute, interrupt, print};
 
-/// Rows of the table for people; the files hold all.
+/// Rows of the printed table; the files hold all.
 const ROWS_MAX: usize = 30;
 
 pub(crate) fn run(args: &ExploreArgs) -> Result<(), Failure> {

@@ -18,7 +18,7 @@
 //! The queries of the heads that share a key lie one below the other: the array keeps the key for all
 //! of them. No product is skipped for a causal mask, the vector unit passes over the scores once (the
 //! online form, the least it can do), and scores leave the array as int8 like every result here.
-//! Keys and values of cached tokens come from where activations come from.
+//! Keys and values of cached tokens are fetched like activations.
 
 use crate::{GemmShape, Layer, ShapeError};
 
@@ -35,7 +35,7 @@ use crate::{GemmShape, Layer, ShapeError};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention {
-    /// Tokens that ask.
+    /// Tokens of the sequence, one query each.
     pub sequence: u64,
     /// Width of a token, all heads together.
     pub d_model: u64,
@@ -43,7 +43,7 @@ pub struct Attention {
     pub heads: u64,
     /// Heads of keys and values; as many as `heads` in the plain form, 1 in multi-query attention.
     pub kv_heads: u64,
-    /// Tokens before these whose keys and values are at hand already; 0 for a whole sequence.
+    /// Earlier tokens, whose keys and values are cached; 0 for a whole sequence.
     pub cached: u64,
 }
 
@@ -57,7 +57,7 @@ impl Attention {
         Self { sequence, d_model, heads, kv_heads: heads, cached: 0 }
     }
 
-    /// Its seven layers in order of execution, their names preceded by `name` and a dot.
+    /// Its seven layers in order of execution, named `name.query`, `name.key` and so on.
     ///
     /// # Errors
     /// A size is zero (other than `cached`) or above 2^20, heads do not divide `d_model`, heads of keys

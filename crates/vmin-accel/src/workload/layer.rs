@@ -1,4 +1,4 @@
-//! What one layer asks of the accelerator, without its values.
+//! A layer: its work and the sizes of its tensors, without values.
 
 use crate::scalesim::Window;
 
@@ -34,7 +34,7 @@ pub enum ShapeError {
         /// Length of the sums.
         k: u64,
     },
-    /// A size of a convolution is zero or absurd.
+    /// A size of a convolution is zero or too large.
     #[error("sizes of a convolution must lie between 1 and {max}")]
     Size {
         /// Largest size allowed.
@@ -58,7 +58,7 @@ pub enum ShapeError {
         /// Pixels that the kernel covers.
         reach: u64,
     },
-    /// A size of an attention is zero or absurd.
+    /// A size of an attention is zero or too large.
     #[error("sequence, width and heads of an attention must lie between 1 and {max}")]
     Attention {
         /// Largest size allowed.
@@ -147,6 +147,12 @@ impl GemmShape {
         self.groups
     }
 
+    /// `[m, n, k]`.
+    #[must_use]
+    pub const fn sizes(self) -> [u64; 3] {
+        [self.m, self.n, self.k]
+    }
+
     /// Multiply-accumulates of all groups, at most [`MACS_MAX`].
     #[must_use]
     pub const fn macs(self) -> u64 {
@@ -178,10 +184,10 @@ pub struct Layer {
     pub weights: u64,
     /// Bits per weight code, 1..=8.
     pub weight_bits: u8,
-    /// Whether the weights are no stored weights but computed before, as the keys and values of an
-    /// attention: they are never resident, and each image of a batch has its own.
+    /// Whether the weights are computed during the inference, as keys and values of attention are.
+    /// Such weights are never resident, and each image of a batch has its own.
     pub computed_weights: bool,
-    /// How the windows of one group lie over its input; that of a plain product if absent.
+    /// Windows of one group over its input; those of a plain product if absent.
     pub window: Option<Window>,
 }
 
@@ -217,8 +223,8 @@ impl Layer {
         }
     }
 
-    /// The same layer for `images` images at once: more output pixels, the same weights; weights
-    /// that are computed come once per image, as groups.
+    /// The same layer for a batch of `images`: more output pixels, the same weights. Computed weights
+    /// become one group per image.
     ///
     /// # Errors
     /// No images or more than 65536, or the product exceeds [`MACS_MAX`].

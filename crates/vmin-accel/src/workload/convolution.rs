@@ -114,7 +114,7 @@ impl Layer {
         )?;
         let [rows, columns] = convolution.input;
         Ok(Self {
-            // Padding is made on the chip and fetched from nowhere.
+            // Padding is made on the chip, not fetched.
             inputs: (rows * columns).saturating_mul(convolution.channels).min(MACS_MAX),
             window: Some(window),
             ..Self::gemm(name, shape)

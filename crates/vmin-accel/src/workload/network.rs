@@ -1,6 +1,6 @@
 //! The layers of a network as work for the accelerator.
 
-use vmin_nn::{Graph, LayerShape, Op};
+use vmin_nn::{Graph, LayerKind, LayerShape, Op};
 
 use crate::scalesim::Window;
 use crate::{GemmShape, Layer, ShapeError};
@@ -19,20 +19,18 @@ impl Layer {
             sides.into_iter().fold(1_u64, |product, side| product.saturating_mul(side as u64))
         };
         let (inputs, outputs) = (elements(shape.input), elements(shape.output));
-        if !shape.kind.has_weights() {
-            // A reshape moves nothing; a sum reads two tensors of its output's size.
-            let layer = match shape.kind {
-                vmin_nn::LayerKind::Reshape => Self::vector(&shape.name, 0, 0),
-                // Once for the sums, once for the codes.
-                vmin_nn::LayerKind::GroupNorm => {
-                    Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
-                }
-                vmin_nn::LayerKind::Add => {
-                    Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
-                }
-                _ => Self::vector(&shape.name, inputs, outputs),
-            };
-            return Ok(layer);
+        let vector = |reads: u64, writes: u64| Ok(Self::vector(&shape.name, reads, writes));
+        match shape.kind {
+            LayerKind::Reshape => return vector(0, 0),
+            // Group normalization reads its input for the sums and again for the codes; an addition
+            // reads two tensors of the size of its output.
+            LayerKind::GroupNorm | LayerKind::Add => {
+                return vector(inputs.saturating_mul(2), outputs);
+            }
+            LayerKind::AveragePool | LayerKind::MaxPool | LayerKind::Softmax => {
+                return vector(inputs, outputs);
+            }
+            LayerKind::Conv | LayerKind::Depthwise | LayerKind::FullyConnected => {}
         }
         let product = GemmShape::grouped(
             shape.m as u64,
@@ -70,7 +68,7 @@ fn window(shape: &LayerShape) -> Option<Window> {
         channels,
         output,
     };
-    // What is no convolution is a plain product.
+    // Otherwise the layer is a plain product.
     let fits = window.count() == shape.m as u64 && window.length() == shape.k as u64;
     fits.then_some(window)
 }
