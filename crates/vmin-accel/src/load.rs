@@ -19,7 +19,7 @@ pub(crate) use shipped;
 /// Largest description read, in bytes.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
 
-/// The text of a shipped `what`, or of the file at that path.
+/// The text of a shipped file, or of the file at that path; `what` names its kind in messages.
 pub(crate) fn source(
     name_or_path: &str,
     what: &str,
