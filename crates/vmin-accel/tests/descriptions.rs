@@ -1,4 +1,4 @@
-//! Accelerator files: what is refused, and how.
+//! Accelerator files: the problems that are refused, and their messages.
 
 use vmin_accel::Accelerator;
 use vmin_diagnostic::Source;

@@ -261,7 +261,7 @@ fn rails_deliver_what_components_use() {
             report.by_rail.list()
         };
         let nominal = at(OperatingPoint::nominal(&profile).with_clock(Clock::Fixed));
-        // A lowered rail delivers less, the others what they did.
+        // A lowered rail delivers less, the others the same.
         for (lowered, (word, rail)) in Rail::ALL.into_iter().enumerate() {
             let point = OperatingPoint::nominal(&profile).with_clock(Clock::Fixed);
             let report = at(point.with(rail, 800.0));

@@ -39,7 +39,7 @@ fn one_fold_by_hand() {
         assert_eq!(report.cycles, reads + 30 + fold + writes, "{overlap:?}");
         assert_eq!(report.bound_by, Bound::Dram);
     }
-    // Without a thought for what comes first, the bus needs longer than the array.
+    // Without any order of transfers, the bus needs longer than the array.
     let report = one(&accelerator, Schedule { overlap: Overlap::Layer, ..schedule }, &layer);
     assert_eq!(report.cycles, (reads + writes).max(fold));
 }

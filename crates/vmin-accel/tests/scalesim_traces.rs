@@ -1,7 +1,7 @@
 //! The buffer models behind the `scalesim-v3` counts, against slow walks over every demand.
 //!
-//! The walks do what the tool does with its traces: sets of addresses that fill up and are forgotten,
-//! lines that fill up and are drained, element by element.
+//! The walks treat traces as the tool does, element by element: sets of addresses fill up and are
+//! forgotten, lines fill up and are drained.
 
 use std::collections::HashSet;
 

@@ -27,5 +27,5 @@ pub use pareto::front;
 pub use plan::Plan;
 pub use space::{POINTS_MAX, Rails, Space};
 
-/// An example of a design space, also what `vmin explore` runs without a file.
+/// An example of a design space; `vmin explore` without a file runs it.
 pub const DEMO: &str = include_str!("demo.toml");

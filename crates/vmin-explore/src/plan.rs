@@ -47,7 +47,7 @@ impl Plan {
     /// Reads a space and resolves every name in it; relative paths start at `base`.
     ///
     /// # Errors
-    /// All problems of the text, or all names that lead nowhere and values that do not fit.
+    /// All problems of the text, or all unknown names and values that do not fit.
     pub fn read(source: &Source, base: &Path) -> Result<Self, Diagnostics> {
         Self::resolve(Space::parse(source)?, base)
     }
@@ -55,7 +55,7 @@ impl Plan {
     /// Resolves every name of `space`; relative paths start at `base`.
     ///
     /// # Errors
-    /// All names that lead nowhere, all values that do not fit what they name.
+    /// All unknown names, and all values that do not fit.
     pub fn resolve(space: Space, base: &Path) -> Result<Self, Diagnostics> {
         let source = space.source.clone();
         let names = Names::new(&source, base);

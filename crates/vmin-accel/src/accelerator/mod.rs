@@ -167,7 +167,7 @@ impl Accelerator {
     /// For narrower weights see [`crate::layers_of_graph`], for other choices [`cycles::run`].
     ///
     /// # Errors
-    /// A layer has an empty or absurd shape.
+    /// A layer has an empty or too large shape.
     pub fn map_layers(
         &self,
         layers: &[vmin_nn::LayerShape],
@@ -180,7 +180,7 @@ impl Accelerator {
     /// As [`Self::map_layers`], with the bits per weight that the graph has.
     ///
     /// # Errors
-    /// A layer has an empty or absurd shape.
+    /// A layer has an empty or too large shape.
     pub fn map_graph(&self, graph: &vmin_nn::Graph) -> Result<Vec<LayerReport>, ShapeError> {
         Ok(cycles::run(self, Schedule::of(self), &crate::layers_of_graph(graph)?))
     }
@@ -189,7 +189,7 @@ impl Accelerator {
     #[must_use]
     pub fn dram_cycles(&self, bytes: u64) -> u64 {
         let cycles = bytes as f64 * self.clock_mhz * 1e6 / self.dram.bytes_per_second;
-        // Below 2^53 * 10^5 / 1: a float cast saturates in the absurd rest.
+        // The cast saturates beyond 2^64, which no layer reaches.
         libm::ceil(cycles) as u64
     }
 

@@ -44,7 +44,7 @@ fn passes(fetched: Option<u64>, elements: u64, bits: u64, groups: u64) -> (u64, 
     (fetched.saturating_mul(bits).div_ceil(8) / passes / groups, passes)
 }
 
-/// What the folds of one group cost. Constant over long stretches: where a share runs out, and in the
+/// Costs of the folds of one group. Constant over long stretches: where a share runs out, and in the
 /// first and the last rows and columns, the cost changes, elsewhere not.
 struct Costs<'a> {
     accelerator: &'a Accelerator,
@@ -150,7 +150,7 @@ fn sorted(mut edges: Vec<u64>, end: u64) -> Vec<u64> {
     edges
 }
 
-/// Cycles of a layer whose folds take `compute(last of its group)` cycles, with what the bus moves for it.
+/// Cycles of a layer whose folds take `compute(last of its group)` cycles, with its transfers on the bus.
 pub(super) fn cycles(
     accelerator: &Accelerator,
     dataflow: Dataflow,

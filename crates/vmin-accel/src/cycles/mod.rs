@@ -36,7 +36,7 @@ use crate::{Accelerator, Dataflow, Layer};
 pub enum CycleModel {
     /// No value is used before it is computed; the default.
     Causal,
-    /// What SCALE-Sim 3.0.0 reports.
+    /// The numbers of SCALE-Sim 3.0.0.
     ScalesimV3,
 }
 

@@ -50,7 +50,7 @@ pub struct Pipeline {
     double_buffer: bool,
     /// When the bus is free.
     bus: u64,
-    /// End of the fold two before, of the fold before, and what that has to write.
+    /// End of the fold two before and of the fold before, and the results that the latter writes.
     end_before: u64,
     end: u64,
     write: u64,

@@ -1,4 +1,4 @@
-//! What is known of a layer after counting.
+//! Counts of a layer.
 
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub struct LayerReport {
     pub macs: u64,
     /// Bits per weight code.
     pub weight_bits: u8,
-    /// How often the array is filled.
+    /// Folds: how often the array is filled.
     pub folds: u64,
     /// All cycles, stalls among them.
     pub cycles: u64,
@@ -35,7 +35,7 @@ pub struct LayerReport {
     pub stall_cycles: u64,
     /// Cycles in which the array waits for the on-chip memories.
     pub sram_stall_cycles: u64,
-    /// Multiply-accumulates over what the array could do in `cycles`, in percent.
+    /// Multiply-accumulates as a share of those that the array could do in `cycles`, in percent.
     pub utilization_pct: f64,
     /// Processing elements with work, averaged over the folds, in percent.
     pub mapping_efficiency_pct: f64,
@@ -75,7 +75,7 @@ pub struct LayerReport {
     pub attainable_macs_per_cycle: f64,
     /// Multiply-accumulates per cycle reached.
     pub achieved_macs_per_cycle: f64,
-    /// What limits the layer.
+    /// The resource that limits the layer.
     pub bound_by: Bound,
     /// Times and counts at both sides of the buffers as SCALE-Sim reports them, for one group (that
     /// model only).

@@ -1,7 +1,7 @@
 //! Energy reference tables of Accelergy: import and export.
 //!
-//! An energy reference table (`ERT.yaml`) lists, for each component of an architecture, what each of its
-//! actions costs in pJ. Its components carry the names of that architecture, so an import takes a mapping
+//! An energy reference table (`ERT.yaml`) lists the energy in pJ of each action of each component of an
+//! architecture. Its components carry the names of that architecture, so an import takes a mapping
 //! from its names to ours. Components with one of our names need no mapping:
 //!
 //! | component | actions | meaning here |

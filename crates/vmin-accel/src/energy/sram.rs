@@ -3,11 +3,12 @@
 //! The points are runs of CACTI (low-standby-power cells, 300 K, one bank, one read-write port) at
 //! 22, 32 and 45 nm: by size at 8-byte words, by width at 64 KiB, 256 KiB and 1 MiB. Between points the
 //! energy is interpolated on logarithmic axes, beyond them continued with the last slope; the width
-//! enters as a factor, which below 64 KiB and above 1 MiB is that of the nearest of the three sizes. All
-//! runs are met. How far the rule may be off between them shows when points are left out (by test): a
-//! width put back from its neighbours is off by 3.4 % in the median and 12.1 % at worst, the factors at
-//! 256 KiB put back from those at 64 KiB and 1 MiB by 5.6 % and 16.8 %. Wide words are cheaper per byte: at 45 nm and 64 KiB 4.5 pJ/B for 4-byte words, 1.2 pJ/B
-//! for 64-byte words, which is why no single "pJ per byte" is offered. At 45 nm the points agree with
+//! enters as a factor, which below 64 KiB and above 1 MiB is that of the nearest of the three sizes. The
+//! rule reproduces every run. A test leaves points out to measure its error between them: a width
+//! interpolated from its neighbours is off by 3.4 % in the median and 12.1 % at worst, the factors at
+//! 256 KiB interpolated from those at 64 KiB and 1 MiB by 5.6 % and 16.8 %. Wide words cost less per byte
+//! (at 45 nm and 64 KiB 4.5 pJ/B for 4-byte words, 1.2 pJ/B for 64-byte words), so no single "pJ per
+//! byte" is offered. At 45 nm the points agree with
 //! M. Horowitz, "Computing's energy problem", ISSCC 2014 (20 pJ for 64 bits of 32 KiB, 100 pJ for
 //! 1 MiB; here 17 and 94 pJ).
 

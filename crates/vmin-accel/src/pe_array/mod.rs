@@ -42,7 +42,7 @@ pub enum SimulationError {
     /// A matrix that does not have the size of its dimensions.
     #[error("a matrix of {expected} values was expected, not {found}")]
     Matrix {
-        /// Values that the dimensions ask for.
+        /// Values that the dimensions need.
         expected: usize,
         /// Values given.
         found: usize,

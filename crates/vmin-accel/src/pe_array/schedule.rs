@@ -11,7 +11,7 @@ pub(super) struct Schedule {
     load: i64,
     /// Cycles of a stream.
     stream: i64,
-    /// Extent of what lies on rows and columns, and size of the array.
+    /// Extent of the dimensions on rows and columns, and size of the array.
     extent: [usize; 2],
     array: [usize; 2],
     cycles: u64,

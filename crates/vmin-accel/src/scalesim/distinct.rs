@@ -1,12 +1,12 @@
 //! An epoch FIFO over an operand whose addresses are all distinct, in closed form.
 //!
 //! The demands come in phases; a phase repeats one sequence of `L` distinct addresses. Walking round
-//! such a sequence, an epoch that began in it holds what was walked since:
+//! such a sequence, an epoch that began in it holds the addresses since its beginning:
 //!
 //! - `L` below the capacity: one turn of misses, then only hits;
 //! - `L` at or above the capacity: the epoch ends before the turn does, and every demand is a miss.
 //!
-//! Only the first epoch of a phase is shorter, by what the phase before left in it.
+//! Only the first epoch of a phase is shorter, by the addresses that the phase before left in it.
 
 use super::demand::Demand;
 use super::{Epochs, STEPS_MAX};

@@ -87,8 +87,8 @@ const fn epoch_words(bytes: u64) -> u64 {
     50 * (bytes / 100)
 }
 
-/// When and how often one operand met one side of a buffer. Cycles may be negative: what is fetched
-/// before the first demand.
+/// Transfers of one operand at one side of a buffer. Cycles of prefetches, before the first demand, are
+/// negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Span {
     /// First cycle.

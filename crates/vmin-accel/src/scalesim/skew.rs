@@ -38,7 +38,7 @@ impl Skew {
         } else if cycle <= long {
             triangle(short) + (cycle - short) * short
         } else {
-            // What is missing is the triangle at the end.
+            // All but the triangle at the end.
             let left = (short + long - 1).saturating_sub(cycle);
             self.elements() - triangle(left)
         }

@@ -5,8 +5,8 @@
 //!  name, M, N, K, [N:M,]
 //! ```
 //!
-//! The first line is a header. What follows the last comma of a line is dropped by the tool, so a
-//! line must end in a comma. A convolution whose name contains `DP` is depthwise: one layer of one
+//! The first line is a header. The tool drops any text after the last comma of a line, so a line must
+//! end in a comma. A convolution whose name contains `DP` is depthwise: one layer of one
 //! channel for each of its channels.
 
 use std::ops::Range;

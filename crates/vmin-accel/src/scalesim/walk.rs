@@ -1,7 +1,7 @@
 //! An epoch FIFO over overlapping windows that do not fit: every demand, one stamp per address.
 //!
 //! A stamp is the number of the epoch in which an address was last read; forgetting an epoch is one
-//! addition. The stream repeats for every block of columns, and what an epoch holds depends only on
+//! addition. The stream repeats for every block of columns, and the contents of an epoch depend only on
 //! where in the stream it began: as soon as a block begins as an earlier one did, the rest is
 //! arithmetic.
 
@@ -141,7 +141,7 @@ fn turns_of<const EDGE: bool, const WINDOWS_STEP: bool>(
             }
             return Some(found(&walk));
         }
-        // Every block of columns asks for the same.
+        // Every block of columns requests the same addresses.
         Path::Right => {}
     }
     // (position at which the epoch began, misses so far, last full cycle) after each turn.

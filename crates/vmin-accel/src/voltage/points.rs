@@ -139,7 +139,7 @@ fn rows(source: &Source) -> Result<Vec<(f64, f64)>, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(points) } else { Err(problems) }
 }
 
-/// One point, or what would be one.
+/// One point, or the expected format of one.
 fn row(cells: &[&str]) -> Result<(f64, f64), String> {
     let [vdd_mv, scale] = cells else {
         return Err(format!("expected 2 numbers, not {} cells", cells.len()));

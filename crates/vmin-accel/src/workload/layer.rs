@@ -160,7 +160,7 @@ impl GemmShape {
     }
 }
 
-/// Where a layer runs.
+/// The work of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// On the array.
@@ -174,7 +174,7 @@ pub enum Work {
 pub struct Layer {
     /// Name for tables.
     pub name: String,
-    /// Where and what it computes.
+    /// Its work.
     pub work: Work,
     /// Distinct input activations (before any im2col), all inputs together.
     pub inputs: u64,

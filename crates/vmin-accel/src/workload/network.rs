@@ -76,7 +76,7 @@ fn window(shape: &LayerShape) -> Option<Window> {
 /// The layers of a network in execution order, with the bits that its weights have.
 ///
 /// # Errors
-/// A layer has an empty or absurd shape.
+/// A layer has an empty or too large shape.
 pub fn layers_of_graph(graph: &Graph) -> Result<Vec<Layer>, ShapeError> {
     graph
         .layers()
