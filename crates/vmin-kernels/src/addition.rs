@@ -6,13 +6,15 @@
 use crate::requantize::{Factor, Requantization, Rounds, twice};
 
 /// Bits by which both addends are raised before they are brought to one scale.
-pub(crate) const RAISED: u32 = 20;
+pub(crate) const RAISED: i32 = 20;
 
 /// How two codes become the code of their sum.
 #[derive(Clone, Debug)]
 pub struct Addition {
     /// Offset and factor of each addend.
     pub(crate) inputs: [(i32, Factor); 2],
+    /// Factor of the sum.
+    pub(crate) factor: Factor,
     /// One channel.
     pub(crate) output: Requantization,
     /// Every scaled addend, by code as uint8.
@@ -42,10 +44,10 @@ impl Addition {
                 twice(factor.multiplier, 0, -factor.shift, (x + offset) << RAISED)
             })
         });
-        let output = Requantization::new(Rounds::Twice, &[output], zero_point, min, max);
+        let rule = Requantization::new(Rounds::Twice, &[output], zero_point, min, max);
         // The factors of the addends are checked as that of the output is.
         let _ = Requantization::new(Rounds::Twice, &[factors[0], factors[1]], 0, min, max);
-        Self { inputs, output, scaled }
+        Self { inputs, factor: output, output: rule, scaled }
     }
 
     /// Checks what every kernel relies on before it touches memory.

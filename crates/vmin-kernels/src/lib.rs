@@ -26,14 +26,18 @@
 //!
 //! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
 
-#![allow(unsafe_code, reason = "the one place for instruction-set intrinsics")]
-
 mod addition;
 mod arch;
 pub mod float;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod packed;
 mod requantize;
 mod select;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 pub use addition::Addition;
 pub use packed::PackedWeights;

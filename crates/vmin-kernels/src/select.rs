@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use crate::GemmKernel;
 use crate::arch;
+#[cfg(target_arch = "x86_64")]
+use crate::tile::Vectors;
 
 /// All names, whether or not this processor can run them.
 const NAMES: [&str; 3] = ["avx512-vnni", "avx2", "generic"];
@@ -34,11 +36,11 @@ fn found() -> &'static [&'static dyn GemmKernel] {
         let mut kernels: Vec<&'static dyn GemmKernel> = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if let Some(kernel) = arch::avx512_vnni::Avx512Vnni::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx512::Avx512Vnni::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 16, 1>(lanes))));
             }
-            if let Some(kernel) = arch::avx2::Avx2::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx2::Avx2::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 8, 2>(lanes))));
             }
         }
         kernels.push(&arch::generic::Generic);

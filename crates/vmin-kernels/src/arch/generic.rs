@@ -1,6 +1,6 @@
 //! The specification, in portable Rust.
 
-use crate::packed::{PackedWeights, Panels};
+use crate::packed::PackedWeights;
 use crate::{Addition, GemmKernel, Requantization};
 
 /// Runs everywhere.
@@ -19,7 +19,7 @@ impl GemmKernel for Generic {
             kernel: self.name(),
             n,
             k,
-            panels: Panels::Words(weights.iter().map(|&w| w.into()).collect()),
+            panels: weights.iter().map(|&w| w.into()).collect(),
             offsets: vec![0; n],
         }
     }
@@ -27,7 +27,6 @@ impl GemmKernel for Generic {
     fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]) {
         packed.check(self.name(), a, a_stride, m, out);
         let (n, k) = (packed.n, packed.k);
-        let Panels::Words(weights) = &packed.panels else { unreachable!("packed by this kernel") };
         if n == 0 {
             return;
         }
@@ -37,7 +36,7 @@ impl GemmKernel for Generic {
                 *wide = a.into();
             }
             for (channel, out) in out.iter_mut().enumerate() {
-                *out = dot(&wide, &weights[channel * k..(channel + 1) * k]);
+                *out = dot(&wide, &packed.panels[channel * k..(channel + 1) * k]);
             }
         }
     }

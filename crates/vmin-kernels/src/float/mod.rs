@@ -14,15 +14,16 @@
 //! registers. All kernels give the same bits; [`Portable`] is the specification, and the same code
 //! in `f64` is what gradients are checked with.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use std::sync::OnceLock;
 
 pub use portable::Portable;
+
+#[cfg(target_arch = "x86_64")]
+use crate::{arch, tile::Vectors};
 
 /// Outputs per panel.
 pub const PANEL: usize = 16;
@@ -73,6 +74,20 @@ impl<T> Gather<'_, T> {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.runs * self.run
+    }
+
+    /// The values of one run of the row at `at`.
+    ///
+    /// # Safety
+    /// [`Self::check`] has accepted the row, and `run` is less than `runs`. A run begins at `at` plus a
+    /// multiple of `stride`, not of `run`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "checks in the loops over small runs cost a tenth of the time")]
+    pub(crate) unsafe fn values_of(&self, at: usize, run: usize) -> &[T] {
+        let first = at + run * self.stride;
+        // SAFETY: by contract `first + self.run` is at most the end that `check` compared.
+        unsafe { self.values.get_unchecked(first..first + self.run) }
     }
 
     /// Panics unless every row lies in the values: the kernels rely on it.
@@ -163,11 +178,11 @@ fn found() -> &'static [&'static dyn FloatKernel<f32>] {
         let mut kernels: Vec<&'static dyn FloatKernel<f32>> = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if let Some(kernel) = avx512::Avx512::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx512::Avx512::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 16, 1>(lanes))));
             }
-            if let Some(kernel) = avx2::Avx2::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx2::Avx2Fma::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 8, 2>(lanes))));
             }
         }
         kernels.push(&Portable);
@@ -186,16 +201,3 @@ pub fn available() -> Vec<&'static dyn FloatKernel<f32>> {
 pub fn best() -> &'static dyn FloatKernel<f32> {
     found()[0]
 }
-
-/// A macro for a block of 1 to `MAX` rows: the count becomes a constant.
-#[cfg(target_arch = "x86_64")]
-macro_rules! with_count {
-    ($count:expr, $name:ident $arguments:tt, [$($value:literal)*]) => {
-        match $count {
-            $($value => $name::<$value> $arguments,)*
-            _ => unreachable!("blocks are cut to this size"),
-        }
-    };
-}
-#[cfg(target_arch = "x86_64")]
-use with_count;
