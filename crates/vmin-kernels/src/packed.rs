@@ -1,31 +1,31 @@
-//! Weights in the order in which a kernel reads them.
+//! Weights in the layout of a kernel.
 
-/// Weights packed by one kernel for itself.
+/// Weights in the layout of the kernel that packed them.
 #[derive(Clone, Debug)]
 pub struct PackedWeights {
     pub(crate) kernel: &'static str,
     pub(crate) n: usize,
     pub(crate) k: usize,
-    /// In the order of the kernel's reads.
+    /// All panels, in the order in which the kernel loads them.
     pub(crate) panels: Vec<i16>,
-    /// Added to every output channel before anything else.
+    /// The start of the sums, per output channel.
     pub(crate) offsets: Vec<i32>,
 }
 
 impl PackedWeights {
-    /// Output channels.
+    /// Number of output channels.
     #[must_use]
     pub fn n(&self) -> usize {
         self.n
     }
 
-    /// Values per output channel.
+    /// Number of values per output channel.
     #[must_use]
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Checks what every kernel relies on before it touches memory.
+    /// Checks the lengths on which every kernel relies before it accesses memory.
     pub(crate) fn check(&self, kernel: &str, a: &[i8], a_stride: usize, m: usize, out: &[i32]) {
         assert_eq!(self.kernel, kernel, "weights were packed for another kernel");
         assert!(a_stride >= self.k, "rows overlap");

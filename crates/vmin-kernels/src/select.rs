@@ -1,4 +1,4 @@
-//! Which kernels this processor can run, best first.
+//! The kernels that this processor can run, best first.
 
 use std::sync::OnceLock;
 
@@ -7,10 +7,10 @@ use crate::arch;
 #[cfg(target_arch = "x86_64")]
 use crate::tile::Vectors;
 
-/// All names, whether or not this processor can run them.
+/// The names of all kernels, including those that this processor cannot run.
 const NAMES: [&str; 3] = ["avx512-vnni", "avx2", "generic"];
 
-/// No such kernel here.
+/// A name of no kernel, or of one that this processor cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKernel {
     name: String,
@@ -48,22 +48,22 @@ fn found() -> &'static [&'static dyn GemmKernel] {
     })
 }
 
-/// The kernels this processor can run, best first; `generic` is always the last.
+/// The kernels that this processor can run, best first; `generic` is always the last.
 #[must_use]
 pub fn available() -> Vec<&'static dyn GemmKernel> {
     found().to_vec()
 }
 
-/// The fastest kernel this processor can run.
+/// The fastest kernel that this processor can run.
 #[must_use]
 pub fn best() -> &'static dyn GemmKernel {
     found()[0]
 }
 
-/// The kernel of that name.
+/// The kernel called `name`.
 ///
 /// # Errors
-/// If there is none, or this processor cannot run it.
+/// If no kernel has that name, or this processor cannot run it.
 pub fn by_name(name: &str) -> Result<&'static dyn GemmKernel, UnknownKernel> {
     found()
         .iter()

@@ -1,4 +1,4 @@
-//! The one matrix product: some gathered rows times a panel, for int8 and for float lanes.
+//! The matrix product of some gathered rows and a panel, for int8 and float lanes alike.
 
 #![expect(unsafe_code, reason = "rows are gathered without a check for each")]
 
@@ -8,7 +8,7 @@ use crate::lanes::{Lanes, Task};
 /// The largest [`Lanes::ROWS`].
 pub(crate) const MOST_ROWS: usize = 12;
 
-/// A kernel of vectors of `N` lanes, `V` of them to a panel.
+/// A kernel on vectors of `N` lanes; `V` vectors make one group of a panel.
 pub(crate) struct Vectors<L, const N: usize, const V: usize>(pub(crate) L);
 
 impl<L, const N: usize, const V: usize> crate::sealed::Sealed for Vectors<L, N, V> {}
@@ -33,22 +33,21 @@ pub(crate) use with_count;
 /// The product of some rows and a panel.
 pub(crate) struct Product<'a, L: Lanes<N>, const N: usize> {
     pub(crate) a: &'a Gather<'a, L::Factor>,
-    /// Places of the rows in `a`, at most [`Lanes::ROWS`].
+    /// The first value of each row, for at most [`Lanes::ROWS`] rows.
     pub(crate) at: &'a [usize],
     pub(crate) panel: &'a [[L::Factor; PANEL]],
     pub(crate) start: &'a [L::Sum; PANEL],
-    /// Whether the sums are added to what is there.
+    /// Whether the sums are added to the results instead of replacing them.
     pub(crate) add: bool,
-    /// Outputs of the panel.
+    /// Number of outputs in the panel.
     pub(crate) width: usize,
-    /// Places of the rows in the results.
+    /// The first result of each row.
     pub(crate) c_at: &'a [usize],
 }
 
 impl<L: Lanes<N>, const N: usize> Product<'_, L, N> {
     /// # Safety
-    /// `Gather::check` has accepted the rows of `a` at the places `at`, and `at` has at most
-    /// [`Lanes::ROWS`].
+    /// `Gather::check` would accept `a` with the rows `at`; nothing checks them again.
     #[inline]
     pub(crate) unsafe fn compute<const V: usize>(&self, lanes: L, c: &mut [L::Sum]) {
         with_count!(self.at.len(), L::ROWS, R => lanes.run(&Tile::<L, N, V, R>(lanes, self), c));
@@ -56,7 +55,10 @@ impl<L: Lanes<N>, const N: usize> Product<'_, L, N> {
 }
 
 /// A product of `R` rows.
-struct Tile<'a, L: Lanes<N>, const N: usize, const V: usize, const R: usize>(L, &'a Product<'a, L, N>);
+struct Tile<'a, L: Lanes<N>, const N: usize, const V: usize, const R: usize>(
+    L,
+    &'a Product<'a, L, N>,
+);
 
 impl<L: Lanes<N>, const N: usize, const V: usize, const R: usize> Task for Tile<'_, L, N, V, R> {
     type Out = L::Sum;
@@ -68,13 +70,13 @@ impl<L: Lanes<N>, const N: usize, const V: usize, const R: usize> Task for Tile<
         let (start, _) = start.as_chunks::<N>();
         let mut sums: [[L::Vector; V]; R] = [std::array::from_fn(|v| lanes.sums(&start[v])); R];
         for run in 0..a.runs {
-            // SAFETY: `compute` is for rows that `Gather::check` has accepted.
+            // SAFETY: the caller of `compute` vouches for the rows, and `run < a.runs`.
             let rows: [*const L::Factor; R] =
                 std::array::from_fn(|row| unsafe { a.values_of(at[row], run) }.as_ptr());
             for (k, group) in panel[run * a.run..][..a.run].iter().enumerate() {
                 let group = vectors::<L, N, V>(lanes, group);
                 for (row, sums) in rows.iter().zip(&mut sums) {
-                    // SAFETY: `k < a.run`, the values of a row.
+                    // SAFETY: a run has `a.run` values, and `k` is less.
                     accumulate(lanes, unsafe { *row.add(k) }, &group, sums);
                 }
             }
@@ -94,13 +96,13 @@ impl<L: Lanes<N>, const N: usize, const V: usize, const R: usize> Task for Tile<
     }
 }
 
-/// A slice of as many values as the block has rows, which makes the loops over them constant.
+/// `values` as an array, so that loops over it have a constant length.
 #[inline(always)]
 fn constant<T, const R: usize>(values: &[T]) -> &[T; R] {
     values.try_into().expect("one value per row of the block")
 }
 
-/// Writes the first of a vector of sums, or adds them to what is there.
+/// Writes or adds the first sums of a vector, as many as `c` holds.
 #[inline(always)]
 fn write<L: Lanes<N>, const N: usize>(lanes: L, sums: L::Vector, add: bool, c: &mut [L::Sum]) {
     match <&mut [L::Sum; N]>::try_from(&mut *c) {
@@ -111,7 +113,7 @@ fn write<L: Lanes<N>, const N: usize>(lanes: L, sums: L::Vector, add: bool, c: &
     }
 }
 
-/// A row of a panel.
+/// The vectors of one group of a panel.
 #[inline(always)]
 pub(crate) fn vectors<L: Lanes<N>, const N: usize, const V: usize>(
     lanes: L,
@@ -121,7 +123,7 @@ pub(crate) fn vectors<L: Lanes<N>, const N: usize, const V: usize>(
     std::array::from_fn(|v| lanes.factors(&group[v]))
 }
 
-/// Adds the products of `factor` with a row of a panel.
+/// Adds the products of `factor` and a group of a panel to `sums`.
 #[inline(always)]
 pub(crate) fn accumulate<L: Lanes<N>, const N: usize, const V: usize>(
     lanes: L,

@@ -1,14 +1,14 @@
-//! Int8 products and the codes of their sums on vectors, for every instruction set.
+//! The int8 products and their requantization on vectors, for every instruction set.
 
+use crate::GemmKernel;
 use crate::addition::{Addition, RAISED};
 use crate::float::{Gather, PANEL};
 use crate::lanes::{Group, IntegerLanes, Task};
 use crate::packed::PackedWeights;
 use crate::requantize::{Factor, Requantization, Rounds};
 use crate::tile::{MOST_ROWS, Product, Vectors};
-use crate::GemmKernel;
 
-/// Groups of activations to prepare at once, unless a row has more: half of a small first cache.
+/// Number of groups of activations that are prepared at once: half of a small first-level cache.
 const BLOCK: usize = 4096;
 
 impl<L: IntegerLanes<N>, const N: usize, const V: usize> GemmKernel for Vectors<L, N, V> {
@@ -55,7 +55,7 @@ impl<L: IntegerLanes<N>, const N: usize, const V: usize> GemmKernel for Vectors<
                     let (at, c_at) = (&places[..rows], &c_places[..rows]);
                     let a = &Gather { values, at, runs: 1, stride: 0, run: depth };
                     let c = &mut out[(first + tile * L::ROWS) * n + channel..];
-                    // SAFETY: `at` are the rows of `values`, of `depth` groups each.
+                    // SAFETY: `values` holds `rows` rows of `depth` groups, which begin at `at`.
                     #[expect(unsafe_code, reason = "rows without a check for each")]
                     unsafe {
                         Product { a, at, panel, start, add, width, c_at }.compute::<V>(self.0, c);
@@ -76,8 +76,8 @@ impl<L: IntegerLanes<N>, const N: usize, const V: usize> GemmKernel for Vectors<
     }
 }
 
-/// Rearranges rows of `k` weights into panels of [`PANEL`] channels; within a panel, groups of each
-/// channel in turn, filled up with zeros.
+/// Packs rows of `k` weights into panels of [`PANEL`] channels. In a panel, the groups of the channels
+/// alternate; groups beyond a row or a channel hold zeros.
 ///
 /// ```text
 /// panel 0: c0[k0..kd] c1[k0..kd] .. | c0[kd..k2d] c1[kd..k2d] .. | ..    panel 1: ..
@@ -101,7 +101,7 @@ fn pack<L: IntegerLanes<N>, const N: usize>(weights: &[i8], k: usize, panels: &m
     }
 }
 
-/// Fills a block with the groups of rows of `k` activations.
+/// Prepares rows of `k` activations.
 struct Activations<'a, L, const N: usize> {
     lanes: L,
     a: &'a [i8],
@@ -125,14 +125,14 @@ impl<L: IntegerLanes<N>, const N: usize> Task for Activations<'_, L, N> {
     }
 }
 
-/// A factor per lane.
+/// One factor per lane.
 struct Factors<L: IntegerLanes<N>, const N: usize> {
     lanes: L,
     multiplier: L::Vector,
     left: L::Vector,
-    /// One less than the shift to the right, but not below 0.
+    /// The shift to the right less one, but at least 0.
     halving: L::Vector,
-    /// 1 where there is a shift to the right, else 0.
+    /// 1 if the lane is shifted to the right, otherwise 0.
     last: L::Vector,
 }
 
@@ -158,9 +158,9 @@ impl<L: IntegerLanes<N>, const N: usize> Factors<L, N> {
 
     /// The same without the shift to the left.
     ///
-    /// Even and odd lanes are multiplied apart, to 64 bits, of which the 32 above bit 30 are kept.
-    /// They are never `i32::MIN` (see [`crate::requantize`]), so one can be subtracted; halving
-    /// before one is added keeps the rounding shift within 32 bits:
+    /// Even and odd lanes are multiplied separately, and the 32 bits above bit 30 of each 64-bit
+    /// product are kept. They are never `i32::MIN` (see [`crate::requantize`]), so 1 can be subtracted.
+    /// Halving before 1 is added keeps the rounding shift within 32 bits:
     /// `(x + 2^(right - 1)) >> right = ((x >> (right - 1)) + 1) >> 1` for `right > 0`.
     #[inline(always)]
     fn scale(&self, raised: L::Vector) -> L::Vector {
@@ -169,10 +169,11 @@ impl<L: IntegerLanes<N>, const N: usize> Factors<L, N> {
         let half = lanes.splat_pair(1 << 30);
         let even_product = lanes.multiply_even(raised, self.multiplier);
         let odd_product = lanes.multiply_even(odd(raised), odd(self.multiplier));
-        let even = lanes.shift_pairs_right(lanes.add_pairs(even_product, half), lanes.splat_pair(31));
+        let even =
+            lanes.shift_pairs_right(lanes.add_pairs(even_product, half), lanes.splat_pair(31));
         let odd = lanes.shift_pairs_left(lanes.add_pairs(odd_product, half), lanes.splat_pair(1));
         let high = lanes.interleave(even, odd);
-        // -1 for a negative value, but only before a shift.
+        // Subtracts 1 from a negative value that is shifted.
         let negative = lanes.shift_right(high, lanes.splat_sum(31));
         let nudge = lanes.and(negative, self.last);
         let halved = lanes.shift_right(lanes.subtract(high, nudge), self.halving);
@@ -220,7 +221,7 @@ impl<L: IntegerLanes<N>, const N: usize> Task for Requantize<'_, L, N> {
         let (n, blocks) = (rule.channels(), rule.channels() / N);
         match rule.rounds {
             Rounds::Twice => {}
-            // Fully connected layers: one pixel, a product per weight. The portable loop will do.
+            // Fully connected layers have one pixel; the portable loop is fast enough.
             Rounds::Once => return rule.portable(0, sums, offsets, out),
         }
         let codes = Codes::of(lanes, rule);
@@ -270,9 +271,9 @@ impl<L: IntegerLanes<N>, const N: usize> Task for Add<'_, L, N> {
         let (b, b_rest) = b.as_chunks();
         let (out, out_rest) = out.as_chunks_mut();
         for ((a, b), out) in a.iter().zip(b).zip(out) {
-            let a = a_factor.scale(raise(a, a_offset));
-            let b = b_factor.scale(raise(b, b_offset));
-            codes.store(down.scale(lanes.add(a, b)), out);
+            let (a, b) = (raise(a, a_offset), raise(b, b_offset));
+            let sum = lanes.add(a_factor.scale(a), b_factor.scale(b));
+            codes.store(down.scale(sum), out);
         }
         rule.portable(a_rest, b_rest, out_rest);
     }

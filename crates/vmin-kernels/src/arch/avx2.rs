@@ -1,4 +1,4 @@
-//! AVX2: a panel is two vectors.
+//! AVX2: two vectors per group of a panel.
 
 #![expect(unsafe_code, reason = "intrinsics")]
 
@@ -104,6 +104,7 @@ instructions!(
 
 impl Lanes<LANES> for Avx2Fma {
     const NAME: &'static str = "avx2-fma";
+    // Twelve sums, two vectors of a panel and one of values fill the registers.
     const ROWS: usize = 6;
     type Factor = f32;
     type Sum = f32;

@@ -1,4 +1,4 @@
-//! AVX-512: a panel is one vector.
+//! AVX-512: one vector per group of a panel.
 
 #![expect(unsafe_code, reason = "intrinsics")]
 
@@ -25,7 +25,7 @@ instructions!(
 
 impl Lanes<LANES> for Avx512Vnni {
     const NAME: &'static str = "avx512-vnni";
-    // As many independent sums as hide the latency of `vpdpbusd`.
+    // As many independent sums as the latency of `vpdpbusd` needs.
     const ROWS: usize = 12;
     type Factor = Group;
     type Sum = i32;
@@ -72,7 +72,7 @@ impl IntegerLanes<LANES> for Avx512Vnni {
                 let flipped = _mm512_xor_si512(_mm512_loadu_si512(values.as_ptr().cast()), flip);
                 _mm512_storeu_si512(groups.as_mut_ptr().cast(), flipped);
             }
-            // Weights beyond the row are zero, so what stands there does not count.
+            // The weights beyond a row are zero, so the activations there do not matter.
             let values = _mm512_maskz_loadu_epi8((1 << rest.len()) - 1, rest.as_ptr());
             let flipped = _mm512_xor_si512(values, flip);
             _mm512_mask_storeu_epi32(last.as_mut_ptr().cast(), first(last.len()), flipped);
@@ -102,7 +102,7 @@ impl IntegerLanes<LANES> for Avx512Vnni {
 }
 
 instructions!(
-    /// Float products.
+    /// Float products with fused multiply-add.
     Avx512, "avx512f"
 );
 

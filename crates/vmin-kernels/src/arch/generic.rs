@@ -1,9 +1,9 @@
-//! The specification, in portable Rust.
+//! The specification of the int8 kernels, in portable Rust.
 
 use crate::packed::PackedWeights;
 use crate::{Addition, GemmKernel, Requantization};
 
-/// Runs everywhere.
+/// The kernel for any processor.
 pub(crate) struct Generic;
 
 impl crate::sealed::Sealed for Generic {}
@@ -52,7 +52,7 @@ impl GemmKernel for Generic {
     }
 }
 
-/// Both sides as int16, which compilers turn into multiply-add of pairs with int32 sums.
+/// The dot product. Both sides are int16, so that compilers multiply and add pairs of values.
 fn dot(a: &[i16], w: &[i16]) -> i32 {
     a.iter().zip(w).fold(0i32, |sum, (&a, &w)| sum.wrapping_add(i32::from(a) * i32::from(w)))
 }

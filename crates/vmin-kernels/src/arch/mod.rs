@@ -1,8 +1,6 @@
 //! One file per instruction set; `generic` is the specification.
 
-/// An instruction set by its features: they are looked for, and [`run`] is compiled for them.
-///
-/// [`run`]: crate::lanes::InstructionSet::run
+/// Defines an instruction set by its features: `new` detects them, and `run` is compiled for them.
 #[cfg(target_arch = "x86_64")]
 macro_rules! instructions {
     ($(#[$doc:meta])* $name:ident, $($feature:tt),+) => {
@@ -22,23 +20,23 @@ macro_rules! instructions {
                 fn compiled<T: $crate::lanes::Task>(task: &T, out: &mut [T::Out]) {
                     task.run(out);
                 }
-                // SAFETY: the processor has these very features: `self` exists, and `new`, the only
-                // function that makes one, has found them.
+                // SAFETY: the processor has these features, because `self` exists: only `new` makes
+                // such a value, after it has detected them.
                 unsafe { compiled(task, out) }
             }
         }
     };
 }
 
-/// Methods of an instruction set; their bodies are intrinsics of its features.
+/// Defines methods of an instruction set whose bodies call its intrinsics.
 #[cfg(target_arch = "x86_64")]
 macro_rules! intrinsics {
     ($(fn $name:ident($self:ident $(, $value:ident: $type:ty)*) $(-> $result:ty)? $body:block)*) => {$(
         #[inline(always)]
         fn $name($self $(, $value: $type)*) $(-> $result)? {
-            // SAFETY: the processor has the features, as `self` exists (`instructions!`). Loads
-            // and stores are of arrays as large as what the intrinsic reads or writes, without
-            // alignment: the bodies see to that.
+            // SAFETY: the processor has the features, because `self` exists (see `instructions!`).
+            // Each body loads and stores whole arrays of the size of its intrinsic, or masks the lanes
+            // beyond a slice; no intrinsic here needs alignment.
             unsafe { $body }
         }
     )*};

@@ -1,4 +1,4 @@
-//! Float products on vectors, for every instruction set.
+//! The float products on vectors, for every instruction set.
 
 #![expect(unsafe_code, reason = "rows are gathered without a check for each")]
 
@@ -25,16 +25,16 @@ where
     ) {
         check_rows(&a, panels, n, &write, c, c_at);
         let (panels, depth) = (panels.as_chunks::<PANEL>().0, a.depth());
-        let add = matches!(write, Write::Add);
+        let add = write.adds();
         for (panel, first) in (0..n).step_by(PANEL).enumerate() {
             let (panel, width) = (&panels[panel * depth..][..depth], PANEL.min(n - first));
             let mut start = [0.0; PANEL];
-            if let Write::Biased(bias) = write {
+            if let Some(bias) = write.bias() {
                 start[..width].copy_from_slice(&bias[first..][..width]);
             }
             let (a, start, c) = (&a, &start, &mut c[first..]);
             for (at, c_at) in a.at.chunks(L::ROWS).zip(c_at.chunks(L::ROWS)) {
-                // SAFETY: `check_rows` has accepted the rows.
+                // SAFETY: `check_rows` has checked `a`, of whose rows `at` are some.
                 unsafe {
                     Product { a, at, panel, start, add, width, c_at }.compute::<V>(self.0, c);
                 }
@@ -64,8 +64,8 @@ where
     }
 }
 
-/// Adds to the `K` rows of `dw` the products of the `K` values from each of `at` on with its row of
-/// `b`.
+/// Adds to `K` groups of `dw`: the sum, over the rows `at`, of `K` values of the run times the row's
+/// group of `b`.
 struct Terms<'a, L, const N: usize, const V: usize, const K: usize> {
     lanes: L,
     a: &'a Gather<'a, f32>,
@@ -87,7 +87,8 @@ where
         let mut sums = [[lanes.splat(0.0); V]; K];
         for (&at, group) in at.iter().zip(b) {
             let group = vectors::<L, N, V>(lanes, group);
-            // SAFETY: `check_outer` has accepted the rows, and a run has `K` values from `first` on.
+            // SAFETY: `outer` has checked `a`, of whose rows `at` are some; it cuts blocks of `K` values
+            // from the values of a run, so `first + K` is at most `a.run`.
             let values = unsafe { a.values_of(at, run).get_unchecked(first..first + K) };
             for (&value, sums) in values.iter().zip(&mut sums) {
                 accumulate(lanes, value, &group, sums);
