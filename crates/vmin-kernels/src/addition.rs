@@ -1,21 +1,24 @@
-//! The sum of two int8 tensors of different scales: the rule and its portable form.
+//! Addition of two int8 tensors with different scales: the rule and its portable form.
 //!
-//! Each addend is moved by its offset, raised by 2^20 and scaled to a common scale; the sum of both is
-//! scaled down to the output. All three factors are at most one and round twice.
+//! The offset of each addend is added to it; the result is multiplied by 2^20 and by a factor that brings
+//! both addends to one scale. Their sum is scaled down to the output. All three factors are at most one
+//! and round twice.
 
 use crate::requantize::{Factor, Requantization, Rounds, twice};
 
 /// Bits by which both addends are raised before they are brought to one scale.
-pub(crate) const RAISED: u32 = 20;
+pub(crate) const RAISED: i32 = 20;
 
-/// How two codes become the code of their sum.
+/// The rule by which two codes become the code of their sum.
 #[derive(Clone, Debug)]
 pub struct Addition {
     /// Offset and factor of each addend.
     pub(crate) inputs: [(i32, Factor); 2],
-    /// One channel.
+    /// Factor of the sum.
+    pub(crate) factor: Factor,
+    /// The same factor with zero point and clamp, for one channel.
     pub(crate) output: Requantization,
-    /// Every scaled addend, by code as uint8.
+    /// Every scaled addend, indexed by its code as uint8.
     scaled: [[i32; 256]; 2],
 }
 
@@ -34,21 +37,24 @@ impl Addition {
         max: i8,
     ) -> Self {
         let factors = [inputs[0].1, inputs[1].1, output];
-        assert!(factors.iter().all(|factor| factor.shift <= 0), "sums are scaled down");
-        assert!(inputs.iter().all(|(offset, _)| (-128..=128).contains(offset)), "a zero point");
+        assert!(factors.iter().all(|factor| factor.shift <= 0), "no factor shifts left");
+        assert!(
+            inputs.iter().all(|(offset, _)| (-128..=128).contains(offset)),
+            "offsets lie in -128..=128"
+        );
         let scaled = inputs.map(|(offset, factor)| {
             std::array::from_fn(|code| {
                 let x = i32::from((code as u8).cast_signed());
                 twice(factor.multiplier, 0, -factor.shift, (x + offset) << RAISED)
             })
         });
-        let output = Requantization::new(Rounds::Twice, &[output], zero_point, min, max);
+        let rule = Requantization::new(Rounds::Twice, &[output], zero_point, min, max);
         // The factors of the addends are checked as that of the output is.
         let _ = Requantization::new(Rounds::Twice, &[factors[0], factors[1]], 0, min, max);
-        Self { inputs, output, scaled }
+        Self { inputs, factor: output, output: rule, scaled }
     }
 
-    /// Checks what every kernel relies on before it touches memory.
+    /// Checks the lengths on which every kernel relies before it accesses memory.
     pub(crate) fn check(a: &[i8], b: &[i8], out: &[i8]) {
         assert!(a.len() == out.len() && b.len() == out.len(), "three tensors of one length");
     }

@@ -1,9 +1,9 @@
-//! Exact int8 matrix products, and the codes of their sums, one kernel per instruction set.
+//! Exact int8 matrix products and the requantization of their sums, one kernel per instruction set.
 //!
-//! `out[m][n] = sum over k of a[m][k] * w[n][k]`, `a` and `w` int8, sums in wrapping int32. A kernel
-//! exists only where the processor can run it, and all kernels give the same bits for all int8
-//! values, -128 included: corrupted memories produce codes that clean networks never hold. No
-//! instruction that saturates is used.
+//! `out[m][n] = sum over k of a[m][k] * w[n][k]`; `a` and `w` are int8, sums are wrapping int32. A
+//! kernel exists only where the processor can run it, and all kernels give the same bits for all int8
+//! values, including -128: a corrupted memory gives codes that a clean network never holds. No kernel
+//! uses an instruction that saturates sums.
 //!
 //! ```
 //! let kernel = vmin_kernels::best();
@@ -15,25 +15,34 @@
 //!
 //! | kernel | needs | how |
 //! |---|---|---|
-//! | `generic` | nothing | the specification, portable |
+//! | `generic` | nothing | portable loops, the specification |
 //! | `avx2` | AVX2 | `pmaddwd` on pairs of int16 |
-//! | `avx512-vnni` | AVX-512 F, BW, VNNI | `vpdpbusd`, activations moved to uint8, the surplus taken off |
+//! | `avx512-vnni` | AVX-512 F, BW, VNNI | `vpdpbusd` on activations plus 128, less `128 * sum(w)` |
 //!
 //! `pmaddubsw`, the usual int8 instruction before VNNI, saturates its int16 sums; it is not used.
-//! The loops that turn sums into codes ([`GemmKernel::requantize`], [`GemmKernel::add`]) are vectors of
-//! eight int32 in `avx2` and of sixteen in `avx512-vnni`. Inputs are never read beyond the slices,
-//! tails included, so no padding is asked of the caller.
+//! *Requantization* turns an int32 sum into a code ([`GemmKernel::requantize`]). No kernel reads beyond
+//! its slices, so the caller need not pad them.
 //!
-//! The only crate of the workspace with `unsafe` code. It knows nothing of networks.
-
-#![allow(unsafe_code, reason = "the one place for instruction-set intrinsics")]
+//! `examples/convolution.rs` computes a 1 x 1 convolution from packing to codes. [`float`] has the
+//! products for training.
+//!
+//! Every algorithm on vectors is written once over the traits in `lanes.rs`; a file in `arch` per
+//! instruction set implements them. `unsafe` code calls intrinsics there, and reads gathered rows
+//! without a check for each in `tile.rs` and `float`. In the workspace, the only other `unsafe` code
+//! calls a GPU (feature `cuda` of `vmin-train`) or belongs to tests. The crate knows nothing of networks.
 
 mod addition;
 mod arch;
 pub mod float;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod packed;
 mod requantize;
 mod select;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 pub use addition::Addition;
 pub use packed::PackedWeights;
@@ -41,16 +50,17 @@ pub use requantize::{Factor, Requantization, Rounds};
 pub use select::{UnknownKernel, available, best, by_name};
 
 mod sealed {
-    /// Keeps [`GemmKernel`](crate::GemmKernel) to kernels that are tested here.
+    /// Allows implementations of [`GemmKernel`](crate::GemmKernel) in this crate alone, whose tests
+    /// cover them.
     pub trait Sealed {}
 }
 
-/// A matrix product for one instruction set.
+/// Matrix product, requantization and addition for one instruction set.
 pub trait GemmKernel: sealed::Sealed + Send + Sync {
     /// Stable name: `generic`, `avx2`, `avx512-vnni`.
     fn name(&self) -> &'static str;
 
-    /// Rearranges `weights`, `n` rows of `k` values, for this kernel.
+    /// Packs `weights`, `n` rows of `k` values, in the layout of this kernel.
     ///
     /// # Panics
     /// If `weights` does not hold `n * k` values.
@@ -63,14 +73,14 @@ pub trait GemmKernel: sealed::Sealed + Send + Sync {
     /// If a slice is too short, or the weights were packed for another kernel.
     fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]);
 
-    /// Writes the codes of `sums`, pixels of one value per channel, to `out`, in the same layout;
-    /// `offsets`, one per channel, are added first.
+    /// Writes the codes of `sums` to `out`. `sums` holds one value per channel for each pixel;
+    /// `offsets`, one per channel, are added before scaling.
     ///
     /// # Panics
     /// If the slices do not hold equally many whole pixels.
     fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]);
 
-    /// Writes the codes of the sums of the elements of `a` and `b` to `out`.
+    /// Adds the tensors `a` and `b`, element by element, and writes the codes to `out`.
     ///
     /// # Panics
     /// If the lengths differ.

@@ -1,4 +1,4 @@
-//! From int32 sums to int8 codes: the rules and their portable form.
+//! Requantization, from int32 sums to int8 codes: the rules and their portable form.
 //!
 //! A factor is `multiplier * 2^(shift - 31)`. Rounding twice is a doubling high multiplication,
 //! rounded with ties up, then a shift, rounded with ties away from zero:
@@ -15,9 +15,9 @@
 /// A factor `multiplier * 2^(shift - 31)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Factor {
-    /// Significand, not negative.
+    /// The significand, not negative.
     pub multiplier: i32,
-    /// Power of two, `-31..=30`; positive shifts left.
+    /// The power of two, `-31..=30`; a positive shift is to the left.
     pub shift: i32,
 }
 
@@ -32,13 +32,13 @@ impl Factor {
 /// How often a sum is rounded on its way to a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounds {
-    /// In the product and in the shift.
+    /// Twice: the product, then the shift.
     Twice,
-    /// In one shift of the 64-bit product.
+    /// Once, in the shift of the 64-bit product.
     Once,
 }
 
-/// How the sums of some channels become codes: `clamp(factor * (sum + offset) + zero_point)`.
+/// The rule by which the sums of some channels become codes: `clamp(factor * (sum + offset) + zero_point)`.
 #[derive(Clone, Debug)]
 pub struct Requantization {
     pub(crate) rounds: Rounds,
@@ -60,7 +60,7 @@ impl Requantization {
     /// If a factor is out of its range, or `min > max`.
     #[must_use]
     pub fn new(rounds: Rounds, factors: &[Factor], zero_point: i32, min: i8, max: i8) -> Self {
-        assert!(min <= max, "an empty range of codes");
+        assert!(min <= max, "the range of codes is empty");
         let (left, right) = factors
             .iter()
             .map(|factor| factor.check().shift)
@@ -86,7 +86,7 @@ impl Requantization {
         self.multipliers.len()
     }
 
-    /// Checks what every kernel relies on before it touches memory.
+    /// Checks the lengths on which every kernel relies before it accesses memory.
     pub(crate) fn check(&self, sums: &[i32], offsets: &[i32], out: &[i8]) {
         assert_eq!(sums.len(), out.len(), "one code per sum");
         assert_eq!(offsets.len(), self.channels(), "one offset per channel");

@@ -1,14 +1,16 @@
-//! Which kernels this processor can run, best first.
+//! The kernels that this processor can run, best first.
 
 use std::sync::OnceLock;
 
 use crate::GemmKernel;
 use crate::arch;
+#[cfg(target_arch = "x86_64")]
+use crate::tile::Vectors;
 
-/// All names, whether or not this processor can run them.
+/// The names of all kernels, including those that this processor cannot run.
 const NAMES: [&str; 3] = ["avx512-vnni", "avx2", "generic"];
 
-/// No such kernel here.
+/// A name of no kernel, or of one that this processor cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKernel {
     name: String,
@@ -34,11 +36,11 @@ fn found() -> &'static [&'static dyn GemmKernel] {
         let mut kernels: Vec<&'static dyn GemmKernel> = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if let Some(kernel) = arch::avx512_vnni::Avx512Vnni::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx512::Avx512Vnni::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 16, 1>(lanes))));
             }
-            if let Some(kernel) = arch::avx2::Avx2::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx2::Avx2::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 8, 2>(lanes))));
             }
         }
         kernels.push(&arch::generic::Generic);
@@ -46,22 +48,22 @@ fn found() -> &'static [&'static dyn GemmKernel] {
     })
 }
 
-/// The kernels this processor can run, best first; `generic` is always the last.
+/// The kernels that this processor can run, best first; `generic` is always the last.
 #[must_use]
 pub fn available() -> Vec<&'static dyn GemmKernel> {
     found().to_vec()
 }
 
-/// The fastest kernel this processor can run.
+/// The fastest kernel that this processor can run.
 #[must_use]
 pub fn best() -> &'static dyn GemmKernel {
     found()[0]
 }
 
-/// The kernel of that name.
+/// The kernel called `name`.
 ///
 /// # Errors
-/// If there is none, or this processor cannot run it.
+/// If no kernel has that name, or this processor cannot run it.
 pub fn by_name(name: &str) -> Result<&'static dyn GemmKernel, UnknownKernel> {
     found()
         .iter()

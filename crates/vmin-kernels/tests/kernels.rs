@@ -33,9 +33,10 @@ fn bytes(count: usize, seed: usize) -> Vec<i8> {
 
 #[test]
 fn all_small_shapes() {
-    for m in 1..=20 {
-        for n in 1..=20 {
-            for k in 1..=20 {
+    let sizes = || (1..=20).step_by(if cfg!(miri) { 6 } else { 1 });
+    for m in sizes() {
+        for n in sizes() {
+            for k in sizes() {
                 check(&bytes(m * k, n), k, m, &bytes(n * k, m), n, k);
             }
         }
@@ -45,7 +46,7 @@ fn all_small_shapes() {
 #[test]
 fn extremes_do_not_saturate() {
     for (a, w) in [(-128, -128), (-128, 127), (127, -128), (127, 127)] {
-        let (m, n, k) = (13, 17, 4099);
+        let (m, n, k) = if cfg!(miri) { (13, 17, 35) } else { (13, 17, 4099) };
         check(&vec![a; m * k], k, m, &vec![w; n * k], n, k);
     }
 }
@@ -59,6 +60,7 @@ fn rows_may_lie_apart_and_nothing_beyond_is_read() {
 
 /// 2^17 + 3 products of (-128)^2 leave int32: sums wrap, alike in all kernels.
 #[test]
+#[cfg_attr(miri, ignore = "too many products")]
 fn sums_wrap() {
     let (m, n, k) = (2, 3, (1 << 17) + 3);
     check(&vec![-128; m * k], k, m, &vec![-128; n * k], n, k);
@@ -91,10 +93,21 @@ fn names() {
     }
 }
 
+/// Few cases under Miri, which also has no files to keep failures in.
+fn config() -> ProptestConfig {
+    if cfg!(miri) {
+        ProptestConfig { cases: 2, failure_persistence: None, ..ProptestConfig::default() }
+    } else {
+        ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn random_products(
-        (m, n, k, a, w) in (1usize..40, 1usize..70, 1usize..300).prop_flat_map(|(m, n, k)| {
+        (m, n, k, a, w) in (1usize..40, 1usize..70, 1usize..if cfg!(miri) { 20 } else { 300 }).prop_flat_map(|(m, n, k)| {
             let a = proptest::collection::vec(any::<i8>(), m * k);
             let w = proptest::collection::vec(any::<i8>(), n * k);
             (Just(m), Just(n), Just(k), a, w)

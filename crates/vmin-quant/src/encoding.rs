@@ -1,18 +1,18 @@
-//! How an m-bit code means an integer.
+//! Encodings of integers as m-bit codes.
 
-/// How an m-bit code (m = 1..=8) means an integer.
+/// A map from m-bit codes (m = 1..=8) to integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// `-2^(m-1) ..= 2^(m-1)-1`.
+    /// Two's complement, `-2^(m-1) ..= 2^(m-1)-1`.
     TwosComplement,
-    /// `code - 2^(m-1)`.
+    /// The integer is `code - 2^(m-1)`.
     OffsetBinary,
-    /// Top bit is the sign, the rest the magnitude; two zeros.
+    /// The top bit is the sign, the rest the magnitude; there are two zeros.
     SignMagnitude,
 }
 
 impl Encoding {
-    /// The integer that the low `bits` bits of `code` mean; higher bits are ignored.
+    /// The integer of the low `bits` bits of `code`; higher bits are ignored.
     #[must_use]
     pub fn decode(self, code: u8, bits: u8) -> i8 {
         let half = 1i16 << (bits.clamp(1, 8) - 1);
@@ -23,7 +23,7 @@ impl Encoding {
             Self::SignMagnitude if code & half == 0 => code,
             Self::SignMagnitude => -(code & (half - 1)),
         };
-        i8::try_from(value).expect("a code of at most 8 bits means -128..=127")
+        i8::try_from(value).expect("a code of at most 8 bits stands for -128..=127")
     }
 
     /// The code of `value` in `bits` bits; zero in [`Self::SignMagnitude`] is the positive zero.
@@ -48,7 +48,7 @@ impl Encoding {
         Ok(code.to_le_bytes()[0])
     }
 
-    /// The smallest integer a code of `bits` bits (1..=8, clamped) can mean.
+    /// The smallest integer that has a code of `bits` bits (1..=8, clamped).
     #[must_use]
     pub fn min(self, bits: u8) -> i32 {
         let half = 1i32 << (bits.clamp(1, 8) - 1);
@@ -58,20 +58,20 @@ impl Encoding {
         }
     }
 
-    /// The largest integer a code of `bits` bits (1..=8, clamped) can mean: `2^(bits-1) - 1`.
+    /// The largest integer that has a code of `bits` bits (1..=8, clamped): `2^(bits-1) - 1`.
     #[must_use]
     pub fn max(self, bits: u8) -> i32 {
         (1i32 << (bits.clamp(1, 8) - 1)) - 1
     }
 
-    /// The integer of every byte, indexed by code.
+    /// The integers of all codes, indexed by code.
     #[must_use]
     pub fn decode_table(self, bits: u8) -> [i8; 256] {
         std::array::from_fn(|code| self.decode(code.to_le_bytes()[0], bits))
     }
 }
 
-/// An integer that no code means.
+/// An integer that has no code, or a width that codes cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -81,7 +81,7 @@ pub enum EncodeError {
         /// The bits asked for.
         bits: u8,
     },
-    /// The integer does not fit.
+    /// The integer is outside the range of the encoding.
     #[error("{value} does not fit {bits} bits; allowed are {min}..={max}")]
     OutOfRange {
         /// The integer.
@@ -127,11 +127,12 @@ mod tests {
     fn every_code_survives_but_the_negative_zero() {
         for encoding in ALL {
             for bits in 1..=8u8 {
+                let table = encoding.decode_table(bits);
                 for code in 0..=255u8 {
                     let low = code & (0xff >> (8 - bits));
                     let value = encoding.decode(code, bits);
                     assert_eq!(value, encoding.decode(low, bits), "higher bits are ignored");
-                    assert_eq!(value, encoding.decode_table(bits)[usize::from(code)]);
+                    assert_eq!(value, table[usize::from(code)]);
                     let negative_zero =
                         encoding == Encoding::SignMagnitude && low == 1 << (bits - 1);
                     let expected = if negative_zero { 0 } else { low };

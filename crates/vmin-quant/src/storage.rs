@@ -1,11 +1,11 @@
-//! Codes of fewer than eight bits side by side in bytes.
+//! Packing of codes of one to eight bits into bytes.
 //!
 //! ```text
 //! bits = 3:   byte 0            byte 1
 //!             c2c2 c1c1c1 c0c0c0 | c5 c4c4c4 c3c3c3 c2      (most significant bit at the left)
 //! ```
 
-/// Fewer bytes than the codes need.
+/// There are fewer bytes than the codes need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{bytes} bytes cannot hold {codes} codes of {bits} bits")]
 pub struct UnpackError {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn every_code_at_every_place() {
         for bits in 1..=8u8 {
-            for n in 0..=17usize {
+            for n in (0..=17usize).step_by(if cfg!(miri) { 8 } else { 1 }) {
                 for place in 0..n {
                     for code in 0..=(0xffu8 >> (8 - bits)) {
                         let mut codes = vec![0; n];

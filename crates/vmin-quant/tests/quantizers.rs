@@ -30,6 +30,7 @@ fn flip(codes: &[u8], bits: u8, rate: f64, random: &mut Xoshiro256PlusPlus) -> V
 /// First-order: `E[dw^2] = p * step^2 * (4^m - 1) / 3`, with `step = R / (2^m - 2)`; for many bits
 /// this is `p * R^2 / 3`, RMS `0.577 * R * sqrt(p)`.
 #[test]
+#[cfg_attr(miri, ignore = "too many weights")]
 fn noise_of_flips_has_the_expected_size() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
     let weights: Vec<f32> = (0..400_000).map(|_| uniform(&mut random) as f32 - 0.3).collect();
@@ -158,7 +159,18 @@ fn refusals() {
     assert_eq!((clipped.min(), clipped.max()), (-0.1, 0.05));
 }
 
+/// Few cases under Miri, which also has no files to keep failures in.
+fn config() -> ProptestConfig {
+    if cfg!(miri) {
+        ProptestConfig { cases: 2, failure_persistence: None, ..ProptestConfig::default() }
+    } else {
+        ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     /// Rounding is off by half a step, truncation by a step, plus the clamp of the code's margin.
     #[test]
     fn errors_stay_within_a_step(weights in proptest::collection::vec(-2f32..2.0, 1..60)) {

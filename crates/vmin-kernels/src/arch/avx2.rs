@@ -1,155 +1,127 @@
-//! AVX2: `pmaddwd` multiplies pairs of int16 and adds the two products as int32. For int8 values
-//! the sum is at most `2 * (-128)^2 = 32768`, so nothing saturates.
+//! AVX2: two vectors per group of a panel.
 
-use std::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
-    _mm256_setzero_si256, _mm256_storeu_si256,
-};
+#![expect(unsafe_code, reason = "intrinsics")]
 
-use super::avx2_codes;
-use crate::packed::{PackedWeights, Panels, panels};
-use crate::{Addition, GemmKernel, Requantization};
+use std::arch::x86_64::*;
 
-/// Channels per panel: two vectors of eight int32 sums.
-const WIDTH: usize = 16;
-/// Values per group: a pair of int16 for one `pmaddwd` lane.
-const DEPTH: usize = 2;
-/// Rows of `a` at a time: twelve sums, two vectors of weights and one of `a` fill the registers.
-const ROWS: usize = 6;
+use crate::lanes::{Group, IntegerLanes, Lanes};
 
-/// Exists only where AVX2 does.
-pub(crate) struct Avx2(());
+/// Lanes of one vector.
+pub(crate) const LANES: usize = 8;
 
-impl Avx2 {
-    pub(crate) fn new() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Self(()))
-    }
-}
-
-impl crate::sealed::Sealed for Avx2 {}
-
-impl GemmKernel for Avx2 {
-    fn name(&self) -> &'static str {
-        "avx2"
-    }
-
-    fn pack(&self, weights: &[i8], n: usize, k: usize) -> PackedWeights {
-        PackedWeights {
-            kernel: self.name(),
-            n,
-            k,
-            panels: Panels::Words(panels::<i16, WIDTH, DEPTH>(weights, n, k)),
-            offsets: vec![0; n],
-        }
-    }
-
-    fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]) {
-        packed.check(self.name(), a, a_stride, m, out);
-        let Panels::Words(panels) = &packed.panels else { unreachable!("packed by this kernel") };
-        let (n, k) = (packed.n, packed.k);
-        let groups = k.div_ceil(DEPTH);
-        if n == 0 || groups == 0 {
-            out[..m * n].fill(0);
-            return;
-        }
-        // `ROWS` rows as int16, each filled up with a zero to whole groups.
-        let width = groups * DEPTH;
-        let mut wide = vec![0i16; width * ROWS];
-        let mut first = 0;
-        while first < m {
-            let rows = match m - first {
-                ROWS.. => ROWS,
-                4.. => 4,
-                2.. => 2,
-                _ => 1,
-            };
-            for (row, wide) in wide.chunks_exact_mut(width).take(rows).enumerate() {
-                // SAFETY: AVX2 is there, or `Self` would not exist.
-                unsafe { widen(&a[(first + row) * a_stride..][..k], wide) };
-            }
-            for (panel, weights) in panels.chunks_exact(width * WIDTH).enumerate() {
-                let out = &mut out[first * n + panel * WIDTH..];
-                let channels = WIDTH.min(n - panel * WIDTH);
-                // SAFETY: AVX2 is there, or `Self` would not exist; `wide` holds `ROWS >= rows`
-                // rows and `weights` one panel of `groups` groups, by construction.
-                unsafe {
-                    match rows {
-                        ROWS => tile::<ROWS>(&wide, weights, groups, out, n, channels),
-                        4 => tile::<4>(&wide, weights, groups, out, n, channels),
-                        2 => tile::<2>(&wide, weights, groups, out, n, channels),
-                        _ => tile::<1>(&wide, weights, groups, out, n, channels),
-                    }
-                }
-            }
-            first += rows;
-        }
-    }
-
-    fn requantize(&self, sums: &[i32], offsets: &[i32], rule: &Requantization, out: &mut [i8]) {
-        rule.check(sums, offsets, out);
-        // SAFETY: AVX2 is there, or `Self` would not exist.
-        unsafe { avx2_codes::requantize(sums, offsets, rule, out) }
-    }
-
-    fn add(&self, a: &[i8], b: &[i8], rule: &Addition, out: &mut [i8]) {
-        Addition::check(a, b, out);
-        // SAFETY: AVX2 is there, or `Self` would not exist.
-        unsafe { avx2_codes::add(a, b, rule, out) }
-    }
-}
-
-/// Copies `from` to the start of `to` as int16.
-///
-/// # Safety
-/// The processor must have AVX2, for which the loop is compiled.
+/// The mask of the first `count` lanes.
+#[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn widen(from: &[i8], to: &mut [i16]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from.into();
+fn first(count: usize) -> __m256i {
+    assert!(count <= LANES, "more than a vector");
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+}
+
+instructions!(
+    /// Int8 products: `pmaddwd` multiplies pairs of int16 and adds the two products as int32. For int8
+    /// values the sum is at most `2 * (-128)^2 = 32768`, so nothing saturates.
+    Avx2, "avx2"
+);
+
+impl Lanes<LANES> for Avx2 {
+    const NAME: &'static str = "avx2";
+    // Twelve sums, two vectors of weights and one of activations fill the registers.
+    const ROWS: usize = 6;
+    type Factor = Group;
+    type Sum = i32;
+    type Vector = __m256i;
+
+    intrinsics! {
+        fn splat(self, group: Group) -> __m256i {
+            let [low, high] = group.map(i16::to_le_bytes);
+            _mm256_set1_epi32(i32::from_le_bytes([low[0], low[1], high[0], high[1]]))
+        }
+        fn factors(self, from: &[Group; LANES]) -> __m256i { _mm256_loadu_si256(from.as_ptr().cast()) }
+        fn sums(self, from: &[i32; LANES]) -> __m256i { _mm256_loadu_si256(from.as_ptr().cast()) }
+        fn store(self, sums: __m256i, to: &mut [i32; LANES]) {
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), sums);
+        }
+        fn first_sums(self, from: &[i32]) -> __m256i {
+            _mm256_maskload_epi32(from.as_ptr(), first(from.len()))
+        }
+        fn store_first(self, sums: __m256i, to: &mut [i32]) {
+            _mm256_maskstore_epi32(to.as_mut_ptr(), first(to.len()), sums);
+        }
+        fn add(self, a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
+        fn multiply_add(self, a: __m256i, b: __m256i, sum: __m256i) -> __m256i {
+            _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
+        }
     }
 }
 
-/// `R x channels` sums over all groups, to rows of `out` that lie `out_stride` apart.
-///
-/// # Safety
-/// The processor must have AVX2; `wide` must hold `R` rows of `groups * DEPTH` values and `weights`
-/// `groups * DEPTH * WIDTH`. The lengths are easily missed by a factor of `DEPTH`: both count int16
-/// values, not pairs.
-#[target_feature(enable = "avx2")]
-unsafe fn tile<const R: usize>(
-    wide: &[i16],
-    weights: &[i16],
-    groups: usize,
-    out: &mut [i32],
-    out_stride: usize,
-    channels: usize,
-) {
-    debug_assert!(wide.len() >= R * groups * DEPTH);
-    debug_assert!(weights.len() >= groups * DEPTH * WIDTH);
-    let mut low = [_mm256_setzero_si256(); R];
-    let mut high = [_mm256_setzero_si256(); R];
-    let (a, mut w) = (wide.as_ptr(), weights.as_ptr());
-    for group in 0..groups {
-        // SAFETY: `group < groups` and `row < R`; the caller vouches for the lengths.
-        unsafe {
-            let w0 = _mm256_loadu_si256(w.cast::<__m256i>());
-            let w1 = _mm256_loadu_si256(w.add(WIDTH).cast::<__m256i>());
-            w = w.add(WIDTH * DEPTH);
-            for row in 0..R {
-                let pair = a.add((row * groups + group) * DEPTH).cast::<i32>().read_unaligned();
-                let pair = _mm256_set1_epi32(pair);
-                low[row] = _mm256_add_epi32(low[row], _mm256_madd_epi16(pair, w0));
-                high[row] = _mm256_add_epi32(high[row], _mm256_madd_epi16(pair, w1));
-            }
+impl IntegerLanes<LANES> for Avx2 {
+    const DEPTH: usize = 2;
+    const OFFSET: i32 = 0;
+
+    #[inline(always)]
+    fn group(weights: &[i8]) -> Group {
+        [weights[0].into(), weights[1].into()]
+    }
+
+    #[inline(always)]
+    fn activations(self, row: &[i8], groups: &mut [Group]) {
+        for (to, &from) in groups.as_flattened_mut().iter_mut().zip(row) {
+            *to = from.into();
         }
     }
-    for row in 0..R {
-        let mut sums = [0i32; WIDTH];
-        // SAFETY: `sums` holds 16 int32, two vectors.
-        unsafe {
-            _mm256_storeu_si256(sums.as_mut_ptr().cast::<__m256i>(), low[row]);
-            _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast::<__m256i>(), high[row]);
+
+    intrinsics! {
+        fn splat_sum(self, sum: i32) -> __m256i { _mm256_set1_epi32(sum) }
+        fn codes(self, from: &[i8; LANES]) -> __m256i {
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))
         }
-        out[row * out_stride..][..channels].copy_from_slice(&sums[..channels]);
+        fn store_codes(self, codes: __m256i, to: &mut [i8; LANES]) {
+            let (low, high) = (_mm256_castsi256_si128(codes), _mm256_extracti128_si256::<1>(codes));
+            let words = _mm_packs_epi32(low, high);
+            _mm_storel_epi64(to.as_mut_ptr().cast(), _mm_packs_epi16(words, words));
+        }
+        fn subtract(self, a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi32(a, b) }
+        fn min(self, a: __m256i, b: __m256i) -> __m256i { _mm256_min_epi32(a, b) }
+        fn max(self, a: __m256i, b: __m256i) -> __m256i { _mm256_max_epi32(a, b) }
+        fn and(self, a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
+        fn shift_left(self, a: __m256i, by: __m256i) -> __m256i { _mm256_sllv_epi32(a, by) }
+        fn shift_right(self, a: __m256i, by: __m256i) -> __m256i { _mm256_srav_epi32(a, by) }
+        fn splat_pair(self, pair: i64) -> __m256i { _mm256_set1_epi64x(pair) }
+        fn add_pairs(self, a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi64(a, b) }
+        fn shift_pairs_left(self, a: __m256i, by: __m256i) -> __m256i { _mm256_sllv_epi64(a, by) }
+        fn shift_pairs_right(self, a: __m256i, by: __m256i) -> __m256i { _mm256_srlv_epi64(a, by) }
+        fn multiply_even(self, a: __m256i, b: __m256i) -> __m256i { _mm256_mul_epi32(a, b) }
+        fn interleave(self, even: __m256i, odd: __m256i) -> __m256i {
+            _mm256_blend_epi32::<0xaa>(even, odd)
+        }
+    }
+}
+
+instructions!(
+    /// Float products: AVX2 with fused multiply-add.
+    Avx2Fma, "avx2", "fma"
+);
+
+impl Lanes<LANES> for Avx2Fma {
+    const NAME: &'static str = "avx2-fma";
+    // Twelve sums, two vectors of a panel and one of values fill the registers.
+    const ROWS: usize = 6;
+    type Factor = f32;
+    type Sum = f32;
+    type Vector = __m256;
+
+    intrinsics! {
+        fn splat(self, factor: f32) -> __m256 { _mm256_set1_ps(factor) }
+        fn factors(self, from: &[f32; LANES]) -> __m256 { _mm256_loadu_ps(from.as_ptr()) }
+        fn sums(self, from: &[f32; LANES]) -> __m256 { _mm256_loadu_ps(from.as_ptr()) }
+        fn store(self, sums: __m256, to: &mut [f32; LANES]) { _mm256_storeu_ps(to.as_mut_ptr(), sums) }
+        fn first_sums(self, from: &[f32]) -> __m256 {
+            _mm256_maskload_ps(from.as_ptr(), first(from.len()))
+        }
+        fn store_first(self, sums: __m256, to: &mut [f32]) {
+            _mm256_maskstore_ps(to.as_mut_ptr(), first(to.len()), sums);
+        }
+        fn add(self, a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
+        fn multiply_add(self, a: __m256, b: __m256, sum: __m256) -> __m256 { _mm256_fmadd_ps(a, b, sum) }
     }
 }

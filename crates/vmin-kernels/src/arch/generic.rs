@@ -1,9 +1,9 @@
-//! The specification, in portable Rust.
+//! The specification of the int8 kernels, in portable Rust.
 
-use crate::packed::{PackedWeights, Panels};
+use crate::packed::PackedWeights;
 use crate::{Addition, GemmKernel, Requantization};
 
-/// Runs everywhere.
+/// The kernel for any processor.
 pub(crate) struct Generic;
 
 impl crate::sealed::Sealed for Generic {}
@@ -19,7 +19,7 @@ impl GemmKernel for Generic {
             kernel: self.name(),
             n,
             k,
-            panels: Panels::Words(weights.iter().map(|&w| w.into()).collect()),
+            panels: weights.iter().map(|&w| w.into()).collect(),
             offsets: vec![0; n],
         }
     }
@@ -27,7 +27,6 @@ impl GemmKernel for Generic {
     fn gemm(&self, a: &[i8], a_stride: usize, m: usize, packed: &PackedWeights, out: &mut [i32]) {
         packed.check(self.name(), a, a_stride, m, out);
         let (n, k) = (packed.n, packed.k);
-        let Panels::Words(weights) = &packed.panels else { unreachable!("packed by this kernel") };
         if n == 0 {
             return;
         }
@@ -37,7 +36,7 @@ impl GemmKernel for Generic {
                 *wide = a.into();
             }
             for (channel, out) in out.iter_mut().enumerate() {
-                *out = dot(&wide, &weights[channel * k..(channel + 1) * k]);
+                *out = dot(&wide, &packed.panels[channel * k..(channel + 1) * k]);
             }
         }
     }
@@ -53,7 +52,7 @@ impl GemmKernel for Generic {
     }
 }
 
-/// Both sides as int16, which compilers turn into multiply-add of pairs with int32 sums.
+/// The dot product. Both sides are int16, so that compilers multiply and add pairs of values.
 fn dot(a: &[i16], w: &[i16]) -> i32 {
     a.iter().zip(w).fold(0i32, |sum, (&a, &w)| sum.wrapping_add(i32::from(a) * i32::from(w)))
 }

@@ -1,33 +1,35 @@
-//! Float products of training: rows gathered from an image times packed panels.
+//! Float matrix products for training: rows gathered from an image times packed panels.
 //!
 //! A convolution is a matrix product whose left rows are patches of an image. In a padded image of
-//! layout `[height, width, channels]` a patch is `kernel` runs of contiguous values, one per kernel
-//! row, a constant distance apart. So nothing is copied: a row is the index of its first value.
+//! layout `[height, width, channels]` a patch consists of `kernel` runs of contiguous values, one per
+//! kernel row, a constant distance apart. A row is given by the index of its first value, so no patch
+//! is copied.
 //!
 //! ```text
 //!  forward and dx   c[c_at[i]..][..n]  =  sum over runs, k of  a[a_at[i] + run * stride + k] * panels[run, k][..n]
 //!  dw               panels[run, k][..n] += sum over rows i of  a[a_at[i] + run * stride + k] * b[i][..n]
 //! ```
 //!
-//! Panels hold [`PANEL`] outputs side by side, so a vector register spans outputs, never terms of a
-//! sum: every output is one chain of fused multiply-adds in the same order whatever the width of the
-//! registers. All kernels give the same bits; [`Portable`] is the specification, and the same code
-//! in `f64` is what gradients are checked with.
+//! A panel holds [`PANEL`] outputs side by side, so a vector register spans outputs and never terms of
+//! one sum: each output is a chain of fused multiply-adds in an order that does not depend on the width
+//! of the registers. All kernels give the same bits. [`Portable`] is the specification; the tests of
+//! gradients run it in `f64`.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use std::sync::OnceLock;
 
 pub use portable::Portable;
 
+#[cfg(target_arch = "x86_64")]
+use crate::{arch, tile::Vectors};
+
 /// Outputs per panel.
 pub const PANEL: usize = 16;
 
-/// Rows whose sum is taken in one chain before it is added to `dw`; part of the result's bits.
+/// Rows that are summed in one chain before the sum is added to `dw`. Another number gives other bits.
 pub const CHAIN_ROWS: usize = 128;
 
 /// A float that kernels multiply.
@@ -53,7 +55,8 @@ impl Float for f64 {
     }
 }
 
-/// Left rows: row `i` consists of `runs` runs of `run` values, `stride` apart, from `at[i]` on.
+/// The left rows of a product: row `i` has `runs` runs of `run` values; its first run starts at
+/// `at[i]`, each further run `stride` later.
 #[derive(Clone, Copy, Debug)]
 pub struct Gather<'a, T> {
     /// The values, for instance a padded image.
@@ -62,7 +65,7 @@ pub struct Gather<'a, T> {
     pub at: &'a [usize],
     /// Runs per row.
     pub runs: usize,
-    /// Distance of the starts of two runs.
+    /// Distance between the starts of neighbouring runs.
     pub stride: usize,
     /// Values per run.
     pub run: usize,
@@ -75,7 +78,21 @@ impl<T> Gather<'_, T> {
         self.runs * self.run
     }
 
-    /// Panics unless every row lies in the values: the kernels rely on it.
+    /// The values of one run of the row at `at`.
+    ///
+    /// # Safety
+    /// [`Self::check`] has accepted the row, and `run` is less than `runs`. A run begins at `at` plus a
+    /// multiple of `stride`, not of `run`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "checks in the loops over small runs cost a tenth of the time")]
+    pub(crate) unsafe fn values_of(&self, at: usize, run: usize) -> &[T] {
+        let first = at + run * self.stride;
+        // SAFETY: by contract `first + self.run` is at most the end that `check` compared.
+        unsafe { self.values.get_unchecked(first..first + self.run) }
+    }
+
+    /// Panics unless every row lies in the values; the kernels rely on this.
     fn check(&self) {
         let Some(last) = self.at.iter().copied().max() else { return };
         let end = self.runs.saturating_sub(1).checked_mul(self.stride);
@@ -85,15 +102,31 @@ impl<T> Gather<'_, T> {
     }
 }
 
-/// How results meet what is there.
+/// How a result is written to its place.
 #[derive(Clone, Copy, Debug)]
 pub enum Write<'a, T> {
-    /// Overwrites; sums start at the bias of their output.
+    /// Overwrites the place; each sum starts at the bias of its output.
     Biased(&'a [T]),
-    /// Overwrites.
+    /// Overwrites the place.
     Set,
-    /// Adds the finished sum.
+    /// Adds the finished sum to the value in the place.
     Add,
+}
+
+impl<'a, T> Write<'a, T> {
+    fn bias(&self) -> Option<&'a [T]> {
+        match self {
+            Write::Biased(bias) => Some(bias),
+            Write::Set | Write::Add => None,
+        }
+    }
+
+    fn adds(&self) -> bool {
+        match self {
+            Write::Biased(_) | Write::Set => false,
+            Write::Add => true,
+        }
+    }
 }
 
 /// Number of values of `depth` rows of panels for `n` outputs.
@@ -108,10 +141,10 @@ pub trait FloatKernel<T: Float>: crate::sealed::Sealed + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Writes the `n` outputs of every row of `a` to `c`, row `i` from `c_at[i]` on. `panels` holds
-    /// panel after panel `depth` groups of [`PANEL`] values, surplus outputs zero.
+    /// `depth` groups of [`PANEL`] values per panel; the values of surplus outputs are zero.
     ///
     /// # Panics
-    /// If a slice is too short for what is asked.
+    /// If a slice is too short.
     fn rows(
         &self,
         a: Gather<'_, T>,
@@ -123,10 +156,10 @@ pub trait FloatKernel<T: Float>: crate::sealed::Sealed + Send + Sync {
     );
 
     /// Adds to `dw` (in the layout of panels) the products of every row of `a` with its row of `b`,
-    /// which holds panel after panel `a.at.len()` groups of [`PANEL`] values.
+    /// which holds `a.at.len()` groups of [`PANEL`] values per panel.
     ///
     /// # Panics
-    /// If a slice is too short for what is asked.
+    /// If a slice is too short.
     fn outer(&self, a: Gather<'_, T>, b: &[T], n: usize, dw: &mut [T]);
 }
 
@@ -145,7 +178,7 @@ fn check_rows<T>(
     let last = c_at.iter().copied().max().unwrap_or(0);
     let fits = c_at.is_empty() || last.checked_add(n).is_some_and(|end| end <= c.len());
     assert!(fits, "a result ends beyond its place");
-    if let Write::Biased(bias) = write {
+    if let Some(bias) = write.bias() {
         assert_eq!(bias.len(), n, "one bias per output");
     }
 }
@@ -163,11 +196,11 @@ fn found() -> &'static [&'static dyn FloatKernel<f32>] {
         let mut kernels: Vec<&'static dyn FloatKernel<f32>> = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if let Some(kernel) = avx512::Avx512::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx512::Avx512::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 16, 1>(lanes))));
             }
-            if let Some(kernel) = avx2::Avx2::new() {
-                kernels.push(Box::leak(Box::new(kernel)));
+            if let Some(lanes) = arch::avx2::Avx2Fma::new() {
+                kernels.push(Box::leak(Box::new(Vectors::<_, 8, 2>(lanes))));
             }
         }
         kernels.push(&Portable);
@@ -186,16 +219,3 @@ pub fn available() -> Vec<&'static dyn FloatKernel<f32>> {
 pub fn best() -> &'static dyn FloatKernel<f32> {
     found()[0]
 }
-
-/// A macro for a block of 1 to `MAX` rows: the count becomes a constant.
-#[cfg(target_arch = "x86_64")]
-macro_rules! with_count {
-    ($count:expr, $name:ident $arguments:tt, [$($value:literal)*]) => {
-        match $count {
-            $($value => $name::<$value> $arguments,)*
-            _ => unreachable!("blocks are cut to this size"),
-        }
-    };
-}
-#[cfg(target_arch = "x86_64")]
-use with_count;

@@ -1,8 +1,8 @@
-//! The specification: plain loops over the same chains.
+//! The specification of the float products: plain loops over the same chains.
 
 use super::{CHAIN_ROWS, Float, FloatKernel, Gather, PANEL, Write, check_outer, check_rows};
 
-/// Any processor, any [`Float`].
+/// The kernel for any processor and any [`Float`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Portable;
 
@@ -29,7 +29,7 @@ impl<T: Float> FloatKernel<T> for Portable {
             let width = PANEL.min(n - first);
             for (&from, &to) in a.at.iter().zip(c_at) {
                 let mut sums = [T::default(); PANEL];
-                if let Write::Biased(bias) = write {
+                if let Some(bias) = write.bias() {
                     sums[..width].copy_from_slice(&bias[first..][..width]);
                 }
                 for run in 0..a.runs {
@@ -42,7 +42,7 @@ impl<T: Float> FloatKernel<T> for Portable {
                     }
                 }
                 for (c, &sum) in c[to + first..][..width].iter_mut().zip(&sums) {
-                    *c = if matches!(write, Write::Add) { *c + sum } else { sum };
+                    *c = if write.adds() { *c + sum } else { sum };
                 }
             }
         }

@@ -1,19 +1,19 @@
-//! What quantizers refuse.
+//! Errors of the quantizers.
 
 /// A tensor or a setting that cannot be quantized.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantizeError {
-    /// No step would be left on either side of zero.
+    /// With one bit there is no step on either side of zero; codes have at most eight.
     #[error("a quantizer of {bits} bits does not exist; allowed are 2..=8")]
     Bits {
         /// The bits asked for.
         bits: u8,
     },
-    /// NaN or infinity.
+    /// A value is NaN or infinite.
     #[error("value {index} is {value}; only finite numbers can be quantized")]
     NotFinite {
-        /// Place in the tensor.
+        /// The index in the tensor.
         index: usize,
         /// The value.
         value: f32,
@@ -21,7 +21,7 @@ pub enum QuantizeError {
     /// A tensor without values has no range.
     #[error("a tensor without values has no range")]
     Empty,
-    /// Ends in the wrong order, or not finite.
+    /// The ends are in the wrong order, or not finite.
     #[error("{min}..={max} is not a range of finite numbers")]
     Range {
         /// Lower end.
@@ -29,7 +29,7 @@ pub enum QuantizeError {
         /// Upper end.
         max: f32,
     },
-    /// Values do not divide into channels.
+    /// The values do not divide into channels.
     #[error("{values} values do not divide into {channels} channels")]
     Channels {
         /// Values of the tensor.

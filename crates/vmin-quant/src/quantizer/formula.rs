@@ -1,4 +1,4 @@
-//! Where the released code departs from the paper's text.
+//! The differences between the paper's text and its released code.
 
 use super::scheme::Integer;
 
@@ -20,17 +20,17 @@ use super::scheme::Integer;
 /// [`Range::symmetric(1.0)`](super::Range::symmetric).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Formula {
-    /// As the paper writes.
+    /// The formulas of the paper's text.
     Paper,
-    /// As the released code computes.
+    /// The formulas of the released code.
     Code,
 }
 
 impl Formula {
-    /// Both.
+    /// All formulas.
     pub const ALL: [Self; 2] = [Self::Paper, Self::Code];
 
-    /// What is added to the upper end before the step is computed.
+    /// The number that is added to the upper end before the step is computed.
     pub(super) fn margin(self) -> f64 {
         match self {
             Self::Paper => 0.0,
@@ -54,7 +54,7 @@ impl Formula {
         }
     }
 
-    /// What truncation does to unsigned codes.
+    /// The rounding of unsigned codes that are truncated.
     pub(super) fn unsigned_truncation(self) -> Integer {
         match self {
             Self::Paper => Integer::TowardsZero,
@@ -64,6 +64,9 @@ impl Formula {
 
     /// Whether dequantized reals are clamped to the range.
     pub(super) fn clamps_dequantized(self) -> bool {
-        self == Self::Code
+        match self {
+            Self::Paper => false,
+            Self::Code => true,
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: D. Stutz, N. Chandramoorthy, M. Hein, B. Schiele, "Bit Error Robustness for
 //! Energy-Efficient DNN Accelerators", MLSys 2021, section 4.1, and its released code. The schemes
-//! are the steps in which the paper assembles RQuant; [`Formula`] chooses between the text and the
+//! are the steps by which the paper arrives at RQuant; [`Formula`] chooses between the text and the
 //! code where they differ.
 //!
 //! With `L = 2^(m-1) - 1` and the range `[qmin, qmax]` of one parameter tensor:
@@ -29,7 +29,7 @@ pub use scheme::Scheme;
 use crate::Encoding;
 use scheme::Integer;
 
-/// One scheme under one formula at one width.
+/// A scheme with a formula and a number of bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quantizer {
     scheme: Scheme,
@@ -69,7 +69,7 @@ impl Quantizer {
         self.bits
     }
 
-    /// How the codes mean integers.
+    /// The encoding of the codes.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         if self.scheme.is_unsigned() { Encoding::OffsetBinary } else { Encoding::TwosComplement }
@@ -83,7 +83,7 @@ impl Quantizer {
         if self.scheme.is_unsigned() { self.formula.unsigned_zero_point() } else { 0 }
     }
 
-    /// The distance of neighbouring integers in real numbers.
+    /// The difference of the real numbers of neighbouring integers.
     #[must_use]
     pub fn step(&self, range: &Range) -> f64 {
         self.half_width(range) / self.levels()
@@ -95,20 +95,19 @@ impl Quantizer {
     /// If `weights` is empty or holds a NaN or an infinity.
     pub fn fit(&self, weights: &[f32]) -> Result<Range, QuantizeError> {
         let adaptive = Range::of(weights)?;
-        if self.scheme == Scheme::Global
-            && let Some(fixed) = self.formula.fixed_global_range()
-        {
-            return Range::symmetric(fixed);
+        let largest = adaptive.min().abs().max(adaptive.max().abs());
+        match self.scheme {
+            Scheme::Global => {
+                Range::symmetric(self.formula.fixed_global_range().unwrap_or(largest))
+            }
+            Scheme::Normal => Range::symmetric(largest),
+            Scheme::Asymmetric | Scheme::AsymmetricUnsigned | Scheme::RQuant => Ok(adaptive),
         }
-        if self.scheme.is_asymmetric() {
-            return Ok(adaptive);
-        }
-        Range::symmetric(adaptive.min().abs().max(adaptive.max().abs()))
     }
 
-    /// The codes of `weights`, one byte each with `8 - bits` zeros on top. Weights outside of
-    /// `range` get the nearest code. Where the range is a single point, every weight gets the code
-    /// of [`Self::zero_point`].
+    /// The codes of `weights`, one byte each; the top `8 - bits` bits are zero. A weight outside
+    /// `range` gets the nearest code. If the range is a single point, every weight gets the code of
+    /// [`Self::zero_point`].
     ///
     /// # Errors
     /// If a weight is NaN or infinite.
@@ -125,9 +124,9 @@ impl Quantizer {
             .collect()
     }
 
-    /// The real numbers that `codes` stand for; bits above the width are ignored. Any code is
-    /// allowed, also those that no clean weight has. A range of a single point yields that point,
-    /// but for the margin of [`Formula::Code`].
+    /// The real numbers of `codes`; bits above the width are ignored. Codes that no clean weight has
+    /// are allowed. If the range is a single point, the result is that point, apart from the margin of
+    /// [`Formula::Code`].
     #[must_use]
     pub fn dequantize(&self, codes: &[u8], range: &Range) -> Vec<f32> {
         let table: [f32; 256] = std::array::from_fn(|code| self.real(code.to_le_bytes()[0], range));
@@ -137,7 +136,7 @@ impl Quantizer {
     fn code(&self, weight: f32, range: &Range) -> u8 {
         let half_width = self.half_width(range);
         let scaled = if half_width > 0.0 {
-            // The product first: the ends of the range then become exactly -L and L.
+            // Multiplied before it is divided, so that the ends of the range become exactly -L and L.
             self.centred(weight, range) * self.levels() / half_width
         } else {
             0.0
@@ -167,7 +166,7 @@ impl Quantizer {
         }
     }
 
-    /// `weight` less the middle of the range, without rounding at both ends.
+    /// `weight` less the middle of the range, exact at both ends.
     fn centred(&self, weight: f32, range: &Range) -> f64 {
         let weight = f64::from(weight);
         ((weight - f64::from(range.min())) - (f64::from(range.max()) - weight)) / 2.0
@@ -181,7 +180,7 @@ impl Quantizer {
         if self.scheme.is_asymmetric() { half * (1.0 + margin) } else { half + margin }
     }
 
-    /// `L`: steps from the middle to an end.
+    /// `L`, the number of steps from the middle to an end.
     fn levels(&self) -> f64 {
         f64::from((1i32 << (self.bits - 1)) - 1)
     }

@@ -1,8 +1,8 @@
-//! The interval of reals that the codes of a tensor cover.
+//! The range of real numbers that the codes of a tensor cover.
 
 use super::QuantizeError;
 
-/// A closed interval of finite reals; side information of a tensor, held free of bit errors.
+/// A closed interval of finite real numbers. It is stored beside the codes and has no bit errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     min: f32,
@@ -41,7 +41,7 @@ impl Range {
         }
         let (min, max) =
             rest.iter().fold((first, first), |(min, max), &w| (min.min(w), max.max(w)));
-        // Of two equal zeros, `min` and `max` may return either: give both ends a plain zero.
+        // `min` and `max` may return either of two zeros; adding 0 makes both ends a positive zero.
         Ok(Self { min: min + 0.0, max: max + 0.0 })
     }
 
@@ -54,13 +54,13 @@ impl Range {
         Self::new(self.min.clamp(limits.min, limits.max), self.max.clamp(limits.min, limits.max))
     }
 
-    /// Lower end, `qmin`.
+    /// The lower end, `qmin`.
     #[must_use]
     pub fn min(&self) -> f32 {
         self.min
     }
 
-    /// Upper end, `qmax`.
+    /// The upper end, `qmax`.
     #[must_use]
     pub fn max(&self) -> f32 {
         self.max

@@ -1,23 +1,23 @@
-//! The steps in which the paper assembles its robust quantizer.
+//! The schemes: the steps by which the paper arrives at its robust quantizer.
 
 use super::Formula;
 
-/// Each scheme adds one change to the one before.
+/// A scheme of the paper; each adds one change to the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// Symmetric, one range for the whole network, signed, truncated.
     Global,
     /// Symmetric, one range for each parameter tensor, signed, truncated.
     Normal,
-    /// The range is from the smallest to the largest weight.
+    /// Asymmetric: the range is from the smallest to the largest weight.
     Asymmetric,
-    /// Unsigned codes in offset binary.
+    /// Asymmetric, with unsigned codes in offset binary.
     AsymmetricUnsigned,
-    /// Rounding to nearest, half to even, in place of truncation.
+    /// The same, with rounding to nearest, halves to even, in place of truncation.
     RQuant,
 }
 
-/// How a real becomes an integer.
+/// The rounding of a real to an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Integer {
     TowardsZero,
@@ -33,13 +33,19 @@ impl Scheme {
     /// Whether the range may lie unevenly around zero.
     #[must_use]
     pub fn is_asymmetric(self) -> bool {
-        self >= Self::Asymmetric
+        match self {
+            Self::Global | Self::Normal => false,
+            Self::Asymmetric | Self::AsymmetricUnsigned | Self::RQuant => true,
+        }
     }
 
     /// Whether codes are unsigned.
     #[must_use]
     pub fn is_unsigned(self) -> bool {
-        self >= Self::AsymmetricUnsigned
+        match self {
+            Self::Global | Self::Normal | Self::Asymmetric => false,
+            Self::AsymmetricUnsigned | Self::RQuant => true,
+        }
     }
 
     pub(super) fn integer(self, formula: Formula) -> Integer {
