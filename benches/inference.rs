@@ -6,7 +6,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vmin_nn::{Executor, Graph, Limits, builtin, format, tflite};
+use vmin_nn::{
+    Executor, Graph, Limits, builtin,
+    import::{native, tflite},
+};
 
 fn resnet8() -> Option<Graph> {
     let root = std::env::var_os("VMIN_DATA").map_or_else(
@@ -20,7 +23,7 @@ fn resnet8() -> Option<Graph> {
 /// The built-in networks.
 fn builtins() -> impl Iterator<Item = (&'static str, Graph)> {
     builtin::BUILTIN_MODELS.iter().map(|(name, bytes)| {
-        (*name, format::load(bytes, &Limits::default()).expect("built-in models load"))
+        (*name, native::load(bytes, &Limits::default()).expect("built-in models load"))
     })
 }
 

@@ -28,14 +28,13 @@ pub mod builtin;
 pub mod data;
 pub mod error;
 pub mod exec;
-pub mod format;
 pub mod graph;
+pub mod import;
 pub mod layers;
 pub mod limits;
 pub mod model;
-pub mod requantize;
-pub mod tflite;
 mod validate;
+mod weight_bits;
 
 pub use error::ModelError;
 pub use exec::{Executor, LoadedWeights, Scratch};
@@ -45,4 +44,4 @@ pub use graph::{
 };
 pub use layers::{LayerKind, LayerShape};
 pub use limits::Limits;
-pub use requantize::requantize_weights;
+pub use weight_bits::with_weight_bits;

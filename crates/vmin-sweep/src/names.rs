@@ -152,7 +152,7 @@ pub fn with_bits(
     bits: Option<&Located<u8>>,
 ) -> Result<Graph, Diagnostics> {
     let Some(bits) = bits else { return Ok(graph) };
-    vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
+    vmin_nn::with_weight_bits(&graph, bits.value).map_err(|error| {
         Diagnostic::new("model", with_causes(&error)).at(source, bits.span.clone()).into()
     })
 }

@@ -15,8 +15,9 @@ pub(crate) fn model(name: &str, bits: Option<u8>) -> Result<Graph, Failure> {
     })?;
     match bits {
         None => Ok(graph),
-        Some(bits) => vmin_nn::requantize_weights(&graph, bits)
-            .map_err(|error| Failure::input("model", &error)),
+        Some(bits) => {
+            vmin_nn::with_weight_bits(&graph, bits).map_err(|error| Failure::input("model", &error))
+        }
     }
 }
 

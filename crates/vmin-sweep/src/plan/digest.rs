@@ -29,7 +29,7 @@ pub(super) fn inputs(
         sha256,
     };
     Ok(vec![
-        entry("model", &experiment.model.value, sha256(&vmin_nn::format::save(graph)?)),
+        entry("model", &experiment.model.value, sha256(&vmin_nn::import::native::save(graph)?)),
         entry("data", &experiment.data.value, data.sha256()),
         entry("accelerator", &experiment.accelerator.value, sha256(accelerator.text().as_bytes())),
         entry("profile", &experiment.profile.value, sha256(profile.text().as_bytes())),

@@ -57,7 +57,7 @@ impl Plan {
             };
             let graph = names::with_bits(graph, source, remedy.bits.as_ref())?;
             let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
-            let saved = vmin_nn::format::save(&graph).map_err(|error| {
+            let saved = vmin_nn::import::native::save(&graph).map_err(|error| {
                 Diagnostic::new("model", error.to_string()).at(source, span.clone())
             })?;
             Ok(Some((graph, sha256(&saved))))

@@ -30,8 +30,8 @@ pub(crate) fn run(command: &ModelCommand) -> Result<(), Failure> {
         }
         ModelCommand::Convert { model, output, bits } => {
             let graph = lookup::model(model, *bits)?;
-            let bytes =
-                vmin_nn::format::save(&graph).map_err(|error| Failure::input("model", &error))?;
+            let bytes = vmin_nn::import::native::save(&graph)
+                .map_err(|error| Failure::input("model", &error))?;
             write(output, &bytes)?;
             say(&format!("wrote `{}`", output.display()));
             Ok(())

@@ -5,9 +5,8 @@
 //!  metadata key `vmin`                          the graph as JSON (header.rs), everything else
 //! ```
 //!
-//! Codes lie in the open, so that other tools can read and corrupt them; integers are stored as
-//! integers and floats as the shortest decimal strings that read back to the same bits. The same
-//! graph gives the same bytes.
+//! Codes are plain tensors, so that other tools can load and corrupt them. Floats are stored as the
+//! shortest decimal strings that parse to the same bits. Equal graphs give equal bytes.
 
 mod header;
 
@@ -20,6 +19,9 @@ use crate::{Graph, Limits, ModelError};
 
 /// Version of the file format that is written and read.
 pub const VERSION: u32 = 1;
+
+/// Start of the container's JSON header, after its length.
+pub(super) const MAGIC: (usize, &[u8]) = (8, b"{");
 
 /// Key of the graph in the container's metadata.
 const KEY: &str = "vmin";
