@@ -19,20 +19,9 @@ impl Layer {
             sides.into_iter().fold(1_u64, |product, side| product.saturating_mul(side as u64))
         };
         let (inputs, outputs) = (elements(shape.input), elements(shape.output));
-        if !shape.kind.has_weights() {
-            // A reshape moves nothing; a sum reads two tensors of its output's size.
-            let layer = match shape.kind {
-                vmin_nn::LayerKind::Reshape => Self::vector(&shape.name, 0, 0),
-                // Once for the sums, once for the codes.
-                vmin_nn::LayerKind::GroupNorm => {
-                    Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
-                }
-                vmin_nn::LayerKind::Add => {
-                    Self::vector(&shape.name, inputs.saturating_mul(2), outputs)
-                }
-                _ => Self::vector(&shape.name, inputs, outputs),
-            };
-            return Ok(layer);
+        if !shape.has_weights() {
+            let (reads, writes) = (shape.vector_reads as u64, shape.vector_writes as u64);
+            return Ok(Self::vector(&shape.name, reads, writes));
         }
         let product = GemmShape::grouped(
             shape.m as u64,

@@ -23,3 +23,12 @@ fn the_embedded_network_keeps_its_accuracy_on_every_kernel() {
         assert!((97.0..=99.5).contains(&accuracy), "a task that is neither open nor closed");
     }
 }
+
+/// The operators derive their form in the file: a renamed field would change the format.
+#[test]
+fn embedded_networks_are_saved_to_the_same_bytes() {
+    for (name, bytes) in builtin::BUILTIN_MODELS {
+        let graph = native::load(bytes, &Limits::default()).expect("a valid file");
+        assert!(native::save(&graph).expect("a valid graph") == *bytes, "{name}");
+    }
+}

@@ -99,7 +99,7 @@ fn tensor_row(graph: &Graph, index: usize) -> TensorRow<'_> {
 
 fn layer_row(layer: LayerShape) -> LayerRow {
     LayerRow {
-        kind: layer.kind.name(),
+        kind: layer.kind,
         name: layer.name,
         input: layer.input,
         output: layer.output,
