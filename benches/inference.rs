@@ -5,7 +5,10 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vmin_nn::{Executor, Graph, Limits, builtin, format, tflite};
+use vmin_nn::{
+    Executor, Graph, Limits, builtin,
+    import::{native, tflite},
+};
 
 fn resnet8() -> Option<Graph> {
     let path = vmin_testkit::data("models/mlperf-tiny/pretrainedResnet_quant.tflite")?;
@@ -15,7 +18,7 @@ fn resnet8() -> Option<Graph> {
 /// The built-in networks.
 fn builtins() -> impl Iterator<Item = (&'static str, Graph)> {
     builtin::BUILTIN_MODELS.iter().map(|(name, bytes)| {
-        (*name, format::load(bytes, &Limits::default()).expect("built-in models load"))
+        (*name, native::load(bytes, &Limits::default()).expect("built-in models load"))
     })
 }
 

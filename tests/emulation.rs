@@ -20,7 +20,7 @@ struct Setting {
 /// The built-in network with `bits` per weight on a chip at 833 mV.
 fn setting(bits: u8) -> Setting {
     let graph = vmin_nn::model::load("builtin:shapes-cnn").expect("built in");
-    let graph = vmin_nn::requantize_weights(&graph, bits).expect("2 to 8 bits");
+    let graph = vmin_nn::with_weight_bits(&graph, bits).expect("2 to 8 bits");
     let data = vmin_nn::data::load("builtin:shapes", Split::Test, Limits::default())
         .and_then(|data| data.subset(0..IMAGES))
         .expect("built in");

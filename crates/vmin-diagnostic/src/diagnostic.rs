@@ -5,20 +5,20 @@ use std::ops::Range;
 
 use crate::Source;
 
-/// One problem with what the user gave: what is wrong, where, what is allowed.
+/// One problem of the user's input: the broken rule, its place, the allowed values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Stable short name of the broken rule, such as `unknown-key`.
     pub code: &'static str,
     /// One terse sentence without a full stop.
     pub message: String,
-    /// The text it is about, if there is one.
+    /// The text that has the problem, if there is one.
     pub source: Option<Source>,
     /// Byte range in the source.
     pub span: Option<Range<usize>>,
-    /// Words under the caret: what is allowed here.
+    /// Words under the caret: the allowed values.
     pub label: String,
-    /// What to do about it.
+    /// Advice for the user, one line each.
     pub hints: Vec<String>,
 }
 
@@ -51,14 +51,14 @@ impl Diagnostic {
         self
     }
 
-    /// What is allowed at that place.
+    /// Adds the allowed values.
     #[must_use]
     pub fn allowed(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// What to do about it.
+    /// Adds a line of advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -71,7 +71,7 @@ impl Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Wraps a list, or `None` if it is empty. Problems are put in order of their place in the text.
+    /// Sorts the problems by their place in the text; `None` if there are none.
     #[must_use]
     pub fn from_list(mut list: Vec<Diagnostic>) -> Option<Self> {
         list.sort_by_key(|d| d.span.as_ref().map_or(usize::MAX, |span| span.start));

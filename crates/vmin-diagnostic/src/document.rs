@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use crate::{Diagnostic, Diagnostics, Source, TableReader};
 
-/// The largest TOML file read, in bytes. Descriptions are written by hand; more is a mistake.
+/// Largest TOML file, in bytes. People write these files by hand; a larger one is a mistake.
 const TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// A parsed TOML text that collects problems while it is read.

@@ -1,9 +1,9 @@
 //! Diagnostics as values, and a TOML reader that reports every problem of a file at once.
 //!
-//! A file the user wrote becomes a [`Document`]; its tables are read through [`TableReader`], which
-//! checks each value where it is read, notes what is wrong with its position, and goes on. Only at
-//! the end, in [`Document::finish`], do the collected problems become one [`Diagnostics`] error, so
-//! that nobody mends a file one message at a time.
+//! A TOML file becomes a [`Document`]. [`TableReader`] reads its tables, checks each value, records
+//! every problem with its position, and continues. [`Document::finish`] returns the recorded problems
+//! as one [`Diagnostics`] error, so that the user can correct all of them at once. The cost is linear
+//! in the size of the file; [`render`] prints the first 30 problems and the number of the others.
 //!
 //! ```
 //! use vmin_diagnostic::{Document, Source};
@@ -22,7 +22,9 @@
 //! # Ok::<(), vmin_diagnostic::Diagnostics>(())
 //! ```
 //!
-//! Not here: what any key means. The crates that own the files know that.
+//! `cargo run -p vmin-diagnostic --example check_file FILE` prints the problems of a file.
+//!
+//! The meaning of the keys belongs to the crates that own the files.
 
 mod causes;
 mod diagnostic;
@@ -35,7 +37,7 @@ mod table;
 pub use causes::with_causes;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::Document;
-pub use render::render;
+pub use render::{render, visible};
 pub use source::Source;
 pub use suggest::{closest, list_words};
 pub use table::{Located, TableReader};

@@ -1,4 +1,4 @@
-//! A text the user wrote, with the name to call it by.
+//! A text of the user with its name.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl Source {
         Self { name: name.into(), text: text.into() }
     }
 
-    /// The name to print.
+    /// The name for messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

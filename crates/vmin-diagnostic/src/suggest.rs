@@ -1,6 +1,6 @@
 //! "Did you mean", and lists of allowed words.
 
-/// The candidate nearest to `word`, if one is near enough to be a likely slip of the keyboard.
+/// The candidate nearest to `word`, if it is near enough to be a typing error.
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates

@@ -17,8 +17,8 @@ pub struct Located<T> {
     pub span: Range<usize>,
 }
 
-/// Reads the keys of one table. Each getter checks type and range, reports what is wrong and
-/// returns `None`; [`TableReader::finish`] reports the keys nobody asked for.
+/// Reads the keys of one table. Each getter checks type and range, reports a problem and then
+/// returns `None`; [`TableReader::finish`] reports the keys that no getter asked for.
 #[derive(Debug)]
 pub struct TableReader<'d> {
     source: &'d Source,
@@ -111,6 +111,11 @@ impl<'d> TableReader<'d> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Words that name the table in a message; none at the root.
+    fn place(&self) -> String {
+        if self.path.is_empty() { String::new() } else { format!(" in `[{}]`", self.path) }
+    }
+
     fn get(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.borrow_mut().push(key.to_owned());
         self.table?.get(key)
@@ -119,10 +124,9 @@ impl<'d> TableReader<'d> {
     fn require(&self, key: &str, expected: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         let value = self.get(key);
         if value.is_none() && self.table.is_some() {
-            let place =
-                if self.path.is_empty() { String::new() } else { format!(" in `[{}]`", self.path) };
+            let message = format!("missing key `{key}`{}", self.place());
             self.missing(
-                Diagnostic::new("missing-key", format!("missing key `{key}`{place}"))
+                Diagnostic::new("missing-key", message)
                     .hint(format!("add `{key} = …` with {expected}")),
             );
         }
@@ -212,7 +216,12 @@ impl<'d> TableReader<'d> {
         let text = match value.get_ref() {
             DeValue::Float(float) => float.as_str().replace('_', ""),
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().replace('_', ""),
-            _ => {
+            DeValue::Integer(_)
+            | DeValue::String(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => {
                 self.wrong_type(key, value, &allowed);
                 return None;
             }
@@ -460,21 +469,20 @@ impl<'d> TableReader<'d> {
     pub fn finish(self) {
         let Some(table) = self.table else { return };
         let known = self.known.borrow();
+        let mut words: Vec<&str> = known.iter().map(String::as_str).collect();
+        words.sort_unstable();
+        words.dedup();
+        let allowed = format!("expected {}", list_words(words.iter().copied()));
         for (key, _) in table {
             let name: &str = key.get_ref();
-            if known.iter().any(|k| k == name) {
+            if words.binary_search(&name).is_ok() {
                 continue;
             }
-            let place =
-                if self.path.is_empty() { String::new() } else { format!(" in `[{}]`", self.path) };
-            let mut words: Vec<&str> = known.iter().map(String::as_str).collect();
-            words.sort_unstable();
-            words.dedup();
-            let mut diagnostic =
-                Diagnostic::new("unknown-key", format!("unknown key `{name}`{place}"))
-                    .at(self.source, key.span())
-                    .allowed(format!("expected {}", list_words(words.iter().copied())));
-            if let Some(word) = closest(name, words) {
+            let message = format!("unknown key `{name}`{}", self.place());
+            let mut diagnostic = Diagnostic::new("unknown-key", message)
+                .at(self.source, key.span())
+                .allowed(allowed.as_str());
+            if let Some(word) = closest(name, words.iter().copied()) {
                 diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
             }
             self.report(diagnostic);

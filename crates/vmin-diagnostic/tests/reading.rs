@@ -1,6 +1,6 @@
 //! All problems of a file are told at once, each with its place.
 
-use vmin_diagnostic::{Diagnostics, Document, Source};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source, visible};
 
 fn problems(text: &str) -> Diagnostics {
     let source = Source::new("x.toml", text);
@@ -60,4 +60,39 @@ fn positions_count_characters() {
     let source = Source::new("x", "a\nµµb");
     assert_eq!(source.line_column(6), (2, 3));
     assert_eq!(source.line_column(999), (2, 4));
+}
+
+#[test]
+fn many_problems_are_counted_and_the_first_printed() {
+    let text: String = (0..10_000).map(|key| format!("k{key} = 1\n")).collect();
+    let found = problems(&text);
+    // The two that are missing stand after all unknown keys.
+    assert_eq!(found.len(), 10_002);
+    let rendered = found.to_string();
+    assert_eq!(rendered.matches("error[unknown-key]").count(), 30);
+    assert!(rendered.ends_with("\n\nand 9,972 more problems"), "{rendered}");
+
+    let of = |count: usize| {
+        let list = (0..count).map(|index| Diagnostic::new("x", format!("problem {index}")));
+        Diagnostics::from_list(list.collect()).expect("at least one").to_string()
+    };
+    assert!(of(30).ends_with("problem 29"));
+    assert!(of(31).ends_with("problem 29\n\nand 1 more problem"));
+    assert!(of(1_234_597).ends_with("\n\nand 1,234,567 more problems"));
+}
+
+#[test]
+fn control_characters_of_names_are_visible() {
+    assert_eq!(visible("plain\n\ttext"), "plain\n\ttext");
+    assert_eq!(visible("\u{1b}]0;x\u{7}\u{7f}\u{9b}\u{202e}"), "␛]0;x␇␡��");
+    let source = Source::new("\u{1b}[2J.toml", "a = \"\u{9b}\"");
+    let diagnostic = Diagnostic::new("x", "no choice `\u{1b}[2J`")
+        .at(&source, 0..1)
+        .allowed("expected `\u{7}`")
+        .hint("did you mean `\u{1b}`?");
+    let placed = Diagnostics::from(diagnostic.clone()).to_string();
+    let whole = Diagnostics::from(diagnostic.within(&source)).to_string();
+    for text in [placed, whole] {
+        assert_eq!(visible(&text), text);
+    }
 }

@@ -4,7 +4,6 @@ use vmin_accel::dataflow::{Dimension, Operand, Path};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
 use vmin_emulator::{ActivationFaults, Emulator, Images, SumFaults};
-use vmin_nn::exec::Rounding;
 use vmin_nn::exec::reference;
 use vmin_nn::{Conv2d, ConvKind, Executor, Graph, Op};
 use vmin_sram::{Applied, ChipKey, FaultKind, FaultyCell, Geometry, Score};
@@ -301,8 +300,11 @@ fn products(graph: &Graph, node: usize, conv: &Conv2d, x: &[i8], element: usize)
     let from = &graph.tensors[graph.nodes[node].inputs[0].0];
     let to = &graph.tensors[graph.nodes[node].output.0];
     let taps = tensor.codes.len() / tensor.shape[0];
-    let [_, out_w, out_c] =
-        if conv.fully_connected { [1, 1, tensor.shape[0]] } else { dimensions(&to.shape) };
+    let [_, out_w, out_c] = if conv.kind == ConvKind::FullyConnected {
+        [1, 1, tensor.shape[0]]
+    } else {
+        dimensions(&to.shape)
+    };
     let channel = element % out_c;
     let weight = |tap: usize| {
         let code = tensor.codes[channel * taps + tap];
@@ -310,7 +312,7 @@ fn products(graph: &Graph, node: usize, conv: &Conv2d, x: &[i8], element: usize)
         i32::from(tensor.encoding.decode(code, tensor.bits)) - zero
     };
     let input = |at: usize| i32::from(x[at]) - from.quantization.zero_point;
-    if conv.fully_connected {
+    if conv.kind == ConvKind::FullyConnected {
         return (0..taps).map(|tap| weight(tap) * input(tap)).collect();
     }
     let [in_h, in_w, in_c] = dimensions(&from.shape);
@@ -397,8 +399,7 @@ fn walk_sums(
                 }
                 for &(element, place) in part {
                     let sum = get(cells, place % words);
-                    let scaled =
-                        Rounding::of(conv).apply(conv.multipliers[element % channels], sum);
+                    let scaled = conv.rounding.apply(conv.multipliers[element % channels], sum);
                     let (min, max) = (conv.activation.min, conv.activation.max);
                     out[element] = scaled
                         .wrapping_add(to.quantization.zero_point)

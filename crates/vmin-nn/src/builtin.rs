@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn every_builtin_model_loads_and_names_are_unique() {
         for (name, bytes) in BUILTIN_MODELS {
-            let graph = crate::format::load(bytes, &crate::Limits::default());
+            let graph = crate::import::native::load(bytes, &crate::Limits::default());
             graph.unwrap_or_else(|error| panic!("builtin:{name}: {error}"));
             assert_eq!(BUILTIN_MODELS.iter().filter(|(n, _)| n == name).count(), 1);
         }

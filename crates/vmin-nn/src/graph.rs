@@ -5,14 +5,17 @@
 //! `[height, width, channels]` (or `[features]`), of convolution weights
 //! `[out_channels, kernel_height, kernel_width, in_channels_per_group]`.
 
-use vmin_quant::{Encoding, FixedMultiplier};
+use serde::{Deserialize, Serialize};
+use vmin_quant::Encoding;
+
+use crate::Op;
 
 /// Index of a [`Tensor`] in [`Graph::tensors`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TensorId(pub usize);
 
 /// Index of a [`WeightTensor`] in [`Graph::weights`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WeightId(pub usize);
 
 /// Element type of an activation tensor as its file declares it.
@@ -77,7 +80,8 @@ pub struct WeightTensor {
 }
 
 /// Clamp of the output codes (a fused activation function), inclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[i8; 2]", into = "[i8; 2]")]
 pub struct Activation {
     /// Lowest output code.
     pub min: i8,
@@ -85,111 +89,34 @@ pub struct Activation {
     pub max: i8,
 }
 
-/// What a convolution connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConvKind {
-    /// Every output channel sees every input channel.
-    Dense,
-    /// Every output channel sees one input channel (`out = in * multiplier`).
-    Depthwise,
+impl Activation {
+    /// The nearest code within the bounds.
+    #[must_use]
+    #[inline]
+    pub fn clamp(self, code: i32) -> i8 {
+        code.clamp(self.min.into(), self.max.into()) as i8
+    }
 }
 
-/// A convolution or, with a 1x1 kernel over a `[features]` tensor seen as `[1, 1, features]`, a
-/// fully connected layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Conv2d {
-    /// Dense or depthwise.
-    pub kind: ConvKind,
-    /// True where the source operation is fully connected; its requantization then rounds once
-    /// instead of twice, as LiteRT does ([`crate::exec::Rounding`]).
-    pub fully_connected: bool,
-    /// Weight codes.
-    pub weights: WeightId,
-    /// One int32 bias per output channel, at scale `input_scale * weight_scale`.
-    pub bias: Vec<i32>,
-    /// Requantization per output channel: `input_scale * weight_scale / output_scale`, with a batch
-    /// norm's scale folded in here and not in the codes.
-    pub multipliers: Vec<FixedMultiplier>,
-    /// `[vertical, horizontal]` stride.
-    pub stride: [usize; 2],
-    /// `[vertical, horizontal]` dilation.
-    pub dilation: [usize; 2],
-    /// Zero padding before the first row and column: `[top, left]`.
-    pub padding: [usize; 2],
-    /// Clamp of the output.
-    pub activation: Activation,
+impl From<[i8; 2]> for Activation {
+    fn from([min, max]: [i8; 2]) -> Self {
+        Self { min, max }
+    }
 }
 
-/// Average or maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolKind {
-    /// Mean over the valid elements, rounded half away from zero.
-    Average,
-    /// Maximum over the valid elements.
-    Max,
-}
-
-/// A pooling window.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool2d {
-    /// Average or maximum.
-    pub kind: PoolKind,
-    /// `[height, width]` of the window.
-    pub window: [usize; 2],
-    /// `[vertical, horizontal]` stride.
-    pub stride: [usize; 2],
-    /// `[top, left]` padding, never counted in the mean.
-    pub padding: [usize; 2],
-    /// Clamp of the output.
-    pub activation: Activation,
-}
-
-/// Normalization of groups of channels by the mean and deviation of each image
-/// ([`exec`](crate::exec) has the arithmetic).
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupNorm {
-    /// Groups of neighbouring channels; divides their number.
-    pub groups: usize,
-    /// What is added to the squared deviation, times `N^2 / input_scale^2` for groups of `N` codes: 1 or
-    /// more.
-    pub epsilon: u64,
-    /// Per channel `gain / output_scale`.
-    pub gains: Vec<FixedMultiplier>,
-    /// Per channel `shift / output_scale`, in units of 2^-16 codes.
-    pub offsets: Vec<i32>,
-    /// Clamp of the output.
-    pub activation: Activation,
-}
-
-/// One operation. Shapes of inputs and outputs are those of the node's tensors.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Op {
-    /// Convolution or fully connected.
-    Conv2d(Conv2d),
-    /// Pooling.
-    Pool2d(Pool2d),
-    /// Elementwise sum of two tensors of one shape.
-    Add {
-        /// Clamp of the output.
-        activation: Activation,
-    },
-    /// Normalization of groups of channels.
-    GroupNorm(GroupNorm),
-    /// The same elements under another shape.
-    Reshape,
-    /// Softmax over the last axis.
-    Softmax {
-        /// Factor of the logits.
-        beta: f32,
-    },
+impl From<Activation> for [i8; 2] {
+    fn from(activation: Activation) -> Self {
+        [activation.min, activation.max]
+    }
 }
 
 /// An operation with its inputs and its one output.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Node {
     /// Name for tables; unique in the graph.
     pub name: String,
-    /// What it does.
+    /// The operator with its settings.
     pub op: Op,
     /// Activation inputs.
     pub inputs: Vec<TensorId>,

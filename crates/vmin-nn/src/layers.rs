@@ -1,54 +1,7 @@
 //! The layers of a graph as an accelerator sees them: shapes and matrix products, no values.
 
-use crate::graph::{Conv2d, ConvKind, Graph, Op, PoolKind};
-
-/// What kind of work a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LayerKind {
-    /// Dense convolution.
-    Conv,
-    /// One input channel per output channel.
-    Depthwise,
-    /// Matrix times vector.
-    FullyConnected,
-    /// Elementwise sum.
-    Add,
-    /// Mean over a window.
-    AveragePool,
-    /// Maximum over a window.
-    MaxPool,
-    /// Normalization of groups of channels.
-    GroupNorm,
-    /// Softmax.
-    Softmax,
-    /// Same elements, other shape.
-    Reshape,
-}
-
-impl LayerKind {
-    /// The name in tables: `conv`, `depthwise`, `fully_connected`, `add`, `average_pool`,
-    /// `max_pool`, `group_norm`, `softmax`, `reshape`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Conv => "conv",
-            Self::Depthwise => "depthwise",
-            Self::FullyConnected => "fully_connected",
-            Self::Add => "add",
-            Self::AveragePool => "average_pool",
-            Self::MaxPool => "max_pool",
-            Self::GroupNorm => "group_norm",
-            Self::Softmax => "softmax",
-            Self::Reshape => "reshape",
-        }
-    }
-
-    /// True for the layers that hold weights and multiply.
-    #[must_use]
-    pub fn has_weights(self) -> bool {
-        matches!(self, Self::Conv | Self::Depthwise | Self::FullyConnected)
-    }
-}
+use crate::Graph;
+use crate::ops::At;
 
 /// One node as shapes and as a matrix product `[m, k] x [k, n]`, repeated `groups` times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +10,8 @@ pub struct LayerShape {
     pub name: String,
     /// Index into [`Graph::nodes`].
     pub node: usize,
-    /// Kind of work.
-    pub kind: LayerKind,
+    /// Kind of work, for tables: `conv`, `depthwise`, `fully_connected`, or the operator's name.
+    pub kind: &'static str,
     /// First input, `[height, width, channels]`; a vector is `[1, 1, features]`.
     pub input: [usize; 3],
     /// Output, `[height, width, channels]`.
@@ -83,6 +36,18 @@ pub struct LayerShape {
     pub n: usize,
     /// Products per output element; 0 without weights.
     pub k: usize,
+    /// Elements that a vector unit reads; 0 with weights.
+    pub vector_reads: usize,
+    /// Elements that a vector unit writes; 0 with weights.
+    pub vector_writes: usize,
+}
+
+impl LayerShape {
+    /// True for the layers that hold weights and multiply.
+    #[must_use]
+    pub fn has_weights(&self) -> bool {
+        self.weights > 0
+    }
 }
 
 /// The last axis as channels, the one before as width, all others as height.
@@ -112,14 +77,15 @@ impl Graph {
     /// If `node` is out of range or the graph does not pass [`Graph::validate`].
     #[must_use]
     pub fn layer(&self, node: usize) -> LayerShape {
-        let n = &self.nodes[node];
-        let input = height_width_channels(&self.tensors[n.inputs[0].0].shape);
-        let output = height_width_channels(&self.tensors[n.output.0].shape);
+        let at = At { graph: self, index: node };
+        let op = at.node().op.operator();
+        let output = height_width_channels(&at.output().shape);
+        let inputs: usize = at.node().inputs.iter().map(|id| self.tensors[id.0].elements()).sum();
         let plain = LayerShape {
-            name: n.name.clone(),
+            name: at.node().name.clone(),
             node,
-            kind: LayerKind::Reshape,
-            input,
+            kind: op.kind(),
+            input: height_width_channels(&at.input(0).shape),
             output,
             kernel: [1, 1],
             stride: [1, 1],
@@ -131,58 +97,10 @@ impl Graph {
             m: output[0] * output[1],
             n: 0,
             k: 0,
+            vector_reads: inputs * op.passes(),
+            vector_writes: if op.passes() == 0 { 0 } else { at.output().elements() },
         };
-        match &n.op {
-            Op::Conv2d(conv) => self.conv_layer(conv, plain),
-            Op::Pool2d(pool) => LayerShape {
-                kind: match pool.kind {
-                    PoolKind::Average => LayerKind::AveragePool,
-                    PoolKind::Max => LayerKind::MaxPool,
-                },
-                kernel: pool.window,
-                stride: pool.stride,
-                padding: pool.padding,
-                ..plain
-            },
-            Op::Add { .. } => LayerShape { kind: LayerKind::Add, ..plain },
-            Op::GroupNorm(_) => LayerShape { kind: LayerKind::GroupNorm, ..plain },
-            Op::Reshape => plain,
-            Op::Softmax { .. } => LayerShape { kind: LayerKind::Softmax, ..plain },
-        }
-    }
-
-    fn conv_layer(&self, conv: &Conv2d, plain: LayerShape) -> LayerShape {
-        let shape = &self.weights[conv.weights.0].shape;
-        let weights: usize = shape.iter().product();
-        let filters = shape[0];
-        let k = weights.checked_div(filters).unwrap_or(0);
-        let (input, output) = if conv.fully_connected {
-            ([1, 1, k], [1, 1, filters])
-        } else {
-            (plain.input, plain.output)
-        };
-        let (kind, groups) = match (conv.fully_connected, conv.kind) {
-            (true, _) => (LayerKind::FullyConnected, 1),
-            (false, ConvKind::Dense) => (LayerKind::Conv, 1),
-            (false, ConvKind::Depthwise) => (LayerKind::Depthwise, input[2]),
-        };
-        let m = output[0] * output[1];
-        LayerShape {
-            kind,
-            input,
-            output,
-            kernel: if conv.fully_connected { [1, 1] } else { [shape[1], shape[2]] },
-            stride: conv.stride,
-            padding: conv.padding,
-            dilation: conv.dilation,
-            groups,
-            macs: (m as u64).saturating_mul(weights as u64),
-            weights,
-            m,
-            n: filters.checked_div(groups).unwrap_or(0),
-            k,
-            ..plain
-        }
+        op.layer(&at, plain)
     }
 
     /// Multiply-accumulates of one inference.

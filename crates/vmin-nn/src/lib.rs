@@ -28,21 +28,23 @@ pub mod builtin;
 pub mod data;
 pub mod error;
 pub mod exec;
-pub mod format;
 pub mod graph;
+pub mod import;
 pub mod layers;
 pub mod limits;
 pub mod model;
-pub mod requantize;
-pub mod tflite;
+mod ops;
 mod validate;
+mod weight_bits;
 
 pub use error::ModelError;
 pub use exec::{Executor, LoadedWeights, Scratch};
 pub use graph::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
-    Quantization, Tensor, TensorId, WeightId, WeightTensor,
+    Activation, Dtype, Graph, Node, Quantization, Tensor, TensorId, WeightId, WeightTensor,
 };
-pub use layers::{LayerKind, LayerShape};
+pub use layers::LayerShape;
 pub use limits::Limits;
-pub use requantize::requantize_weights;
+pub use ops::{
+    Add, Conv2d, ConvKind, GroupNorm, Op, Pool2d, PoolKind, RequantizeRounding, Softmax,
+};
+pub use weight_bits::with_weight_bits;

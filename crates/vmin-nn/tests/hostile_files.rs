@@ -1,6 +1,9 @@
 //! Damaged model files are refused or read, never a panic; what is read can be run.
 
-use vmin_nn::{Graph, Limits, ModelError, format, tflite};
+use vmin_nn::{
+    Graph, Limits, ModelError,
+    import::{native, tflite},
+};
 
 type Load = fn(&[u8], &Limits) -> Result<Graph, ModelError>;
 
@@ -56,11 +59,11 @@ fn mutations(original: &[u8], count: u64, load: Load) -> usize {
 #[test]
 fn model_files_survive_two_thousand_mutations_and_every_cut() {
     let graph = vmin_testkit::random_graph(3);
-    let bytes = format::save(&graph).unwrap();
+    let bytes = native::save(&graph).unwrap();
     for cut in 0..bytes.len() {
-        assert!(format::load(&bytes[..cut], &Limits::default()).is_err(), "cut at {cut}");
+        assert!(native::load(&bytes[..cut], &Limits::default()).is_err(), "cut at {cut}");
     }
-    let accepted = mutations(&bytes, 2_000, format::load);
+    let accepted = mutations(&bytes, 2_000, native::load);
     assert!(accepted > 0, "some damage only changes weights");
 }
 
@@ -80,24 +83,24 @@ fn tflite_files_survive_two_thousand_mutations() {
 fn a_saved_graph_reads_back_the_same_and_gives_the_same_bytes() {
     for seed in 0..50 {
         let graph = vmin_testkit::random_graph(seed);
-        let bytes = format::save(&graph).unwrap();
-        let read = format::load(&bytes, &Limits::default()).unwrap();
+        let bytes = native::save(&graph).unwrap();
+        let read = native::load(&bytes, &Limits::default()).unwrap();
         assert_eq!(read, graph);
-        assert_eq!(format::save(&read).unwrap(), bytes);
+        assert_eq!(native::save(&read).unwrap(), bytes);
     }
 }
 
 #[test]
 fn unknown_fields_and_versions_are_refused() {
     let graph = vmin_testkit::random_graph(3);
-    let bytes = format::save(&graph).unwrap();
+    let bytes = native::save(&graph).unwrap();
     let replaced = |from: &str, to: &str| {
         let (from, to) = (from.as_bytes(), to.as_bytes());
         assert_eq!(from.len(), to.len());
         let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
         let mut bytes = bytes.clone();
         bytes[at..at + to.len()].copy_from_slice(to);
-        format::load(&bytes, &Limits::default())
+        native::load(&bytes, &Limits::default())
     };
     let version = replaced(r#"version\":1"#, r#"version\":2"#);
     assert!(matches!(version, Err(ModelError::Version { found: 2, supported: 1 })));

@@ -1,5 +1,6 @@
 //! Names of models and what is said when one cannot be loaded.
 
+use vmin_nn::import::{FORMATS, by_content, by_ending};
 use vmin_nn::{Limits, ModelError, model};
 
 #[test]
@@ -35,8 +36,25 @@ fn a_saved_file_loads_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("network.safetensors");
     let graph = vmin_testkit::random_graph(11);
-    std::fs::write(&path, vmin_nn::format::save(&graph).unwrap()).unwrap();
+    std::fs::write(&path, vmin_nn::import::native::save(&graph).unwrap()).unwrap();
     assert_eq!(model::load(path.to_str().unwrap()).unwrap(), graph);
+    // Without a known ending, the first bytes identify the format.
+    let bare = folder.path().join("network");
+    std::fs::rename(path, &bare).unwrap();
+    assert_eq!(model::load(bare.to_str().unwrap()).unwrap(), graph);
+}
+
+#[test]
+fn every_folder_of_the_importers_is_in_the_list() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/import");
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(entries.filter(|path| path.is_dir()).count(), FORMATS.len());
+    for format in FORMATS {
+        assert_eq!(by_ending(format.ending).unwrap().ending, format.ending);
+        let (offset, magic) = format.magic;
+        let file = [&vec![0; offset], magic].concat();
+        assert_eq!(by_content(&file).unwrap().ending, format.ending);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use vmin_nn::exec::{Executor, first_max, reference};
-use vmin_nn::{Graph, Limits, Op, WeightTensor, requantize_weights, tflite};
+use vmin_nn::{Graph, Limits, Op, WeightTensor, import::tflite, with_weight_bits};
 use vmin_quant::FixedMultiplier;
 
 fn data(path: &str) -> Option<PathBuf> {
@@ -108,7 +108,7 @@ fn fewer_bits_cost_little_at_first() {
     };
     let clean = correct(&graph);
     let at = |bits| {
-        let graph = requantize_weights(&graph, bits).unwrap();
+        let graph = with_weight_bits(&graph, bits).unwrap();
         assert!(graph.weights.iter().all(|w| w.bits == bits));
         correct(&graph)
     };
@@ -122,7 +122,7 @@ fn fewer_bits_cost_little_at_first() {
 fn fewer_bits_are_the_nearest_weights_at_matching_scales() {
     let Some(graph) = resnet8() else { return };
     for bits in 2..=8 {
-        let narrow = requantize_weights(&graph, bits).unwrap();
+        let narrow = with_weight_bits(&graph, bits).unwrap();
         for (old, new) in graph.nodes.iter().zip(&narrow.nodes) {
             let (Op::Conv2d(old), Op::Conv2d(new)) = (&old.op, &new.op) else { continue };
             let [from, to] = [(&graph, old), (&narrow, new)].map(|(g, c)| &g.weights[c.weights.0]);

@@ -167,7 +167,7 @@ impl<'a> Names<'a> {
         bits: Option<&Located<u8>>,
     ) -> Result<Graph, Diagnostics> {
         let Some(bits) = bits else { return Ok(graph) };
-        vmin_nn::requantize_weights(&graph, bits.value).map_err(|error| {
+        vmin_nn::with_weight_bits(&graph, bits.value).map_err(|error| {
             let place = Name { text: "", span: Some(bits.span.clone()) };
             self.problem(&place, Diagnostic::new("model", with_causes(&error)), false)
         })

@@ -1,8 +1,8 @@
 //! Random small networks.
 
 use vmin_nn::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
-    Quantization, Tensor, TensorId, WeightId, WeightTensor,
+    Activation, Add, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
+    Quantization, RequantizeRounding, Softmax, Tensor, TensorId, WeightId, WeightTensor,
 };
 use vmin_quant::{Encoding, FixedMultiplier};
 
@@ -91,7 +91,7 @@ impl Builder {
         let input = self.last();
         let [h, w, c] = self.shape(input)[..] else { panic!("an image") };
         let out = match kind {
-            ConvKind::Dense => self.rng.pick(1..=24),
+            ConvKind::Dense | ConvKind::FullyConnected => self.rng.pick(1..=24),
             ConvKind::Depthwise => c * self.rng.pick(1..=2),
         };
         let per_group = if kind == ConvKind::Dense { c } else { 1 };
@@ -108,7 +108,7 @@ impl Builder {
         let weights = self.weights(vec![out, kernel[0], kernel[1], per_group]);
         let conv = Conv2d {
             kind,
-            fully_connected: false,
+            rounding: rounding(kind, out),
             weights,
             bias: (0..out).map(|_| i32::from(self.rng.byte() as i8) * 97).collect(),
             multipliers: self.multipliers(out),
@@ -127,8 +127,8 @@ impl Builder {
         let out = self.rng.pick(1..=20);
         let weights = self.weights(vec![out, features]);
         let conv = Conv2d {
-            kind: ConvKind::Dense,
-            fully_connected: true,
+            kind: ConvKind::FullyConnected,
+            rounding: rounding(ConvKind::FullyConnected, out),
             weights,
             bias: (0..out).map(|_| i32::from(self.rng.byte() as i8) * 97).collect(),
             multipliers: self.multipliers(out),
@@ -163,7 +163,7 @@ impl Builder {
         let shape = self.shape(a);
         let output = tensor(&mut self.rng, 1, shape);
         let activation = self.activation();
-        self.push(Op::Add { activation }, vec![a, b], output)
+        self.push(Op::Add(Add { activation }), vec![a, b], output)
     }
 
     fn group_norm(&mut self) -> TensorId {
@@ -197,7 +197,7 @@ impl Builder {
             dtype: Dtype::I8,
             quantization: Quantization { scale: 1.0 / 256.0, zero_point: -128 },
         };
-        self.push(Op::Softmax { beta: 1.0 }, vec![input], output)
+        self.push(Op::Softmax(Softmax { beta: 1.0 }), vec![input], output)
     }
 
     fn reshape(&mut self) -> TensorId {
@@ -217,6 +217,18 @@ fn tensor(rng: &mut Lcg, kind: usize, shape: Vec<usize>) -> Tensor {
             scale: 0.01 + f32::from(rng.byte()) / 1e3,
             zero_point: i32::from(rng.byte() as i8),
         },
+    }
+}
+
+/// LiteRT's rounding, but for every fifth number of channels.
+fn rounding(kind: ConvKind, channels: usize) -> RequantizeRounding {
+    match (kind.litert_rounding(), channels.is_multiple_of(5)) {
+        (RequantizeRounding::Double, false) | (RequantizeRounding::Single, true) => {
+            RequantizeRounding::Double
+        }
+        (RequantizeRounding::Single, false) | (RequantizeRounding::Double, true) => {
+            RequantizeRounding::Single
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const RATES_PCT: [f64; 9] = [0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: builtin_bit_errors MODEL.safetensors")?;
-    let graph = vmin_nn::format::load(&std::fs::read(path)?, &vmin_nn::Limits::default())?;
+    let graph = vmin_nn::import::native::load(&std::fs::read(path)?, &vmin_nn::Limits::default())?;
     let test = load("builtin:shapes", Split::Test, Limits::default())?;
     println!("p %  | RErr %, mean over {CHIPS} chips | std | min | max");
     for rate_pct in RATES_PCT {

@@ -41,6 +41,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         100.0 * deployed.float_err,
         100.0 * deployed.integer_err
     );
-    std::fs::write(out, vmin_nn::format::save(&deployed.graph)?)?;
+    std::fs::write(out, vmin_nn::import::native::save(&deployed.graph)?)?;
     Ok(())
 }

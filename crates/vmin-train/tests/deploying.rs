@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
-use vmin_nn::{Graph, Op};
+use vmin_nn::{ConvKind, Graph, Op};
 use vmin_quant::Encoding;
 use vmin_train::{DeployError, LayerSpec, Recipe, Trained, Trainer, train};
 
@@ -74,10 +74,10 @@ fn check_structure(graph: &Graph) {
         .nodes
         .iter()
         .map(|node| match &node.op {
-            Op::Conv2d(conv) if conv.fully_connected => "fc",
+            Op::Conv2d(conv) if conv.kind == ConvKind::FullyConnected => "fc",
             Op::Conv2d(_) => "conv",
             Op::Pool2d(_) => "pool",
-            Op::Add { .. } => "add",
+            Op::Add(_) => "add",
             Op::Reshape => "reshape",
             _ => "other",
         })
@@ -113,7 +113,7 @@ fn batch_norm_lies_in_the_multipliers_and_keeps_the_accuracy() {
     assert!(deployed.float_err < 0.2, "it must have learnt something: {}", deployed.float_err);
     assert!(deployed.integer_err < 0.2, "{}", deployed.integer_err);
     let convolutions = deployed.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Conv2d(conv) if !conv.fully_connected => Some(conv),
+        Op::Conv2d(conv) if conv.kind != ConvKind::FullyConnected => Some(conv),
         _ => None,
     });
     let mut count = 0;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 pub(crate) use vmin_diagnostic::with_causes;
-use vmin_diagnostic::{Diagnostic, Diagnostics};
+use vmin_diagnostic::{Diagnostic, Diagnostics, render, visible};
 
 /// Why a command did not do its job.
 #[derive(Debug)]
@@ -64,14 +64,14 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Input(diagnostics) => {
-                say(&vmin_diagnostic::render(&diagnostics, colored()));
+                say_rendered(&render(&diagnostics, colored()));
                 if diagnostics.len() > 1 {
                     say(&format!("\n{} problems; nothing was done", diagnostics.len()));
                 }
                 ExitCode::from(2)
             }
             Self::Failed(diagnostics) => {
-                say(&vmin_diagnostic::render(&diagnostics, colored()));
+                say_rendered(&render(&diagnostics, colored()));
                 ExitCode::from(1)
             }
             Self::Interrupted(text) => {
@@ -119,8 +119,13 @@ pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Failure> {
     })
 }
 
-/// A line on standard error; a closed one is nobody's problem.
+/// A line on standard error, its control characters visible; a closed stream is no failure.
 pub(crate) fn say(text: &(impl Display + ?Sized)) {
+    say_rendered(&visible(&text.to_string()));
+}
+
+/// A line whose control characters are colours.
+fn say_rendered(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

@@ -33,10 +33,10 @@ fn csv_error(error: csv::Error) -> Failure {
     }
 }
 
-/// Prints text and a newline.
+/// Prints text, its control characters visible, and a newline.
 pub(crate) fn text_line(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{text}")?;
+    writeln!(stdout, "{}", vmin_diagnostic::visible(text))?;
     stdout.flush()?;
     Ok(())
 }

@@ -19,18 +19,9 @@ impl Layer {
             sides.into_iter().fold(1_u64, |product, side| product.saturating_mul(side as u64))
         };
         let (inputs, outputs) = (elements(shape.input), elements(shape.output));
-        let vector = |reads: u64, writes: u64| Ok(Self::vector(&shape.name, reads, writes));
-        match shape.kind {
-            LayerKind::Reshape => return vector(0, 0),
-            // Group normalization reads its input for the sums and again for the codes; an addition
-            // reads two tensors of the size of its output.
-            LayerKind::GroupNorm | LayerKind::Add => {
-                return vector(inputs.saturating_mul(2), outputs);
-            }
-            LayerKind::AveragePool | LayerKind::MaxPool | LayerKind::Softmax => {
-                return vector(inputs, outputs);
-            }
-            LayerKind::Conv | LayerKind::Depthwise | LayerKind::FullyConnected => {}
+        if !shape.has_weights() {
+            let (reads, writes) = (shape.vector_reads as u64, shape.vector_writes as u64);
+            return Ok(Self::vector(&shape.name, reads, writes));
         }
         let product = GemmShape::grouped(
             shape.m as u64,

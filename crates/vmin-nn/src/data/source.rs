@@ -41,9 +41,13 @@ pub(super) fn read_maybe_gzip(
 
 /// Opens `path`, telling a missing file from an unreadable one.
 pub(super) fn open(path: &Path, expected: &'static str) -> Result<File, DataError> {
-    File::open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => DataError::Missing { path: path.to_owned(), expected },
-        _ => DataError::Io { path: path.to_owned(), source },
+    File::open(path).map_err(|source| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            DataError::Missing { path, expected }
+        } else {
+            DataError::Io { path, source }
+        }
     })
 }
 

@@ -1,15 +1,10 @@
 //! Fast execution: plans once per graph, weights once per weight set, no allocation per image.
 
-use vmin_kernels::{Addition, GemmKernel};
+use vmin_kernels::GemmKernel;
 
-use super::add::addition;
-use super::depthwise::{DepthwisePlan, DepthwiseWeights};
-use super::group_norm::GroupNormPlan;
-use super::matrix::{MatrixPlan, MatrixWeights};
-use super::pool::PoolPlan;
 use super::scratch::{Scratch, Work};
-use super::softmax::SoftmaxParams;
-use crate::{ConvKind, Graph, Node, Op, TensorId};
+use crate::ops::{At, NodeWeights, Plan, Run};
+use crate::{Graph, Node, Op, TensorId};
 
 /// Runs one graph with one kernel; the bits are those of [`super::reference::run`] for every kernel.
 ///
@@ -21,28 +16,12 @@ use crate::{ConvKind, Graph, Node, Op, TensorId};
 pub struct Executor<'g> {
     graph: &'g Graph,
     kernel: &'static dyn GemmKernel,
-    steps: Vec<Step>,
-}
-
-enum Step {
-    Matrix(Box<MatrixPlan>),
-    Depthwise(Box<DepthwisePlan>),
-    Pool(Box<PoolPlan>),
-    Add(Box<Addition>),
-    GroupNorm(Box<GroupNormPlan>),
-    Copy,
-    Softmax(SoftmaxParams, usize),
+    plans: Vec<Box<dyn Plan>>,
 }
 
 /// One weight set, decoded and packed for an [`Executor`].
 pub struct LoadedWeights {
     nodes: Vec<NodeWeights>,
-}
-
-enum NodeWeights {
-    None,
-    Matrix(MatrixWeights),
-    Depthwise(DepthwiseWeights),
 }
 
 impl<'g> Executor<'g> {
@@ -52,8 +31,8 @@ impl<'g> Executor<'g> {
     /// If the graph does not pass [`Graph::validate`].
     #[must_use]
     pub fn new(graph: &'g Graph, kernel: &'static dyn GemmKernel) -> Self {
-        let steps = (0..graph.nodes.len()).map(|node| step(graph, node)).collect();
-        Self { graph, kernel, steps }
+        let plan = |(index, node): (usize, &Node)| node.op.operator().plan(&At { graph, index });
+        Self { graph, kernel, plans: graph.nodes.iter().enumerate().map(plan).collect() }
     }
 
     /// The graph.
@@ -77,7 +56,7 @@ impl<'g> Executor<'g> {
     pub fn load_weights(&self, codes: &[Vec<u8>]) -> LoadedWeights {
         assert_eq!(codes.len(), self.graph.weights.len(), "one vector of codes per weight tensor");
         let mut integers = Vec::new();
-        let nodes = self.graph.nodes.iter().zip(&self.steps).map(|(node, step)| {
+        let nodes = self.graph.nodes.iter().zip(&self.plans).map(|(node, plan)| {
             let Op::Conv2d(conv) = &node.op else { return NodeWeights::None };
             let tensor = &self.graph.weights[conv.weights.0];
             let codes = &codes[conv.weights.0];
@@ -85,15 +64,7 @@ impl<'g> Executor<'g> {
             let table = tensor.encoding.decode_table(tensor.bits);
             integers.clear();
             integers.extend(codes.iter().map(|&code| table[usize::from(code)]));
-            match step {
-                Step::Matrix(plan) => {
-                    NodeWeights::Matrix(plan.load(self.kernel, &conv.bias, tensor, &integers))
-                }
-                Step::Depthwise(plan) => {
-                    NodeWeights::Depthwise(plan.load(&conv.bias, tensor, &integers))
-                }
-                _ => NodeWeights::None,
-            }
+            plan.load(self.kernel, &conv.bias, tensor, &integers)
         });
         LoadedWeights { nodes: nodes.collect() }
     }
@@ -109,13 +80,8 @@ impl<'g> Executor<'g> {
     #[must_use]
     pub fn scratch(&self) -> Scratch {
         let mut sizes = [0; 3];
-        for step in &self.steps {
-            let needed = match step {
-                Step::Matrix(plan) => plan.work(),
-                Step::Depthwise(plan) => plan.work(),
-                Step::Pool(plan) => plan.work(),
-                _ => [0; 3],
-            };
+        for plan in &self.plans {
+            let needed = plan.work();
             sizes = std::array::from_fn(|i| sizes[i].max(needed[i]));
         }
         Scratch {
@@ -176,44 +142,20 @@ impl<'g> Executor<'g> {
         for (index, node) in self.graph.nodes.iter().enumerate() {
             // Taken out while it is written, so that the inputs can be read beside it.
             let mut out = std::mem::take(&mut scratch.tensors[node.output.0]);
-            self.run_step(index, node, weights, &scratch.tensors, &mut scratch.work, &mut out);
+            let input =
+                |at: usize| node.inputs.get(at).map_or(&[][..], |id| &scratch.tensors[id.0]);
+            self.plans[index].run(Run {
+                kernel: self.kernel,
+                weights: &weights.nodes[index],
+                inputs: [input(0), input(1)],
+                work: &mut scratch.work,
+                out: &mut out,
+            });
             computed(index, &scratch.tensors, &mut out);
             written(node.output, &mut out);
             scratch.tensors[node.output.0] = out;
         }
         &scratch.tensors[self.graph.output.0]
-    }
-
-    fn run_step(
-        &self,
-        index: usize,
-        node: &Node,
-        weights: &LoadedWeights,
-        tensors: &[Vec<i8>],
-        work: &mut Work,
-        out: &mut [i8],
-    ) {
-        let input = &tensors[node.inputs[0].0];
-        match (&self.steps[index], &weights.nodes[index]) {
-            (Step::Matrix(plan), NodeWeights::Matrix(weights)) => {
-                plan.run(self.kernel, weights, input, work, out);
-            }
-            (Step::Depthwise(plan), NodeWeights::Depthwise(weights)) => {
-                plan.run(self.kernel, weights, input, work, out);
-            }
-            (Step::Pool(plan), _) => plan.run(input, work, out),
-            (Step::Add(rule), _) => self.kernel.add(input, &tensors[node.inputs[1].0], rule, out),
-            (Step::GroupNorm(plan), _) => plan.run(input, out),
-            (Step::Copy, _) => out.copy_from_slice(input),
-            (Step::Softmax(params, length), _) => {
-                for (out, row) in out.chunks_mut(*length).zip(input.chunks(*length)) {
-                    params.apply(row, out);
-                }
-            }
-            (Step::Matrix(_) | Step::Depthwise(_), _) => {
-                panic!("weights were loaded by an executor of this graph")
-            }
-        }
     }
 
     /// Every activation tensor of one image, in the order of [`Graph::tensors`].
@@ -288,31 +230,4 @@ impl Graph {
 pub fn first_max(codes: &[i8]) -> usize {
     let better = |best: usize, i: usize| if codes[i] > codes[best] { i } else { best };
     (1..codes.len()).fold(0, better)
-}
-
-fn step(graph: &Graph, index: usize) -> Step {
-    let node = &graph.nodes[index];
-    let quantization = |id: TensorId| graph.tensors[id.0].quantization;
-    let from = quantization(node.inputs[0]);
-    match &node.op {
-        Op::Conv2d(conv) => match conv.kind {
-            ConvKind::Dense => Step::Matrix(Box::new(MatrixPlan::new(graph, index, conv))),
-            ConvKind::Depthwise => {
-                Step::Depthwise(Box::new(DepthwisePlan::new(graph, index, conv)))
-            }
-        },
-        Op::Pool2d(pool) => Step::Pool(Box::new(PoolPlan::new(graph, index, pool))),
-        Op::Add { activation } => {
-            let other = quantization(node.inputs[1]);
-            let rule = addition(from, other, quantization(node.output), *activation);
-            Step::Add(Box::new(rule.expect("a validated graph's sums have parameters")))
-        }
-        Op::GroupNorm(norm) => Step::GroupNorm(Box::new(GroupNormPlan::new(graph, node, norm))),
-        Op::Reshape => Step::Copy,
-        Op::Softmax { beta } => Step::Softmax(
-            SoftmaxParams::new(*beta, from.scale)
-                .expect("a validated graph's softmax has parameters"),
-            graph.tensors[node.output.0].shape.last().copied().unwrap_or(1),
-        ),
-    }
 }

@@ -10,10 +10,10 @@ pub struct Scratch {
     pub(super) work: Work,
 }
 
-/// Buffers as large as the hungriest layer needs.
+/// Buffers for the layer that needs the most.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Work {
-    pub(super) padded: Vec<i8>,
-    pub(super) patches: Vec<i8>,
-    pub(super) sums: Vec<i32>,
+pub(crate) struct Work {
+    pub(crate) padded: Vec<i8>,
+    pub(crate) patches: Vec<i8>,
+    pub(crate) sums: Vec<i32>,
 }

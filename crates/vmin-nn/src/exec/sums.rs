@@ -5,24 +5,21 @@
 //! zero point, weights less theirs, so that taps in the padding add nothing:
 //!
 //! ```text
-//!  sum = bias, or 0                         what the memory held first
+//!  sum = bias, or 0                         first word in the memory
 //!  sum = through(sum) + taps 0..fold        fold 0; `through` only if the bias lay in the memory
 //!  sum = through(sum) + taps fold..2 fold   fold 1
 //!  ...
 //!  output = requantized(through(sum))
 //! ```
 
-use super::Rounding;
-use crate::layers::height_width_channels;
 use crate::{Conv2d, ConvKind, Graph, Op};
 
 /// A convolution or fully connected layer, output by output.
 ///
-/// [`Self::output`] gives the codes of [`super::reference::run`] if what it calls gives back what it is
-/// given, and is fast enough where few outputs are wanted.
+/// [`Self::output`] gives the codes of [`super::reference::run`] if `through` changes no sum. It is
+/// fast enough where few outputs are needed.
 pub struct OutputSums<'g> {
     conv: &'g Conv2d,
-    rounding: Rounding,
     /// `[out, taps]`, less their zero points.
     weights: Vec<i32>,
     taps: usize,
@@ -57,27 +54,15 @@ impl<'g> OutputSums<'g> {
             let zero = tensor.zero_points[index / taps % tensor.zero_points.len()];
             i32::from(table[usize::from(code)]) - zero
         };
-        let mut input = height_width_channels(&from.shape);
-        let (mut kernel, mut per_group) = ([1, 1], taps);
-        if conv.fully_connected {
-            input = [1, 1, taps];
-        } else {
-            kernel = [tensor.shape[1], tensor.shape[2]];
-            per_group = tensor.shape[3];
-        }
+        let layer = graph.layer(node);
         Some(Self {
             conv,
-            rounding: Rounding::of(conv),
             weights: codes.iter().enumerate().map(weight).collect(),
             taps,
-            input,
-            output: if conv.fully_connected {
-                [1, 1, channels]
-            } else {
-                height_width_channels(&to.shape)
-            },
-            kernel,
-            per_group,
+            input: layer.input,
+            output: layer.output,
+            kernel: layer.kernel,
+            per_group: taps / (layer.kernel[0] * layer.kernel[1]),
             input_zero: from.quantization.zero_point,
             output_zero: to.quantization.zero_point,
         })
@@ -110,11 +95,8 @@ impl<'g> OutputSums<'g> {
             first = last;
         }
         let sum = through(sum);
-        let scaled = self.rounding.apply(self.conv.multipliers[channel], sum);
-        let activation = self.conv.activation;
-        scaled
-            .wrapping_add(self.output_zero)
-            .clamp(i32::from(activation.min), i32::from(activation.max)) as i8
+        let scaled = self.conv.rounding.apply(self.conv.multipliers[channel], sum);
+        self.conv.activation.clamp(scaled.wrapping_add(self.output_zero))
     }
 
     /// The sum of the products of taps `first..last`.
@@ -125,7 +107,7 @@ impl<'g> OutputSums<'g> {
         let (out_y, out_x) = (pixel / out_width, pixel % out_width);
         let weights = &self.weights[channel * self.taps..][..self.taps];
         let in_channel = match self.conv.kind {
-            ConvKind::Dense => 0,
+            ConvKind::Dense | ConvKind::FullyConnected => 0,
             ConvKind::Depthwise => channel / (out_channels / channels),
         };
         let [stride_y, stride_x] = self.conv.stride;

@@ -109,7 +109,7 @@ impl Plan {
             Diagnostics::from(Diagnostic::new(code, message).at(&source, span.clone()))
         };
         let saved = |graph: &Graph, span: &Range<usize>| {
-            let saved = vmin_nn::format::save(graph);
+            let saved = vmin_nn::import::native::save(graph);
             let saved = saved.map_err(|error| at(span, "model", error.to_string()))?;
             Ok::<_, Diagnostics>(sha256(&saved))
         };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::exec::Executor;
-use vmin_nn::{Graph, Node, Op, Quantization};
+use vmin_nn::{ConvKind, Graph, Node, Op, Quantization};
 
 use super::{Fused, fuse};
 use crate::network::{Memory, Network, ParameterKind, ValueId, Values, forward_into};
@@ -103,7 +103,7 @@ impl<'a> Stored<'a> {
     fn of(graph: &'a Graph, node: &'a Node, codes: &'a [i8]) -> Self {
         let (places, slack) = match &node.op {
             // Multipliers have 31 bits.
-            Op::Conv2d(conv) if conv.fully_connected => (vec![], 2e-7),
+            Op::Conv2d(conv) if conv.kind == ConvKind::FullyConnected => (vec![], 2e-7),
             Op::Conv2d(conv) => {
                 (conv.multipliers.iter().map(|m| (-m.shift).max(0)).collect(), 2e-7)
             }

@@ -1,8 +1,8 @@
 //! The integer graph from fused steps, codes and ranges.
 
 use vmin_nn::{
-    Activation, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, Quantization, Tensor,
-    TensorId, WeightId, WeightTensor,
+    Activation, Add, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, Quantization,
+    Tensor, TensorId, WeightId, WeightTensor,
 };
 use vmin_quant::FixedMultiplier;
 
@@ -86,7 +86,8 @@ impl Lowering<'_> {
                 let from = self.viewed(from, &[layer.inputs]);
                 let to = self.calibrated(&step.name, value, vec![layer.outputs]);
                 let mut op = self.product(fused, from, to, layer.weights, Some(layer.bias))?;
-                op.fully_connected = true;
+                op.kind = ConvKind::FullyConnected;
+                op.rounding = op.kind.litert_rounding();
                 self.node(&step.name, Op::Conv2d(op), vec![from], to);
             }
             Layer::Add => {
@@ -95,7 +96,7 @@ impl Lowering<'_> {
                 let other = self.viewed(other, &shape);
                 let to = self.calibrated(&step.name, value, shape);
                 let activation = self.activation(fused, to);
-                self.node(&step.name, Op::Add { activation }, vec![from, other], to);
+                self.node(&step.name, Op::Add(Add { activation }), vec![from, other], to);
             }
             Layer::Pool2d(layer) => {
                 let from = self.viewed(from, &layer.input);
@@ -195,7 +196,7 @@ impl Lowering<'_> {
         });
         Ok(Conv2d {
             kind: ConvKind::Dense,
-            fully_connected: false,
+            rounding: ConvKind::Dense.litert_rounding(),
             weights: id,
             bias: channels.iter().map(|(_, bias)| round(bias / scale_sum)).collect(),
             multipliers,

@@ -160,7 +160,7 @@ fn described(graph: &Graph, node: &Node) -> Described {
         Op::Conv2d(conv) => {
             let shape = graph.weights[conv.weights.0].shape.clone();
             let kind = match conv.kind {
-                _ if conv.fully_connected => Kind::FullyConnected { shape },
+                vmin_nn::ConvKind::FullyConnected => Kind::FullyConnected { shape },
                 vmin_nn::ConvKind::Dense if conv.dilation == [1, 1] => {
                     Kind::Convolution { shape, stride: conv.stride, padding: conv.padding }
                 }
@@ -174,10 +174,10 @@ fn described(graph: &Graph, node: &Node) -> Described {
             (kind, Some(pool.activation))
         }
         Op::Pool2d(_) => (Kind::Other("a padded pool"), None),
-        Op::Add { activation } => (Kind::Add, Some(*activation)),
+        Op::Add(add) => (Kind::Add, Some(add.activation)),
         Op::GroupNorm(norm) => (Kind::GroupNorm { groups: norm.groups }, Some(norm.activation)),
-        Op::Softmax { .. } => (Kind::Other("a softmax"), None),
-        _ => (Kind::Other("a step that training does not know"), None),
+        Op::Softmax(_) => (Kind::Other("a softmax"), None),
+        Op::Reshape => (Kind::Other("a reshape"), None),
     };
     let Some(Activation { min, max }) = activation else {
         return Described { kind, rectified: false, inputs: Vec::new() };

@@ -33,7 +33,7 @@ pub(crate) fn run(command: &ModelCommand) -> Result<(), Failure> {
             let names = Names::typed();
             let graph = names.with_bits(names.model(model.as_str())?, bits.as_ref())?;
             let bytes =
-                vmin_nn::format::save(&graph).map_err(|error| Failure::input("model", &error))?;
+                vmin_nn::import::native::save(&graph).map_err(|error| Failure::input("model", &error))?;
             write(output, &bytes)?;
             say(&format!("wrote `{}`", output.display()));
             Ok(())
@@ -101,7 +101,7 @@ fn tensor_row(graph: &Graph, index: usize) -> TensorRow<'_> {
 
 fn layer_row(layer: LayerShape) -> LayerRow {
     LayerRow {
-        kind: layer.kind.name(),
+        kind: layer.kind,
         name: layer.name,
         input: layer.input,
         output: layer.output,

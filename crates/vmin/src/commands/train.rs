@@ -99,7 +99,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         .compare(&data, &test)
         .map_err(|error| Failure::failed(Diagnostic::new("deploy", with_causes(&error))))?;
     let model = args.out.join("model.safetensors");
-    let bytes = vmin_nn::format::save(&deployed.graph)
+    let bytes = vmin_nn::import::native::save(&deployed.graph)
         .map_err(|error| Failure::failed(Diagnostic::new("model", with_causes(&error))))?;
     write_whole(&model, &bytes).map_err(|error| unwritable(&model, &error))?;
     let summary = Summary {

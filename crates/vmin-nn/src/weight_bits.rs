@@ -1,4 +1,4 @@
-//! The same network with fewer bits per weight.
+//! The same network with another number of bits per weight.
 
 use vmin_quant::{Encoding, FixedMultiplier};
 
@@ -10,14 +10,14 @@ use crate::{Conv2d, Graph, ModelError, Op, WeightTensor};
 ///
 /// # Errors
 /// `bits` outside 2..=8, or a graph that breaks a rule of [`Graph::validate`] before or after.
-pub fn requantize_weights(graph: &Graph, bits: u8) -> Result<Graph, ModelError> {
+pub fn with_weight_bits(graph: &Graph, bits: u8) -> Result<Graph, ModelError> {
     graph.validate()?;
     if !(2..=8).contains(&bits) {
-        return Err(ModelError::graph("weights are requantized to 2..=8 bits", bits));
+        return Err(ModelError::graph("weights get 2..=8 bits", bits));
     }
     let mut result = graph.clone();
     for weights in &mut result.weights {
-        requantize(weights, bits);
+        quantize_again(weights, bits);
     }
     for node in &mut result.nodes {
         let Op::Conv2d(conv) = &mut node.op else { continue };
@@ -30,7 +30,7 @@ pub fn requantize_weights(graph: &Graph, bits: u8) -> Result<Graph, ModelError> 
     Ok(result)
 }
 
-fn requantize(weights: &mut WeightTensor, bits: u8) {
+fn quantize_again(weights: &mut WeightTensor, bits: u8) {
     let highest = (1i32 << (bits - 1)) - 1;
     let per_channel = weights.codes.len() / weights.shape[0];
     let channel = |index: usize| index / per_channel;

@@ -1,36 +1,32 @@
-//! From an accumulator to an output code.
+//! Requantization: from a sum to an output code.
 
+use serde::{Deserialize, Serialize};
 use vmin_kernels::{Factor, Requantization, Rounds};
 use vmin_quant::FixedMultiplier;
 
 use crate::{Activation, Conv2d};
 
-/// How often a requantization rounds.
+/// The rounding from a sum to an output code.
 ///
-/// LiteRT's reference kernels round twice in convolutions and sums and once in fully connected
+/// LiteRT's reference kernels round twice in convolutions and additions and once in fully connected
 /// layers; about one output in a thousand differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rounding {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequantizeRounding {
     /// A saturating rounding doubling high multiplication, then a rounding shift: ties away from
     /// zero both times. [`FixedMultiplier::apply`].
-    Twice,
+    Double,
     /// One 64-bit product, one shift, ties up.
-    Once,
+    Single,
 }
 
-impl Rounding {
-    /// The rounding of a layer.
-    #[must_use]
-    pub fn of(conv: &Conv2d) -> Self {
-        if conv.fully_connected { Self::Once } else { Self::Twice }
-    }
-
+impl RequantizeRounding {
     /// `accumulator` times the factor.
     #[must_use]
     pub fn apply(self, multiplier: FixedMultiplier, accumulator: i32) -> i32 {
         match self {
-            Self::Twice => multiplier.apply(accumulator),
-            Self::Once => once(multiplier, accumulator),
+            Self::Double => multiplier.apply(accumulator),
+            Self::Single => once(multiplier, accumulator),
         }
     }
 }
@@ -44,10 +40,10 @@ fn once(multiplier: FixedMultiplier, accumulator: i32) -> i32 {
 }
 
 /// The rule of a layer for the kernels.
-pub(super) fn requantization(conv: &Conv2d, zero_point: i32) -> Requantization {
-    let rounds = match Rounding::of(conv) {
-        Rounding::Twice => Rounds::Twice,
-        Rounding::Once => Rounds::Once,
+pub(crate) fn requantization(conv: &Conv2d, zero_point: i32) -> Requantization {
+    let rounds = match conv.rounding {
+        RequantizeRounding::Double => Rounds::Twice,
+        RequantizeRounding::Single => Rounds::Once,
     };
     let factors: Vec<Factor> = conv.multipliers.iter().map(|&m| factor(m)).collect();
     let Activation { min, max } = conv.activation;
@@ -73,13 +69,13 @@ mod tests {
             .collect();
         // As many channels of one factor as sums, so that whole vectors and a tail are filled.
         let n = edges.len() - 1;
-        for fully_connected in [false, true] {
+        for rounding in [RequantizeRounding::Double, RequantizeRounding::Single] {
             for shift in -31..=30 {
                 for multiplier in [0, 1, 1 << 30, (1 << 30) + 1, 1_518_500_249, i32::MAX] {
                     let multiplier = FixedMultiplier { multiplier, shift };
                     let conv = Conv2d {
                         kind: ConvKind::Dense,
-                        fully_connected,
+                        rounding,
                         weights: WeightId(0),
                         bias: vec![0; n],
                         multipliers: vec![multiplier; n],
@@ -91,7 +87,7 @@ mod tests {
                     for zero_point in [-128, 0, 3] {
                         let rule = requantization(&conv, zero_point);
                         let code = |&acc: &i32| {
-                            let scaled = Rounding::of(&conv).apply(multiplier, acc);
+                            let scaled = rounding.apply(multiplier, acc);
                             scaled.wrapping_add(zero_point).clamp(-128, 127) as i8
                         };
                         let expected: Vec<i8> = edges[..n].iter().map(code).collect();

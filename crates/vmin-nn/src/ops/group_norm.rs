@@ -16,22 +16,137 @@
 //!
 //! Source of the normalization: Y. Wu, K. He, "Group Normalization", ECCV 2018.
 
-use crate::{Graph, GroupNorm, Node};
+use serde::{Deserialize, Serialize};
+use vmin_quant::FixedMultiplier;
+
+use super::{At, Operator, Plan, Run};
+use crate::{Activation, Limits, ModelError, Tensor};
 
 /// Binary digits of `R` behind the point.
 const ROOT_BITS: u32 = 55;
 /// Binary digits of an offset behind the point.
-pub(crate) const OFFSET_BITS: u32 = 16;
+const OFFSET_BITS: u32 = 16;
 /// Exponents that keep every product within 127 bits.
-pub(crate) const SHIFTS: std::ops::RangeInclusive<i32> = -24..=15;
+const SHIFTS: std::ops::RangeInclusive<i32> = -24..=15;
 /// Most codes of a group.
-pub(crate) const GROUP_MAX: usize = 1 << 20;
+const GROUP_MAX: usize = 1 << 20;
 /// Most of `epsilon`.
-pub(crate) const EPSILON_MAX: u64 = 1 << 58;
+const EPSILON_MAX: u64 = 1 << 58;
+
+/// Normalization of groups of channels by the mean and deviation of each image
+/// (the arithmetic is at the top of this file).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupNorm {
+    /// Groups of neighbouring channels; divides their number.
+    pub groups: usize,
+    /// What is added to the squared deviation, times `N^2 / input_scale^2` for groups of `N` codes: 1 or
+    /// more.
+    pub epsilon: u64,
+    /// Per channel `gain / output_scale`.
+    #[serde(with = "crate::import::native::multipliers")]
+    pub gains: Vec<FixedMultiplier>,
+    /// Per channel `shift / output_scale`, in units of 2^-16 codes.
+    pub offsets: Vec<i32>,
+    /// Clamp of the output.
+    #[serde(rename = "clamp")]
+    pub activation: Activation,
+}
+
+impl Operator for GroupNorm {
+    fn kind(&self) -> &'static str {
+        "group_norm"
+    }
+
+    /// Once for the sums, once for the codes.
+    fn passes(&self) -> usize {
+        2
+    }
+
+    fn check(&self, at: &At<'_>, _: &Limits) -> Result<(), ModelError> {
+        let error = |rule, found: String| Err(at.error(rule, found));
+        at.check_activation(self.activation)?;
+        let (input, output) = (at.input(0), at.output());
+        let &[_, _, channels] = &*output.shape else {
+            return error("tensors are [height, width, channels]", format!("{:?}", output.shape));
+        };
+        if input.shape != output.shape {
+            let found = format!("{:?} -> {:?}", input.shape, output.shape);
+            return error("a normalization keeps the shape", found);
+        }
+        if self.groups == 0 || channels % self.groups != 0 {
+            let found = format!("{} groups of {channels}", self.groups);
+            return error("groups divide the channels", found);
+        }
+        let of_group = output.elements() / self.groups;
+        if of_group > GROUP_MAX {
+            return error("a group has at most 2^20 elements", of_group.to_string());
+        }
+        if !(1..=EPSILON_MAX).contains(&self.epsilon) {
+            return error("epsilon is in 1..=2^58", self.epsilon.to_string());
+        }
+        for (rule, length) in [
+            ("one gain per channel", self.gains.len()),
+            ("one offset per channel", self.offsets.len()),
+        ] {
+            if length != channels {
+                return error(rule, format!("{length} for {channels}"));
+            }
+        }
+        for gain in &self.gains {
+            if gain.multiplier < 0 || !SHIFTS.contains(&gain.shift) {
+                return error("gains are positive, their shifts in -24..=15", format!("{gain:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn reference(&self, at: &At<'_>, _: &[Vec<u8>], inputs: &[&[i8]]) -> Vec<i8> {
+        group_norm(self, at.output(), inputs[0])
+    }
+
+    fn plan(&self, at: &At<'_>) -> Box<dyn Plan> {
+        Box::new(GroupNormPlan {
+            norm: self.clone(),
+            zero_point: at.output().quantization.zero_point,
+            channels: at.output().shape.last().copied().unwrap_or(1),
+        })
+    }
+}
+
+/// Every element with the sums of its group, taken anew.
+fn group_norm(norm: &GroupNorm, to: &Tensor, x: &[i8]) -> Vec<i8> {
+    let channels = to.shape.last().copied().unwrap_or(1);
+    let of_group = channels / norm.groups;
+    let one = |(index, &code): (usize, &i8)| {
+        let channel = index % channels;
+        let group: Vec<i128> = x
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| other % channels / of_group == channel / of_group)
+            .map(|(_, &code)| i128::from(code))
+            .collect();
+        let count = group.len() as i128;
+        let sum: i128 = group.iter().sum();
+        let squares: i128 = group.iter().map(|x| x * x).sum();
+        let spread = count * squares - sum * sum + i128::from(norm.epsilon);
+        let root = ((1_i128 << 110) / spread).isqrt();
+        let centred = count * i128::from(code) - sum;
+        // gain (N x - S) R / 2^55 + offset + 1/2, over 2^digits.
+        let gain = norm.gains[channel];
+        let digits = 86 - gain.shift;
+        let scaled = i128::from(gain.multiplier) * centred * root;
+        let offset = i128::from(norm.offsets[channel]) * (1_i128 << (digits - 16));
+        let rounded = (scaled + offset + (1_i128 << (digits - 1))).div_euclid(1_i128 << digits);
+        let y = rounded + i128::from(to.quantization.zero_point);
+        y.clamp(norm.activation.min.into(), norm.activation.max.into()) as i8
+    };
+    x.iter().enumerate().map(one).collect()
+}
 
 /// The line that a channel of a group is mapped by: `(factor x + term) >> digits`.
 #[derive(Clone, Copy)]
-pub(crate) struct Line {
+struct Line {
     factor: i128,
     term: i128,
     digits: u32,
@@ -41,7 +156,7 @@ pub(crate) struct Line {
 
 impl Line {
     /// The line of a channel whose group has `count` codes of these sums.
-    pub(crate) fn of(
+    fn of(
         norm: &GroupNorm,
         zero_point: i32,
         channel: usize,
@@ -71,7 +186,7 @@ impl Line {
 
     /// The output code of an input code.
     #[inline]
-    pub(crate) fn at(self, x: i8) -> i8 {
+    fn at(self, x: i8) -> i8 {
         let y = (self.factor * i128::from(x) + self.term) >> self.digits;
         // Clamped to int8.
         y.clamp(self.min.into(), self.max.into()) as i8
@@ -79,23 +194,15 @@ impl Line {
 }
 
 /// A layer with its geometry.
-pub(super) struct GroupNormPlan {
+struct GroupNormPlan {
     norm: GroupNorm,
     zero_point: i32,
     channels: usize,
 }
 
-impl GroupNormPlan {
-    pub(super) fn new(graph: &Graph, node: &Node, norm: &GroupNorm) -> Self {
-        let to = &graph.tensors[node.output.0];
-        Self {
-            norm: norm.clone(),
-            zero_point: to.quantization.zero_point,
-            channels: to.shape.last().copied().unwrap_or(1),
-        }
-    }
-
-    pub(super) fn run(&self, input: &[i8], out: &mut [i8]) {
+impl Plan for GroupNormPlan {
+    fn run(&self, run: Run<'_>) {
+        let (input, out) = (run.inputs[0], run.out);
         let Self { norm, zero_point, channels } = self;
         let (channels, of_group) = (*channels, channels / norm.groups);
         let pixels = input.len() / channels;
@@ -132,8 +239,7 @@ const TABLE: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Activation;
-    use vmin_quant::FixedMultiplier;
+    use crate::{Dtype, Graph, Node, Op, Quantization, TensorId};
 
     /// A generator good enough for tests.
     fn random(state: &mut u64) -> u64 {
@@ -203,7 +309,6 @@ mod tests {
 
     /// An image of this height, 24 pixels wide, of 6 channels.
     fn graph(height: usize, norm: GroupNorm) -> Graph {
-        use crate::{Dtype, Op, Quantization, Tensor, TensorId};
         let tensor = |name: &str, zero_point| Tensor {
             name: name.into(),
             shape: vec![height, 24, 6],

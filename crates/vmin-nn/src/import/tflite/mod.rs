@@ -19,8 +19,8 @@ mod tensors;
 
 use crate::{Graph, Limits, ModelError};
 
-/// The file identifier at byte 4.
-const IDENTIFIER: &[u8] = b"TFL3";
+/// The file identifier and its offset.
+pub(super) const MAGIC: (usize, &[u8]) = (4, b"TFL3");
 
 /// Reads a TFLite file.
 ///
@@ -29,7 +29,7 @@ const IDENTIFIER: &[u8] = b"TFL3";
 /// names the operator or tensor, the rule and what would be accepted.
 pub fn load(bytes: &[u8], limits: &Limits) -> Result<Graph, ModelError> {
     crate::error::check_limit(|| "size of the file".into(), bytes.len(), limits.file_bytes_max)?;
-    if bytes.get(4..8) != Some(IDENTIFIER) {
+    if bytes.get(4..8) != Some(MAGIC.1) {
         return Err(ModelError::WrongFormat {
             format: "TFLite",
             found: match bytes.get(4..8) {

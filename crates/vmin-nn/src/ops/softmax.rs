@@ -4,9 +4,74 @@
 //! Q5.26 number as a polynomial on [-1/4, 0) times one tabulated factor per set bit of the rest,
 //! and the reciprocal by three Newton steps. `Qa.b` is an `i32` with `a` integer and `b` fraction bits.
 
+use serde::{Deserialize, Serialize};
 use vmin_quant::{
     FixedMultiplier, rounding_divide_by_pot, saturating_rounding_doubling_high_mul as mul,
 };
+
+use super::{At, Operator, Plan, Run};
+use crate::{Limits, ModelError};
+
+/// Softmax over the last axis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Softmax {
+    /// Factor of the logits.
+    #[serde(with = "crate::import::native::decimal")]
+    pub beta: f32,
+}
+
+impl Operator for Softmax {
+    fn kind(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn check(&self, at: &At<'_>, _: &Limits) -> Result<(), ModelError> {
+        let (input, output) = (at.input(0), at.output());
+        let q = output.quantization;
+        if q.zero_point != -128 || q.scale != 1.0 / 256.0 {
+            let rule = "a softmax has scale 1/256 and its lowest code as zero point";
+            let found = format!("scale {}, zero point {}", q.scale, q.zero_point);
+            return Err(at.error(rule, found));
+        }
+        let length = input.shape.last().copied().unwrap_or(0);
+        if input.shape != output.shape || length > SoftmaxParams::LENGTH_MAX {
+            let rule = "a softmax keeps the shape, of at most 4095 classes";
+            let found = format!("{:?} -> {:?}", input.shape, output.shape);
+            return Err(at.error(rule, found));
+        }
+        if SoftmaxParams::new(self.beta, input.quantization.scale).is_none() {
+            let rule = "beta is positive and beta times scale above 2^-26";
+            return Err(at.error(rule, self.beta));
+        }
+        Ok(())
+    }
+
+    fn reference(&self, at: &At<'_>, _: &[Vec<u8>], inputs: &[&[i8]]) -> Vec<i8> {
+        let mut out = vec![0; inputs[0].len()];
+        self.rows(at)(inputs[0], &mut out);
+        out
+    }
+
+    fn plan(&self, at: &At<'_>) -> Box<dyn Plan> {
+        let rows = self.rows(at);
+        Box::new(move |run: Run<'_>| rows(run.inputs[0], run.out))
+    }
+}
+
+impl Softmax {
+    /// The softmax of every row of a tensor.
+    fn rows(&self, at: &At<'_>) -> impl Fn(&[i8], &mut [i8]) + use<> {
+        let params = SoftmaxParams::new(self.beta, at.input(0).quantization.scale)
+            .expect("a validated graph's softmax has parameters");
+        let length = at.input(0).shape.last().copied().unwrap_or(1);
+        move |input, out| {
+            for (out, row) in out.chunks_mut(length).zip(input.chunks(length)) {
+                params.apply(row, out);
+            }
+        }
+    }
+}
 
 /// Integer bits of a scaled difference of logits.
 const DIFFERENCE_BITS: u32 = 5;
@@ -15,7 +80,7 @@ const SUM_BITS: i32 = 12;
 
 /// The integers of one softmax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SoftmaxParams {
+struct SoftmaxParams {
     multiplier: FixedMultiplier,
     /// Differences below this one have an exponential of zero.
     difference_min: i32,
@@ -23,11 +88,10 @@ pub struct SoftmaxParams {
 
 impl SoftmaxParams {
     /// Most classes whose exponentials, each at most one, still sum in Q12.19.
-    pub const LENGTH_MAX: usize = 4095;
+    const LENGTH_MAX: usize = 4095;
 
     /// `None` where `beta` or `beta * scale` is not positive or too small to be held.
-    #[must_use]
-    pub fn new(beta: f32, scale: f32) -> Option<Self> {
+    fn new(beta: f32, scale: f32) -> Option<Self> {
         let real = f64::from(beta) * f64::from(scale) * f64::from(1u32 << (31 - DIFFERENCE_BITS));
         if !(real > 1.0 && real.is_finite()) {
             return None;
@@ -49,7 +113,7 @@ impl SoftmaxParams {
     }
 
     /// Softmax over one row of codes.
-    pub fn apply(&self, row: &[i8], out: &mut [i8]) {
+    fn apply(&self, row: &[i8], out: &mut [i8]) {
         let max = row.iter().copied().max().map_or(0, i32::from);
         let exps = row.iter().map(|&x| self.exp(i32::from(x) - max));
         let sum = exps

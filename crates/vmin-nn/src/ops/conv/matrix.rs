@@ -11,16 +11,16 @@
 
 use vmin_kernels::{GemmKernel, PackedWeights, Requantization};
 
-use super::requantize::requantization;
-use super::scratch::Work;
-use crate::{Graph, LayerShape, WeightTensor};
+use super::Conv2d;
+use crate::ops::{At, NodeWeights, Plan, Run, requantization};
+use crate::{LayerShape, WeightTensor};
 
 /// Pixels multiplied in one call: enough rows for a kernel, few enough to stay in the cache.
 const PIXELS: usize = 64;
 
 /// What is known of a layer before its weights.
 pub(super) struct MatrixPlan {
-    pub(super) layer: LayerShape,
+    layer: LayerShape,
     input_zero: i8,
     rule: Requantization,
     /// Height and width of the padded input; `None` where the input serves as it is.
@@ -31,7 +31,7 @@ pub(super) struct MatrixPlan {
 }
 
 /// One weight set of a layer, packed.
-pub(super) struct MatrixWeights {
+pub(crate) struct MatrixWeights {
     packed: PackedWeights,
     /// Per channel, added to every sum: bias and zero point terms.
     offsets: Vec<i32>,
@@ -40,8 +40,8 @@ pub(super) struct MatrixWeights {
 }
 
 impl MatrixPlan {
-    pub(super) fn new(graph: &Graph, node: usize, conv: &crate::Conv2d) -> Self {
-        let layer = graph.layer(node);
+    pub(super) fn new(at: &At<'_>, conv: &Conv2d) -> Self {
+        let layer = at.layer();
         let [in_h, in_w, _] = layer.input;
         let reach = |axis: usize| {
             (layer.output[axis] - 1) * layer.stride[axis]
@@ -51,33 +51,32 @@ impl MatrixPlan {
         let needed = [reach(0).max(layer.padding[0] + in_h), reach(1).max(layer.padding[1] + in_w)];
         let padded = (needed != [in_h, in_w]).then_some(needed);
         let direct = padded.is_none() && layer.kernel == [1, 1] && layer.stride == [1, 1];
-        let input = &graph.tensors[graph.nodes[node].inputs[0].0];
-        let output = &graph.tensors[graph.nodes[node].output.0];
         Self {
-            input_zero: input.quantization.zero_point as i8,
-            rule: requantization(conv, output.quantization.zero_point),
+            input_zero: at.input(0).quantization.zero_point as i8,
+            rule: requantization(conv, at.output().quantization.zero_point),
             padded,
             direct,
             rows_at_once: PIXELS.div_ceil(layer.output[1]).min(layer.output[0]),
             layer,
         }
     }
+}
 
-    /// Sizes of the work buffers: padded input, patches, sums.
-    pub(super) fn work(&self) -> [usize; 3] {
+impl Plan for MatrixPlan {
+    fn work(&self) -> [usize; 3] {
         let pixels = self.rows_at_once * self.layer.output[1];
         let padded = self.padded.map_or(0, |[h, w]| h * w * self.layer.input[2]);
         let patches = if self.direct { 0 } else { pixels * self.layer.k };
         [padded, patches, pixels * self.layer.n]
     }
 
-    pub(super) fn load(
+    fn load(
         &self,
         kernel: &dyn GemmKernel,
         bias: &[i32],
         tensor: &WeightTensor,
         integers: &[i8],
-    ) -> MatrixWeights {
+    ) -> NodeWeights {
         let (n, k) = (self.layer.n, self.layer.k);
         let zx = i32::from(self.input_zero);
         let zero_of = |c: usize| tensor.zero_points[c % tensor.zero_points.len()];
@@ -89,21 +88,18 @@ impl MatrixPlan {
         });
         let offsets = offsets.collect();
         let zeros = tensor.zero_points.iter().any(|&z| z != 0);
-        MatrixWeights {
+        NodeWeights::Matrix(MatrixWeights {
             packed: kernel.pack(integers, n, k),
             offsets,
             zeros: zeros.then(|| (0..n).map(zero_of).collect()),
-        }
+        })
     }
 
-    pub(super) fn run(
-        &self,
-        kernel: &dyn GemmKernel,
-        weights: &MatrixWeights,
-        input: &[i8],
-        work: &mut Work,
-        out: &mut [i8],
-    ) {
+    fn run(&self, run: Run<'_>) {
+        let Run { kernel, weights, inputs: [input, _], work, out } = run;
+        let NodeWeights::Matrix(weights) = weights else {
+            panic!("weights were loaded by an executor of this graph")
+        };
         let [out_h, out_w, _] = self.layer.output;
         let (n, k) = (self.layer.n, self.layer.k);
         let (source, width) = match self.padded {

@@ -5,9 +5,8 @@
 //!  metadata key `vmin`                          the graph as JSON (header.rs), everything else
 //! ```
 //!
-//! Codes lie in the open, so that other tools can read and corrupt them; integers are stored as
-//! integers and floats as the shortest decimal strings that read back to the same bits. The same
-//! graph gives the same bytes.
+//! Codes are plain tensors, so that other tools can load and corrupt them. Floats are stored as the
+//! shortest decimal strings that parse to the same bits. Equal graphs give equal bytes.
 
 mod header;
 
@@ -20,6 +19,9 @@ use crate::{Graph, Limits, ModelError};
 
 /// Version of the file format that is written and read.
 pub const VERSION: u32 = 1;
+
+/// Start of the container's JSON header, after its length.
+pub(super) const MAGIC: (usize, &[u8]) = (8, b"{");
 
 /// Key of the graph in the container's metadata.
 const KEY: &str = "vmin";
@@ -77,4 +79,59 @@ pub fn load(bytes: &[u8], limits: &Limits) -> Result<Graph, ModelError> {
     }
     graph.validate_within(limits)?;
     Ok(graph)
+}
+
+/// Factors as pairs `[multiplier, shift]`.
+pub(crate) mod multipliers {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use vmin_quant::FixedMultiplier;
+
+    pub(crate) fn serialize<S: Serializer>(
+        factors: &[FixedMultiplier],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(factors.iter().map(|m| [m.multiplier, m.shift]))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<FixedMultiplier>, D::Error> {
+        let pairs = Vec::<[i32; 2]>::deserialize(deserializer)?;
+        Ok(pairs
+            .into_iter()
+            .map(|[multiplier, shift]| FixedMultiplier { multiplier, shift })
+            .collect())
+    }
+}
+
+/// A float as its shortest decimal: many JSON readers round numbers to double first.
+pub(crate) mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(float: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(float)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A list of floats, as [`decimal`].
+mod decimals {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        floats: &[f32],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(floats.iter().map(f32::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<f32>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
 }

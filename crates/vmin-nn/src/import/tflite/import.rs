@@ -7,7 +7,8 @@ use super::schema::{Model, Operator, Options, SubGraph, tensor_type};
 use super::tensors::{self, WeightLayout};
 use crate::error::check_limit;
 use crate::{
-    Conv2d, ConvKind, Graph, Limits, ModelError, Node, Op, Pool2d, PoolKind, TensorId, WeightId,
+    Add, Conv2d, ConvKind, Graph, Limits, ModelError, Node, Op, Pool2d, PoolKind, Softmax,
+    TensorId, WeightId,
 };
 
 /// What an 8-bit pixel loses on its way to an input code: int8 image networks take `pixel - 128`,
@@ -270,7 +271,8 @@ impl Importer<'_, '_> {
                 self.fully_connected(name, operator, [input, output], activation)
             }
             (ops::ADD, &Options::Add { activation }) => {
-                Ok(Op::Add { activation: ops::activation(name, activation, quantization)? })
+                let activation = ops::activation(name, activation, quantization)?;
+                Ok(Op::Add(Add { activation }))
             }
             (
                 ops::AVERAGE_POOL_2D | ops::MAX_POOL_2D,
@@ -292,7 +294,7 @@ impl Importer<'_, '_> {
                 }))
             }
             (ops::RESHAPE | ops::SQUEEZE, _) => Ok(Op::Reshape),
-            (ops::SOFTMAX, &Options::Softmax { beta }) => Ok(Op::Softmax { beta }),
+            (ops::SOFTMAX, &Options::Softmax { beta }) => Ok(Op::Softmax(Softmax { beta })),
             (_, Options::Other(found)) => {
                 Err(ModelError::node(name, "the options are of the operator's type", found))
             }
@@ -338,6 +340,7 @@ impl Importer<'_, '_> {
         let layout = match kind {
             ConvKind::Dense => WeightLayout::Conv,
             ConvKind::Depthwise => WeightLayout::Depthwise,
+            ConvKind::FullyConnected => WeightLayout::FullyConnected,
         };
         let stride = ops::positive(name, "strides are at least 1", stride)?;
         let dilation = ops::positive(name, "dilations are at least 1", dilation)?;
@@ -357,7 +360,7 @@ impl Importer<'_, '_> {
         let [from, to] = [input, output].map(|id| &self.graph.tensors[id.0]);
         Ok(Op::Conv2d(Conv2d {
             kind,
-            fully_connected: false,
+            rounding: kind.litert_rounding(),
             weights,
             bias,
             multipliers: ops::multipliers(from, tensor, to, !signed)?,
@@ -379,8 +382,8 @@ impl Importer<'_, '_> {
         let tensor = &self.graph.weights[weights.0];
         let [from, to] = [input, output].map(|id| &self.graph.tensors[id.0]);
         Ok(Op::Conv2d(Conv2d {
-            kind: ConvKind::Dense,
-            fully_connected: true,
+            kind: ConvKind::FullyConnected,
+            rounding: ConvKind::FullyConnected.litert_rounding(),
             weights,
             bias,
             multipliers: ops::multipliers(from, tensor, to, true)?,

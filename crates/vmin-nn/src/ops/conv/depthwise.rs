@@ -2,60 +2,57 @@
 
 use vmin_kernels::{GemmKernel, Requantization};
 
-use super::requantize::requantization;
-use super::scratch::Work;
-use crate::{Graph, LayerShape, WeightTensor};
+use super::Conv2d;
+use crate::ops::{At, NodeWeights, Plan, Run, requantization};
+use crate::{LayerShape, WeightTensor};
 
 /// What is known of a layer before its weights.
 pub(super) struct DepthwisePlan {
-    pub(super) layer: LayerShape,
+    layer: LayerShape,
     input_zero: i16,
     rule: Requantization,
 }
 
 /// One weight set, `[tap][channel]`, less the zero points.
-pub(super) struct DepthwiseWeights {
+pub(crate) struct DepthwiseWeights {
     taps: Vec<i16>,
     bias: Vec<i32>,
 }
 
 impl DepthwisePlan {
-    pub(super) fn new(graph: &Graph, node: usize, conv: &crate::Conv2d) -> Self {
-        let input = &graph.tensors[graph.nodes[node].inputs[0].0];
-        let output = &graph.tensors[graph.nodes[node].output.0];
+    pub(super) fn new(at: &At<'_>, conv: &Conv2d) -> Self {
         Self {
-            layer: graph.layer(node),
-            input_zero: input.quantization.zero_point as i16,
-            rule: requantization(conv, output.quantization.zero_point),
+            layer: at.layer(),
+            input_zero: at.input(0).quantization.zero_point as i16,
+            rule: requantization(conv, at.output().quantization.zero_point),
         }
     }
+}
 
-    /// Length of the row of sums.
-    pub(super) fn work(&self) -> [usize; 3] {
+impl Plan for DepthwisePlan {
+    fn work(&self) -> [usize; 3] {
         [0, 0, self.layer.output[2]]
     }
 
-    pub(super) fn load(
+    fn load(
         &self,
+        _: &dyn GemmKernel,
         bias: &[i32],
         tensor: &WeightTensor,
         integers: &[i8],
-    ) -> DepthwiseWeights {
+    ) -> NodeWeights {
         let (channels, k) = (self.layer.output[2], self.layer.k);
         let zero_of = |c: usize| tensor.zero_points[c % tensor.zero_points.len()] as i16;
         let at = |tap: usize, c: usize| i16::from(integers[c * k + tap]) - zero_of(c);
         let taps = (0..k).flat_map(|tap| (0..channels).map(move |c| at(tap, c))).collect();
-        DepthwiseWeights { taps, bias: bias.to_vec() }
+        NodeWeights::Depthwise(DepthwiseWeights { taps, bias: bias.to_vec() })
     }
 
-    pub(super) fn run(
-        &self,
-        kernel: &dyn GemmKernel,
-        weights: &DepthwiseWeights,
-        input: &[i8],
-        work: &mut Work,
-        out: &mut [i8],
-    ) {
+    fn run(&self, run: Run<'_>) {
+        let Run { kernel, weights, inputs: [input, _], work, out } = run;
+        let NodeWeights::Depthwise(weights) = weights else {
+            panic!("weights were loaded by an executor of this graph")
+        };
         let layer = &self.layer;
         let [in_h, in_w, in_c] = layer.input;
         let [_, out_w, channels] = layer.output;

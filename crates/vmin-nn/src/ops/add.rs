@@ -1,10 +1,55 @@
 //! Elementwise sum of two int8 tensors of different scales.
 
+use serde::{Deserialize, Serialize};
 use vmin_kernels::Addition;
 use vmin_quant::FixedMultiplier;
 
 use super::requantize::factor;
-use crate::{Activation, Quantization};
+use super::{At, Operator, Plan, Run};
+use crate::{Activation, Limits, ModelError, Quantization};
+
+/// Elementwise sum of two tensors of one shape. Every scaling rounds twice, as LiteRT does:
+/// [`RequantizeRounding::Double`](crate::RequantizeRounding::Double).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Add {
+    /// Clamp of the output.
+    #[serde(rename = "clamp")]
+    pub activation: Activation,
+}
+
+impl Operator for Add {
+    fn kind(&self) -> &'static str {
+        "add"
+    }
+
+    fn inputs(&self) -> usize {
+        2
+    }
+
+    fn check(&self, at: &At<'_>, _: &Limits) -> Result<(), ModelError> {
+        at.check_activation(self.activation)?;
+        at.check_same_shapes("both addends have the shape of the sum")?;
+        if AddParams::new(at).is_none() {
+            let rule = "scales of a sum are within a factor of 2^19";
+            return Err(at.error(rule, at.output().quantization.scale));
+        }
+        Ok(())
+    }
+
+    fn reference(&self, at: &At<'_>, _: &[Vec<u8>], inputs: &[&[i8]]) -> Vec<i8> {
+        let params = AddParams::new(at).expect(VALID);
+        let pairs = inputs[0].iter().zip(inputs[1]);
+        pairs.map(|(&a, &b)| params.apply(a, b, self.activation)).collect()
+    }
+
+    fn plan(&self, at: &At<'_>) -> Box<dyn Plan> {
+        let rule = addition(&AddParams::new(at).expect(VALID), self.activation);
+        Box::new(move |run: Run<'_>| run.kernel.add(run.inputs[0], run.inputs[1], &rule, run.out))
+    }
+}
+
+const VALID: &str = "a validated graph's sums have parameters";
 
 /// Bits by which both addends are raised before they are brought to one scale.
 const LEFT_SHIFT: u32 = 20;
@@ -12,15 +57,18 @@ const LEFT_SHIFT: u32 = 20;
 /// The integers of one sum: both addends are raised by 2^20 and scaled to twice the larger input
 /// scale, added, and scaled down to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddParams {
+struct AddParams {
     inputs: [(i32, FixedMultiplier); 2],
     output: (i32, FixedMultiplier),
 }
 
 impl AddParams {
     /// `None` where the output scale is so small that the sum would have to be scaled up.
-    #[must_use]
-    pub fn new(a: Quantization, b: Quantization, output: Quantization) -> Option<Self> {
+    fn new(at: &At<'_>) -> Option<Self> {
+        Self::of(at.input(0).quantization, at.input(1).quantization, at.output().quantization)
+    }
+
+    fn of(a: Quantization, b: Quantization, output: Quantization) -> Option<Self> {
         let twice_max = 2.0 * f64::from(a.scale.max(b.scale));
         let input = |q: Quantization| {
             let real = f64::from(q.scale) / twice_max;
@@ -34,9 +82,7 @@ impl AddParams {
     }
 
     /// One element.
-    #[must_use]
-    #[inline]
-    pub fn apply(&self, a: i8, b: i8, activation: Activation) -> i8 {
+    fn apply(&self, a: i8, b: i8, activation: Activation) -> i8 {
         self.code(self.scaled(0, a) + self.scaled(1, b), activation)
     }
 
@@ -47,25 +93,17 @@ impl AddParams {
     }
 
     /// The output code of a sum at the common scale.
-    #[inline]
     fn code(&self, sum: i32, activation: Activation) -> i8 {
         let (zero_point, multiplier) = self.output;
-        let code = multiplier.apply(sum) + zero_point;
-        code.clamp(i32::from(activation.min), i32::from(activation.max)) as i8
+        activation.clamp(multiplier.apply(sum) + zero_point)
     }
 }
 
 /// The rule of a sum for the kernels.
-pub(super) fn addition(
-    a: Quantization,
-    b: Quantization,
-    output: Quantization,
-    activation: Activation,
-) -> Option<Addition> {
-    let params = AddParams::new(a, b, output)?;
+fn addition(params: &AddParams, activation: Activation) -> Addition {
     let inputs = params.inputs.map(|(offset, multiplier)| (offset, factor(multiplier)));
     let (zero_point, down) = params.output;
-    Some(Addition::new(inputs, factor(down), zero_point, activation.min, activation.max))
+    Addition::new(inputs, factor(down), zero_point, activation.min, activation.max)
 }
 
 #[cfg(test)]
@@ -86,8 +124,8 @@ mod tests {
                 let (qa, qb) = (of(scale_a, zeros[0]), of(scale_b, zeros[1]));
                 let output = of(scale_out, zeros[2]);
                 for activation in [activation, relu] {
-                    let params = AddParams::new(qa, qb, output).expect("scales that add");
-                    let rule = addition(qa, qb, output, activation).expect("scales that add");
+                    let params = AddParams::of(qa, qb, output).expect("scales that add");
+                    let rule = addition(&params, activation);
                     let pairs = a.iter().zip(&b);
                     let expected: Vec<i8> =
                         pairs.map(|(&a, &b)| params.apply(a, b, activation)).collect();
