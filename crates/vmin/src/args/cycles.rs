@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::FormatArgs;
 
+/// A dataflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DataflowArg {
+pub enum DataflowArg {
     /// Weight stationary
     Ws,
     /// Output stationary
@@ -16,8 +17,9 @@ pub(crate) enum DataflowArg {
     Is,
 }
 
+/// A cycle model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CycleModelArg {
+pub enum CycleModelArg {
     /// Physically consistent
     Causal,
     /// What SCALE-Sim 3.0.0 reports
@@ -25,6 +27,7 @@ pub(crate) enum CycleModelArg {
     ScalesimV3,
 }
 
+/// Options of `vmin cycles`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,58 +40,60 @@ Examples:
                                               the projections, scores, softmax and context
   vmin cycles --accelerator gemmini-16 --trace 4x4:6x8x8 --trace-out wavefront.svg
   vmin cycles --accelerator gemmini-16 --model net.tflite --report cycles.html")]
-pub(crate) struct CyclesArgs {
+pub struct CyclesArgs {
     /// Accelerator: a name (see `vmin data list`), a file, or a SCALE-Sim configuration (.cfg)
     #[arg(long, value_name = "ACCELERATOR")]
-    pub(crate) accelerator: String,
+    pub accelerator: String,
+    /// The layers to run.
     #[command(flatten)]
-    pub(crate) work: WorkArgs,
+    pub work: WorkArgs,
     /// Dataflow; that of the accelerator file if absent
     #[arg(long, value_enum)]
-    pub(crate) dataflow: Option<DataflowArg>,
+    pub dataflow: Option<DataflowArg>,
     /// Cycle model; that of the accelerator file if absent
     #[arg(long, value_enum)]
-    pub(crate) cycle_model: Option<CycleModelArg>,
+    pub cycle_model: Option<CycleModelArg>,
     /// Images at once, 1 to 65536
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
-    pub(crate) batch: u64,
+    pub batch: u64,
     /// Draw what `--trace` shows into this SVG file
     #[arg(long, value_name = "F.svg", requires = "trace")]
-    pub(crate) trace_out: Option<PathBuf>,
+    pub trace_out: Option<PathBuf>,
     /// Write a page with bars, utilization and roofline to this HTML file
     #[arg(long, value_name = "F.html")]
-    pub(crate) report: Option<PathBuf>,
+    pub report: Option<PathBuf>,
     /// Write the table to this Parquet file: the columns of `--format csv`, with types
     #[arg(long, value_name = "FILE")]
-    pub(crate) parquet: Option<PathBuf>,
+    pub parquet: Option<PathBuf>,
     /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
     #[arg(long, value_name = "DIR")]
-    pub(crate) reports: Option<PathBuf>,
+    pub reports: Option<PathBuf>,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 /// What the accelerator is to run.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct WorkArgs {
+pub struct WorkArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
-    pub(crate) model: Option<String>,
+    pub model: Option<String>,
     /// Convolutions: a SCALE-Sim topology (.csv)
     #[arg(long, value_name = "T.csv")]
-    pub(crate) topology: Option<String>,
+    pub topology: Option<String>,
     /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
     #[arg(long, value_name = "T.csv")]
-    pub(crate) gemm: Option<String>,
+    pub gemm: Option<String>,
     /// Multi-head attention: tokens, width and heads, then, if fewer, heads of keys and values, then
     /// tokens whose keys and values are cached
     #[arg(long, value_name = "S,D,H[,KV[,CACHED]]", value_parser = parse_attention)]
-    pub(crate) attention: Option<vmin_accel::Attention>,
+    pub attention: Option<vmin_accel::Attention>,
     /// Show the array working cycle by cycle on a tiny product: rows and columns of the array, then
     /// M, N and K; 4x4:6x8x8 if nothing is given
     #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
-    pub(crate) trace: Option<[u64; 5]>,
+    pub trace: Option<[u64; 5]>,
 }
 
 /// `S,D,H[,KV[,CACHED]]`; the sizes are checked together.

@@ -17,33 +17,57 @@ use vmin_sweep::names::Names;
 use vmin_sweep::{LOAD, WEIGHT_MEMORY, chip_file};
 
 use super::chip;
-use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format};
-use crate::failure::{Failure, say, with_causes};
-use crate::{compute, interrupt, print};
+use crate::args::{ChipChoice, EvalArgs, FaultKindArg};
+use crate::failure::{say, with_causes};
+use crate::{Answer, Failure, answer, compute};
 
-/// What `vmin eval` prints.
-#[derive(Serialize)]
-struct Evaluation {
-    model: String,
-    data: String,
-    images: usize,
-    correct: u64,
-    err: f64,
-    correct_union: u64,
-    cell_fault_rate: f64,
-    cells_hit: u64,
-    flips: u64,
-    stored_bits: u64,
-    macs: u64,
-    seconds: f64,
-    images_per_second: f64,
-    kernel: &'static str,
-    threads: usize,
-    chip_seed: String,
+/// Accuracy of one network, clean or on one chip.
+#[derive(Debug, Serialize)]
+pub struct Evaluation {
+    /// The network, as named.
+    pub model: String,
+    /// The image set, as named.
+    pub data: String,
+    /// Images classified.
+    pub images: usize,
+    /// Images classified right.
+    pub correct: u64,
+    /// Share of images classified wrong.
+    pub err: f64,
+    /// Images that the clean and the faulty network classify right.
+    pub correct_union: u64,
+    /// Share of faulty cells, of the population or of a chip file's map.
+    pub cell_fault_rate: f64,
+    /// Faulty cells under stored bits.
+    pub cells_hit: u64,
+    /// Stored bits that are read inverted.
+    pub flips: u64,
+    /// Bits that the weights occupy.
+    pub stored_bits: u64,
+    /// Multiply-accumulates of one image.
+    pub macs: u64,
+    /// Wall time of the faulty pass.
+    pub seconds: f64,
+    /// Its speed.
+    pub images_per_second: f64,
+    /// The matrix kernel.
+    pub kernel: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Seed of the chip, as text: JSON numbers have 53 bits.
+    pub chip_seed: String,
 }
 
-pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
-    let kernel = compute::set_up(&args.compute)?;
+/// Classifies images with a network whose weights lie in a clean or a faulty memory.
+///
+/// # Errors
+/// A name leads nowhere, the parts do not fit each other, or the run was stopped.
+pub fn run(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluation, Failure> {
+    compute::on_threads(args.compute.jobs, || run_here(args, stop))
+}
+
+fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluation, Failure> {
+    let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
     let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
@@ -59,22 +83,21 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let images = Images { pixels: &data.images, labels: &data.labels };
     let emulator = Emulator::new(&graph, &placement, images, kernel)
         .map_err(|error| Failure::input("does-not-fit", &error))?;
-    let stop = interrupt::flag()?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
 
     let parts: Vec<_> =
         defects.parts.iter().map(|(faults, kind)| (faults.as_slice(), *kind)).collect();
     let Corrupted { codes, applied } = emulator.corrupt_parts(&parts);
     let started = Instant::now();
-    let predictions = emulator.predict(&codes, &stop).map_err(interrupted)?;
+    let predictions = emulator.predict(&codes, stop).map_err(interrupted)?;
     let seconds = started.elapsed().as_secs_f64();
-    let clean = clean_predictions(&emulator, &predictions, &applied, &stop).map_err(interrupted)?;
+    let clean = clean_predictions(&emulator, &predictions, &applied, stop).map_err(interrupted)?;
     let score = emulator.score(&predictions, &clean);
     if let Some(path) = &args.predictions {
         write_predictions(path, args, &data, &predictions)?;
     }
     let count = data.len();
-    let evaluation = Evaluation {
+    Ok(Evaluation {
         model: args.model.clone(),
         data: args.data.clone(),
         images: count,
@@ -91,25 +114,30 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         kernel: kernel.name(),
         threads: rayon::current_num_threads(),
         chip_seed: args.chip_seed.to_string(),
-    };
-    match args.format.format {
-        Format::Json => print::json(&evaluation),
-        Format::Csv => print::csv(&[evaluation]),
-        Format::Table => print::text_line(&format!(
+    })
+}
+
+impl Answer for Evaluation {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&[self])
+    }
+
+    fn table(&self) -> String {
+        format!(
             "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
              changed\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
-            evaluation.correct,
-            evaluation.images,
-            print::percent(evaluation.err, 2),
-            evaluation.cells_hit,
-            evaluation.stored_bits,
-            evaluation.flips,
-            evaluation.seconds,
-            evaluation.images_per_second,
-            evaluation.macs,
-            evaluation.kernel,
-            evaluation.threads
-        )),
+            self.correct,
+            self.images,
+            answer::percent(self.err, 2),
+            self.cells_hit,
+            self.stored_bits,
+            self.flips,
+            self.seconds,
+            self.images_per_second,
+            self.macs,
+            self.kernel,
+            self.threads
+        )
     }
 }
 
