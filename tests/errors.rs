@@ -12,8 +12,8 @@
 //! == stderr                        all of standard error
 //! ```
 //!
-//! `VMIN_BLESS=1` writes the last two anew. Besides matching its text, every failure must leave the
-//! folder as it was and keep standard output empty.
+//! `VMIN_BLESS=1` writes the last two anew, `VMIN_CASE=NAME` runs one case. Besides matching its text, every
+//! failure must leave the folder as it was and keep standard output empty.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,6 +28,11 @@ fn cases() -> Vec<PathBuf> {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "case"))
         .collect();
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    if let Some(name) = std::env::var_os("VMIN_CASE") {
+        cases.retain(|path| path.file_stem() == Some(&name));
+        assert_eq!(cases.len(), 1, "no case `{}`", name.display());
+    }
     cases.sort();
     cases
 }
@@ -143,7 +148,6 @@ fn every_case_tells_what_it_says() {
     let network = network();
     let bless = std::env::var_os("VMIN_BLESS").is_some();
     let cases = cases();
-    assert!(cases.len() >= 40, "only {} cases", cases.len());
     let mut failures = String::new();
     for path in cases {
         let text = std::fs::read_to_string(&path).expect("a case");
