@@ -1,18 +1,9 @@
 //! The tables of `cycles`, `energy` and `explore` say the same as CSV and as Parquet, and every list of
 //! dataflows holds all of them.
 
-use std::path::Path;
-use std::process::Command;
-
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
-
-/// Standard output of a run that ends well, and what it wrote to `file`.
-fn run(arguments: &[&str], file: &Path) -> (String, Vec<u8>) {
-    let output = Command::new(env!("CARGO_BIN_EXE_vmin")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    (String::from_utf8(output.stdout).unwrap(), std::fs::read(file).unwrap())
-}
+use vmin_testkit::vmin;
 
 /// Whether a cell says what the text of a CSV cell says.
 fn same(text: &str, field: &Field) -> bool {
@@ -48,19 +39,17 @@ fn compare(csv_text: &str, parquet: Vec<u8>) -> usize {
 
 #[test]
 fn cycles_of_both_models() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("cycles.parquet");
-    let path = file.to_str().unwrap();
-    let work = ["--model", "builtin:shapes-cnn", "--format", "csv", "--parquet", path];
+    let vmin = vmin!();
+    let work = ["--model", "builtin:shapes-cnn", "--format", "csv", "--parquet", "c.parquet"];
     for model in ["causal", "scalesim-v3"] {
         let mut arguments = vec!["cycles", "--accelerator", "gemmini-16", "--cycle-model", model];
         arguments.extend(work);
-        let (csv, parquet) = run(&arguments, &file);
-        assert!(compare(&csv, parquet) > 3);
+        let csv = vmin.ok(&arguments);
+        assert!(compare(&csv, vmin.read("c.parquet")) > 3);
     }
     let arguments = ["cycles", "--accelerator", "tpu-v1", "--attention", "8,16,4,2,3"];
-    let (csv, parquet) = run(&[&arguments[..], &work[2..]].concat(), &file);
-    assert_eq!(compare(&csv, parquet), 7);
+    let csv = vmin.ok(&[&arguments[..], &work[2..]].concat());
+    assert_eq!(compare(&csv, vmin.read("c.parquet")), 7);
     for name in ["query", "key", "value", "scores", "softmax", "context", "output"] {
         assert!(csv.contains(&format!("attention.{name},")), "{csv}");
     }
@@ -68,23 +57,18 @@ fn cycles_of_both_models() {
 
 #[test]
 fn energy_at_several_voltages() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("energy.parquet");
-    let path = file.to_str().unwrap();
+    let vmin = vmin!();
     let accelerator = ["energy", "--accelerator", "gemmini-16", "--profile", "sram14"];
     let work = ["--vdd-mv", "900,850", "--model", "builtin:shapes-cnn", "--format", "csv"];
-    let arguments = [&accelerator[..], &work, &["--parquet", path]].concat();
-    let (csv, parquet) = run(&arguments, &file);
-    assert!(compare(&csv, parquet) > 20);
+    let csv = vmin.ok(&[&accelerator[..], &work, &["--parquet", "e.parquet"]].concat());
+    assert!(compare(&csv, vmin.read("e.parquet")) > 20);
 }
 
 #[test]
 fn every_point_of_a_space() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().to_str().unwrap();
-    let (_, parquet) = run(&["explore", "--out", out], &folder.path().join("explore.parquet"));
-    let csv = std::fs::read_to_string(folder.path().join("explore.csv")).unwrap();
-    assert!(compare(&csv, parquet) > 100);
+    let vmin = vmin!();
+    vmin.ok(&["explore", "--out", "out"]);
+    assert!(compare(&vmin.text("out/explore.csv"), vmin.read("out/explore.parquet")) > 100);
 }
 
 #[test]

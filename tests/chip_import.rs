@@ -1,21 +1,9 @@
 //! `vmin chip import`, `export`, `inspect` and `eval --chip` on the command line.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-fn vmin(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vmin"))
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .expect("vmin runs")
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON document")
-}
+use serde_json::Value;
+use vmin_testkit::vmin;
 
 const LIST: &str = "bank,row,column,vdd_mv,kind,probability
 0,0,3,590,stuck_at_0,0.5
@@ -25,35 +13,35 @@ const LIST: &str = "bank,row,column,vdd_mv,kind,probability
 
 #[test]
 fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    std::fs::write(folder.join("faults.csv"), LIST).expect("written");
+    let vmin = vmin!();
+    vmin.write("faults.csv", LIST);
     let size = ["--banks", "2", "--rows", "8", "--columns", "8", "--source", "a board"];
     let import =
         [&["chip", "import", "faults.csv", "--out", "a.chip", "--format", "json"], &size[..]];
-    let imported = json(&vmin(folder, &import.concat()));
+    let imported = vmin.json(&import.concat());
     assert_eq!(imported["faults"], serde_json::json!([1, 2]));
     assert_eq!(imported["vdd_mv"], serde_json::json!([590.0, 580.0]));
     assert_eq!(imported["cells"], 128);
 
-    let inspected = json(&vmin(folder, &["chip", "inspect", "a.chip", "--format", "json"]));
+    let inspected = vmin.json(&["chip", "inspect", "a.chip", "--format", "json"]);
     assert_eq!(inspected["faults"], serde_json::json!([1, 2]));
     assert_eq!(inspected["nesting_violations"], 0);
 
     let export = ["chip", "export", "a.chip", "--format-out", "list", "--out", "again.csv"];
-    assert!(vmin(folder, &export).status.success());
+    vmin.ok(&export);
     let again = ["chip", "import", "again.csv", "--out", "again.chip"];
-    assert!(vmin(folder, &again).status.success());
-    let chips =
-        ["a.chip", "again.chip"].map(|name| std::fs::read(folder.join(name)).expect("read"));
-    assert_eq!(chips[0], chips[1]);
+    vmin.ok(&again);
+    assert_eq!(vmin.read("a.chip"), vmin.read("again.chip"));
 
     let eval =
         ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..8"];
     let at = |more: &[&str]| {
-        vmin(folder, &[&eval[..], &["--format", "json", "--chip", "a.chip"], more].concat())
+        vmin.run(&[&eval[..], &["--format", "json", "--chip", "a.chip"], more].concat())
     };
-    let count = |ran: &serde_json::Value, key: &str| ran[key].as_u64().expect("a count");
+    let json = |output: &Output| -> Value {
+        serde_json::from_slice(&output.stdout).expect("one JSON document")
+    };
+    let count = |ran: &Value, key: &str| ran[key].as_u64().expect("a count");
     // One cell is stuck, one inverts: each does what it was measured to do.
     let both = json(&at(&["--vdd-mv", "580"]));
     let (hit, flips) = (count(&both, "cells_hit"), count(&both, "flips"));
@@ -88,14 +76,8 @@ fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
 
 #[test]
 fn the_public_board_gives_its_figures() {
-    let root = std::env::var("VMIN_DATA")
-        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
-    let data = Path::new(&root).join("chips/kc705b");
-    if !data.is_dir() {
-        eprintln!("skipped: no folder {} (set VMIN_DATA)", data.display());
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
+    let Some(data) = vmin_testkit::data("chips/kc705b") else { return };
+    let vmin = vmin!();
     let files: Vec<String> = (53..60)
         .map(|volts| data.join(format!("KC705B-0.{volts}.bin.gz")).display().to_string())
         .collect();
@@ -103,9 +85,8 @@ fn the_public_board_gives_its_figures() {
     arguments.extend(files.iter().map(String::as_str));
     arguments.extend(["--written", "0xFFFF", "--words-per-bank", "1024", "--column-mux", "2"]);
     arguments.extend(["--out", "board.chip", "--format", "json"]);
-    let imported = json(&vmin(folder.path(), &arguments));
-    let inspected =
-        json(&vmin(folder.path(), &["chip", "inspect", "board.chip", "--format", "json"]));
+    let imported = vmin.json(&arguments);
+    let inspected = vmin.json(&["chip", "inspect", "board.chip", "--format", "json"]);
     for found in [&imported, &inspected] {
         assert_eq!(found["faults"], serde_json::json!([1, 4, 13, 31, 126, 345, 1137]));
         assert_eq!(found["nesting_violations"], 6);

@@ -1,7 +1,8 @@
 //! `vmin compare`: sweeps side by side say what each of them says alone.
 
 use std::path::Path;
-use std::process::{Command, Output};
+
+use vmin_testkit::{Vmin, vmin};
 
 const EXPERIMENT: &str = r#"
 name = "NAME"
@@ -21,33 +22,25 @@ count = 2
 seed = 3
 "#;
 
-fn vmin(folder: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vmin"));
-    command.current_dir(folder).args(words).output().expect("vmin runs")
-}
-
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
+fn two_sweeps() -> Vmin {
+    let vmin = vmin!();
     for (name, placement) in [("small <memory>", "streamed"), ("large", "resident")] {
-        let text = EXPERIMENT.replace("NAME", name).replace("PLACEMENT", placement);
-        std::fs::write(folder.path().join("e.toml"), text).expect("written");
-        let done = vmin(folder.path(), &["sweep", "e.toml", "--out", placement]);
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        vmin.write("e.toml", EXPERIMENT.replace("NAME", name).replace("PLACEMENT", placement));
+        vmin.ok(&["sweep", "e.toml", "--out", placement]);
     }
-    folder
+    vmin
 }
 
 #[test]
 fn every_row_is_a_point_of_its_sweep() {
-    let folder = folder();
-    let done = vmin(folder.path(), &["compare", "streamed", "resident", "--format", "json"]);
-    let rows: Vec<serde_json::Value> = serde_json::from_slice(&done.stdout).expect("JSON");
+    let vmin = two_sweeps();
+    let rows = vmin.json(&["compare", "streamed", "resident", "--format", "json"]);
+    let rows = rows.as_array().expect("rows");
     assert_eq!(rows.len(), 4);
     let mut rows = rows.iter();
     for out in ["streamed", "resident"] {
-        let text = std::fs::read_to_string(folder.path().join(out).join("results.json"));
-        let results: serde_json::Value =
-            serde_json::from_str(&text.expect("results")).expect("JSON");
+        let text = vmin.text(Path::new(out).join("results.json"));
+        let results: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         for point in results["points"].as_array().expect("points") {
             let row = rows.next().expect("a row");
             assert_eq!(row["sweep"], results["name"]);
@@ -60,23 +53,21 @@ fn every_row_is_a_point_of_its_sweep() {
 
 #[test]
 fn page_and_picture_show_both_under_their_labels() {
-    let folder = folder();
+    let vmin = two_sweeps();
     let words =
         ["compare", "streamed", "resident", "--out", "c.html", "--svg", "c.svg", "--over", "rate"];
-    let done = vmin(folder.path(), &words);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let table = String::from_utf8(done.stdout).expect("text");
+    let table = vmin.ok(&words);
     assert!(table.contains("small <memory>") && table.contains("large"), "{table}");
-    let page = std::fs::read_to_string(folder.path().join("c.html")).expect("a page");
+    let page = vmin.text("c.html");
     assert!(page.contains("small &lt;memory&gt;") && !page.contains("small <memory>"));
     assert_eq!(page.matches("<svg").count(), 2);
-    let svg = std::fs::read_to_string(folder.path().join("c.svg")).expect("a picture");
+    let svg = vmin.text("c.svg");
     assert!(svg.starts_with("<svg width") && svg.contains("xmlns"), "{}", &svg[..80]);
     assert!(svg.contains("share of faulty cells"));
     let named = ["compare", "streamed", "resident", "--label", "a", "--label", "b"];
-    let table = String::from_utf8(vmin(folder.path(), &named).stdout).expect("text");
+    let table = vmin.ok(&named);
     assert!(table.contains(" a ") && !table.contains("memory"), "{table}");
-    let few = vmin(folder.path(), &["compare", "streamed", "resident", "--label", "a"]);
+    let few = vmin.run(&["compare", "streamed", "resident", "--label", "a"]);
     assert_eq!(few.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&few.stderr).contains("1 labels are named for 2 sweeps"));
 }

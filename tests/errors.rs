@@ -12,23 +12,27 @@
 //! == stderr                        all of standard error
 //! ```
 //!
-//! `VMIN_BLESS=1` writes the last two anew. Besides matching its text, every failure must leave the
-//! folder as it was and keep standard output empty.
+//! `VMIN_BLESS=1` writes the last two anew, `VMIN_CASE=NAME` runs one case. Besides matching its text, every
+//! failure must leave the folder as it was and keep standard output empty.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-const VMIN: &str = env!("CARGO_BIN_EXE_vmin");
+use vmin_testkit::vmin;
 
 fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/errors");
+    let folder = vmin_testkit::root().join("tests/errors");
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the folder of cases")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "case"))
         .collect();
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    if let Some(name) = std::env::var_os("VMIN_CASE") {
+        cases.retain(|path| path.file_stem() == Some(&name));
+        assert_eq!(cases.len(), 1, "no case `{}`", name.display());
+    }
     cases.sort();
     cases
 }
@@ -61,16 +65,9 @@ fn hex(text: &str) -> Vec<u8> {
 
 /// A valid network file to damage.
 fn network() -> Vec<u8> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("network.safetensors");
-    let status = Command::new(VMIN)
-        .args(["model", "convert", "builtin:shapes-cnn", "--output"])
-        .arg(&path)
-        .output()
-        .expect("vmin runs")
-        .status;
-    assert!(status.success(), "the built-in network can be written");
-    std::fs::read(&path).expect("it was written")
+    let vmin = vmin!();
+    vmin.ok(&["model", "convert", "builtin:shapes-cnn", "--output", "network.safetensors"]);
+    vmin.read("network.safetensors")
 }
 
 fn listing(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -91,27 +88,26 @@ fn listing(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Runs one case; returns what is wrong with it, or the text with the outcome as it is.
 fn run_case(text: &str, network: &[u8]) -> (String, Vec<String>) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let vmin = vmin!();
     let mut wrong = Vec::new();
     let mut arguments = Vec::new();
     let mut kept = String::new();
     let (mut exit, mut stderr) = (String::new(), String::new());
     for Section { head, body } in sections(text) {
         let words: Vec<&str> = head.split_whitespace().collect();
-        let path = |name: &str| folder.path().join(name);
         match words.as_slice() {
             ["run", rest @ ..] => arguments = rest.iter().map(|&word| word.to_owned()).collect(),
-            ["file", name] => std::fs::write(path(name), &body).expect("written"),
-            ["bytes", name] => std::fs::write(path(name), hex(&body)).expect("written"),
+            ["file", name] => vmin.write(name, &body),
+            ["bytes", name] => vmin.write(name, hex(&body)),
             ["cut", name, count] => {
                 let count: usize = count.parse().expect("a count");
-                std::fs::write(path(name), &network[..count.min(network.len())]).expect("written");
+                vmin.write(name, &network[..count.min(network.len())]);
             }
             ["set", name, offset, bytes] => {
-                let mut content = std::fs::read(path(name)).expect("an earlier section's file");
+                let mut content = vmin.read(name);
                 let (offset, bytes): (usize, _) = (offset.parse().expect("an offset"), hex(bytes));
                 content[offset..offset + bytes.len()].copy_from_slice(&bytes);
-                std::fs::write(path(name), content).expect("written");
+                vmin.write(name, content);
             }
             ["exit", code] => exit = (*code).to_owned(),
             ["stderr"] => stderr = body.clone(),
@@ -121,16 +117,11 @@ fn run_case(text: &str, network: &[u8]) -> (String, Vec<String>) {
             let _ = write!(kept, "== {head}\n{body}");
         }
     }
-    let before = listing(folder.path());
-    let output = Command::new(VMIN)
-        .args(&arguments)
-        .current_dir(folder.path())
-        .env("NO_COLOR", "1")
-        .env("COLUMNS", "100")
-        .output()
-        .expect("vmin runs");
+    let before = listing(vmin.folder());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = vmin.command(&arguments).env("COLUMNS", "100").output().expect("vmin runs");
     let found = String::from_utf8_lossy(&output.stderr)
-        .replace(&*folder.path().to_string_lossy(), "FOLDER");
+        .replace(&*vmin.folder().to_string_lossy(), "FOLDER");
     let found = format!("{}\n", found.trim_end());
     let code = output.status.code().map_or("killed".to_owned(), |code| code.to_string());
     if code != exit {
@@ -145,7 +136,7 @@ fn run_case(text: &str, network: &[u8]) -> (String, Vec<String>) {
     if found.contains("panicked") {
         wrong.push("it panicked".to_owned());
     }
-    if listing(folder.path()) != before {
+    if listing(vmin.folder()) != before {
         wrong.push("it changed files".to_owned());
     }
     let _ = write!(kept, "== exit {code}\n== stderr\n{found}");
@@ -157,7 +148,6 @@ fn every_case_tells_what_it_says() {
     let network = network();
     let bless = std::env::var_os("VMIN_BLESS").is_some();
     let cases = cases();
-    assert!(cases.len() >= 40, "only {} cases", cases.len());
     let mut failures = String::new();
     for path in cases {
         let text = std::fs::read_to_string(&path).expect("a case");

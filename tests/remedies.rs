@@ -2,11 +2,9 @@
 //! remedy.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
-
-const VMIN: &str = env!("CARGO_BIN_EXE_vmin");
+use vmin_testkit::{Vmin, vmin};
 
 /// Every kind of mechanism, a network of its own, voltages of its own.
 const EXPERIMENT: &str = r#"
@@ -53,47 +51,35 @@ protection = [
 
 const FILES: [&str; 4] = ["results.json", "results.csv", "report.html", "remedies.csv"];
 
-fn sweep(folder: &Path, out: &str, more: &[&str]) -> Vec<Vec<u8>> {
-    let mut command = Command::new(VMIN);
-    command.current_dir(folder).args(["sweep", "e.toml", "--out", out]).args(more);
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().expect("vmin runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read = |file: &&str| std::fs::read(folder.join(out).join(file)).expect("a result file");
-    FILES.iter().map(read).collect()
+fn sweep(vmin: &Vmin, out: &str, more: &[&str]) -> Vec<Vec<u8>> {
+    vmin.ok(&[&["sweep", "e.toml", "--out", out], more].concat());
+    FILES.iter().map(|file| vmin.read(Path::new(out).join(file))).collect()
 }
 
-fn write(folder: &Path, text: &str) {
-    std::fs::write(folder.join("e.toml"), text).expect("written");
-}
-
-fn parsed(folder: &Path, out: &str) -> Value {
-    let text = std::fs::read_to_string(folder.join(out).join("results.json")).expect("results");
-    serde_json::from_str(&text).expect("JSON")
+fn parsed(vmin: &Vmin, out: &str) -> Value {
+    serde_json::from_slice(&vmin.read(Path::new(out).join("results.json"))).expect("JSON")
 }
 
 #[test]
 fn remedies_are_the_same_bytes_however_they_are_run() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    write(folder, EXPERIMENT);
-    let expected = sweep(folder, "one", &["--jobs", "1"]);
-    assert!(sweep(folder, "three", &["--jobs", "3"]) == expected, "three threads");
-    assert!(sweep(folder, "generic", &["--kernel", "generic"]) == expected, "generic kernel");
+    let vmin = vmin!();
+    vmin.write("e.toml", EXPERIMENT);
+    let expected = sweep(&vmin, "one", &["--jobs", "1"]);
+    assert!(sweep(&vmin, "three", &["--jobs", "3"]) == expected, "three threads");
+    assert!(sweep(&vmin, "generic", &["--kernel", "generic"]) == expected, "generic kernel");
     // Cut in the middle, as by a kill, and resumed.
-    let journal = folder.join("one/journal.jsonl");
-    let text = std::fs::read(&journal).expect("a journal");
+    let text = vmin.read("one/journal.jsonl");
     for part in [3, 8] {
-        std::fs::create_dir(folder.join(format!("cut{part}"))).expect("made");
         let kept = &text[..text.len() * part / 10];
-        std::fs::write(folder.join(format!("cut{part}/journal.jsonl")), kept).expect("written");
-        let resumed = sweep(folder, &format!("cut{part}"), &["--resume"]);
+        vmin.write(format!("cut{part}/journal.jsonl"), kept);
+        let resumed = sweep(&vmin, &format!("cut{part}"), &["--resume"]);
         assert!(resumed == expected, "resumed from {part} tenths");
     }
 }
 
 #[test]
 fn no_protection_is_the_unprotected_network_wherever_it_lies() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let vmin = vmin!();
     let layout = "[placement]\ninterleave = [\"rows\", \"columns\"]\noffset_bits = [0, 4096]\n";
     let reliable = "[placement]\nbit_assignment = \"msb_to_reliable_columns\"\n";
     let memories = "[memory.activation]\n[memory.accumulator]\nvdd_mv = 900\n";
@@ -114,12 +100,12 @@ fn no_protection_is_the_unprotected_network_wherever_it_lies() {
              [chips]\ncount = 2\nseed = 7\n{more}[[remedy]]\nname = \"nothing\"\n[[remedy]]\n\
              name = \"words\"\nprotection = [{{ kind = \"secded\", data_bits = 64 }}]\n"
         );
-        write(folder.path(), &text);
+        vmin.write("e.toml", text);
         let out = format!("out{number}");
-        sweep(folder.path(), &out, &[]);
-        sweep(folder.path(), &format!("{out}b"), &["--jobs", "1"]);
-        let results = parsed(folder.path(), &out);
-        assert_eq!(results, parsed(folder.path(), &format!("{out}b")));
+        sweep(&vmin, &out, &[]);
+        sweep(&vmin, &format!("{out}b"), &["--jobs", "1"]);
+        let results = parsed(&vmin, &out);
+        assert_eq!(results, parsed(&vmin, &format!("{out}b")));
         let points = |remedy: usize| {
             results["remedies"][remedy]["points"].as_array().expect("points").iter()
         };
@@ -140,10 +126,10 @@ fn no_protection_is_the_unprotected_network_wherever_it_lies() {
 
 #[test]
 fn no_protection_is_the_unprotected_network_and_protection_protects() {
-    let folder = tempfile::tempdir().expect("a folder");
-    write(folder.path(), EXPERIMENT);
-    sweep(folder.path(), "out", &[]);
-    let results = parsed(folder.path(), "out");
+    let vmin = vmin!();
+    vmin.write("e.toml", EXPERIMENT);
+    sweep(&vmin, "out", &[]);
+    let results = parsed(&vmin, "out");
     let remedies = results["remedies"].as_array().expect("a list");
     assert_eq!(remedies.len(), 5);
     assert_eq!(remedies[0]["name"], "unprotected");
@@ -168,16 +154,13 @@ fn no_protection_is_the_unprotected_network_and_protection_protects() {
     assert!(residual(everything) < remedies[0]["points"][1]["residual_flip_rate"].as_f64());
     assert_eq!(remedies[4]["weight_bits"], 4);
     // One line each, and a header.
-    let csv =
-        std::fs::read_to_string(folder.path().join("out/remedies.csv")).expect("remedies.csv");
-    assert_eq!(csv.lines().count(), 6);
-    let page = std::fs::read_to_string(folder.path().join("out/report.html")).expect("a report");
-    assert!(page.contains("Remedies at one budget"));
+    assert_eq!(vmin.text("out/remedies.csv").lines().count(), 6);
+    assert!(vmin.text("out/report.html").contains("Remedies at one budget"));
 }
 
 #[test]
 fn the_preset_of_the_papers_takes_rates() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let vmin = vmin!();
     let text = r#"
 name = "rates"
 preset = "stutz"
@@ -195,9 +178,9 @@ rates_pct = [1, 0.1]
 name = "SECDED"
 protection = [{ kind = "secded", data_bits = 32 }]
 "#;
-    write(folder.path(), text);
-    sweep(folder.path(), "out", &[]);
-    let results = parsed(folder.path(), "out");
+    vmin.write("e.toml", text);
+    sweep(&vmin, "out", &[]);
+    let results = parsed(&vmin, "out");
     assert_eq!(
         (&results["setting"]["seed"], results["points"][0]["chips"].as_u64()),
         (&"100".into(), Some(50))

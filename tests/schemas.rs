@@ -1,7 +1,6 @@
 //! The JSON Schemas and the readers say the same: shipped files are valid, keys agree, slips are refused by both.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::Value;
 use vmin_accel::{Accelerator, VoltageProfile};
@@ -31,13 +30,7 @@ const KINDS: [(&str, &str, Reader); 5] = [
 ];
 
 fn toml_files(folder: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .expect("a folder of the repository")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    files.sort();
+    let files = vmin_testkit::toml_files(folder);
     files.iter().map(|path| std::fs::read_to_string(path).expect("readable")).collect()
 }
 

@@ -3,9 +3,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-const VMIN: &str = env!("CARGO_BIN_EXE_vmin");
+use serde_json::Value;
+use vmin_testkit::{Vmin, vmin};
 
 const RECIPE: &str = r#"
 name = "small"
@@ -31,30 +32,15 @@ momentum = 0.9
 weight_decay = 5e-4
 "#;
 
-fn vmin(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(VMIN);
-    command.args(arguments).current_dir(folder).env("NO_COLOR", "1");
-    command
-}
-
 #[test]
 fn an_interrupted_run_goes_on_to_the_same_bits() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    std::fs::write(folder.join("recipe.toml"), RECIPE).expect("written");
-    let straight = vmin(folder, &["train", "recipe.toml", "--out", "straight", "--format", "json"])
-        .output()
-        .expect("vmin runs");
-    let talk = String::from_utf8_lossy(&straight.stderr);
-    assert!(straight.status.success(), "{talk}");
-    check_summary(&straight.stdout);
+    let vmin = vmin!();
+    vmin.write("recipe.toml", RECIPE);
+    let straight = ["train", "recipe.toml", "--out", "straight", "--format", "json"];
+    check_summary(&vmin.json(&straight));
 
     let arguments = ["train", "recipe.toml", "--out", "cut", "--jobs", "1"];
-    let mut child = vmin(folder, &arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("vmin runs");
+    let mut child = vmin.command(&arguments).spawn().expect("vmin runs");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let first = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("epoch 1/5")));
     assert!(first.is_some(), "it reports its first epoch");
@@ -63,25 +49,17 @@ fn an_interrupted_run_goes_on_to_the_same_bits() {
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("--resume")), "{rest:?}");
-    assert!(!folder.join("cut/model.safetensors").exists());
+    assert!(!vmin.path("cut/model.safetensors").exists());
 
-    let resumed = vmin(folder, &["train", "recipe.toml", "--out", "cut", "--resume"])
-        .output()
-        .expect("vmin runs");
-    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    vmin.ok(&["train", "recipe.toml", "--out", "cut", "--resume"]);
     for file in ["checkpoint.safetensors", "metrics.jsonl", "model.safetensors"] {
-        let read = |run: &str| std::fs::read(folder.join(run).join(file)).expect("it was written");
+        let read = |run: &str| vmin.read(Path::new(run).join(file));
         assert!(read("straight") == read("cut"), "{file}");
     }
-    let evaluated =
-        vmin(folder, &["eval", "--model", "cut/model.safetensors", "--data", "builtin:shapes"])
-            .output()
-            .expect("vmin runs");
-    assert!(evaluated.status.success());
+    vmin.ok(&["eval", "--model", "cut/model.safetensors", "--data", "builtin:shapes"]);
 }
 
-fn check_summary(json: &[u8]) {
-    let summary: serde_json::Value = serde_json::from_slice(json).expect("one document");
+fn check_summary(summary: &Value) {
     let epochs = summary["epochs"].as_array().expect("a list");
     assert_eq!(epochs.len(), 5);
     for epoch in epochs {
@@ -100,53 +78,35 @@ fn check_summary(json: &[u8]) {
 
 #[test]
 fn a_run_starts_from_the_network_of_another() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    std::fs::create_dir(folder.join("recipes")).expect("a folder");
+    let vmin = vmin!();
     let short = RECIPE.replace("epochs = 5", "epochs = 3");
-    std::fs::write(folder.join("recipes/first.toml"), &short).expect("written");
+    vmin.write("recipes/first.toml", &short);
     let trained = |recipe: &str, out: &str| {
-        let output = vmin(folder, &["train", recipe, "--out", out, "--format", "json"])
-            .output()
-            .expect("vmin runs");
-        let talk = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{talk}");
-        let summary: serde_json::Value =
-            serde_json::from_slice(&output.stdout).expect("one document");
+        let summary = vmin.json(&["train", recipe, "--out", out, "--format", "json"]);
         summary["epochs"][0]["loss"].as_f64().expect("a number")
     };
     let first = trained("recipes/first.toml", "recipes/out");
     // Relative to the recipe, not to where the command runs.
     let small = short.replace("learning_rate = 0.02", "learning_rate = 0.0001");
     let more = format!("start = \"out/model.safetensors\"\n{small}");
-    std::fs::write(folder.join("recipes/more.toml"), more).expect("written");
+    vmin.write("recipes/more.toml", more);
     let more = trained("recipes/more.toml", "more");
     assert!(more < 0.9 * first, "it goes on from what was learnt: {first} {more}");
-    let resumed = vmin(folder, &["train", "recipes/more.toml", "--out", "more", "--resume"])
-        .output()
-        .expect("vmin runs");
-    assert!(resumed.status.success(), "a finished run needs no network to go on");
+    // A finished run needs no network to go on.
+    vmin.ok(&["train", "recipes/more.toml", "--out", "more", "--resume"]);
 }
 
 #[test]
 fn an_output_folder_belongs_to_one_run() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
+    let vmin = vmin!();
     let endless = RECIPE.replace("epochs = 5", "epochs = 100000");
-    std::fs::write(folder.join("recipe.toml"), endless).expect("written");
-    let mut child = vmin(folder, &["train", "recipe.toml", "--out", "out", "--jobs", "1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("vmin runs");
+    vmin.write("recipe.toml", endless);
+    let arguments = ["train", "recipe.toml", "--out", "out", "--jobs", "1"];
+    let mut child = vmin.command(&arguments).spawn().expect("vmin runs");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let begun = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(" parameters, ")));
     assert!(begun.is_some(), "it says that it begins");
-    let refused = |arguments: &[&str]| {
-        let output = vmin(folder, arguments).output().expect("vmin runs");
-        assert_eq!(output.status.code(), Some(2));
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
+    let refused = |arguments: &[&str]| refused(&vmin, arguments);
     let plain = ["train", "recipe.toml", "--out", "out"];
     let resume = ["train", "recipe.toml", "--out", "out", "--resume"];
     for message in [refused(&plain), refused(&resume)] {
@@ -159,23 +119,23 @@ fn an_output_folder_belongs_to_one_run() {
     assert!(message.contains("holds a run already"), "{message}");
 }
 
+/// What is said about wrong input.
+fn refused(vmin: &Vmin, arguments: &[&str]) -> String {
+    let output = vmin.run(arguments);
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 /// PattBET on chips from files: the network gets used to the chip's cells, and to no other's.
 #[test]
 fn a_network_is_trained_on_a_chip_of_a_file() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    let ran = |arguments: &[&str]| {
-        let output = vmin(folder, arguments).output().expect("vmin runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    };
+    let vmin = vmin!();
     for seed in ["1", "2"] {
         let out = format!("{seed}.chip");
         let size = ["--rows", "512", "--columns", "256", "--banks", "1"];
         let chip = ["chip", "sample", "--profile", "sram14", "--seed", seed, "--out", &out];
-        ran(&[&chip[..], &size, &["--vdd-mv-min", "780"]].concat());
+        vmin.ok(&[&chip[..], &size, &["--vdd-mv-min", "780"]].concat());
     }
-    std::fs::create_dir(folder.join("recipes")).expect("a folder");
     // One epoch from a network that knows no errors.
     let shipped = include_str!("../recipes/shapes-pattbet-8bit.toml");
     let recipe = shipped
@@ -183,12 +143,11 @@ fn a_network_is_trained_on_a_chip_of_a_file() {
         .replace("learning_rate = 0.05", "learning_rate = 0.01")
         .replace("rate = 0.01, from_epoch = 8, ", "")
         .replace("chip_seed = 1", "measured = { files = [\"../1.chip\"], vdd_mv = 840 }");
-    std::fs::write(folder.join("recipes/fixed.toml"), recipe).expect("written");
-    ran(&["train", "recipes/fixed.toml", "--out", "fixed"]);
+    vmin.write("recipes/fixed.toml", recipe);
+    vmin.ok(&["train", "recipes/fixed.toml", "--out", "fixed"]);
     let err = |model: &str, chip: &str| {
         let set = ["eval", "--model", model, "--data", "builtin:shapes", "--format", "json"];
-        let json = ran(&[&set[..], &["--chip", chip, "--vdd-mv", "840"]].concat());
-        let json: serde_json::Value = serde_json::from_slice(&json).expect("one document");
+        let json = vmin.json(&[&set[..], &["--chip", chip, "--vdd-mv", "840"]].concat());
         json["err"].as_f64().expect("a number")
     };
     let [own, other] = ["1.chip", "2.chip"].map(|chip| err("fixed/model.safetensors", chip));
@@ -196,19 +155,12 @@ fn a_network_is_trained_on_a_chip_of_a_file() {
     assert!(own < 0.5 * untrained, "its cells are known: {own} {untrained}");
     assert!(own < 0.5 * other, "those of another chip are not: {own} {other}");
 
-    let low = std::fs::read_to_string(folder.join("recipes/fixed.toml")).expect("written above");
-    let low = low.replace("vdd_mv = 840", "vdd_mv = 700");
-    std::fs::write(folder.join("recipes/low.toml"), low).expect("written");
-    let refused = vmin(folder, &["train", "recipes/low.toml", "--out", "low"]).output();
-    let refused = refused.expect("vmin runs");
-    assert_eq!(refused.status.code(), Some(2));
-    let message = String::from_utf8_lossy(&refused.stderr);
+    let low = vmin.text("recipes/fixed.toml").replace("vdd_mv = 840", "vdd_mv = 700");
+    vmin.write("recipes/low.toml", low);
+    let message = refused(&vmin, &["train", "recipes/low.toml", "--out", "low"]);
     assert!(message.contains("`../1.chip` has no level at 700 mV"), "{message}");
 
-    std::fs::copy(folder.join("2.chip"), folder.join("1.chip")).expect("copied");
-    let arguments = ["train", "recipes/fixed.toml", "--out", "fixed", "--resume"];
-    let refused = vmin(folder, &arguments).output().expect("vmin runs");
-    assert_eq!(refused.status.code(), Some(2));
-    let message = String::from_utf8_lossy(&refused.stderr);
+    vmin.write("1.chip", vmin.read("2.chip"));
+    let message = refused(&vmin, &["train", "recipes/fixed.toml", "--out", "fixed", "--resume"]);
     assert!(message.contains("the checkpoint was made with other chips"), "{message}");
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program in a temporary folder of its own, with the files that a test puts there.
@@ -27,11 +28,11 @@ impl Vmin {
         Self { program: program.into(), folder: tempfile::tempdir().expect("a folder") }
     }
 
-    /// Writes a file into the folder.
-    #[must_use]
-    pub fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        std::fs::write(self.path(name), content).expect("written");
-        self
+    /// Writes a file into the folder, below folders that are made.
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        let made = path.parent().map(std::fs::create_dir_all);
+        made.transpose().and_then(|_| std::fs::write(path, content)).expect("written");
     }
 
     /// The folder.
@@ -76,5 +77,10 @@ impl Vmin {
         let output = self.run(arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Runs to a good end; gives the JSON document on standard output.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(arguments)).expect("one JSON document")
     }
 }

@@ -21,11 +21,13 @@ pub fn toml_files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The names of those files, without `.toml`.
+/// The sorted names of those files, without `.toml`.
 #[must_use]
 pub fn toml_names(folder: &str) -> Vec<String> {
     let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    toml_files(folder).iter().map(stem).collect()
+    let mut names: Vec<String> = toml_files(folder).iter().map(stem).collect();
+    names.sort();
+    names
 }
 
 /// A file or folder of the published data: below `VMIN_DATA`, else below `shared/data` beside the repository.

@@ -1,20 +1,20 @@
 //! The command line, in words.
 
-mod chip;
+pub mod chip;
 mod cycles;
 mod energy;
 mod eval;
-mod model;
+pub mod model;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::chip::ChipCommand;
-pub(crate) use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
-pub(crate) use self::energy::{ClockArg, EnergyArgs, RailsArg};
-pub(crate) use self::eval::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply, PlacementArg};
-pub(crate) use self::model::ModelCommand;
+pub use self::chip::ChipCommand;
+pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
+pub use self::energy::{ClockArg, EnergyArgs, RailsArg};
+pub use self::eval::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply, PlacementArg};
+pub use self::model::ModelCommand;
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -29,15 +29,17 @@ Examples:
   vmin sweep experiment.toml --out results    the main job
   vmin eval --model net.tflite --data cifar10:DIR --profile sram14 --vdd-mv 850
 
-Standard output carries data, standard error talk. Exit codes: 0 done, 1 failed, 2 wrong input,
+Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong input,
 130 interrupted.")]
-pub(crate) struct Cli {
+pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
+/// A command with its options.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Sweep voltages and chips: accuracy, yield, energy at each operating point
     Sweep(SweepArgs),
     /// Check an experiment file and print what it would cost, running nothing
@@ -82,7 +84,7 @@ pub(crate) enum Command {
 
 /// A kind of TOML file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchemaKind {
+pub enum SchemaKind {
     /// A sweep (`vmin sweep`)
     #[default]
     Experiment,
@@ -98,7 +100,7 @@ pub(crate) enum SchemaKind {
 
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// For people
     #[default]
     Table,
@@ -108,23 +110,26 @@ pub(crate) enum Format {
     Csv,
 }
 
+/// How an answer is printed.
 #[derive(Debug, Args)]
-pub(crate) struct FormatArgs {
+pub struct FormatArgs {
     /// How to print on standard output
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) format: Format,
+    pub format: Format,
 }
 
+/// Threads and kernel.
 #[derive(Debug, Args)]
-pub(crate) struct ComputeArgs {
+pub struct ComputeArgs {
     /// Threads to use; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub(crate) jobs: Option<u16>,
+    pub jobs: Option<u16>,
     /// Matrix kernel to force (`generic`, `avx2`, `avx512-vnni`). Results do not depend on it
     #[arg(long, value_name = "KERNEL")]
-    pub(crate) kernel: Option<String>,
+    pub kernel: Option<String>,
 }
 
+/// Options of `vmin sweep`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -133,21 +138,24 @@ Examples:
                                                 manifest.json and the journal
   vmin sweep experiment.toml --out results --resume
                                                 goes on after Ctrl-C, a crash or a full disk")]
-pub(crate) struct SweepArgs {
+pub struct SweepArgs {
     /// Experiment file; the embedded demo if absent
-    pub(crate) experiment: Option<PathBuf>,
+    pub experiment: Option<PathBuf>,
     /// Folder for the results, made if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-out")]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// Continue the sweep whose journal lies in the folder
     #[arg(long)]
-    pub(crate) resume: bool,
+    pub resume: bool,
+    /// Threads and kernel.
     #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
+    pub compute: ComputeArgs,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
+/// Options of `vmin explore`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -155,30 +163,34 @@ Examples:
   vmin explore --example > space.toml           that example, to start from
   vmin explore space.toml --out designs         writes explore.json, explore.csv, explore.parquet
                                                 and explore.html")]
-pub(crate) struct ExploreArgs {
+pub struct ExploreArgs {
     /// Design-space file; the embedded example if absent
-    pub(crate) space: Option<PathBuf>,
+    pub space: Option<PathBuf>,
     /// Folder for the results, made if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-explore")]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// Print the embedded example instead
     #[arg(long, conflicts_with_all = ["space", "out", "jobs"])]
-    pub(crate) example: bool,
+    pub example: bool,
     /// Threads, all cores if absent; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub(crate) jobs: Option<u16>,
+    pub jobs: Option<u16>,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
+/// Options of `vmin check`.
 #[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
+pub struct CheckArgs {
     /// Experiment file; the embedded demo if absent
-    pub(crate) experiment: Option<PathBuf>,
+    pub experiment: Option<PathBuf>,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
+/// Options of `vmin train`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -187,31 +199,32 @@ Examples:
   vmin train recipes/shapes-randbet-8bit.toml --out trained --resume
                                   goes on after Ctrl-C or a crash; the weights come out the same
   vmin eval --model trained/model.safetensors --data builtin:shapes --rate 0.01")]
-pub(crate) struct TrainArgs {
+pub struct TrainArgs {
     /// Recipe file
-    pub(crate) recipe: PathBuf,
+    pub recipe: PathBuf,
     /// Folder for the network, the metrics and the checkpoint, made if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-train")]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// Continue from the checkpoint in the folder
     #[arg(long)]
-    pub(crate) resume: bool,
+    pub resume: bool,
     /// Images, in place of `data` in the recipe (see `vmin data list`)
     #[arg(long, value_name = "DATA")]
-    pub(crate) data: Option<String>,
+    pub data: Option<String>,
     /// Threads to use; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub(crate) jobs: Option<u16>,
+    pub jobs: Option<u16>,
     /// What computes the layers
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) engine: EngineChoice,
+    pub engine: EngineChoice,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 /// What computes the layers of a training run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EngineChoice {
+pub enum EngineChoice {
     /// A GPU if there is one and the program was built for it (cargo feature `cuda`), or else the processor
     #[default]
     Auto,
@@ -221,36 +234,39 @@ pub(crate) enum EngineChoice {
     Cuda,
 }
 
+/// Options of `vmin report`.
 #[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
+pub struct ReportArgs {
     /// Folder of a finished sweep
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
 }
 
+/// Options of `vmin compare`.
 #[derive(Debug, Args)]
-pub(crate) struct CompareArgs {
+pub struct CompareArgs {
     /// Folders of finished sweeps
     #[arg(required = true, value_name = "FOLDER")]
-    pub(crate) folders: Vec<PathBuf>,
+    pub folders: Vec<PathBuf>,
     /// What to call each sweep, in the order of the folders; its experiment's name if nothing is said
     #[arg(long = "label", value_name = "TEXT")]
-    pub(crate) labels: Vec<String>,
+    pub labels: Vec<String>,
     /// Write the comparison as one HTML page
     #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// Write the figure alone as SVG
     #[arg(long, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
     /// What the SVG figure shows the test error over
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) over: CompareOver,
+    pub over: CompareOver,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 /// The horizontal axis of a comparison.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(crate) enum CompareOver {
+pub enum CompareOver {
     /// The swept supply
     #[default]
     Voltage,
@@ -258,17 +274,20 @@ pub(crate) enum CompareOver {
     Rate,
 }
 
+/// Options of `vmin init`.
 #[derive(Debug, Args)]
-pub(crate) struct InitArgs {
+pub struct InitArgs {
     /// Write to this file instead of standard output; an existing file is kept
     #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
 }
 
+/// What `vmin data` lists.
 #[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
+pub enum DataCommand {
     /// What can be named on the command line without a file
     List {
+        /// How to print.
         #[command(flatten)]
         format: FormatArgs,
     },

@@ -39,7 +39,7 @@ impl Kind {
             Value::Bool(_) => Some(Self::Truth),
             Value::Number(number) if number.is_u64() => Some(Self::Count),
             Value::Number(_) => Some(Self::Number),
-            _ => Some(Self::Word),
+            Value::String(_) | Value::Array(_) | Value::Object(_) => Some(Self::Word),
         }
     }
 

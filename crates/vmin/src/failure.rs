@@ -1,23 +1,19 @@
-//! How a command can end other than well, and the exit code of each way.
+//! How a command can end other than well.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
 
 pub(crate) use vmin_diagnostic::with_causes;
-use vmin_diagnostic::{Diagnostic, Diagnostics, render, visible};
+use vmin_diagnostic::{Diagnostic, Diagnostics, visible};
 
 /// Why a command did not do its job.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// What the user gave is wrong; nothing was done. Exit code 2.
     Input(Diagnostics),
     /// The job could not be finished. Exit code 1.
     Failed(Diagnostics),
     /// Ctrl-C or a termination signal. Exit code 130. The text says how to go on.
     Interrupted(String),
-    /// Whoever read standard output has gone; not worth a word.
-    OutputClosed,
 }
 
 impl From<Diagnostics> for Failure {
@@ -39,13 +35,9 @@ impl From<Box<Diagnostic>> for Failure {
 }
 
 impl From<std::io::Error> for Failure {
-    /// Errors of writing to standard output.
+    /// An output that cannot be written, in memory or on the standard output.
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            Self::OutputClosed
-        } else {
-            Self::failed(Diagnostic::new("output", format!("cannot write the output: {error}")))
-        }
+        Self::failed(Diagnostic::new("output", format!("cannot write the output: {error}")))
     }
 }
 
@@ -58,28 +50,6 @@ impl Failure {
     /// A job that could not be finished.
     pub(crate) fn failed(diagnostic: Diagnostic) -> Self {
         Self::Failed(diagnostic.into())
-    }
-
-    /// Prints the failure to standard error and tells the exit code.
-    pub(crate) fn report(self) -> ExitCode {
-        match self {
-            Self::Input(diagnostics) => {
-                say_rendered(&render(&diagnostics, colored()));
-                if diagnostics.len() > 1 {
-                    say(&format!("\n{} problems; nothing was done", diagnostics.len()));
-                }
-                ExitCode::from(2)
-            }
-            Self::Failed(diagnostics) => {
-                say_rendered(&render(&diagnostics, colored()));
-                ExitCode::from(1)
-            }
-            Self::Interrupted(text) => {
-                say(&text);
-                ExitCode::from(130)
-            }
-            Self::OutputClosed => ExitCode::SUCCESS,
-        }
     }
 }
 
@@ -119,18 +89,7 @@ pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Failure> {
     })
 }
 
-/// A line on standard error, its control characters visible; a closed stream is no failure.
+/// A line for whoever runs the command.
 pub(crate) fn say(text: &(impl Display + ?Sized)) {
-    say_rendered(&visible(&text.to_string()));
-}
-
-/// A line whose control characters are colours.
-fn say_rendered(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Colours only where a person looks, and not against their wish.
-fn colored() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::io::stderr().is_terminal()
+    log::info!("{}", visible(&text.to_string()));
 }

@@ -1,40 +1,116 @@
-//! `vmin`: how low can the supply voltage of an accelerator's memories go?
+//! The program `vmin`: parses the command line, runs a command, prints, exits.
 
-mod args;
-mod columns;
-mod commands;
-mod compute;
-mod failure;
-mod interrupt;
-mod print;
-
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use vmin::Failure;
+use vmin::args::{Cli, Command};
+use vmin_diagnostic::{Diagnostic, render};
 
-use crate::args::{Cli, Command};
+/// Set by Ctrl-C or a termination signal.
+static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match cli.command {
-        Command::Sweep(args) => commands::sweep::run(&args),
-        Command::Check(args) => commands::check::run(&args),
-        Command::Eval(args) => commands::eval::run(&args),
-        Command::Model(command) => commands::model::run(&command),
-        Command::Chip(command) => commands::chip::run(&command),
-        Command::Cycles(args) => commands::cycles::run(&args),
-        Command::Energy(args) => commands::energy::run(&args),
-        Command::Explore(args) => commands::explore::run(&args),
-        Command::Train(args) => commands::train::run(&args),
-        Command::Report(args) => commands::report::run(&args),
-        Command::Compare(args) => commands::compare::run(&args),
-        Command::Init(args) => commands::init::run(&args),
-        Command::Data(command) => commands::data::run(&command),
-        Command::Schema { kind } => commands::schema::run(kind),
-        Command::Completions { shell } => commands::completions::run(shell),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    if log::set_logger(&StandardError).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
     }
+    let listening = if stops(&cli.command) { listen() } else { Ok(()) };
+    match listening.and_then(|()| vmin::run(&cli.command, &STOP)) {
+        Ok(text) => print(&text),
+        Err(failure) => report(&failure),
+    }
+}
+
+/// Whether the command ends early, with a word about it, when the stop flag is set.
+fn stops(command: &Command) -> bool {
+    match command {
+        Command::Sweep(_) | Command::Eval(_) | Command::Explore(_) | Command::Train(_) => true,
+        Command::Check(_)
+        | Command::Model(_)
+        | Command::Chip(_)
+        | Command::Cycles(_)
+        | Command::Energy(_)
+        | Command::Report(_)
+        | Command::Compare(_)
+        | Command::Init(_)
+        | Command::Data(_)
+        | Command::Schema { .. }
+        | Command::Completions { .. } => false,
+    }
+}
+
+/// Ctrl-C: the first asks to stop and keeps what was computed, the second ends at once.
+fn listen() -> Result<(), Failure> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
+            std::process::exit(130);
+        }
+        say("stopping; press Ctrl-C again to end at once");
+    })
+    .map_err(|error| Diagnostic::new("signals", error.to_string()).into())
+}
+
+/// Prints a text and a newline, or nothing if there is none. A reader that left is no failure.
+fn print(text: &str) -> ExitCode {
+    if text.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => report(&error.into()),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints a failure to standard error; gives the exit code.
+fn report(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Input(problems) => {
+            say(&render(problems, colored()));
+            if problems.len() > 1 {
+                say(&format!("\n{} problems; nothing was done", problems.len()));
+            }
+            ExitCode::from(2)
+        }
+        Failure::Failed(problems) => {
+            say(&render(problems, colored()));
+            ExitCode::from(1)
+        }
+        Failure::Interrupted(text) => {
+            say(text);
+            ExitCode::from(130)
+        }
+    }
+}
+
+/// A line on standard error; a closed one is nobody's problem.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Colours only where a person looks, and not against their wish.
+fn colored() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::stderr().is_terminal()
+}
+
+/// What commands say on their way, to standard error as it is.
+struct StandardError;
+
+impl log::Log for StandardError {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("vmin")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            say(&record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
 }

@@ -2,66 +2,77 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::FormatArgs;
+use crate::commands::chip::{draw, export, fit, import};
 
+/// What `vmin chip` does.
 #[derive(Debug, Subcommand)]
-pub(crate) enum ChipCommand {
+pub enum ChipCommand {
     /// Draw one chip of a population into a file
-    #[command(after_help = "\
+    Sample(SampleArgs),
+    /// Make a chip file of maps that others measured, and tell what is in them
+    Import(Box<import::ImportArgs>),
+    /// Write a chip's maps as a list, 0/1 files or arrays
+    Export(export::ExportArgs),
+    /// Fit a population to measured chips and write it as a voltage profile
+    Fit(fit::FitArgs),
+    /// Draw the faults of a chip
+    Draw(draw::DrawArgs),
+    /// Faults and their arrangement at each voltage
+    Inspect(InspectArgs),
+}
+
+/// Options of `vmin chip sample`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
 Example:
   vmin chip sample --profile fpga28-kc705b --seed 1 --rows 512 --columns 16 --banks 890 \\
     --out board.chip
   vmin chip sample --profile fpga28-kc705b --seed 1 --read-noise-mv 3.8 --out measured.chip")]
-    Sample {
-        /// Voltage profile: a name (see `vmin data list`) or a file
-        #[arg(long, value_name = "PROFILE")]
-        profile: String,
-        /// Seed of the population
-        #[arg(long, value_name = "S")]
-        seed: u64,
-        /// Index of the chip in the population
-        #[arg(long, value_name = "I", default_value_t = 0)]
-        chip: u64,
-        /// Rows of one bank
-        #[arg(long, value_name = "R", default_value_t = 512)]
-        rows: u32,
-        /// Columns (bits) of one bank
-        #[arg(long, value_name = "C", default_value_t = 64)]
-        columns: u32,
-        /// Banks
-        #[arg(long, value_name = "B", default_value_t = 32)]
-        banks: u32,
-        /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
-        #[arg(long, value_name = "V")]
-        vdd_mv_min: Option<f64>,
-        /// Read the chip once at each voltage, with this sigma of each cell's critical voltage from read to
-        /// read, in mV: the maps of a chip as measured, which do not quite nest
-        #[arg(long, value_name = "MV")]
-        read_noise_mv: Option<f64>,
-        /// Where the chip goes
-        #[arg(long, value_name = "CHIP")]
-        out: PathBuf,
-        #[command(flatten)]
-        format: FormatArgs,
-    },
-    /// Make a chip file of maps that others measured, and tell what is in them
-    Import(Box<crate::commands::chip::ImportArgs>),
-    /// Write a chip's maps as a list, 0/1 files or arrays
-    Export(crate::commands::chip::ExportArgs),
-    /// Fit a population to measured chips and write it as a voltage profile
-    Fit(crate::commands::chip::FitArgs),
-    /// Draw the faults of a chip
-    Draw(crate::commands::chip::DrawArgs),
-    /// Faults and their arrangement at each voltage
-    Inspect {
-        /// Chip file
-        chip: PathBuf,
-        /// Voltages to look at, in mV; those stored in the file if absent
-        #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
-        vdd_mv: Vec<f64>,
-        #[command(flatten)]
-        format: FormatArgs,
-    },
+pub struct SampleArgs {
+    /// Voltage profile: a name (see `vmin data list`) or a file
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: String,
+    /// Seed of the population
+    #[arg(long, value_name = "S")]
+    pub seed: u64,
+    /// Index of the chip in the population
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub chip: u64,
+    /// Rows of one bank
+    #[arg(long, value_name = "R", default_value_t = 512)]
+    pub rows: u32,
+    /// Columns (bits) of one bank
+    #[arg(long, value_name = "C", default_value_t = 64)]
+    pub columns: u32,
+    /// Banks
+    #[arg(long, value_name = "B", default_value_t = 32)]
+    pub banks: u32,
+    /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
+    #[arg(long, value_name = "V")]
+    pub vdd_mv_min: Option<f64>,
+    /// Add read noise (sigma in mV) to simulate a measurement; its maps do not quite nest
+    #[arg(long, value_name = "MV")]
+    pub read_noise_mv: Option<f64>,
+    /// Where the chip goes
+    #[arg(long, value_name = "CHIP")]
+    pub out: PathBuf,
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Options of `vmin chip inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Chip file
+    pub chip: PathBuf,
+    /// Voltages to look at, in mV; those stored in the file if absent
+    #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
+    pub vdd_mv: Vec<f64>,
+    /// How to print.
+    #[command(flatten)]
+    pub format: FormatArgs,
 }

@@ -8,8 +8,9 @@ use vmin_accel::Dataflow;
 
 use super::FormatArgs;
 
+/// A dataflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CycleModelArg {
+pub enum CycleModelArg {
     /// Consistent with a register-level simulation
     Causal,
     /// The numbers of SCALE-Sim 3.0.0
@@ -17,6 +18,7 @@ pub(crate) enum CycleModelArg {
     ScalesimV3,
 }
 
+/// Options of `vmin cycles`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,56 +31,58 @@ Examples:
                                               the projections, scores, softmax and context
   vmin cycles --accelerator gemmini-16 --trace 4x4:6x8x8 --trace-out wavefront.svg
   vmin cycles --accelerator gemmini-16 --model net.tflite --report cycles.html")]
-pub(crate) struct CyclesArgs {
+pub struct CyclesArgs {
     /// Accelerator: a name (see `vmin data list`), a file, or a SCALE-Sim configuration (.cfg)
     #[arg(long, value_name = "ACCELERATOR")]
-    pub(crate) accelerator: String,
+    pub accelerator: String,
+    /// The layers to run.
     #[command(flatten)]
-    pub(crate) work: WorkArgs,
+    pub work: WorkArgs,
     /// Dataflow; that of the accelerator file if absent
     #[arg(long, value_parser = dataflows())]
-    pub(crate) dataflow: Option<Dataflow>,
+    pub dataflow: Option<Dataflow>,
     /// Cycle model; that of the accelerator file if absent
     #[arg(long, value_enum)]
-    pub(crate) cycle_model: Option<CycleModelArg>,
+    pub cycle_model: Option<CycleModelArg>,
     /// Images per batch, 1 to 65536
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
-    pub(crate) batch: u64,
+    pub batch: u64,
     /// Draw the trace into this SVG file
     #[arg(long, value_name = "F.svg", requires = "trace")]
-    pub(crate) trace_out: Option<PathBuf>,
+    pub trace_out: Option<PathBuf>,
     /// Write a page with time, utilization and roofline to this HTML file
     #[arg(long, value_name = "F.html")]
-    pub(crate) report: Option<PathBuf>,
+    pub report: Option<PathBuf>,
     /// Write the table to this Parquet file: the columns of `--format csv`, with types
     #[arg(long, value_name = "FILE")]
-    pub(crate) parquet: Option<PathBuf>,
+    pub parquet: Option<PathBuf>,
     /// Write SCALE-Sim's three report files into this folder (`scalesim-v3` only)
     #[arg(long, value_name = "DIR")]
-    pub(crate) reports: Option<PathBuf>,
+    pub reports: Option<PathBuf>,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 /// The workload.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct WorkArgs {
+pub struct WorkArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
-    pub(crate) model: Option<String>,
+    pub model: Option<String>,
     /// Convolutions: a SCALE-Sim topology (.csv)
     #[arg(long, value_name = "T.csv")]
-    pub(crate) topology: Option<String>,
+    pub topology: Option<String>,
     /// Matrix products: a SCALE-Sim table of M, N, K (.csv)
     #[arg(long, value_name = "T.csv")]
-    pub(crate) gemm: Option<String>,
+    pub gemm: Option<String>,
     /// Multi-head attention: tokens, width, heads, key-value heads, cached tokens
     #[arg(long, value_name = "S,D,H[,KV[,CACHED]]", value_parser = parse_attention)]
-    pub(crate) attention: Option<vmin_accel::Attention>,
+    pub attention: Option<vmin_accel::Attention>,
     /// Show every cycle of an R x C array on a small product; 4x4:6x8x8 if no value is given
     #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
-    pub(crate) trace: Option<[u64; 5]>,
+    pub trace: Option<[u64; 5]>,
 }
 
 fn dataflows() -> impl TypedValueParser<Value = Dataflow> {

@@ -6,58 +6,60 @@ use clap::{Args, ValueEnum};
 
 use super::FormatArgs;
 
+/// Options of `vmin energy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite")]
-pub(crate) struct EnergyArgs {
+pub struct EnergyArgs {
     /// Accelerator: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "ACCELERATOR")]
-    pub(crate) accelerator: String,
+    pub accelerator: String,
     /// Voltage profile: a name or a file
     #[arg(long, value_name = "PROFILE")]
-    pub(crate) profile: String,
+    pub profile: String,
     /// Supply voltage of the lowered rails, in mV: one, a list `900,850`, or `1000..700:25`
     #[arg(long, value_name = "V", value_parser = parse_voltages)]
-    pub(crate) vdd_mv: Voltages,
+    pub vdd_mv: Voltages,
     /// Lowered supplies; all others stay nominal
     #[arg(long, value_enum, default_value_t, value_name = "RAILS")]
-    pub(crate) rails: RailsArg,
+    pub rails: RailsArg,
     /// Set one rail in mV: `logic`, `weight`, `activation`, `accumulator` or `io`
     #[arg(long, value_name = "RAIL=MV", value_parser = parse_rail)]
-    pub(crate) rail: Vec<(vmin_accel::energy::Rail, f64)>,
+    pub rail: Vec<(vmin_accel::energy::Rail, f64)>,
     /// Clock at lower voltages
     #[arg(long, value_enum, default_value_t, value_name = "CLOCK")]
-    pub(crate) clock: ClockArg,
+    pub clock: ClockArg,
     /// Take energies from an energy reference table of Accelergy (YAML)
     #[arg(long, value_name = "FILE")]
-    pub(crate) ert: Option<PathBuf>,
+    pub ert: Option<PathBuf>,
     /// Map a component of that table to `mac`, `vector_unit`, `pe_register_bit`, `weight_memory`,
     /// `activation_memory`, `accumulator_memory`, `dram` or `ignore`
     #[arg(long, value_name = "NAME=COMPONENT", value_parser = parse_pair, requires = "ert")]
-    pub(crate) ert_map: Vec<(String, String)>,
+    pub ert_map: Vec<(String, String)>,
     /// Write the accelerator's energies as an energy reference table
     #[arg(long, value_name = "FILE")]
-    pub(crate) export_ert: Option<PathBuf>,
+    pub export_ert: Option<PathBuf>,
     /// Write the accelerator's area as an area reference table
     #[arg(long, value_name = "FILE")]
-    pub(crate) export_art: Option<PathBuf>,
+    pub export_art: Option<PathBuf>,
     /// Write the table to this Parquet file: the columns of `--format csv`, with types
     #[arg(long, value_name = "FILE")]
-    pub(crate) parquet: Option<PathBuf>,
+    pub parquet: Option<PathBuf>,
     /// Write a page with figures to this HTML file
     #[arg(long, value_name = "FILE.html")]
-    pub(crate) report: Option<PathBuf>,
+    pub report: Option<PathBuf>,
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
-    pub(crate) model: String,
+    pub model: String,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 /// Supplies at the given voltage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RailsArg {
+pub enum RailsArg {
     /// Weight memory
     #[default]
     Weight,
@@ -69,7 +71,7 @@ pub(crate) enum RailsArg {
 
 /// Rule for the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ClockArg {
+pub enum ClockArg {
     /// As fast as the profile allows
     #[default]
     Follows,
@@ -79,7 +81,7 @@ pub(crate) enum ClockArg {
 
 /// One or more voltages, in mV.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Voltages(pub(crate) Vec<f64>);
+pub struct Voltages(pub Vec<f64>);
 
 /// Most voltages of one call.
 const VOLTAGES_MAX: usize = 10_000;

@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::{ComputeArgs, FormatArgs};
 
+/// What faulty cells do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FaultKindArg {
+pub enum FaultKindArg {
     /// A faulty cell inverts its bit (the papers' model)
     Flip,
     /// A faulty cell holds its preferred value (as silicon does)
@@ -17,8 +18,9 @@ pub(crate) enum FaultKindArg {
     Transient,
 }
 
+/// A placement of the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlacementArg {
+pub enum PlacementArg {
     /// All weights lie in the weight memory at fixed addresses
     #[default]
     Resident,
@@ -28,7 +30,7 @@ pub(crate) enum PlacementArg {
 
 /// The supply of a memory beside that of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum MemorySupply {
+pub enum MemorySupply {
     /// That of the weight memory.
     Same,
     /// This voltage, in mV.
@@ -43,6 +45,7 @@ fn memory_supply(text: &str) -> Result<MemorySupply, String> {
     mv.map(MemorySupply::Mv).ok_or_else(|| "expected a voltage in mV, or `same`".to_owned())
 }
 
+/// Options of `vmin eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,71 +55,73 @@ Examples:
   vmin eval --model net.tflite --data cifar10:DIR --vdd-mv 850 --profile sram14 --chip 0..99 \\
     --placement streamed --activation-vdd-mv same \\
     --protect '{ kind = \"secded\", data_bits = 64 }'")]
-pub(crate) struct EvalArgs {
+pub struct EvalArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
-    pub(crate) model: String,
+    pub model: String,
     /// Images: `cifar10:DIR`, `mnist:DIR`, `fashion-mnist:DIR`, `npz:FILE` or `builtin:NAME`
     #[arg(long, value_name = "DATA")]
-    pub(crate) data: String,
+    pub data: String,
     /// Images A (included) to B (not included) of the test set; all if absent
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
-    pub(crate) images: Option<std::ops::Range<usize>>,
+    pub images: Option<std::ops::Range<usize>>,
     /// Seed of the chip's population, or of a chip file's cells that err with a probability
     #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) chip_seed: u64,
+    pub chip_seed: u64,
     /// Chip: a number, a range `0..99` (last one included), or a chip file
     #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
-    pub(crate) chip: ChipChoice,
+    pub chip: ChipChoice,
     /// Cell of the chip file's map under the first stored bit; a map smaller than the network is
     /// repeated
     #[arg(long, value_name = "BITS", default_value_t = 0)]
-    pub(crate) chip_offset: u64,
+    pub chip_offset: u64,
     /// Cell-fault rate, 0 to 0.5
     #[arg(long, value_name = "P", conflicts_with = "vdd_mv")]
-    pub(crate) rate: Option<f64>,
+    pub rate: Option<f64>,
     /// Supply voltage of the weight memory, in mV
     #[arg(long, value_name = "V")]
-    pub(crate) vdd_mv: Option<f64>,
+    pub vdd_mv: Option<f64>,
     /// Voltage profile: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "PROFILE")]
-    pub(crate) profile: Option<String>,
+    pub profile: Option<String>,
     /// Re-quantize the weights to so many bits, 2 to 8 (one bit leaves no step on either side of zero)
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
-    pub(crate) bits: Option<u8>,
+    pub bits: Option<u8>,
     /// What a faulty cell does; `flip` if absent, for a chip file what its cells were measured to do
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) fault_kind: Option<FaultKindArg>,
+    pub fault_kind: Option<FaultKindArg>,
     /// Add read noise: sigma of each cell's critical voltage, in mV
     #[arg(long, value_name = "MV", requires = "vdd_mv")]
-    pub(crate) read_noise_mv: Option<f64>,
+    pub read_noise_mv: Option<f64>,
     /// How weights lie in their memory
     #[arg(long, value_enum, default_value_t, value_name = "PLACEMENT")]
-    pub(crate) placement: PlacementArg,
+    pub placement: PlacementArg,
     /// Lower the activation memory too: supply in mV, or `same`
     #[arg(long, value_name = "V|same", value_parser = memory_supply)]
-    pub(crate) activation_vdd_mv: Option<MemorySupply>,
+    pub activation_vdd_mv: Option<MemorySupply>,
     /// Lower the accumulator memory too: supply in mV, or `same`
     #[arg(long, value_name = "V|same", value_parser = memory_supply)]
-    pub(crate) accumulator_vdd_mv: Option<MemorySupply>,
+    pub accumulator_vdd_mv: Option<MemorySupply>,
     /// Protect a memory: a mechanism as in `[[remedy]] protection`; repeat for several
     #[arg(long, value_name = "TOML")]
-    pub(crate) protect: Vec<String>,
+    pub protect: Vec<String>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
-    pub(crate) accelerator: String,
+    pub accelerator: String,
     /// Write image index, label and predicted class of every image to this CSV file
     #[arg(long, value_name = "FILE")]
-    pub(crate) predictions: Option<PathBuf>,
+    pub predictions: Option<PathBuf>,
+    /// Threads and kernel.
     #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
+    pub compute: ComputeArgs,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 /// Which chip: one of a population, or one in a file.
 #[derive(Clone, Debug)]
-pub(crate) enum ChipChoice {
+pub enum ChipChoice {
     /// Number in the population.
     Index(u32),
     /// Numbers in the population.

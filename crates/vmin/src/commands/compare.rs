@@ -6,15 +6,26 @@ use vmin_files::write_whole;
 use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg};
 use vmin_sweep::Results;
 
-use crate::args::{CompareArgs, CompareOver, Format};
+use crate::args::{CompareArgs, CompareOver};
 use crate::commands::report;
-use crate::failure::{Failure, say, unwritable};
-use crate::print;
+use crate::failure::{say, unwritable};
+use crate::{Answer, Failure, answer};
+
+/// The points of several sweeps.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Comparison {
+    rows: Vec<Row>,
+    #[serde(skip)]
+    labels: Vec<String>,
+    #[serde(skip)]
+    sweeps: Vec<Results>,
+}
 
 /// One point of one sweep.
-#[derive(Serialize)]
-struct Row<'r> {
-    sweep: &'r str,
+#[derive(Debug, Serialize)]
+struct Row {
+    sweep: String,
     vdd_mv: f64,
     cell_fault_rate: f64,
     flip_rate: f64,
@@ -27,7 +38,11 @@ struct Row<'r> {
     energy_saving: f64,
 }
 
-pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
+/// Compares finished sweeps and writes the files that are asked for.
+///
+/// # Errors
+/// A folder holds no finished sweep, labels do not match, or a file cannot be written.
+pub fn run(args: &CompareArgs) -> Result<Comparison, Failure> {
     if args.folders.len() > COMPARED_MAX {
         return Err(Diagnostic::new(
             "too-many",
@@ -39,9 +54,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let all =
         args.folders.iter().map(|folder| report::results(folder)).collect::<Result<Vec<_>, _>>()?;
     let labels = labels(args, &all)?;
-    let sweeps: Vec<Compared<'_>> =
-        labels.iter().zip(&all).map(|(label, results)| Compared { label, results }).collect();
-    let rows: Vec<Row<'_>> = sweeps.iter().flat_map(rows_of).collect();
+    let sweeps = compared(&labels, &all);
+    let rows: Vec<Row> = sweeps.iter().flat_map(rows_of).collect();
     if let Some(path) = &args.out {
         let json = serde_json::to_string(&rows).map_err(std::io::Error::from)?;
         write_whole(path, comparison_page(&sweeps, &json).as_bytes())
@@ -59,11 +73,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
         write_whole(path, svg.as_bytes()).map_err(|error| unwritable(path, &error))?;
         say(&format!("wrote `{}`", path.display()));
     }
-    match args.format.format {
-        Format::Json => print::json(&rows),
-        Format::Csv => print::csv(&rows),
-        Format::Table => show(&sweeps),
-    }
+    Ok(Comparison { rows, labels, sweeps: all })
+}
+
+fn compared<'c>(labels: &'c [String], sweeps: &'c [Results]) -> Vec<Compared<'c>> {
+    labels.iter().zip(sweeps).map(|(label, results)| Compared { label, results }).collect()
 }
 
 /// What each sweep is called: as the user says, else by its experiment, else by its folder.
@@ -91,10 +105,10 @@ fn labels(args: &CompareArgs, all: &[Results]) -> Result<Vec<String>, Failure> {
         .collect())
 }
 
-fn rows_of<'r>(sweep: &Compared<'r>) -> impl Iterator<Item = Row<'r>> {
+fn rows_of<'r>(sweep: &Compared<'r>) -> impl Iterator<Item = Row> + use<'r> {
     let Compared { label, results } = *sweep;
     results.points.iter().map(move |point| Row {
-        sweep: label,
+        sweep: label.to_owned(),
         vdd_mv: point.vdd_mv,
         cell_fault_rate: point.cell_fault_rate,
         flip_rate: point.flip_rate,
@@ -107,31 +121,38 @@ fn rows_of<'r>(sweep: &Compared<'r>) -> impl Iterator<Item = Row<'r>> {
     })
 }
 
-/// A column of errors per sweep.
-fn show(sweeps: &[Compared<'_>]) -> Result<(), Failure> {
-    let mut header = vec!["Vdd (mV)"];
-    header.extend(sweeps.iter().map(|sweep| sweep.label));
-    let mut rows = vec![
-        std::iter::once("clean".to_owned())
-            .chain(sweeps.iter().map(|sweep| print::percent(sweep.results.clean.err, 2)))
-            .collect::<Vec<_>>(),
-    ];
-    for vdd_mv in vmin_report::voltages(sweeps) {
-        let mut row = vec![vdd_mv.to_string()];
-        for sweep in sweeps {
-            let point = sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv);
-            row.push(point.map_or_else(String::new, |point| {
-                format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0)
-            }));
-        }
-        rows.push(row);
+impl Answer for Comparison {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.rows)
     }
-    let mut lowest = vec!["lowest, every chip".to_owned()];
-    lowest.extend(sweeps.iter().map(|sweep| {
-        vmin_report::lowest_mv(sweep.results)
-            .map_or_else(|| "none".to_owned(), |vdd_mv| format!("{vdd_mv} mV"))
-    }));
-    rows.push(lowest);
-    let table = print::table(&header, 1, rows);
-    print::text_line(&format!("test error under bit errors, mean ± std over chips\n{table}"))
+
+    /// A column of errors per sweep.
+    fn table(&self) -> String {
+        let sweeps = &compared(&self.labels, &self.sweeps);
+        let mut header = vec!["Vdd (mV)"];
+        header.extend(sweeps.iter().map(|sweep| sweep.label));
+        let mut rows = vec![
+            std::iter::once("clean".to_owned())
+                .chain(sweeps.iter().map(|sweep| answer::percent(sweep.results.clean.err, 2)))
+                .collect::<Vec<_>>(),
+        ];
+        for vdd_mv in vmin_report::voltages(sweeps) {
+            let mut row = vec![vdd_mv.to_string()];
+            for sweep in sweeps {
+                let point = sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv);
+                row.push(point.map_or_else(String::new, |point| {
+                    format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0)
+                }));
+            }
+            rows.push(row);
+        }
+        let mut lowest = vec!["lowest, every chip".to_owned()];
+        lowest.extend(sweeps.iter().map(|sweep| {
+            vmin_report::lowest_mv(sweep.results)
+                .map_or_else(|| "none".to_owned(), |vdd_mv| format!("{vdd_mv} mV"))
+        }));
+        rows.push(lowest);
+        let table = answer::table(&header, 1, rows);
+        format!("test error under bit errors, mean ± std over chips\n{table}")
+    }
 }

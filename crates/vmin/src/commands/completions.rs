@@ -3,11 +3,11 @@
 use clap::CommandFactory;
 
 use crate::args::Cli;
-use crate::failure::Failure;
-use crate::print;
 
-pub(crate) fn run(shell: clap_complete::Shell) -> Result<(), Failure> {
+/// The script.
+#[must_use]
+pub fn script(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "vmin", &mut script);
-    print::text_line(String::from_utf8_lossy(&script).trim_end())
+    String::from_utf8_lossy(&script).trim_end().to_owned()
 }

@@ -3,6 +3,7 @@
 mod trace;
 
 use serde::Serialize;
+pub use trace::Trace;
 use vmin_accel::cycles::{self, Totals};
 use vmin_accel::scalesim::{self, TableKind};
 use vmin_accel::{Accelerator, CycleModel, Dataflow, Layer, LayerReport, Schedule};
@@ -10,9 +11,9 @@ use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sweep::names::Names;
 
-use crate::args::{CycleModelArg, CyclesArgs, Format, WorkArgs};
-use crate::failure::{Failure, say, unwritable};
-use crate::{columns, print};
+use crate::args::{CycleModelArg, CyclesArgs, WorkArgs};
+use crate::failure::{say, unwritable};
+use crate::{Answer, Failure, answer, columns};
 
 /// Counts that some cycle models lack.
 const COUNTS: [&str; 6] = [
@@ -24,23 +25,64 @@ const COUNTS: [&str; 6] = [
     "dram_sum_transfers",
 ];
 
-#[derive(Serialize)]
-struct Cycles {
-    accelerator: String,
-    model: String,
-    batch: u64,
-    dataflow: Dataflow,
-    cycle_model: CycleModel,
-    layers: Vec<LayerReport>,
-    totals: Totals,
-    latency_us: f64,
+/// Cycles and traffic of a network, or of a tiny product shown cycle by cycle.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum CyclesAnswer {
+    /// Layer by layer.
+    Layers(Box<Cycles>),
+    /// Cycle by cycle.
+    Trace(Box<Trace>),
 }
 
-pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
+impl Answer for CyclesAnswer {
+    fn csv(&self) -> Result<String, Failure> {
+        match self {
+            Self::Layers(cycles) => answer::csv(&cycles.layers),
+            Self::Trace(trace) => answer::csv(&[trace]),
+        }
+    }
+
+    fn table(&self) -> String {
+        match self {
+            Self::Layers(cycles) => show(cycles),
+            Self::Trace(trace) => trace.show(),
+        }
+    }
+}
+
+/// Cycles and traffic of the layers of a network.
+#[derive(Debug, Serialize)]
+pub struct Cycles {
+    /// Name of the accelerator.
+    pub accelerator: String,
+    /// The network, as named.
+    pub model: String,
+    /// Images at once.
+    pub batch: u64,
+    /// The dataflow.
+    pub dataflow: Dataflow,
+    /// The cycle model.
+    pub cycle_model: CycleModel,
+    /// One report a layer.
+    pub layers: Vec<LayerReport>,
+    /// Their sums.
+    pub totals: Totals,
+    /// Time of all layers.
+    pub latency_us: f64,
+    #[serde(skip)]
+    clock_mhz: f64,
+}
+
+/// Maps layers to an accelerator and counts.
+///
+/// # Errors
+/// A name leads nowhere, the options do not fit each other, or a file cannot be written.
+pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     let accelerator = Names::typed().accelerator(args.accelerator.as_str())?;
     let schedule = schedule(args, &accelerator)?;
     if let Some(case) = args.work.trace {
-        return trace::show(args, schedule, case);
+        return trace::run(args, schedule, case).map(|trace| CyclesAnswer::Trace(Box::new(trace)));
     }
     let (name, layers) = work(&args.work)?;
     let layers: Vec<Layer> = layers
@@ -59,6 +101,7 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
         layers,
         totals,
         latency_us: totals.cycles as f64 / accelerator.clock_mhz,
+        clock_mhz: accelerator.clock_mhz,
     };
     if let Some(folder) = &args.reports {
         for (name, text) in scalesim::report_files(&cycles.layers) {
@@ -78,11 +121,7 @@ pub(crate) fn run(args: &CyclesArgs) -> Result<(), Failure> {
         write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;
         say(&format!("wrote `{}`", path.display()));
     }
-    match args.format.format {
-        Format::Json => print::json(&cycles),
-        Format::Csv => print::csv(&cycles.layers),
-        Format::Table => show(&cycles, accelerator.clock_mhz),
-    }
+    Ok(CyclesAnswer::Layers(Box::new(cycles)))
 }
 
 /// The workload's name and layers.
@@ -179,7 +218,7 @@ fn model_word(model: CycleModel) -> &'static str {
     CycleModel::ALL.iter().find(|(_, known)| *known == model).map_or("", |(word, _)| word)
 }
 
-fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
+fn show(cycles: &Cycles) -> String {
     let header = [
         "layer",
         "m",
@@ -216,10 +255,10 @@ fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
             layer.bound_by.name().to_owned(),
         ]
     });
-    let table = print::table(&header, 1, rows);
+    let table = answer::table(&header, 1, rows);
     let totals = &cycles.totals;
-    print::text_line(&format!(
-        "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {clock_mhz} MHz",
+    format!(
+        "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz",
         cycles.model,
         cycles.accelerator,
         cycles.dataflow.name(),
@@ -227,6 +266,7 @@ fn show(cycles: &Cycles, clock_mhz: f64) -> Result<(), Failure> {
         totals.cycles,
         totals.macs,
         totals.stall_cycles.saturating_add(totals.sram_stall_cycles),
-        cycles.latency_us
-    ))
+        cycles.latency_us,
+        cycles.clock_mhz
+    )
 }

@@ -3,15 +3,25 @@
 use serde::Serialize;
 use vmin_accel::{Accelerator, VoltageProfile};
 
-use crate::args::{DataCommand, Format};
-use crate::failure::Failure;
-use crate::print;
+use crate::{Answer, Failure, answer};
 
-#[derive(Serialize)]
-struct Entry {
-    kind: &'static str,
-    name: String,
-    about: String,
+/// Everything that can be named without a file.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Names {
+    /// One entry a name.
+    pub entries: Vec<Entry>,
+}
+
+/// One name.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    /// `model`, `data`, `accelerator` or `profile`.
+    pub kind: &'static str,
+    /// The name.
+    pub name: String,
+    /// One line about it.
+    pub about: String,
 }
 
 /// Image sets read from files in their standard form, with what is expected where.
@@ -22,8 +32,11 @@ const FORMS: [(&str, &str); 4] = [
     ("npz:FILE", "numpy archive with uint8 images [n, h, w, c] and labels [n]"),
 ];
 
-pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
-    let DataCommand::List { format } = command;
+/// Lists the shipped networks, image sets, accelerators and profiles.
+///
+/// # Errors
+/// A shipped file is damaged.
+pub fn run() -> Result<Names, Failure> {
     let entry = |kind, name: String, about: &str| Entry { kind, name, about: about.to_owned() };
     let mut entries = Vec::new();
     for (name, _) in vmin_nn::builtin::BUILTIN_MODELS {
@@ -47,14 +60,17 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     for name in VoltageProfile::names() {
         entries.push(entry("profile", name.to_owned(), VoltageProfile::load(name)?.title()));
     }
-    match format.format {
-        Format::Json => print::json(&entries),
-        Format::Csv => print::csv(&entries),
-        Format::Table => {
-            let rows = entries
-                .into_iter()
-                .map(|entry| vec![entry.kind.to_owned(), entry.name, entry.about]);
-            print::text_line(&print::table(&["kind", "name", "about"], 3, rows).to_string())
-        }
+    Ok(Names { entries })
+}
+
+impl Answer for Names {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.entries)
+    }
+
+    fn table(&self) -> String {
+        let rows = self.entries.iter();
+        let rows = rows.map(|row| vec![row.kind.to_owned(), row.name.clone(), row.about.clone()]);
+        answer::table(&["kind", "name", "about"], 3, rows).to_string()
     }
 }

@@ -13,12 +13,13 @@ use vmin_files::write_set;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
 use vmin_sweep::names::Names;
 
-use crate::args::{ClockArg, EnergyArgs, Format, RailsArg};
-use crate::failure::{Failure, say, unwritable};
-use crate::{columns, print};
+use crate::args::{ClockArg, EnergyArgs, RailsArg};
+use crate::failure::{say, unwritable};
+use crate::{Answer, Failure, answer, columns};
 
-#[derive(Serialize)]
-struct Energy<'a> {
+/// Energy of one inference at the least of the voltages asked for, and a summary of all.
+#[derive(Debug, Serialize)]
+pub struct Energy {
     accelerator: String,
     profile: String,
     model: String,
@@ -26,17 +27,21 @@ struct Energy<'a> {
     vdd_mv: f64,
     vdd_nominal_mv: f64,
     #[serde(flatten)]
-    report: &'a EnergyReport,
+    report: EnergyReport,
     nominal_total_nj: f64,
     saving: Saving,
     points: Vec<Point>,
     area_mm2: f64,
-    area: &'a [ComponentArea],
-    constants: &'a [EnergyEntry],
+    area: Vec<ComponentArea>,
+    constants: Vec<EnergyEntry>,
+    #[serde(skip)]
+    rows: Vec<Row>,
+    #[serde(skip)]
+    least: usize,
 }
 
 /// One of several voltages.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Point {
     vdd_mv: f64,
     cell_fault_rate: f64,
@@ -48,7 +53,7 @@ struct Point {
     by_rail: ByRail,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Row {
     vdd_mv: f64,
     layer: String,
@@ -56,7 +61,11 @@ struct Row {
     energy_nj: f64,
 }
 
-pub(crate) fn run(args: &EnergyArgs) -> Result<(), Failure> {
+/// Prices one inference at each voltage and writes the files that are asked for.
+///
+/// # Errors
+/// A name leads nowhere, a voltage is out of reach, or a file cannot be written.
+pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     let accelerator = accelerator(args)?;
     let profile = Names::typed().profile(args.profile.as_str())?;
     for &vdd_mv in &args.vdd_mv.0 {
@@ -98,20 +107,27 @@ pub(crate) fn run(args: &EnergyArgs) -> Result<(), Failure> {
         rails: rails(args.rails),
         vdd_mv: points[least].vdd_mv,
         vdd_nominal_mv: profile.v_ref_mv(),
-        report,
+        report: report.clone(),
         nominal_total_nj: nominal.total_nj,
         saving: energy::saving(&nominal, report),
         points: points.iter().map(|point| summary(point, &profile, &nominal)).collect(),
         area_mm2: area.iter().map(|component| component.area_mm2).sum(),
-        area: &area,
-        constants: accelerator.energy.entries(),
+        area,
+        constants: accelerator.energy.entries().to_vec(),
+        rows: rows(&points),
+        least,
     };
-    write(args, &accelerator, &energy, &points, least)?;
-    match args.format.format {
-        Format::Json => print::json(&energy),
-        Format::Csv => print::csv(&rows(&points)),
-        Format::Table if points.len() > 1 => show_curve(&energy, least),
-        Format::Table => show(&energy),
+    write(args, &accelerator, &energy, &points)?;
+    Ok(energy)
+}
+
+impl Answer for Energy {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.rows)
+    }
+
+    fn table(&self) -> String {
+        if self.points.len() > 1 { show_curve(self, self.least) } else { show(self) }
     }
 }
 
@@ -186,9 +202,8 @@ fn rows(points: &[EnergyAtVoltage]) -> Vec<Row> {
 fn write(
     args: &EnergyArgs,
     accelerator: &Accelerator,
-    energy: &Energy<'_>,
+    energy: &Energy,
     points: &[EnergyAtVoltage],
-    least: usize,
 ) -> Result<(), Failure> {
     let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(path) = &args.export_ert {
@@ -205,15 +220,15 @@ fn write(
             profile: &energy.profile,
             rails: energy.rails,
             points,
-            least,
-            constants: energy.constants,
-            area: energy.area,
+            least: energy.least,
+            constants: &energy.constants,
+            area: &energy.area,
             json: &json,
         });
         files.push((path.clone(), page.into_bytes()));
     }
     if let Some(path) = &args.parquet {
-        files.push((path.clone(), columns::parquet(&rows(points), &[])?));
+        files.push((path.clone(), columns::parquet(&energy.rows, &[])?));
     }
     let set: Vec<(PathBuf, &[u8])> =
         files.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice())).collect();
@@ -224,27 +239,27 @@ fn write(
     Ok(())
 }
 
-fn show_curve(energy: &Energy<'_>, least: usize) -> Result<(), Failure> {
+fn show_curve(energy: &Energy, least: usize) -> String {
     let mut header = vec!["mV", "faulty cells", "us"];
     header.extend(energy.report.by_component.list().map(|(component, _)| component));
     header.extend(["total (nJ)", "saved", ""]);
     let rows = energy.points.iter().enumerate().map(|(index, point)| {
         let mut row = vec![
             point.vdd_mv.to_string(),
-            print::rate(point.cell_fault_rate),
+            answer::rate(point.cell_fault_rate),
             format!("{:.1}", point.latency_us),
         ];
         row.extend(point.by_component.list().iter().map(|(_, nj)| format!("{nj:.1}")));
         row.push(format!("{:.1}", point.total_nj));
-        row.push(print::percent(point.saving.total, 2));
+        row.push(answer::percent(point.saving.total, 2));
         row.push(if index == least { "<- least".to_owned() } else { String::new() });
         row
     });
-    let table = print::table(&header, 0, rows);
+    let table = answer::table(&header, 0, rows);
     let ends = least == 0 || least + 1 == energy.points.len();
     let end =
         if ends { "; it is an end of the range, the true minimum may lie beyond" } else { "" };
-    print::text_line(&format!(
+    format!(
         "{} on {}, {} from {} mV nominal ({})\n{table}\nleast energy {:.2} nJ per inference at {} mV{end}",
         energy.model,
         energy.accelerator,
@@ -253,11 +268,11 @@ fn show_curve(energy: &Energy<'_>, least: usize) -> Result<(), Failure> {
         energy.profile,
         energy.report.total_nj,
         energy.vdd_mv,
-    ))
+    )
 }
 
-fn show(energy: &Energy<'_>) -> Result<(), Failure> {
-    let report = energy.report;
+fn show(energy: &Energy) -> String {
+    let report = &energy.report;
     let mut header = vec!["layer"];
     header.extend(report.by_component.list().map(|(component, _)| component));
     header.push("total (nJ)");
@@ -273,15 +288,15 @@ fn show(energy: &Energy<'_>) -> Result<(), Failure> {
         .map(|layer| row(&layer.name, &layer.by_component.list(), layer.total_nj))
         .collect();
     rows.push(row("all", &report.by_component.list(), report.total_nj));
-    let table = print::table(&header, 1, rows);
-    let constants = print::table(
+    let table = answer::table(&header, 1, rows);
+    let constants = answer::table(
         &["constant", "source", "pJ"],
         2,
         energy.constants.iter().map(|entry| {
             vec![entry.action.name().to_owned(), entry.source.clone(), format!("{:.4}", entry.pj)]
         }),
     );
-    let area = print::table(
+    let area = answer::table(
         &["area", "source", "mm2"],
         2,
         energy.area.iter().map(|component| {
@@ -296,7 +311,7 @@ fn show(energy: &Energy<'_>) -> Result<(), Failure> {
     let by_rail: Vec<String> =
         report.by_rail.list().iter().map(|(rail, nj)| format!("{rail} {nj:.2}")).collect();
     let by_rail = by_rail.join(", ");
-    print::text_line(&format!(
+    format!(
         "{} on {}, {} at {} mV of {} mV ({})\n{table}\n{:.2} nJ per inference, {} less than at the \
          nominal voltage; weight memory accesses {} less; {:.1} us\nby supply (nJ): {by_rail}\n\n{constants}\n\n{area}\n\
          {:.3} mm2 in all, without wires, control and pads{notes}",
@@ -307,9 +322,9 @@ fn show(energy: &Energy<'_>) -> Result<(), Failure> {
         energy.vdd_nominal_mv,
         energy.profile,
         report.total_nj,
-        print::percent(energy.saving.total, 2),
-        print::percent(energy.saving.weight_memory, 2),
+        answer::percent(energy.saving.total, 2),
+        answer::percent(energy.saving.weight_memory, 2),
         report.latency_us,
         energy.area_mm2,
-    ))
+    )
 }

@@ -3,6 +3,7 @@
 mod chips;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -18,51 +19,94 @@ use vmin_sram::Applied;
 use vmin_sweep::Spread;
 use vmin_sweep::names::Names;
 
-use crate::args::{ChipChoice, EvalArgs, FaultKindArg, Format, PlacementArg};
-use crate::failure::{Failure, say, with_causes};
-use crate::{compute, interrupt, print};
+use crate::args::{ChipChoice, EvalArgs, FaultKindArg, PlacementArg};
+use crate::failure::{say, with_causes};
+use crate::{Answer, Failure, answer, compute};
 
-/// What `vmin eval` prints of one chip.
-#[derive(Serialize)]
-struct Evaluation {
-    model: String,
-    data: String,
-    images: usize,
-    correct: u64,
-    err: f64,
-    correct_union: u64,
-    cell_fault_rate: f64,
-    cells_hit: u64,
-    flips: u64,
-    stored_bits: u64,
+/// Accuracy of one network on one chip, or without bit errors.
+#[derive(Debug, Serialize)]
+pub struct Evaluation {
+    /// The network, as named.
+    pub model: String,
+    /// The image set, as named.
+    pub data: String,
+    /// Images classified.
+    pub images: usize,
+    /// Images classified right.
+    pub correct: u64,
+    /// Share of images classified wrong.
+    pub err: f64,
+    /// Images that the clean and the faulty network classify right.
+    pub correct_union: u64,
+    /// Share of faulty cells, of the population or of a chip file's map.
+    pub cell_fault_rate: f64,
+    /// Faulty cells under stored bits of weights; transient ones summed over all images.
+    pub cells_hit: u64,
+    /// Stored bits of weights that are wrong as used; transient ones summed over all images.
+    pub flips: u64,
+    /// Bits that the weights occupy.
+    pub stored_bits: u64,
+    /// Bits of activations that were changed, over all images, if their memory is lowered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    activation_flips: Option<u64>,
+    pub activation_flips: Option<u64>,
+    /// Bits of partial sums that were read wrongly, over all images, if their memory is lowered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    accumulator_flips: Option<u64>,
+    pub accumulator_flips: Option<u64>,
+    /// The protection in words, if there is any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    protection: Option<String>,
-    macs: u64,
-    seconds: f64,
-    images_per_second: f64,
-    kernel: &'static str,
-    threads: usize,
-    chip_seed: String,
+    pub protection: Option<String>,
+    /// Multiply-accumulates of one image.
+    pub macs: u64,
+    /// Wall time of the faulty pass.
+    pub seconds: f64,
+    /// Its speed.
+    pub images_per_second: f64,
+    /// The matrix kernel.
+    pub kernel: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Seed of the chip, as text: JSON numbers have 53 bits.
+    pub chip_seed: String,
+    /// Number of the chip, where several were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    chip: Option<u32>,
+    pub chip: Option<u32>,
 }
 
-/// What it prints of several.
-#[derive(Serialize)]
-struct Evaluations {
-    rerr_mean: f64,
-    rerr_std: f64,
-    rerr_min: f64,
-    rerr_max: f64,
-    chips: Vec<Evaluation>,
+/// Accuracy of one network on several chips.
+#[derive(Debug, Serialize)]
+pub struct Chips {
+    /// Mean test error.
+    pub rerr_mean: f64,
+    /// Its sample standard deviation; 0 for one chip.
+    pub rerr_std: f64,
+    /// Best chip.
+    pub rerr_min: f64,
+    /// Worst chip.
+    pub rerr_max: f64,
+    /// Each chip.
+    pub chips: Vec<Evaluation>,
 }
 
-pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
-    let kernel = compute::set_up(&args.compute)?;
+/// Accuracy of one network on the chips asked for.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Evaluated {
+    /// On one.
+    One(Box<Evaluation>),
+    /// On several.
+    Several(Chips),
+}
+
+/// Classifies images with a network in the memories of single chips.
+///
+/// # Errors
+/// A name leads nowhere, the parts do not fit each other, or the run was stopped.
+pub fn run(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
+    compute::on_threads(args.compute.jobs, || run_here(args, stop))
+}
+
+fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
+    let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
     let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
@@ -79,7 +123,6 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let images = Images { pixels: &data.images, labels: &data.labels };
     let emulator = Emulator::new(&graph, images, kernel)
         .map_err(|error| Failure::input("does-not-fit", &error))?;
-    let stop = interrupt::flag()?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
     let reads = match args.fault_kind {
         Some(FaultKindArg::Transient) => Reads::EveryImage,
@@ -101,13 +144,13 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             let known: &[usize] = clean.as_deref().unwrap_or(&[]);
             let none = clean.is_none();
             let (found, applied) =
-                open.predict(trial, &emulator, known, &stop).map_err(interrupted)?;
+                open.predict(trial, &emulator, known, stop).map_err(interrupted)?;
             let unharmed = none && found.is_empty();
             let found =
-                if unharmed { emulator.predict_clean(&stop).map_err(interrupted)? } else { found };
+                if unharmed { emulator.predict_clean(stop).map_err(interrupted)? } else { found };
             (found, applied)
         } else {
-            let predictions = emulator.predict_clean(&stop).map_err(interrupted)?;
+            let predictions = emulator.predict_clean(stop).map_err(interrupted)?;
             (predictions, PerMemory::<Applied>::default())
         };
         let seconds = started.elapsed().as_secs_f64();
@@ -115,7 +158,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         let clean = match &mut clean {
             Some(clean) => clean,
             none if !harmed => none.insert(predictions.clone()),
-            none => none.insert(emulator.predict_clean(&stop).map_err(interrupted)?),
+            none => none.insert(emulator.predict_clean(stop).map_err(interrupted)?),
         };
         let score = emulator.score(&predictions, clean);
         if let Some(path) = &args.predictions {
@@ -151,7 +194,19 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             chip: matches!(args.chip, ChipChoice::Range(_)).then_some(chip),
         });
     }
-    show(args, evaluations)
+    let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
+    match (&args.chip, evaluations.pop(), Spread::of(&errors)) {
+        (ChipChoice::Index(_) | ChipChoice::File(_), Some(one), _) => {
+            Ok(Evaluated::One(Box::new(one)))
+        }
+        (_, last, Some(Spread { mean, std, min, max })) => {
+            evaluations.extend(last);
+            let (rerr_mean, rerr_std, rerr_min, rerr_max) = (mean, std, min, max);
+            let chips = evaluations;
+            Ok(Evaluated::Several(Chips { rerr_mean, rerr_std, rerr_min, rerr_max, chips }))
+        }
+        (_, _, None) => Err(Diagnostic::new("no-chips", "no chip was asked for").into()),
+    }
 }
 
 /// The mechanisms that `--protect` names, each as a TOML table.
@@ -199,44 +254,37 @@ fn place(args: &EvalArgs, accelerator: &Accelerator, graph: &Graph) -> Result<Pl
     Ok(placement)
 }
 
-fn show(args: &EvalArgs, mut evaluations: Vec<Evaluation>) -> Result<(), Failure> {
-    let one = !matches!(args.chip, ChipChoice::Range(_));
-    match (args.format.format, &evaluations[..]) {
-        (Format::Json, [evaluation]) if one => print::json(evaluation),
-        (Format::Json, _) => {
-            let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
-            let Some(spread) = Spread::of(&errors) else { return Ok(()) };
-            let Spread { mean, std, min, max } = spread;
-            let chips = std::mem::take(&mut evaluations);
-            let (rerr_mean, rerr_std, rerr_min, rerr_max) = (mean, std, min, max);
-            print::json(&Evaluations { rerr_mean, rerr_std, rerr_min, rerr_max, chips })
+impl Answer for Evaluated {
+    fn csv(&self) -> Result<String, Failure> {
+        match self {
+            Self::One(one) => answer::csv(&[one]),
+            Self::Several(several) => answer::csv(&several.chips),
         }
-        (Format::Csv, _) => print::csv(&evaluations),
-        (Format::Table, [evaluation]) if one => print::text_line(&in_words(evaluation)),
-        (Format::Table, _) => {
-            let header = ["chip", "test error", "faulty cells", "changed bits"];
-            let rows = evaluations.iter().map(|of| {
-                vec![
-                    of.chip.unwrap_or_default().to_string(),
-                    print::percent(of.err, 2),
-                    of.cells_hit.to_string(),
-                    of.flips.to_string(),
-                ]
-            });
-            let table = print::table(&header, 0, rows);
-            let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
-            let spread = Spread::of(&errors).map_or_else(String::new, |spread| {
-                format!(
-                    "\ntest error {:.2} ± {:.2} % over {} chips, {} to {}",
-                    spread.mean * 100.0,
-                    spread.std * 100.0,
-                    errors.len(),
-                    print::percent(spread.min, 2),
-                    print::percent(spread.max, 2)
-                )
-            });
-            print::text_line(&format!("{table}{spread}"))
-        }
+    }
+
+    fn table(&self) -> String {
+        let several = match self {
+            Self::One(one) => return in_words(one),
+            Self::Several(several) => several,
+        };
+        let header = ["chip", "test error", "faulty cells", "changed bits"];
+        let rows = several.chips.iter().map(|of| {
+            vec![
+                of.chip.unwrap_or_default().to_string(),
+                answer::percent(of.err, 2),
+                of.cells_hit.to_string(),
+                of.flips.to_string(),
+            ]
+        });
+        let table = answer::table(&header, 0, rows);
+        format!(
+            "{table}\ntest error {:.2} ± {:.2} % over {} chips, {} to {}",
+            several.rerr_mean * 100.0,
+            several.rerr_std * 100.0,
+            several.chips.len(),
+            answer::percent(several.rerr_min, 2),
+            answer::percent(several.rerr_max, 2)
+        )
     }
 }
 
@@ -254,7 +302,7 @@ fn in_words(evaluation: &Evaluation) -> String {
          changed{buffers}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
         evaluation.correct,
         evaluation.images,
-        print::percent(evaluation.err, 2),
+        answer::percent(evaluation.err, 2),
         evaluation.cells_hit,
         evaluation.stored_bits,
         evaluation.flips,

@@ -1,25 +1,38 @@
 //! `vmin explore`: every design of a space, and its Pareto front.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use serde::{Serialize, Serializer};
 use vmin_diagnostic::Source;
 use vmin_explore::{Exploration, Plan, Point};
 use vmin_files::write_set;
 
-use crate::args::{ExploreArgs, Format};
-use crate::failure::{Failure, make_folder, say, unwritable};
-use crate::{columns, compute, interrupt, print};
+use crate::args::ExploreArgs;
+use crate::failure::{make_folder, say, unwritable};
+use crate::{Answer, Failure, answer, columns, compute};
 
 /// Rows of the printed table; the files hold all.
 const ROWS_MAX: usize = 30;
 
-pub(crate) fn run(args: &ExploreArgs) -> Result<(), Failure> {
-    if args.example {
-        return print::text_line(vmin_explore::DEMO.trim_end());
-    }
+/// Every point of a design space. Serialized, its Pareto front.
+#[derive(Debug)]
+pub struct Explored {
+    /// The points and the objectives.
+    pub exploration: Exploration,
+}
+
+/// Costs every design of a space and writes the files.
+///
+/// # Errors
+/// All problems of the design space, or the run was stopped.
+pub fn run(args: &ExploreArgs, stop: &AtomicBool) -> Result<Explored, Failure> {
+    compute::on_threads(args.jobs, || run_here(args, stop))
+}
+
+fn run_here(args: &ExploreArgs, stop: &AtomicBool) -> Result<Explored, Failure> {
     let started = Instant::now();
-    compute::threads(args.jobs)?;
     let plan = plan(args.space.as_deref())?;
     make_folder(&args.out)?;
     say(&format!(
@@ -29,23 +42,32 @@ pub(crate) fn run(args: &ExploreArgs) -> Result<(), Failure> {
         plan.supplies.len(),
         plan.points()
     ));
-    let stop = interrupt::flag()?;
-    let exploration = vmin_explore::explore(&plan, &stop)
+    let exploration = vmin_explore::explore(&plan, stop)
         .map_err(|_| Failure::Interrupted("interrupted; nothing was written".to_owned()))?;
     write(&args.out, &exploration)?;
-    let front: Vec<&Point> = exploration.front().collect();
-    match args.format.format {
-        Format::Json => print::json(&front),
-        Format::Csv => print::csv(&front),
-        Format::Table => show(&exploration, &front),
-    }?;
     say(&format!(
         "{:.2} s; all points in `{}`, report in `{}`",
         started.elapsed().as_secs_f64(),
         args.out.join("explore.csv").display(),
         args.out.join("explore.html").display()
     ));
-    Ok(())
+    Ok(Explored { exploration })
+}
+
+impl Serialize for Explored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.exploration.front())
+    }
+}
+
+impl Answer for Explored {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.exploration.front().collect::<Vec<_>>())
+    }
+
+    fn table(&self) -> String {
+        show(&self.exploration, &self.exploration.front().collect::<Vec<_>>())
+    }
 }
 
 fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
@@ -72,7 +94,7 @@ fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {
     .map_err(|(path, error)| unwritable(&path, &error))
 }
 
-fn show(exploration: &Exploration, front: &[&Point]) -> Result<(), Failure> {
+fn show(exploration: &Exploration, front: &[&Point]) -> String {
     let header = [
         "array",
         "dataflow",
@@ -97,26 +119,26 @@ fn show(exploration: &Exploration, front: &[&Point]) -> Result<(), Failure> {
             point.activation_kib.to_string(),
             point.accumulator_kib.to_string(),
             point.vdd_mv.to_string(),
-            print::rate(point.cell_fault_rate),
+            answer::rate(point.cell_fault_rate),
             format!("{:.1}", point.latency_us),
             format!("{:.1} %", point.utilization_pct),
             format!("{:.1}", point.energy_nj),
             point.on_chip_kib.to_string(),
             format!("{:.3}", point.area_mm2),
             point.dram_bytes.to_string(),
-            point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| print::percent(rerr, 2)),
+            point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)),
         ]
     });
-    let table = print::table(&header, 2, rows);
+    let table = answer::table(&header, 2, rows);
     let words: Vec<&str> = exploration.objectives.iter().map(|o| o.name()).collect();
     let more = match front.len().checked_sub(ROWS_MAX) {
         Some(more) if more > 0 => format!("\n... and {more} more in the files"),
         _ => String::new(),
     };
-    print::text_line(&format!(
+    format!(
         "{table}{more}\n{} of {} points are on the Pareto front of {}",
         front.len(),
         exploration.points.len(),
         words.join(", ")
-    ))
+    )
 }

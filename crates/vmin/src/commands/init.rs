@@ -4,14 +4,16 @@ use std::io::Write;
 
 use vmin_diagnostic::Diagnostic;
 
+use crate::Failure;
 use crate::args::InitArgs;
-use crate::failure::{Failure, say};
-use crate::print;
+use crate::failure::say;
 
-pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
-    let Some(path) = &args.out else {
-        return print::text_line(vmin_sweep::DEMO.trim_end());
-    };
+/// Writes the embedded demo experiment to a new file, if one is named.
+///
+/// # Errors
+/// The file exists already or cannot be written.
+pub fn run(args: &InitArgs) -> Result<(), Failure> {
+    let Some(path) = &args.out else { return Ok(()) };
     let written = std::fs::File::create_new(path)
         .and_then(|mut file| file.write_all(vmin_sweep::DEMO.as_bytes()));
     match written {

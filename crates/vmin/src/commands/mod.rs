@@ -1,17 +1,17 @@
-//! One file per command.
+//! One file per command: options in, an answer or a failure out.
 
-pub(crate) mod check;
-pub(crate) mod chip;
-pub(crate) mod compare;
-pub(crate) mod completions;
-pub(crate) mod cycles;
-pub(crate) mod data;
-pub(crate) mod energy;
-pub(crate) mod eval;
-pub(crate) mod explore;
-pub(crate) mod init;
-pub(crate) mod model;
-pub(crate) mod report;
-pub(crate) mod schema;
-pub(crate) mod sweep;
-pub(crate) mod train;
+pub mod check;
+pub mod chip;
+pub mod compare;
+pub mod completions;
+pub mod cycles;
+pub mod data;
+pub mod energy;
+pub mod eval;
+pub mod explore;
+pub mod init;
+pub mod model;
+pub mod report;
+pub mod schema;
+pub mod sweep;
+pub mod train;

@@ -8,54 +8,46 @@ use rayon::prelude::*;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Located};
 use vmin_files::write_whole;
-use vmin_kernels::GemmKernel;
 use vmin_nn::{Executor, Graph, LayerShape};
 use vmin_sweep::names::Names;
 
-use crate::args::{Format, ModelCommand};
-use crate::failure::{Failure, say, unwritable, with_causes};
-use crate::{compute, print};
+use crate::args::model::{ConvertArgs, InspectArgs, RunArgs};
+use crate::failure::{say, unwritable, with_causes};
+use crate::{Answer, Failure, answer, compute};
 
 const INPUT: &str = "an npy array of int8 codes or uint8 pixels, [images, height, width, channels]";
 
-pub(crate) fn run(command: &ModelCommand) -> Result<(), Failure> {
-    match command {
-        ModelCommand::Inspect { model, format } => {
-            inspect(model, &Names::typed().model(model.as_str())?, format.format)
-        }
-        ModelCommand::Run { model, input, output, layers, compute } => {
-            let kernel = compute::set_up(compute)?;
-            let graph = Names::typed().model(model.as_str())?;
-            run_on(&graph, kernel, input, output, layers.as_deref())
-        }
-        ModelCommand::Convert { model, output, bits } => {
-            let bits = bits.map(|value| Located { value, span: 0..0 });
-            let names = Names::typed();
-            let graph = names.with_bits(names.model(model.as_str())?, bits.as_ref())?;
-            let bytes =
-                vmin_nn::import::native::save(&graph).map_err(|error| Failure::input("model", &error))?;
-            write(output, &bytes)?;
-            say(&format!("wrote `{}`", output.display()));
-            Ok(())
-        }
-    }
+/// Writes a network in vmin's own format.
+///
+/// # Errors
+/// The network cannot be loaded, re-quantized or written.
+pub fn convert(args: &ConvertArgs) -> Result<(), Failure> {
+    let names = Names::typed();
+    let bits = args.bits.map(|value| Located { value, span: 0..0 });
+    let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
+    let bytes =
+        vmin_nn::import::native::save(&graph).map_err(|error| Failure::input("model", &error))?;
+    write(&args.output, &bytes)?;
+    say(&format!("wrote `{}`", args.output.display()));
+    Ok(())
 }
 
-#[derive(Serialize)]
-struct Inspection<'a> {
-    model: &'a str,
-    name: &'a str,
-    input: TensorRow<'a>,
-    output: TensorRow<'a>,
+/// The layers, tensors and weights of a network.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    model: String,
+    name: String,
+    input: TensorRow,
+    output: TensorRow,
     macs_total: u64,
     weights_total: u64,
     stored_bits: u64,
     layers: Vec<LayerRow>,
-    tensors: Vec<TensorRow<'a>>,
-    weights: Vec<WeightRow<'a>>,
+    tensors: Vec<TensorRow>,
+    weights: Vec<WeightRow>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct LayerRow {
     name: String,
     kind: &'static str,
@@ -70,18 +62,18 @@ struct LayerRow {
     k: usize,
 }
 
-#[derive(Serialize)]
-struct TensorRow<'a> {
-    name: &'a str,
-    shape: &'a [usize],
+#[derive(Debug, Serialize)]
+struct TensorRow {
+    name: String,
+    shape: Vec<usize>,
     scale: f32,
     zero_point: i32,
 }
 
-#[derive(Serialize)]
-struct WeightRow<'a> {
-    name: &'a str,
-    shape: &'a [usize],
+#[derive(Debug, Serialize)]
+struct WeightRow {
+    name: String,
+    shape: Vec<usize>,
     bits: u8,
     encoding: String,
     granularity: &'static str,
@@ -89,11 +81,11 @@ struct WeightRow<'a> {
     scale_max: f32,
 }
 
-fn tensor_row(graph: &Graph, index: usize) -> TensorRow<'_> {
+fn tensor_row(graph: &Graph, index: usize) -> TensorRow {
     let tensor = &graph.tensors[index];
     TensorRow {
-        name: &tensor.name,
-        shape: &tensor.shape,
+        name: tensor.name.clone(),
+        shape: tensor.shape.clone(),
         scale: tensor.quantization.scale,
         zero_point: tensor.quantization.zero_point,
     }
@@ -115,13 +107,18 @@ fn layer_row(layer: LayerShape) -> LayerRow {
     }
 }
 
-fn inspect(model: &str, graph: &Graph, format: Format) -> Result<(), Failure> {
-    let weights: Vec<WeightRow<'_>> = graph
+/// Describes a network.
+///
+/// # Errors
+/// It cannot be loaded.
+pub fn inspect(args: &InspectArgs) -> Result<Inspection, Failure> {
+    let graph = &Names::typed().model(args.model.as_str())?;
+    let weights: Vec<WeightRow> = graph
         .weights
         .iter()
         .map(|weights| WeightRow {
-            name: &weights.name,
-            shape: &weights.shape,
+            name: weights.name.clone(),
+            shape: weights.shape.clone(),
             bits: weights.bits,
             encoding: format!("{:?}", weights.encoding),
             granularity: if weights.scales.len() > 1 { "per channel" } else { "per tensor" },
@@ -129,9 +126,9 @@ fn inspect(model: &str, graph: &Graph, format: Format) -> Result<(), Failure> {
             scale_max: weights.scales.iter().copied().fold(0.0, f32::max),
         })
         .collect();
-    let inspection = Inspection {
-        model,
-        name: &graph.name,
+    Ok(Inspection {
+        model: args.model.clone(),
+        name: graph.name.clone(),
         input: tensor_row(graph, graph.input.0),
         output: tensor_row(graph, graph.output.0),
         macs_total: graph.macs(),
@@ -140,68 +137,72 @@ fn inspect(model: &str, graph: &Graph, format: Format) -> Result<(), Failure> {
         layers: graph.layers().into_iter().map(layer_row).collect(),
         tensors: (0..graph.tensors.len()).map(|index| tensor_row(graph, index)).collect(),
         weights,
-    };
-    match format {
-        Format::Json => print::json(&inspection),
-        Format::Csv => {
-            let mut text = String::from("name,kind,m,n,k,macs,weights\n");
-            for l in &inspection.layers {
-                let name = l.name.replace('"', "\"\"");
-                let LayerRow { kind, m, n, k, macs, weights, .. } = l;
-                text.push_str(&format!("\"{name}\",{kind},{m},{n},{k},{macs},{weights}\n"));
-            }
-            print::text_line(text.trim_end())
+    })
+}
+
+impl Answer for Inspection {
+    fn csv(&self) -> Result<String, Failure> {
+        let mut text = String::from("name,kind,m,n,k,macs,weights");
+        for l in &self.layers {
+            let name = l.name.replace('"', "\"\"");
+            let LayerRow { kind, m, n, k, macs, weights, .. } = l;
+            text.push_str(&format!("\n\"{name}\",{kind},{m},{n},{k},{macs},{weights}"));
         }
-        Format::Table => show(&inspection),
+        Ok(text)
+    }
+
+    fn table(&self) -> String {
+        let sides =
+            |sides: &[usize]| sides.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+        let rows = self.layers.iter().map(|layer| {
+            vec![
+                layer.name.clone(),
+                layer.kind.to_owned(),
+                sides(&layer.input),
+                sides(&layer.output),
+                sides(&layer.kernel),
+                sides(&layer.stride),
+                layer.macs.to_string(),
+                layer.weights.to_string(),
+            ]
+        });
+        let header = ["layer", "kind", "input", "output", "window", "stride", "MACs", "weights"];
+        let layers = answer::table(&header, 2, rows);
+        let rows = self.weights.iter().map(|weights| {
+            vec![
+                weights.name.clone(),
+                sides(&weights.shape),
+                format!("{} bit {}", weights.bits, weights.encoding),
+                weights.granularity.to_owned(),
+                format!("{:.3e} .. {:.3e}", weights.scale_min, weights.scale_max),
+            ]
+        });
+        let weights = answer::table(&["weights", "shape", "codes", "scale", "step"], 5, rows);
+        format!(
+            "{}: input {} (scale {}, zero point {}), {} MACs, {} weights in {} stored bits\n{layers}\n{weights}",
+            self.name,
+            sides(&self.input.shape),
+            self.input.scale,
+            self.input.zero_point,
+            self.macs_total,
+            self.weights_total,
+            self.stored_bits
+        )
     }
 }
 
-fn show(inspection: &Inspection<'_>) -> Result<(), Failure> {
-    let sides = |sides: &[usize]| sides.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-    let rows = inspection.layers.iter().map(|layer| {
-        vec![
-            layer.name.clone(),
-            layer.kind.to_owned(),
-            sides(&layer.input),
-            sides(&layer.output),
-            sides(&layer.kernel),
-            sides(&layer.stride),
-            layer.macs.to_string(),
-            layer.weights.to_string(),
-        ]
-    });
-    let header = ["layer", "kind", "input", "output", "window", "stride", "MACs", "weights"];
-    let layers = print::table(&header, 2, rows);
-    let rows = inspection.weights.iter().map(|weights| {
-        vec![
-            weights.name.to_owned(),
-            sides(weights.shape),
-            format!("{} bit {}", weights.bits, weights.encoding),
-            weights.granularity.to_owned(),
-            format!("{:.3e} .. {:.3e}", weights.scale_min, weights.scale_max),
-        ]
-    });
-    let weights = print::table(&["weights", "shape", "codes", "scale", "step"], 5, rows);
-    print::text_line(&format!(
-        "{}: input {} (scale {}, zero point {}), {} MACs, {} weights in {} stored bits\n{layers}\n{weights}",
-        inspection.name,
-        sides(inspection.input.shape),
-        inspection.input.scale,
-        inspection.input.zero_point,
-        inspection.macs_total,
-        inspection.weights_total,
-        inspection.stored_bits
-    ))
+/// Runs a network on raw inputs and writes its raw outputs.
+///
+/// # Errors
+/// The network or the inputs cannot be loaded, the inputs do not fit, or a file cannot be written.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    compute::on_threads(args.compute.jobs, || run_here(args))
 }
 
-fn run_on(
-    graph: &Graph,
-    kernel: &'static dyn GemmKernel,
-    input: &Path,
-    output: &Path,
-    layers: Option<&Path>,
-) -> Result<(), Failure> {
-    let inputs = read_inputs(graph, input)?;
+fn run_here(args: &RunArgs) -> Result<(), Failure> {
+    let kernel = compute::kernel(args.compute.kernel.as_deref())?;
+    let graph = &Names::typed().model(args.model.as_str())?;
+    let inputs = read_inputs(graph, &args.input)?;
     let executor = Executor::new(graph, kernel);
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
     let weights = executor.load_weights(&codes);
@@ -219,7 +220,7 @@ fn run_on(
         array.write_npy(&mut bytes).map_err(|error| Failure::input("npy", &error))?;
         write(path, &bytes)
     };
-    if let Some(folder) = layers {
+    if let Some(folder) = &args.layers {
         std::fs::create_dir_all(folder).map_err(|error| {
             Diagnostic::new(
                 "unwritable",
@@ -236,8 +237,8 @@ fn run_on(
             file(index, &folder.join(format!("{index:03}_{name}.npy")))?;
         }
     }
-    file(graph.output.0, output)?;
-    say(&format!("wrote `{}`: {} inputs", output.display(), inputs.len()));
+    file(graph.output.0, &args.output)?;
+    say(&format!("wrote `{}`: {} inputs", args.output.display(), inputs.len()));
     Ok(())
 }
 

@@ -8,13 +8,18 @@ use vmin_sram::Chip;
 use vmin_sram::file::Limits;
 use vmin_sweep::Results;
 
+use crate::Failure;
 use crate::args::ReportArgs;
-use crate::failure::{Failure, say, unwritable, with_causes};
+use crate::failure::{say, unwritable, with_causes};
 
 /// The file with the first chip of a sweep.
 pub(crate) const FIRST_CHIP: &str = "first-chip.chip";
 
-pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
+/// Draws `report.html` anew from the results in the folder.
+///
+/// # Errors
+/// The folder holds no finished sweep, or the page cannot be written.
+pub fn run(args: &ReportArgs) -> Result<(), Failure> {
     let results = results(&args.folder)?;
     let report = args.folder.join("report.html");
     let chip = first_chip(&args.folder)?;

@@ -1,14 +1,10 @@
 //! `vmin schema`: JSON Schemas of the TOML files, for editors and validators.
 
 use crate::args::SchemaKind;
-use crate::failure::Failure;
-use crate::print;
 
-pub(crate) fn run(kind: SchemaKind) -> Result<(), Failure> {
-    print::text_line(text(kind).trim_end())
-}
-
-fn text(kind: SchemaKind) -> &'static str {
+/// The schema of a kind of file.
+#[must_use]
+pub const fn text(kind: SchemaKind) -> &'static str {
     match kind {
         SchemaKind::Experiment => include_str!("../../../../schemas/experiment.schema.json"),
         SchemaKind::Accelerator => include_str!("../../../../schemas/accelerator.schema.json"),

@@ -1,7 +1,7 @@
 //! `vmin sweep`: the main job.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,14 +12,32 @@ use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
 use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError};
 
-use crate::args::{Format, SweepArgs};
+use crate::args::SweepArgs;
 use crate::commands::report::FIRST_CHIP;
-use crate::failure::{Failure, is_about_the_path, make_folder, say, with_causes};
-use crate::{compute, interrupt, print};
+use crate::failure::{is_about_the_path, make_folder, say, with_causes};
+use crate::{Answer, Failure, answer, compute};
 
-pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
+/// The results of a sweep.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Swept {
+    /// What the result files hold.
+    pub results: Results,
+    #[serde(skip)]
+    with_union: bool,
+}
+
+/// Runs a sweep, or goes on with one, and writes its files.
+///
+/// # Errors
+/// All problems of the experiment, a journal that cannot be continued, or the sweep was stopped.
+pub fn run(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
+    compute::on_threads(args.compute.jobs, || run_here(args, stop))
+}
+
+fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     let started = Instant::now();
-    let kernel = compute::set_up(&args.compute)?;
+    let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let plan = plan(args.experiment.as_deref())?;
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
@@ -47,9 +65,8 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
         kernel.name(),
         rayon::current_num_threads()
     ));
-    let stop = interrupt::flag()?;
     let bar = Bar::new();
-    let outcome = vmin_sweep::run(&plan, &mut journal, &known, kernel, &stop, &bar);
+    let outcome = vmin_sweep::run(&plan, &mut journal, &known, kernel, stop, &bar);
     bar.0.finish_and_clear();
     let results = match outcome {
         Ok(results) => results,
@@ -68,14 +85,13 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Failure> {
     };
     let elapsed = started.elapsed();
     write_results(&args.out, &results, plan.first_chip.as_ref(), kernel, elapsed)?;
-    show(&results, plan.with_union, args.format.format)?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
         elapsed.as_secs_f64(),
         args.out.join("results.json").display(),
         args.out.join("report.html").display()
     ));
-    Ok(())
+    Ok(Swept { results, with_union: plan.with_union })
 }
 
 /// The plan of an experiment file, or of the embedded demo.
@@ -214,69 +230,70 @@ fn write_results(
     })
 }
 
-/// Prints the results; the union RErr beside the plain one if `with_union`.
-fn show(results: &Results, with_union: bool, format: Format) -> Result<(), Failure> {
-    match format {
-        Format::Json => print::json(results),
-        Format::Csv => print::csv(&results.points),
-        Format::Table => {
-            let mut header = vec![
-                "Vdd (mV)",
-                "faulty cells",
-                "flipped bits",
-                "RErr mean ± std",
-                "best",
-                "worst",
-                "yield",
-                "energy (nJ)",
-                "saved",
-                "memory saved",
-            ];
-            if with_union {
-                header.push("union RErr mean ± std");
-            }
-            let with_activations = results.setting.activation_bits.is_some();
-            if with_activations {
-                header.push("flipped in activations");
-            }
-            let with_sums = results.setting.accumulator_bits_read.is_some();
-            if with_sums {
-                header.push("flipped in sums");
-            }
-            let rows = results.points.iter().map(|point| {
-                let mut row = vec![
-                    format!("{}", point.vdd_mv),
-                    print::rate(point.cell_fault_rate),
-                    print::rate(point.flip_rate),
-                    format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0),
-                    print::percent(point.rerr_min, 2),
-                    print::percent(point.rerr_max, 2),
-                    print::percent(point.yield_fraction, 0),
-                    format!("{:.1}", point.energy_per_inference_nj),
-                    print::percent(point.energy_saving, 1),
-                    print::percent(point.memory_energy_saving, 1),
-                ];
-                if with_union {
-                    let (mean, std) = (point.rerr_union_mean, point.rerr_union_std);
-                    row.push(format!("{:.2} ± {:.2} %", mean * 100.0, std * 100.0));
-                }
-                if with_activations {
-                    row.push(point.activation_flip_rate.map_or_else(String::new, print::rate));
-                }
-                if with_sums {
-                    row.push(point.accumulator_flip_rate.map_or_else(String::new, print::rate));
-                }
-                row
-            });
-            let table = print::table(&header, 0, rows);
-            print::text_line(&format!(
-                "clean error {} ({} of {} images right)\n{table}{}",
-                print::percent(results.clean.err, 2),
-                results.clean.correct,
-                results.clean.images,
-                remedies(results)
-            ))
+impl Answer for Swept {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.results.points)
+    }
+
+    /// The union RErr beside the plain one for a preset.
+    fn table(&self) -> String {
+        let results = &self.results;
+        let mut header = vec![
+            "Vdd (mV)",
+            "faulty cells",
+            "flipped bits",
+            "RErr mean ± std",
+            "best",
+            "worst",
+            "yield",
+            "energy (nJ)",
+            "saved",
+            "memory saved",
+        ];
+        if self.with_union {
+            header.push("union RErr mean ± std");
         }
+        let with_activations = results.setting.activation_bits.is_some();
+        if with_activations {
+            header.push("flipped in activations");
+        }
+        let with_sums = results.setting.accumulator_bits_read.is_some();
+        if with_sums {
+            header.push("flipped in sums");
+        }
+        let rows = results.points.iter().map(|point| {
+            let mut row = vec![
+                format!("{}", point.vdd_mv),
+                answer::rate(point.cell_fault_rate),
+                answer::rate(point.flip_rate),
+                format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0),
+                answer::percent(point.rerr_min, 2),
+                answer::percent(point.rerr_max, 2),
+                answer::percent(point.yield_fraction, 0),
+                format!("{:.1}", point.energy_per_inference_nj),
+                answer::percent(point.energy_saving, 1),
+                answer::percent(point.memory_energy_saving, 1),
+            ];
+            if self.with_union {
+                let (mean, std) = (point.rerr_union_mean, point.rerr_union_std);
+                row.push(format!("{:.2} ± {:.2} %", mean * 100.0, std * 100.0));
+            }
+            if with_activations {
+                row.push(point.activation_flip_rate.map_or_else(String::new, answer::rate));
+            }
+            if with_sums {
+                row.push(point.accumulator_flip_rate.map_or_else(String::new, answer::rate));
+            }
+            row
+        });
+        let table = answer::table(&header, 0, rows);
+        format!(
+            "clean error {} ({} of {} images right)\n{table}{}",
+            answer::percent(results.clean.err, 2),
+            results.clean.correct,
+            results.clean.images,
+            remedies(results)
+        )
     }
 }
 
@@ -303,20 +320,20 @@ fn remedies(results: &Results) -> String {
         let shown = |text: fn(&RemedyAt) -> String| at.map_or_else(dash, text);
         vec![
             remedy.name.clone(),
-            print::percent(remedy.err, 2),
-            print::percent(remedy.extra_bits_share, 1),
+            answer::percent(remedy.err, 2),
+            answer::percent(remedy.extra_bits_share, 1),
             shown(|at| format!("{}", at.vdd_mv)),
-            shown(|at| print::percent(at.rerr_mean, 2)),
-            shown(|at| print::percent(at.yield_fraction, 0)),
-            shown(|at| print::percent(at.access_energy_saving, 1)),
+            shown(|at| answer::percent(at.rerr_mean, 2)),
+            shown(|at| answer::percent(at.yield_fraction, 0)),
+            shown(|at| answer::percent(at.access_energy_saving, 1)),
             shown(|at| format!("{:.1}", at.energy_per_inference_nj)),
-            shown(|at| print::percent(at.energy_saving, 1)),
+            shown(|at| answer::percent(at.energy_saving, 1)),
             shown(|at| format!("{:.1}", at.latency_us)),
         ]
     });
-    let table = print::table(&header, 1, rows);
+    let table = answer::table(&header, 1, rows);
     format!(
         "\nremedies within a loss of {} (mean over chips, and the target of yield)\n{table}",
-        print::percent(results.setting.accuracy_loss_max, 2)
+        answer::percent(results.setting.accuracy_loss_max, 2)
     )
 }

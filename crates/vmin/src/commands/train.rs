@@ -25,30 +25,42 @@ use vmin_train::{
     Trainer, at_key,
 };
 
-use crate::args::{EngineChoice, Format, TrainArgs};
-use crate::failure::{Failure, make_folder, say, unwritable, with_causes};
-use crate::{compute, interrupt, print};
+use crate::args::{EngineChoice, TrainArgs};
+use crate::failure::{make_folder, say, unwritable, with_causes};
+use crate::{Answer, Failure, answer, compute};
 
 use folder::{checkpoint, checkpoint_path, lock, occupied, refuse_checkpoint};
 
-/// What `--format json` prints.
-#[derive(Serialize)]
-struct Summary<'a> {
-    name: &'a str,
-    data: &'a str,
+/// A finished run and its integer network.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    name: String,
+    data: String,
     seed: String,
     parameters: usize,
     macs: usize,
     bits: u8,
-    epochs: &'a [EpochMetrics],
-    float_err: f64,
-    integer_err: f64,
-    model: PathBuf,
+    /// Metrics of every epoch.
+    pub epochs: Vec<EpochMetrics>,
+    /// Test error of the float network.
+    pub float_err: f64,
+    /// Test error of the integer network.
+    pub integer_err: f64,
+    /// The file of the integer network.
+    pub model: PathBuf,
 }
 
-pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+/// Trains by a recipe, or goes on with a run, and writes its files.
+///
+/// # Errors
+/// All problems of the recipe, a run that cannot be continued or was stopped, or an integer network that is
+/// not the network that was trained.
+pub fn run(args: &TrainArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
+    compute::on_threads(args.jobs, || run_here(args, stop))
+}
+
+fn run_here(args: &TrainArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
     let started = Instant::now();
-    compute::threads(args.jobs)?;
     let (source, recipe) = recipe(&args.recipe)?;
     let engine = engine(args.engine)?;
     let spec = args.data.as_deref().or(recipe.data.as_deref()).ok_or_else(|| {
@@ -92,8 +104,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     announce(&recipe, &trainer, [&data, &test], &on);
     other_engine(&trainer);
-    let stop = interrupt::flag()?;
-    train(args, spec, &recipe, &mut trainer, &stop)?;
+    train(args, spec, &recipe, &mut trainer, stop)?;
     let trained = trainer.finish();
     let deployed = trained
         .compare(&data, &test)
@@ -103,27 +114,27 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(Diagnostic::new("model", with_causes(&error))))?;
     write_whole(&model, &bytes).map_err(|error| unwritable(&model, &error))?;
     let summary = Summary {
-        name: &recipe.name,
-        data: spec,
+        name: recipe.name.clone(),
+        data: spec.to_owned(),
         seed: recipe.seed.to_string(),
         parameters: trained.network.parameter_count(),
         macs: trained.network.macs(),
         bits: deployed.graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0),
-        epochs: &trained.epochs,
+        epochs: trained.epochs.clone(),
         float_err: deployed.float_err,
         integer_err: deployed.integer_err,
         model,
     };
     let outcome = Some([deployed.float_err, deployed.integer_err]);
     curves(args, spec, &recipe, &trained.network, &trained.epochs, outcome)?;
-    show(&summary, args.format.format)?;
     say(&format!(
         "{:.1} s; network in `{}`, learning curves in `{}`",
         started.elapsed().as_secs_f64(),
         summary.model.display(),
         args.out.join("report.html").display()
     ));
-    judge(&deployed, &summary.model, recipe.epochs)
+    judge(&deployed, &summary.model, recipe.epochs)?;
+    Ok(summary)
 }
 
 fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
@@ -382,11 +393,11 @@ fn line(metrics: &EpochMetrics, epochs: u32) -> String {
         metrics.epoch + 1,
         epochs,
         metrics.loss,
-        print::percent(metrics.train_err, 2),
-        print::percent(metrics.err, 2)
+        answer::percent(metrics.train_err, 2),
+        answer::percent(metrics.err, 2)
     );
     if let Some(rerr) = metrics.rerr {
-        line.push_str(&format!("  under errors {}", print::percent(rerr, 2)));
+        line.push_str(&format!("  under errors {}", answer::percent(rerr, 2)));
     }
     if let Some(loss) = metrics.perturbed_loss {
         line.push_str(&format!("  (trained under errors, loss {loss:.4})"));
@@ -394,32 +405,32 @@ fn line(metrics: &EpochMetrics, epochs: u32) -> String {
     line
 }
 
-fn show(summary: &Summary<'_>, format: Format) -> Result<(), Failure> {
-    match format {
-        Format::Json => print::json(summary),
-        Format::Csv => print::csv(summary.epochs),
-        Format::Table => {
-            let header = ["epoch", "rate", "loss", "loss, errors", "train err", "Err", "RErr"];
-            let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-            let rows = summary.epochs.iter().map(|epoch| {
-                vec![
-                    epoch.epoch.to_string(),
-                    format!("{:.5}", epoch.learning_rate),
-                    format!("{:.4}", epoch.loss),
-                    shown(epoch.perturbed_loss.map(|loss| format!("{loss:.4}"))),
-                    print::percent(epoch.train_err, 2),
-                    print::percent(epoch.err, 2),
-                    shown(epoch.rerr.map(|rerr| print::percent(rerr, 2))),
-                ]
-            });
-            let table = print::table(&header, 0, rows);
-            print::text_line(&format!(
-                "{table}\ntest error: float {}, integer {} ({} bit weights)",
-                print::percent(summary.float_err, 2),
-                print::percent(summary.integer_err, 2),
-                summary.bits
-            ))
-        }
+impl Answer for Summary {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.epochs)
+    }
+
+    fn table(&self) -> String {
+        let header = ["epoch", "rate", "loss", "loss, errors", "train err", "Err", "RErr"];
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        let rows = self.epochs.iter().map(|epoch| {
+            vec![
+                epoch.epoch.to_string(),
+                format!("{:.5}", epoch.learning_rate),
+                format!("{:.4}", epoch.loss),
+                shown(epoch.perturbed_loss.map(|loss| format!("{loss:.4}"))),
+                answer::percent(epoch.train_err, 2),
+                answer::percent(epoch.err, 2),
+                shown(epoch.rerr.map(|rerr| answer::percent(rerr, 2))),
+            ]
+        });
+        let table = answer::table(&header, 0, rows);
+        format!(
+            "{table}\ntest error: float {}, integer {} ({} bit weights)",
+            answer::percent(self.float_err, 2),
+            answer::percent(self.integer_err, 2),
+            self.bits
+        )
     }
 }
 

@@ -8,34 +8,35 @@ use vmin_files::write_whole;
 use vmin_report::chip as draw;
 use vmin_sram::fit::{FitOptions, fit};
 
-use crate::failure::{Failure, say, unwritable, with_causes};
+use crate::Failure;
+use crate::failure::{say, unwritable, with_causes};
 
 /// Simulated chips behind the band of a picture.
 const REPLICATES: u32 = 100;
 
-/// `vmin chip draw`.
+/// Options of `vmin chip draw`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vmin chip draw board.chip --vdd-mv 530 --out map.svg
   vmin chip draw board.chip --vdd-mv 530 --out all.svg --what all")]
-pub(crate) struct DrawArgs {
+pub struct DrawArgs {
     /// Chip file
-    pub(crate) chip: PathBuf,
+    pub chip: PathBuf,
     /// Voltage to look at, in mV
     #[arg(long, value_name = "V")]
-    pub(crate) vdd_mv: f64,
+    pub vdd_mv: f64,
     /// Where the picture goes
     #[arg(long, value_name = "MAP.svg")]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// What to draw
     #[arg(long, value_enum, default_value_t = What::Map)]
-    pub(crate) what: What,
+    pub what: What,
 }
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum What {
+pub enum What {
     /// Where the faults lie
     Map,
     /// Columns by their number of faults
@@ -48,8 +49,11 @@ pub(crate) enum What {
     All,
 }
 
-/// Draws into a file.
-pub(super) fn run(args: &DrawArgs) -> Result<(), Failure> {
+/// Draws a chip into a file.
+///
+/// # Errors
+/// The chip cannot be read or has no such voltage, no curve can be fitted, or the file cannot be written.
+pub fn run(args: &DrawArgs) -> Result<(), Failure> {
     let chip = super::read(&args.chip)?;
     let level = super::level_at(&chip, args.vdd_mv)?;
     let geometry = chip.geometry();

@@ -7,14 +7,16 @@ use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sram::export::{self, ExportFile};
 
-use crate::failure::{Failure, say, unwritable};
+use crate::Failure;
+use crate::failure::{say, unwritable};
 
+/// Options of `vmin chip export`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vmin chip export board.chip --format-out list --out faults.csv
   vmin chip export board.chip --format-out ibm --out maps/")]
-pub(crate) struct ExportArgs {
+pub struct ExportArgs {
     /// Chip file
     chip: PathBuf,
     /// Form to write
@@ -35,7 +37,11 @@ enum FormatOut {
     Npy,
 }
 
-pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
+/// Writes the maps of a chip in a form that others read.
+///
+/// # Errors
+/// The chip cannot be read, does not fit the form, or a file cannot be written.
+pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let chip = super::read(&args.chip)?;
     if let FormatOut::List = args.format_out {
         let ExportFile { bytes, .. } = export::list(&chip);

@@ -6,6 +6,7 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+pub use show::Fitted;
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_files::write_whole;
@@ -13,53 +14,58 @@ use vmin_sram::Chip;
 use vmin_sram::fit::{Fit, FitError, FitOptions, fit};
 use vmin_sweep::names::Names;
 
+use crate::Failure;
 use crate::args::FormatArgs;
-use crate::failure::{Failure, say, unwritable, with_causes};
+use crate::failure::{say, unwritable, with_causes};
 
 /// Longest name of a fitted profile in bytes.
 const NAME_BYTES_MAX: usize = 100;
 
-/// `vmin chip fit`.
+/// Options of `vmin chip fit`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vmin chip fit board.chip --out board.toml --v-ref-mv 1000
   vmin chip fit lot/*.chip --out lot.toml --energy-from sram14 --draw lot.svg")]
-pub(crate) struct FitArgs {
+pub struct FitArgs {
     /// Chip files; two or more tell how dies differ
     #[arg(required = true, value_name = "CHIP")]
-    pub(crate) chips: Vec<PathBuf>,
+    pub chips: Vec<PathBuf>,
     /// Write the population as a voltage profile
     #[arg(long, value_name = "PROFILE.toml")]
-    pub(crate) out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// Draw the rate over the voltage with the fitted curve
     #[arg(long, value_name = "FIT.svg")]
-    pub(crate) draw: Option<PathBuf>,
+    pub draw: Option<PathBuf>,
     /// Name of the profile; that of its file if absent
     #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// Nominal voltage, to which energies are relative, in mV; that of `--energy-from`, or else the lowest
     /// voltage without a fault
     #[arg(long, value_name = "V")]
-    pub(crate) v_ref_mv: Option<f64>,
+    pub v_ref_mv: Option<f64>,
     /// Take energy, leakage and clock from this profile; without, all energy goes with the supply squared
     #[arg(long, value_name = "PROFILE")]
-    pub(crate) energy_from: Option<String>,
+    pub energy_from: Option<String>,
     /// Sigma from die to die in mV, where it is known from elsewhere
     #[arg(long, value_name = "MV")]
-    pub(crate) die_sigma_mv: Option<f64>,
+    pub die_sigma_mv: Option<f64>,
     /// Simulated sets of chips behind the intervals, 20 to 100000
     #[arg(long, value_name = "N", default_value_t = 200)]
-    pub(crate) replicates: u32,
+    pub replicates: u32,
     /// Seed of the simulation
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(crate) seed: u64,
+    pub seed: u64,
+    /// How to print.
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub format: FormatArgs,
 }
 
-/// Fits, shows, writes and draws.
-pub(super) fn run(args: &FitArgs) -> Result<(), Failure> {
+/// Fits a population to chips; writes its profile and its picture where they are asked for.
+///
+/// # Errors
+/// A chip cannot be read, nothing can be fitted to them, or a file cannot be written.
+pub fn run(args: &FitArgs) -> Result<Fitted, Failure> {
     if let Some(v_ref_mv) = args.v_ref_mv.filter(|v| !(1.0..=20_000.0).contains(v)) {
         return Err(Diagnostic::new("v-ref", format!("{v_ref_mv} mV is no nominal voltage"))
             .allowed("expected 1 to 20000 mV")
@@ -90,7 +96,7 @@ pub(super) fn run(args: &FitArgs) -> Result<(), Failure> {
         say(&format!("wrote `{}`", path.display()));
     }
     notes(&fitted);
-    show::run(&fitted, &args.chips, args.format.format)
+    Ok(Fitted::new(&fitted, &args.chips))
 }
 
 /// What a reader of the figures should know.

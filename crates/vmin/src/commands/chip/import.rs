@@ -12,10 +12,11 @@ use vmin_sram::import::{
 };
 use vmin_sram::{ErrorRates, Geometry};
 
-use crate::args::{Format, FormatArgs};
-use crate::failure::{Failure, say, unwritable, with_causes};
-use crate::print;
+use crate::args::FormatArgs;
+use crate::failure::{say, unwritable, with_causes};
+use crate::{Answer, Failure, answer};
 
+/// Options of `vmin chip import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +28,7 @@ Examples:
                                         columns bank,row,column,vdd_mv,kind[,probability]
   vmin chip import p01_850mV.npy p10_850mV.npy --out chip.chip
                                         error probabilities of every cell")]
-pub(crate) struct ImportArgs {
+pub struct ImportArgs {
     /// Files of one measurement, plain or gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -96,8 +97,9 @@ pub(crate) struct ImportArgs {
     /// Under which terms it is published
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
+    /// How to print.
     #[command(flatten)]
-    format: FormatArgs,
+    pub format: FormatArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -241,8 +243,11 @@ impl ImportArgs {
     }
 }
 
-/// Reads, checks, writes and shows.
-pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
+/// Makes a chip file from measured maps.
+///
+/// # Errors
+/// All maps that cannot be read or do not belong together, or the chip cannot be written.
+pub fn run(args: &ImportArgs) -> Result<Imported, Failure> {
     for (what, given) in [("--vdd-mv", args.vdd_mv.len()), ("--written", args.written.len())] {
         let one_for_all = what == "--written" && given == 1;
         if given > 0 && given != args.files.len() && !one_for_all {
@@ -279,7 +284,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
         say(&format!("note: {note}"));
     }
     say(&format!("wrote `{}`", args.out.display()));
-    show(&report, args.format.format)
+    Ok(imported(report))
 }
 
 fn diagnostic(error: &ImportError) -> Diagnostic {
@@ -290,10 +295,10 @@ fn diagnostic(error: &ImportError) -> Diagnostic {
     }
 }
 
-/// What `chip import` prints as JSON.
-#[derive(Serialize)]
-struct Imported<'a> {
-    files: Vec<FileRow<'a>>,
+/// The figures of imported maps.
+#[derive(Debug, Serialize)]
+pub struct Imported {
+    files: Vec<FileRow>,
     cells: u64,
     faulty_cells: u64,
     vdd_mv: Vec<f64>,
@@ -306,19 +311,19 @@ struct Imported<'a> {
     max_per_column: u64,
     folded_duplicates: bool,
     identical_maps: Vec<[f64; 2]>,
-    notes: &'a [String],
+    notes: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct FileRow<'a> {
-    name: &'a str,
-    format: &'a str,
+#[derive(Debug, Serialize)]
+struct FileRow {
+    name: String,
+    format: &'static str,
     gzip: bool,
     vdd_mv: Option<f64>,
     faulty_bits: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct LevelRow {
     vdd_mv: f64,
     faults: u64,
@@ -331,7 +336,7 @@ struct LevelRow {
     max_per_column: u64,
 }
 
-fn show(report: &ImportReport, format: Format) -> Result<(), Failure> {
+fn imported(report: ImportReport) -> Imported {
     let levels: Vec<LevelRow> = report
         .levels
         .iter()
@@ -347,22 +352,14 @@ fn show(report: &ImportReport, format: Format) -> Result<(), Failure> {
             max_per_column: level.max_per_column,
         })
         .collect();
-    match format {
-        Format::Csv => print::csv(&levels),
-        Format::Json => json(report, levels),
-        Format::Table => table(report, &levels),
-    }
-}
-
-fn json(report: &ImportReport, levels: Vec<LevelRow>) -> Result<(), Failure> {
-    let files = report.files.iter().map(|file| FileRow {
-        name: &file.name,
+    let files = report.files.into_iter().map(|file| FileRow {
+        name: file.name,
         format: file.format,
         gzip: file.gzip,
         vdd_mv: file.vdd_mv,
         faulty_bits: file.faults,
     });
-    print::json(&Imported {
+    Imported {
         files: files.collect(),
         cells: report.cells,
         faulty_cells: report.faulty_cells,
@@ -375,50 +372,56 @@ fn json(report: &ImportReport, levels: Vec<LevelRow>) -> Result<(), Failure> {
         max_per_column: levels.last().map_or(0, |level| level.max_per_column),
         folded_duplicates: report.folded,
         identical_maps: report.identical_maps.iter().map(|&(high, low)| [high, low]).collect(),
-        notes: &report.notes,
+        notes: report.notes,
         levels,
-    })
+    }
 }
 
-fn table(report: &ImportReport, levels: &[LevelRow]) -> Result<(), Failure> {
-    let header = [
-        "Vdd (mV)",
-        "faulty cells",
-        "stuck at 0",
-        "stuck at 1",
-        "flip",
-        "both ways",
-        "always",
-        "columns hit",
-        "most in one column",
-    ];
-    let row = |level: &LevelRow| {
-        let counts = [
-            level.faults,
-            level.stuck_at_0,
-            level.stuck_at_1,
-            level.flip,
-            level.mixed,
-            level.persistent,
-            level.columns_hit,
-            level.max_per_column,
+impl Answer for Imported {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.levels)
+    }
+
+    fn table(&self) -> String {
+        let header = [
+            "Vdd (mV)",
+            "faulty cells",
+            "stuck at 0",
+            "stuck at 1",
+            "flip",
+            "both ways",
+            "always",
+            "columns hit",
+            "most in one column",
         ];
-        core::iter::once(format!("{}", level.vdd_mv))
-            .chain(counts.iter().map(u64::to_string))
-            .collect()
-    };
-    let table = print::table(&header, 0, levels.iter().map(row));
-    let first = report.files.first();
-    print::text_line(&format!(
-        "{} {} of the format {}{}\n{} cells, {} of them faulty at some voltage\n{} fail and do not at \
+        let row = |level: &LevelRow| {
+            let counts = [
+                level.faults,
+                level.stuck_at_0,
+                level.stuck_at_1,
+                level.flip,
+                level.mixed,
+                level.persistent,
+                level.columns_hit,
+                level.max_per_column,
+            ];
+            core::iter::once(format!("{}", level.vdd_mv))
+                .chain(counts.iter().map(u64::to_string))
+                .collect()
+        };
+        let table = answer::table(&header, 0, self.levels.iter().map(row));
+        let first = self.files.first();
+        format!(
+            "{} {} of the format {}{}\n{} cells, {} of them faulty at some voltage\n{} fail and do not at \
          a lower voltage, {} err in both directions\n{table}",
-        report.files.len(),
-        if report.files.len() == 1 { "file" } else { "files" },
-        first.map_or("", |file| file.format),
-        if report.folded { ", words repeat their lower half: folded" } else { "" },
-        report.cells,
-        report.faulty_cells,
-        report.nesting_violations,
-        report.both_directions,
-    ))
+            self.files.len(),
+            if self.files.len() == 1 { "file" } else { "files" },
+            first.map_or("", |file| file.format),
+            if self.folded_duplicates { ", words repeat their lower half: folded" } else { "" },
+            self.cells,
+            self.faulty_cells,
+            self.nesting_violations,
+            self.both_directions,
+        )
+    }
 }

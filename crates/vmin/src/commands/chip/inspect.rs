@@ -1,20 +1,20 @@
 //! `vmin chip inspect`: the figures of a chip's fault maps.
 
-use std::path::Path;
-
 use serde::Serialize;
 use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
 
 use super::{faults_at, level_at, read};
-use crate::args::Format;
-use crate::failure::Failure;
-use crate::print;
+use crate::args::chip::InspectArgs;
+use crate::{Answer, Failure, answer};
 
-/// Shows a chip at the voltages asked for, or at all it was written with.
-pub(super) fn run(chip: &Path, vdd_mv: &[f64], format: Format) -> Result<(), Failure> {
+/// Counts the faults of a chip at the voltages asked for, or at all it was written with.
+///
+/// # Errors
+/// The chip cannot be read, or does not know such a voltage.
+pub fn run(InspectArgs { chip, vdd_mv, .. }: &InspectArgs) -> Result<Inspection, Failure> {
     let chip = read(chip)?;
     if vdd_mv.is_empty() {
-        return show(&chip, chip.levels(), format);
+        return inspection(&chip, chip.levels());
     }
     let levels: Result<Vec<VddLevel>, Failure> =
         vdd_mv.iter().map(|&vdd_mv| level_at(&chip, vdd_mv)).collect();
@@ -22,12 +22,12 @@ pub(super) fn run(chip: &Path, vdd_mv: &[f64], format: Format) -> Result<(), Fai
     // Highest first: the figures of the whole chip are those of the last.
     levels.sort_by_key(|level| std::cmp::Reverse(level.vdd_uv));
     levels.dedup();
-    show(&chip, &levels, format)
+    inspection(&chip, &levels)
 }
 
-/// What `chip inspect` prints as JSON.
-#[derive(Serialize)]
-struct Inspection {
+/// The figures of a chip's fault maps.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
     cells: u64,
     banks: u32,
     rows: u32,
@@ -43,9 +43,11 @@ struct Inspection {
     dispersion_per_bank: Option<f64>,
     share_stuck_at_0: Option<f64>,
     nesting_violations: u64,
+    #[serde(skip)]
+    levels: Vec<LevelRow>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct LevelRow {
     vdd_mv: f64,
     faults: u64,
@@ -55,8 +57,8 @@ struct LevelRow {
     banks_without_fault: u64,
 }
 
-/// Prints the figures of the maps at `levels`, highest first.
-pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(), Failure> {
+/// The figures of the maps at `levels`, highest first.
+pub(super) fn inspection(chip: &Chip, levels: &[VddLevel]) -> Result<Inspection, Failure> {
     let geometry = chip.geometry();
     let mut rows = Vec::with_capacity(levels.len());
     let mut last = None;
@@ -90,60 +92,62 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
         }
         _ => "of unknown origin".to_owned(),
     };
-    match format {
-        Format::Csv => print::csv(&rows),
-        Format::Json => print::json(&Inspection {
-            cells: geometry.cells(),
-            banks: geometry.banks(),
-            rows: geometry.rows(),
-            columns: geometry.columns(),
-            origin,
-            vdd_mv: rows.iter().map(|row| row.vdd_mv).collect(),
-            faults: rows.iter().map(|row| row.faults).collect(),
-            cell_fault_rate: rows.iter().map(|row| row.cell_fault_rate).collect(),
-            columns_hit: last.as_ref().map_or(0, |s| s.columns_hit),
-            max_per_column: last.as_ref().map_or(0, |s| s.max_per_column),
-            share_banks_without_fault: last
-                .as_ref()
-                .map_or(1.0, |s| s.banks_without_fault as f64 / s.banks as f64),
-            dispersion_per_bank: last.as_ref().and_then(FaultStatistics::dispersion_per_bank),
-            share_stuck_at_0: last.as_ref().and_then(FaultStatistics::share_stuck_at_0),
-            nesting_violations: match chip.origin() {
-                Origin::Measured { nesting_violations, .. } => *nesting_violations,
-                // A sampled chip's maps are prefixes of one list.
-                _ => 0,
-            },
-        }),
-        Format::Table => {
-            let header = [
-                "Vdd (mV)",
-                "faulty cells",
-                "share",
-                "columns hit",
-                "most in one column",
-                "banks without",
-            ];
-            let table = print::table(
-                &header,
-                0,
-                rows.iter().map(|row| {
-                    vec![
-                        format!("{}", row.vdd_mv),
-                        row.faults.to_string(),
-                        print::rate(row.cell_fault_rate),
-                        row.columns_hit.to_string(),
-                        row.max_per_column.to_string(),
-                        row.banks_without_fault.to_string(),
-                    ]
-                }),
-            );
-            print::text_line(&format!(
-                "{origin}\n{} cells: {} banks of {} rows x {} columns\n{table}",
-                geometry.cells(),
-                geometry.banks(),
-                geometry.rows(),
-                geometry.columns()
-            ))
-        }
+    Ok(Inspection {
+        cells: geometry.cells(),
+        banks: geometry.banks(),
+        rows: geometry.rows(),
+        columns: geometry.columns(),
+        origin,
+        vdd_mv: rows.iter().map(|row| row.vdd_mv).collect(),
+        faults: rows.iter().map(|row| row.faults).collect(),
+        cell_fault_rate: rows.iter().map(|row| row.cell_fault_rate).collect(),
+        columns_hit: last.as_ref().map_or(0, |s| s.columns_hit),
+        max_per_column: last.as_ref().map_or(0, |s| s.max_per_column),
+        share_banks_without_fault: last
+            .as_ref()
+            .map_or(1.0, |s| s.banks_without_fault as f64 / s.banks as f64),
+        dispersion_per_bank: last.as_ref().and_then(FaultStatistics::dispersion_per_bank),
+        share_stuck_at_0: last.as_ref().and_then(FaultStatistics::share_stuck_at_0),
+        nesting_violations: match chip.origin() {
+            Origin::Measured { nesting_violations, .. } => *nesting_violations,
+            // A sampled chip's maps are prefixes of one list.
+            _ => 0,
+        },
+        levels: rows,
+    })
+}
+
+impl Answer for Inspection {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.levels)
+    }
+
+    fn table(&self) -> String {
+        let header = [
+            "Vdd (mV)",
+            "faulty cells",
+            "share",
+            "columns hit",
+            "most in one column",
+            "banks without",
+        ];
+        let table = answer::table(
+            &header,
+            0,
+            self.levels.iter().map(|row| {
+                vec![
+                    format!("{}", row.vdd_mv),
+                    row.faults.to_string(),
+                    answer::rate(row.cell_fault_rate),
+                    row.columns_hit.to_string(),
+                    row.max_per_column.to_string(),
+                    row.banks_without_fault.to_string(),
+                ]
+            }),
+        );
+        format!(
+            "{}\n{} cells: {} banks of {} rows x {} columns\n{table}",
+            self.origin, self.cells, self.banks, self.rows, self.columns
+        )
     }
 }

@@ -1,55 +1,20 @@
 //! `vmin chip`: make and look into chips.
 
-mod draw;
-mod export;
-mod fit;
-mod import;
-mod inspect;
-mod sample;
+pub mod draw;
+pub mod export;
+pub mod fit;
+pub mod import;
+pub mod inspect;
+pub mod sample;
 
 use std::path::Path;
 
-pub(crate) use draw::DrawArgs;
-pub(crate) use export::ExportArgs;
-pub(crate) use fit::FitArgs;
-pub(crate) use import::ImportArgs;
-
-use vmin_accel::Memory;
 use vmin_diagnostic::Diagnostic;
-use vmin_sram::{Chip, ChipKey, FaultyCell, Geometry, VddLevel};
+use vmin_sram::{Chip, FaultyCell, VddLevel};
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
-use crate::args::ChipCommand;
-use crate::failure::Failure;
-
-pub(crate) fn run(command: &ChipCommand) -> Result<(), Failure> {
-    match command {
-        ChipCommand::Sample {
-            profile,
-            seed,
-            chip,
-            rows,
-            columns,
-            banks,
-            vdd_mv_min,
-            read_noise_mv,
-            out,
-            format,
-        } => {
-            let geometry = Geometry::new(*banks, *rows, *columns)
-                .map_err(|error| Failure::input("geometry", &error))?;
-            let key = ChipKey { seed: *seed, chip: *chip, memory: Memory::Weight.number() };
-            let voltages = sample::Voltages { lowest_mv: *vdd_mv_min, noise_mv: *read_noise_mv };
-            sample::run(profile, voltages, geometry, key, out, format.format)
-        }
-        ChipCommand::Import(args) => import::run(args),
-        ChipCommand::Export(args) => export::run(args),
-        ChipCommand::Fit(args) => fit::run(args),
-        ChipCommand::Draw(args) => draw::run(args),
-        ChipCommand::Inspect { chip, vdd_mv, format } => inspect::run(chip, vdd_mv, format.format),
-    }
-}
+use crate::Failure;
 
 /// Reads a chip file.
 pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {

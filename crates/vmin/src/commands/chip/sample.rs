@@ -1,7 +1,6 @@
 //! `vmin chip sample`: draw a chip from a profile's population.
 
-use std::path::Path;
-
+use vmin_accel::Memory;
 use vmin_accel::VoltageProfile;
 use vmin_accel::voltage::ReadingError;
 use vmin_diagnostic::Diagnostic;
@@ -10,9 +9,10 @@ use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
 use vmin_sweep::chip_file::microvolts;
 use vmin_sweep::names::Names;
 
-use super::inspect;
-use crate::args::Format;
-use crate::failure::{Failure, say, unwritable, with_causes};
+use super::inspect::{Inspection, inspection};
+use crate::Failure;
+use crate::args::chip::SampleArgs;
+use crate::failure::{say, unwritable, with_causes};
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
@@ -21,46 +21,31 @@ const NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;
 
-/// How a chip is read.
-#[derive(Clone, Copy)]
-pub(super) struct Voltages {
-    /// The lowest voltage; that of the profile if absent.
-    pub(super) lowest_mv: Option<f64>,
-    /// Noise of single reads; none for the chip itself.
-    pub(super) noise_mv: Option<f64>,
-}
-
-/// Draws, writes and shows a chip.
-pub(super) fn run(
-    profile: &str,
-    voltages: Voltages,
-    geometry: Geometry,
-    key: ChipKey,
-    out: &Path,
-    format: Format,
-) -> Result<(), Failure> {
-    let chip = sample(profile, voltages, geometry, key)?;
+/// Samples a chip and writes it.
+///
+/// # Errors
+/// The options do not fit the profile or each other, or the chip cannot be written.
+pub fn run(args: &SampleArgs) -> Result<Inspection, Failure> {
+    let geometry = Geometry::new(args.banks, args.rows, args.columns)
+        .map_err(|error| Failure::input("geometry", &error))?;
+    let key = ChipKey { seed: args.seed, chip: args.chip, memory: Memory::Weight.number() };
+    let chip = sample(args, geometry, key)?;
+    let out = &args.out;
     write_whole(out, &vmin_sram::file::write(&chip)).map_err(|error| unwritable(out, &error))?;
     say(&format!("wrote `{}`", out.display()));
-    inspect::show(&chip, chip.levels(), format)
+    inspection(&chip, chip.levels())
 }
 
-fn sample(
-    profile: &str,
-    Voltages { lowest_mv, noise_mv }: Voltages,
-    geometry: Geometry,
-    key: ChipKey,
-) -> Result<Chip, Failure> {
-    let profile = Names::typed().profile(profile)?;
-    let range = profile.vdd_mv_range();
-    let lowest = lowest_mv.unwrap_or(*range.start());
+fn sample(args: &SampleArgs, geometry: Geometry, key: ChipKey) -> Result<Chip, Failure> {
+    let profile = Names::typed().profile(args.profile.as_str())?;
+    let lowest = args.vdd_mv_min.unwrap_or(*profile.vdd_mv_range().start());
     profile.check(lowest)?;
     let levels = levels(&profile, lowest, geometry);
     let too_large = |error: &dyn std::error::Error| {
         Diagnostic::new("too-large", with_causes(error))
             .hint("raise `--vdd-mv-min`, or make the chip smaller")
     };
-    if let Some(noise_mv) = noise_mv {
+    if let Some(noise_mv) = args.read_noise_mv {
         if !NOISE_MV.contains(&noise_mv) {
             let message = format!("a read noise of {noise_mv} mV");
             let (least, most) = (NOISE_MV.start(), NOISE_MV.end());

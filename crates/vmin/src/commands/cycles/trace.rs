@@ -5,12 +5,13 @@ use vmin_accel::pe_array::{Simulation, render};
 use vmin_accel::{ArraySize, Dataflow, Schedule};
 use vmin_files::write_whole;
 
-use crate::args::{CyclesArgs, Format};
-use crate::failure::{Failure, say, unwritable};
-use crate::print;
+use crate::Failure;
+use crate::args::CyclesArgs;
+use crate::failure::{say, unwritable};
 
-#[derive(Serialize)]
-struct Trace {
+/// A tiny product on the array.
+#[derive(Debug, Serialize)]
+pub struct Trace {
     dataflow: Dataflow,
     double_buffer: bool,
     rows: u64,
@@ -19,13 +20,17 @@ struct Trace {
     n: u64,
     k: u64,
     cycles: u64,
+    #[serde(skip)]
+    title: String,
+    #[serde(skip)]
+    start: Simulation,
 }
 
-pub(super) fn show(
+pub(super) fn run(
     args: &CyclesArgs,
     schedule: Schedule,
     [rows, columns, m, n, k]: [u64; 5],
-) -> Result<(), Failure> {
+) -> Result<Trace, Failure> {
     let side = |side: u64| usize::try_from(side).unwrap_or(usize::MAX);
     let array = ArraySize::new(rows, columns)
         .ok_or_else(|| Failure::input("trace", &vmin_accel::pe_array::SimulationError::Size))?;
@@ -36,7 +41,18 @@ pub(super) fn show(
             .map_err(|error| Failure::input("trace", &error))?;
     let start = simulation.clone();
     simulation.run();
-    let trace = Trace {
+    let title = format!(
+        "{} on {rows} x {columns}: m {m}, n {n}, k {k}, {} cycles{}",
+        schedule.dataflow.name(),
+        simulation.cycle(),
+        if double_buffer { ", tiles double-buffered" } else { "" }
+    );
+    if let Some(path) = &args.trace_out {
+        write_whole(path, render::svg(&start, &title).as_bytes())
+            .map_err(|error| unwritable(path, &error))?;
+        say(&format!("wrote `{}`", path.display()));
+    }
+    Ok(Trace {
         dataflow: schedule.dataflow,
         double_buffer,
         rows,
@@ -45,24 +61,17 @@ pub(super) fn show(
         n,
         k,
         cycles: simulation.cycle(),
-    };
-    let title = format!(
-        "{} on {rows} x {columns}: m {m}, n {n}, k {k}, {} cycles{}",
-        schedule.dataflow.name(),
-        trace.cycles,
-        if double_buffer { ", tiles double-buffered" } else { "" }
-    );
-    if let Some(path) = &args.trace_out {
-        write_whole(path, render::svg(&start, &title).as_bytes())
-            .map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
-    }
-    match args.format.format {
-        Format::Json => print::json(&trace),
-        Format::Csv => print::csv(&[trace]),
-        Format::Table => print::text_line(&format!(
-            "{title}\n`.` idle, `w` loads its next value, `#` multiplies, `v` hands a sum down\n\n{}",
-            render::text(&start).trim_end()
-        )),
+        title,
+        start,
+    })
+}
+
+impl Trace {
+    pub(super) fn show(&self) -> String {
+        format!(
+            "{}\n`.` idle, `w` loads its next value, `#` multiplies, `v` hands a sum down\n\n{}",
+            self.title,
+            render::text(&self.start).trim_end()
+        )
     }
 }

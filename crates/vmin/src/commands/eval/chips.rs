@@ -13,12 +13,13 @@ use vmin_sram::{FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
+use crate::Failure;
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply};
 use crate::commands::chip;
-use crate::failure::{Failure, say};
+use crate::failure::say;
 
 /// Chips and their supplies.
-pub(super) struct Chips {
+pub(super) struct Wanted {
     pub(super) source: Box<dyn CellSource>,
     pub(super) range: Range<u32>,
     pub(super) supplies: Supplies,
@@ -30,7 +31,7 @@ pub(super) fn chips(
     args: &EvalArgs,
     protection: &Protection,
     placement: &Placement,
-) -> Result<Chips, Failure> {
+) -> Result<Wanted, Failure> {
     let transient = args.fault_kind == Some(FaultKindArg::Transient);
     let map_free = transient && args.read_noise_mv.is_none();
     let range = match &args.chip {
@@ -41,7 +42,7 @@ pub(super) fn chips(
     let seed = args.chip_seed;
     let Some((population, at)) = population(args)? else {
         let source = Box::new(Transient { seed });
-        return Ok(Chips { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
+        return Ok(Wanted { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
     };
     if let Some(kind) = protection.needs_map().filter(|_| map_free) {
         return Err(Diagnostic::new(
@@ -66,7 +67,7 @@ pub(super) fn chips(
     } else {
         Box::new(SampledChips { population, seed, kind: kind(args).unwrap_or(FaultKind::Flip) })
     };
-    Ok(Chips { source, range, supplies, cell_fault_rate })
+    Ok(Wanted { source, range, supplies, cell_fault_rate })
 }
 
 fn kind(args: &EvalArgs) -> Option<FaultKind> {
@@ -106,7 +107,7 @@ fn of_file(
     args: &EvalArgs,
     protection: &Protection,
     placement: &Placement,
-) -> Result<Chips, Failure> {
+) -> Result<Wanted, Failure> {
     if args.profile.is_some() || args.rate.is_some() || args.read_noise_mv.is_some() {
         return Err(Diagnostic::new(
             "conflict",
@@ -157,7 +158,7 @@ fn of_file(
     }
     let chip = MeasuredChip { sha256: file.sha256, cells: map_cells, errors: known };
     let source = Box::new(Measured { chips: vec![chip], seed: args.chip_seed, kind: kind(args) });
-    Ok(Chips { source, range: 0..1, supplies, cell_fault_rate })
+    Ok(Wanted { source, range: 0..1, supplies, cell_fault_rate })
 }
 
 /// How cells fail at the voltages that are asked for.

@@ -1,16 +1,14 @@
-//! What `chip fit` prints.
+//! The answer of `chip fit`.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 use vmin_sram::fit::{Estimate, Fit, PairKind};
 
-use crate::args::Format;
-use crate::failure::Failure;
-use crate::print;
+use crate::{Answer, Failure, answer};
 
 /// A parameter with its 95 % interval.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Parameter {
     parameter: &'static str,
     value: f64,
@@ -18,9 +16,9 @@ struct Parameter {
     high: f64,
 }
 
-#[derive(Serialize)]
-struct Level<'a> {
-    chip: &'a str,
+#[derive(Debug, Serialize)]
+struct Level {
+    chip: String,
     vdd_mv: f64,
     faults: u64,
     faults_fitted: f64,
@@ -29,7 +27,7 @@ struct Level<'a> {
     residual_sigmas: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Figure {
     figure: &'static str,
     measured: f64,
@@ -39,7 +37,7 @@ struct Figure {
     independent: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Columns {
     faults_min: u64,
     faults_max: Option<u64>,
@@ -49,7 +47,7 @@ struct Columns {
     independent: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Pairs {
     kind: &'static str,
     pairs: f64,
@@ -59,26 +57,27 @@ struct Pairs {
     high: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Line {
     mu_mv: f64,
     sigma_mv: f64,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A fitted population and how well it fits.
+#[derive(Debug, Serialize)]
+pub struct Fitted {
     chips: usize,
     confidence: f64,
     replicates: usize,
     sigma_mv: f64,
     parameters: Vec<Parameter>,
-    chip_mu_mv: &'a [f64],
+    chip_mu_mv: Vec<f64>,
     probit_lines: Vec<Option<Line>>,
     pairs: Vec<Pairs>,
     nesting_violations: Option<u64>,
     pearson: f64,
     pearson_p: f64,
-    levels: Vec<Level<'a>>,
+    levels: Vec<Level>,
     figures: Vec<Figure>,
     columns: Vec<Columns>,
 }
@@ -113,173 +112,183 @@ fn parameters(fit: &Fit) -> Vec<Parameter> {
         .collect()
 }
 
-pub(super) fn run(fit: &Fit, paths: &[PathBuf], format: Format) -> Result<(), Failure> {
-    let names: Vec<String> = paths
-        .iter()
-        .map(|path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned())
-        .collect();
-    let document = Document {
-        chips: fit.chips,
-        confidence: 0.95,
-        replicates: fit.replicates,
-        sigma_mv: fit.sigma_mv,
-        parameters: parameters(fit),
-        chip_mu_mv: &fit.chip_mu_mv,
-        probit_lines: fit
-            .probit_lines
+impl Fitted {
+    pub(super) fn new(fit: &Fit, paths: &[PathBuf]) -> Self {
+        let names: Vec<String> = paths
             .iter()
-            .map(|line| line.map(|l| Line { mu_mv: l.mu_mv, sigma_mv: l.sigma_mv }))
-            .collect(),
-        pairs: fit
-            .pairs
-            .iter()
-            .map(|pairs| Pairs {
-                kind: kind(pairs.kind),
-                pairs: pairs.pairs,
-                pairs_independent: pairs.pairs_independent,
-                correlation: pairs.correlation.value,
-                low: pairs.correlation.low,
-                high: pairs.correlation.high,
-            })
-            .collect(),
-        nesting_violations: fit.nesting_violations,
-        pearson: fit.goodness.pearson,
-        pearson_p: fit.goodness.pearson_p,
-        levels: fit
-            .goodness
-            .levels
-            .iter()
-            .map(|level| Level {
-                chip: names.get(level.chip).map_or("", String::as_str),
-                vdd_mv: level.vdd_mv,
-                faults: level.faults,
-                faults_fitted: level.faults_fitted,
-                faults_sigma: level.faults_sigma,
-                deviation: level.deviation,
-                residual_sigmas: level.residual_sigmas,
-            })
-            .collect(),
-        figures: fit
-            .goodness
-            .figures
-            .iter()
-            .map(|figure| Figure {
-                figure: figure.name,
-                measured: figure.measured,
-                fitted: figure.fitted,
-                sigma: figure.sigma,
-                deviation: figure.deviation(),
-                independent: figure.independent,
-            })
-            .collect(),
-        columns: fit
-            .goodness
-            .columns
-            .iter()
-            .map(|class| Columns {
-                faults_min: class.faults_min,
-                faults_max: class.faults_max,
-                measured: class.measured,
-                fitted: class.fitted,
-                sigma: class.sigma,
-                independent: class.independent,
-            })
-            .collect(),
-    };
-    match format {
-        Format::Json => print::json(&document),
-        Format::Csv => print::csv(&document.parameters),
-        Format::Table => print::text_line(&tables(&document)),
+            .map(|path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned())
+            .collect();
+        Self {
+            chips: fit.chips,
+            confidence: 0.95,
+            replicates: fit.replicates,
+            sigma_mv: fit.sigma_mv,
+            parameters: parameters(fit),
+            chip_mu_mv: fit.chip_mu_mv.clone(),
+            probit_lines: fit
+                .probit_lines
+                .iter()
+                .map(|line| line.map(|l| Line { mu_mv: l.mu_mv, sigma_mv: l.sigma_mv }))
+                .collect(),
+            pairs: fit
+                .pairs
+                .iter()
+                .map(|pairs| Pairs {
+                    kind: kind(pairs.kind),
+                    pairs: pairs.pairs,
+                    pairs_independent: pairs.pairs_independent,
+                    correlation: pairs.correlation.value,
+                    low: pairs.correlation.low,
+                    high: pairs.correlation.high,
+                })
+                .collect(),
+            nesting_violations: fit.nesting_violations,
+            pearson: fit.goodness.pearson,
+            pearson_p: fit.goodness.pearson_p,
+            levels: fit
+                .goodness
+                .levels
+                .iter()
+                .map(|level| Level {
+                    chip: names.get(level.chip).cloned().unwrap_or_default(),
+                    vdd_mv: level.vdd_mv,
+                    faults: level.faults,
+                    faults_fitted: level.faults_fitted,
+                    faults_sigma: level.faults_sigma,
+                    deviation: level.deviation,
+                    residual_sigmas: level.residual_sigmas,
+                })
+                .collect(),
+            figures: fit
+                .goodness
+                .figures
+                .iter()
+                .map(|figure| Figure {
+                    figure: figure.name,
+                    measured: figure.measured,
+                    fitted: figure.fitted,
+                    sigma: figure.sigma,
+                    deviation: figure.deviation(),
+                    independent: figure.independent,
+                })
+                .collect(),
+            columns: fit
+                .goodness
+                .columns
+                .iter()
+                .map(|class| Columns {
+                    faults_min: class.faults_min,
+                    faults_max: class.faults_max,
+                    measured: class.measured,
+                    fitted: class.fitted,
+                    sigma: class.sigma,
+                    independent: class.independent,
+                })
+                .collect(),
+        }
     }
 }
 
-fn tables(document: &Document<'_>) -> String {
-    let digits = |value: f64| {
-        if value == 0.0 || value.abs() >= 100.0 {
-            format!("{value:.1}")
-        } else if value.abs() >= 10.0 {
-            format!("{value:.2}")
-        } else {
-            format!("{value:.3}")
-        }
-    };
-    let parameters = print::table(
-        &["parameter", "value", "95 % from", "to"],
-        1,
-        document.parameters.iter().map(|row| {
-            vec![row.parameter.to_owned(), digits(row.value), digits(row.low), digits(row.high)]
-        }),
-    );
-    let pairs = print::table(
-        &["pairs of faults in one", "found", "if independent", "correlation", "95 % from", "to"],
-        1,
-        document.pairs.iter().map(|row| {
-            vec![
-                row.kind.to_owned(),
-                row.pairs.to_string(),
-                digits(row.pairs_independent),
-                digits(row.correlation),
-                digits(row.low),
-                digits(row.high),
-            ]
-        }),
-    );
-    let levels = print::table(
-        &["chip", "Vdd (mV)", "faulty cells", "fitted", "sigma", "deviation (sigma)"],
-        1,
-        document.levels.iter().map(|row| {
-            vec![
-                row.chip.to_owned(),
-                row.vdd_mv.to_string(),
-                row.faults.to_string(),
-                digits(row.faults_fitted),
-                digits(row.faults_sigma),
-                format!("{:+.2}", row.deviation),
-            ]
-        }),
-    );
-    let figures = print::table(
-        &[
-            "at the lowest voltage",
-            "chips",
-            "fitted",
-            "sigma",
-            "deviation (sigma)",
-            "if independent",
-        ],
-        1,
-        document.figures.iter().map(|row| {
-            vec![
-                row.figure.to_owned(),
-                digits(row.measured),
-                digits(row.fitted),
-                digits(row.sigma),
-                format!("{:+.2}", row.deviation),
-                row.independent.map_or_else(|| "-".to_owned(), digits),
-            ]
-        }),
-    );
-    let columns = print::table(
-        &["columns with so many faults", "chips", "fitted", "sigma", "if independent"],
-        1,
-        document.columns.iter().map(|row| {
-            let name = match row.faults_max {
-                Some(max) if max == row.faults_min => max.to_string(),
-                Some(max) => format!("{} to {max}", row.faults_min),
-                None => format!("{} or more", row.faults_min),
-            };
-            vec![
-                name,
-                row.measured.to_string(),
-                digits(row.fitted),
-                digits(row.sigma),
-                digits(row.independent),
-            ]
-        }),
-    );
-    format!(
-        "{parameters}\n\n{pairs}\n\n{levels}\n\nPearson's sum {:.2}, reached by a share of {:.3} of simulated \
+impl Answer for Fitted {
+    fn csv(&self) -> Result<String, Failure> {
+        answer::csv(&self.parameters)
+    }
+
+    fn table(&self) -> String {
+        let digits = |value: f64| {
+            if value == 0.0 || value.abs() >= 100.0 {
+                format!("{value:.1}")
+            } else if value.abs() >= 10.0 {
+                format!("{value:.2}")
+            } else {
+                format!("{value:.3}")
+            }
+        };
+        let parameters = answer::table(
+            &["parameter", "value", "95 % from", "to"],
+            1,
+            self.parameters.iter().map(|row| {
+                vec![row.parameter.to_owned(), digits(row.value), digits(row.low), digits(row.high)]
+            }),
+        );
+        let pairs = answer::table(
+            &[
+                "pairs of faults in one",
+                "found",
+                "if independent",
+                "correlation",
+                "95 % from",
+                "to",
+            ],
+            1,
+            self.pairs.iter().map(|row| {
+                vec![
+                    row.kind.to_owned(),
+                    row.pairs.to_string(),
+                    digits(row.pairs_independent),
+                    digits(row.correlation),
+                    digits(row.low),
+                    digits(row.high),
+                ]
+            }),
+        );
+        let levels = answer::table(
+            &["chip", "Vdd (mV)", "faulty cells", "fitted", "sigma", "deviation (sigma)"],
+            1,
+            self.levels.iter().map(|row| {
+                vec![
+                    row.chip.to_owned(),
+                    row.vdd_mv.to_string(),
+                    row.faults.to_string(),
+                    digits(row.faults_fitted),
+                    digits(row.faults_sigma),
+                    format!("{:+.2}", row.deviation),
+                ]
+            }),
+        );
+        let figures = answer::table(
+            &[
+                "at the lowest voltage",
+                "chips",
+                "fitted",
+                "sigma",
+                "deviation (sigma)",
+                "if independent",
+            ],
+            1,
+            self.figures.iter().map(|row| {
+                vec![
+                    row.figure.to_owned(),
+                    digits(row.measured),
+                    digits(row.fitted),
+                    digits(row.sigma),
+                    format!("{:+.2}", row.deviation),
+                    row.independent.map_or_else(|| "-".to_owned(), digits),
+                ]
+            }),
+        );
+        let columns = answer::table(
+            &["columns with so many faults", "chips", "fitted", "sigma", "if independent"],
+            1,
+            self.columns.iter().map(|row| {
+                let name = match row.faults_max {
+                    Some(max) if max == row.faults_min => max.to_string(),
+                    Some(max) => format!("{} to {max}", row.faults_min),
+                    None => format!("{} or more", row.faults_min),
+                };
+                vec![
+                    name,
+                    row.measured.to_string(),
+                    digits(row.fitted),
+                    digits(row.sigma),
+                    digits(row.independent),
+                ]
+            }),
+        );
+        format!(
+            "{parameters}\n\n{pairs}\n\n{levels}\n\nPearson's sum {:.2}, reached by a share of {:.3} of simulated \
          chips ({} sets)\n\n{figures}\n\n{columns}",
-        document.pearson, document.pearson_p, document.replicates
-    )
+            self.pearson, self.pearson_p, self.replicates
+        )
+    }
 }

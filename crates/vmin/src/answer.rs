@@ -1,44 +1,47 @@
-//! Tables on standard output: for people, as JSON, as CSV.
-
-use std::io::Write;
+//! What commands answer, and its three forms: a table for people, JSON, CSV.
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::Failure;
+use crate::args::Format;
 
 /// A rule under the header and no other lines.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
-/// Prints one JSON document.
-pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
-    text_line(&text)
+/// What a command found out. Serialized, it is the JSON document of the command.
+pub trait Answer: Serialize {
+    /// Its rows as CSV with a header.
+    ///
+    /// # Errors
+    /// A row cannot be written as CSV.
+    fn csv(&self) -> Result<String, Failure>;
+
+    /// Its table and sentences, for people.
+    fn table(&self) -> String;
+
+    /// The text for the standard output.
+    ///
+    /// # Errors
+    /// The answer cannot be written in this format.
+    fn text(&self, format: Format) -> Result<String, Failure> {
+        match format {
+            Format::Json => Ok(serde_json::to_string_pretty(self).map_err(std::io::Error::from)?),
+            Format::Csv => self.csv(),
+            Format::Table => Ok(vmin_diagnostic::visible(&self.table()).into_owned()),
+        }
+    }
 }
 
-/// Prints rows as CSV with a header.
-pub(crate) fn csv<T: Serialize>(rows: &[T]) -> Result<(), Failure> {
-    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+/// Rows as CSV with a header.
+pub(crate) fn csv<T: Serialize>(rows: &[T]) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.serialize(row).map_err(csv_error)?;
+        writer.serialize(row).map_err(std::io::Error::other)?;
     }
-    writer.flush()?;
-    Ok(())
-}
-
-fn csv_error(error: csv::Error) -> Failure {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error.into(),
-        other => std::io::Error::other(format!("{other:?}")).into(),
-    }
-}
-
-/// Prints text, its control characters visible, and a newline.
-pub(crate) fn text_line(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", vmin_diagnostic::visible(text))?;
-    stdout.flush()?;
-    Ok(())
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    let text = String::from_utf8(bytes).map_err(std::io::Error::other)?;
+    Ok(text.trim_end_matches('\n').to_owned())
 }
 
 /// A table for people; the first `left` columns hold text, the others numbers.
