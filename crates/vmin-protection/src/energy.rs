@@ -58,8 +58,8 @@ struct Protected<'a> {
 
 impl Protected<'_> {
     fn prices(&self, code_bits: u8) -> Vec<Price> {
-        let geometry = self.on_chip().geometry;
-        let shape = Shape { geometry, code_bits };
+        let vmin_accel::accelerator::Memory { geometry, word_bits, .. } = *self.on_chip();
+        let shape = Shape { geometry, word_bits, code_bits };
         let of = self.protection.of(self.memory).iter();
         of.map(|mechanism| mechanism.price(self.costs, shape)).collect()
     }

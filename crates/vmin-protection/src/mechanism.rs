@@ -128,6 +128,8 @@ pub trait StoreRule: fmt::Debug + Send + Sync {
 pub struct Shape {
     /// The memory.
     pub geometry: Geometry,
+    /// Bits that an access moves.
+    pub word_bits: u64,
     /// Bits per code.
     pub code_bits: u8,
 }
