@@ -30,7 +30,7 @@ fn cases() -> Vec<PathBuf> {
         .collect();
     assert!(cases.len() >= 40, "only {} cases", cases.len());
     if let Some(name) = std::env::var_os("VMIN_CASE") {
-        cases.retain(|path| path.file_stem() == Some(&name));
+        cases.retain(|path| path.file_stem() == Some(name.as_os_str()));
         assert_eq!(cases.len(), 1, "no case `{}`", name.display());
     }
     cases.sort();
