@@ -28,7 +28,7 @@ use vmin_protection::words::{
 };
 use vmin_protection::{Protection, Stages};
 use vmin_sram::{
-    CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
+    ApplyError, CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
 };
 
 use crate::source::{CellSource, Cells, Errors, Site, faults};
@@ -82,6 +82,17 @@ pub enum ProtectedError {
     /// Words are codes, and codes are of several widths.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The placement is of another network.
+    #[error("the placement has {placed} tensors, the network {tensors}")]
+    PlacedTensors {
+        /// Tensors placed.
+        placed: usize,
+        /// Weight tensors of the network.
+        tensors: usize,
+    },
+    /// The placement does not fit the network's weights.
+    #[error("the placement does not fit the network: {0}")]
+    Placement(#[from] ApplyError),
 }
 
 /// One memory under its protection.
