@@ -1,24 +1,47 @@
-//! Protected memories in every layout against a walk that writes and reads each cell.
+//! Protected weights in every layout against a walk that writes and reads each cell.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use vmin_accel::placement::{AddressMap, Interleaving, WeightPlacement};
-use vmin_accel::protection::{Mechanism, Protection, Supply};
-use vmin_accel::{ArraySize, Dataflow, ResidentPlacement, StreamedPlacement, VoltageProfile};
-use vmin_emulator::{ChipMaps, ProtectedError, ProtectedMemory};
+use vmin_accel::{
+    ArraySize, Dataflow, Memory, MemoryAt, PerMemory, ResidentPlacement, StreamedPlacement,
+    VoltageProfile,
+};
+use vmin_emulator::source::{CellSource, Cells, Errors, SampledChips, Site};
+use vmin_emulator::{
+    ChipSpec, Deployment, LOAD, Placement, ProtectedError, Supplies,
+};
 use vmin_nn::{Graph, Op};
-use vmin_sram::protection::{Masking, OnDetected, Parity, Secded, Verdict, WordCode};
-use vmin_sram::{Chip, ChipKey, FaultKind, Geometry, Threshold};
+use vmin_protection::Protection;
+use vmin_protection::mechanisms::{Masking, SpareLines};
+use vmin_protection::words::OnDetected;
+use vmin_quant::Encoding;
+use vmin_sram::{Applied, Chip, ChipKey, FaultKind, Geometry, SampleError, Threshold};
 use vmin_testkit::random_graph;
 
-const WORD_BITS: u64 = 32;
-const VDD_MV: f64 = 815.0;
+use crate::cells::KINDS;
+use crate::protected_cells::{Bit, Mechanisms, OnChip, OnRead, Silicon, Toward};
 
-/// A bit of a code: (tensor, code, bit).
-type Bit = (usize, usize, u8);
+const WORD_BITS: u64 = 32;
+pub(crate) const VDD_MV: f64 = 815.0;
 
 /// What lies in the memory at a time: bits of codes by their place in linear order.
-fn contents(placement: &WeightPlacement) -> Vec<BTreeMap<u64, Bit>> {
+fn contents(placement: &WeightPlacement, graph: &Graph) -> Vec<BTreeMap<u64, Bit>> {
+    let bit_of = |tensor: usize, code: usize, bit: u8| {
+        let weights = &graph.weights[tensor];
+        let run = weights.codes.len() / weights.zero_points.len();
+        let (min, max) = (weights.encoding.min(weights.bits), weights.encoding.max(weights.bits));
+        let zero = weights.zero_points[code / run].clamp(min, max);
+        let zero = weights.encoding.encode(zero, weights.bits).unwrap().into();
+        let toward_zero = match weights.encoding {
+            Encoding::TwosComplement => Toward::Sign,
+            Encoding::OffsetBinary => Toward::NotSign,
+            Encoding::SignMagnitude => Toward::Clear,
+        };
+        Bit { tensor, code, bit, width: weights.bits, zero, toward_zero }
+    };
     match placement {
         WeightPlacement::Resident(placement) => {
             let mut held = BTreeMap::new();
@@ -27,7 +50,8 @@ fn contents(placement: &WeightPlacement) -> Vec<BTreeMap<u64, Bit>> {
                     for bit in 0..tensor.bits {
                         let place = tensor.first_bit + code * u64::from(tensor.bits);
                         let code = usize::try_from(code).unwrap();
-                        let before = held.insert(place + u64::from(bit), (number, code, bit));
+                        let of = bit_of(number, code, bit);
+                        let before = held.insert(place + u64::from(bit), of);
                         assert_eq!(before, None);
                     }
                 }
@@ -43,7 +67,7 @@ fn contents(placement: &WeightPlacement) -> Vec<BTreeMap<u64, Bit>> {
                         for bit in 0..tensor.bits {
                             let cell = load.first_bit + (place as u64) * u64::from(tensor.bits);
                             let code = tensor.order[load.first + place];
-                            held.insert(cell + u64::from(bit), (number, code, bit));
+                            held.insert(cell + u64::from(bit), bit_of(number, code, bit));
                         }
                     }
                     all.push(held);
@@ -54,24 +78,14 @@ fn contents(placement: &WeightPlacement) -> Vec<BTreeMap<u64, Bit>> {
     }
 }
 
-/// The code over words, if there is one, with what becomes of words that it cannot mend.
-fn code(protection: &Protection, graph: &Graph) -> Option<(Box<dyn WordCode>, OnDetected)> {
-    protection.mechanisms().iter().find_map(|mechanism| match mechanism {
-        Mechanism::Parity { data_bits } => {
-            let bits = data_bits.unwrap_or_else(|| graph.weights[0].bits.into());
-            let parity: Box<dyn WordCode> = Box::new(Parity::new(bits).unwrap());
-            Some((parity, OnDetected::Zero))
-        }
-        Mechanism::Secded { data_bits, on_detected } => {
-            let secded: Box<dyn WordCode> = Box::new(Secded::new(*data_bits).unwrap());
-            Some((secded, *on_detected))
-        }
-        _ => None,
-    })
-}
-
-/// The rail of a cell that holds a bit.
-fn rail(protection: &Protection, graph: &Graph, held: Option<Bit>) -> f64 {
+/// The weights as the chip gives them back, cell by cell.
+pub(crate) fn walk(
+    graph: &Graph,
+    placement: &WeightPlacement,
+    chip: OnChip<'_>,
+) -> (Vec<Vec<u8>>, Applied) {
+    let mut codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
+    let mut applied = Applied::default();
     let layers: Vec<usize> = graph
         .layers()
         .iter()
@@ -80,102 +94,25 @@ fn rail(protection: &Protection, graph: &Graph, held: Option<Bit>) -> f64 {
             _ => None,
         })
         .collect();
-    let mut mv = protection.base_mv(VDD_MV);
-    for mechanism in protection.mechanisms() {
-        match (mechanism, held) {
-            (Mechanism::SafeBits { bits, supply }, Some((tensor, _, bit)))
-                if bit + bits >= graph.weights[tensor].bits =>
-            {
-                mv = mv.max(supply.at(VDD_MV));
-            }
-            (Mechanism::LayerRail { layers: raised, supply }, Some((tensor, ..)))
-                if raised.iter().any(|&layer| layers[layer - 1] == tensor) =>
-            {
-                mv = mv.max(supply.at(VDD_MV));
-            }
-            _ => {}
-        }
-    }
-    mv
-}
-
-/// What a cell that is read gives.
-fn through(chip: &Chip, cell: u64, threshold: Threshold, kind: FaultKind, stored: bool) -> bool {
-    let fault = chip.cells().iter().find(|fault| fault.address == cell);
-    match fault.filter(|fault| threshold.is_faulty(fault.score)) {
-        None => stored,
-        Some(fault) => match kind {
-            FaultKind::Flip => !stored,
-            FaultKind::StuckAt => fault.preferred,
-        },
-    }
-}
-
-fn walk(
-    graph: &Graph,
-    placement: &WeightPlacement,
-    protection: &Protection,
-    maps: &ChipMaps,
-    profile: &VoltageProfile,
-    kind: FaultKind,
-) -> Vec<Vec<u8>> {
-    let mut codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
-    let geometry = maps.layout.geometry();
-    let written = |(tensor, code, bit): Bit| graph.weights[tensor].codes[code] >> bit & 1 == 1;
-    let zero = |(tensor, code, bit): Bit| {
-        let weights = &graph.weights[tensor];
-        let run = weights.codes.len() / weights.zero_points.len();
-        let zero = weights.zero_points[code / run];
-        weights.encoding.encode(zero, weights.bits).unwrap() >> bit & 1 == 1
-    };
-    let threshold = |held| profile.threshold(rail(protection, graph, held));
-    for held in contents(placement) {
-        // Every position of the memory, whether it holds a bit or not.
-        let at = |position: u64| held.get(&maps.layout.bit_at(position)).copied();
-        let cells: BTreeMap<u64, u64> =
-            (0..geometry.cells()).map(|cell| (maps.layout.position(cell), cell)).collect();
-        let stored = |position: u64| at(position).is_some_and(written);
-        let read = |position: u64| {
-            let held = at(position);
-            through(&maps.data, cells[&position], threshold(held), kind, stored(position))
+    let raised = chip.mechanisms.layer.map(|(layer, _)| layers[layer - 1]);
+    let contents = contents(placement, graph);
+    let geometry = placement.geometry();
+    let bank = |bit: &u64| geometry.position(chip.layout.cell(*bit)).unwrap().bank;
+    let used: BTreeSet<u32> = contents.iter().flat_map(|held| held.keys().map(bank)).collect();
+    for content in contents {
+        let at = |bit: u64| content.get(&bit).copied();
+        let mut holding = chip.holding(&at, &|tensor| raised == Some(tensor), &used);
+        let written = |position: u64| {
+            let bit = at(chip.layout.bit_at(position))?;
+            Some((bit, graph.weights[bit.tensor].codes[bit.code] >> bit.bit & 1 == 1))
         };
-        let mut set = |(tensor, code, bit): Bit, value: bool| {
+        for (Bit { tensor, code, bit, .. }, value) in holding.read(0..geometry.cells(), &written) {
             let byte: &mut u8 = &mut codes[tensor][code];
             *byte = *byte & !(1 << bit) | u8::from(value) << bit;
-        };
-        let Some((code, on_detected)) = code(protection, graph) else {
-            for position in 0..geometry.cells() {
-                if let Some(bit) = at(position) {
-                    set(bit, read(position));
-                }
-            }
-            continue;
-        };
-        let (k, r) = (u64::from(code.data_bits()), u64::from(code.check_bits()));
-        let check = maps.check.as_ref().unwrap();
-        let beside = maps.layout.beside(check.geometry());
-        for word in 0..geometry.cells() / k {
-            let positions = || (0..k).map(|bit| (bit, word * k + bit));
-            let gather = |of: &dyn Fn(u64) -> bool| {
-                positions().fold(0_u128, |data, (bit, p)| data | u128::from(of(p)) << bit)
-            };
-            let (data, as_read) = (gather(&stored), gather(&read));
-            let check_stored = code.encode(data);
-            let of_word = threshold(at(word * k));
-            let check_read = (0..r).fold(0_u16, |bits, i| {
-                let stored = check_stored >> i & 1 == 1;
-                let cell = beside.cell(word * r + i);
-                bits | u16::from(through(check, cell, of_word, kind, stored)) << i
-            });
-            let decoded = code.decode(as_read, check_read);
-            for (bit, position) in positions() {
-                let Some(held) = at(position) else { continue };
-                let lost = decoded.verdict == Verdict::Detected && on_detected == OnDetected::Zero;
-                set(held, if lost { zero(held) } else { decoded.data >> bit & 1 == 1 });
-            }
         }
+        applied += holding.applied;
     }
-    codes
+    (codes, applied)
 }
 
 fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
@@ -193,21 +130,34 @@ fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
     layouts
 }
 
-fn protections() -> Vec<Vec<Mechanism>> {
-    let secded = |on_detected| Mechanism::Secded { data_bits: 32, on_detected };
-    let raised = Supply::RaisedByMv(12.0);
+fn protections() -> Vec<Mechanisms> {
+    let secded = |on_detected| OnRead::Secded(32, on_detected);
+    let none = Mechanisms::default;
     vec![
-        vec![],
-        vec![Mechanism::Boost { raise_mv: 5.0 }, secded(OnDetected::Keep)],
-        vec![secded(OnDetected::Zero)],
-        vec![Mechanism::Parity { data_bits: Some(16) }],
-        vec![Mechanism::SafeBits { bits: 2, supply: raised }],
-        vec![Mechanism::LayerRail { layers: vec![1], supply: raised }, secded(OnDetected::Zero)],
+        none(),
+        Mechanisms { boost_mv: Some(5.0), words: secded(OnDetected::Keep), ..none() },
+        Mechanisms { words: secded(OnDetected::Zero), ..none() },
+        Mechanisms { words: OnRead::Parity(Some(16)), ..none() },
+        Mechanisms { safe_bits: Some((2, 12.0)), ..none() },
+        Mechanisms { layer: Some((1, 12.0)), words: secded(OnDetected::Zero), ..none() },
+        Mechanisms {
+            banks: Some((0.3, 12.0)),
+            words: OnRead::Detecting(Masking::Bits),
+            ..none()
+        },
+        Mechanisms { spares: Some(SpareLines { rows: 1, columns: 2 }), ..none() },
+        Mechanisms {
+            safe_bits: Some((1, 8.0)),
+            banks: Some((0.5, 9.0)),
+            spares: Some(SpareLines { rows: 2, columns: 0 }),
+            words: OnRead::Detecting(Masking::Code),
+            ..none()
+        },
     ]
 }
 
 /// A graph whose weights fit words of codes: all of eight bits.
-fn graph(seeds: &mut std::ops::RangeFrom<u64>) -> Graph {
+pub(crate) fn graph(seeds: &mut std::ops::RangeFrom<u64>) -> Graph {
     loop {
         let graph = random_graph(seeds.next().expect("endless"));
         if graph.weights.iter().all(|weights| weights.bits == 8) && !graph.layers().is_empty() {
@@ -216,10 +166,68 @@ fn graph(seeds: &mut std::ops::RangeFrom<u64>) -> Graph {
     }
 }
 
-fn sampled(geometry: Geometry, memory: u32, chip: u64, profile: &VoltageProfile) -> Chip {
-    let key = ChipKey { seed: 3, chip, memory };
-    let floor = profile.threshold(VDD_MV);
-    Chip::sample(profile.population(), key, geometry, floor).unwrap()
+pub(crate) fn source(profile: &VoltageProfile, kind: FaultKind) -> SampledChips {
+    SampledChips { population: profile.population().clone(), seed: 3, kind }
+}
+
+pub(crate) fn chip(number: u32) -> ChipSpec {
+    ChipSpec { chip: number, number, layout: 0, map_offset: 0 }
+}
+
+/// The supplies of one memory, the others making no errors.
+pub(crate) fn supplies(
+    protection: &Protection,
+    memory: Memory,
+    vdd_mv: f64,
+    at: &dyn Fn(f64) -> MemoryAt,
+) -> Supplies {
+    let Ok(at) = protection.at(memory, vdd_mv, |mv| Ok::<_, Infallible>(at(mv)));
+    let mut supplies = Supplies::default();
+    *supplies.get_mut(memory) = Some(at);
+    supplies
+}
+
+fn placed(weights: &WeightPlacement, layout: &AddressMap, word_bits: u64) -> Placement {
+    Placement {
+        layouts: vec![layout.clone()],
+        word_bits: PerMemory::from_fn(|_| word_bits),
+        ..Placement::of_weights(weights.clone())
+    }
+}
+
+/// The codes of a chip on the fast and on the slow way.
+fn both(
+    graph: &Graph,
+    weights: &WeightPlacement,
+    layout: &AddressMap,
+    mechanisms: &Mechanisms,
+    source: &SampledChips,
+    number: u32,
+) -> [(Vec<Vec<u8>>, Applied); 2] {
+    let profile = VoltageProfile::load("sram14").unwrap();
+    let at = |mv| MemoryAt::new(mv, profile.cell_fault_rate(mv));
+    let protection = mechanisms.protection(Memory::Weight);
+    let placement = placed(weights, layout, WORD_BITS);
+    let deployment = Deployment::new(graph, &placement, &protection)
+        .unwrap_or_else(|error| panic!("{protection:?}: {error}"));
+    let supplies = supplies(&protection, Memory::Weight, VDD_MV, &at);
+    let open = deployment.open(source, chip(number), &[&supplies], None).unwrap();
+    let fast = open.weights(&supplies, LOAD);
+    let slow = OnChip {
+        silicon: source as &dyn Silicon,
+        at: &at,
+        chip: number,
+        number,
+        memory: Memory::Weight,
+        mechanisms,
+        layout,
+        first_cells: [0, 0],
+        vdd_mv: VDD_MV,
+        code_bits: 8,
+        lasting: weights.resident().is_some(),
+        read: LOAD,
+    };
+    [(fast.codes, fast.applied), walk(graph, weights, slow)]
 }
 
 #[test]
@@ -227,7 +235,7 @@ fn every_layout_reads_what_its_cells_say() {
     let profile = VoltageProfile::load("sram14").unwrap();
     let mut seeds = 100..;
     let (mut changed, mut streams) = (0, 0);
-    for round in 0..4_u64 {
+    for round in 0..4 {
         let graph = graph(&mut seeds);
         let sizes = || graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
         let bits: u64 = sizes().map(|(codes, bits)| codes * u64::from(bits)).sum();
@@ -255,36 +263,26 @@ fn every_layout_reads_what_its_cells_say() {
         streams += usize::from(streamed.is_some());
         for placement in [Some(resident), Some(apart), streamed].into_iter().flatten() {
             let geometry = placement.geometry();
-            let data = sampled(geometry, 0, round, &profile);
+            let key = ChipKey { seed: 3, chip: round, memory: 0 };
+            let floor = profile.threshold(VDD_MV);
+            let data = Chip::sample(profile.population(), key, geometry, floor).unwrap();
             for (number, layout) in layouts(geometry, &data, 8).into_iter().enumerate() {
                 let list = protections();
-                // Each layout with two of them, in turn: a walk is slow.
-                let chosen = [(number * 2) % list.len(), (number * 2 + 1) % list.len()];
-                for mechanisms in chosen.map(|index| list[index].clone()) {
-                    let protection = Protection::new(mechanisms).unwrap();
-                    let memory =
-                        ProtectedMemory::new(&graph, &placement, protection.clone(), WORD_BITS)
-                            .unwrap_or_else(|error| panic!("{protection:?}: {error}"));
-                    let maps = ChipMaps {
-                        data: sampled(geometry, 0, round, &profile),
-                        check: memory
-                            .shape()
-                            .check
-                            .map(|geometry| sampled(geometry, 7, round, &profile)),
-                        spare_rows: None,
-                        spare_columns: None,
-                        layout: layout.clone(),
-                    };
-                    for kind in [FaultKind::Flip, FaultKind::StuckAt] {
-                        let fast = memory.read(&maps, None, &profile, VDD_MV, kind);
-                        let slow = walk(&graph, &placement, &protection, &maps, &profile, kind);
-                        assert_eq!(fast.codes, slow, "{protection:?} {layout:?}");
-                        let pairs = slow.iter().zip(&graph.weights);
+                // Each layout with three of them, in turn: a walk is slow.
+                for chosen in [3 * number, 3 * number + 1, 3 * number + 2] {
+                    let mechanisms = &list[chosen % list.len()];
+                    for kind in KINDS {
+                        let source = source(&profile, kind);
+                        let number = u32::try_from(round).unwrap();
+                        let [fast, slow] =
+                            both(&graph, &placement, &layout, mechanisms, &source, number);
+                        assert_eq!(fast, slow, "{mechanisms:?} {layout:?}");
+                        let pairs = slow.0.iter().zip(&graph.weights);
                         let flips: u32 = pairs
                             .flat_map(|(read, w)| read.iter().zip(&w.codes))
                             .map(|(a, b)| (a ^ b).count_ones())
                             .sum();
-                        assert_eq!(fast.done.bits_flipped, u64::from(flips));
+                        assert_eq!(fast.1.bits_flipped, u64::from(flips));
                         changed += flips;
                     }
                 }
@@ -299,81 +297,131 @@ fn a_code_is_a_word_wherever_it_lies() {
     // Streamed codes have their check bits beside the cells that they pass through.
     let profile = VoltageProfile::load("sram14").unwrap();
     let mut seeds = 200..;
-    let (mut streams, mut detected) = (0, 0);
+    let (mut streams, mut hit) = (0, 0);
     while streams < 8 {
         let graph = graph(&mut seeds);
         let array = ArraySize::new(4, 4).unwrap();
         let small = Geometry::new(2, 8, 64).unwrap();
-        let Ok(placed) = StreamedPlacement::in_memory(small, array, Dataflow::Os, &graph) else {
+        let Ok(streamed) = StreamedPlacement::in_memory(small, array, Dataflow::Os, &graph) else {
             continue;
         };
         streams += 1;
-        let placement = WeightPlacement::from(placed);
-        let protection = Protection::new(vec![Mechanism::Parity { data_bits: None }]).unwrap();
-        let memory =
-            ProtectedMemory::new(&graph, &placement, protection.clone(), WORD_BITS).unwrap();
-        let check = memory.shape().check.expect("a bit per code");
-        assert_eq!(check.cells(), small.cells() / 8, "as many as codes find room");
-        let maps = ChipMaps {
-            data: sampled(small, 0, streams, &profile),
-            check: Some(sampled(check, 7, streams, &profile)),
-            spare_rows: None,
-            spare_columns: None,
-            layout: AddressMap::linear(small),
-        };
-        let kind = FaultKind::StuckAt;
-        let fast = memory.read(&maps, None, &profile, VDD_MV, kind);
-        assert_eq!(fast.codes, walk(&graph, &placement, &protection, &maps, &profile, kind));
-        detected += fast.done.words_detected;
+        let weights = WeightPlacement::from(streamed);
+        let mechanisms = Mechanisms { words: OnRead::Parity(None), ..Mechanisms::default() };
+        let layout = AddressMap::linear(small);
+        let placement = placed(&weights, &layout, WORD_BITS);
+        let protection = mechanisms.protection(Memory::Weight);
+        let deployment = Deployment::new(&graph, &placement, &protection).unwrap();
+        let room = small.cells() / 8;
+        assert_eq!(deployment.extra_cells(), room, "as many check bits as codes find room");
+        let source = source(&profile, FaultKind::StuckAt);
+        let [fast, slow] = both(&graph, &weights, &layout, &mechanisms, &source, streams);
+        assert_eq!(fast, slow);
+        hit += fast.1.cells_hit;
     }
-    assert!(detected > 10, "no errors, no test");
+    assert!(hit > 10, "no errors, no test");
+}
+
+/// Chips whose check bits and spare lines have no faulty cells.
+#[derive(Debug)]
+struct SoundSpares(SampledChips);
+
+struct Sound;
+
+impl CellSource for SoundSpares {
+    fn cells(&self, site: Site, floor: Threshold) -> Result<Box<dyn Cells + '_>, SampleError> {
+        if site.region < 0x100 { self.0.cells(site, floor) } else { Ok(Box::new(Sound)) }
+    }
+
+    fn seed(&self) -> u64 {
+        self.0.seed()
+    }
+
+    fn identity(&self, chip: u32) -> serde_json::Value {
+        self.0.identity(chip)
+    }
+
+    fn has_map(&self) -> bool {
+        true
+    }
+}
+
+impl Cells for Sound {
+    fn errors(&self, _: &MemoryAt) -> Errors<'_> {
+        Errors::Always(Cow::Borrowed(&[]), FaultKind::Flip)
+    }
 }
 
 #[test]
 fn spares_replace_lines_of_the_chip_in_every_layout() {
     let profile = VoltageProfile::load("sram14").unwrap();
+    let at = |mv| MemoryAt::new(mv, profile.cell_fault_rate(mv));
     let graph = graph(&mut (300..));
     let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
     let geometry = Geometry::new(2, 64, 64).unwrap();
-    let placement = WeightPlacement::from(ResidentPlacement::in_memory(geometry, sizes).unwrap());
-    let geometry = placement.geometry();
-    let spares = Mechanism::Spares { rows: 64, columns: 0, repair_vdd_mv: VDD_MV };
-    let memory =
-        ProtectedMemory::new(&graph, &placement, Protection::new(vec![spares]).unwrap(), WORD_BITS)
-            .unwrap();
-    let data = sampled(geometry, 0, 1, &profile);
+    let weights = WeightPlacement::from(ResidentPlacement::in_memory(geometry, sizes).unwrap());
+    let geometry = weights.geometry();
+    let source = SoundSpares(source(&profile, FaultKind::Flip));
+    let key = ChipKey { seed: 3, chip: 1, memory: 0 };
+    let data = Chip::sample(profile.population(), key, geometry, profile.threshold(VDD_MV));
+    let data = data.unwrap();
     assert!(!data.cells().is_empty());
-    let bits = 8;
-    for layout in layouts(geometry, &data, bits) {
-        let maps = ChipMaps {
-            data: sampled(geometry, 0, 1, &profile),
-            check: None,
-            // Spares without a fault.
-            spare_rows: None,
-            spare_columns: None,
-            layout,
+    // As many spares as rows, tested where they are used.
+    let lines = vmin_protection::mechanisms::Spares { rows: 64, columns: 0, repair_vdd_mv: VDD_MV };
+    let spares = Protection::of_weights([std::sync::Arc::new(lines) as _]).unwrap();
+    for layout in layouts(geometry, &data, 8) {
+        let placement = placed(&weights, &layout, WORD_BITS);
+        let flips = |protection: &Protection| {
+            let deployment = Deployment::new(&graph, &placement, protection).unwrap();
+            let supplies = supplies(protection, Memory::Weight, VDD_MV, &at);
+            let open = deployment.open(&source, chip(1), &[&supplies], None).unwrap();
+            let repaired = open.repaired();
+            (open.weights(&supplies, LOAD).applied.bits_flipped, repaired)
         };
-        let repair = memory.repair(&maps, &profile);
-        let read = memory.read(&maps, repair.as_ref(), &profile, VDD_MV, FaultKind::Flip);
-        assert_eq!(read.done.bits_flipped, 0, "as many spares as rows");
-        let unrepaired = memory.read(&maps, None, &profile, VDD_MV, FaultKind::Flip);
-        assert!(unrepaired.done.bits_flipped > 0);
+        let faults = data.cells().len() as u64;
+        assert_eq!(flips(&spares), (0, Some((faults, 0))), "as many spares as rows");
+        let (flipped, repaired) = flips(&Protection::default());
+        assert!(flipped > 0 && repaired.is_none());
     }
 }
 
 #[test]
-fn words_must_divide_the_halves_of_a_stream() {
+fn what_does_not_fit_is_refused() {
     let graph = graph(&mut (300..));
     let array = ArraySize::new(1, 1).unwrap();
     let odd = Geometry::new(1, 3, 64).unwrap();
-    let placed = StreamedPlacement::in_memory(odd, array, Dataflow::Ws, &graph).unwrap();
-    let placement = WeightPlacement::from(placed);
-    let secded = Mechanism::Secded { data_bits: 64, on_detected: OnDetected::Keep };
-    let refused =
-        ProtectedMemory::new(&graph, &placement, Protection::new(vec![secded]).unwrap(), 64);
-    assert_eq!(refused.map(|_| ()), Err(ProtectedError::Half { data_bits: 64, half_bits: 96 }));
-    let reads = Mechanism::DetectingRead { masking: Masking::Bits };
-    assert!(
-        ProtectedMemory::new(&graph, &placement, Protection::new(vec![reads]).unwrap(), 64).is_ok()
-    );
+    let streamed = StreamedPlacement::in_memory(odd, array, Dataflow::Ws, &graph).unwrap();
+    let weights = WeightPlacement::from(streamed);
+    let refused = |words: OnRead, layer: Option<usize>, memory: Memory, word_bits: u64| {
+        let layer = layer.map(|layer| (layer, 1.0));
+        let mechanisms = Mechanisms { words, layer, ..Mechanisms::default() };
+        let sums = vmin_accel::placement::SumPlacement::in_memory(
+            odd,
+            array,
+            Dataflow::Ws,
+            &graph,
+        );
+        let placement = Placement {
+            sums: Some(sums.unwrap()),
+            ..placed(&weights, &AddressMap::linear(odd), word_bits)
+        };
+        Deployment::new(&graph, &placement, &mechanisms.protection(memory)).err()
+    };
+    let secded = |bits| OnRead::Secded(bits, OnDetected::Keep);
+    let half = ProtectedError::Half { data_bits: 64, half_bits: 96 };
+    assert_eq!(refused(secded(64), None, Memory::Weight, 64), Some(half));
+    let word = ProtectedError::Word { data_bits: 48, columns: 64, word_bits: 48 };
+    assert_eq!(refused(secded(48), None, Memory::Weight, 48), Some(word));
+    let word = ProtectedError::Word { data_bits: 32, columns: 64, word_bits: 16 };
+    assert_eq!(refused(secded(32), None, Memory::Weight, 16), Some(word));
+    let sum = ProtectedError::Sum { data_bits: 64 };
+    assert_eq!(refused(secded(64), None, Memory::Accumulator, 64), Some(sum));
+    let layers = graph.weights.len();
+    for memory in [Memory::Weight, Memory::Accumulator] {
+        assert_eq!(refused(OnRead::Plain, Some(layers), memory, 64), None);
+        let none = ProtectedError::Layer { layer: layers + 1, layers };
+        assert_eq!(refused(OnRead::Plain, Some(layers + 1), memory, 64), Some(none));
+        assert_eq!(refused(OnRead::Detecting(Masking::Bits), None, memory, 64), None);
+        assert_eq!(refused(OnRead::Parity(None), None, memory, 64), None);
+    }
 }
