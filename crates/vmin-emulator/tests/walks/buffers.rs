@@ -18,13 +18,13 @@ use vmin_nn::{Executor, Graph, Op};
 use vmin_protection::Protection;
 use vmin_protection::mechanisms::{Masking, SpareLines};
 use vmin_protection::words::OnDetected;
-use vmin_sram::{Applied, CellEffect, CellErrors, ErrorRates, FaultKind, FaultyCell, Geometry, Score};
+use vmin_sram::{
+    Applied, CellEffect, CellErrors, ErrorRates, FaultKind, FaultyCell, Geometry, Score,
+};
 use vmin_testkit::{Lcg, random_graph};
 
 use crate::cells::{KINDS, Sums, walk_sums};
-use crate::protected_cells::{
-    Bit, Holding, Mechanisms, OnChip, OnRead, Silicon, TEST_MV, Toward,
-};
+use crate::protected_cells::{Bit, Holding, Mechanisms, OnChip, OnRead, Silicon, TEST_MV, Toward};
 use crate::protected_walk::{VDD_MV, source, walk};
 
 pub(crate) const IMAGES: usize = 3;
@@ -217,12 +217,8 @@ fn slow<S: CellSource + Silicon>(
             layout: layouts.get(memory),
             first_cells: *first_cells.get(memory),
             vdd_mv: VDD_MV,
-            code_bits: *PerMemory {
-                weight: graph.weights[0].bits,
-                activation: 8,
-                accumulator: 32,
-            }
-            .get(memory),
+            code_bits: *PerMemory { weight: graph.weights[0].bits, activation: 8, accumulator: 32 }
+                .get(memory),
             lasting: memory == Memory::Weight,
             read,
         })
@@ -448,7 +444,8 @@ fn all_memories_of_a_chip_with_read_noise_are_those_of_the_walk() {
 /// A measured chip whose cells err as often as a random number says, at every supply that may be asked for.
 pub(crate) fn measured(seed: u64, kind: Option<FaultKind>) -> Measured {
     let mut rng = Lcg(seed);
-    let supplies = [VDD_MV, TEST_MV].into_iter().flat_map(|mv| [0.0, 5.0, 8.0, 12.0].map(|by| mv + by));
+    let supplies =
+        [VDD_MV, TEST_MV].into_iter().flat_map(|mv| [0.0, 5.0, 8.0, 12.0].map(|by| mv + by));
     let cells = 3001;
     let mut errors = BTreeMap::new();
     for mv in supplies {

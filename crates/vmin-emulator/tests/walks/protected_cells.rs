@@ -222,11 +222,8 @@ impl OnChip<'_> {
     /// What each faulty cell of an array gives back at this read.
     fn at_read(&self, site: Option<Site>, mv: f64) -> BTreeMap<u64, CellEffect> {
         let Some(site) = site else { return BTreeMap::new() };
-        let key = ChipKey {
-            seed: self.silicon.seed(),
-            chip: self.number.into(),
-            memory: site.region,
-        };
+        let key =
+            ChipKey { seed: self.silicon.seed(), chip: self.number.into(), memory: site.region };
         let mut effects = BTreeMap::new();
         for error in self.silicon.errors(site, &(self.at)(mv)) {
             let drawn = draw_faults(&[error], key, self.read);
@@ -330,9 +327,9 @@ impl OnChip<'_> {
                 let of = |(address, effect)| Fault { address, effect };
                 self.at_read(site, base(self.vdd_mv)).into_iter().map(of).collect()
             };
-            let of_data = (0..).zip(&effects).filter_map(|(address, effect)| {
-                Some(Fault { address, effect: (*effect)? })
-            });
+            let of_data = (0..)
+                .zip(&effects)
+                .filter_map(|(address, effect)| Some(Fault { address, effect: (*effect)? }));
             let of_data: Vec<Fault> = of_data.collect();
             let (rows, columns) = (read(spare_rows), read(spare_columns));
             let spares = SpareFaults { rows: &rows, columns: &columns };
@@ -408,9 +405,9 @@ impl Holding {
             for word in positions.start / k..positions.end / k {
                 let bits = word * k..(word + 1) * k;
                 let gather = |of: &dyn Fn(u64) -> bool| {
-                    (0..).zip(bits.clone()).fold(0_u128, |data, (bit, p)| {
-                        data | u128::from(of(p)) << bit
-                    })
+                    (0..)
+                        .zip(bits.clone())
+                        .fold(0_u128, |data, (bit, p)| data | u128::from(of(p)) << bit)
                 };
                 let encoded = code.encode(gather(&stored));
                 let check = (0..r).fold(0_u16, |check, bit| {

@@ -10,9 +10,7 @@ use vmin_accel::{
     VoltageProfile,
 };
 use vmin_emulator::source::{CellSource, Cells, Errors, SampledChips, Site};
-use vmin_emulator::{
-    ChipSpec, Deployment, LOAD, Placement, ProtectedError, Supplies,
-};
+use vmin_emulator::{ChipSpec, Deployment, LOAD, Placement, ProtectedError, Supplies};
 use vmin_nn::{Graph, Op};
 use vmin_protection::Protection;
 use vmin_protection::mechanisms::{Masking, SpareLines};
@@ -140,11 +138,7 @@ fn protections() -> Vec<Mechanisms> {
         Mechanisms { words: OnRead::Parity(Some(16)), ..none() },
         Mechanisms { safe_bits: Some((2, 12.0)), ..none() },
         Mechanisms { layer: Some((1, 12.0)), words: secded(OnDetected::Zero), ..none() },
-        Mechanisms {
-            banks: Some((0.3, 12.0)),
-            words: OnRead::Detecting(Masking::Bits),
-            ..none()
-        },
+        Mechanisms { banks: Some((0.3, 12.0)), words: OnRead::Detecting(Masking::Bits), ..none() },
         Mechanisms { spares: Some(SpareLines { rows: 1, columns: 2 }), ..none() },
         Mechanisms {
             safe_bits: Some((1, 8.0)),
@@ -395,12 +389,7 @@ fn what_does_not_fit_is_refused() {
     let refused = |words: OnRead, layer: Option<usize>, memory: Memory, word_bits: u64| {
         let layer = layer.map(|layer| (layer, 1.0));
         let mechanisms = Mechanisms { words, layer, ..Mechanisms::default() };
-        let sums = vmin_accel::placement::SumPlacement::in_memory(
-            odd,
-            array,
-            Dataflow::Ws,
-            &graph,
-        );
+        let sums = vmin_accel::placement::SumPlacement::in_memory(odd, array, Dataflow::Ws, &graph);
         let placement = Placement {
             sums: Some(sums.unwrap()),
             ..placed(&weights, &AddressMap::linear(odd), word_bits)

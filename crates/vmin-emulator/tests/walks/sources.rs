@@ -16,7 +16,7 @@ use vmin_protection::mechanisms::{Masking, SecdedCode, SpareLines};
 use vmin_protection::words::OnDetected;
 use vmin_protection::words::closed_form::secded_residual;
 use vmin_sram::{
-    Applied, Chip, ChipKey, CellErrors, ErrorRates, FaultyCell, Score, flip_at_random, random_bits,
+    Applied, CellErrors, Chip, ChipKey, ErrorRates, FaultyCell, Score, flip_at_random, random_bits,
 };
 
 use crate::buffers::{IMAGES, Of, Setting, fast, many, measured, protection, supplies};
@@ -130,9 +130,8 @@ fn transient_errors_without_protection_are_their_draws() {
             }
             let found = fast(&setting, &of, &transient, &many, SPEC, reads);
             assert_eq!(found, (predictions, applied), "seed {seed} {reads:?}");
-            flipped = PerMemory::from_fn(|memory| {
-                flipped.get(memory) + found.1.get(memory).bits_flipped
-            });
+            flipped =
+                PerMemory::from_fn(|memory| flipped.get(memory) + found.1.get(memory).bits_flipped);
         }
     }
     assert!(flipped.iter().all(|(_, &count)| count > 1000), "{flipped:?}");
@@ -167,9 +166,8 @@ fn bits_that_all_err_are_cells_that_all_invert() {
             let drawn = fast(&setting, &of, &Transient { seed: 1 }, &at, SPEC, reads);
             let expected = fast(&setting, &of, &lasting, &at, SPEC, reads);
             assert_eq!(drawn, expected, "seed {seed} {of:?} {reads:?} below {limit} mV");
-            flipped = PerMemory::from_fn(|memory| {
-                flipped.get(memory) + drawn.1.get(memory).bits_flipped
-            });
+            flipped =
+                PerMemory::from_fn(|memory| flipped.get(memory) + drawn.1.get(memory).bits_flipped);
         }
     }
     assert!(flipped.iter().all(|(_, &count)| count > 10_000), "{flipped:?}");
@@ -303,8 +301,7 @@ fn a_plain_read_is_what_the_cells_of_each_memory_do() {
             });
             let weights = corrupt(graph, &placement.weights, &[(&cells.weight, kind)]).unwrap();
             let spared = placement.spared_input;
-            let of_tensors =
-                ActivationFaults::new(activations, &cells.activation, kind, spared);
+            let of_tensors = ActivationFaults::new(activations, &cells.activation, kind, spared);
             let bias = placement.biases_in_memory;
             let of_sums = SumFaults::new(sums, &cells.accumulator, kind, bias);
             let faults = BufferFaults { activations: Some(&of_tensors), sums: Some(&of_sums) };
