@@ -72,7 +72,7 @@ pub(crate) fn check(graph: &Graph, placement: &WeightPlacement) -> Result<(), Pr
     if placed != tensors {
         return Err(ProtectedError::PlacedTensors { placed, tensors });
     }
-    corrupt(graph, placement, &[])?;
+    corrupt(graph, placement, &[(&[], FaultKind::Flip)])?;
     Ok(())
 }
 
