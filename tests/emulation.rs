@@ -158,7 +158,8 @@ fn what_does_not_fit_is_refused() {
         let placement = WeightPlacement::from(placement);
         let placed = Placement::of_weights(placement.clone());
         let deployed = Deployment::new(&setting.graph, &placed, &Protection::default());
-        (corrupt(&setting.graph, &placement, &[]).err(), deployed.err())
+        let none = [(&[][..], FaultKind::Flip)];
+        (corrupt(&setting.graph, &placement, &none).err(), deployed.err())
     };
     let mut placement = setting.placement.clone();
     placement.tensors.pop();
