@@ -2,11 +2,15 @@
 
 use std::sync::atomic::AtomicBool;
 
+use vmin_accel::placement::WeightPlacement;
 use vmin_accel::{Accelerator, ResidentPlacement, VoltageProfile};
-use vmin_emulator::{Emulator, EmulatorError, Images};
+use vmin_emulator::{
+    Deployment, Emulator, EmulatorError, Images, Placement, ProtectedError, corrupt,
+};
 use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_nn::{Graph, exec};
-use vmin_sram::{Chip, ChipKey, FaultKind};
+use vmin_protection::Protection;
+use vmin_sram::{ApplyError, Chip, ChipKey, FaultKind};
 
 const IMAGES: usize = 12;
 
@@ -97,14 +101,11 @@ fn corruption_and_predictions_equal_the_slow_way() {
                 })
                 .collect();
             for kernel in vmin_kernels::available() {
-                let emulator = Emulator::new(
-                    &setting.graph,
-                    &setting.placement,
-                    images(&setting.data),
-                    kernel,
-                )
-                .expect("they fit");
-                let corrupted = emulator.corrupt(setting.chip.cells(), kind);
+                let emulator =
+                    Emulator::new(&setting.graph, images(&setting.data), kernel).expect("they fit");
+                let placement = WeightPlacement::from(setting.placement.clone());
+                let faults = [(setting.chip.cells(), kind)];
+                let corrupted = corrupt(&setting.graph, &placement, &faults).expect("they fit");
                 assert_eq!(corrupted.codes, codes, "{bits} bits, {kind:?}");
                 assert_eq!(
                     (corrupted.applied.cells_hit, corrupted.applied.bits_flipped),
@@ -140,7 +141,7 @@ fn packed_codes_are_corrupted_in_place_alike() {
 fn what_does_not_fit_is_refused() {
     let setting = setting(8);
     let kernel = vmin_kernels::best();
-    let new = |images| Emulator::new(&setting.graph, &setting.placement, images, kernel).err();
+    let new = |images| Emulator::new(&setting.graph, images, kernel).err();
     let Dataset { images, labels, .. } = &setting.data;
     let short = Images { pixels: &images[1..], labels };
     assert!(matches!(new(short), Some(EmulatorError::ImageSize { .. })));
@@ -153,26 +154,29 @@ fn what_does_not_fit_is_refused() {
     wrong[0] = 10;
     let wrong = Images { pixels: images, labels: &wrong };
     assert_eq!(new(wrong), Some(EmulatorError::Classes { label: 10, classes: 10 }));
+    let refused = |placement: ResidentPlacement| {
+        let placement = WeightPlacement::from(placement);
+        let placed = Placement::of_weights(placement.clone());
+        let deployed = Deployment::new(&setting.graph, &placed, &Protection::default());
+        let none = [(&[][..], FaultKind::Flip)];
+        (corrupt(&setting.graph, &placement, &none).err(), deployed.err())
+    };
     let mut placement = setting.placement.clone();
     placement.tensors.pop();
-    let images = Images { pixels: images, labels };
-    let error = Emulator::new(&setting.graph, &placement, images, kernel).err();
-    assert!(matches!(error, Some(EmulatorError::PlacedTensors { .. })));
+    let layers = setting.graph.weights.len();
+    let error = ProtectedError::PlacedTensors { placed: layers - 1, tensors: layers };
+    assert_eq!(refused(placement).1, Some(error));
     let mut placement = setting.placement.clone();
     placement.tensors[1].first_bit = placement.tensors[0].first_bit;
-    let error = Emulator::new(&setting.graph, &placement, images, kernel).err();
-    assert!(matches!(error, Some(EmulatorError::Placement(_))));
+    let (corrupted, deployed) = refused(placement);
+    assert!(matches!(corrupted, Some(ApplyError::Overlap { .. })), "{corrupted:?}");
+    assert!(matches!(deployed, Some(ProtectedError::Placement(ApplyError::Overlap { .. }))));
 }
 
 #[test]
 fn a_stopped_evaluation_says_so() {
     let setting = setting(8);
-    let emulator = Emulator::new(
-        &setting.graph,
-        &setting.placement,
-        images(&setting.data),
-        vmin_kernels::best(),
-    )
+    let emulator = Emulator::new(&setting.graph, images(&setting.data), vmin_kernels::best())
     .expect("they fit");
     assert!(emulator.predict_clean(&AtomicBool::new(true)).is_err());
 }

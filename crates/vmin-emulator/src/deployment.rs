@@ -161,14 +161,14 @@ impl<'g> Deployment<'g> {
         placement: &'g Placement,
         protection: &Protection,
     ) -> Result<Self, ProtectedError> {
+        weights::check(graph, &placement.weights)?;
         let layers: Vec<usize> = graph.layers().iter().map(|layer| layer.node).collect();
         let with_weights = |&&node: &&usize| matches!(graph.nodes[node].op, Op::Conv2d(_));
         let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
-        let setup = |memory: Memory| -> Option<Setup> {
-            let of_layers =
-                |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
+        let setup = |memory: Memory, first_extra_cell: u64| -> Option<Setup> {
+            let of_layers = |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
             let word_bits = *placement.word_bits.get(memory);
-            let first_cells = [*placement.first_cells.get(memory), placement.first_extra_cell];
+            let first_cells = [*placement.first_cells.get(memory), first_extra_cell];
             Some(match memory {
                 Memory::Weight => Setup {
                     memory,
@@ -217,8 +217,12 @@ impl<'g> Deployment<'g> {
                 }
             })
         };
-        let memories = PerMemory::from_fn(|memory| {
-            setup(memory).map(|setup| Protected::new(protection, setup)).transpose()
+        let mut first_extra_cell = placement.first_extra_cell;
+        let memories = PerMemory::from_fn(|memory| -> Result<_, ProtectedError> {
+            let Some(setup) = setup(memory, first_extra_cell) else { return Ok(None) };
+            let protected = Protected::new(protection, setup)?;
+            first_extra_cell += protected.extra_cells();
+            Ok(Some(protected))
         });
         let deployment = Self {
             graph,
@@ -231,6 +235,17 @@ impl<'g> Deployment<'g> {
                 .map_or_else(Vec::new, activations::contents),
         };
         Ok(deployment)
+    }
+
+    /// All contents of a memory.
+    fn contents(&self, memory: Memory) -> Cow<'_, [Contents<'g>]> {
+        match memory {
+            Memory::Weight => Cow::Borrowed(&self.weights),
+            Memory::Activation => self.activations.iter().flatten().cloned().collect(),
+            Memory::Accumulator => {
+                self.placement.sums.iter().map(|placed| sums::contents(placed, 0)).collect()
+            }
+        }
     }
 
     /// Number of banks of each memory that hold something.
@@ -295,12 +310,7 @@ impl<'g> Deployment<'g> {
                 let chosen = map.with_reliable_columns(bits, &cells);
                 arrays.set_layout(chosen.expect("planning has checked that codes divide rows"));
             }
-            let none = Vec::new();
-            let contents = match memory {
-                Memory::Weight => &self.weights,
-                Memory::Activation | Memory::Accumulator => &none,
-            };
-            arrays.test(first.test.as_ref(), contents);
+            arrays.test(first.test.as_ref(), &self.contents(memory));
             Ok(Some(arrays))
         });
         Ok(OpenChip { deployment: self, arrays: arrays.transpose()? })
@@ -339,18 +349,7 @@ impl OpenChip<'_> {
         let of = |memory: Memory| {
             let arrays = self.arrays.get(memory).as_ref()?;
             let at = &supplies.get(memory).as_ref()?.access;
-            // The weakest banks of the other memories are counted over all that lies there.
-            Some(match memory {
-                Memory::Weight => arrays.powered(at, &deployment.weights),
-                Memory::Activation => {
-                    let all: Vec<_> = deployment.activations.iter().flatten().cloned().collect();
-                    arrays.powered(at, &all)
-                }
-                Memory::Accumulator => {
-                    let placed = deployment.placement.sums.as_ref()?;
-                    arrays.powered(at, &[sums::contents(placed, 0)])
-                }
-            })
+            Some(arrays.powered(at, &deployment.contents(memory)))
         };
         PoweredChip { deployment, memories: PerMemory::from_fn(of) }
     }

@@ -27,7 +27,9 @@ use vmin_protection::words::{
     CodeBit, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
 use vmin_protection::{Protection, Stages};
-use vmin_sram::{CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold};
+use vmin_sram::{
+    ApplyError, CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
+};
 
 use crate::source::{CellSource, Cells, Errors, Site, faults};
 pub(crate) use contents::Contents;
@@ -80,6 +82,17 @@ pub enum ProtectedError {
     /// Words are codes, and codes are of several widths.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The placement is of another network.
+    #[error("the placement has {placed} tensors, the network {tensors}")]
+    PlacedTensors {
+        /// Tensors placed.
+        placed: usize,
+        /// Weight tensors of the network.
+        tensors: usize,
+    },
+    /// The placement does not fit the network's weights.
+    #[error("the placement does not fit the network: {0}")]
+    Placement(#[from] ApplyError),
 }
 
 /// One memory under its protection.

@@ -7,7 +7,7 @@ use vmin_quant::Encoding;
 use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
 
 use super::contents::Contents;
-use super::{Arrays, Damage, Powered};
+use super::{Arrays, Damage, Powered, ProtectedError};
 use crate::source::Errors;
 
 /// The codes that a chip gives back.
@@ -60,6 +60,20 @@ pub fn corrupt(
         }
     }
     Ok(Corrupted { codes, applied })
+}
+
+/// Checks that a placement is that of this network.
+pub(crate) fn check(graph: &Graph, placement: &WeightPlacement) -> Result<(), ProtectedError> {
+    let placed = match placement {
+        WeightPlacement::Resident(placement) => placement.tensors.len(),
+        WeightPlacement::Streamed(placement) => placement.tensors.len(),
+    };
+    let tensors = graph.weights.len();
+    if placed != tensors {
+        return Err(ProtectedError::PlacedTensors { placed, tensors });
+    }
+    corrupt(graph, placement, &[(&[], FaultKind::Flip)])?;
+    Ok(())
 }
 
 /// The codes with each bit inverted at random, as [`vmin_sram::flip_at_random`] says; a layer is a

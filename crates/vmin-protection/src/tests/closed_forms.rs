@@ -1,8 +1,15 @@
 //! Closed forms against published figures, enumeration and simulation.
 
-use super::super::closed_form::*;
-use super::super::*;
-use crate::{Chip, ChipKey, FaultKind, Geometry, Population, Threshold, VarianceShares, normal};
+use vmin_sram::{
+    Chip, ChipKey, FaultKind, Geometry, Population, Threshold, VarianceShares, normal,
+};
+
+use super::faults;
+use crate::mechanisms::SecdedCode;
+use crate::words::closed_form::*;
+use crate::words::{
+    CodeBit, OnDetected, Scheme, Stored, Stores, TowardZero, WordCode, Words, read_back,
+};
 
 /// Supply over V_min at which cells fail at rate `p`, for a Gaussian of mean 0.677 and deviation 0.067
 /// of V_min.
@@ -26,7 +33,7 @@ fn rates_voltages_and_energies_for_a_residual_of_1e6() {
         let e = f64::from(n) / f64::from(k) * v * v;
         assert!((e - energy).abs() < 1.5e-3, "({n}, {k}): {e}");
         // The decoder's wrong corrections matter little here.
-        let exact = secded_residual(&Secded::new(k).unwrap(), p);
+        let exact = secded_residual(&SecdedCode::new(k).unwrap(), p);
         assert!((exact / 1e-6 - 1.0).abs() < 0.02, "({n}, {k}): {exact}");
     }
     let unprotected = relative_voltage(1e-6);
@@ -52,7 +59,7 @@ fn at_one_percent_words_hold_too_many_errors() {
 
 #[test]
 fn the_exact_residual_equals_the_sum_over_all_error_patterns() {
-    let code = Secded::new(8).unwrap();
+    let code = SecdedCode::new(8).unwrap();
     let n = 8 + code.check_bits();
     for p in [1e-3, 0.01, 0.1, 0.4] {
         let mut sum = 0.0;
@@ -83,7 +90,7 @@ fn simulation_of_chips_agrees() {
     for (k, rate, seed) in
         [(32, 0.01, 1), (64, 0.01, 2), (128, 0.01, 3), (64, 2e-3, 4), (64, 0.05, 5)]
     {
-        let code = Secded::new(k).unwrap();
+        let code = SecdedCode::new(k).unwrap();
         let checks = Geometry::new(4, 2048, 128 / k * code.check_bits()).unwrap();
         let threshold = Threshold::from_rate(rate).unwrap();
         let map = |memory_id, geometry| {
@@ -91,18 +98,17 @@ fn simulation_of_chips_agrees() {
             Chip::sample(&population, key, geometry, threshold).unwrap()
         };
         let (data, check) = (map(0, memory), map(1, checks));
-        let mut codes: Vec<u8> = (0..memory.cells() / 8).map(|i| (i * 97 % 251) as u8).collect();
-        let mut tensors = [StoredTensor {
-            codes: &mut codes,
-            bits: 8,
-            zeros: vec![0],
-            toward_zero: TowardZero::SignBit,
-        }];
-        let words = Words::Cells;
-        let on_detected = OnDetected::Keep;
-        let scheme = WordScheme::Code { code: &code, words, on_detected };
-        let (data, check) = (data.cells(), check.cells());
-        let done = read_back(scheme, &Bytes, data, check, FaultKind::Flip, &mut tensors).unwrap();
+        let mut codes: [Vec<u8>; 1] =
+            [(0..memory.cells() / 8).map(|i| (i * 97 % 251) as u8).collect()];
+        let toward_zero = TowardZero::SignBit;
+        let stored = [Stored { codes: codes[0].len(), bits: 8, zeros: vec![0], toward_zero }];
+        let scheme = Scheme::Code {
+            code: Box::new(code.clone()),
+            words: Words::Cells,
+            on_detected: OnDetected::Keep,
+        };
+        let [data, check] = [data, check].map(|chip| faults(chip.cells(), FaultKind::Flip));
+        let done = read_back(&scheme, &Bytes, &stored, &data, &check, &mut codes[..]).unwrap();
         let bits = memory.cells() as f64;
         let (found, exact) = (done.bits_flipped as f64 / bits, secded_residual(&code, rate));
         // Errors come about 2.5 to a word: four deviations of a count of words.

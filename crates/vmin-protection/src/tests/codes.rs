@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::*;
+use crate::mechanisms::{ParityCode, SecdedCode, SecdedError};
+use crate::words::{Decoded, Verdict, WordCode};
 
 const WIDTHS: [u32; 6] = [8, 16, 32, 64, 100, 128];
 
@@ -25,7 +26,7 @@ fn words(bits: u32) -> [u128; 4] {
 }
 
 /// The decoder written out: syndrome bit by bit from the matrix, then a search for its column.
-fn decode_slowly(code: &Secded, bits: &[bool]) -> (Vec<bool>, Verdict) {
+fn decode_slowly(code: &SecdedCode, bits: &[bool]) -> (Vec<bool>, Verdict) {
     let columns = code.parity_check_columns();
     let syndrome: Vec<bool> = (0..code.check_bits())
         .map(|row| {
@@ -51,18 +52,18 @@ fn decode_slowly(code: &Secded, bits: &[bool]) -> (Vec<bool>, Verdict) {
 #[test]
 fn the_usual_sizes_come_out() {
     for (data, check) in [(32, 7), (64, 8), (128, 9), (57, 7), (58, 8), (26, 6), (11, 5), (4, 4)] {
-        assert_eq!(Secded::new(data).unwrap().check_bits(), check, "{data} data bits");
+        assert_eq!(SecdedCode::new(data).unwrap().check_bits(), check, "{data} data bits");
     }
     for data_bits in [0, 3, 129] {
-        assert_eq!(Secded::new(data_bits), Err(SecdedError { data_bits }));
+        assert_eq!(SecdedCode::new(data_bits), Err(SecdedError { data_bits }));
     }
-    assert!(Parity::new(0).is_none() && Parity::new(129).is_none());
+    assert!(ParityCode::new(0).is_none() && ParityCode::new(129).is_none());
 }
 
 #[test]
 fn the_minimum_distance_is_4() {
     for data_bits in 4..=128 {
-        let columns = Secded::new(data_bits).unwrap().parity_check_columns();
+        let columns = SecdedCode::new(data_bits).unwrap().parity_check_columns();
         // No one, two or three columns sum to zero; four do (for all but the smallest words).
         let known: std::collections::BTreeSet<u16> = columns.iter().copied().collect();
         assert_eq!(known.len(), columns.len(), "{data_bits}: columns differ");
@@ -79,7 +80,7 @@ fn the_minimum_distance_is_4() {
 #[test]
 fn rows_are_balanced() {
     for data_bits in [32, 64, 128] {
-        let code = Secded::new(data_bits).unwrap();
+        let code = SecdedCode::new(data_bits).unwrap();
         let columns = code.parity_check_columns();
         let fills: Vec<usize> = (0..code.check_bits())
             .map(|row| columns.iter().filter(|&column| column >> row & 1 == 1).count())
@@ -88,13 +89,13 @@ fn rows_are_balanced() {
         assert!(spread <= 2, "{data_bits}: {fills:?}");
     }
     // Hsiao's (72, 64): 56 columns of weight 3 and 8 of weight 5, rows of 26 data bits.
-    assert_eq!(Secded::new(64).unwrap().encoder_xors(), 56 * 3 + 8 * 5 - 8);
+    assert_eq!(SecdedCode::new(64).unwrap().encoder_xors(), 56 * 3 + 8 * 5 - 8);
 }
 
 #[test]
 fn every_single_error_is_corrected_and_every_double_one_detected() {
     for data_bits in WIDTHS {
-        let code = Secded::new(data_bits).unwrap();
+        let code = SecdedCode::new(data_bits).unwrap();
         let n = data_bits + code.check_bits();
         for data in words(data_bits) {
             let clean = decode_with(&code, data, &[]);
@@ -115,7 +116,7 @@ fn every_single_error_is_corrected_and_every_double_one_detected() {
 #[test]
 fn parity_sees_odd_numbers_of_errors_only() {
     for data_bits in 1..=128 {
-        let code = Parity::new(data_bits).unwrap();
+        let code = ParityCode::new(data_bits).unwrap();
         for data in words(data_bits) {
             assert_eq!(decode_with(&code, data, &[]).verdict, Verdict::Clean);
             for a in 0..=data_bits {
@@ -130,7 +131,7 @@ fn parity_sees_odd_numbers_of_errors_only() {
 
 #[test]
 fn some_triple_errors_are_corrected_wrongly() {
-    let code = Secded::new(64).unwrap();
+    let code = SecdedCode::new(64).unwrap();
     let (mut wrong, mut seen) = (0, 0);
     for a in 0..72 {
         for b in 0..a {
@@ -154,7 +155,7 @@ proptest! {
         width in 0..WIDTHS.len(), data: u128,
         errors in proptest::collection::btree_set(0_u32..137, 0..6),
     ) {
-        let code = Secded::new(WIDTHS[width]).unwrap();
+        let code = SecdedCode::new(WIDTHS[width]).unwrap();
         let (k, n) = (code.data_bits(), code.data_bits() + code.check_bits());
         let data = data & if k == 128 { u128::MAX } else { (1 << k) - 1 };
         let errors: Vec<u32> = errors.into_iter().filter(|&error| error < n).collect();

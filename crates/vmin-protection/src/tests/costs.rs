@@ -1,17 +1,26 @@
 //! Combinations, costs against plain energy and the closed forms.
 
-use vmin_sram::protection::{Masking, OnDetected};
+use std::sync::Arc;
 
-use super::*;
-use crate::cycles::{self, Schedule};
-use crate::energy::{OperatingPoint, per_inference};
-use crate::{Accelerator, GemmShape, Layer, VoltageProfile};
+use vmin_accel::cycles::{self, LayerReport, Schedule};
+use vmin_accel::energy::{OperatingPoint, per_inference};
+use vmin_accel::{Accelerator, GemmShape, Layer, Memory, PerMemory, VoltageProfile};
 
-fn secded(data_bits: u32) -> Mechanism {
-    Mechanism::Secded { data_bits, on_detected: OnDetected::Keep }
+use crate::mechanisms::{
+    BankRail, Boost, DetectingRead, LayerRail, Masking, Parity, SafeBits, Secded, Spares,
+};
+use crate::rails::Supply;
+use crate::words::OnDetected;
+use crate::{
+    CostKey, Mechanism, ProtectedEnergy, ProtectedLayers, Protection, ProtectionCosts,
+    ProtectionError, protected_energy,
+};
+
+fn secded(data_bits: u32) -> Arc<dyn Mechanism> {
+    Arc::new(Secded { data_bits, on_detected: OnDetected::Keep })
 }
 
-fn parts() -> (Accelerator, VoltageProfile, Vec<crate::LayerReport>) {
+fn parts() -> (Accelerator, VoltageProfile, Vec<LayerReport>) {
     let accelerator = Accelerator::load("gemmini-16").unwrap();
     let layers = [
         Layer::gemm("a", GemmShape::new(1024, 16, 144).unwrap()),
@@ -24,11 +33,15 @@ fn parts() -> (Accelerator, VoltageProfile, Vec<crate::LayerReport>) {
 
 const WEIGHTED: [Option<usize>; 3] = [Some(1), None, Some(2)];
 
-fn energy(mechanisms: Vec<Mechanism>, vdd_mv: f64) -> ProtectedEnergy {
+fn energy(mechanisms: Vec<Arc<dyn Mechanism>>, vdd_mv: f64) -> ProtectedEnergy {
     let (accelerator, profile, reports) = parts();
-    let protection = Protection::new(mechanisms).unwrap();
+    let protection = Protection::of_weights(mechanisms).unwrap();
     let costs = ProtectionCosts::load("estimates").unwrap();
-    let layers = ProtectedLayers { reports: &reports, weighted: &WEIGHTED, banks_used: 2 };
+    let layers = ProtectedLayers {
+        reports: &reports,
+        weighted: &WEIGHTED,
+        banks_used: PerMemory::from_fn(|_| 2),
+    };
     let point = OperatingPoint::weight_memory(&profile, vdd_mv);
     protected_energy(&accelerator, &profile, layers, &protection, &costs, &point)
 }
@@ -36,12 +49,13 @@ fn energy(mechanisms: Vec<Mechanism>, vdd_mv: f64) -> ProtectedEnergy {
 #[test]
 fn nonsense_is_refused() {
     use ProtectionError as E;
-    let boost = || Mechanism::Boost { raise_mv: 50.0 };
-    let safe = || Mechanism::SafeBits { bits: 1, supply: Supply::FixedMv(1000.0) };
-    let spares = || Mechanism::Spares { rows: 1, columns: 1, repair_vdd_mv: 900.0 };
-    let masks = || Mechanism::DetectingRead { masking: Masking::Bits };
-    let parity = || Mechanism::Parity { data_bits: None };
-    let refused = |list| Protection::new(list).unwrap_err();
+    type Any = Arc<dyn Mechanism>;
+    let boost = || -> Any { Arc::new(Boost { raise_mv: 50.0 }) };
+    let safe = || -> Any { Arc::new(SafeBits { bits: 1, supply: Supply::FixedMv(1000.0) }) };
+    let spares = || -> Any { Arc::new(Spares { rows: 1, columns: 1, repair_vdd_mv: 900.0 }) };
+    let masks = || -> Any { Arc::new(DetectingRead { masking: Masking::Bits }) };
+    let parity = || -> Any { Arc::new(Parity { data_bits: None }) };
+    let refused = |list| Protection::of_weights(list).unwrap_err();
     assert_eq!(refused(vec![boost(), boost()]), (1, E::Twice { kind: "boost" }));
     assert_eq!(refused(vec![spares(), boost()]), (1, E::Order { inner: "boost", outer: "spares" }));
     assert_eq!(
@@ -49,8 +63,14 @@ fn nonsense_is_refused() {
         (1, E::TwoOnWords { first: "secded", second: "parity" })
     );
     assert_eq!(refused(vec![safe(), secded(64)]), (1, E::WordOnTwoRails { code: "secded" }));
-    assert!(Protection::new(vec![safe(), masks()]).is_ok());
-    assert!(Protection::new(vec![boost(), spares(), secded(64)]).is_ok());
+    assert!(Protection::of_weights(vec![safe(), masks()]).is_ok());
+    assert!(Protection::of_weights(vec![boost(), spares(), secded(64)]).is_ok());
+    // Each memory has a list of its own.
+    let each = Memory::ALL.map(|(_, memory)| (memory, boost()));
+    assert!(Protection::new(each).is_ok());
+    let twice =
+        [(Memory::Weight, boost()), (Memory::Activation, boost()), (Memory::Weight, boost())];
+    assert_eq!(Protection::new(twice).unwrap_err(), (2, E::Twice { kind: "boost" }));
 }
 
 #[test]
@@ -63,7 +83,7 @@ fn no_protection_costs_nothing() {
         assert!((protected.total_nj / plain.total_nj - 1.0).abs() < 1e-12);
         assert!((protected.latency_us / plain.latency_us - 1.0).abs() < 1e-12);
         assert!((protected.access_scale - profile.access_energy_scale(vdd_mv)).abs() < 1e-12);
-        assert_eq!((protected.codec_nj, protected.extra_bits_share), (0.0, 0.0));
+        assert_eq!((protected.codec_nj, protected.extra_bits_share), (0.0, PerMemory::default()));
     }
 }
 
@@ -76,7 +96,7 @@ fn a_word_code_costs_bits_gates_and_a_stage() {
             * (1.0 - protected.codec_nj / protected.by_component.weight_memory_nj);
         assert!((without_gates - bits * 0.81).abs() < 1e-12, "{k}: (n / k) (V / Vref)^2");
         assert!(protected.codec_nj > 0.0);
-        assert!((protected.extra_bits_share - (bits - 1.0)).abs() < 1e-12);
+        assert!((protected.extra_bits_share.weight - (bits - 1.0)).abs() < 1e-12);
         assert!(protected.latency_us > energy(Vec::new(), 900.0).latency_us);
     }
 }
@@ -84,23 +104,24 @@ fn a_word_code_costs_bits_gates_and_a_stage() {
 #[test]
 fn rails_cost_what_their_bits_cost() {
     let square = |mv: f64| (mv / 1000.0) * (mv / 1000.0);
-    let fixed = |mechanism, vdd_mv| energy(vec![mechanism], vdd_mv).access_scale;
-    let safe = Mechanism::SafeBits { bits: 2, supply: Supply::FixedMv(1000.0) };
+    let fixed =
+        |mechanism: Arc<dyn Mechanism>, vdd_mv| energy(vec![mechanism], vdd_mv).access_scale;
+    let safe = SafeBits { bits: 2, supply: Supply::FixedMv(1000.0) };
     let expected = 1.02 * (0.25 + 0.75 * square(800.0));
-    assert!((fixed(safe, 800.0) - expected).abs() < 1e-12);
-    let bank = Mechanism::BankRail { share: 0.3, supply: Supply::RaisedByMv(100.0) };
+    assert!((fixed(Arc::new(safe), 800.0) - expected).abs() < 1e-12);
+    let bank = BankRail { share: 0.3, supply: Supply::RaisedByMv(100.0) };
     let expected = 1.02 * 0.5 * (square(900.0) + square(800.0));
-    assert!((fixed(bank, 800.0) - expected).abs() < 1e-12, "one of two banks");
-    let boost = Mechanism::Boost { raise_mv: 50.0 };
-    assert!((fixed(boost, 800.0) - 1.1 * square(850.0)).abs() < 1e-12);
-    let every_layer = Mechanism::LayerRail { layers: vec![1, 2], supply: Supply::FixedMv(900.0) };
-    assert!((fixed(every_layer, 800.0) - 1.02 * square(900.0)).abs() < 1e-12);
-    let one_layer = Mechanism::LayerRail { layers: vec![1], supply: Supply::FixedMv(900.0) };
-    let scale = fixed(one_layer, 800.0);
+    assert!((fixed(Arc::new(bank), 800.0) - expected).abs() < 1e-12, "one of two banks");
+    let boost = Boost { raise_mv: 50.0 };
+    assert!((fixed(Arc::new(boost), 800.0) - 1.1 * square(850.0)).abs() < 1e-12);
+    let every_layer = LayerRail { layers: vec![1, 2], supply: Supply::FixedMv(900.0) };
+    assert!((fixed(Arc::new(every_layer), 800.0) - 1.02 * square(900.0)).abs() < 1e-12);
+    let one_layer = LayerRail { layers: vec![1], supply: Supply::FixedMv(900.0) };
+    let scale = fixed(Arc::new(one_layer), 800.0);
     assert!(scale > 1.02 * square(800.0) && scale < 1.02 * square(900.0));
     // A rail never lies below the swept one.
-    let low = Mechanism::LayerRail { layers: vec![1], supply: Supply::FixedMv(700.0) };
-    assert!((fixed(low, 800.0) - 1.02 * square(800.0)).abs() < 1e-12);
+    let low = LayerRail { layers: vec![1], supply: Supply::FixedMv(700.0) };
+    assert!((fixed(Arc::new(low), 800.0) - 1.02 * square(800.0)).abs() < 1e-12);
 }
 
 #[test]

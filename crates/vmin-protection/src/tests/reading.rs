@@ -1,9 +1,25 @@
 //! Reading back against an array of cells that is written, hit and decoded word by word.
 
 use proptest::prelude::*;
+use vmin_sram::{FaultKind, FaultyCell, Score};
 
-use super::super::*;
-use crate::{FaultKind, FaultyCell, Score};
+use super::faults;
+use crate::mechanisms::{DetectingReads, Masking, ParityCode, SecdedCode};
+use crate::words::{
+    CodeBit, Codes, OnDetected, ReadError, Scheme, Stored, Stores, TowardZero, Verdict, WordCode,
+    Words, compile, read_back,
+};
+
+/// Codes of up to 32 bits.
+impl Codes for [Vec<u32>] {
+    fn get(&self, tensor: usize, code: usize) -> u32 {
+        self[tensor][code]
+    }
+
+    fn set(&mut self, tensor: usize, code: usize, value: u32) {
+        self[tensor][code] = value;
+    }
+}
 
 /// Tensors one after another from cell `first` on.
 struct Linear {
@@ -37,20 +53,22 @@ fn hit(cells: &mut [bool], faults: &[FaultyCell], kind: FaultKind) {
     }
 }
 
-const CELLS: usize = 700;
+const CELLS: usize = 2600;
 
-/// All words of the memory, one after another.
+/// A code over words of cells, and what becomes of words that it cannot mend.
+type OfWords<'a> = Option<(&'a dyn WordCode, OnDetected)>;
+
+/// All words of the memory, one after another; without a code, all cells.
 fn read_slowly(
-    code: &dyn WordCode,
-    on_detected: OnDetected,
+    of_words: OfWords<'_>,
     stores: &Linear,
-    faults: &[FaultyCell],
-    check_faults: &[FaultyCell],
+    stored: &[Stored],
+    (cells, check_cells): (&[FaultyCell], &[FaultyCell]),
     kind: FaultKind,
-    codes: &mut [Vec<u8>],
-    zero: u8,
+    codes: &mut [Vec<u32>],
 ) {
-    let (k, r) = (code.data_bits() as usize, code.check_bits() as usize);
+    let k = of_words.map_or(1, |(code, _)| code.data_bits() as usize);
+    let r = of_words.map_or(0, |(code, _)| code.check_bits() as usize);
     let words = CELLS.div_ceil(k);
     let mut data = vec![false; words * k];
     for (address, cell) in data.iter_mut().enumerate() {
@@ -61,27 +79,35 @@ fn read_slowly(
     let pack =
         |bits: &[bool]| bits.iter().rev().fold(0_u128, |all, &bit| all << 1 | u128::from(bit));
     let mut check = vec![false; words * r];
-    for (word, bits) in data.chunks(k).enumerate() {
-        let encoded = code.encode(pack(bits));
-        for bit in 0..r {
-            check[word * r + bit] = encoded >> bit & 1 == 1;
+    if let Some((code, _)) = of_words {
+        for (word, bits) in data.chunks(k).enumerate() {
+            let encoded = code.encode(pack(bits));
+            for bit in 0..r {
+                check[word * r + bit] = encoded >> bit & 1 == 1;
+            }
         }
     }
-    hit(&mut data, faults, kind);
-    hit(&mut check, check_faults, kind);
+    hit(&mut data, cells, kind);
+    hit(&mut check, check_cells, kind);
     for word in 0..words {
-        let decoded = code.decode(
-            pack(&data[word * k..][..k]),
-            u16::try_from(pack(&check[word * r..][..r])).unwrap(),
-        );
+        let mut read = pack(&data[word * k..][..k]);
+        let mut zeroed = false;
+        if let Some((code, on_detected)) = of_words {
+            let check = u16::try_from(pack(&check[word * r..][..r])).unwrap();
+            let decoded = code.decode(read, check);
+            read = decoded.data;
+            zeroed = decoded.verdict == Verdict::Detected && on_detected == OnDetected::Zero;
+        }
         for bit in 0..k {
             let Some(held) = stores.held((word * k + bit) as u64) else { continue };
-            let mut value = decoded.data >> bit & 1 == 1;
-            if decoded.verdict == Verdict::Detected && on_detected == OnDetected::Zero {
+            let mut value = read >> bit & 1 == 1;
+            if zeroed {
+                let Stored { codes, zeros, .. } = &stored[held.tensor];
+                let zero = zeros[held.code / codes.div_ceil(zeros.len())];
                 value = zero >> held.bit & 1 == 1;
             }
             let code = &mut codes[held.tensor][held.code];
-            *code = *code & !(1 << held.bit) | u8::from(value) << held.bit;
+            *code = *code & !(1 << held.bit) | u32::from(value) << held.bit;
         }
     }
 }
@@ -97,83 +123,120 @@ fn kinds() -> impl Strategy<Value = FaultKind> {
     prop_oneof![Just(FaultKind::Flip), Just(FaultKind::StuckAt)]
 }
 
-fn tensors<'a>(codes: &'a mut [Vec<u8>], sizes: &[(usize, u8)], zero: u8) -> Vec<StoredTensor<'a>> {
-    codes
-        .iter_mut()
-        .zip(sizes)
-        .map(|(codes, &(_, bits))| StoredTensor {
-            codes,
-            bits,
-            zeros: vec![zero],
-            toward_zero: TowardZero::SignBit,
-        })
-        .collect()
+fn stored(sizes: &[(usize, u8)], zeros: &[u32]) -> Vec<Stored> {
+    let of = |&(codes, bits): &(usize, u8)| {
+        let zeros = zeros.iter().map(|zero| zero & (u32::MAX >> (32 - bits))).collect();
+        Stored { codes, bits, zeros, toward_zero: TowardZero::SignBit }
+    };
+    sizes.iter().map(of).collect()
 }
 
 proptest! {
     #[test]
     fn words_of_cells_equal_the_array_of_bits(
-        faults in map(CELLS as u64, 120), check_faults in map(400, 60), kind in kinds(),
-        sizes in proptest::collection::vec((0_usize..20, 1_u8..=8), 1..5),
-        first in 0_u64..40, width in prop_oneof![Just(0_u32), Just(8), Just(32), Just(64), Just(128)],
-        zeroed in any::<bool>(), seed in any::<u8>(),
+        cells in map(CELLS as u64, 300), check_cells in map(1500, 150), kind in kinds(),
+        sizes in proptest::collection::vec((0_usize..20, 1_u8..=32), 1..5),
+        first in 0_u64..40,
+        width in prop_oneof![Just(None), (0_u32..=1).prop_map(Some), (4_u32..=128).prop_map(Some)],
+        zeroed in any::<bool>(), seed in any::<u32>(),
     ) {
-        let parity = Parity::new(24).unwrap();
-        let secded = Secded::new(width.max(4)).unwrap();
-        let code: &dyn WordCode = if width == 0 { &parity } else { &secded };
+        let code = width.map(|width| -> Box<dyn WordCode> {
+            match width {
+                0 => Box::new(ParityCode::new(24).unwrap()),
+                1 => Box::new(ParityCode::new(128).unwrap()),
+                bits => Box::new(SecdedCode::new(bits).unwrap()),
+            }
+        });
         let on_detected = if zeroed { OnDetected::Zero } else { OnDetected::Keep };
-        let written: Vec<Vec<u8>> = sizes
+        let written: Vec<Vec<u32>> = sizes
             .iter()
             .map(|&(codes, bits)| {
-                let of_code = |code: usize| (code as u8).wrapping_mul(37) ^ seed;
-                (0..codes).map(|code| of_code(code) & (u8::MAX >> (8 - bits))).collect()
+                let of_code = |code: usize| (code as u32).wrapping_mul(0x9e37_79b9) ^ seed;
+                (0..codes).map(|code| of_code(code) & (u32::MAX >> (32 - bits))).collect()
             })
             .collect();
         let stores = Linear { first, sizes: sizes.clone() };
+        let stored = stored(&sizes, &[1, 0x8000_0006]);
         let (mut fast, mut slow) = (written.clone(), written.clone());
-        let words = Words::Cells;
-        let scheme = WordScheme::Code { code, words, on_detected };
-        let mut stored = tensors(&mut fast, &sizes, 1);
-        let done = read_back(scheme, &stores, &faults, &check_faults, kind, &mut stored).unwrap();
-        read_slowly(code, on_detected, &stores, &faults, &check_faults, kind, &mut slow, 1);
+        let of_words = code.as_deref().map(|code| (code, on_detected));
+        read_slowly(of_words, &stores, &stored, (&cells, &check_cells), kind, &mut slow);
+        let scheme = match code {
+            None => Scheme::Plain,
+            Some(code) => Scheme::Code { code, words: Words::Cells, on_detected },
+        };
+        let (data, check) = (faults(&cells, kind), faults(&check_cells, kind));
+        let done = read_back(&scheme, &stores, &stored, &data, &check, &mut fast[..]).unwrap();
         prop_assert_eq!(&fast, &slow);
         let differing = fast.iter().flatten().zip(written.iter().flatten());
         let flips: u32 = differing.map(|(a, b)| (a ^ b).count_ones()).sum();
         prop_assert_eq!(done.bits_flipped, u64::from(flips));
-        let held = faults.iter().filter(|fault| stores.held(fault.address).is_some()).count();
+        let held = cells.iter().filter(|fault| stores.held(fault.address).is_some()).count();
         prop_assert_eq!(done.cells_hit, held as u64);
     }
 
     #[test]
     fn words_that_are_codes_equal_words_of_cells_when_codes_lie_without_gaps(
-        faults in map(300, 80), check_faults in map(60, 20), kind in kinds(),
+        cells in map(900, 160), check_cells in map(60, 20), kind in kinds(), bits in 1_u8..=32,
         sizes in proptest::collection::vec(0_usize..15, 1..5),
     ) {
-        let sizes: Vec<(usize, u8)> = sizes.into_iter().map(|codes| (codes, 6)).collect();
-        let code = Parity::new(6).unwrap();
+        let sizes: Vec<(usize, u8)> = sizes.into_iter().map(|codes| (codes, bits)).collect();
         let stores = Linear { first: 0, sizes: sizes.clone() };
-        let written: Vec<Vec<u8>> =
-            sizes.iter().map(|&(n, _)| (0..n).map(|i| (i * 11 % 64) as u8).collect()).collect();
+        let stored = stored(&sizes, &[0]);
+        let code = |i: usize| (i as u32).wrapping_mul(0x9e37_79b9) & (u32::MAX >> (32 - bits));
+        let written: Vec<Vec<u32>> = sizes.iter().map(|&(n, _)| (0..n).map(code).collect()).collect();
         let results = [Words::Cells, Words::Codes].map(|words| {
             let mut codes = written.clone();
-            let scheme = WordScheme::Code { code: &code, words, on_detected: OnDetected::Zero };
-            let mut stored = tensors(&mut codes, &sizes, 0);
-            let done = read_back(scheme, &stores, &faults, &check_faults, kind, &mut stored).unwrap();
+            let code = Box::new(ParityCode::new(bits.into()).unwrap());
+            let scheme = Scheme::Code { code, words, on_detected: OnDetected::Zero };
+            let (data, check) = (faults(&cells, kind), faults(&check_cells, kind));
+            let done = read_back(&scheme, &stores, &stored, &data, &check, &mut codes[..]).unwrap();
             (done, codes)
         });
         prop_assert_eq!(&results[0], &results[1]);
     }
 
     #[test]
-    fn without_protection_reading_is_applying(
-        faults in map(200, 60), kind in kinds(), codes in proptest::collection::vec(any::<u8>(), 0..25),
+    fn faults_code_by_code_are_those_of_all_codes(
+        cells in map(1000, 200), check_cells in map(200, 60), kind in kinds(), codes in 0_usize..31,
+        width in prop_oneof![Just(None), Just(Some(16)), Just(Some(32))],
     ) {
-        let (mut read, mut applied) = (vec![codes.clone()], codes);
+        let scheme = match width {
+            None => Scheme::Plain,
+            Some(width) => Scheme::Code {
+                code: Box::new(SecdedCode::new(width).unwrap()),
+                words: Words::Cells,
+                on_detected: OnDetected::Zero,
+            },
+        };
+        let sizes = [(codes, 32)];
+        let (stores, stored) = (Linear { first: 0, sizes: sizes.to_vec() }, stored(&sizes, &[0]));
+        let (data, check) = (faults(&cells, kind), faults(&check_cells, kind));
+        let written = vec![(0..codes).map(|i| (i as u32).wrapping_mul(0x9e37_79b9)).collect::<Vec<u32>>()];
+        let all = compile(&scheme, &stores, &stored, &data, &check);
+        let (mut at_once, mut one_by_one) = (written.clone(), written);
+        let done = all.read(&scheme, &stored, &mut at_once[..]);
+        let by_code = all.clone().by_code();
+        prop_assert!(by_code.is_sorted_by(|a, b| a.0 < b.0), "each code once");
+        prop_assert_eq!(by_code.is_empty(), all.is_empty());
+        let mut sum = crate::words::ReadBack::default();
+        for (_, faults) in &by_code {
+            prop_assert!(!faults.is_empty());
+            sum += faults.read(&scheme, &stored, &mut one_by_one[..]);
+        }
+        prop_assert_eq!(done, sum);
+        prop_assert_eq!(at_once, one_by_one);
+    }
+
+    #[test]
+    fn without_protection_reading_is_applying(
+        cells in map(200, 60), kind in kinds(), codes in proptest::collection::vec(any::<u8>(), 0..25),
+    ) {
+        let (mut read, mut applied) = ([codes.clone()], codes);
         let sizes = [(applied.len(), 8)];
-        let stores = Linear { first: 0, sizes: sizes.to_vec() };
-        let mut stored = tensors(&mut read, &sizes, 0);
-        let done = read_back(WordScheme::Plain, &stores, &faults, &[], kind, &mut stored).unwrap();
-        let expected = crate::apply(&faults, kind, &mut applied, 8, 0).unwrap();
+        let (stores, stored) = (Linear { first: 0, sizes: sizes.to_vec() }, stored(&sizes, &[0]));
+        let data = faults(&cells, kind);
+        let done = read_back(&Scheme::Plain, &stores, &stored, &data, &[], &mut read[..]).unwrap();
+        let expected = vmin_sram::apply(&cells, kind, &mut applied, 8, 0).unwrap();
         prop_assert_eq!((done.cells_hit, done.bits_flipped), (expected.cells_hit, expected.bits_flipped));
         prop_assert_eq!(&read[0], &applied);
     }
@@ -184,10 +247,10 @@ fn bit_masking_never_moves_a_value_away_from_zero() {
     // Two's complement and offset binary by their meaning, for every code and every set of errors.
     for bits in 2..=8_u8 {
         let half = 1_i16 << (bits - 1);
-        type Meaning = (TowardZero, u8, fn(i16, i16) -> i16);
+        type Meaning = (TowardZero, u32, fn(i16, i16) -> i16);
         let encodings: [Meaning; 3] = [
             (TowardZero::SignBit, 0, |code, half| (code ^ half) - half),
-            (TowardZero::NotSignBit, half as u8, |code, half| code - half),
+            (TowardZero::NotSignBit, half as u32, |code, half| code - half),
             (
                 TowardZero::Clear,
                 0,
@@ -197,12 +260,13 @@ fn bit_masking_never_moves_a_value_away_from_zero() {
             ),
         ];
         for (toward_zero, zero, meaning) in encodings {
+            let stored = Stored { codes: 1, bits, zeros: vec![zero], toward_zero };
             for written in 0..2 * half {
                 for wrong in 0..2 * half {
-                    let read = (written ^ wrong) as u8;
+                    let (read, wrong) = ((written ^ wrong) as u32, wrong as u32);
                     let reads = DetectingReads { masking: Masking::Bits };
-                    let used = reads.used(read, wrong as u8, bits, zero, toward_zero);
-                    let (before, after) = (meaning(written, half), meaning(used.into(), half));
+                    let used = reads.used(read, wrong, &stored, 0);
+                    let (before, after) = (meaning(written, half), meaning(used as i16, half));
                     assert!(
                         after == 0
                             || (after.signum() == before.signum() && after.abs() <= before.abs())
@@ -213,7 +277,7 @@ fn bit_masking_never_moves_a_value_away_from_zero() {
                         assert_eq!(after, before);
                     }
                     let reads = DetectingReads { masking: Masking::Code };
-                    let used = reads.used(read, wrong as u8, bits, zero, toward_zero);
+                    let used = reads.used(read, wrong, &stored, 0);
                     assert!(wrong == 0 || used == zero);
                 }
             }
@@ -223,24 +287,23 @@ fn bit_masking_never_moves_a_value_away_from_zero() {
 
 #[test]
 fn contradictions_are_named() {
-    struct Lies;
-    impl Stores for Lies {
-        fn held(&self, _: u64) -> Option<CodeBit> {
-            Some(CodeBit { tensor: 3, code: 0, bit: 0 })
-        }
+    let stores = Linear { first: 0, sizes: Vec::new() };
+    let parity = |words| Scheme::Code {
+        code: Box::new(ParityCode::new(4).unwrap()),
+        words,
+        on_detected: OnDetected::Zero,
+    };
+    let read = |scheme: Scheme, bits| {
+        let stored = Stored { codes: 3, bits, zeros: vec![0], toward_zero: TowardZero::SignBit };
+        read_back(&scheme, &stores, &[stored], &[], &[], &mut [vec![0_u32; 3]][..]).err()
+    };
+    for bits in [0, 33] {
+        assert_eq!(read(Scheme::Plain, bits), Some(ReadError::CodeBits { tensor: 0, bits }));
+        let error = Some(ReadError::CodeBits { tensor: 0, bits });
+        assert_eq!(read(parity(Words::Codes), bits), error);
     }
-    let fault = [FaultyCell { address: 0, score: Score(0), preferred: false }];
-    let kind = FaultKind::Flip;
-    let result = read_back(WordScheme::Plain, &Lies, &fault, &[], kind, &mut []);
-    assert!(matches!(result, Err(ReadError::Held { .. })));
-    let mut codes = vec![vec![0; 3]];
-    let mut stored = tensors(&mut codes, &[(3, 9)], 0);
-    let result = read_back(WordScheme::Plain, &Lies, &[], &[], kind, &mut stored);
-    assert_eq!(result, Err(ReadError::CodeBits { tensor: 0, bits: 9 }));
-    let mut stored = tensors(&mut codes, &[(3, 8)], 0);
-    let parity = Parity::new(4).unwrap();
-    let words = Words::Codes;
-    let scheme = WordScheme::Code { code: &parity, words, on_detected: OnDetected::Zero };
-    let result = read_back(scheme, &Lies, &[], &[], kind, &mut stored);
-    assert_eq!(result, Err(ReadError::WordIsNoCode { data_bits: 4, tensor: 0, bits: 8 }));
+    let error = ReadError::WordIsNoCode { data_bits: 4, tensor: 0, bits: 8 };
+    assert_eq!(read(parity(Words::Codes), 8), Some(error));
+    assert_eq!(read(parity(Words::Cells), 8), None);
+    assert_eq!(read(parity(Words::Codes), 4), None);
 }

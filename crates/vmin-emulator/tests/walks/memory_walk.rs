@@ -1,61 +1,15 @@
-//! The fast paths against memories whose every cell is written and read, one access after another.
+//! Unprotected memories against a walk of every access.
 
-use vmin_accel::dataflow::{Dimension, Operand, Path};
-use vmin_accel::placement::{ActivationPlacement, SumPlacement};
+use vmin_accel::dataflow::{Operand, Path};
+use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
-use vmin_emulator::{ActivationFaults, Emulator, Images, SumFaults};
+use vmin_emulator::{ActivationFaults, SumFaults, corrupt};
 use vmin_nn::exec::reference;
-use vmin_nn::{Conv2d, ConvKind, Executor, Graph, Op};
-use vmin_sram::{Applied, ChipKey, FaultKind, FaultyCell, Geometry, Score};
+use vmin_nn::{Executor, Graph, Op};
+use vmin_sram::{Applied, FaultKind, Geometry};
 use vmin_testkit::{Lcg, random_graph};
 
-const KINDS: [FaultKind; 2] = [FaultKind::Flip, FaultKind::StuckAt];
-
-/// An array of cells that forget.
-struct Cells {
-    stored: Vec<Option<bool>>,
-    faults: Vec<Option<bool>>,
-    kind: FaultKind,
-    applied: Applied,
-}
-
-impl Cells {
-    fn new(geometry: Geometry, faults: &[FaultyCell], kind: FaultKind) -> Self {
-        let cells = usize::try_from(geometry.cells()).unwrap();
-        let mut map = vec![None; cells];
-        for fault in faults {
-            map[usize::try_from(fault.address).unwrap()] = Some(fault.preferred);
-        }
-        Self { stored: vec![None; cells], faults: map, kind, applied: Applied::default() }
-    }
-
-    fn write(&mut self, address: usize, bit: bool) {
-        self.stored[address] = Some(bit);
-    }
-
-    fn read(&mut self, address: usize) -> bool {
-        let stored = self.stored[address].expect("written before it is read");
-        let Some(preferred) = self.faults[address] else { return stored };
-        let read = match self.kind {
-            FaultKind::Flip => !stored,
-            FaultKind::StuckAt => preferred,
-        };
-        self.applied.cells_hit += 1;
-        self.applied.bits_flipped += u64::from(read != stored);
-        read
-    }
-}
-
-fn faults(rng: &mut Lcg, geometry: Geometry) -> Vec<FaultyCell> {
-    let one_in = rng.pick(1..=40);
-    (0..geometry.cells())
-        .filter_map(|address| {
-            let preferred = rng.byte() & 1 == 1;
-            let faulty = rng.pick(1..=one_in) == 1;
-            faulty.then_some(FaultyCell { address, score: Score(0), preferred })
-        })
-        .collect()
-}
+use crate::cells::{Cells, KINDS, faults, walk_sums};
 
 /// The rows of weights that enter the array, as `(filter, tap)`, fold by fold.
 fn tiles(dataflow: Dataflow, array: [usize; 2], sizes: [usize; 3]) -> Vec<Vec<(usize, usize)>> {
@@ -138,18 +92,15 @@ fn streamed_weights_are_those_of_the_walk() {
         let geometry =
             Geometry::new(rng.pick(1..=2) as u32, 4 * rng.pick(2..=6) as u32, 36).unwrap();
         let faults = faults(&mut rng, geometry);
-        let pixels = vec![0; graph.tensors[graph.input.0].elements()];
-        let images = Images { pixels: &pixels, labels: &[0] };
         for &(word, dataflow) in Dataflow::ALL {
             let size = ArraySize::new(array[0] as u64, array[1] as u64).unwrap();
             let placement = StreamedPlacement::in_memory(geometry, size, dataflow, &graph).unwrap();
             several_loads += usize::from(placement.loads() > graph.weights.len() + 2);
-            let emulator =
-                Emulator::streamed(&graph, &placement, images, vmin_kernels::best()).unwrap();
+            let placement = WeightPlacement::from(placement);
             for kind in KINDS {
                 let mut cells = Cells::new(geometry, &faults, kind);
                 let expected = walk(&graph, &mut cells, array, dataflow);
-                let found = emulator.corrupt(&faults, kind);
+                let found = corrupt(&graph, &placement, &[(&faults, kind)]).unwrap();
                 assert_eq!(found.codes, expected, "seed {seed} {word} {kind:?}");
                 assert_eq!(found.applied, cells.applied, "seed {seed} {word} {kind:?}");
             }
@@ -285,133 +236,6 @@ fn no_fault_changes_nothing() {
     assert_eq!(found, expected[graph.output.0]);
 }
 
-/// Height, width, channels of a tensor.
-fn dimensions(shape: &[usize]) -> [usize; 3] {
-    match *shape {
-        [height, width, channels] => [height, width, channels],
-        [channels] => [1, 1, channels],
-        _ => panic!("a shape of a random graph: {shape:?}"),
-    }
-}
-
-/// The products of one output, tap by tap; those in the padding are 0.
-fn products(graph: &Graph, node: usize, conv: &Conv2d, x: &[i8], element: usize) -> Vec<i32> {
-    let tensor = &graph.weights[conv.weights.0];
-    let from = &graph.tensors[graph.nodes[node].inputs[0].0];
-    let to = &graph.tensors[graph.nodes[node].output.0];
-    let taps = tensor.codes.len() / tensor.shape[0];
-    let [_, out_w, out_c] = if conv.kind == ConvKind::FullyConnected {
-        [1, 1, tensor.shape[0]]
-    } else {
-        dimensions(&to.shape)
-    };
-    let channel = element % out_c;
-    let weight = |tap: usize| {
-        let code = tensor.codes[channel * taps + tap];
-        let zero = tensor.zero_points[channel % tensor.zero_points.len()];
-        i32::from(tensor.encoding.decode(code, tensor.bits)) - zero
-    };
-    let input = |at: usize| i32::from(x[at]) - from.quantization.zero_point;
-    if conv.kind == ConvKind::FullyConnected {
-        return (0..taps).map(|tap| weight(tap) * input(tap)).collect();
-    }
-    let [in_h, in_w, in_c] = dimensions(&from.shape);
-    let [kh, kw, seen] = [tensor.shape[1], tensor.shape[2], tensor.shape[3]];
-    let (oy, ox) = (element / out_c / out_w, element / out_c % out_w);
-    let mut all = Vec::new();
-    for ky in 0..kh {
-        for kx in 0..kw {
-            for c in 0..seen {
-                let y = (oy * conv.stride[0] + ky * conv.dilation[0]) as isize
-                    - conv.padding[0] as isize;
-                let x = (ox * conv.stride[1] + kx * conv.dilation[1]) as isize
-                    - conv.padding[1] as isize;
-                let inside = (0..in_h as isize).contains(&y) && (0..in_w as isize).contains(&x);
-                let from_channel =
-                    if conv.kind == ConvKind::Dense { c } else { channel / (out_c / in_c) };
-                all.push(if inside {
-                    let at = (y as usize * in_w + x as usize) * in_c + from_channel;
-                    weight(all.len()) * input(at)
-                } else {
-                    0
-                });
-            }
-        }
-    }
-    all
-}
-
-/// Walks the sums of a layer through the accumulator memory in the order of the schedule.
-fn walk_sums(
-    graph: &Graph,
-    node: usize,
-    x: &[i8],
-    cells: &mut Cells,
-    [height, width]: [usize; 2],
-    dataflow: Dataflow,
-    bias_in_memory: bool,
-) -> (Vec<i8>, bool) {
-    let Op::Conv2d(conv) = &graph.nodes[node].op else { panic!("a product") };
-    let layer = graph.layer(node);
-    let to = &graph.tensors[graph.nodes[node].output.0];
-    let channels = layer.n * layer.groups;
-    let words = cells.stored.len() / 32;
-    let pixels_across = dataflow.dimensions()[1] == Dimension::M;
-    let fold = if dataflow.sums_stay() { layer.k } else { height };
-    let mut out = vec![0; to.elements()];
-    let mut spilt = false;
-    let put = |cells: &mut Cells, word: usize, sum: i32| {
-        (0..32).for_each(|bit| cells.write(word * 32 + bit, sum >> bit & 1 == 1));
-    };
-    let get = |cells: &mut Cells, word: usize| {
-        (0..32).fold(0, |sum, bit| sum | i32::from(cells.read(word * 32 + bit)) << bit)
-    };
-    for group in 0..layer.groups {
-        // What lies across the columns is worked off in blocks, what lies along them all at once.
-        let (along, across) = if pixels_across { (layer.n, layer.m) } else { (layer.m, layer.n) };
-        for block in (0..across).step_by(width) {
-            let mut places = Vec::new();
-            for a in 0..along {
-                for b in block..across.min(block + width) {
-                    let (m, n) = if pixels_across { (b, a) } else { (a, b) };
-                    places.push((m * channels + group * layer.n + n, a * width + b - block));
-                }
-            }
-            // As many as the memory holds at a time; with more, the others wait outside.
-            spilt |= along * width > words;
-            for part in places.chunk_by(|a, b| a.1 / words == b.1 / words) {
-                for &(element, place) in part {
-                    put(cells, place % words, conv.bias[element % channels]);
-                }
-                let taps: Vec<Vec<i32>> =
-                    part.iter().map(|&(e, _)| products(graph, node, conv, x, e)).collect();
-                for first in (0..layer.k).step_by(fold) {
-                    for (&(element, place), taps) in part.iter().zip(&taps) {
-                        let before = if first == 0 && !bias_in_memory {
-                            conv.bias[element % channels]
-                        } else {
-                            get(cells, place % words)
-                        };
-                        let taps = &taps[first..layer.k.min(first + fold)];
-                        let sum = taps.iter().fold(before, |sum, tap| sum.wrapping_add(*tap));
-                        put(cells, place % words, sum);
-                    }
-                }
-                for &(element, place) in part {
-                    let sum = get(cells, place % words);
-                    let scaled = conv.rounding.apply(conv.multipliers[element % channels], sum);
-                    let (min, max) = (conv.activation.min, conv.activation.max);
-                    out[element] = scaled
-                        .wrapping_add(to.quantization.zero_point)
-                        .clamp(i32::from(min), i32::from(max))
-                        as i8;
-                }
-            }
-        }
-    }
-    (out, spilt)
-}
-
 #[test]
 fn partial_sums_are_those_of_the_walk() {
     let (mut hit, mut spilt, mut several_folds, mut grouped) = (0, 0, 0, 0);
@@ -463,54 +287,4 @@ fn partial_sums_are_those_of_the_walk() {
     }
     let seen = [hit as usize, spilt, several_folds, grouped];
     assert!(seen.iter().all(|&count| count > 100), "too little happens: {seen:?}");
-}
-
-#[test]
-fn bits_that_are_all_drawn_are_cells_that_all_invert() {
-    let key = ChipKey { seed: 1, chip: 2, memory: 2 };
-    let mut hit = 0;
-    for seed in 0..40 {
-        let graph = random_graph(seed);
-        let mut rng = Lcg(seed.wrapping_mul(31));
-        let geometry = Geometry::new(1, 40, 64).unwrap();
-        let all: Vec<FaultyCell> = (0..geometry.cells())
-            .map(|address| FaultyCell { address, score: Score(0), preferred: false })
-            .collect();
-        let size = ArraySize::new(3, 2).unwrap();
-        let placed = SumPlacement::in_memory(geometry, size, Dataflow::default(), &graph).unwrap();
-        let activations = ActivationPlacement::new(geometry, &graph);
-        let executor = Executor::new(&graph, vmin_kernels::best());
-        let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
-        let input = rng.codes(graph.tensors[0].elements());
-        for (bias, spared) in [(true, None), (false, Some(graph.input))] {
-            let run = |sums: &SumFaults, of_tensors: &ActivationFaults| {
-                let loaded = sums.load(&graph, &codes);
-                let (mut in_sums, mut in_tensors) = (Applied::default(), Applied::default());
-                let out = executor
-                    .run_watched(
-                        &executor.load_clean_weights(),
-                        &input,
-                        &mut executor.scratch(),
-                        |node, tensors, out| in_sums += loaded.apply(node, tensors, out),
-                        |id, tensor| in_tensors += of_tensors.apply(id, tensor),
-                    )
-                    .to_vec();
-                (out, in_sums, in_tensors)
-            };
-            let kind = FaultKind::Flip;
-            let lasting = run(
-                &SumFaults::new(&placed, &all, kind, bias),
-                &ActivationFaults::new(&activations, &all, kind, spared),
-            );
-            let drawn = run(
-                &SumFaults::drawn(&placed, 1.0, key, 9, bias),
-                &ActivationFaults::drawn(&activations, 1.0, key, 9, spared),
-            );
-            assert_eq!(drawn, lasting, "seed {seed}");
-            assert!(SumFaults::drawn(&placed, 0.0, key, 9, bias).is_empty());
-            assert!(ActivationFaults::drawn(&activations, 0.0, key, 9, spared).is_empty());
-            hit += drawn.1.bits_flipped;
-        }
-    }
-    assert!(hit > 100_000, "{hit}");
 }
