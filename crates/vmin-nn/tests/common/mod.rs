@@ -184,7 +184,8 @@ impl Builder {
         let shape = self.shape(a);
         let output = tensor(&mut self.rng, 1, shape);
         let activation = self.activation();
-        self.push(Op::Add(Add { activation }), vec![a, b], output)
+        let rounding = rounding(ConvKind::Dense, output.elements());
+        self.push(Op::Add(Add { activation, rounding }), vec![a, b], output)
     }
 
     /// The maximum or minimum of the last tensor and its pool.

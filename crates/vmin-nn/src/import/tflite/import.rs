@@ -272,7 +272,7 @@ impl Importer<'_, '_> {
             }
             (ops::ADD, &Options::Add { activation }) => {
                 let activation = ops::activation(name, activation, quantization)?;
-                Ok(Op::Add(Add { activation }))
+                Ok(Op::Add(Add::litert(activation)))
             }
             (
                 ops::AVERAGE_POOL_2D | ops::MAX_POOL_2D,
