@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::with_causes;
-use vmin_sram::file::{ChipFileError, Limits};
+use vmin_sram::file::{ChipFileError, ChipFileLimits};
 use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
 
 /// Largest chip file read.
@@ -78,7 +78,7 @@ pub fn read(path: &Path, name: &str) -> Result<ChipFile, ChipFileProblem> {
         return Err(ChipFileProblem::TooLarge { path: path.to_owned(), length });
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let chip = vmin_sram::file::read(&bytes, &Limits::default())
+    let chip = vmin_sram::file::read(&bytes, &ChipFileLimits::default())
         .map_err(|error| ChipFileProblem::Bad { path: path.to_owned(), error })?;
     let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(ChipFile { name: name.to_owned(), chip, sha256 })

@@ -10,7 +10,7 @@ use crate::args::Format;
 use crate::failure::Failure;
 use crate::print;
 
-/// Shows a chip at the voltages asked for, or at all it was written with.
+/// Shows a chip at the requested voltages, or at all stored ones.
 pub(super) fn run(chip: &Path, vdd_mv: &[f64], format: Format) -> Result<(), Failure> {
     let chip = read(chip)?;
     if vdd_mv.is_empty() {
@@ -25,7 +25,7 @@ pub(super) fn run(chip: &Path, vdd_mv: &[f64], format: Format) -> Result<(), Fai
     show(&chip, &levels, format)
 }
 
-/// What `chip inspect` prints as JSON.
+/// The JSON output of `chip inspect`.
 #[derive(Serialize)]
 struct Inspection {
     cells: u64,
@@ -88,7 +88,6 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
                 None => source.clone(),
             }
         }
-        _ => "of unknown origin".to_owned(),
     };
     match format {
         Format::Csv => print::csv(&rows),
@@ -111,7 +110,7 @@ pub(super) fn show(chip: &Chip, levels: &[VddLevel], format: Format) -> Result<(
             nesting_violations: match chip.origin() {
                 Origin::Measured { nesting_violations, .. } => *nesting_violations,
                 // A sampled chip's maps are prefixes of one list.
-                _ => 0,
+                Origin::Sampled { .. } => 0,
             },
         }),
         Format::Table => {
