@@ -1,4 +1,4 @@
-//! Networks that come with the program: one line here per file in `assets/`.
+//! Embedded networks: one line per file in `assets/`.
 
 /// Name after `builtin:` and the bytes of the model file.
 ///

@@ -1,8 +1,8 @@
-//! Why a model was refused.
+//! Errors of loading and checking a model.
 
 use std::path::PathBuf;
 
-/// Why a model could not be loaded or is not one this crate can run.
+/// Why a model cannot be loaded or run.
 ///
 /// Every variant names the broken rule and the place in the model.
 #[derive(Debug, thiserror::Error)]
@@ -13,15 +13,15 @@ pub enum ModelError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Neither a known file ending nor a known `builtin:` name.
     #[error("unknown model `{spec}`: {expected}")]
     UnknownModel {
-        /// What the user wrote.
+        /// The given name.
         spec: String,
-        /// What would have been understood.
+        /// The accepted names.
         expected: String,
     },
     /// The bytes are not of the format that the name promises.
@@ -29,7 +29,7 @@ pub enum ModelError {
     WrongFormat {
         /// The promised format.
         format: &'static str,
-        /// What the bytes begin with, or what is missing.
+        /// The first bytes, or the missing part.
         found: String,
     },
     /// A size above its limit.
@@ -37,7 +37,7 @@ pub enum ModelError {
     TooLarge {
         /// The size and its place.
         what: String,
-        /// What the file asks for (`u64::MAX` where the product overflows).
+        /// The size (`u64::MAX` if the product overflows).
         value: u64,
         /// The limit.
         limit: u64,
@@ -45,21 +45,21 @@ pub enum ModelError {
     /// The flatbuffer's tables or offsets are inconsistent.
     #[error("damaged TFLite file")]
     Flatbuffer {
-        /// What the verifier found.
+        /// The error of the verifier.
         #[source]
         source: flatbuffers::InvalidFlatbuffer,
     },
     /// The safetensors container is inconsistent.
     #[error("damaged safetensors file")]
     Safetensors {
-        /// What the reader found.
+        /// The error of the reader.
         #[source]
         source: safetensors::SafeTensorError,
     },
     /// The graph in the header of a safetensors file does not follow its schema.
     #[error("the graph in metadata key `vmin` does not follow its schema")]
     Header {
-        /// What the JSON reader found.
+        /// The error of the JSON parser.
         #[source]
         source: serde_json::Error,
     },
@@ -68,7 +68,7 @@ pub enum ModelError {
     Version {
         /// Version in the file.
         found: u32,
-        /// Version that is read here.
+        /// Supported version.
         supported: u32,
     },
     /// An operator outside the supported list.
@@ -76,7 +76,7 @@ pub enum ModelError {
     UnsupportedOperator {
         /// Position in the file.
         index: usize,
-        /// Its name, or its number where it has none here.
+        /// Its name, or its number if the name is unknown.
         operator: String,
         /// All supported operators.
         supported: String,

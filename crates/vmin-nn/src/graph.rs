@@ -18,7 +18,7 @@ pub struct TensorId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WeightId(pub usize);
 
-/// Element type of an activation tensor as its file declares it.
+/// Declared element type of an activation tensor.
 ///
 /// Execution always holds `i8`; an unsigned tensor is held shifted by 128 (code and zero point).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// Declared element type.
     pub dtype: Dtype,
-    /// What the codes mean.
+    /// Scale and zero point of the codes.
     pub quantization: Quantization,
 }
 
@@ -60,7 +60,7 @@ impl Tensor {
 }
 
 /// The codes of one weight tensor, one code per byte (low `bits` bits used), in the layout of its
-/// operation. This is what lies in the weight memory; in memory codes are packed without gaps.
+/// operation. The weight memory stores them, packed without gaps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightTensor {
     /// Name from the source file.
@@ -69,7 +69,7 @@ pub struct WeightTensor {
     pub shape: Vec<usize>,
     /// Stored bits per code, 1..=8.
     pub bits: u8,
-    /// How a code means an integer.
+    /// Encoding of integers as codes.
     pub encoding: Encoding,
     /// One byte per code; bits above `bits` are zero.
     pub codes: Vec<u8>,
@@ -139,7 +139,7 @@ pub struct Graph {
     pub input: TensorId,
     /// The one output.
     pub output: TensorId,
-    /// How an 8-bit pixel becomes an input code: `code = pixel - pixel_offset` (normally 128), by
+    /// Offset from an 8-bit pixel to its input code: `code = pixel - pixel_offset` (normally 128), a
     /// convention of image networks. Images are `[height, width, channels]` u8.
     pub pixel_offset: i32,
 }

@@ -1,4 +1,4 @@
-//! The layers of a graph as an accelerator sees them: shapes and matrix products, no values.
+//! Layers for an accelerator model: shapes and matrix products, without values.
 
 use crate::Graph;
 use crate::ops::At;

@@ -1,20 +1,20 @@
 //! Integer network graphs as an accelerator runs them.
 //!
-//! A [`Graph`] is a straight list of operations over int8 tensors with batch size one. It owns the
-//! weight *codes* (what lies in memory and what faults corrupt) apart from everything else.
+//! A [`Graph`] is a list of operations over int8 tensors with batch size one. It keeps the weight
+//! *codes*, which memories store and faults corrupt, apart from everything else.
 //!
 //! ```text
-//!  .tflite ------tflite--> +-------+ --layers--> shapes and matrix products (accelerator model)
-//!  .safetensors -format--> | Graph | --weights-> codes (what a faulty memory corrupts)
+//!  .tflite ------import--> +-------+ --layers--> shapes and matrix products (accelerator model)
+//!  .safetensors -import--> | Graph | --weights-> codes (corrupted by a faulty memory)
 //!  builtin:NAME ---------> +-------+ --exec----> int8 outputs, the bits of LiteRT's reference kernels
-//!                              data: labelled images
+//!                             ops: a file per operator          data: labelled images
 //! ```
 //!
 //! ```no_run
 //! let graph = vmin_nn::model::load("network.tflite")?;
 //! let executor = vmin_nn::Executor::new(&graph, vmin_kernels::best());
 //! let mut codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
-//! codes[0][0] ^= 0x80; // a weak cell
+//! codes[0][0] ^= 0x80; // a faulty cell
 //! let weights = executor.load_weights(&codes);
 //! let image = vec![0; graph.tensors[graph.input.0].elements()];
 //! let class = executor.classify(&weights, &image, &mut executor.scratch());
@@ -22,7 +22,8 @@
 //! # Ok::<(), vmin_nn::ModelError>(())
 //! ```
 //!
-//! What this crate does not know: voltages, chips, cycles.
+//! `cargo run --release -p vmin-nn --example run_network` counts the correct images of a network.
+//! Voltages, chips and cycles belong to other crates.
 
 pub mod builtin;
 pub mod data;
@@ -45,6 +46,7 @@ pub use graph::{
 pub use layers::LayerShape;
 pub use limits::Limits;
 pub use ops::{
-    Add, Conv2d, ConvKind, GroupNorm, Op, Pool2d, PoolKind, RequantizeRounding, Softmax,
+    Add, Conv2d, ConvKind, Extremum, ExtremumKind, GroupNorm, Op, Pool2d, PoolKind,
+    RequantizeRounding, Softmax,
 };
 pub use weight_bits::with_weight_bits;

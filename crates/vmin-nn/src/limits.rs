@@ -1,9 +1,9 @@
-//! What a model file may cost before it is refused.
+//! Limits of a model file.
 
 /// Upper bounds checked before anything of that size is allocated.
 ///
-/// The defaults admit every network that fits an embedded accelerator with room to spare, and stop
-/// a hostile file of a few bytes from asking for gigabytes.
+/// The defaults admit every network for an embedded accelerator and refuse a small hostile file that
+/// declares gigabytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

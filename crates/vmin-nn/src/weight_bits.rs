@@ -5,7 +5,7 @@ use vmin_quant::{Encoding, FixedMultiplier};
 use crate::{Conv2d, Graph, ModelError, Op, WeightTensor};
 
 /// `graph` with weights of `bits` bits: each weight is dequantized and quantized again,
-/// symmetrically, with one scale where there was one; multipliers and biases follow the new scales,
+/// symmetrically, with as many scales as before; multipliers and biases follow the new scales,
 /// so a batch norm folded into a multiplier stays there. Encodings are kept.
 ///
 /// # Errors

@@ -10,7 +10,11 @@ use vmin_nn::{Dtype, Executor, model};
 
 fn check(file: &str, weights_total: usize, digest: &str) {
     let Some(path) = vmin_testkit::data(&format!("models/{file}")) else { return };
-    let graph = model::load(path.to_str().unwrap()).unwrap();
+    check_file(path.to_str().unwrap(), weights_total, digest);
+}
+
+fn check_file(file: &str, weights_total: usize, digest: &str) {
+    let graph = model::load(file).unwrap();
     assert_eq!(graph.weights_total(), weights_total);
     let codes: Vec<_> = graph.weights.iter().map(|w| w.codes.clone()).collect();
     let input = &graph.tensors[graph.input.0];
@@ -60,4 +64,26 @@ fn autoencoder() {
 fn mobilenet_v2_unsigned_per_tensor() {
     let digest = "3e7a54bf9d5d8b28d1ed22eaa7db46c280d63c5cc4e05ec19cf2ca0fe5bc074f";
     check("coral/mobilenet_v2_1.0_224_quant.tflite", 3_471_040, digest);
+}
+
+/// Small networks made for this test: both operators on pools of the input and the input itself.
+#[test]
+fn maximum_and_minimum() {
+    for (name, digest) in [
+        ("int8", "f0f0f337d37bb9b480cd934b1acaf99e927008842a9157f8497854c31bba178d"),
+        ("uint8", "0b452c49e12c297dc6052be7310443e738532002c0c9302d868a43e708200473"),
+    ] {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let file = format!("{root}/tests/data/maximum_minimum_{name}.tflite");
+        check_file(&file, 0, digest);
+        let graph = model::load(&file).unwrap();
+        let kinds: Vec<_> = graph.layers().iter().map(|layer| layer.kind).collect();
+        assert_eq!(kinds, ["average_pool", "maximum", "max_pool", "minimum"]);
+        let layer = graph.layer(1);
+        assert_eq!((layer.vector_reads, layer.vector_writes), (2 * 60, 60));
+        let mut other = graph;
+        other.tensors[2].quantization.scale *= 2.0;
+        let error = other.validate().unwrap_err().to_string();
+        assert!(error.contains("maximum_1") && error.contains("one quantization"), "{error}");
+    }
 }

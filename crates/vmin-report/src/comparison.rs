@@ -8,7 +8,7 @@ use vmin_sweep::{Point, Results};
 use crate::html::{begin, end, escape, percent, rate};
 use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw, standalone};
 
-/// Most sweeps of one comparison: as many as a figure can tell apart.
+/// Most sweeps of one comparison: the number of distinct colours.
 pub const SWEEPS_MAX: usize = 8;
 
 const COLORS: [RGBColor; SWEEPS_MAX] = [
@@ -22,16 +22,16 @@ const COLORS: [RGBColor; SWEEPS_MAX] = [
     GREY,
 ];
 
-/// A sweep and what to call it.
+/// A sweep and its label.
 #[derive(Clone, Copy, Debug)]
 pub struct Compared<'r> {
-    /// What it is called.
+    /// Its label.
     pub label: &'r str,
-    /// What it found.
+    /// Its results.
     pub results: &'r Results,
 }
 
-/// What the sweeps are compared over.
+/// The horizontal axis of the figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     /// The swept voltage.
@@ -40,7 +40,7 @@ pub enum Over {
     Rate,
 }
 
-/// The figure of mean test errors as an SVG file that stands alone; nothing if there is nothing to draw.
+/// The figure of mean test errors as an SVG file of its own; none without points.
 #[must_use]
 pub fn comparison_svg(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
     figure(sweeps, over).map(|svg| standalone(&svg))

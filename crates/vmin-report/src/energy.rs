@@ -1,4 +1,4 @@
-//! The page of an energy estimate: where the energy goes, layer by layer, and how it follows the voltage.
+//! The page of an energy estimate: energy per layer, and energy over the voltage.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use plotters::prelude::SeriesLabelPosition;
 use vmin_accel::area::ComponentArea;
 use vmin_accel::energy::{EnergyEntry, EnergyReport};
 
-use crate::bars::{Part, stacked};
 use crate::html::{begin, end, energy, escape};
 use crate::plot::{Axes, BLUE, GREEN, GREY, INK, ORANGE, Series, VIOLET, draw};
+use crate::stacked_bars::{Part, stacked};
 
 /// One voltage of a curve.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct EnergyAtVoltage {
     pub report: EnergyReport,
 }
 
-/// What the page shows.
+/// Content of the page.
 #[derive(Clone, Debug)]
 pub struct EnergyPage<'a> {
     /// Network.
@@ -28,9 +28,9 @@ pub struct EnergyPage<'a> {
     pub accelerator: &'a str,
     /// Voltage profile.
     pub profile: &'a str,
-    /// Which supplies were lowered, in words.
+    /// The lowered supplies, in words.
     pub rails: &'a str,
-    /// The voltages, in the order asked for; at least one.
+    /// The voltages in the requested order; at least one.
     pub points: &'a [EnergyAtVoltage],
     /// Index of the point with the least energy.
     pub least: usize,

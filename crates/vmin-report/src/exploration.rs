@@ -11,7 +11,7 @@ use crate::plot::{Axes, GREY, ORANGE, Series, draw};
 
 /// Rows of the front's table; all points are in the files.
 const ROWS_MAX: usize = 200;
-/// Dots closer than this share of an axis fall on one pixel of a figure, so that one is drawn.
+/// Dots closer than this share of an axis share a pixel; one of them is drawn.
 const GRID: f64 = 1.0 / 500.0;
 
 /// The report of a design space: one HTML document that opens offline.
@@ -118,7 +118,7 @@ impl Span {
         if self.logarithmic { value.ln() } else { value }
     }
 
-    /// Which cell of a fine grid a value falls into.
+    /// The index of a value on a fine grid.
     fn cell(&self, value: f64) -> u32 {
         let (low, high) = (self.scaled(self.low), self.scaled(self.high));
         let step = ((high - low) * GRID).max(f64::MIN_POSITIVE);

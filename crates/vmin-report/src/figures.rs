@@ -16,7 +16,7 @@ pub(crate) fn all(results: &Results) -> Vec<String> {
     figures
 }
 
-/// What the swept voltage supplies.
+/// The supplies at the swept voltage, in words.
 fn supply(results: &Results) -> &'static str {
     if results.setting.memories.is_empty() {
         "supply of the weight memory (mV)"
@@ -25,7 +25,7 @@ fn supply(results: &Results) -> &'static str {
     }
 }
 
-/// Whose energy the memory saving is of.
+/// The memories of the energy saving, in words.
 fn saved(results: &Results) -> &'static str {
     if results.setting.memories.is_empty() {
         "weight-memory energy saved"

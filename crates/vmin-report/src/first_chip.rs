@@ -1,4 +1,4 @@
-//! The first chip of a sweep in its report.
+//! Pictures of the first chip of a sweep for its report.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::chip;
 /// Simulated chips behind the band of the curve.
 const REPLICATES: u32 = 40;
 
-/// Pictures of the chip at its lowest voltage, and its rate over all of them.
+/// Pictures of the chip at its lowest voltage, and its fault rate over all voltages.
 pub(crate) fn section(page: &mut String, chip: &Chip) {
     let Some((level, faults)) = lowest(chip) else { return };
     let vdd_mv = f64::from(level) / 1000.0;

@@ -1,4 +1,4 @@
-//! The page.
+//! The page of a sweep, and the parts that all pages share.
 
 use std::fmt::Write;
 
@@ -7,8 +7,8 @@ use vmin_sweep::{Point, Results};
 
 use crate::figures;
 
-/// The report of a sweep: one HTML document that opens offline, with pictures of its first chip, if that is
-/// at hand.
+/// The report of a sweep: one HTML document that opens offline, with pictures of its first chip, if it is
+/// given.
 #[must_use]
 pub fn page(results: &Results, first_chip: Option<&Chip>) -> String {
     let mut page = begin(&results.name);
@@ -42,7 +42,7 @@ pub(crate) fn begin(name: &str) -> String {
     )
 }
 
-/// The end of a page, with its numbers inside as JSON in the element `id`.
+/// The end of a page, with its numbers as JSON in the element `id`.
 pub(crate) fn end(page: &mut String, version: &str, id: &str, json: &str) {
     // `<` never appears inside the JSON block, so no text can end it.
     let data = json.replace('<', "\\u003c");
@@ -87,7 +87,7 @@ fn lead(page: &mut String, results: &Results) {
     );
 }
 
-/// True if the chips were measured, not drawn.
+/// True if the chips were measured, not sampled.
 fn measured(results: &Results) -> bool {
     results.provenance.inputs.iter().any(|input| input.role == "chip")
 }
@@ -259,7 +259,7 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// Text that means itself in HTML, in elements and in quoted attributes.
+/// Text escaped for HTML elements and quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,15 +1,15 @@
 //! Self-contained HTML reports of sweeps, design spaces, energy estimates and training runs.
 //!
 //! [`page`] turns [`Results`](vmin_sweep::Results) into one HTML file that opens offline: figures
-//! are inline SVG, style is inline CSS, the data is inside as JSON. The same results give the same
-//! bytes, and no name in the results can break out of the page.
+//! are inline SVG, style is inline CSS, the page contains its data as JSON. The same results give the same
+//! bytes, and names are escaped.
 //!
 //! [`accelerator::page`] does the same for cycles and traffic without inference (`vmin cycles`).
 //!
-//! Not here: running anything.
+//! `cargo run -p vmin-report --example chip_pictures` draws the pictures of a sampled chip. This crate
+//! runs no experiments.
 
 pub mod accelerator;
-mod bars;
 pub mod chip;
 mod comparison;
 mod energy;
@@ -20,6 +20,7 @@ mod html;
 mod memories;
 mod plot;
 mod remedies;
+mod stacked_bars;
 mod training;
 
 pub use comparison::{

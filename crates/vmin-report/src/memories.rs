@@ -6,7 +6,7 @@ use vmin_sweep::{Point, Results};
 
 use crate::html::rate;
 
-/// A memory at a point: supply, share of faulty cells under what lies there, share of bits changed.
+/// A memory at a point: supply, share of faulty cells under the stored data, share of changed bits.
 struct At {
     vdd_mv: Option<f64>,
     cells: Option<f64>,
@@ -33,7 +33,7 @@ const MEMORIES: [(&str, Of); 3] = [
     }),
 ];
 
-/// A table of the memories; nothing where weights alone err, at the swept voltage.
+/// A table of the memories; empty if weights alone err, at the swept voltage.
 pub(crate) fn section(page: &mut String, results: &Results) {
     if results.setting.memories.is_empty() {
         return;

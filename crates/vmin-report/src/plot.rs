@@ -1,4 +1,4 @@
-//! The one kind of figure the report needs: lines, bands and dots over a voltage-like axis.
+//! Figures of lines, bands and dots over a voltage, a rate or an epoch.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
@@ -21,7 +21,7 @@ pub(crate) const VIOLET: RGBColor = RGBColor(124, 58, 237);
 /// For reference lines.
 pub(crate) const GREY: RGBColor = RGBColor(100, 116, 139);
 
-/// One thing drawn.
+/// One series of a figure.
 pub(crate) enum Series<'a> {
     /// A line with dots.
     Line { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
@@ -51,7 +51,7 @@ pub(crate) struct Axes {
     pub(crate) x_logarithmic: bool,
     /// Logarithmic vertical axis.
     pub(crate) y_logarithmic: bool,
-    /// Where the legend hides nothing.
+    /// Position of the legend.
     pub(crate) legend: SeriesLabelPosition,
 }
 
@@ -190,7 +190,7 @@ where
     Ok(())
 }
 
-/// Lets the page decide the width of a figure.
+/// Removes the width of a figure, so that the page sets it.
 pub(crate) fn responsive(svg: &str) -> String {
     let (width, height) = SIZE;
     svg.replacen(
@@ -200,7 +200,7 @@ pub(crate) fn responsive(svg: &str) -> String {
     )
 }
 
-/// The same figure as a file of its own.
+/// The same figure as an SVG file.
 pub(crate) fn standalone(svg: &str) -> String {
     let (width, height) = SIZE;
     svg.replacen(

@@ -1,4 +1,4 @@
-//! The part of the page about remedies: one table, one picture.
+//! Remedies in the page of a sweep: one table, one figure.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ fn color(index: usize) -> RGBColor {
     COLORS[index % COLORS.len()]
 }
 
-/// Adds the part to a page; nothing if the experiment has no remedies.
+/// Adds the table and the figure to a page, if the experiment has remedies.
 pub(crate) fn section(page: &mut String, results: &Results) {
     if results.remedies.is_empty() {
         return;
@@ -95,7 +95,7 @@ pub(crate) fn section(page: &mut String, results: &Results) {
     page.push_str("</tbody></table></div>\n");
 }
 
-/// Error over the energy of weight accesses, a line per remedy, cut where the error leaves the figure.
+/// Error over the energy of weight accesses, a line per remedy, cut at the upper end of the figure.
 fn figure(results: &Results) -> String {
     let clean = results.clean.err * 100.0;
     let loss = results.setting.accuracy_loss_max * 100.0;

@@ -1,4 +1,4 @@
-//! The page of a training run: learning curves and what came of it.
+//! The page of a training run: learning curves and results.
 
 use std::fmt::Write;
 
@@ -7,24 +7,24 @@ use plotters::prelude::SeriesLabelPosition;
 use crate::html::{begin, end, escape, percent, thousands};
 use crate::plot::{Axes, BLUE, GREEN, ORANGE, Series, VIOLET, draw};
 
-/// What one epoch did; shares are 0..=1.
+/// Results of one epoch; shares are 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingEpoch {
     /// Learning rate of its last step.
     pub learning_rate: f64,
     /// Mean cross-entropy without bit errors.
     pub loss: f64,
-    /// Mean cross-entropy under bit errors, where it trained under them.
+    /// Mean cross-entropy under bit errors, if it trained with them.
     pub perturbed_loss: Option<f64>,
     /// Share of wrong training images.
     pub train_err: f64,
     /// Share of wrong test images.
     pub err: f64,
-    /// Share of wrong test images under bit errors, where it was measured.
+    /// Share of wrong test images under bit errors, if measured.
     pub rerr: Option<f64>,
 }
 
-/// What the page shows.
+/// Content of the page.
 #[derive(Clone, Debug)]
 pub struct TrainingPage<'a> {
     /// Name of the network.
@@ -39,8 +39,8 @@ pub struct TrainingPage<'a> {
     pub epochs: &'a [TrainingEpoch],
     /// Epochs of the whole run.
     pub epochs_total: u32,
-    /// Share of wrong test images of the trainer's network and of the integer network, once there
-    /// is one.
+    /// Share of wrong test images of the trainer's network and of the integer network, if
+    /// deployed.
     pub outcome: Option<[f64; 2]>,
     /// The recipe, as text.
     pub recipe: &'a str,
@@ -104,7 +104,7 @@ fn rates(view: &TrainingPage<'_>) -> String {
     figure(view, "Learning rate", "learning rate", rate.as_slice())
 }
 
-/// One value per epoch that has it; nothing where none has.
+/// One value per epoch that has it; none if no epoch has it.
 fn curve<'a>(
     view: &TrainingPage<'_>,
     label: &'a str,
@@ -128,7 +128,10 @@ fn figure(
 ) -> String {
     let heights = series.iter().flat_map(|series| match series {
         Series::Line { points, .. } => points.as_slice(),
-        _ => &[],
+        Series::Band { .. }
+        | Series::Dots { .. }
+        | Series::Points { .. }
+        | Series::Level { .. } => &[],
     });
     let top = heights.map(|&(_, y)| y).fold(0.0, f64::max);
     let axes = Axes {

@@ -83,7 +83,7 @@ fn apply_faults(c: &mut Criterion) {
         b.iter(|| black_box(file::write(&chip)));
     });
     group.bench_function("read", |b| {
-        b.iter(|| file::read(black_box(&bytes), &file::Limits::default()));
+        b.iter(|| file::read(black_box(&bytes), &file::ChipFileLimits::default()));
     });
     group.finish();
 }

@@ -3,7 +3,7 @@
 use crate::bit_set::BitSet;
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
-use crate::measured::MeasuredMaps;
+use crate::measured_maps::MeasuredMaps;
 use crate::population::Population;
 use crate::score::{Score, Threshold};
 
@@ -12,9 +12,9 @@ use crate::score::{Score, Threshold};
 pub struct FaultyCell {
     /// Linear bit address, see [`Geometry`].
     pub address: u64,
-    /// How weak it is.
+    /// Its standardised critical voltage.
     pub score: Score,
-    /// The value it falls to, and which it holds when stuck.
+    /// The value of the cell when it is stuck.
     pub preferred: bool,
 }
 
@@ -26,20 +26,19 @@ impl FaultyCell {
     }
 }
 
-/// Where a chip comes from.
+/// The origin of a chip.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Origin {
-    /// Drawn from a population.
+    /// Sampled from a population.
     Sampled {
         /// The population.
         population: Population,
-        /// Which of its chips.
+        /// The key of the chip.
         key: ChipKey,
     },
     /// Measured on silicon.
     Measured {
-        /// Who measured it, where it is published, under which licence.
+        /// Author, publication and licence of the measurement.
         source: String,
         /// Cells that failed at some voltage and not at a lower one. They are stored as failing from
         /// the highest voltage at which they failed.
@@ -47,7 +46,7 @@ pub enum Origin {
     },
 }
 
-/// A supply voltage and the threshold it stands for on this chip. For a measured chip these are the
+/// A supply voltage and its threshold on this chip. For a measured chip these are the
 /// voltages of the measurement, and every cell's score is that of the level at which it first failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VddLevel {
@@ -57,7 +56,7 @@ pub struct VddLevel {
     pub threshold: Threshold,
 }
 
-/// A threshold below what the chip stores was asked for.
+/// The requested threshold lies below the floor of the chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the chip knows its cells down to the rate {}, not {}",
@@ -65,13 +64,13 @@ pub struct VddLevel {
     asked.rate()
 )]
 pub struct BelowFloor {
-    /// What was asked for.
+    /// The requested threshold.
     pub asked: Threshold,
-    /// What the chip stores.
+    /// The floor of the chip.
     pub floor: Threshold,
 }
 
-/// Why a list of cells is not a chip.
+/// An error in a list of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChipError {
@@ -99,14 +98,14 @@ pub enum ChipError {
         /// Its address.
         address: u64,
     },
-    /// A stretch of levels that is none, reaches beyond the levels, or overlaps another of its cell.
-    #[error("cell {address} has a stretch of levels that is none, or two at one level")]
+    /// A range of levels that is empty, reaches beyond the levels, or overlaps another of its cell.
+    #[error("cell {address} has an empty range of levels, or two ranges at one level")]
     Run {
         /// Its address.
         address: u64,
     },
     /// Error rates outside `[0, 1]`, or both zero.
-    #[error("cell {address} has error rates that are no probabilities, or both zero")]
+    #[error("the error rates of cell {address} are not probabilities, or both are zero")]
     Rates {
         /// Its address.
         address: u64,
@@ -130,7 +129,7 @@ pub struct Chip {
     pub(crate) floor: Threshold,
     pub(crate) levels: Vec<VddLevel>,
     pub(crate) cells: Vec<FaultyCell>,
-    /// What was measured, if the chip was.
+    /// The measured maps of a measured chip.
     pub(crate) maps: Option<MeasuredMaps>,
 }
 
@@ -192,7 +191,7 @@ impl Chip {
         &self.cells
     }
 
-    /// The deepest threshold the chip answers.
+    /// The lowest threshold of the chip.
     #[must_use]
     pub const fn floor(&self) -> Threshold {
         self.floor
@@ -204,7 +203,7 @@ impl Chip {
         self.geometry
     }
 
-    /// Where the chip comes from.
+    /// The origin of the chip.
     #[must_use]
     pub const fn origin(&self) -> &Origin {
         &self.origin
@@ -216,7 +215,7 @@ impl Chip {
         &self.levels
     }
 
-    /// The same chip with reference voltages. What was measured at others is forgotten.
+    /// The same chip with reference voltages and without measured maps.
     ///
     /// # Errors
     /// As for [`Self::from_cells`].

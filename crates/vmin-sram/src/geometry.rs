@@ -1,4 +1,4 @@
-//! Where a bit lies: banks of rows and columns, and the linear address over them.
+//! Positions of bits: banks of rows and columns, and the linear address over them.
 //!
 //! ```text
 //! address = (bank * rows + row) * columns + column

@@ -1,21 +1,21 @@
-//! Which chip: the key, and the random streams that hang on it.
+//! The key of a chip and its random streams.
 
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Names one memory of one chip. Chips of one seed, or of two seeds, have nothing to do with each
-/// other; the memories of one chip share only its die's part of the variance.
+/// Names one memory of one chip. Different chips are independent; the memories of one chip share
+/// only its die's part of the variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChipKey {
     /// The experiment's seed.
     pub seed: u64,
-    /// Which chip.
+    /// Index of the chip.
     pub chip: u64,
-    /// Which memory of the chip.
+    /// Index of the memory in the chip.
     pub memory: u32,
 }
 
-/// What a stream is for; part of the key, so that no two purposes share a stream.
+/// The purpose of a stream; part of the key, so that no two purposes share a stream.
 #[derive(Clone, Copy, Debug)]
 #[repr(u64)]
 enum Purpose {
@@ -43,7 +43,7 @@ impl ChipKey {
         stream([Purpose::Read as u64, self.seed, self.chip, place, image])
     }
 
-    /// A word for one cell at one read, the same whoever asks.
+    /// The random word of one cell at one read.
     pub(crate) fn cell_word(self, read: u64, address: u64) -> u64 {
         let place = Purpose::Cell as u64 | u64::from(self.memory) << 8;
         let key = [place, self.seed, self.chip, read, address];

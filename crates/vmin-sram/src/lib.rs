@@ -12,7 +12,11 @@
 //! measured maps, chip files ----------+
 //! ```
 //!
-//! What this crate does not know: volts (a voltage profile turns them into rates), networks, placements.
+//! Sampled chips know cell-fault rates only; a voltage profile turns a voltage into a rate. Measured
+//! chips and fits have voltages, in microvolts. [`apply`] and [`protection`] corrupt codes, the words
+//! of any network; graphs and placements belong to other crates.
+//!
+//! `cargo run -p vmin-sram --example sample_chip` samples a chip and counts its faults.
 //!
 //! ```
 //! use vmin_sram::{
@@ -41,7 +45,7 @@ pub mod fit;
 mod geometry;
 pub mod import;
 mod key;
-mod measured;
+mod measured_maps;
 pub mod normal;
 mod population;
 mod reading;
@@ -54,7 +58,7 @@ pub use apply::{Applied, ApplyError, CellEffect, CodeTensor, Fault, FaultKind, a
 pub use chip::{BelowFloor, Chip, ChipError, FaultyCell, Origin, VddLevel};
 pub use geometry::{CELLS_MAX, Geometry, GeometryError, Position};
 pub use key::ChipKey;
-pub use measured::{CellKind, ErrorRates, MEASURED_LEVELS_MAX, MeasuredMaps, Run};
+pub use measured_maps::{CellKind, ErrorRates, MEASURED_LEVELS_MAX, MeasuredMaps, Run};
 pub use population::{CELL_SHARE_MIN, NAME_BYTES_MAX, Population, PopulationError, VarianceShares};
 pub use reading::{CellErrors, DrawnFaults, draw_faults, flip_at_random, random_bits};
 pub use sample::{SAMPLED_BANK_CELLS_MAX, SAMPLED_BANKS_MAX, STORED_CELLS_MAX, SampleError};

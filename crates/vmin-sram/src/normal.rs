@@ -1,7 +1,7 @@
 //! The standard normal distribution, with the same bits on every machine.
 //!
-//! Only IEEE operations and `libm` functions are used, never the platform's mathematical library: a
-//! chip must not depend on who computes it.
+//! Only IEEE operations and `libm` functions are used, not the platform's mathematical library, so
+//! that a chip does not depend on the machine.
 
 /// `Phi(x)`, the probability of a standard normal below `x`. Accurate relative to the value itself in
 /// the lower tail; NaN for NaN.

@@ -1,10 +1,10 @@
-//! What chips are drawn from: how the variance of a cell's critical voltage divides, and which way
-//! cells fail.
+//! Populations of chips: the parts of the variance of a critical voltage, and the share of cells
+//! stuck at 0.
 
 /// Longest population name in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
-/// Smallest share of a cell's own part. Below it whole columns fail at once and a float could no
-/// longer tell their cells apart.
+/// Smallest share of a cell's own part. Below it whole columns fail at once, and the precision of a
+/// float is too low to order their cells.
 pub const CELL_SHARE_MIN: f64 = 0.01;
 /// How far from 1 the five shares may sum.
 const SUM_TOLERANCE: f64 = 1e-9;
@@ -16,27 +16,27 @@ pub enum PopulationError {
     /// A variance share is negative, above 1 or not a number.
     #[error("the {part} share of the variance lies between 0 and 1, not {share}")]
     Share {
-        /// Which part.
+        /// Name of the part.
         part: &'static str,
-        /// What was given.
+        /// The given value.
         share: f64,
     },
     /// The shares do not sum to 1.
     #[error("the variance shares sum to {sum}, not to 1")]
     Sum {
-        /// What they sum to.
+        /// Their sum.
         sum: f64,
     },
     /// The cell's own share is below [`CELL_SHARE_MIN`].
     #[error("the cell's own share of the variance is at least 0.01, not {cell}")]
     CellShare {
-        /// What was given.
+        /// The given value.
         cell: f64,
     },
     /// The share of cells stuck at 0 is not a probability.
     #[error("the share of cells stuck at 0 lies between 0 and 1, not {share}")]
     StuckAt0 {
-        /// What was given.
+        /// The given value.
         share: f64,
     },
     /// The name is empty or too long.
@@ -47,7 +47,7 @@ pub enum PopulationError {
     },
 }
 
-/// How the variance of a cell's critical voltage divides over independent causes; the five sum to 1.
+/// The shares of five independent causes in the variance of a critical voltage; they sum to 1.
 ///
 /// Two cells of one chip have the correlation `die`, in one bank `die + bank`, in one column
 /// `die + bank + column`, in one half of a column `die + bank + column + half_column`.
@@ -99,7 +99,7 @@ impl VarianceShares {
         Ok(Self { die, bank, column, half_column, cell })
     }
 
-    /// Four shares; the cell's own share is what remains.
+    /// Four shares; the rest is the cell's own share.
     ///
     /// # Errors
     /// As for [`Self::new`].
@@ -143,8 +143,8 @@ impl VarianceShares {
     }
 }
 
-/// A distribution of chips. It says nothing of volts: mean and standard deviation belong to the
-/// voltage profile, which turns a voltage into a rate.
+/// A distribution of chips, without voltages: mean and standard deviation belong to the voltage
+/// profile, which turns a voltage into a rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Population {
     name: String,
@@ -179,7 +179,7 @@ impl Population {
         &self.name
     }
 
-    /// How the variance divides.
+    /// The shares of the variance.
     #[must_use]
     pub const fn shares(&self) -> &VarianceShares {
         &self.shares

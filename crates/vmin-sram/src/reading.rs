@@ -17,7 +17,7 @@
 use crate::apply::Applied;
 use crate::chip::FaultyCell;
 use crate::key::ChipKey;
-use crate::measured::ErrorRates;
+use crate::measured_maps::ErrorRates;
 use crate::sample::for_each_hit;
 
 /// A faulty cell and how often it errs.

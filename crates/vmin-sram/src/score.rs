@@ -1,9 +1,9 @@
-//! The one place where a rate becomes an integer threshold.
+//! Scores of cells, and thresholds: integers from rates.
 //!
 //! A cell's *score* is its critical voltage, standardised: `z = (Vc - mu) / sigma`, a standard normal
 //! over the whole population. A supply voltage with the cell-fault rate `p` is the *threshold*
-//! `t = Phi^-1(1 - p)`, and the cell is faulty iff `score >= t`. So a chip knows no voltages, and the
-//! same chip answers "at this voltage" (a voltage profile gives `p`) and "at this rate". Both are
+//! `t = Phi^-1(1 - p)`, and the cell is faulty iff `score >= t`. So a sampled chip needs no voltages:
+//! a voltage profile gives `p` for a voltage, or the user gives it. Scores and thresholds are
 //! integers in units of 2^-24: after [`Threshold::from_rate`] no float decides about a cell.
 
 use crate::normal;
@@ -36,7 +36,7 @@ impl Score {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("a cell-fault rate lies between 0 and 1, not {rate}")]
 pub struct RateError {
-    /// What was given.
+    /// The given value.
     pub rate: f64,
 }
 

@@ -1,7 +1,7 @@
-//! What a fault map looks like: how many, how crowded, which way.
+//! Statistics of a fault map: number of faults, crowding, stuck values.
 //!
-//! The figures are those by which the public 28 nm map was characterised: real faults crowd in few
-//! columns and few banks, independent ones do not.
+//! They characterised the public 28 nm map: real faults crowd in few columns and banks, independent
+//! faults do not.
 
 use crate::chip::{ChipError, FaultyCell};
 use crate::geometry::Geometry;

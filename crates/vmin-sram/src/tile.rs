@@ -87,7 +87,7 @@ fn tile_by<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured::ErrorRates;
+    use crate::measured_maps::ErrorRates;
     use crate::score::Score;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The chip file: lossless, and never believed.
 
 use proptest::prelude::*;
-use vmin_sram::file::{self, ChipFileError, Limits};
+use vmin_sram::file::{self, ChipFileError, ChipFileLimits};
 use vmin_sram::{
     Chip, ChipError, ChipKey, ErrorRates, FaultyCell, Geometry, Origin, Population, Run, Score,
     Threshold, VarianceShares, VddLevel,
@@ -48,7 +48,7 @@ fn with_maps() -> Chip {
 }
 
 fn read(bytes: &[u8]) -> Result<Chip, ChipFileError> {
-    file::read(bytes, &Limits::default())
+    file::read(bytes, &ChipFileLimits::default())
 }
 
 /// With a checksum that agrees, so that what lies behind it is reached.
@@ -160,7 +160,7 @@ fn each_broken_rule_is_named() {
     assert!(matches!(read(&changed), Err(E::Checksum { .. })));
     assert!(matches!(read(&bytes[..13]), Err(E::Checksum { .. })));
     assert!(matches!(read(&bytes[..11]), Err(E::Truncated { .. })));
-    let few = Limits { faulty_cells_max: 3, ..Limits::default() };
+    let few = ChipFileLimits { faulty_cells_max: 3, ..ChipFileLimits::default() };
     let error = file::read(&bytes, &few).unwrap_err();
     assert!(matches!(error, E::Limit { what: "faulty cells", value: 4, max: 3 }));
 

@@ -6,15 +6,15 @@ use npyz::WriterBuilder;
 use proptest::prelude::*;
 use vmin_sram::export::{self, ExportFile};
 use vmin_sram::import::{
-    FoldDuplicates, ImportError, ImportOptions, ImportProblem, ImportReport, Importer, Limits,
-    NpyValues, VddUnit,
+    FoldDuplicates, ImportError, ImportLimits, ImportOptions, ImportProblem, ImportReport,
+    Importer, NpyValues, VddUnit,
 };
 use vmin_sram::{Chip, ErrorRates, Geometry, Origin, Run};
 
 type Imported = Result<(Chip, ImportReport), ImportError>;
 
 fn import(files: &[(&str, &[u8])], options: ImportOptions) -> Imported {
-    let mut importer = Importer::new(options, Limits::default());
+    let mut importer = Importer::new(options, ImportLimits::default());
     for (name, bytes) in files {
         importer.add(name, bytes)?;
     }
@@ -35,7 +35,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn told(chip: &Chip) -> ImportOptions {
     let source = match chip.origin() {
         Origin::Measured { source, .. } => source.clone(),
-        _ => String::new(),
+        Origin::Sampled { .. } => String::new(),
     };
     let licence = chip.maps().unwrap().licence().to_owned();
     ImportOptions {
@@ -129,7 +129,7 @@ fn dumps(chip: &Chip, binary: bool) -> (Vec<ExportFile>, ImportOptions) {
     }
     options.word_bits = 8;
     options.binary = Some(binary);
-    options.format = Some(vmin_sram::import::Format::Dump);
+    options.format = vmin_sram::import::Format::named("dump");
     options.words_per_bank = Some(chip.geometry().rows());
     options.fold_duplicates = FoldDuplicates::Never;
     (files, options)
@@ -158,7 +158,7 @@ proptest! {
     fn pairs_of_0_1_files_hold_persistent_maps(chip in chips(true)) {
         let files = exported(|write| export::ibm(&chip, write).unwrap().unwrap());
         // A file of one column has no comma to be known by.
-        let format = Some(vmin_sram::import::Format::Ibm);
+        let format = vmin_sram::import::Format::named("ibm");
         prop_assert_eq!(again(&files, ImportOptions { format, ..told(&chip) }), chip);
     }
 
@@ -333,14 +333,14 @@ fn each_broken_rule_is_named() {
     let order = ImportOptions { binary: Some(true), ..plain };
     let order = problem(import(
         &[("a-0.5", b"FFFF")],
-        ImportOptions { format: Some(vmin_sram::import::Format::Dump), ..order },
+        ImportOptions { format: vmin_sram::import::Format::named("dump"), ..order },
     ));
     assert_eq!(order, P::ByteOrder { word_bits: 16 });
 }
 
 #[test]
 fn bombs_are_refused() {
-    let mut limits = Limits::default();
+    let mut limits = ImportLimits::default();
     limits.unpacked_bytes_max = 1 << 20;
     let zeros = gzip(&b"0,".repeat(1 << 20));
     let mut importer = Importer::new(ImportOptions::default(), limits);
@@ -366,7 +366,7 @@ fn the_public_board_gives_its_figures() {
         column_mux: 2,
         ..ImportOptions::default()
     };
-    let mut importer = Importer::new(options, Limits::default());
+    let mut importer = Importer::new(options, ImportLimits::default());
     // In no particular order.
     for volts in ["0.55", "0.53", "0.59", "0.57", "0.58", "0.54", "0.56"] {
         let name = format!("KC705B-{volts}.bin.gz");
@@ -382,10 +382,10 @@ fn the_public_board_gives_its_figures() {
     assert!(report.folded);
     assert_eq!(chip.geometry(), Geometry::new(890, 512, 16).unwrap());
     let bytes = vmin_sram::file::write(&chip);
-    let back = vmin_sram::file::read(&bytes, &vmin_sram::file::Limits::default()).unwrap();
+    let back = vmin_sram::file::read(&bytes, &vmin_sram::file::ChipFileLimits::default()).unwrap();
     assert_eq!(back, chip);
 
-    let mut importer = Importer::new(ImportOptions::default(), Limits::default());
+    let mut importer = Importer::new(ImportOptions::default(), ImportLimits::default());
     for name in ["fmap_sa0_v_0.53.txt.gz", "fmap_sa1_v_0.53.txt.gz"] {
         importer.add(name, &std::fs::read(folder.join(name)).unwrap()).unwrap();
     }

@@ -16,7 +16,7 @@ use parquet::file::writer::SerializedFileWriter;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use vmin_sram::Geometry;
-use vmin_sram::import::{Format, ImportOptions, Importer, Limits};
+use vmin_sram::import::{Format, ImportLimits, ImportOptions, Importer};
 
 const MUTATIONS: u64 = 10_000;
 const SPARE_BYTES: usize = 64 << 20;
@@ -136,15 +136,15 @@ fn damaged_files_are_harmless() {
     let ibm = "0,0,1,0\n0,1,0,0\n0,0,0,0\n".repeat(8);
     let probabilities: Vec<f64> = (0..64).map(|i| f64::from(i % 5) / 4.0).collect();
     let voltages: Vec<f64> = (0..64).map(|i| f64::from(i % 5) * 125.0).collect();
-    let files: [(Format, &str, Vec<u8>); 8] = [
-        (Format::Ibm, "fmap_sa0_v_0.53.txt", ibm.clone().into_bytes()),
-        (Format::Ibm, "fmap_sa1_v_0.53.txt.gz", gzip(ibm.as_bytes())),
-        (Format::Dump, "board-0.53.hex", dump.clone().into_bytes()),
-        (Format::Dump, "board-0.53.hex.gz", gzip(dump.as_bytes())),
-        (Format::ListCsv, "faults.csv", list.as_bytes().to_vec()),
-        (Format::ListParquet, "faults.parquet", parquet()),
-        (Format::Npy, "p01_0.53V.npy", npy(&probabilities)),
-        (Format::Npy, "vfail.npy", npy(&voltages)),
+    let files: [(&str, &str, Vec<u8>); 8] = [
+        ("ibm", "fmap_sa0_v_0.53.txt", ibm.clone().into_bytes()),
+        ("ibm", "fmap_sa1_v_0.53.txt.gz", gzip(ibm.as_bytes())),
+        ("dump", "board-0.53.hex", dump.clone().into_bytes()),
+        ("dump", "board-0.53.hex.gz", gzip(dump.as_bytes())),
+        ("list", "faults.csv", list.as_bytes().to_vec()),
+        ("parquet", "faults.parquet", parquet()),
+        ("npy", "p01_0.53V.npy", npy(&probabilities)),
+        ("npy", "vfail.npy", npy(&voltages)),
     ];
     // Panics of a library are caught; their messages would hide everything else.
     std::panic::set_hook(Box::new(|_| {}));
@@ -153,10 +153,10 @@ fn damaged_files_are_harmless() {
     let mut figures = String::new();
     for (format, name, valid) in &files {
         let import = |bytes: &[u8]| {
-            let detected = [None, Some(*format)][bytes.len() % 2];
-            let geometry = if *format == Format::ListParquet { geometry } else { None };
+            let detected = [None, Format::named(format)][bytes.len() % 2];
+            let geometry = if *format == "parquet" { geometry } else { None };
             let options = ImportOptions { format: detected, geometry, ..ImportOptions::default() };
-            let mut importer = Importer::new(options, Limits::default());
+            let mut importer = Importer::new(options, ImportLimits::default());
             importer.add(name, bytes).and_then(|()| importer.finish()).is_ok()
         };
         assert!(import(valid), "{name} is valid");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::with_causes;
 use vmin_files::ReadError;
-use vmin_sram::file::{ChipFileError, Limits};
+use vmin_sram::file::{ChipFileError, ChipFileLimits};
 use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
 
 /// Most voltages of a chip named in a message.
@@ -56,7 +56,7 @@ pub struct ChipFile {
 /// It cannot be read, is too large or is not a chip file.
 pub fn read(path: &Path, name: &str) -> Result<ChipFile, ChipFileProblem> {
     let bytes = vmin_files::bytes("chip", path)?;
-    let chip = vmin_sram::file::read(&bytes, &Limits::default())
+    let chip = vmin_sram::file::read(&bytes, &ChipFileLimits::default())
         .map_err(|error| ChipFileProblem::Bad { path: path.to_owned(), error })?;
     Ok(ChipFile { name: name.to_owned(), chip, sha256: vmin_files::sha256(&bytes) })
 }

@@ -1,8 +1,9 @@
 //! Random small networks.
 
 use vmin_nn::{
-    Activation, Add, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, PoolKind,
-    Quantization, RequantizeRounding, Softmax, Tensor, TensorId, WeightId, WeightTensor,
+    Activation, Add, Conv2d, ConvKind, Dtype, Extremum, ExtremumKind, Graph, GroupNorm, Node, Op,
+    Pool2d, PoolKind, Quantization, RequantizeRounding, Softmax, Tensor, TensorId, WeightId,
+    WeightTensor,
 };
 use vmin_quant::{Encoding, FixedMultiplier};
 
@@ -163,7 +164,23 @@ impl Builder {
         let shape = self.shape(a);
         let output = tensor(&mut self.rng, 1, shape);
         let activation = self.activation();
-        self.push(Op::Add(Add { activation }), vec![a, b], output)
+        let rounding = rounding(ConvKind::Dense, output.elements());
+        self.push(Op::Add(Add { activation, rounding }), vec![a, b], output)
+    }
+
+    /// The maximum or minimum of the last tensor and its pool.
+    pub fn extremum(&mut self, kind: ExtremumKind) -> TensorId {
+        let a = self.last();
+        let from = self.graph.tensors[a.0].clone();
+        let pool = Pool2d {
+            kind: PoolKind::Average,
+            window: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            activation: Activation { min: -128, max: 127 },
+        };
+        let b = self.push(Op::Pool2d(pool), vec![a], from.clone());
+        self.push(Op::Extremum(Extremum { kind }), vec![a, b], from)
     }
 
     fn group_norm(&mut self) -> TensorId {
@@ -244,6 +261,9 @@ pub fn random_graph(seed: u64) -> Graph {
             4 => b.pool(PoolKind::Average),
             _ => b.pool(PoolKind::Max),
         };
+    }
+    if seed % 3 == 2 {
+        b.extremum([ExtremumKind::Maximum, ExtremumKind::Minimum][seed as usize % 2]);
     }
     if seed % 3 == 1 {
         b.group_norm();

@@ -1,32 +1,32 @@
-//! What can be wrong with a data set.
+//! Errors of loading a data set.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::KINDS;
 
-/// Why a data set could not be loaded. [`hint`](Self::hint) says what to do about it.
+/// Why a data set could not be loaded. [`hint`](Self::hint) gives advice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// The text before the colon names no kind of data set.
     #[error("`{spec}` names no data set")]
     UnknownSpec {
-        /// What was asked for.
+        /// The given name.
         spec: String,
     },
     /// `builtin:` with an unknown name.
     #[error("there is no built-in data set `{name}`")]
     UnknownBuiltin {
-        /// What was asked for.
+        /// The given name.
         name: String,
     },
     /// A file of the set is not there.
     #[error("`{}` is missing, which should hold {expected}", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The expected path.
         path: PathBuf,
-        /// What the file holds.
+        /// Content of the file.
         expected: &'static str,
     },
     /// The operating system refused.
@@ -46,7 +46,7 @@ pub enum DataError {
         source: io::Error,
     },
     /// The file decodes to another number of bytes than its format says.
-    #[error("`{}` holds {found} bytes where its format wants {expected}", path.display())]
+    #[error("`{}` holds {found} bytes, its format needs {expected}", path.display())]
     WrongSize {
         /// The file.
         path: PathBuf,
@@ -56,13 +56,13 @@ pub enum DataError {
         found: u64,
     },
     /// The first four bytes are not those of the format.
-    #[error("`{}` starts with {found:#010x} where {expected:#010x} is the mark of its format", path.display())]
+    #[error("`{}` starts with {found:#010x}; its format starts with {expected:#010x}", path.display())]
     WrongMagic {
         /// The file.
         path: PathBuf,
         /// The mark of the format.
         expected: u32,
-        /// What is there.
+        /// The found value.
         found: u32,
     },
     /// Decoding would take more memory than allowed.
@@ -78,7 +78,7 @@ pub enum DataError {
     Label {
         /// The file.
         path: PathBuf,
-        /// Which image.
+        /// Index of the image.
         index: usize,
         /// The label.
         label: i64,
@@ -106,15 +106,15 @@ pub enum DataError {
         found: String,
     },
     /// An array of another type or shape than a data set has.
-    #[error("`{}`: array `{array}` is {found} where {expected} is wanted", path.display())]
+    #[error("`{}`: array `{array}` is {found}, expected {expected}", path.display())]
     ArrayType {
         /// The file.
         path: PathBuf,
         /// The array.
         array: String,
-        /// What is there.
+        /// The found value.
         found: String,
-        /// What is accepted.
+        /// The accepted types and shapes.
         expected: &'static str,
     },
     /// The zip container of an npz file is damaged.
@@ -138,7 +138,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What the user can do, one clause without full stop.
+    /// Advice for the user, one clause without full stop.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {

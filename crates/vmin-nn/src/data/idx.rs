@@ -1,4 +1,4 @@
-//! The idx files of MNIST and its kin: a big-endian header, then bytes.
+//! The idx files of MNIST and Fashion-MNIST: a big-endian header, then bytes.
 //!
 //! ```text
 //!  images: 00 00 08 03 | count | height | width | count*height*width pixels

@@ -1,4 +1,4 @@
-//! NumPy archives: any set a user can save with one call.
+//! NumPy archives, from one call of `numpy.savez`.
 //!
 //! Images are u8 `[n, h, w]` or `[n, h, w, c]`; labels any integer type, `[n]` or `[n, 1]`. Sizes
 //! are taken from the header and compared with the bytes at hand before anything is allocated.

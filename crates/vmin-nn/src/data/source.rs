@@ -1,4 +1,4 @@
-//! Reading a file, plain or gzip, without ever holding more than the limit.
+//! The bytes of a file, plain or gzip, within a limit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,7 +39,7 @@ pub(super) fn read_maybe_gzip(
     Ok((bytes, zipped))
 }
 
-/// Opens `path`, telling a missing file from an unreadable one.
+/// Opens `path`; a missing file has its own error.
 pub(super) fn open(path: &Path, expected: &'static str) -> Result<File, DataError> {
     File::open(path).map_err(|source| {
         let path = path.to_owned();

@@ -109,8 +109,8 @@ impl<'g> Executor<'g> {
         self.run_with(weights, input, scratch, |_, _| {})
     }
 
-    /// As [`Self::run`]; `written` sees each tensor once it is written, the input first, and may change
-    /// what the next layers read: a memory that does not give back what was stored.
+    /// As [`Self::run`]; `written` gets each tensor after it is written, the input first, and may change
+    /// it for the next layers: a faulty activation memory.
     ///
     /// # Panics
     /// As [`Self::run`].
@@ -124,8 +124,8 @@ impl<'g> Executor<'g> {
         self.run_watched(weights, input, scratch, |_, _, _| {}, written)
     }
 
-    /// As [`Self::run_with`]; `computed` sees what a node computed before it is written, beside all tensors
-    /// (the node's own is empty), and may change it: sums that did not come through.
+    /// As [`Self::run_with`]; `computed` gets the output of a node before it is written, with all tensors
+    /// (the node's own is empty), and may change it: a faulty accumulator memory.
     ///
     /// # Panics
     /// As [`Self::run`].
@@ -140,7 +140,7 @@ impl<'g> Executor<'g> {
         scratch.tensors[self.graph.input.0].copy_from_slice(input);
         written(self.graph.input, &mut scratch.tensors[self.graph.input.0]);
         for (index, node) in self.graph.nodes.iter().enumerate() {
-            // Taken out while it is written, so that the inputs can be read beside it.
+            // Taken out, so that the inputs can be borrowed beside it.
             let mut out = std::mem::take(&mut scratch.tensors[node.output.0]);
             let input =
                 |at: usize| node.inputs.get(at).map_or(&[][..], |id| &scratch.tensors[id.0]);

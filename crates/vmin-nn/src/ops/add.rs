@@ -6,16 +6,34 @@ use vmin_quant::FixedMultiplier;
 
 use super::requantize::factor;
 use super::{At, Operator, Plan, Run};
-use crate::{Activation, Limits, ModelError, Quantization};
+use crate::{Activation, Limits, ModelError, Quantization, RequantizeRounding};
 
-/// Elementwise sum of two tensors of one shape. Every scaling rounds twice, as LiteRT does:
-/// [`RequantizeRounding::Double`](crate::RequantizeRounding::Double).
+/// Elementwise sum of two tensors of one shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
     /// Clamp of the output.
     #[serde(rename = "clamp")]
     pub activation: Activation,
+    /// Rounding of every scaling; model files hold it only where it differs from LiteRT's.
+    #[serde(default = "litert_rounding", skip_serializing_if = "is_litert_rounding")]
+    pub rounding: RequantizeRounding,
+}
+
+impl Add {
+    /// A sum with the rounding of LiteRT's reference kernels.
+    #[must_use]
+    pub fn litert(activation: Activation) -> Self {
+        Self { activation, rounding: litert_rounding() }
+    }
+}
+
+fn litert_rounding() -> RequantizeRounding {
+    RequantizeRounding::Double
+}
+
+fn is_litert_rounding(rounding: &RequantizeRounding) -> bool {
+    *rounding == litert_rounding()
 }
 
 impl Operator for Add {
@@ -30,7 +48,7 @@ impl Operator for Add {
     fn check(&self, at: &At<'_>, _: &Limits) -> Result<(), ModelError> {
         at.check_activation(self.activation)?;
         at.check_same_shapes("both addends have the shape of the sum")?;
-        if AddParams::new(at).is_none() {
+        if AddParams::new(at, self.rounding).is_none() {
             let rule = "scales of a sum are within a factor of 2^19";
             return Err(at.error(rule, at.output().quantization.scale));
         }
@@ -38,14 +56,27 @@ impl Operator for Add {
     }
 
     fn reference(&self, at: &At<'_>, _: &[Vec<u8>], inputs: &[&[i8]]) -> Vec<i8> {
-        let params = AddParams::new(at).expect(VALID);
+        let params = AddParams::new(at, self.rounding).expect(VALID);
         let pairs = inputs[0].iter().zip(inputs[1]);
         pairs.map(|(&a, &b)| params.apply(a, b, self.activation)).collect()
     }
 
     fn plan(&self, at: &At<'_>) -> Box<dyn Plan> {
-        let rule = addition(&AddParams::new(at).expect(VALID), self.activation);
-        Box::new(move |run: Run<'_>| run.kernel.add(run.inputs[0], run.inputs[1], &rule, run.out))
+        let params = AddParams::new(at, self.rounding).expect(VALID);
+        let activation = self.activation;
+        match self.rounding {
+            RequantizeRounding::Double => {
+                let rule = addition(&params, activation);
+                Box::new(move |run: Run<'_>| {
+                    run.kernel.add(run.inputs[0], run.inputs[1], &rule, run.out);
+                })
+            }
+            RequantizeRounding::Single => Box::new(move |run: Run<'_>| {
+                let pairs = run.inputs[0].iter().zip(run.inputs[1]);
+                let sums = pairs.map(|(&a, &b)| params.apply(a, b, activation));
+                run.out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
+            }),
+        }
     }
 }
 
@@ -60,15 +91,22 @@ const LEFT_SHIFT: u32 = 20;
 struct AddParams {
     inputs: [(i32, FixedMultiplier); 2],
     output: (i32, FixedMultiplier),
+    rounding: RequantizeRounding,
 }
 
 impl AddParams {
     /// `None` where the output scale is so small that the sum would have to be scaled up.
-    fn new(at: &At<'_>) -> Option<Self> {
-        Self::of(at.input(0).quantization, at.input(1).quantization, at.output().quantization)
+    fn new(at: &At<'_>, rounding: RequantizeRounding) -> Option<Self> {
+        let [a, b, output] = [at.input(0), at.input(1), at.output()].map(|t| t.quantization);
+        Self::of(a, b, output, rounding)
     }
 
-    fn of(a: Quantization, b: Quantization, output: Quantization) -> Option<Self> {
+    fn of(
+        a: Quantization,
+        b: Quantization,
+        output: Quantization,
+        rounding: RequantizeRounding,
+    ) -> Option<Self> {
         let twice_max = 2.0 * f64::from(a.scale.max(b.scale));
         let input = |q: Quantization| {
             let real = f64::from(q.scale) / twice_max;
@@ -76,7 +114,8 @@ impl AddParams {
         };
         let raised = f64::from(1u32 << LEFT_SHIFT) * f64::from(output.scale);
         let down = FixedMultiplier::from_real(twice_max / raised).ok()?;
-        let this = Self { inputs: [input(a)?, input(b)?], output: (output.zero_point, down) };
+        let this =
+            Self { inputs: [input(a)?, input(b)?], output: (output.zero_point, down), rounding };
         let multipliers = [this.inputs[0].1, this.inputs[1].1, down];
         multipliers.iter().all(|m| m.shift <= 0).then_some(this)
     }
@@ -89,13 +128,13 @@ impl AddParams {
     /// One addend at the common scale.
     fn scaled(&self, input: usize, x: i8) -> i32 {
         let (offset, multiplier) = self.inputs[input];
-        multiplier.apply((i32::from(x) + offset) << LEFT_SHIFT)
+        self.rounding.apply(multiplier, (i32::from(x) + offset) << LEFT_SHIFT)
     }
 
     /// The output code of a sum at the common scale.
     fn code(&self, sum: i32, activation: Activation) -> i8 {
         let (zero_point, multiplier) = self.output;
-        activation.clamp(multiplier.apply(sum) + zero_point)
+        activation.clamp(self.rounding.apply(multiplier, sum) + zero_point)
     }
 }
 
@@ -124,7 +163,8 @@ mod tests {
                 let (qa, qb) = (of(scale_a, zeros[0]), of(scale_b, zeros[1]));
                 let output = of(scale_out, zeros[2]);
                 for activation in [activation, relu] {
-                    let params = AddParams::of(qa, qb, output).expect("scales that add");
+                    let params =
+                        AddParams::of(qa, qb, output, litert_rounding()).expect("scales that add");
                     let rule = addition(&params, activation);
                     let pairs = a.iter().zip(&b);
                     let expected: Vec<i8> =

@@ -40,7 +40,7 @@ const EPSILON_MAX: u64 = 1 << 58;
 pub struct GroupNorm {
     /// Groups of neighbouring channels; divides their number.
     pub groups: usize,
-    /// What is added to the squared deviation, times `N^2 / input_scale^2` for groups of `N` codes: 1 or
+    /// The addend of the squared deviation, times `N^2 / input_scale^2` for groups of `N` codes: 1 or
     /// more.
     pub epsilon: u64,
     /// Per channel `gain / output_scale`.

@@ -5,6 +5,7 @@
 
 mod add;
 mod conv;
+mod extremum;
 mod group_norm;
 mod pool;
 mod requantize;
@@ -19,6 +20,7 @@ use crate::{Activation, Graph, LayerShape, Limits, ModelError, Node, Tensor, Wei
 
 pub use add::Add;
 pub use conv::{Conv2d, ConvKind};
+pub use extremum::{Extremum, ExtremumKind};
 pub use group_norm::GroupNorm;
 pub use pool::{Pool2d, PoolKind};
 pub use requantize::RequantizeRounding;
@@ -35,6 +37,8 @@ pub enum Op {
     Pool2d(Pool2d),
     /// Elementwise sum of two tensors of one shape.
     Add(Add),
+    /// Elementwise maximum or minimum of two tensors.
+    Extremum(Extremum),
     /// Normalization of groups of channels.
     GroupNorm(GroupNorm),
     /// The same elements under another shape.
@@ -50,6 +54,7 @@ impl Op {
             Self::Conv2d(op) => op,
             Self::Pool2d(op) => op,
             Self::Add(op) => op,
+            Self::Extremum(op) => op,
             Self::GroupNorm(op) => op,
             Self::Reshape => &reshape::Reshape,
             Self::Softmax(op) => op,
@@ -163,13 +168,18 @@ impl<'g> At<'g> {
         Err(self.error("the clamp is not empty", found))
     }
 
+    /// Every input has the quantization of the output.
     fn check_same_quantization(&self) -> Result<(), ModelError> {
-        let (a, b) = (self.input(0).quantization, self.output().quantization);
-        if a.zero_point == b.zero_point && (a.scale - b.scale).abs() <= 1e-6 {
-            return Ok(());
+        let b = self.output().quantization;
+        for id in &self.node().inputs {
+            let a = self.graph.tensors[id.0].quantization;
+            if a.zero_point != b.zero_point || (a.scale - b.scale).abs() > 1e-6 {
+                let found =
+                    format!("{} @ {} -> {} @ {}", a.scale, a.zero_point, b.scale, b.zero_point);
+                return Err(self.error("input and output have one quantization", found));
+            }
         }
-        let found = format!("{} @ {} -> {} @ {}", a.scale, a.zero_point, b.scale, b.zero_point);
-        Err(self.error("input and output have one quantization", found))
+        Ok(())
     }
 
     /// Both inputs have the shape of the output.

@@ -1,6 +1,6 @@
-//! The page of `vmin cycles --report`: where the cycles go, layer by layer.
+//! The page of `vmin cycles --report`: cycles per layer.
 
-mod bars;
+mod layer_bars;
 mod roofline;
 mod strip;
 
@@ -10,7 +10,7 @@ use vmin_accel::cycles::{Bound, LayerReport, totals};
 
 use crate::html::{escape, thousands};
 
-/// What the page is about.
+/// Content of the page.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'r> {
     /// The network or table of layers.
@@ -27,7 +27,7 @@ pub struct Run<'r> {
     pub dram_bytes_per_cycle: f64,
     /// The layers.
     pub layers: &'r [LayerReport],
-    /// The same as JSON, to be put inside the page.
+    /// The same as JSON, for the page.
     pub json: &'r str,
 }
 
@@ -47,7 +47,7 @@ pub fn page(run: &Run<'_>) -> String {
     );
     facts(&mut page, run);
     page.push_str("<h2>Where the cycles go</h2>\n<div class=\"card\">\n");
-    page.push_str(&bars::stacked(run.layers));
+    page.push_str(&layer_bars::stacked(run.layers));
     page.push_str("</div>\n<h2>Utilization of the array</h2>\n<div class=\"card\">\n");
     page.push_str(&strip::utilization(run.layers));
     page.push_str("</div>\n<h2>Roofline</h2>\n<div class=\"card\">\n");

@@ -20,7 +20,7 @@ pub(super) fn draw(run: &Run<'_>) -> String {
     let least =
         |pick: fn(&(f64, f64)) -> f64| points.iter().map(pick).fold(f64::INFINITY, f64::min);
     let right = points.iter().map(|point| point.0).fold(ridge, f64::max) * 3.0;
-    // A DRAM without limit has its ridge far left, out of the picture.
+    // With unlimited DRAM bandwidth, the ridge lies left of the figure.
     let left = least(|point| point.0).min(ridge.max(right * 1e-6)) / 3.0;
     let roof = |x: f64| peak.min(x * slope);
     let (bottom, top) = (least(|point| point.1).min(roof(left)) / 2.0, peak * 2.0);

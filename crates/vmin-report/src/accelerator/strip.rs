@@ -1,4 +1,4 @@
-//! The run in time, darker where the array is fuller.
+//! A timeline of the run, darker for a higher utilization of the array.
 
 use std::fmt::Write;
 

@@ -1,8 +1,8 @@
-//! How faults crowd in columns and banks.
+//! Histograms of faults per column and per bank.
 
 use vmin_sram::{FaultyCell, Geometry};
 
-use super::bars::{Group, chart};
+use super::paired_bars::{Group, chart};
 
 /// Classes of a number of faults: 0, 1, 2, 3, 4, then doubling.
 const CLASSES_MAX: usize = 16;
@@ -66,7 +66,7 @@ fn poisson(mean: f64, first: u64, last: u64) -> f64 {
     if mean == 0.0 {
         return if first == 0 { 1.0 } else { 0.0 };
     }
-    // Beyond some hundreds of standard deviations nothing is left to add.
+    // Terms beyond some hundreds of standard deviations are negligible.
     let last = last.min((mean + 60.0 * mean.sqrt() + 200.0) as u64);
     let mut log_term = -mean;
     let mut sum = 0.0;

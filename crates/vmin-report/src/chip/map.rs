@@ -1,4 +1,4 @@
-//! Where the faults of a chip lie.
+//! The map of the faults of a chip.
 
 use std::fmt::Write;
 
@@ -6,18 +6,18 @@ use vmin_sram::{FaultyCell, Geometry};
 
 use super::{FAINT, GRID, WIDTH, heading, picture, text};
 
-/// Most squares a map is cut into: each is drawn only if it holds a fault.
+/// Most squares of a map; only those with a fault are drawn.
 const BINS_MAX: u32 = 60_000;
 /// Most tiles; where there are more banks, several share one.
 const TILES_MAX: u32 = 12_000;
-/// Faults of one square from which a colour is used, light to dark (a single-hue scale, told apart also in
+/// Faults of one square from which a colour is used, light to dark (a single-hue scale, distinct also in
 /// grey).
 const COLORS: [(u64, &str); 5] =
     [(1, "#7fb0f5"), (2, "#3f7fe0"), (4, "#1d4fb0"), (16, "#132f72"), (64, "#060f2e")];
 const MARGIN: f64 = 24.0;
 const TOP: f64 = 72.0;
 
-/// How a memory is cut into tiles (of one bank, or several) and squares.
+/// The tiles (of one bank, or several) and squares of a memory.
 struct Grid {
     banks_per_tile: u32,
     tiles: u32,
@@ -47,7 +47,7 @@ pub fn map(title: &str, geometry: Geometry, faults: &[FaultyCell]) -> String {
     let grid = Grid::of(geometry);
     let tile = (WIDTH - 2.0 * MARGIN) / f64::from(grid.tiles_across);
     let gap = (tile * 0.08).min(4.0);
-    // A single tile would fill the page downwards.
+    // A single tile would be too tall for the page.
     let tile_height = if grid.tiles_across == 1 { tile * 0.6 } else { tile };
     let (width, height) =
         ((tile - gap) / f64::from(grid.across), (tile_height - gap) / f64::from(grid.down));
@@ -70,7 +70,7 @@ pub fn map(title: &str, geometry: Geometry, faults: &[FaultyCell]) -> String {
         for &(index, row, column, _) in bins.iter().filter(|bin| (*least..next).contains(&bin.3)) {
             let (left, top) = corner(index);
             let (x, y) = (left + f64::from(column) * width, top + f64::from(row) * height);
-            // At least a pixel, or a lone fault would not be seen.
+            // At least a pixel, so that a single fault is visible.
             let (w, h) = (width.max(1.2), height.max(1.2));
             let _ = write!(path, "M{x:.2} {y:.2}h{w:.2}v{h:.2}h-{w:.2}z");
         }

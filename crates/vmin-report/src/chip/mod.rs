@@ -1,11 +1,12 @@
-//! Pictures of chips and of what was fitted to them, each one SVG text.
+//! Pictures of chips and of their fits, each one SVG text.
 //!
-//! [`map()`] shows where the faults lie, [`columns()`] and [`banks()`] how they crowd beside what chance alone
-//! would do, [`probit()`] the rate over the voltage with a fitted curve, [`stack()`] puts several into one.
+//! [`map()`] draws the positions of the faults, [`columns()`] and [`banks()`] their histograms beside those
+//! of independent faults, [`probit()`] the rate over the voltage with a fitted curve; [`stack()`] joins
+//! several pictures.
 
-mod bars;
 mod crowding;
 mod map;
+mod paired_bars;
 mod probit;
 
 pub use crowding::{banks, columns};

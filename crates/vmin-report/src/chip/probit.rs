@@ -29,7 +29,7 @@ pub fn probit(fit: &Fit) -> String {
         .chain(band)
         .filter(|z| z.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), z| (low.min(z), high.max(z)));
-    // Beyond 1e-12 no memory counts.
+    // No memory shows rates below 1e-12.
     let (z_low, z_high) = (z_low.max(-7.0) - 0.1, z_high.min(1.5) + 0.1);
     let x = |vdd: f64| LEFT + (vdd - v_low) / (v_high - v_low) * (WIDTH - 40.0 - LEFT);
     let y = |z: f64| BOTTOM - (z.clamp(z_low, z_high) - z_low) / (z_high - z_low) * (BOTTOM - TOP);
@@ -82,7 +82,7 @@ fn points(fit: &Fit) -> Vec<Point> {
             let z = |faults: f64| normal::quantile((faults.max(0.02) / cells).min(0.999));
             let faults = level.faults as f64;
             let spread = 2.0 * level.faults_sigma * faults / level.faults_fitted.max(0.01);
-            // Small counts scatter by factors: downwards as much as upwards on that scale.
+            // On this scale, small counts scatter downwards as much as upwards.
             let factor = 1.0 + spread / faults;
             Point {
                 vdd_mv: level.vdd_mv,

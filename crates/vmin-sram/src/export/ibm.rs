@@ -3,7 +3,7 @@
 use super::{ExportError, ExportFile, dense, volts};
 use crate::chip::Chip;
 
-/// A pair of files per voltage. Banks are not told apart: to import them again, say the rows of a bank.
+/// A pair of files per voltage. The files do not mark banks: an import needs the rows of a bank.
 ///
 /// # Errors
 /// The chip has no levels, is too large, or errs with probabilities below 1.

@@ -5,7 +5,7 @@ use core::fmt::Write;
 use super::{ExportFile, millivolts};
 use crate::chip::{Chip, Origin};
 use crate::import::{COLUMNS, escape};
-use crate::measured::{CellKind, ErrorRates};
+use crate::measured_maps::{CellKind, ErrorRates};
 
 /// One file. Voltages fall; within one, cells are in the order of their addresses.
 #[must_use]

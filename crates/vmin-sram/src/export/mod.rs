@@ -1,6 +1,6 @@
-//! Writing a measured chip's maps in the forms that [`crate::import`] reads.
+//! Export of a measured chip's maps in the formats of [`crate::import`].
 //!
-//! What a form cannot hold is refused: a chip that was exported and is imported again is the same chip.
+//! A chip that does not fit a format is refused, so export and import give the same chip.
 
 mod ibm;
 mod list;
@@ -13,16 +13,16 @@ pub use npy::npy;
 /// Most cells whose maps are written one by one, in 0/1 files and arrays: 2^28.
 pub const DENSE_CELLS_MAX: u64 = 1 << 28;
 
-/// A file that is to be written.
+/// An exported file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportFile {
-    /// Its name, which says the voltage.
+    /// Its name, with the voltage.
     pub name: String,
-    /// What it holds.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// Why a chip cannot be written in a form.
+/// Why a chip does not fit a format.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {

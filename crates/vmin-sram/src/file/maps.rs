@@ -3,10 +3,10 @@
 
 use super::read::Reader;
 use super::write::{text, varint};
-use super::{ChipFileError, FLAG_MEASURED, Limits, MAGIC, VERSION};
+use super::{ChipFileError, ChipFileLimits, FLAG_MEASURED, MAGIC, VERSION};
 use crate::chip::{Chip, Origin};
 use crate::geometry::Geometry;
-use crate::measured::{ErrorRates, MeasuredMaps, Run};
+use crate::measured_maps::{ErrorRates, MeasuredMaps, Run};
 
 /// The bytes of a measured chip, without the checksum.
 pub(super) fn write(chip: &Chip, maps: &MeasuredMaps) -> Vec<u8> {
@@ -54,7 +54,10 @@ pub(super) fn write(chip: &Chip, maps: &MeasuredMaps) -> Vec<u8> {
 }
 
 /// The chip of the bytes behind the flags.
-pub(super) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Chip, ChipFileError> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    limits: &ChipFileLimits,
+) -> Result<Chip, ChipFileError> {
     let geometry = Geometry::new(reader.u32()?, reader.u32()?, reader.u32()?)?;
     let source = reader.text(limits)?.to_owned();
     let licence = reader.text(limits)?.to_owned();
@@ -74,7 +77,10 @@ pub(super) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Chip, Chi
     }
 }
 
-fn rates(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<ErrorRates>, ChipFileError> {
+fn rates(
+    reader: &mut Reader<'_>,
+    limits: &ChipFileLimits,
+) -> Result<Vec<ErrorRates>, ChipFileError> {
     let count = reader.count("different error rates", limits.faulty_cells_max, 8)?;
     let mut rates: Vec<ErrorRates> = Vec::with_capacity(count);
     for index in 0..count {
@@ -90,7 +96,7 @@ fn rates(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<ErrorRates>, Ch
 
 fn runs(
     reader: &mut Reader<'_>,
-    limits: &Limits,
+    limits: &ChipFileLimits,
     rates: &[ErrorRates],
 ) -> Result<Vec<Run>, ChipFileError> {
     let count = reader.count("stretches of faulty cells", limits.faulty_cells_max, 4)?;

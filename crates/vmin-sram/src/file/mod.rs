@@ -24,9 +24,9 @@ pub const VERSION: u16 = 2;
 pub const VERSION_WITHOUT_MAPS: u16 = 1;
 const FLAG_MEASURED: u16 = 1;
 
-/// What a reader accepts; checked before memory is reserved.
+/// Limits of the loader, checked before it reserves memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ChipFileLimits {
     /// Most faulty cells.
     pub faulty_cells_max: u64,
     /// Most voltage levels.
@@ -35,7 +35,7 @@ pub struct Limits {
     pub text_bytes_max: u64,
 }
 
-impl Default for Limits {
+impl Default for ChipFileLimits {
     /// 2^28 faulty cells (what a sampled chip may hold), 65,536 levels, 1 MiB of text.
     fn default() -> Self {
         Self {
@@ -46,47 +46,49 @@ impl Default for Limits {
     }
 }
 
-/// Why bytes are not a chip file.
+/// An error in a chip file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChipFileError {
     /// Other first bytes.
     #[error("not a chip file: it does not begin with \"VMINCHIP\"")]
     Magic,
-    /// A format of another time.
+    /// An unknown version.
     #[error("version {found} of the chip file is not known, only 1 to {VERSION}")]
     Version {
-        /// What the file says.
+        /// The value in the file.
         found: u16,
     },
     /// Flags without a meaning in this version.
     #[error("the chip file's flags {found:#06x} are not known")]
     Flags {
-        /// What the file says.
+        /// The value in the file.
         found: u16,
     },
     /// The bytes end early.
     #[error("the chip file ends early, at byte {offset}")]
     Truncated {
-        /// Where more was expected.
+        /// End of the bytes.
         offset: usize,
     },
     /// The checksum does not agree.
-    #[error("the chip file is damaged: checksum {computed:#010x}, and it says {stored:#010x}")]
+    #[error(
+        "the chip file is damaged: its checksum is {computed:#010x}, the stored one {stored:#010x}"
+    )]
     Checksum {
-        /// What the file says.
+        /// The value in the file.
         stored: u32,
-        /// What its bytes give.
+        /// The checksum of its bytes.
         computed: u32,
     },
     /// A count above the reader's limit.
     #[error("the chip file has {value} {what}, more than the limit of {max}")]
     Limit {
-        /// What is counted.
+        /// The counted things.
         what: &'static str,
-        /// How many.
+        /// Their number.
         value: u64,
-        /// How many at most.
+        /// The limit.
         max: u64,
     },
     /// A number that is too long or too large.
@@ -110,7 +112,7 @@ pub enum ChipFileError {
     /// More bytes than the contents explain.
     #[error("{bytes} bytes follow the contents of the chip file")]
     Trailing {
-        /// How many.
+        /// Their number.
         bytes: usize,
     },
     /// An impossible memory.

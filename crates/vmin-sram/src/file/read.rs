@@ -1,6 +1,8 @@
-//! Reading a chip file. Nothing in it is believed before it is checked.
+//! Loading a chip file. Every value is checked before it is used.
 
-use super::{ChipFileError, FLAG_MEASURED, Limits, MAGIC, VERSION, VERSION_WITHOUT_MAPS, maps};
+use super::{
+    ChipFileError, ChipFileLimits, FLAG_MEASURED, MAGIC, VERSION, VERSION_WITHOUT_MAPS, maps,
+};
 use crate::chip::{Chip, FaultyCell, Origin, VddLevel};
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
@@ -11,8 +13,8 @@ use crate::score::{Score, Threshold};
 ///
 /// # Errors
 /// The bytes are not a chip file of a known version, are damaged, contradict themselves, or exceed the
-/// limits. Never more memory is reserved than a small multiple of the bytes given.
-pub fn read(bytes: &[u8], limits: &Limits) -> Result<Chip, ChipFileError> {
+/// limits. The memory used is at most a small multiple of the file.
+pub fn read(bytes: &[u8], limits: &ChipFileLimits) -> Result<Chip, ChipFileError> {
     let mut header = Reader { bytes, offset: 0 };
     if header.array::<8>().ok() != Some(MAGIC) {
         return Err(ChipFileError::Magic);
@@ -47,7 +49,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Chip, ChipFileError> {
 fn without_maps(
     reader: &mut Reader<'_>,
     flags: u16,
-    limits: &Limits,
+    limits: &ChipFileLimits,
 ) -> Result<Chip, ChipFileError> {
     let geometry = Geometry::new(reader.u32()?, reader.u32()?, reader.u32()?)?;
     let floor = Threshold(reader.i32()?);
@@ -61,7 +63,7 @@ fn without_maps(
     Ok(Chip::from_cells(geometry, origin, floor, levels, cells)?)
 }
 
-fn sampled(reader: &mut Reader<'_>, limits: &Limits) -> Result<Origin, ChipFileError> {
+fn sampled(reader: &mut Reader<'_>, limits: &ChipFileLimits) -> Result<Origin, ChipFileError> {
     let name = reader.text(limits)?;
     let shares = VarianceShares::new(
         reader.f64()?,
@@ -75,14 +77,17 @@ fn sampled(reader: &mut Reader<'_>, limits: &Limits) -> Result<Origin, ChipFileE
     Ok(Origin::Sampled { population, key })
 }
 
-fn measured(reader: &mut Reader<'_>, limits: &Limits) -> Result<Origin, ChipFileError> {
+fn measured(reader: &mut Reader<'_>, limits: &ChipFileLimits) -> Result<Origin, ChipFileError> {
     Ok(Origin::Measured {
         source: reader.text(limits)?.to_owned(),
         nesting_violations: reader.u64()?,
     })
 }
 
-fn levels(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<VddLevel>, ChipFileError> {
+fn levels(
+    reader: &mut Reader<'_>,
+    limits: &ChipFileLimits,
+) -> Result<Vec<VddLevel>, ChipFileError> {
     let count = reader.count("voltage levels", limits.levels_max, 8)?;
     let mut levels = Vec::with_capacity(count);
     for _ in 0..count {
@@ -91,7 +96,10 @@ fn levels(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<VddLevel>, Chi
     Ok(levels)
 }
 
-fn cells(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<FaultyCell>, ChipFileError> {
+fn cells(
+    reader: &mut Reader<'_>,
+    limits: &ChipFileLimits,
+) -> Result<Vec<FaultyCell>, ChipFileError> {
     let count = reader.count("faulty cells", limits.faulty_cells_max, 2)?;
     let mut cells: Vec<FaultyCell> = Vec::with_capacity(count);
     let mut above = i32::MAX;
@@ -186,7 +194,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn text(&mut self, limits: &Limits) -> Result<&'a str, ChipFileError> {
+    pub(super) fn text(&mut self, limits: &ChipFileLimits) -> Result<&'a str, ChipFileError> {
         let length = self.count("bytes of text", limits.text_bytes_max, 1)?;
         let offset = self.offset;
         core::str::from_utf8(self.take(length)?).map_err(|_| ChipFileError::Text { offset })

@@ -2,22 +2,22 @@
 //!
 //! A cell that is faulty at a level and at none above has its critical voltage between the two
 //! voltages; one that never failed has it below the lowest. So every cell is an interval of a Gaussian
-//! and the counts of the intervals are what the likelihood needs. That cells of a column are alike
-//! does not bias the maximum, it only makes it less certain than independent cells would be.
+//! and the likelihood needs the counts of the intervals only. The correlation of cells in a column
+//! does not bias the maximum; it makes it less certain than independent cells would.
 
 use core::f64::consts::PI;
 
 use super::observe::Level;
 use crate::normal;
 
-/// Narrowest and widest sigma looked at, in mV.
+/// Range of sigma in the search, in mV.
 const SIGMA_MV: (f64, f64) = (0.05, 5000.0);
 /// Steps of the golden section over ln sigma: the interval shrinks to a part in 10^9.
 const SECTIONS: u32 = 44;
 /// Steps of Fisher scoring for one mean.
 const SCORINGS: u32 = 40;
 
-/// What the curve needs of one chip.
+/// The counts of one chip.
 pub(crate) struct Counts<'a> {
     pub(crate) cells: u64,
     /// Highest voltage first, counts never falling.

@@ -1,4 +1,4 @@
-//! How well a fit describes the chips it was made from.
+//! Goodness of a fit: its predictions beside the fitted chips.
 
 use super::Curve;
 use super::interval::mean_and_sigma;
@@ -11,7 +11,7 @@ use crate::statistics::FaultStatistics;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LevelFit {
-    /// Which chip, counted from 0.
+    /// Index of the chip, from 0.
     pub chip: usize,
     /// Supply voltage.
     pub vdd_mv: f64,
@@ -33,20 +33,20 @@ pub struct LevelFit {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FigureFit {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// On the chips.
+    /// Value of the chips.
     pub measured: f64,
     /// Mean over simulated chips.
     pub fitted: f64,
     /// Its standard deviation.
     pub sigma: f64,
-    /// What independent cells of the same rate would show, where a closed form gives it.
+    /// Value of independent cells of the same rate, if a closed form exists.
     pub independent: Option<f64>,
 }
 
 impl FigureFit {
-    /// `(measured - fitted) / sigma`; 0 where nothing scatters and nothing deviates.
+    /// `(measured - fitted) / sigma`; 0 if both are 0.
     #[must_use]
     pub fn deviation(&self) -> f64 {
         deviation(self.measured, self.fitted, self.sigma)
@@ -71,7 +71,7 @@ pub struct ColumnClassFit {
     pub independent: f64,
 }
 
-/// How well the fit describes the chips.
+/// Goodness of a fit.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Goodness {
@@ -117,7 +117,7 @@ fn levels(chips: &[Observation], curve: &Curve, replicates: &[Replicate]) -> Vec
                 replicates.iter().map(|r| r.chips[chip].levels[index].faults as f64).collect();
             let fitted = rate(curve, chip, level.vdd_mv);
             let faults_fitted = fitted * cells as f64;
-            // Where simulated chips show next to nothing, a count's own spread is the floor.
+            // With very few simulated faults, the spread of the count itself is the floor.
             let faults_sigma = mean_and_sigma(&drawn).1.max(libm::sqrt(faults_fitted));
             let measured = level.faults as f64;
             let residual_sigmas = (level.faults > 0)

@@ -1,4 +1,4 @@
-//! From measured chips to the population they came from.
+//! Fit of a population to measured chips.
 //!
 //! ```text
 //! counts per voltage --(curve: likelihood of intervals)--> mu per chip, sigma within a die
@@ -7,13 +7,13 @@
 //! cells that break nesting --(noise)--> read noise
 //!                         |
 //!                         v
-//!   chips drawn from the fit, seen and fitted the same way: intervals, goodness of fit
+//!   chips sampled from the fit, observed and fitted the same way: intervals, goodness of fit
 //! ```
 //!
 //! The model is that of the sampler: a cell's critical voltage is Gaussian, the sum of parts of die,
-//! bank, column, half-column and cell. Measured and sampled chips are treated alike: what is known of a
-//! cell is between which two voltages it began to fail. One chip tells nothing of other dies: its mean is
-//! taken as the population's, and the die's sigma as 0 unless it is told.
+//! bank, column, half-column and cell. Measured and sampled chips are treated alike: of a
+//! cell, the fit uses the two voltages between which it began to fail. One chip says nothing about other
+//! dies: its mean is the population's, and the die's sigma is 0 unless the options give it.
 
 mod bivariate;
 mod curve;
@@ -49,52 +49,52 @@ pub enum FitError {
     /// No chip, or too many.
     #[error("a fit takes 1 to 4096 chips, not {chips}")]
     Chips {
-        /// How many were given.
+        /// Number of chips.
         chips: usize,
     },
     /// Too few or too many replicates.
     #[error("a fit takes 20 to 100000 simulated sets of chips, not {replicates}")]
     Replicates {
-        /// How many were asked for.
+        /// Requested number.
         replicates: u32,
     },
-    /// The die sigma told is negative or not a number.
+    /// The given die sigma is negative or not a number.
     #[error("the sigma from die to die is at least 0 mV, not {sigma_mv}")]
     DieSigma {
-        /// What was given.
+        /// The given value.
         sigma_mv: f64,
     },
     /// A chip has no voltage at which at most 45 % of its cells fail.
     #[error("the chip has no voltage at which at most 45 % of its cells fail")]
     Levels {
-        /// Which chip.
+        /// Index of the chip.
         chip: usize,
     },
     /// A chip has no fault at any voltage.
     #[error("the chip has no faulty cell down to {vdd_mv} mV, its lowest voltage")]
     NoFaults {
-        /// Which chip.
+        /// Index of the chip.
         chip: usize,
         /// Its lowest voltage.
         vdd_mv: f64,
     },
-    /// No chip has faults at two voltages: mean and sigma cannot be told apart.
+    /// No chip has faults at two voltages: mean and sigma cannot be separated.
     #[error(
-        "no chip has faults at two voltages with more at the lower one, so sigma cannot be told from mu"
+        "no chip has faults at two voltages with more at the lower one, so mu and sigma cannot be separated"
     )]
     OneVoltage,
-    /// Chips of the fit do not show what the fit was made from.
+    /// Too few simulated chips could be fitted.
     #[error(
         "only {fitted} of {replicates} simulated sets of chips could be fitted: too few faults"
     )]
     TooFewFaults {
-        /// How many could be fitted.
+        /// Number that could be fitted.
         fitted: usize,
-        /// Of how many.
+        /// Total number.
         replicates: u32,
     },
-    /// The fitted shares are no population.
-    #[error("the fitted shares are no population")]
+    /// The fitted shares are not valid shares of a population.
+    #[error("the fitted shares are not valid shares of a population")]
     Population(#[from] PopulationError),
     /// The chips are too large to be simulated.
     #[error("chips of this size cannot be simulated")]
@@ -102,24 +102,30 @@ pub enum FitError {
 }
 
 impl FitError {
-    /// Which chip is at fault, counted from 0.
+    /// The chip that cannot be fitted, counted from 0.
     #[must_use]
     pub const fn chip(&self) -> Option<usize> {
         match self {
             Self::Levels { chip } | Self::NoFaults { chip, .. } => Some(*chip),
-            _ => None,
+            Self::Chips { .. }
+            | Self::Replicates { .. }
+            | Self::DieSigma { .. }
+            | Self::OneVoltage
+            | Self::TooFewFaults { .. }
+            | Self::Population(_)
+            | Self::Sample(_) => None,
         }
     }
 }
 
-/// How to fit.
+/// Options of a fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitOptions {
     /// Simulated sets of chips behind the intervals.
     pub replicates: u32,
     /// Seed of the simulation.
     pub seed: u64,
-    /// Sigma from die to die in mV, where it is known from elsewhere.
+    /// Sigma from die to die in mV, if another source gives it.
     pub die_sigma_mv: Option<f64>,
 }
 
@@ -133,7 +139,7 @@ impl Default for FitOptions {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PairFit {
-    /// How the two cells lie to each other.
+    /// Relative position of the two cells.
     pub kind: PairKind,
     /// Faulty pairs found.
     pub pairs: f64,
@@ -157,11 +163,11 @@ pub struct ShareFit {
     pub cell: Estimate,
 }
 
-/// A straight line through the probits of one chip's rates, each voltage with a fault alike: the usual quick
-/// look, beside the likelihood, which weighs voltages by their faults.
+/// A straight line through the probits of one chip's rates, with equal weights: the usual quick
+/// estimate. The likelihood weighs voltages by their faults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProbitLine {
-    /// Where it reaches one half, in mV.
+    /// The voltage of rate one half, in mV.
     pub mu_mv: f64,
     /// Millivolts per standard deviation.
     pub sigma_mv: f64,
@@ -182,7 +188,7 @@ pub struct CurvePoint {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Fit {
-    /// Chips it was made from.
+    /// Number of fitted chips.
     pub chips: usize,
     /// Mean critical voltage over the population, in mV.
     pub mu_mv: Estimate,
@@ -194,7 +200,7 @@ pub struct Fit {
     pub probit_lines: Vec<Option<ProbitLine>>,
     /// Standard deviation of the critical voltage within a die, in mV.
     pub sigma_within_mv: Estimate,
-    /// Standard deviation of the means from die to die, in mV: from two chips or more, or as told.
+    /// Standard deviation of the means from die to die, in mV: from two chips or more, or as given.
     pub die_sigma_mv: Option<Estimate>,
     /// Standard deviation over the whole population, in mV.
     pub sigma_mv: f64,
@@ -210,7 +216,7 @@ pub struct Fit {
     pub read_noise_mv: Option<Estimate>,
     /// Cells that broke nesting on the measured chips.
     pub nesting_violations: Option<u64>,
-    /// How well it describes the chips.
+    /// Goodness of the fit.
     pub goodness: Goodness,
     /// Simulated sets of chips behind the intervals.
     pub replicates: usize,
@@ -222,7 +228,7 @@ impl Fit {
     /// The shares of the whole variance, with the die's.
     ///
     /// # Errors
-    /// The shares are no population's, which rounding alone could bring about.
+    /// Rounding made the shares invalid.
     pub fn variance_shares(&self) -> Result<VarianceShares, PopulationError> {
         let within = self.sigma_within_mv.value * self.sigma_within_mv.value;
         let scale = within / (self.sigma_mv * self.sigma_mv);
@@ -249,7 +255,7 @@ impl Fit {
 /// The same chips and options give the same bits on every machine.
 ///
 /// # Errors
-/// See [`FitError`]: a chip shows no fault, sigma cannot be told, or there is too little to go on.
+/// See [`FitError`]: a chip has no fault, sigma cannot be estimated, or there is too little data.
 pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
     if chips.is_empty() || chips.len() > CHIPS_MAX {
         return Err(FitError::Chips { chips: chips.len() });
@@ -300,7 +306,7 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
     })
 }
 
-/// The rate curve of some chips, if they tell it.
+/// The rate curve of some chips, if it can be estimated.
 fn fit_curve(chips: &[Observation]) -> Result<Curve, FitError> {
     let tells_sigma = |chip: &Observation| {
         chip.levels.windows(2).any(|pair| 0 < pair[0].faults && pair[0].faults < pair[1].faults)
@@ -354,8 +360,8 @@ fn probit_line(chip: &Observation) -> Option<ProbitLine> {
 
 /// Mean over the population, and sigma from die to die.
 ///
-/// The means of chips scatter because dies differ and because each is known only so well; how much the
-/// second alone does, simulated chips of fixed dies show.
+/// The means of chips scatter because dies differ and because each estimate is uncertain; simulated
+/// chips of fixed dies give the second part.
 fn means(curve: &Curve, drawn: &[Replicate], told: Option<f64>) -> (Estimate, Option<Estimate>) {
     let (mean, sigma) = mean_and_sigma(&curve.mu_mv);
     let refits: Vec<(f64, f64)> = drawn.iter().map(|r| mean_and_sigma(&r.curve.mu_mv)).collect();

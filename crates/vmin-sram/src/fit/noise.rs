@@ -1,8 +1,8 @@
 //! Read noise from cells that break nesting.
 //!
-//! A cell that fails at a voltage and not at a lower one shows that its critical voltage is not quite
-//! the same at every read. With an independent Gaussian error at each read the expected number of such
-//! cells grows with its sigma, so their number tells it. The curve is that of single reads: its variance
+//! A cell that fails at a voltage and not at a lower one shows that its critical voltage varies from
+//! read to read. With an independent Gaussian error at each read, the expected number of such cells
+//! grows with its sigma, so their number gives an estimate. The curve is that of single reads: its variance
 //! is that of the critical voltages and of the noise together.
 
 use super::curve::Curve;
@@ -26,7 +26,7 @@ pub(crate) fn for_violations(chips: &[Observation], curve: &Curve, violations: f
     if violations <= 0.0 {
         return Some(0.0);
     }
-    // At a twentieth of a step, no one in 10^40 cells crosses it twice.
+    // At a twentieth of a step, fewer than one cell in 10^40 crosses it twice.
     let (mut low, mut high) = (step_mv / 20.0, (NOISE_MAX * curve.sigma_mv).max(step_mv / 10.0));
     for _ in 0..BISECTIONS {
         let middle = libm::sqrt(low * high);

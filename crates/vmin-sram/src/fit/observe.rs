@@ -1,12 +1,12 @@
-//! What a fit looks at: counts per voltage, pairs of faults, the arrangement at the lowest voltage.
+//! Observations for a fit: counts per voltage, pairs of faults, crowding at the lowest voltage.
 
 use super::FitError;
 use crate::chip::{Chip, FaultyCell, Origin};
 use crate::geometry::{Geometry, Position};
 use crate::statistics::FaultStatistics;
 
-/// Levels at which a larger share of the cells failed are left out: chips are drawn again down to a
-/// rate of one half only.
+/// Levels with a larger share of failed cells are left out: chips can be sampled up to a rate of one
+/// half only.
 pub(crate) const RATE_MAX: f64 = 0.45;
 
 /// Faults of one chip at one voltage.
@@ -16,7 +16,7 @@ pub(crate) struct Level {
     pub(crate) faults: u64,
 }
 
-/// How two cells of one bank may lie to each other; every pair belongs to one kind.
+/// The relative position of two cells of one bank; every pair has one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairKind {
     /// Same half of the same column.
@@ -41,7 +41,7 @@ pub(crate) type Pairs = [f64; 4];
 pub const COLUMN_CLASSES: [(u64, u64); 8] =
     [(1, 1), (2, 2), (3, 3), (4, 4), (5, 8), (9, 16), (17, 32), (33, u64::MAX)];
 
-/// All a fit knows of one chip.
+/// The observations of one chip.
 #[derive(Clone, Debug)]
 pub(crate) struct Observation {
     pub(crate) geometry: Geometry,

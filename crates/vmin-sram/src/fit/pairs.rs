@@ -1,7 +1,7 @@
 //! From pairs of faults to correlations, from correlations to shares of the variance.
 //!
 //! If faults were independent, a share `p^2` of the pairs of cells would be faulty both. A larger share
-//! tells the correlation of their critical voltages: the tetrachoric correlation of a threshold model.
+//! gives the correlation of their critical voltages: the tetrachoric correlation of a threshold model.
 
 use super::bivariate::both_above;
 use super::observe::{Observation, PairKind};

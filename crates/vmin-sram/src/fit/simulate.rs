@@ -1,8 +1,8 @@
-//! Chips drawn from a fit, seen as the fitted chips were, and fitted again.
+//! Chips sampled from a fit, observed as the fitted chips were, and fitted again.
 //!
-//! How far the refits scatter tells how certain the fit is. Faults come in clusters whose sizes vary
-//! wildly, so formulas for independent cells would promise far too much, and drawing banks again with
-//! replacement too little where a chip has few banks or one bad column holds half its faults.
+//! The scatter of the refits is the uncertainty of the fit. Faults cluster, and cluster sizes vary
+//! widely, so formulas for independent cells give intervals that are far too narrow. A bootstrap over
+//! banks fails for a chip with few banks or with half its faults in one column.
 
 use rayon::prelude::*;
 
@@ -21,7 +21,7 @@ pub(crate) struct Replicate {
     pub(crate) correlations: pairs::Correlations,
 }
 
-/// Draws and fits `count` sets of chips; sets that cannot be fitted (a chip without a fault, one
+/// Samples and fits `count` sets of chips; sets that cannot be fitted (a chip without a fault, one
 /// voltage with faults only) are left out.
 pub(crate) fn replicates(
     observed: &[Observation],

@@ -1,20 +1,20 @@
-//! What was found, before it is a chip.
+//! Observations of an import, before they become a chip.
 
 use std::collections::BTreeMap;
 
-use super::{ImportProblem, Limits};
-use crate::measured::{ErrorRates, Run};
+use super::{ImportLimits, ImportProblem};
+use crate::measured_maps::{ErrorRates, Run};
 
 /// Bytes that an observation may cost until the chip is made: itself, twice while its list grows, and
 /// the chip's own cell.
 const OBSERVATION_BYTES: u64 = 3 * size_of::<Run>() as u64 + 16;
-/// What an import may take besides the size of its files.
+/// Memory of an import beyond the size of its files.
 const SPARE_BYTES: u64 = 64 << 20;
 
 /// Observations of cells at levels, in any order.
 #[derive(Debug)]
 pub(super) struct Collector {
-    limits: Limits,
+    limits: ImportLimits,
     observations_max: u64,
     /// Index of each voltage, in the order in which they came.
     levels: BTreeMap<u32, u16>,
@@ -22,7 +22,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: ImportLimits) -> Self {
         let observations_max = limits.observations_max.unwrap_or(0);
         Self { limits, observations_max, levels: BTreeMap::new(), runs: Vec::new() }
     }

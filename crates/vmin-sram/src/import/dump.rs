@@ -10,11 +10,11 @@
 use std::io::{BufRead, Read};
 
 use super::source::{open, problem};
-use super::{FoldDuplicates, ImportProblem, Importer, MapId, Shape};
+use super::{FoldDuplicates, Format, ImportProblem, Importer, MapId, Shape};
 use crate::geometry::Geometry;
-use crate::measured::ErrorRates;
+use crate::measured_maps::ErrorRates;
 
-/// What all dumps together showed.
+/// Findings over all dumps.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Words with a fault.
@@ -27,6 +27,17 @@ pub(super) struct Found {
     pub(super) folded: bool,
 }
 
+pub(super) const FORMAT: Format = Format {
+    name: "dump",
+    about: "Memory contents after a known pattern was written",
+    recognizes: |head| {
+        let hex = |byte: &u8| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace();
+        head.bytes.iter().all(hex)
+    },
+    add: Importer::add_dump,
+    finish: Importer::finish_dump,
+};
+
 /// How the words lie in a dump.
 #[derive(Clone, Copy)]
 struct Words {
@@ -36,12 +47,7 @@ struct Words {
 }
 
 impl Importer {
-    pub(super) fn add_dump(
-        &mut self,
-        index: usize,
-        name: &str,
-        bytes: &[u8],
-    ) -> Result<(), ImportProblem> {
+    fn add_dump(&mut self, index: usize, name: &str, bytes: &[u8]) -> Result<(), ImportProblem> {
         let vdd_uv = self.voltage(index, name)?;
         let words = self.words(bytes)?;
         let written = self.written(index, bytes, words)?;
@@ -111,7 +117,7 @@ impl Importer {
         Ok(Words { bits, binary, big_endian })
     }
 
-    /// The pattern of a file: as told, or the word that nine tenths of the dump hold.
+    /// The pattern of a file: as given, or the word of nine tenths of the dump.
     fn written(&mut self, index: usize, bytes: &[u8], words: Words) -> Result<u64, ImportProblem> {
         let given = match self.options.written[..] {
             [] => None,
@@ -182,7 +188,7 @@ impl Importer {
     }
 
     /// Folds repeated halves and gives every bit its place.
-    pub(super) fn finish_dump(&mut self) -> Result<Geometry, ImportProblem> {
+    fn finish_dump(&mut self) -> Result<Geometry, ImportProblem> {
         let Some((Shape::Words(words), _)) = self.shape else { return Err(ImportProblem::NoFiles) };
         let bits = self.options.word_bits;
         let Found { faulty_words, repeated_words, uneven_pattern, .. } = self.dump;

@@ -1,19 +1,19 @@
-//! What can be wrong with a measured map.
+//! Errors of an import.
 
 use crate::chip::ChipError;
 use crate::geometry::GeometryError;
 
-/// A problem and the file it is in.
+/// A problem and its file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}{problem}", file.as_ref().map_or(String::new(), |file| format!("`{file}`: ")))]
 pub struct ImportError {
-    /// Name of the file, if the problem lies in one.
+    /// Name of the file, if the problem is in one.
     pub file: Option<String>,
-    /// What is wrong.
+    /// The problem.
     pub problem: ImportProblem,
 }
 
-/// What is wrong. [`Self::hint`] tells what to do about it.
+/// A problem of an import. [`Self::hint`] gives advice.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportProblem {
@@ -55,7 +55,7 @@ pub enum ImportProblem {
         value: String,
     },
     /// Not a voltage of a memory.
-    #[error("{vdd_mv} mV is no supply voltage: 0.001 to 4,294,967 mV are")]
+    #[error("{vdd_mv} mV is not a supply voltage; the range is 0.001 to 4,294,967 mV")]
     Voltage {
         /// In mV.
         vdd_mv: f64,
@@ -63,9 +63,9 @@ pub enum ImportProblem {
     /// As many voltages or patterns as files are needed.
     #[error("{given} {what} are given for at least {files} files")]
     Count {
-        /// What is counted.
+        /// The counted things.
         what: &'static str,
-        /// How many there are.
+        /// Their number.
         given: usize,
         /// Files so far.
         files: usize,
@@ -73,7 +73,7 @@ pub enum ImportProblem {
     /// The file's name does not say which map it is.
     #[error("the name does not say {what}")]
     Role {
-        /// What it should say.
+        /// The missing statement.
         what: &'static str,
     },
     /// Compressed data are damaged or cannot be read.
@@ -82,19 +82,19 @@ pub enum ImportProblem {
     /// A limit is exceeded.
     #[error("the file has more than {max} {what}")]
     Limit {
-        /// What is counted.
+        /// The counted things.
         what: &'static str,
-        /// How many at most.
+        /// The limit.
         max: u64,
     },
-    /// Something else than expected in a text.
+    /// An unexpected text.
     #[error("line {line}: {found}, where {expected} is expected")]
     Text {
         /// From 1.
         line: u64,
-        /// What stands there.
+        /// The found text.
         found: String,
-        /// What may stand there.
+        /// The expected text.
         expected: &'static str,
     },
     /// A line of another length.
@@ -122,12 +122,12 @@ pub enum ImportProblem {
     Repeated {
         /// In mV.
         vdd_mv: f64,
-        /// What it tells.
+        /// The kind of map.
         map: &'static str,
         /// The other file.
         file: String,
     },
-    /// The written pattern cannot be told from the dump.
+    /// The dump does not show the written pattern.
     #[error("no word fills nine tenths of the dump, so the written pattern is not known")]
     Pattern,
     /// An option that the format cannot have.
@@ -137,7 +137,7 @@ pub enum ImportProblem {
         what: &'static str,
         /// Its value.
         found: u64,
-        /// What it may be.
+        /// The allowed values.
         expected: &'static str,
     },
     /// Words cut at the end.
@@ -157,9 +157,9 @@ pub enum ImportProblem {
     /// A size that is no multiple.
     #[error("{count} {what} cannot be divided by {by}")]
     Divide {
-        /// What is counted.
+        /// The counted things.
         what: &'static str,
-        /// How many.
+        /// Their number.
         count: u64,
         /// The divisor.
         by: u64,
@@ -167,7 +167,7 @@ pub enum ImportProblem {
     /// Halves that are to be folded differ.
     #[error("{words} words with faults do not repeat their lower half")]
     NotRepeated {
-        /// How many.
+        /// Their number.
         words: u64,
     },
     /// An array that cannot be read.
@@ -178,9 +178,9 @@ pub enum ImportProblem {
     Element {
         /// In the order of the file.
         index: u64,
-        /// What it is.
+        /// The value.
         value: f64,
-        /// What it may be.
+        /// The allowed values.
         expected: &'static str,
     },
     /// Voltages of failure that look like volts.
@@ -222,8 +222,8 @@ pub enum ImportProblem {
         /// Of the memory.
         columns: u32,
     },
-    /// A cell that is told twice in one direction at one voltage.
-    #[error("the cell {address} is told twice at {vdd_mv} mV")]
+    /// A cell that is listed twice in one direction at one voltage.
+    #[error("the cell {address} is listed twice at {vdd_mv} mV")]
     CellTwice {
         /// Linear bit address.
         address: u64,
@@ -239,12 +239,12 @@ pub enum ImportProblem {
 }
 
 impl ImportProblem {
-    /// What to do about it, where there is something.
+    /// Advice for the user, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Unrecognised => {
-                "name the format with `--format-in`: ibm, dump, list, parquet or npy"
+                "name the format with `--format-in`; `vmin chip import --help` lists them"
             }
             Self::ChipFile => "`vmin chip inspect` shows it",
             Self::MixedFormats { .. } => {
@@ -268,11 +268,29 @@ impl ImportProblem {
             }
             Self::Pattern => "say what was written with `--written 0xFFFF`",
             Self::ByteOrder { .. } => "add `--byte-order little` or `--byte-order big`",
-            Self::NotRepeated { .. } => "leave `--fold-duplicates always` away",
+            Self::NotRepeated { .. } => "remove `--fold-duplicates always`",
             Self::NoGeometry { .. } => "add `--banks B --rows R --columns C`",
-            Self::Repeated { .. } => "give each map once; repeated reads are told as probabilities",
-            Self::PartialWord { .. } => "set `--word-bits`, or look whether the file is whole",
-            _ => return None,
+            Self::Repeated { .. } => {
+                "give each map once; repeated reads are given as probabilities"
+            }
+            Self::PartialWord { .. } => "set `--word-bits`, or check that the file is complete",
+            Self::NoFiles
+            | Self::Empty
+            | Self::Voltage { .. }
+            | Self::Gzip(_)
+            | Self::Limit { .. }
+            | Self::Text { .. }
+            | Self::Width { .. }
+            | Self::Size { .. }
+            | Self::Option { .. }
+            | Self::Divide { .. }
+            | Self::Npy(_)
+            | Self::Element { .. }
+            | Self::Table(_)
+            | Self::Outside { .. }
+            | Self::CellTwice { .. }
+            | Self::Geometry(_)
+            | Self::Chip(_) => return None,
         })
     }
 }

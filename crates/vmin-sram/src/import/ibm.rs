@@ -4,19 +4,24 @@
 use std::io::BufRead;
 
 use super::source::{open, problem};
-use super::{ImportProblem, Importer, MapId, Shape};
-use crate::measured::ErrorRates;
+use super::{Format, ImportProblem, Importer, MapId, Shape};
+use crate::measured_maps::ErrorRates;
+
+pub(super) const FORMAT: Format = Format {
+    name: "ibm",
+    about: "Pairs of comma-separated 0/1 files",
+    recognizes: |head| {
+        head.line.contains(',') && head.line.chars().all(|c| "01,.e+- \t\r".contains(c))
+    },
+    add: Importer::add_ibm,
+    finish: |importer| importer.matrix_geometry(),
+};
 
 /// Longest value, as `1.000000000000000000e+00`.
 const VALUE_BYTES_MAX: usize = 32;
 
 impl Importer {
-    pub(super) fn add_ibm(
-        &mut self,
-        index: usize,
-        name: &str,
-        bytes: &[u8],
-    ) -> Result<(), ImportProblem> {
+    fn add_ibm(&mut self, index: usize, name: &str, bytes: &[u8]) -> Result<(), ImportProblem> {
         let lower = name.to_ascii_lowercase();
         let (map, rates) = match (lower.contains("sa0"), lower.contains("sa1")) {
             (true, false) => (MapId::StuckAt0, ErrorRates::stuck_at_0(1.0)),
@@ -73,7 +78,7 @@ struct Matrix {
 }
 
 impl Matrix {
-    /// Takes a byte; tells the address of a faulty cell that ends there.
+    /// Takes a byte; returns the address of a faulty cell that ends there.
     fn byte(&mut self, byte: u8) -> Result<Option<u64>, ImportProblem> {
         match byte {
             b',' => self.end_value(),

@@ -1,9 +1,9 @@
-//! What an import may cost.
+//! Limits of an import.
 
 /// Upper bounds, checked before memory of that size is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct ImportLimits {
     /// Bytes of one file after decompression. They are streamed, so this bounds time, not memory.
     pub unpacked_bytes_max: u64,
     /// Most observations (a faulty cell at a voltage) of all files; by default as many as fit into the
@@ -15,7 +15,7 @@ pub struct Limits {
     pub line_bytes_max: usize,
 }
 
-impl Default for Limits {
+impl Default for ImportLimits {
     /// 8 GiB a file, observations as the files' size allows, 4,096 voltages, lines of 1 MiB.
     fn default() -> Self {
         Self {

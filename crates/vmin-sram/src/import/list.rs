@@ -1,19 +1,19 @@
-//! Tables with a row per faulty cell and voltage, in whatever file.
+//! Tables with a row per faulty cell and voltage, for all file types.
 //!
 //! | column | |
 //! |---|---|
 //! | `bank`, `row`, `column` | of the cell, from 0 |
 //! | `vdd_mv` | supply voltage |
 //! | `kind` | `flip`, `stuck_at_0` or `stuck_at_1` |
-//! | `probability` | how often, 1 if the column is absent |
+//! | `probability` | probability of the error, 1 without the column |
 //!
-//! What a row cannot say (the size of the memory, voltages without a fault, the source) stands in
+//! The size of the memory, voltages without a fault and the source are
 //! *properties*, `key=value`: `geometry=B x R x C`, `levels_mv=590,580`, `source=...`, `licence=...`.
 
 use super::voltage::microvolts;
 use super::{ImportProblem, Importer};
 use crate::geometry::{Geometry, Position};
-use crate::measured::ErrorRates;
+use crate::measured_maps::ErrorRates;
 
 /// Names of the columns; the last may be absent.
 pub(crate) const COLUMNS: [&str; 6] = ["bank", "row", "column", "vdd_mv", "kind", "probability"];
@@ -21,7 +21,7 @@ pub(crate) const COLUMNS: [&str; 6] = ["bank", "row", "column", "vdd_mv", "kind"
 /// Banks, rows and columns have 21 bits each in an address until the memory is known.
 const COORDINATE_BITS: u32 = 21;
 
-/// What the lists said besides their rows.
+/// The properties of the lists.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     geometry: Option<Geometry>,
@@ -36,6 +36,31 @@ pub(super) struct Row {
     pub(super) place: [u64; 3],
     pub(super) vdd_mv: f64,
     pub(super) rates: ErrorRates,
+}
+
+/// Position of each column of [`COLUMNS`].
+pub(super) fn places<'a>(
+    names: impl Iterator<Item = &'a str>,
+) -> Result<[Option<usize>; 6], ImportProblem> {
+    let mut places = [None; 6];
+    for (place, name) in names.enumerate() {
+        let Some(column) = COLUMNS.iter().position(|column| column.eq_ignore_ascii_case(name))
+        else {
+            return Err(ImportProblem::Table(format!(
+                "it has a column `{}`; bank, row, column, vdd_mv, kind and probability are known",
+                name.escape_default()
+            )));
+        };
+        if places[column].replace(place).is_some() {
+            return Err(ImportProblem::Table(format!("it has two columns `{name}`")));
+        }
+    }
+    match places[..5].iter().position(Option::is_none) {
+        Some(missing) => {
+            Err(ImportProblem::Table(format!("it has no column `{}`", COLUMNS[missing])))
+        }
+        None => Ok(places),
+    }
 }
 
 /// The rates of a row's kind and probability; none if they are neither.
@@ -71,7 +96,7 @@ impl Importer {
         Ok(())
     }
 
-    /// Takes a property; unknown ones are passed over, as other tools write their own.
+    /// Takes a property; unknown ones are ignored, as other tools write their own.
     pub(super) fn add_property(&mut self, key: &str, value: &str) -> Result<(), ImportProblem> {
         let bad = || ImportProblem::Table(format!("the property `{key}` is `{value}`"));
         match key {

@@ -5,12 +5,20 @@ use std::io::{BufRead, BufReader};
 
 use csv::StringRecord;
 
-use super::list::{COLUMNS, Row, rates};
+use super::list::{COLUMNS, Row, places, rates};
 use super::source::{Lines, open, problem};
-use super::{ImportProblem, Importer};
+use super::{Format, ImportProblem, Importer};
+
+pub(super) const FORMAT: Format = Format {
+    name: "list",
+    about: "Comma-separated table of faulty cells",
+    recognizes: |head| ["bank", "row", "column"].iter().all(|name| head.line.contains(name)),
+    add: |importer, _, _, bytes| importer.add_list_csv(bytes),
+    finish: Importer::finish_list,
+};
 
 impl Importer {
-    pub(super) fn add_list_csv(&mut self, bytes: &[u8]) -> Result<(), ImportProblem> {
+    fn add_list_csv(&mut self, bytes: &[u8]) -> Result<(), ImportProblem> {
         let limits = self.limits;
         let mut stream = BufReader::new(Lines::new(open(bytes, &limits), &limits));
         let mut line = 0;
@@ -24,36 +32,13 @@ impl Importer {
         }
         let mut reader =
             csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(stream);
-        let places = columns(reader.headers().map_err(|error| table(error, line))?)?;
+        let places = places(reader.headers().map_err(|error| table(error, line))?.iter())?;
         let mut record = StringRecord::new();
         while reader.read_record(&mut record).map_err(|error| table(error, line))? {
             let at = line + record.position().map_or(0, csv::Position::line);
             self.add_row(row(&record, &places, at)?)?;
         }
         Ok(())
-    }
-}
-
-/// Where each column of [`COLUMNS`] stands.
-fn columns(header: &StringRecord) -> Result<[Option<usize>; 6], ImportProblem> {
-    let mut places = [None; 6];
-    for (place, name) in header.iter().enumerate() {
-        let Some(column) = COLUMNS.iter().position(|column| column.eq_ignore_ascii_case(name))
-        else {
-            return Err(ImportProblem::Table(format!(
-                "it has a column `{}`; bank, row, column, vdd_mv, kind and probability are known",
-                name.escape_default()
-            )));
-        };
-        if places[column].replace(place).is_some() {
-            return Err(ImportProblem::Table(format!("it has two columns `{name}`")));
-        }
-    }
-    match places[..5].iter().position(Option::is_none) {
-        Some(missing) => {
-            Err(ImportProblem::Table(format!("it has no column `{}`", COLUMNS[missing])))
-        }
-        None => Ok(places),
     }
 }
 
@@ -89,6 +74,7 @@ fn row(
     Ok(Row { place, vdd_mv, rates })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, non-exhaustive enum")]
 fn table(error: csv::Error, lines_before: u64) -> ImportProblem {
     let line = lines_before + error.position().map_or(0, csv::Position::line);
     match error.into_kind() {

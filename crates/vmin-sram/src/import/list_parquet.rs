@@ -9,17 +9,25 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as Record};
 
-use super::list::{COLUMNS, Row, rates};
+use super::list::{COLUMNS, Row, places, rates};
 use super::source::whole;
-use super::{ImportProblem, Importer};
+use super::{Format, ImportProblem, Importer};
+
+pub(super) const FORMAT: Format = Format {
+    name: "parquet",
+    about: "The same table as Parquet",
+    recognizes: |head| head.bytes.starts_with(b"PAR1"),
+    add: |importer, _, _, bytes| importer.add_list_parquet(bytes),
+    finish: Importer::finish_list,
+};
 
 /// Largest file, and largest contents of all columns.
 const CONTENTS_BYTES_MAX: u64 = 1 << 30;
 
 impl Importer {
-    pub(super) fn add_list_parquet(&mut self, bytes: &[u8]) -> Result<(), ImportProblem> {
+    fn add_list_parquet(&mut self, bytes: &[u8]) -> Result<(), ImportProblem> {
         let contents = whole(bytes, &self.limits, CONTENTS_BYTES_MAX)?;
-        // The reader is built for files that are well; on damaged ones some of its checks panic.
+        // Some checks of the reader panic on damaged files.
         let read = catch_unwind(AssertUnwindSafe(|| self.add_contents(contents)));
         read.unwrap_or_else(|_| Err(ImportProblem::Table("the Parquet file is damaged".to_owned())))
     }
@@ -45,40 +53,13 @@ impl Importer {
                 self.add_property(key, value)?;
             }
         }
-        let names: Vec<String> = metadata
-            .file_metadata()
-            .schema_descr()
-            .columns()
-            .iter()
-            .map(|column| column.name().to_ascii_lowercase())
-            .collect();
-        let places = places(&names)?;
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let places = places(columns.iter().map(|column| column.name()))?;
         for (index, record) in reader.get_row_iter(None).map_err(table)?.enumerate() {
             let record = record.map_err(table)?;
             self.add_row(row(&record, &places, index as u64 + 1)?)?;
         }
         Ok(())
-    }
-}
-
-fn places(names: &[String]) -> Result<[Option<usize>; 6], ImportProblem> {
-    let mut places = [None; 6];
-    for (place, name) in names.iter().enumerate() {
-        let Some(column) = COLUMNS.iter().position(|column| column == name) else {
-            return Err(ImportProblem::Table(format!(
-                "it has a column `{}`; bank, row, column, vdd_mv, kind and probability are known",
-                name.escape_default()
-            )));
-        };
-        if places[column].replace(place).is_some() {
-            return Err(ImportProblem::Table(format!("it has two columns `{name}`")));
-        }
-    }
-    match places[..5].iter().position(Option::is_none) {
-        Some(missing) => {
-            Err(ImportProblem::Table(format!("it has no column `{}`", COLUMNS[missing])))
-        }
-        None => Ok(places),
     }
 }
 
@@ -117,6 +98,7 @@ fn row(record: &Record, places: &[Option<usize>; 6], line: u64) -> Result<Row, I
     Ok(Row { place, vdd_mv, rates })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of many types")]
 fn whole_number(field: &Field) -> Option<u64> {
     match *field {
         Field::Byte(value) => u64::try_from(value).ok(),
@@ -131,6 +113,7 @@ fn whole_number(field: &Field) -> Option<u64> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of many types")]
 fn number(field: &Field) -> Option<f64> {
     match *field {
         Field::Float(value) => Some(value.into()),

@@ -1,12 +1,12 @@
-//! Reading the fault maps that others measured.
+//! Import of measured fault maps.
 //!
 //! ```text
 //! files (plain or gzip) --format--> observations: (level, cell, rates) --finish--> Chip + ImportReport
 //! ```
 //!
-//! Each file is read once, in a stream; what is held is the file as it lies on the disk and what was
-//! found. A format is one file of this folder and one line of [`FORMATS`]. What is ambiguous is refused
-//! or told in [`ImportReport::notes`], never passed over.
+//! Each file is parsed once, as a stream; memory holds the compressed file and the observations. A
+//! format is one file of this folder and one entry of [`FORMATS`]. Ambiguous input is refused or listed
+//! in [`ImportReport::notes`].
 
 mod collect;
 mod dump;
@@ -24,7 +24,7 @@ mod voltage;
 use std::collections::BTreeMap;
 
 pub use error::{ImportError, ImportProblem};
-pub use limits::Limits;
+pub use limits::ImportLimits;
 pub(crate) use list::{COLUMNS, escape};
 pub use report::{FileReport, ImportReport, LevelReport};
 pub use voltage::VddUnit;
@@ -34,53 +34,60 @@ use crate::chip::Chip;
 use crate::geometry::Geometry;
 
 /// A form in which maps are published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// A pair of comma-separated 0/1 files per voltage, stuck at 0 and stuck at 1.
-    Ibm,
-    /// What was read back of a written pattern, hex digits or binary, a file per voltage.
-    Dump,
-    /// A table with a row per faulty cell and voltage, comma-separated.
-    ListCsv,
-    /// The same table as Parquet.
-    ListParquet,
-    /// Arrays of numpy: voltage of failure, or error probabilities.
-    Npy,
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// The name that users type.
+    pub name: &'static str,
+    /// A description for help texts.
+    pub about: &'static str,
+    /// Whether a file that begins so is of this format. No two formats recognize the same file.
+    recognizes: fn(&Head<'_>) -> bool,
+    /// Takes the contents of a file: its index, its name, its bytes.
+    add: fn(&mut Importer, usize, &str, &[u8]) -> Result<(), ImportProblem>,
+    /// The memory, after the last file.
+    finish: fn(&mut Importer) -> Result<Geometry, ImportProblem>,
 }
 
-/// All formats, by the name people type.
-pub const FORMATS: [(&str, Format); 5] = [
-    ("ibm", Format::Ibm),
-    ("dump", Format::Dump),
-    ("list", Format::ListCsv),
-    ("parquet", Format::ListParquet),
-    ("npy", Format::Npy),
-];
+/// All formats.
+pub const FORMATS: [Format; 5] =
+    [ibm::FORMAT, dump::FORMAT, list_csv::FORMAT, list_parquet::FORMAT, npy::FORMAT];
 
 impl Format {
-    /// The name people type.
+    /// The format that users call by this name.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        FORMATS.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+    pub fn named(name: &str) -> Option<Self> {
+        FORMATS.into_iter().find(|format| format.name == name)
     }
 }
 
-/// What to do about words whose two halves are alike.
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// The first bytes of a file, decompressed.
+struct Head<'a> {
+    bytes: &'a [u8],
+    /// The first line that is neither empty nor a comment, in lower case.
+    line: &'a str,
+}
+
+/// Treatment of words with two equal halves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FoldDuplicates {
     /// Fold if every word of every file repeats its lower half and some word has a fault. Independent
     /// cells do not fail in pairs in every faulty word, so these are one cell read twice, and counting
-    /// it twice would double the rate. Told in the notes.
+    /// it twice would double the rate. A note reports it.
     #[default]
     Auto,
     /// Fold; words that do not repeat are an error.
     Always,
-    /// Take all bits for cells of their own.
+    /// Every bit is a cell.
     Never,
 }
 
-/// What an array of numpy holds.
+/// The meaning of the values of a numpy array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NpyValues {
     /// Highest voltage at which each cell fails, in mV; NaN, minus infinity or 0: it never does.
@@ -93,16 +100,16 @@ pub enum NpyValues {
     Flip,
 }
 
-/// What the files do not say themselves.
+/// Options for what the files do not contain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportOptions {
-    /// The format; found out by looking if absent.
+    /// The format; by default recognized by the content.
     pub format: Option<Format>,
     /// Voltages of the files in their order, in mV; from their names if empty.
     pub vdd_mv: Vec<f64>,
-    /// What a voltage without a unit in a file's name, or in an array, means.
+    /// Unit of a voltage without a unit, in file names and arrays.
     pub vdd_unit: Option<VddUnit>,
-    /// Written pattern of each dump, or one for all; found out if empty.
+    /// Written pattern of each dump, or one for all; the most frequent word if empty.
     pub written: Vec<u64>,
     /// Bits of a word of a dump: a multiple of 4 up to 64 for hex, of 8 for binary.
     pub word_bits: u32,
@@ -113,23 +120,23 @@ pub struct ImportOptions {
     pub column_mux: u32,
     /// Whether a binary dump stores the most significant byte first; needed above 8 bits per word.
     pub big_endian: Option<bool>,
-    /// Whether a dump is binary; found out by looking if absent.
+    /// Whether a dump is binary; by default the content decides.
     pub binary: Option<bool>,
-    /// What to do with words whose halves are alike.
+    /// Treatment of words with equal halves.
     pub fold_duplicates: FoldDuplicates,
     /// Rows of a bank, for pairs of 0/1 files and arrays of two axes; all if absent.
     pub rows_per_bank: Option<u32>,
-    /// The memory of a list that does not tell it.
+    /// The memory of a list without that property.
     pub geometry: Option<Geometry>,
-    /// What arrays hold; from their names if absent.
+    /// Meaning of arrays; from their names if absent.
     pub npy_values: Option<NpyValues>,
-    /// Levels at which voltages of failure are cut, in mV; all different ones if empty.
+    /// Levels for failure voltages, in mV; all different voltages if empty.
     pub levels_mv: Vec<f64>,
-    /// Which way cells with a voltage of failure err: rates of 1 in one or both directions.
+    /// Error rates of cells with a failure voltage: 1 in one or both directions.
     pub failure_rates: crate::ErrorRates,
-    /// Who measured, where it is published; the files' names if absent.
+    /// Author and publication; the files' names if absent.
     pub source: Option<String>,
-    /// Under which terms.
+    /// Licence.
     pub licence: Option<String>,
 }
 
@@ -157,18 +164,18 @@ impl Default for ImportOptions {
     }
 }
 
-/// Takes files one after another and makes a chip of them.
+/// Parses files one after another and makes a chip.
 #[derive(Debug)]
 pub struct Importer {
     options: ImportOptions,
-    limits: Limits,
+    limits: ImportLimits,
     collector: Collector,
     format: Option<Format>,
     files: Vec<FileReport>,
     notes: Vec<String>,
     /// Rows and columns of the matrices, or banks too; of dumps the words.
     shape: Option<(Shape, String)>,
-    /// Which file gave which map of which voltage.
+    /// The file of each map and voltage.
     maps: BTreeMap<(u32, MapId), String>,
     dump: dump::Found,
     list: list::Found,
@@ -182,7 +189,7 @@ pub(crate) enum Shape {
     Words(u64),
 }
 
-/// What a file tells about a voltage; two of the same kind contradict or repeat each other.
+/// The kind of map of a file; two of one kind at one voltage contradict or repeat each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MapId {
     StuckAt0,
@@ -196,7 +203,7 @@ pub(crate) enum MapId {
 impl Importer {
     /// An importer without files yet.
     #[must_use]
-    pub fn new(options: ImportOptions, limits: Limits) -> Self {
+    pub fn new(options: ImportOptions, limits: ImportLimits) -> Self {
         Self {
             collector: Collector::new(limits),
             options,
@@ -216,8 +223,8 @@ impl Importer {
     ///
     /// # Errors
     /// The bytes are in no known format, or not in the one given; contradict an earlier file; lack
-    /// something that the options do not say; or exceed the limits. The importer is then of no more use
-    /// than to look at further files for more problems.
+    /// something that the options do not say; or exceed the limits. After an error
+    /// the importer can only check further files.
     pub fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), ImportError> {
         let index = self.files.len();
         self.files.push(FileReport::new(name));
@@ -233,35 +240,25 @@ impl Importer {
         };
         let first = *self.format.get_or_insert(format);
         if first != format {
-            return Err(ImportProblem::MixedFormats { first: first.name(), this: format.name() });
+            return Err(ImportProblem::MixedFormats { first: first.name, this: format.name });
         }
-        self.files[index].format = format.name();
+        self.files[index].format = format.name;
         self.files[index].gzip = source::is_gzip(bytes);
-        match format {
-            Format::Ibm => self.add_ibm(index, name, bytes),
-            Format::Dump => self.add_dump(index, name, bytes),
-            Format::ListCsv => self.add_list_csv(bytes),
-            Format::ListParquet => self.add_list_parquet(bytes),
-            Format::Npy => self.add_npy(index, name, bytes),
-        }
+        (format.add)(self, index, name, bytes)
     }
 
-    /// The chip, and what was found on the way.
+    /// The chip and the report.
     ///
     /// # Errors
-    /// No files, a cell told twice, a memory that the sizes do not divide into, or more than a chip can
+    /// No files, a cell listed twice, a memory that the sizes do not divide into, or more than a chip can
     /// hold.
     pub fn finish(mut self) -> Result<(Chip, ImportReport), ImportError> {
         self.finish_all().map_err(|problem| ImportError { file: None, problem })
     }
 
     fn finish_all(&mut self) -> Result<(Chip, ImportReport), ImportProblem> {
-        let geometry = match self.format {
-            None => return Err(ImportProblem::NoFiles),
-            Some(Format::Dump) => self.finish_dump()?,
-            Some(Format::ListCsv | Format::ListParquet) => self.finish_list()?,
-            Some(Format::Ibm | Format::Npy) => self.matrix_geometry()?,
-        };
+        let format = self.format.ok_or(ImportProblem::NoFiles)?;
+        let geometry = (format.finish)(self)?;
         self.missing_halves();
         let names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         let source = self
@@ -298,7 +295,7 @@ impl Importer {
         Ok(())
     }
 
-    /// Notes that a file tells this about a voltage, which no other may.
+    /// Records the map of a file at a voltage; a second one is an error.
     pub(crate) fn claim(
         &mut self,
         name: &str,
@@ -316,13 +313,14 @@ impl Importer {
     }
 
     fn missing_halves(&mut self) {
-        let pairs = [(MapId::StuckAt0, MapId::StuckAt1), (MapId::P01, MapId::P10)];
         for &(vdd_uv, map) in self.maps.keys() {
-            let other = pairs.iter().find_map(|&(a, b)| match map {
-                map if map == a => Some(b),
-                map if map == b => Some(a),
-                _ => None,
-            });
+            let other = match map {
+                MapId::StuckAt0 => Some(MapId::StuckAt1),
+                MapId::StuckAt1 => Some(MapId::StuckAt0),
+                MapId::P01 => Some(MapId::P10),
+                MapId::P10 => Some(MapId::P01),
+                MapId::Flip | MapId::Written(_) => None,
+            };
             if let Some(other) = other.filter(|&other| !self.maps.contains_key(&(vdd_uv, other))) {
                 self.notes.push(format!(
                     "at {} mV there is a map of {} and none of {}: taken as without faults of that kind",
@@ -347,7 +345,7 @@ impl Importer {
                 }
                 Ok(Geometry::new(small(rows / per_bank), small(per_bank), small(columns))?)
             }
-            _ => Err(ImportProblem::NoFiles),
+            Some((Shape::Words(_), _)) | None => Err(ImportProblem::NoFiles),
         }
     }
 }

@@ -8,9 +8,17 @@ use npyz::{NpyFile, Order};
 
 use super::source::{open, problem};
 use super::voltage::{VddUnit, microvolts};
-use super::{ImportProblem, Importer, MapId, NpyValues, Shape};
+use super::{Format, ImportProblem, Importer, MapId, NpyValues, Shape};
 use crate::geometry::CELLS_MAX;
-use crate::measured::{ErrorRates, Run};
+use crate::measured_maps::{ErrorRates, Run};
+
+pub(super) const FORMAT: Format = Format {
+    name: "npy",
+    about: "Arrays of numpy",
+    recognizes: |head| head.bytes.starts_with(b"\x93NUMPY"),
+    add: Importer::add_npy,
+    finish: |importer| importer.matrix_geometry(),
+};
 
 /// Longest header. Those that numpy writes have 118 bytes.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -47,12 +55,7 @@ impl Axes {
 }
 
 impl Importer {
-    pub(super) fn add_npy(
-        &mut self,
-        index: usize,
-        name: &str,
-        bytes: &[u8],
-    ) -> Result<(), ImportProblem> {
+    fn add_npy(&mut self, index: usize, name: &str, bytes: &[u8]) -> Result<(), ImportProblem> {
         let values = match self.options.npy_values {
             Some(values) => values,
             None => values_of_name(name)?,
@@ -213,7 +216,7 @@ fn for_each(
     }
 }
 
-/// The bytes up to the end of the header, of a length that may be believed.
+/// The bytes up to the end of the header, of a checked length.
 fn header(reader: &mut dyn BufRead) -> Result<std::io::Cursor<Vec<u8>>, ImportProblem> {
     let cut = || ImportProblem::Npy("it ends within its header".to_owned());
     let mut head = vec![0; 10];

@@ -1,10 +1,10 @@
-//! What an import found.
+//! The report of an import.
 
 use crate::chip::{Chip, Origin};
-use crate::measured::CellKind;
+use crate::measured_maps::CellKind;
 use crate::statistics::FaultStatistics;
 
-/// A file that was read.
+/// A parsed file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileReport {
     /// Its name.
@@ -48,7 +48,7 @@ pub struct LevelReport {
     pub max_per_column: u64,
 }
 
-/// What an import found.
+/// The report of an import.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportReport {
     /// The files, in their order.
@@ -69,7 +69,7 @@ pub struct ImportReport {
     pub folded: bool,
     /// Neighbouring voltages in mV whose maps are the same, and not empty.
     pub identical_maps: Vec<(f64, f64)>,
-    /// What was taken for granted, or looks odd.
+    /// Assumptions, and unusual findings.
     pub notes: Vec<String>,
 }
 

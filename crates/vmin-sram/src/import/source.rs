@@ -1,10 +1,10 @@
-//! Bytes of a file, plain or gzip, as a bounded stream; and a look at what they are.
+//! Bytes of a file, plain or gzip, as a bounded stream; recognition of formats.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Format, ImportProblem, Limits};
+use super::{FORMATS, Format, Head, ImportLimits, ImportProblem};
 
 /// True if the bytes are gzip.
 pub(super) fn is_gzip(bytes: &[u8]) -> bool {
@@ -12,7 +12,7 @@ pub(super) fn is_gzip(bytes: &[u8]) -> bool {
 }
 
 /// The contents as a stream which fails where the limit is exceeded.
-pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Box<dyn BufRead + 'a> {
+pub(super) fn open<'a>(bytes: &'a [u8], limits: &ImportLimits) -> Box<dyn BufRead + 'a> {
     let left = limits.unpacked_bytes_max;
     if is_gzip(bytes) {
         Box::new(BufReader::new(Bounded { inner: MultiGzDecoder::new(bytes), left, max: left }))
@@ -21,8 +21,12 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Box<dyn BufRead + 'a
     }
 }
 
-/// All contents, for formats that need to jump about; at most `max` bytes of them.
-pub(super) fn whole(bytes: &[u8], limits: &Limits, max: u64) -> Result<Vec<u8>, ImportProblem> {
+/// All contents, at most `max` bytes, for formats that need random access.
+pub(super) fn whole(
+    bytes: &[u8],
+    limits: &ImportLimits,
+    max: u64,
+) -> Result<Vec<u8>, ImportProblem> {
     let mut contents = Vec::new();
     open(bytes, limits).take(max.saturating_add(1)).read_to_end(&mut contents).map_err(problem)?;
     if contents.len() as u64 > max {
@@ -31,7 +35,7 @@ pub(super) fn whole(bytes: &[u8], limits: &Limits, max: u64) -> Result<Vec<u8>, 
     Ok(contents)
 }
 
-/// What an error of the stream means.
+/// The problem behind an error of the stream.
 #[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
 pub(super) fn problem(error: io::Error) -> ImportProblem {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
@@ -76,7 +80,7 @@ pub(super) struct Lines<R> {
 }
 
 impl<R> Lines<R> {
-    pub(super) fn new(inner: R, limits: &Limits) -> Self {
+    pub(super) fn new(inner: R, limits: &ImportLimits) -> Self {
         Self { inner, line_bytes: 0, max: limits.line_bytes_max }
     }
 }
@@ -100,15 +104,9 @@ impl<R: Read> Read for Lines<R> {
 /// The format of a file by its first bytes.
 pub(super) fn detect(bytes: &[u8]) -> Result<Format, ImportProblem> {
     let mut head = Vec::new();
-    open(bytes, &Limits::default()).take(4096).read_to_end(&mut head).map_err(problem)?;
+    open(bytes, &ImportLimits::default()).take(4096).read_to_end(&mut head).map_err(problem)?;
     if head.is_empty() {
         return Err(ImportProblem::Empty);
-    }
-    if head.starts_with(b"\x93NUMPY") {
-        return Ok(Format::Npy);
-    }
-    if head.starts_with(b"PAR1") {
-        return Ok(Format::ListParquet);
     }
     if head.starts_with(b"VMINCHIP") {
         return Err(ImportProblem::ChipFile);
@@ -117,22 +115,13 @@ pub(super) fn detect(bytes: &[u8]) -> Result<Format, ImportProblem> {
         .split(|&byte| byte == b'\n')
         .find(|line| !line.is_empty() && !line.starts_with(b"#"))
         .unwrap_or(&head);
-    let text = String::from_utf8_lossy(line).to_ascii_lowercase();
-    if text.contains("bank") && text.contains("row") && text.contains("column") {
-        return Ok(Format::ListCsv);
-    }
-    let matrix = |c: char| "01,.e+- \t\r".contains(c);
-    if text.contains(',') && text.chars().all(matrix) {
-        return Ok(Format::Ibm);
-    }
-    let hex = |byte: &u8| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace();
-    if head.iter().all(hex) {
-        return Ok(Format::Dump);
-    }
-    Err(ImportProblem::Unrecognised)
+    let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+    let head = Head { bytes: &head, line: &line };
+    let format = FORMATS.into_iter().find(|format| (format.recognizes)(&head));
+    format.ok_or(ImportProblem::Unrecognised)
 }
 
-/// What a chip's source is if nobody says: the names of the first files.
+/// The default source of a chip: the names of its files.
 pub(super) fn list_of_names(names: &[&str]) -> String {
     match names {
         [] => String::new(),

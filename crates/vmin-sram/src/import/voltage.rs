@@ -2,7 +2,7 @@
 
 use super::{ImportProblem, Importer};
 
-/// What a voltage without a unit means.
+/// The unit of a voltage without a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum VddUnit {
     /// Millivolts.

@@ -1,7 +1,7 @@
-//! Drawing a chip from its population.
+//! Sampling a chip from its population.
 //!
 //! Writing out the score of each of 44 million cells to keep the weakest 5 % would be slow. So the
-//! scores are drawn in *bands* from the top downwards. Given the parts a group of cells shares (its
+//! scores are sampled in *bands* from the top downwards. Given the parts a group of cells shares (its
 //! conditional mean), a cell that is in no band above enters the band `[low, high)` with probability
 //!
 //! ```text
@@ -36,9 +36,9 @@ use crate::score::{Score, Threshold, UNITS_PER_SIGMA};
 /// Most cells a chip may be expected to store, 2^28 (4 GiB of them).
 pub const STORED_CELLS_MAX: u64 = 1 << 28;
 
-/// Most banks, and most columns of a bank, that are drawn: 2^20 each.
+/// Most banks, and most columns of a bank, of a sampled chip: 2^20 each.
 pub const SAMPLED_BANKS_MAX: u32 = 1 << 20;
-/// Most cells of a bank that are drawn, 2^32: one bit each is held while the bank is drawn.
+/// Most cells of a bank of a sampled chip, 2^32; sampling holds one bit for each.
 pub const SAMPLED_BANK_CELLS_MAX: u64 = 1 << 32;
 
 /// Lower edge of the top band, which has no upper edge: 6 sigma, beyond which lies a rate of 1e-9.
@@ -48,17 +48,17 @@ const BAND: i32 = UNITS_PER_SIGMA / 4;
 /// Scores end here, at 16 sigma (a rate of 1e-57), so that those above zero have 28 bits.
 const KEY_TOP: i32 = 1 << 28;
 
-/// Why a chip was not drawn.
+/// Why a chip cannot be sampled.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
     /// The floor lies below [`Threshold::HALF`].
     #[error("a sampled chip stores cells up to a rate of 0.5, not {}", floor.rate())]
     FloorTooDeep {
-        /// What was asked for.
+        /// The requested floor.
         floor: Threshold,
     },
-    /// A shape that would take more memory to draw than to hold.
+    /// A shape whose sampling takes too much memory.
     #[error(
         "{banks} banks of {columns} columns and {cells_per_bank} cells each are not drawn: at most \
          2^20 banks, 2^20 columns and 2^32 cells per bank"
@@ -127,7 +127,7 @@ impl Chip {
     }
 }
 
-/// What one bank drew: sort keys, and for each band the number of keys up to its end.
+/// The cells of one bank: sort keys, and for each band the number of keys up to its end.
 struct BankCells {
     keys: Vec<u64>,
     band_ends: Vec<usize>,

@@ -96,7 +96,7 @@ impl Lowering<'_> {
                 let other = self.viewed(other, &shape);
                 let to = self.calibrated(&step.name, value, shape);
                 let activation = self.activation(fused, to);
-                self.node(&step.name, Op::Add(Add { activation }), vec![from, other], to);
+                self.node(&step.name, Op::Add(Add::litert(activation)), vec![from, other], to);
             }
             Layer::Pool2d(layer) => {
                 let from = self.viewed(from, &layer.input);

@@ -176,6 +176,7 @@ fn described(graph: &Graph, node: &Node) -> Described {
         Op::Pool2d(_) => (Kind::Other("a padded pool"), None),
         Op::Add(add) => (Kind::Add, Some(add.activation)),
         Op::GroupNorm(norm) => (Kind::GroupNorm { groups: norm.groups }, Some(norm.activation)),
+        Op::Extremum(_) => (Kind::Other("an elementwise maximum or minimum"), None),
         Op::Softmax(_) => (Kind::Other("a softmax"), None),
         Op::Reshape => (Kind::Other("a reshape"), None),
     };

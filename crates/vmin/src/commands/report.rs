@@ -1,11 +1,11 @@
-//! `vmin report`: draws the report of a finished sweep again.
+//! `vmin report`: writes the report of a finished sweep again.
 
 use std::path::Path;
 
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sram::Chip;
-use vmin_sram::file::Limits;
+use vmin_sram::file::ChipFileLimits;
 use vmin_sweep::Results;
 
 use crate::Failure;
@@ -36,7 +36,7 @@ fn first_chip(folder: &Path) -> Result<Option<Chip>, Failure> {
         return Ok(None);
     }
     let bytes = vmin_files::bytes("chip", &path).map_err(|error| error.diagnostic())?;
-    vmin_sram::file::read(&bytes, &Limits::default()).map(Some).map_err(|error| {
+    vmin_sram::file::read(&bytes, &ChipFileLimits::default()).map(Some).map_err(|error| {
         Diagnostic::new("chip", format!("`{}`: {}", path.display(), with_causes(&error)))
             .hint("remove it, or run `vmin sweep --resume` to write it again")
             .into()

@@ -1,8 +1,7 @@
-//! `builtin:shapes`: ten simple shapes on cluttered ground, 16 x 16 grey, drawn when asked for.
+//! `builtin:shapes`: ten simple shapes on cluttered ground, 16 x 16 grey, generated on demand.
 //!
-//! vmin ships no foreign images, yet a demo without files needs a task whose accuracy means
-//! something: hard enough that a small int8 network makes some errors, easy enough to train in
-//! minutes. Every image is a pure function of (seed, split, index), so a set of any size exists
+//! A demo without files needs a task of suitable difficulty: a small int8 network makes some errors
+//! and trains in minutes. Every image is a pure function of (seed, split, index), so a set of any size exists
 //! without storing it.
 //!
 //! ```text
@@ -13,7 +12,7 @@
 //!
 //! Only `+ - * /`, `sqrt` and comparisons of f64 are used, which IEEE 754 rounds in exactly one
 //! way, so a pixel is the same on every machine; a rotation is a random point on the unit circle
-//! rather than the sine of a random angle. The test of the hash guards this for good.
+//! rather than the sine of a random angle. A test of the hash checks this.
 
 mod distance;
 mod scene;
@@ -22,7 +21,7 @@ use super::{Dataset, Split};
 
 /// Name after `builtin:`.
 pub const NAME: &str = "shapes";
-/// The seed of the set that `builtin:shapes` means.
+/// The seed of `builtin:shapes`.
 pub const SEED: u64 = 1;
 /// Images of the training split.
 pub const TRAIN_IMAGES: usize = 20_000;
@@ -34,7 +33,7 @@ pub const SIDE: usize = 16;
 pub const CLASSES: [&str; 10] =
     ["disc", "ring", "square", "frame", "triangle", "cross", "bar", "dumbbell", "chevron", "tee"];
 
-/// The split that `builtin:shapes` means.
+/// A split of `builtin:shapes`.
 #[must_use]
 pub fn dataset(split: Split) -> Dataset {
     let count = match split {

@@ -1,4 +1,4 @@
-//! One image: pose, ground, contrast and noise drawn from the image's own generator.
+//! One image: pose, ground, contrast and noise from the image's own generator.
 
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -38,7 +38,7 @@ fn to_pixel(level: f64) -> u8 {
     (level.clamp(0.0, 255.0) + 0.5) as u8
 }
 
-/// Where the shape lies and how large it is.
+/// Position, size and rotation of the shape.
 struct Pose {
     centre: Point,
     /// Cosine and sine of the rotation.
@@ -67,7 +67,7 @@ impl Pose {
     }
 }
 
-/// What lies behind the shape.
+/// The background.
 struct Ground {
     level: f64,
     gradient: Point,

@@ -7,11 +7,11 @@ use super::schema::{Model, Operator, Options, SubGraph, tensor_type};
 use super::tensors::{self, WeightLayout};
 use crate::error::check_limit;
 use crate::{
-    Add, Conv2d, ConvKind, Graph, Limits, ModelError, Node, Op, Pool2d, PoolKind, Softmax,
-    TensorId, WeightId,
+    Add, Conv2d, ConvKind, Extremum, ExtremumKind, Graph, Limits, ModelError, Node, Op, Pool2d,
+    PoolKind, Softmax, TensorId, WeightId,
 };
 
-/// What an 8-bit pixel loses on its way to an input code: int8 image networks take `pixel - 128`,
+/// The pixel offset of a graph: int8 image networks take `pixel - 128`,
 /// and unsigned inputs are held shifted by the same 128.
 const PIXEL_OFFSET: i32 = 128;
 
@@ -19,7 +19,7 @@ struct Importer<'a, 'b> {
     model: &'a Model<'b>,
     subgraph: &'a SubGraph<'b>,
     limits: &'a Limits,
-    /// File tensor that stands for each file tensor: itself, except around QUANTIZE.
+    /// The file tensor that replaces each file tensor: itself, except around QUANTIZE.
     alias: Vec<usize>,
     activations: BTreeMap<usize, TensorId>,
     weights: BTreeMap<(usize, WeightLayout), WeightId>,
@@ -57,7 +57,7 @@ pub(super) fn graph(model: &Model<'_>, limits: &Limits) -> Result<Graph, ModelEr
 
 impl Importer<'_, '_> {
     fn run(mut self) -> Result<Graph, ModelError> {
-        // Numbers are resolved first: one unsupported operator is told before any detail.
+        // Numbers are resolved first, so that an unsupported operator is the first error.
         let numbers = self.operator_numbers()?;
         for (operator, &number) in self.subgraph.operators.iter().zip(&numbers) {
             self.find_alias(operator, number)?;
@@ -203,7 +203,7 @@ impl Importer<'_, '_> {
         let [output] = operator.outputs.as_slice() else {
             return Err(ModelError::node(&name, "one output", operator.outputs.len()));
         };
-        let activation_inputs = if number == ops::ADD { 2 } else { 1 };
+        let activation_inputs = ops::activation_inputs(number);
         if operator.inputs.len() < activation_inputs {
             return Err(ModelError::node(&name, "no input is missing", operator.inputs.len()));
         }
@@ -272,7 +272,7 @@ impl Importer<'_, '_> {
             }
             (ops::ADD, &Options::Add { activation }) => {
                 let activation = ops::activation(name, activation, quantization)?;
-                Ok(Op::Add(Add { activation }))
+                Ok(Op::Add(Add::litert(activation)))
             }
             (
                 ops::AVERAGE_POOL_2D | ops::MAX_POOL_2D,
@@ -293,6 +293,8 @@ impl Importer<'_, '_> {
                     activation: ops::activation(name, activation, quantization)?,
                 }))
             }
+            (ops::MAXIMUM, _) => Ok(Op::Extremum(Extremum { kind: ExtremumKind::Maximum })),
+            (ops::MINIMUM, _) => Ok(Op::Extremum(Extremum { kind: ExtremumKind::Minimum })),
             (ops::RESHAPE | ops::SQUEEZE, _) => Ok(Op::Reshape),
             (ops::SOFTMAX, &Options::Softmax { beta }) => Ok(Op::Softmax(Softmax { beta })),
             (_, Options::Other(found)) => {

@@ -49,5 +49,5 @@ pub fn load(bytes: &[u8], limits: &Limits) -> Result<Graph, ModelError> {
 
 /// The operators that can be imported, by their TFLite names.
 pub fn supported_operators() -> impl Iterator<Item = &'static str> {
-    operators::SUPPORTED.iter().map(|(_, name)| *name)
+    operators::SUPPORTED.iter().map(|(_, name, _)| *name)
 }

@@ -4,19 +4,21 @@ use vmin_quant::FixedMultiplier;
 
 use crate::{Activation, ModelError, Quantization, Tensor, WeightTensor};
 
-/// The operators that can be imported: the schema's number and name.
-pub(super) const SUPPORTED: &[(i32, &str)] = &[
-    (ADD, "ADD"),
-    (AVERAGE_POOL_2D, "AVERAGE_POOL_2D"),
-    (CONV_2D, "CONV_2D"),
-    (DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D"),
-    (DEQUANTIZE, "DEQUANTIZE"),
-    (FULLY_CONNECTED, "FULLY_CONNECTED"),
-    (MAX_POOL_2D, "MAX_POOL_2D"),
-    (QUANTIZE, "QUANTIZE"),
-    (RESHAPE, "RESHAPE"),
-    (SOFTMAX, "SOFTMAX"),
-    (SQUEEZE, "SQUEEZE"),
+/// The operators that can be imported: the schema's number and name, and the activation inputs.
+pub(super) const SUPPORTED: &[(i32, &str, usize)] = &[
+    (ADD, "ADD", 2),
+    (AVERAGE_POOL_2D, "AVERAGE_POOL_2D", 1),
+    (CONV_2D, "CONV_2D", 1),
+    (DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D", 1),
+    (DEQUANTIZE, "DEQUANTIZE", 1),
+    (FULLY_CONNECTED, "FULLY_CONNECTED", 1),
+    (MAXIMUM, "MAXIMUM", 2),
+    (MAX_POOL_2D, "MAX_POOL_2D", 1),
+    (MINIMUM, "MINIMUM", 2),
+    (QUANTIZE, "QUANTIZE", 1),
+    (RESHAPE, "RESHAPE", 1),
+    (SOFTMAX, "SOFTMAX", 1),
+    (SQUEEZE, "SQUEEZE", 1),
 ];
 
 pub(super) const ADD: i32 = 0;
@@ -29,11 +31,18 @@ pub(super) const MAX_POOL_2D: i32 = 17;
 pub(super) const RESHAPE: i32 = 22;
 pub(super) const SOFTMAX: i32 = 25;
 pub(super) const SQUEEZE: i32 = 43;
+pub(super) const MAXIMUM: i32 = 55;
+pub(super) const MINIMUM: i32 = 57;
 pub(super) const QUANTIZE: i32 = 114;
 
 /// The schema's name of a supported operator.
 pub(super) fn operator_name(number: i32) -> Option<&'static str> {
-    SUPPORTED.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
+    SUPPORTED.iter().find(|(n, ..)| *n == number).map(|(_, name, _)| *name)
+}
+
+/// The number of activation inputs of a supported operator.
+pub(super) fn activation_inputs(number: i32) -> usize {
+    SUPPORTED.iter().find(|(n, ..)| *n == number).map_or(1, |(.., inputs)| *inputs)
 }
 
 /// Two positive settings, `[vertical, horizontal]`.

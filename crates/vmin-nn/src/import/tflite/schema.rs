@@ -1,4 +1,4 @@
-//! The part of the public TFLite schema that vmin reads: which field lies in which slot.
+//! The slots of the public TFLite schema that vmin uses.
 //!
 //! A slot is the byte offset in a table's vtable, `4 + 2 * field id`. Fields that do not bear on
 //! integer inference (metadata, signatures, min/max of a quantization) are not read.

@@ -6,7 +6,7 @@ use super::Conv2d;
 use crate::ops::{At, NodeWeights, Plan, Run, requantization};
 use crate::{LayerShape, WeightTensor};
 
-/// What is known of a layer before its weights.
+/// A layer without its weights.
 pub(super) struct DepthwisePlan {
     layer: LayerShape,
     input_zero: i16,

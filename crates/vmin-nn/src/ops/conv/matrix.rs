@@ -18,12 +18,12 @@ use crate::{LayerShape, WeightTensor};
 /// Pixels multiplied in one call: enough rows for a kernel, few enough to stay in the cache.
 const PIXELS: usize = 64;
 
-/// What is known of a layer before its weights.
+/// A layer without its weights.
 pub(super) struct MatrixPlan {
     layer: LayerShape,
     input_zero: i8,
     rule: Requantization,
-    /// Height and width of the padded input; `None` where the input serves as it is.
+    /// Height and width of the padded input; `None` without padding.
     padded: Option<[usize; 2]>,
     /// The input is the matrix of patches.
     direct: bool,
@@ -154,7 +154,7 @@ fn gather(
 ) {
     let c = layer.input[2];
     let [kh, kw] = layer.kernel;
-    // Neighbouring taps are one run where nothing lies between them.
+    // Adjacent taps form one run.
     let (runs, run) = if layer.dilation[1] == 1 { (1, kw * c) } else { (kw, c) };
     let mut patches = patches.chunks_exact_mut(run);
     for oy in top..top + rows {

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) use depthwise::DepthwiseWeights;
 pub(crate) use matrix::MatrixWeights;
 
-/// What a convolution connects.
+/// The connections of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvKind {

@@ -1,14 +1,15 @@
-//! `vmin chip import`: a chip from the maps that others measured.
+//! `vmin chip import`: a chip from measured fault maps.
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_files::write_whole;
 use vmin_sram::import::{
-    FoldDuplicates, Format as MapFormat, ImportError, ImportOptions, ImportReport, Importer,
-    Limits, NpyValues, VddUnit,
+    FORMATS, FoldDuplicates, Format as MapFormat, ImportError, ImportLimits, ImportOptions,
+    ImportReport, Importer, NpyValues, VddUnit,
 };
 use vmin_sram::{ErrorRates, Geometry};
 
@@ -32,69 +33,75 @@ pub struct ImportArgs {
     /// Files of one measurement, plain or gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where the chip goes
+    /// Output chip file
     #[arg(long, value_name = "CHIP")]
     out: PathBuf,
-    /// Format of the files; found out and told if `auto`
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format_in: FormatIn,
-    /// Voltages of the files in their order, in mV; from their names if absent
+    /// Format of the files
+    #[arg(long, default_value = "auto", value_parser = format_words(), value_name = "FORMAT")]
+    format_in: String,
+    /// Voltage of each file in mV; the default comes from the names
     #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
     vdd_mv: Vec<f64>,
-    /// Unit of voltages in names and arrays that show none: `mv`, `v`, or `vmin:MILLIVOLTS` for
-    /// fractions of a voltage
+    /// Unit of voltages without one: `mv`, `v` or `vmin:MILLIVOLTS`
+    ///
+    /// With `vmin:MILLIVOLTS`, they are fractions of that voltage.
     #[arg(long, value_name = "UNIT", value_parser = vdd_unit)]
     vdd_unit: Option<VddUnit>,
-    /// Dumps: pattern written to each word, one for all files or one for each; found out if absent
+    /// Dumps: pattern written to each word, for all or each file
+    ///
+    /// The default is the most frequent word.
     #[arg(long, value_name = "HEX,...", value_delimiter = ',', value_parser = pattern)]
     written: Vec<u64>,
     /// Dumps: bits of a word
     #[arg(long, value_name = "BITS", default_value_t = 16)]
     word_bits: u32,
-    /// Dumps: words of a bank; all words are one bank if absent
+    /// Dumps: words per bank; the default is one bank
     #[arg(long, value_name = "N")]
     words_per_bank: Option<u32>,
-    /// Dumps: words that share a row, so that bit `b` of word `w` is column `b * N + w % N`
+    /// Dumps: words per row
+    ///
+    /// Bit `b` of word `w` is column `b * N + w % N`.
     #[arg(long, value_name = "N", default_value_t = 1)]
     column_mux: u32,
-    /// Dumps: order of the bytes in a word of a binary dump
+    /// Dumps: byte order of binary words
     #[arg(long, value_enum, value_name = "ORDER")]
     byte_order: Option<ByteOrder>,
-    /// Dumps: digits or bytes; found out by looking if absent
+    /// Dumps: digits or bytes; the default comes from the content
     #[arg(long, value_enum, value_name = "ENCODING")]
     dump_encoding: Option<DumpEncoding>,
-    /// Dumps: count words that repeat their lower half as one cell read twice; `auto` does so if every
-    /// word with a fault repeats, and tells
+    /// Dumps: count equal halves of a word as one cell
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     fold_duplicates: Fold,
-    /// 0/1 files and arrays of two axes: rows of a bank; all rows are one bank if absent
+    /// 0/1 files and 2-D arrays: rows per bank; default: one bank
     #[arg(long, value_name = "R")]
     rows_per_bank: Option<u32>,
-    /// Lists: banks of the memory
+    /// Lists: number of banks
     #[arg(long, value_name = "B", requires_all = ["rows", "columns"])]
     banks: Option<u32>,
-    /// Lists: rows of one bank
+    /// Lists: rows per bank
     #[arg(long, value_name = "R", requires_all = ["banks", "columns"])]
     rows: Option<u32>,
-    /// Lists: columns of one bank
+    /// Lists: columns per bank
     #[arg(long, value_name = "C", requires_all = ["banks", "rows"])]
     columns: Option<u32>,
-    /// Arrays: what they hold; from their names if absent
+    /// Arrays: meaning of the values; the default comes from the names
     #[arg(long, value_enum, value_name = "VALUES")]
     npy_values: Option<Values>,
-    /// Arrays of failure voltages: voltages at which to cut them, in mV; all that occur if absent
+    /// Arrays of failure voltages: levels in mV; default: all different values
     #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
     levels_mv: Vec<f64>,
-    /// Arrays of failure voltages: what failing cells do
+    /// Arrays of failure voltages: kind of fault
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     failure_kind: FailureKind,
-    /// Most faulty cells, counted at each voltage; as many as the files' size and 64 MiB allow if absent
+    /// Most faulty cells, summed over the voltages
+    ///
+    /// The default fits the size of the files and 64 MiB.
     #[arg(long, value_name = "N")]
     observations_max: Option<u64>,
-    /// Who measured the chip and where it is published
+    /// Author and publication of the measurement
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Under which terms it is published
+    /// Licence of the measurement
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
     /// How to print.
@@ -102,21 +109,10 @@ pub struct ImportArgs {
     pub format: FormatArgs,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum FormatIn {
-    /// Found out by looking
-    #[default]
-    Auto,
-    /// Pairs of comma-separated 0/1 files
-    Ibm,
-    /// What was read back of a written pattern
-    Dump,
-    /// Comma-separated table of faulty cells
-    List,
-    /// The same as Parquet
-    Parquet,
-    /// Arrays of numpy
-    Npy,
+fn format_words() -> PossibleValuesParser {
+    let auto = PossibleValue::new("auto").help("Recognized by the content");
+    let formats = FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.about));
+    PossibleValuesParser::new(core::iter::once(auto).chain(formats))
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -137,12 +133,12 @@ enum DumpEncoding {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Fold {
-    /// Where every word with a fault repeats
+    /// If every word with a fault repeats its lower half
     #[default]
     Auto,
-    /// Or fail
+    /// Always; words that differ are an error
     Always,
-    /// Every bit is a cell
+    /// Never; every bit is a cell
     Never,
 }
 
@@ -161,13 +157,13 @@ enum Values {
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum FailureKind {
-    /// They invert what they store
+    /// Failing cells invert the stored bit
     #[default]
     Flip,
-    /// They read 0
+    /// Failing cells return 0
     #[value(name = "stuck_at_0")]
     StuckAt0,
-    /// They read 1
+    /// Failing cells return 1
     #[value(name = "stuck_at_1")]
     StuckAt1,
 }
@@ -202,14 +198,7 @@ impl ImportArgs {
             _ => None,
         };
         Ok(ImportOptions {
-            format: match self.format_in {
-                FormatIn::Auto => None,
-                FormatIn::Ibm => Some(MapFormat::Ibm),
-                FormatIn::Dump => Some(MapFormat::Dump),
-                FormatIn::List => Some(MapFormat::ListCsv),
-                FormatIn::Parquet => Some(MapFormat::ListParquet),
-                FormatIn::Npy => Some(MapFormat::Npy),
-            },
+            format: MapFormat::named(&self.format_in),
             vdd_mv: self.vdd_mv.clone(),
             vdd_unit: self.vdd_unit,
             written: self.written.clone(),
@@ -259,7 +248,7 @@ pub fn run(args: &ImportArgs) -> Result<Imported, Failure> {
             .into());
         }
     }
-    let mut limits = Limits::default();
+    let mut limits = ImportLimits::default();
     limits.observations_max = args.observations_max;
     let mut importer = Importer::new(args.options()?, limits);
     let mut problems = Vec::new();

@@ -1,9 +1,9 @@
-//! What was measured on silicon: how each cell errs at each voltage it was read at.
+//! Measured maps: the error rates of each cell at each measured voltage.
 //!
-//! A measurement says, for every level (voltage) and cell, how often a stored 0 was read as 1 and a
-//! stored 1 as 0. Most cells err the same way from some level downwards, so what is kept is a *run*: a
-//! cell, the first and the last level of a stretch, and its rates there. A persistent map that nests
-//! costs one run per faulty cell, however many voltages were measured; nothing measured is lost.
+//! A measurement gives, for every level (voltage) and cell, the probability that a stored 0 is read
+//! as 1 and that a stored 1 is read as 0. Most cells have the same rates from some level downwards, so
+//! the maps are stored as *runs*: a cell, the first and the last level of a range, and its rates there.
+//! A map that nests costs one run per faulty cell for any number of voltages. Nothing is lost.
 //!
 //! ```text
 //! level        0    1    2    3        runs of the cell
@@ -20,7 +20,7 @@ use crate::score::{Score, Threshold};
 /// Most levels of a measured chip.
 pub const MEASURED_LEVELS_MAX: usize = 1 << 16;
 
-/// How often a cell is read wrongly, by the value it stores; each in `[0, 1]`, not both 0.
+/// The error probabilities of a cell, by the stored value; each in `[0, 1]`, not both 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorRates {
     /// Probability that a stored 0 is read as 1.
@@ -29,15 +29,14 @@ pub struct ErrorRates {
     pub p10: f32,
 }
 
-/// Which way a cell errs.
+/// The kind of a cell's errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum CellKind {
     /// Both ways alike: the stored bit is inverted.
     Flip,
-    /// Reads 0 whatever it stores.
+    /// Always reads as 0.
     StuckAt0,
-    /// Reads 1 whatever it stores.
+    /// Always reads as 1.
     StuckAt1,
     /// Both ways, with different probabilities.
     Mixed,
@@ -62,7 +61,7 @@ impl ErrorRates {
         Self { p01: p, p10: 0.0 }
     }
 
-    /// Which way the cell errs.
+    /// The kind of these errors.
     #[must_use]
     pub fn kind(self) -> CellKind {
         match (self.p01 > 0.0, self.p10 > 0.0) {
@@ -87,20 +86,20 @@ impl ErrorRates {
     }
 }
 
-/// A cell's behaviour over a stretch of levels.
+/// A cell's error rates over a range of levels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run {
     /// Linear bit address, see [`Geometry`].
     pub address: u64,
-    /// Index of the first level of the stretch (the highest voltage).
+    /// Index of the first level of the range (the highest voltage).
     pub first_level: u16,
     /// Index of its last level, not below the first.
     pub last_level: u16,
-    /// How the cell errs there.
+    /// The error rates there.
     pub rates: ErrorRates,
 }
 
-/// All that was measured, without loss: runs by address, then by level, each as long as it can be.
+/// A whole measurement: runs by address, then by level, each of the greatest length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredMaps {
     licence: String,
@@ -108,7 +107,7 @@ pub struct MeasuredMaps {
 }
 
 impl MeasuredMaps {
-    /// Under which licence the measurement is published; may be empty.
+    /// Licence of the measurement; may be empty.
     #[must_use]
     pub fn licence(&self) -> &str {
         &self.licence
@@ -120,7 +119,7 @@ impl MeasuredMaps {
         &self.runs
     }
 
-    /// What was measured at a level: cells by address.
+    /// The faulty cells of a level, by address.
     pub fn at(&self, level: usize) -> impl Iterator<Item = (u64, ErrorRates)> + use<'_> {
         self.runs.iter().filter(move |run| run.covers(level)).map(|run| (run.address, run.rates))
     }
@@ -139,16 +138,16 @@ impl Run {
 }
 
 impl Chip {
-    /// A chip that was measured at `vdd_uv` (microvolts, falling), from runs in any order; a stretch
+    /// A chip that was measured at `vdd_uv` (microvolts, falling), from runs in any order; a range
     /// may be cut into several runs, but no level of a cell may be covered twice.
     ///
     /// A cell's score is that of the first level at which it failed, whose threshold is that of the
-    /// share of cells that had failed by then. So [`Chip::faults`] gives maps that nest, and
-    /// [`Chip::measured_faults`] gives what was measured, nested or not.
+    /// share of cells that had failed by then. So the maps of [`Chip::faults`]
+    /// nest; those of [`Chip::measured_faults`] are the measured ones, nested or not.
     ///
     /// # Errors
     /// Voltages that do not fall or are too many, a cell outside the memory, a run beyond the levels,
-    /// rates that are none, a cell with two runs at one level.
+    /// invalid rates, a cell with two runs at one level.
     pub fn measured(
         geometry: Geometry,
         source: String,
@@ -247,7 +246,7 @@ impl Chip {
         errors
     }
 
-    /// How a cell errs at a stored level; none if it does not, or beyond the levels or the memory.
+    /// The error rates of a cell at a stored level; none without errors, or beyond the levels or the memory.
     #[must_use]
     pub fn probability(&self, level: usize, address: u64) -> Option<ErrorRates> {
         let threshold = self.levels.get(level)?.threshold;

@@ -1,4 +1,4 @@
-//! Pairs of bars on a logarithmic scale: what is, beside what chance alone would do.
+//! Pairs of bars on a logarithmic scale: observed and expected counts.
 
 use std::fmt::Write;
 

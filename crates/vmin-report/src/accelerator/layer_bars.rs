@@ -1,4 +1,4 @@
-//! One bar per layer: work of the array or the vector unit, then the waits.
+//! One bar per layer: cycles of the array or the vector unit, then stalls.
 
 use std::fmt::Write;
 

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::html::escape;
 use crate::plot::{BLUE, GREEN, GREY, ORANGE, VIOLET};
 
-/// Colours of the parts, in order of use; told apart with common colour blindness.
+/// Colours of the parts, in order of use; distinct under common colour blindness.
 pub(crate) const PALETTE: [RGBColor; 8] = [
     BLUE,
     ORANGE,
@@ -23,7 +23,7 @@ const TOP: u32 = 64;
 const BOTTOM: u32 = 48;
 const LEFT: u32 = 230;
 const RIGHT: u32 = 90;
-/// Bars drawn; a network of more layers is cut, and says so.
+/// Most bars; a longer network is cut, with a note.
 const BARS_MAX: usize = 200;
 const NAME_MAX: usize = 30;
 const FONT: &str = "system-ui, sans-serif";
