@@ -33,7 +33,7 @@ fn bytes(count: usize, seed: usize) -> Vec<i8> {
 
 #[test]
 fn all_small_shapes() {
-    let sizes = || (1..=20).step_by(if cfg!(miri) { 6 } else { 1 });
+    let sizes = || (1..=20).step_by(if cfg!(miri) { 8 } else { 1 });
     for m in sizes() {
         for n in sizes() {
             for k in sizes() {

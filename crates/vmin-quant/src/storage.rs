@@ -68,8 +68,9 @@ mod tests {
 
     #[test]
     fn every_code_at_every_place() {
-        for bits in 1..=8u8 {
-            for n in (0..=17usize).step_by(if cfg!(miri) { 8 } else { 1 }) {
+        let step = if cfg!(miri) { 4 } else { 1 };
+        for bits in (1..=8u8).step_by(step) {
+            for n in (0..=17usize).step_by(step * step) {
                 for place in 0..n {
                     for code in 0..=(0xffu8 >> (8 - bits)) {
                         let mut codes = vec![0; n];
