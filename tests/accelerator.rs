@@ -84,15 +84,15 @@ fn every_dataflow_is_a_word_of_the_command_line_and_of_the_schemas() {
         ),
     ];
     for (kind, place) in lists {
-        let path = format!("{}/../../schemas/{kind}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let path = vmin_testkit::root().join(format!("schemas/{kind}.schema.json"));
         let schema: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(schema.pointer(place), Some(&serde_json::json!(words)), "{kind}: {place}");
     }
+    let vmin = vmin!();
     let shape = ["--accelerator", "gemmini-16", "--trace", "2x2:2x3x4", "--format", "csv"];
     for word in words {
         let arguments = [&["cycles", "--dataflow", word], &shape[..]].concat();
-        let output = Command::new(env!("CARGO_BIN_EXE_vmin")).args(arguments).output().unwrap();
-        assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("\n{word},")), "{word}");
+        assert!(vmin.ok(&arguments).contains(&format!("\n{word},")), "{word}");
     }
 }

@@ -177,6 +177,6 @@ fn what_does_not_fit_is_refused() {
 fn a_stopped_evaluation_says_so() {
     let setting = setting(8);
     let emulator = Emulator::new(&setting.graph, images(&setting.data), vmin_kernels::best())
-    .expect("they fit");
+        .expect("they fit");
     assert!(emulator.predict_clean(&AtomicBool::new(true)).is_err());
 }

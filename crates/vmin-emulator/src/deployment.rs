@@ -166,7 +166,8 @@ impl<'g> Deployment<'g> {
         let with_weights = |&&node: &&usize| matches!(graph.nodes[node].op, Op::Conv2d(_));
         let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
         let setup = |memory: Memory, first_extra_cell: u64| -> Option<Setup> {
-            let of_layers = |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
+            let of_layers =
+                |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
             let word_bits = *placement.word_bits.get(memory);
             let first_cells = [*placement.first_cells.get(memory), first_extra_cell];
             Some(match memory {

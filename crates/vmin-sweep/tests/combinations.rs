@@ -4,7 +4,6 @@
 mod common;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use common::{plan, sweep};
 use vmin_diagnostic::Source;

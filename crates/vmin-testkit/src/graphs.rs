@@ -169,7 +169,7 @@ impl Builder {
     }
 
     /// The maximum or minimum of the last tensor and its pool.
-    pub fn extremum(&mut self, kind: ExtremumKind) -> TensorId {
+    fn extremum(&mut self, kind: ExtremumKind) -> TensorId {
         let a = self.last();
         let from = self.graph.tensors[a.0].clone();
         let pool = Pool2d {

@@ -69,8 +69,11 @@ fn products(graph: &Graph, node: usize, conv: &Conv2d, x: &[i8], element: usize)
     let from = &graph.tensors[graph.nodes[node].inputs[0].0];
     let to = &graph.tensors[graph.nodes[node].output.0];
     let taps = tensor.codes.len() / tensor.shape[0];
-    let [_, out_w, out_c] =
-        if conv.kind == ConvKind::FullyConnected { [1, 1, tensor.shape[0]] } else { dimensions(&to.shape) };
+    let [_, out_w, out_c] = if conv.kind == ConvKind::FullyConnected {
+        [1, 1, tensor.shape[0]]
+    } else {
+        dimensions(&to.shape)
+    };
     let channel = element % out_c;
     let weight = |tap: usize| {
         let code = tensor.codes[channel * taps + tap];
@@ -152,8 +155,7 @@ pub(crate) fn walk_sums(
     let mut spilt = false;
     for group in 0..layer.groups {
         // What lies across the columns is worked off in blocks, what lies along them all at once.
-        let (along, across) =
-            if pixels_across { (layer.n, layer.m) } else { (layer.m, layer.n) };
+        let (along, across) = if pixels_across { (layer.n, layer.m) } else { (layer.m, layer.n) };
         for block in (0..across).step_by(width) {
             let mut places = Vec::new();
             for a in 0..along {
@@ -184,8 +186,7 @@ pub(crate) fn walk_sums(
                 }
                 for &(element, place) in part {
                     let sum = cells.get(place % words);
-                    let scaled =
-                        conv.rounding.apply(conv.multipliers[element % channels], sum);
+                    let scaled = conv.rounding.apply(conv.multipliers[element % channels], sum);
                     let (min, max) = (conv.activation.min, conv.activation.max);
                     out[element] = scaled
                         .wrapping_add(to.quantization.zero_point)

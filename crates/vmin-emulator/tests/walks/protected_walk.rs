@@ -296,7 +296,9 @@ fn a_code_is_a_word_wherever_it_lies() {
         let graph = graph(&mut seeds);
         let array = ArraySize::new(4, 4).unwrap();
         let small = Geometry::new(2, 8, 64).unwrap();
-        let Ok(streamed) = StreamedPlacement::in_memory(small, array, Dataflow::named("os").unwrap(), &graph) else {
+        let Ok(streamed) =
+            StreamedPlacement::in_memory(small, array, Dataflow::named("os").unwrap(), &graph)
+        else {
             continue;
         };
         streams += 1;
@@ -389,7 +391,8 @@ fn what_does_not_fit_is_refused() {
     let refused = |words: OnRead, layer: Option<usize>, memory: Memory, word_bits: u64| {
         let layer = layer.map(|layer| (layer, 1.0));
         let mechanisms = Mechanisms { words, layer, ..Mechanisms::default() };
-        let sums = vmin_accel::placement::SumPlacement::in_memory(odd, array, Dataflow::default(), &graph);
+        let sums =
+            vmin_accel::placement::SumPlacement::in_memory(odd, array, Dataflow::default(), &graph);
         let placement = Placement {
             sums: Some(sums.unwrap()),
             ..placed(&weights, &AddressMap::linear(odd), word_bits)

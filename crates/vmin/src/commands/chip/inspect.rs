@@ -110,7 +110,7 @@ pub(super) fn inspection(chip: &Chip, levels: &[VddLevel]) -> Result<Inspection,
         nesting_violations: match chip.origin() {
             Origin::Measured { nesting_violations, .. } => *nesting_violations,
             // A sampled chip's maps are prefixes of one list.
-                Origin::Sampled { .. } => 0,
+            Origin::Sampled { .. } => 0,
         },
         levels: rows,
     })
