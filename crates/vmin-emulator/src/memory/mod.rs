@@ -247,7 +247,7 @@ impl<'c> Arrays<'c> {
             let first_cell = map_offset + next;
             next += geometry.cells();
             source
-                .cells(Site { chip, region: region(memory, part), geometry, first_cell }, floor)
+                .cells(Site { chip: chip.into(), region: region(memory, part), geometry, first_cell }, floor)
                 .map(Some)
         };
         let check = open(0, protected.check)?;
@@ -255,7 +255,7 @@ impl<'c> Arrays<'c> {
         let spare_rows = open(1, line(protected.lines.row_geometry(protected.data)))?;
         let spare_columns = open(2, line(protected.lines.column_geometry(protected.data)))?;
         let first_cell = map_offset + protected.first_cells[0];
-        let site = Site { chip, region: memory, geometry: protected.data, first_cell };
+        let site = Site { chip: chip.into(), region: memory, geometry: protected.data, first_cell };
         let data = source.cells(site, floor)?;
         let reads = ChipKey { seed: source.seed(), chip: number.into(), memory };
         Ok(Self { protected, data, check, spare_rows, spare_columns, layout, reads, repair: None })

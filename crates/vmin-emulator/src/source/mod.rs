@@ -24,7 +24,7 @@ use vmin_sram::{
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     /// Number of the chip.
-    pub chip: u32,
+    pub chip: u64,
     /// Number of the array on the chip; every array has its own cells.
     pub region: u32,
     /// Its shape.

@@ -24,7 +24,7 @@ struct Sampled {
 
 impl CellSource for SampledChips {
     fn cells(&self, site: Site, floor: Threshold) -> Result<Box<dyn Cells + '_>, SampleError> {
-        let key = ChipKey { seed: self.seed, chip: site.chip.into(), memory: site.region };
+        let key = ChipKey { seed: self.seed, chip: site.chip, memory: site.region };
         let chip = Chip::sample(&self.population, key, site.geometry, floor)?;
         Ok(Box::new(Sampled { chip, kind: self.kind }))
     }

@@ -1,38 +1,43 @@
 //! Errors of chips: the weights lie in one memory, tensor after tensor, code after code, or pass through a
 //! smaller one.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use vmin_accel::placement::{Product, StreamedLayer};
-use vmin_accel::{ArraySize, StreamedPlacement};
-use vmin_sram::{CodeTensor, FaultKind, FaultyCell, Geometry, apply_all};
+use vmin_accel::{ArraySize, Memory, MemoryAt, StreamedPlacement};
+use vmin_emulator::source::{CellSource, Part, SampledChips, Site};
+use vmin_sram::{
+    ChipKey, CodeTensor, FaultKind, FaultyCell, Geometry, Population, VarianceShares, apply_all,
+};
 
 use super::measured::{ErrorMap, MeasuredChips};
-use super::sampled::Sampled;
-use super::{BitErrors, Pattern, Streaming};
+use super::{BitErrors, FaultKindChoice, Pattern, Streaming};
 use crate::TrainError;
 use crate::codec::Encoded;
 use crate::network::{Layer, Network};
 use crate::random::{Purpose, Stream};
 
-/// The memory of the weights, as `vmin eval` and `vmin sweep` number it.
-pub(super) const WEIGHT_MEMORY: u32 = 0;
+/// The weight memory, as `vmin eval` and `vmin sweep` number it.
+const WEIGHTS: u32 = Memory::Weight.number();
 
-/// Cells that err in the same way.
-pub(super) type Part<'a> = (Cow<'a, [FaultyCell]>, FaultKind);
-
-/// Chips under the weights of a network.
+/// Chips under the weights of a network, from the same sources as those of `vmin eval` and `vmin sweep`.
 #[derive(Clone, Debug)]
 pub(crate) struct ChipErrors {
-    cells: Cells,
+    source: Arc<dyn CellSource>,
+    geometry: Geometry,
+    pick: Pick,
     /// How weights pass through the memory, if it does not hold them all.
     streamed: Option<StreamedPlacement>,
 }
 
-/// Where faulty cells come from.
+/// The chip of a step.
 #[derive(Clone, Debug)]
-enum Cells {
-    Sampled(Box<Sampled>),
+enum Pick {
+    /// Always this one of a population.
+    Fixed(u64),
+    /// Of a population, the next one after this in every step.
+    Next(u64),
+    /// A measured one.
     Measured(MeasuredChips),
 }
 
@@ -68,17 +73,43 @@ impl ChipErrors {
         let seed = errors
             .chip_seed
             .unwrap_or_else(|| Stream::new(recipe_seed, Purpose::ChipSeed, 0).word());
-        let cells = match &errors.measured {
+        let (source, geometry, pick): (Arc<dyn CellSource>, _, _) = match &errors.measured {
             Some(measured) => {
                 // Weights that stay take up no more of it than their bits.
                 let bits = codes.saturating_mul(bits.into());
                 let cells = if chosen.streamed.is_some() { geometry.cells() } else { bits };
-                Cells::Measured(MeasuredChips::new(errors, measured, maps, seed, cells)?)
+                let (source, chips) = MeasuredChips::new(errors, measured, maps, seed, cells)?;
+                let row = u32::try_from(cells.max(1)).map_err(refused)?;
+                (Arc::new(source), Geometry::new(1, 1, row).map_err(refused)?, Pick::Measured(chips))
             }
-            None => Cells::Sampled(Box::new(Sampled::new(errors, seed, geometry)?)),
+            None => {
+                let shares = VarianceShares::with_cell_as_rest(
+                    chosen.die,
+                    chosen.bank,
+                    chosen.column,
+                    chosen.half_column,
+                )
+                .map_err(refused)?;
+                let population = Population::new("training", shares, chosen.share_stuck_at_0)
+                    .map_err(refused)?;
+                let kind = match errors.fault_kind {
+                    FaultKindChoice::Flip => FaultKind::Flip,
+                    FaultKindChoice::StuckAt => FaultKind::StuckAt,
+                };
+                let pick = match errors.pattern {
+                    Pattern::Fixed => Pick::Fixed(errors.chip),
+                    Pattern::Random | Pattern::Population => Pick::Next(errors.chip),
+                };
+                let source = SampledChips { population, seed, kind };
+                // What is too large is told now, not in the middle of a run.
+                let site = Site { chip: errors.chip, region: WEIGHTS, geometry, first_cell: 0 };
+                let at = MemoryAt::new(0.0, errors.cell_rate());
+                source.cells(site, at.threshold).map(drop).map_err(refused)?;
+                (Arc::new(source), geometry, pick)
+            }
         };
         let stream = |streaming| streamed(streaming, geometry, layers);
-        Ok(Some(Self { cells, streamed: chosen.streamed.map(stream).transpose()? }))
+        Ok(Some(Self { source, geometry, pick, streamed: chosen.streamed.map(stream).transpose()? }))
     }
 
     /// Corrupts the codes as the chip of this step does, a drawn one at this rate; returns the bits that
@@ -90,10 +121,16 @@ impl ChipErrors {
         rate: f64,
         step: u64,
     ) -> Result<u64, TrainError> {
-        let parts = match &self.cells {
-            Cells::Sampled(chips) => chips.faults(rate, step)?,
-            Cells::Measured(chips) => chips.faults(step)?,
+        let (chip, first_cell, at) = match &self.pick {
+            Pick::Fixed(chip) => (*chip, 0, MemoryAt::new(0.0, rate)),
+            Pick::Next(first) => (first.wrapping_add(step), 0, MemoryAt::new(0.0, rate)),
+            Pick::Measured(chips) => chips.at(step),
         };
+        let site = Site { chip, region: WEIGHTS, geometry: self.geometry, first_cell };
+        let cells = self.source.cells(site, at.threshold).map_err(refused)?;
+        let errors = cells.errors(&at);
+        let key = ChipKey { seed: self.source.seed(), chip, memory: WEIGHTS };
+        let parts: Vec<Part<'_>> = errors.at_read(key, step);
         let mut changed = 0;
         // No cell is in two parts.
         for (faults, kind) in parts {

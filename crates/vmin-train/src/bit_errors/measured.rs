@@ -5,9 +5,11 @@
 //! every step: a step reads the weights once.
 
 use serde::{Deserialize, Serialize};
-use vmin_sram::{CellErrors, ChipKey, ErrorRates, FaultKind, draw_faults, tile_errors};
+use vmin_accel::MemoryAt;
+use vmin_emulator::source::{Measured as Source, MeasuredChip};
+use vmin_sram::{CellErrors, ErrorRates, tile_errors};
 
-use super::chips::{Part, WEIGHT_MEMORY, refused};
+use super::chips::refused;
 use super::{BitErrors, Pattern};
 use crate::TrainError;
 use crate::random::{Purpose, Stream};
@@ -42,71 +44,59 @@ pub struct ErrorMap {
     pub sha256: String,
 }
 
-/// Maps over the weight memory.
+/// Which measured chip each step meets.
 #[derive(Clone, Debug)]
 pub(super) struct MeasuredChips {
-    maps: Vec<ErrorMap>,
-    memory_cells: u64,
+    /// Cells of each map.
+    cells: Vec<u64>,
     seed: u64,
-    /// The one map of `fixed`, laid over the memory.
-    fixed: Option<Vec<CellErrors>>,
+    at: MemoryAt,
+    /// The first cell of the one map of `fixed`.
+    fixed: Option<u64>,
 }
 
 impl MeasuredChips {
+    /// The chips as a source, and which of them each step meets.
     pub(super) fn new(
         errors: &BitErrors,
         measured: &Measured,
         maps: &[ErrorMap],
         seed: u64,
         memory_cells: u64,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<(Source, Self), TrainError> {
         let (found, expected) = (maps.len(), measured.files.len());
         if found != expected {
             return Err(TrainError::Chips(format!("{found} maps for {expected} files")));
         }
-        let kept = |map: &ErrorMap| {
-            let mut map = map.clone();
+        let at = MemoryAt::new(measured.vdd_mv, 0.0);
+        let chip = |map: &ErrorMap| {
+            let mut known = map.errors.clone();
             if measured.persistent_only {
-                map.errors.iter_mut().for_each(|error| error.rates = persistent(error.rates));
-                map.errors.retain(|error| error.rates.is_valid());
+                known.iter_mut().for_each(|error| error.rates = persistent(error.rates));
+                known.retain(|error| error.rates.is_valid());
             }
-            map
-        };
-        let maps: Vec<ErrorMap> = maps.iter().map(kept).collect();
-        let mut chips = Self { maps, memory_cells, seed, fixed: None };
-        for chip in 0..chips.maps.len() {
             // What is too large is told now, not in the middle of a run.
-            let laid = chips.laid(chip, measured.offset_bits)?;
-            chips.fixed = (errors.pattern == Pattern::Fixed).then_some(laid);
-        }
-        Ok(chips)
+            tile_errors(&known, map.cells, memory_cells, measured.offset_bits).map_err(refused)?;
+            let errors = [(at.vdd_uv(), known)].into();
+            Ok(MeasuredChip { sha256: map.sha256.clone(), cells: map.cells, errors })
+        };
+        let chips = maps.iter().map(chip).collect::<Result<_, TrainError>>()?;
+        let fixed = (errors.pattern == Pattern::Fixed).then_some(measured.offset_bits);
+        let cells = maps.iter().map(|map| map.cells).collect();
+        Ok((Source { chips, seed, kind: None }, Self { cells, seed, at, fixed }))
     }
 
-    /// A map over the memory, which begins at its cell `offset`.
-    fn laid(&self, chip: usize, offset: u64) -> Result<Vec<CellErrors>, TrainError> {
-        let ErrorMap { errors, cells, .. } = &self.maps[chip];
-        tile_errors(errors, *cells, self.memory_cells, offset).map_err(refused)
-    }
-
-    /// The cells that err in this step.
-    pub(super) fn faults(&self, step: u64) -> Result<Vec<Part<'static>>, TrainError> {
-        let moved;
-        let (chip, errors) = match &self.fixed {
-            Some(errors) => (0, errors),
+    /// The chip of a step, its first cell under the weights, and the supply.
+    pub(super) fn at(&self, step: u64) -> (u64, u64, MemoryAt) {
+        let (chip, first_cell) = match self.fixed {
+            Some(first_cell) => (0, first_cell),
             None => {
                 let mut stream = Stream::new(self.seed, Purpose::ChipPlace, index(step));
-                let chip = stream.below(self.maps.len());
-                let offset = stream.below(index(self.maps[chip].cells)) as u64;
-                moved = self.laid(chip, offset)?;
-                (chip, &moved)
+                let chip = stream.below(self.cells.len());
+                (chip as u64, stream.below(index(self.cells[chip])) as u64)
             }
         };
-        let key = ChipKey { seed: self.seed, chip: chip as u64, memory: WEIGHT_MEMORY };
-        let drawn = draw_faults(errors, key, step);
-        Ok(vec![
-            (drawn.inverting.into(), FaultKind::Flip),
-            (drawn.stuck.into(), FaultKind::StuckAt),
-        ])
+        (chip, first_cell, self.at.clone())
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `fixed` | those of one chip, the same in every step | PattBET |
 //! | `population` | those of another chip of a population every step | |
 //!
-//! Chips are drawn from a population (`sampled.rs`) or were measured (`measured.rs`).
+//! Chips come from the sources of `vmin-emulator`: sampled from a population, or measured (`measured.rs`).
 //!
 //! Activations and inputs (`data.rs`) have random errors only, whatever the pattern of the weights.
 //!
@@ -20,7 +20,6 @@ mod chips;
 mod data;
 mod measured;
 mod random;
-mod sampled;
 mod start;
 
 use serde::{Deserialize, Serialize};
