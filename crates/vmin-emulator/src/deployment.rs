@@ -41,7 +41,6 @@ pub struct Placement {
     pub first_extra_cell: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn by_index<S: serde::Serializer>(id: &Option<TensorId>, serializer: S) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&id.map(|id| id.0), serializer)
 }
@@ -180,9 +179,9 @@ impl<'g> Deployment<'g> {
                         WeightPlacement::Streamed(streamed) => Some(streamed.half_bits),
                     },
                     first_cells,
-                    layers: of_layers(&|node| match &graph.nodes[node].op {
-                        Op::Conv2d(conv) => vec![conv.weights.0],
-                        _ => Vec::new(),
+                    layers: of_layers(&|node| {
+                        let Op::Conv2d(conv) = &graph.nodes[node].op else { return Vec::new() };
+                        vec![conv.weights.0]
                     }),
                     stored: weights::stored(graph),
                     damage: weights::damage(graph),

@@ -106,10 +106,7 @@ impl ProtectedAt {
     /// An unprotected memory.
     #[must_use]
     pub fn plain(at: MemoryAt) -> Self {
-        let access =
-            Supplies::new(at.vdd_mv, &[], |_| Ok::<_, core::convert::Infallible>(at.clone()));
-        let Ok(access) = access;
-        Self { access, test: None }
+        Self { access: Supplies::single(at), test: None }
     }
 
     /// Every supply that some cell may hang on.

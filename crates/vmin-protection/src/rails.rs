@@ -154,6 +154,11 @@ impl Supplies {
         Ok(Self { levels, falling })
     }
 
+    /// A memory without rails.
+    pub(crate) fn single(at: MemoryAt) -> Self {
+        Self { levels: vec![at], falling: vec![0] }
+    }
+
     /// The supply of cells without a rail of their own, during an access.
     #[must_use]
     pub fn base(&self) -> &MemoryAt {

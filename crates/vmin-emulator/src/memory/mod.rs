@@ -247,7 +247,10 @@ impl<'c> Arrays<'c> {
             let first_cell = map_offset + next;
             next += geometry.cells();
             source
-                .cells(Site { chip: chip.into(), region: region(memory, part), geometry, first_cell }, floor)
+                .cells(
+                    Site { chip: chip.into(), region: region(memory, part), geometry, first_cell },
+                    floor,
+                )
                 .map(Some)
         };
         let check = open(0, protected.check)?;

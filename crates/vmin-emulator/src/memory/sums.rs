@@ -3,6 +3,7 @@
 use vmin_accel::placement::{PlacedSums, SUM_BITS, SumPlacement};
 use vmin_nn::Graph;
 use vmin_nn::exec::OutputSums;
+use vmin_protection::rails::RailPlace;
 use vmin_protection::words::{CodeBit, Faults, Scheme, Stored, Stores, Sum, TowardZero, compile};
 use vmin_sram::{Applied, CellEffect, ChipKey, Fault, FaultKind, FaultyCell, random_bits};
 
@@ -125,7 +126,7 @@ pub(crate) fn read<'a>(
         return SumFaults::plain(placement, faults(&errors.at_read(*reads, read)), bias_in_memory);
     }
     let any = AnyBit::of(powered, read);
-    let per_layer = powered.places.iter().any(|place| place.depends_on_tensor());
+    let per_layer = powered.places.iter().any(RailPlace::depends_on_tensor);
     let of_words = |node: usize| {
         let content = contents(placement, node);
         powered.compiled(&content, &|_, _| 0, read).by_code()

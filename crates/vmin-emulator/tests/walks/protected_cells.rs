@@ -203,7 +203,7 @@ impl OnChip<'_> {
         ];
         let mut first_cell = self.first_cells[1];
         let mut all = vec![Some(Site {
-            chip: self.chip,
+            chip: self.chip.into(),
             region: memory,
             geometry: data,
             first_cell: self.first_cells[0],
@@ -211,7 +211,7 @@ impl OnChip<'_> {
         for (part, geometry) in (0..).zip(beside) {
             all.push(geometry.map(|geometry| {
                 let region = 0x100 + 0x10 * memory + part;
-                let site = Site { chip: self.chip, region, geometry, first_cell };
+                let site = Site { chip: self.chip.into(), region, geometry, first_cell };
                 first_cell += geometry.cells();
                 site
             }));
@@ -370,6 +370,9 @@ impl OnChip<'_> {
     }
 }
 
+/// A bit, its place among those that are read, and its value as written.
+type Stands = (Bit, usize, bool);
+
 /// A memory that holds a content: what its faulty cells do, by position.
 pub(crate) struct Holding {
     data: Vec<Option<CellEffect>>,
@@ -429,7 +432,7 @@ impl Holding {
         }
         if let Some(reads) = self.detecting {
             // Code by code.
-            let mut codes: BTreeMap<(usize, usize), Vec<(Bit, usize, bool)>> = BTreeMap::new();
+            let mut codes: BTreeMap<(usize, usize), Vec<Stands>> = BTreeMap::new();
             for (place, &(position, _)) in used.iter().enumerate() {
                 if let Some((bit, value)) = held(position) {
                     codes.entry((bit.tensor, bit.code)).or_default().push((bit, place, value));

@@ -87,9 +87,9 @@ pub(crate) fn walk(
     let layers: Vec<usize> = graph
         .layers()
         .iter()
-        .filter_map(|layer| match &graph.nodes[layer.node].op {
-            Op::Conv2d(conv) => Some(conv.weights.0),
-            _ => None,
+        .filter_map(|layer| {
+            let Op::Conv2d(conv) = &graph.nodes[layer.node].op else { return None };
+            Some(conv.weights.0)
         })
         .collect();
     let raised = chip.mechanisms.layer.map(|(layer, _)| layers[layer - 1]);

@@ -94,7 +94,7 @@ fn a_cell_hangs_on_the_highest_of_its_rails() {
 #[test]
 fn the_weakest_banks_are_those_with_most_faults() {
     let geometry = Geometry::new(4, 1, 10).unwrap();
-    let faults = [0, 10, 11, 20, 21, 30, 31, 32].map(|address| fault(address));
+    let faults = [0, 10, 11, 20, 21, 30, 31, 32].map(fault);
     assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2, 3], 1), [3]);
     assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2, 3], 2), [1, 3]);
     assert_eq!(weakest_banks(&faults, geometry, &[0, 1, 2], 2), [1, 2], "unused banks stay");
@@ -104,7 +104,7 @@ fn the_weakest_banks_are_those_with_most_faults() {
 
 fn maps(cells: u64, most: usize) -> impl Strategy<Value = Vec<Fault>> {
     proptest::collection::btree_set(0..cells, 0..most)
-        .prop_map(|cells| cells.into_iter().map(|address| fault(address)).collect())
+        .prop_map(|cells| cells.into_iter().map(fault).collect())
 }
 
 proptest! {
@@ -129,7 +129,7 @@ proptest! {
 
         // Which lines were replaced shows from outside: make every cell of the memory faulty and
         // none of the spares; what is gone lies in a replaced line.
-        let all: Vec<_> = (0..memory.cells()).map(|address| fault(address)).collect();
+        let all: Vec<_> = (0..memory.cells()).map(fault).collect();
         let left = repaired_faults(memory, lines, &repair, &all, SpareFaults::default());
         let left: BTreeSet<u64> = left.iter().map(|fault| fault.address).collect();
         let unrepaired = faults.iter().filter(|fault| left.contains(&fault.address)).count();
@@ -178,7 +178,7 @@ fn a_full_column_and_a_full_row_take_one_spare_each() {
     let column = (0..8).map(|row| row * 8 + 3);
     let row = (0..8).map(|column| 5 * 8 + column);
     let cells: BTreeSet<u64> = column.chain(row).chain([0]).collect();
-    let faults: Vec<_> = cells.into_iter().map(|address| fault(address)).collect();
+    let faults: Vec<_> = cells.into_iter().map(fault).collect();
     let lines = SpareLines { rows: 1, columns: 1 };
     let repair = Repair::allocate(memory, lines, &faults, SpareFaults::default());
     assert_eq!((repair.rows_used(), repair.columns_used()), (1, 1));

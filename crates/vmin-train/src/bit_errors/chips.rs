@@ -80,7 +80,11 @@ impl ChipErrors {
                 let cells = if chosen.streamed.is_some() { geometry.cells() } else { bits };
                 let (source, chips) = MeasuredChips::new(errors, measured, maps, seed, cells)?;
                 let row = u32::try_from(cells.max(1)).map_err(refused)?;
-                (Arc::new(source), Geometry::new(1, 1, row).map_err(refused)?, Pick::Measured(chips))
+                (
+                    Arc::new(source),
+                    Geometry::new(1, 1, row).map_err(refused)?,
+                    Pick::Measured(chips),
+                )
             }
             None => {
                 let shares = VarianceShares::with_cell_as_rest(
@@ -109,7 +113,12 @@ impl ChipErrors {
             }
         };
         let stream = |streaming| streamed(streaming, geometry, layers);
-        Ok(Some(Self { source, geometry, pick, streamed: chosen.streamed.map(stream).transpose()? }))
+        Ok(Some(Self {
+            source,
+            geometry,
+            pick,
+            streamed: chosen.streamed.map(stream).transpose()?,
+        }))
     }
 
     /// Corrupts the codes as the chip of this step does, a drawn one at this rate; returns the bits that
