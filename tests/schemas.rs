@@ -88,14 +88,16 @@ fn tables(schema: &Value, path: &str, found: &mut Vec<(String, BTreeSet<String>)
 /// The keys that a reader says it expects in a table, learnt from what it says to a stranger there.
 fn keys_read(reader: Reader, path: &str) -> BTreeSet<String> {
     const STRANGER: &str = "zzzzzzzzzz";
-    let text = if path.is_empty() {
-        format!("{STRANGER} = 1\n")
-    } else {
-        let header = path
-            .strip_suffix("[]")
-            .map_or_else(|| format!("[{path}]"), |list| format!("[[{list}]]"));
-        format!("{header}\n{STRANGER} = 1\n")
-    };
+    let mut text = String::new();
+    let mut header = String::new();
+    for key in path.split('.').filter(|key| !key.is_empty()) {
+        let list = key.strip_suffix("[]");
+        header.push_str(list.unwrap_or(key));
+        let line = if list.is_some() { format!("[[{header}]]\n") } else { format!("[{header}]\n") };
+        text.push_str(&line);
+        header.push('.');
+    }
+    text.push_str(&format!("{STRANGER} = 1\n"));
     let problems = reader(&Source::new("stranger.toml", &text)).expect_err("a stranger");
     let label = problems
         .iter()
@@ -116,6 +118,19 @@ fn schemas_have_the_keys_that_readers_know() {
             assert_eq!(keys_read(reader, &path), keys, "{kind}, table `{path}`");
         }
     }
+}
+
+#[test]
+fn the_experiment_schema_lists_every_mechanism() {
+    let (_, schema, _) = KINDS[2];
+    let schema: Value = serde_json::from_str(schema).expect("JSON");
+    let item = &schema["properties"]["remedy"]["items"]["properties"]["protection"]["items"];
+    let words = |key: &str| -> Vec<&str> {
+        let words = item["properties"][key]["enum"].as_array().expect("a list");
+        words.iter().filter_map(Value::as_str).collect()
+    };
+    assert_eq!(words("kind"), vmin_protection::mechanisms::ALL.map(|(word, _)| word));
+    assert_eq!(words("memory"), vmin_accel::Memory::ALL.map(|(word, _)| word));
 }
 
 #[test]
@@ -155,6 +170,8 @@ fn chips_by_file_or_by_number_and_not_both() {
         "memory = { profile = \"p\" }\nchips = { files = [\"a.chip\"] }",
         "memory = { profile = \"p\", vdd_mv = [900] }\nchips = { files = [\"a.chip\", \"b.chip\"] }",
         "memory = { profile = \"p\", fault_kind = \"measured\" }\nchips = { files = [\"a.chip\"] }",
+        "memory = { profile = \"p\" }\nchips = { files = [\"a.chip\"] }\n[[remedy]]\nname = \"r\"\n\
+         protection = [{ kind = \"secded\", data_bits = 32, memory = \"accumulator\" }]",
         "memory = { profile = \"p\", vdd_mv = [900], fault_kind = \"transient\" }\n\
          chips = { count = 1, seed = 1 }",
         "memory = { profile = \"p\", vdd_mv = [900], weight = { vdd_mv = \"nominal\" }, \
