@@ -8,7 +8,7 @@ use super::FormatArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChipCommand {
-    /// Draw one chip of a population into a file
+    /// Sample one chip of a population into a file
     #[command(after_help = "\
 Example:
   vmin chip sample --profile fpga28-kc705b --seed 1 --rows 512 --columns 16 --banks 890 \\
@@ -33,32 +33,33 @@ Example:
         /// Banks
         #[arg(long, value_name = "B", default_value_t = 32)]
         banks: u32,
-        /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
+        /// Lowest voltage of the chip in mV; the default is the profile's lowest
         #[arg(long, value_name = "V")]
         vdd_mv_min: Option<f64>,
-        /// Read the chip once at each voltage, with this sigma of each cell's critical voltage from read to
-        /// read, in mV: the maps of a chip as measured, which do not quite nest
+        /// Add read noise (sigma in mV) to simulate a measurement
+        ///
+        /// Every voltage gets one noisy read, so the maps do not nest exactly.
         #[arg(long, value_name = "MV")]
         read_noise_mv: Option<f64>,
-        /// Where the chip goes
+        /// Output chip file
         #[arg(long, value_name = "CHIP")]
         out: PathBuf,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Make a chip file of maps that others measured, and tell what is in them
+    /// Convert measured fault maps to a chip file and summarize them
     Import(Box<crate::commands::chip::ImportArgs>),
-    /// Write a chip's maps as a list, 0/1 files or arrays
+    /// Export a chip's fault maps as a list, 0/1 files or arrays
     Export(crate::commands::chip::ExportArgs),
     /// Fit a population to measured chips and write it as a voltage profile
     Fit(crate::commands::chip::FitArgs),
-    /// Draw the faults of a chip
+    /// Draw the faults of a chip as SVG
     Draw(crate::commands::chip::DrawArgs),
-    /// Faults and their arrangement at each voltage
+    /// Count the faults of a chip at each voltage
     Inspect {
         /// Chip file
         chip: PathBuf,
-        /// Voltages to look at, in mV; those stored in the file if absent
+        /// Voltages in mV; the default is those stored in the file
         #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
         vdd_mv: Vec<f64>,
         #[command(flatten)]

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
     }
 }
 
-/// What each sweep is called: as the user says, else by its experiment, else by its folder.
+/// The name of each sweep: its label, its experiment or its folder.
 fn labels(args: &CompareArgs, all: &[Results]) -> Result<Vec<String>, Failure> {
     if !args.labels.is_empty() {
         if args.labels.len() != all.len() {

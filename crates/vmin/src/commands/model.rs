@@ -1,4 +1,4 @@
-//! `vmin model`: look into a network, run it on raw inputs, write it anew.
+//! `vmin model`: inspect, run and convert networks.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::args::{Format, ModelCommand};
 use crate::failure::{Failure, say, unwritable, with_causes};
 use crate::{compute, lookup, print};
 
-/// Largest array file read.
+/// Largest array file.
 const NPY_BYTES_MAX: u64 = 4 << 30;
 
 pub(crate) fn run(command: &ModelCommand) -> Result<(), Failure> {

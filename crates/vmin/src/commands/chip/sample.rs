@@ -1,4 +1,4 @@
-//! `vmin chip sample`: draw a chip from a profile's population.
+//! `vmin chip sample`: sample a chip from a profile's population.
 
 use std::path::Path;
 
@@ -16,12 +16,12 @@ use crate::lookup;
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
-/// Noise of reads, in mV; less differs from none in nothing.
+/// Range of read noise in mV; smaller noise has no effect.
 const NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;
 
-/// How a chip is read.
+/// The voltages and the noise of a chip.
 #[derive(Clone, Copy)]
 pub(super) struct Voltages {
     /// The lowest voltage; that of the profile if absent.
@@ -30,7 +30,7 @@ pub(super) struct Voltages {
     pub(super) noise_mv: Option<f64>,
 }
 
-/// Draws, writes and shows a chip.
+/// Samples, writes and shows a chip.
 pub(super) fn run(
     profile: &str,
     voltages: Voltages,
