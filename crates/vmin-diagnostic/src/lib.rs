@@ -3,7 +3,7 @@
 //! A TOML file becomes a [`Document`]. [`TableReader`] reads its tables, checks each value, records
 //! every problem with its position, and continues. [`Document::finish`] returns the recorded problems
 //! as one [`Diagnostics`] error, so that the user can correct all of them at once. The cost is linear
-//! in the size of the file; [`render`] prints the first 30 problems and the number of the others.
+//! in the size of the file; [`render()`] prints the first 30 problems and the number of the others.
 //!
 //! ```
 //! use vmin_diagnostic::{Document, Source};

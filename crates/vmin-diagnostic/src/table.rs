@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::{Diagnostic, Source, closest, list_words};
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
@@ -25,7 +25,7 @@ pub struct TableReader<'d> {
     problems: &'d RefCell<Vec<Diagnostic>>,
     /// Dotted path of the table, empty at the root.
     path: String,
-    /// Where the table stands, if it was written.
+    /// Place of the table, if it was written.
     span: Option<Range<usize>>,
     /// Absent if the table itself was missing (already reported): then all getters are silent.
     table: Option<&'d DeTable<'d>>,
@@ -64,13 +64,13 @@ impl<'d> TableReader<'d> {
         self.report(diagnostic.at(self.source, span));
     }
 
-    /// The text this table stands in.
+    /// The text of this table.
     #[must_use]
     pub fn source(&self) -> &Source {
         self.source
     }
 
-    /// Where the table stands, if it was written.
+    /// Place of the table, if it was written.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {
         self.span.clone()

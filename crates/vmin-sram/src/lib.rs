@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Sampled chips know cell-fault rates only; a voltage profile turns a voltage into a rate. Measured
-//! chips and fits have voltages, in microvolts. [`apply`] and [`protection`] corrupt codes, the words
+//! chips and fits have voltages, in microvolts. [`apply()`] and [`protection`] corrupt codes, the words
 //! of any network; graphs and placements belong to other crates.
 //!
 //! `cargo run -p vmin-sram --example sample_chip` samples a chip and counts its faults.

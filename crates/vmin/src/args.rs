@@ -46,10 +46,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Accuracy of one network, clean or on one chip
     Eval(EvalArgs),
-    /// Look into a network, or run it on raw inputs
+    /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
-    /// Make and look into chips
+    /// Sample, import, fit, draw and inspect chips
     #[command(subcommand)]
     Chip(ChipCommand),
     /// Cycles, utilization and traffic per layer
@@ -60,18 +60,18 @@ pub enum Command {
     Explore(ExploreArgs),
     /// Train a network, robust against bit errors if the recipe says so
     Train(TrainArgs),
-    /// Draw the report of a finished sweep again
+    /// Write the report of a finished sweep again
     Report(ReportArgs),
     /// Compare finished sweeps in one table and one figure
     Compare(CompareArgs),
     /// Print a commented experiment file to start from
     Init(InitArgs),
-    /// List the image sets, networks, accelerators and profiles at hand
+    /// List the built-in networks, image sets, accelerators and profiles
     #[command(subcommand)]
     Data(DataCommand),
     /// Print the JSON Schema of a kind of TOML file
     Schema {
-        /// Which kind of file
+        /// Kind of file
         #[arg(value_enum, default_value_t)]
         kind: SchemaKind,
     },
@@ -108,6 +108,11 @@ pub enum Format {
     Json,
     /// Comma-separated, with a header line
     Csv,
+}
+
+/// The help of a network argument, from the list of formats.
+fn model_help() -> String {
+    format!("Network: {}", vmin_nn::import::accepted())
 }
 
 /// How an answer is printed.
@@ -247,7 +252,7 @@ pub struct CompareArgs {
     /// Folders of finished sweeps
     #[arg(required = true, value_name = "FOLDER")]
     pub folders: Vec<PathBuf>,
-    /// What to call each sweep, in the order of the folders; its experiment's name if nothing is said
+    /// Name of each sweep, in folder order; the default is its experiment's
     #[arg(long = "label", value_name = "TEXT")]
     pub labels: Vec<String>,
     /// Write the comparison as one HTML page
@@ -256,7 +261,7 @@ pub struct CompareArgs {
     /// Write the figure alone as SVG
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// What the SVG figure shows the test error over
+    /// Horizontal axis of the SVG figure
     #[arg(long, value_enum, default_value_t)]
     pub over: CompareOver,
     /// How to print.
@@ -285,7 +290,7 @@ pub struct InitArgs {
 /// What `vmin data` lists.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// What can be named on the command line without a file
+    /// List the names that need no file
     List {
         /// How to print.
         #[command(flatten)]

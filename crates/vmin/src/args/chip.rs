@@ -10,17 +10,17 @@ use crate::commands::chip::{draw, export, fit, import};
 /// What `vmin chip` does.
 #[derive(Debug, Subcommand)]
 pub enum ChipCommand {
-    /// Draw one chip of a population into a file
+    /// Sample one chip of a population into a file
     Sample(SampleArgs),
-    /// Make a chip file of maps that others measured, and tell what is in them
+    /// Convert measured fault maps to a chip file and summarize them
     Import(Box<import::ImportArgs>),
-    /// Write a chip's maps as a list, 0/1 files or arrays
+    /// Export a chip's fault maps as a list, 0/1 files or arrays
     Export(export::ExportArgs),
     /// Fit a population to measured chips and write it as a voltage profile
     Fit(fit::FitArgs),
-    /// Draw the faults of a chip
+    /// Draw the faults of a chip as SVG
     Draw(draw::DrawArgs),
-    /// Faults and their arrangement at each voltage
+    /// Count the faults of a chip at each voltage
     Inspect(InspectArgs),
 }
 
@@ -50,13 +50,15 @@ pub struct SampleArgs {
     /// Banks
     #[arg(long, value_name = "B", default_value_t = 32)]
     pub banks: u32,
-    /// Lowest voltage the chip shall answer for, in mV; the lowest the profile allows if absent
+    /// Lowest voltage of the chip in mV; the default is the profile's lowest
     #[arg(long, value_name = "V")]
     pub vdd_mv_min: Option<f64>,
-    /// Add read noise (sigma in mV) to simulate a measurement; its maps do not quite nest
+    /// Add read noise (sigma in mV) to simulate a measurement
+    ///
+    /// Every voltage gets one noisy read, so the maps do not nest exactly.
     #[arg(long, value_name = "MV")]
     pub read_noise_mv: Option<f64>,
-    /// Where the chip goes
+    /// Output chip file
     #[arg(long, value_name = "CHIP")]
     pub out: PathBuf,
     /// How to print.
@@ -69,7 +71,7 @@ pub struct SampleArgs {
 pub struct InspectArgs {
     /// Chip file
     pub chip: PathBuf,
-    /// Voltages to look at, in mV; those stored in the file if absent
+    /// Voltages in mV; the default is those stored in the file
     #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
     pub vdd_mv: Vec<f64>,
     /// How to print.

@@ -80,7 +80,7 @@ fn compared<'c>(labels: &'c [String], sweeps: &'c [Results]) -> Vec<Compared<'c>
     labels.iter().zip(sweeps).map(|(label, results)| Compared { label, results }).collect()
 }
 
-/// What each sweep is called: as the user says, else by its experiment, else by its folder.
+/// The name of each sweep: its label, its experiment or its folder.
 fn labels(args: &CompareArgs, all: &[Results]) -> Result<Vec<String>, Failure> {
     if !args.labels.is_empty() {
         if args.labels.len() != all.len() {

@@ -1,4 +1,4 @@
-//! `vmin data`: what can be named without a file.
+//! `vmin data`: names that need no file.
 
 use serde::Serialize;
 use vmin_accel::{Accelerator, VoltageProfile};
@@ -24,7 +24,7 @@ pub struct Entry {
     pub about: String,
 }
 
-/// Image sets read from files in their standard form, with what is expected where.
+/// Image sets from files, with the expected files.
 const FORMS: [(&str, &str); 4] = [
     ("cifar10:DIR", "CIFAR-10: folder with test_batch.bin and data_batch_1.bin .. 5.bin"),
     ("mnist:DIR", "MNIST: folder with t10k-images-idx3-ubyte and labels, plain or .gz"),
@@ -52,7 +52,7 @@ pub fn run() -> Result<Names, Failure> {
         entries.push(entry("model", model, &about));
     }
     let shapes = format!("builtin:{}", vmin_nn::data::shapes::NAME);
-    entries.push(entry("data", shapes, "drawn by the program itself: ten kinds of small shapes"));
+    entries.push(entry("data", shapes, "generated: ten kinds of small shapes"));
     entries.extend(FORMS.map(|(form, about)| entry("data", form.to_owned(), about)));
     for name in Accelerator::names() {
         entries.push(entry("accelerator", name.to_owned(), &Accelerator::load(name)?.title));

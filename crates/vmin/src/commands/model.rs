@@ -1,4 +1,4 @@
-//! `vmin model`: look into a network, run it on raw inputs, write it anew.
+//! `vmin model`: inspect, run and convert networks.
 
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use vmin_sweep::names::Names;
 use crate::args::model::{ConvertArgs, InspectArgs, RunArgs};
 use crate::failure::{say, unwritable, with_causes};
 use crate::{Answer, Failure, answer, compute};
+
 
 const INPUT: &str = "an npy array of int8 codes or uint8 pixels, [images, height, width, channels]";
 

@@ -23,27 +23,27 @@ Examples:
 pub struct DrawArgs {
     /// Chip file
     pub chip: PathBuf,
-    /// Voltage to look at, in mV
+    /// Voltage of the fault map in mV
     #[arg(long, value_name = "V")]
     pub vdd_mv: f64,
-    /// Where the picture goes
+    /// Output SVG file
     #[arg(long, value_name = "MAP.svg")]
     pub out: PathBuf,
-    /// What to draw
+    /// Picture to draw
     #[arg(long, value_enum, default_value_t = What::Map)]
     pub what: What,
 }
 
-/// What is drawn.
+/// A kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
-    /// Where the faults lie
+    /// Positions of the faults
     Map,
     /// Columns by their number of faults
     Columns,
     /// Banks by their number of faults
     Banks,
-    /// Rate over the voltage with a fitted curve; all voltages of the chip
+    /// Fault rate over all voltages, with a fitted curve
     Probit,
     /// All of these
     All,

@@ -1,4 +1,4 @@
-//! `vmin chip export`: a chip's maps in the forms that others read.
+//! `vmin chip export`: a chip's fault maps in other tools' formats.
 
 use std::path::PathBuf;
 
@@ -19,17 +19,17 @@ Examples:
 pub struct ExportArgs {
     /// Chip file
     chip: PathBuf,
-    /// Form to write
+    /// Output format
     #[arg(long, value_enum, value_name = "FORMAT")]
     format_out: FormatOut,
-    /// File for a list, folder (made if absent) for the others
+    /// Output: a file for a list, otherwise a folder
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FormatOut {
-    /// One comma-separated table with everything that was measured
+    /// One comma-separated table with all measurements
     List,
     /// Pairs of comma-separated 0/1 files, one pair per voltage
     Ibm,

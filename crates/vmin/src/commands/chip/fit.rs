@@ -28,7 +28,7 @@ Examples:
   vmin chip fit board.chip --out board.toml --v-ref-mv 1000
   vmin chip fit lot/*.chip --out lot.toml --energy-from sram14 --draw lot.svg")]
 pub struct FitArgs {
-    /// Chip files; two or more tell how dies differ
+    /// Chip files; the variation between dies needs two or more
     #[arg(required = true, value_name = "CHIP")]
     pub chips: Vec<PathBuf>,
     /// Write the population as a voltage profile
@@ -37,20 +37,23 @@ pub struct FitArgs {
     /// Draw the rate over the voltage with the fitted curve
     #[arg(long, value_name = "FIT.svg")]
     pub draw: Option<PathBuf>,
-    /// Name of the profile; that of its file if absent
+    /// Name of the profile; the default is its file name
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Nominal voltage, to which energies are relative, in mV; that of `--energy-from`, or else the lowest
-    /// voltage without a fault
+    /// Nominal voltage in mV, the reference of energies
+    ///
+    /// The default is that of `--energy-from`, or the lowest voltage without a fault.
     #[arg(long, value_name = "V")]
     pub v_ref_mv: Option<f64>,
-    /// Take energy, leakage and clock from this profile; without, all energy goes with the supply squared
+    /// Copy energy, leakage and clock from this profile
+    ///
+    /// Without it, energy is proportional to the square of the supply.
     #[arg(long, value_name = "PROFILE")]
     pub energy_from: Option<String>,
-    /// Sigma from die to die in mV, where it is known from elsewhere
+    /// Die-to-die sigma in mV, if another source gives it
     #[arg(long, value_name = "MV")]
     pub die_sigma_mv: Option<f64>,
-    /// Simulated sets of chips behind the intervals, 20 to 100000
+    /// Number of simulated sets of chips for the intervals, 20 to 100000
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub replicates: u32,
     /// Seed of the simulation
@@ -85,7 +88,7 @@ pub fn run(args: &FitArgs) -> Result<Fitted, Failure> {
     let fitted = fit(&chips, &options).map_err(|error| explain(&error, &args.chips))?;
     if let Some(out) = &args.out {
         let text = profile::text(args, &name, &fitted, energy.as_ref())?;
-        // What is written must be readable.
+        // The profile must parse.
         VoltageProfile::parse(&Source::new(&out.display().to_string(), &text))?;
         write_whole(out, text.as_bytes()).map_err(|error| unwritable(out, &error))?;
         say(&format!("wrote `{}`", out.display()));
@@ -99,7 +102,7 @@ pub fn run(args: &FitArgs) -> Result<Fitted, Failure> {
     Ok(Fitted::new(&fitted, &args.chips))
 }
 
-/// What a reader of the figures should know.
+/// Notes on the figures.
 fn notes(fit: &Fit) {
     if fit.levels_left_out > 0 {
         say(&format!(
@@ -108,7 +111,9 @@ fn notes(fit: &Fit) {
         ));
     }
     if fit.die_sigma_mv.is_none() {
-        say("note: one chip tells nothing of other dies; `--die-sigma-mv` adds what is known");
+        say(
+            "note: one chip says nothing about other dies; `--die-sigma-mv` adds a known variation",
+        );
     }
     let odd = fit.goodness.figures.iter().filter(|figure| figure.deviation().abs() > 3.0).count();
     if fit.goodness.pearson_p < 0.01 || odd > 0 {

@@ -1,4 +1,4 @@
-//! `vmin chip`: make and look into chips.
+//! `vmin chip`: sample, import, export, fit, draw and inspect chips.
 
 pub mod draw;
 pub mod export;
@@ -21,10 +21,10 @@ pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
     Ok(Names::typed().chip(path.display().to_string().as_str())?.chip)
 }
 
-/// The fault map at a level of the chip, as it was measured if it was.
+/// The fault map at a level: the measured one of a measured chip.
 pub(crate) fn faults_at(chip: &Chip, level: &VddLevel) -> Result<Vec<FaultyCell>, Failure> {
     let index = chip.levels().iter().position(|known| known == level);
-    // What was measured need not nest.
+    // Measured maps need not nest.
     if let Some(faults) = chip.maps().and(index).and_then(|index| chip.measured_faults(index)) {
         return Ok(faults);
     }

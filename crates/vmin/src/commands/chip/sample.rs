@@ -1,4 +1,4 @@
-//! `vmin chip sample`: draw a chip from a profile's population.
+//! `vmin chip sample`: sample a chip from a profile's population.
 
 use vmin_accel::Memory;
 use vmin_accel::VoltageProfile;
@@ -16,7 +16,7 @@ use crate::failure::{say, unwritable, with_causes};
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
-/// Noise of reads, in mV; less differs from none in nothing.
+/// Range of read noise in mV; smaller noise has no effect.
 const NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;

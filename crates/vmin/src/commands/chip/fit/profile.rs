@@ -181,7 +181,7 @@ fn assumed(args: &FitArgs, fit: &Fit, v_ref_mv: f64) -> String {
     match (fit.die_sigma_mv, args.die_sigma_mv) {
         (None, _) => text.push_str("; one die was measured, so the die's own share is 0"),
         (Some(_), Some(told)) => {
-            let _ = write!(text, "; sigma from die to die of {told} mV was told, not measured");
+            let _ = write!(text, "; sigma from die to die of {told} mV was given, not measured");
         }
         _ => {}
     }
@@ -195,7 +195,7 @@ fn assumed(args: &FitArgs, fit: &Fit, v_ref_mv: f64) -> String {
         ),
     }
     if args.v_ref_mv.is_none() && args.energy_from.is_none() {
-        let _ = write!(text, "; the nominal voltage was not told, {v_ref_mv} mV stands for it");
+        let _ = write!(text, "; no nominal voltage was given, {v_ref_mv} mV is used");
     }
     text
 }
