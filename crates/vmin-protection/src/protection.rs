@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use vmin_accel::{Memory, MemoryAt, PerMemory};
-use vmin_diagnostic::{Diagnostic, TableReader, list_words};
+use vmin_diagnostic::{Diagnostic, TableReader};
 
 use crate::mechanism::{Effect, Mechanism, Stage, StoreRule};
 use crate::mechanisms::{self, SpareLines};
@@ -162,9 +162,11 @@ impl Protection {
         match Self::new(list.into_iter().collect::<Option<Vec<_>>>()?) {
             Ok(protection) => Some(protection),
             Err((index, error)) => {
-                let kinds = list_words(mechanisms::ALL.iter().map(|(kind, _)| *kind));
+                let kinds: Vec<String> =
+                    mechanisms::ALL.iter().map(|(kind, _)| format!("`{kind}`")).collect();
                 let problem = Diagnostic::new("protection", error.to_string()).hint(format!(
-                    "list the mechanisms of a memory from the cells outwards: {kinds}"
+                    "list the mechanisms of a memory from the cells outwards: {}",
+                    kinds.join(", ")
                 ));
                 match spans.get(index).cloned().flatten() {
                     Some(span) => table.report_at(span, problem),
@@ -237,11 +239,23 @@ impl Protection {
         self.iter().next().is_none()
     }
 
-    /// The first mechanism that needs a fault map of the chip.
+    /// Why the protection is of no use where chips have a fault map or not, and cells that hold a value or not.
     #[must_use]
-    pub fn needs_map(&self) -> Option<&'static str> {
-        let needs = |(_, mechanism): &(Memory, &dyn Mechanism)| mechanism.effect(8).needs_map();
-        self.iter().find(needs).map(|(_, mechanism)| mechanism.kind())
+    pub fn useless(&self, has_map: bool, has_stuck_cells: bool) -> Option<String> {
+        self.iter().find_map(|(_, mechanism)| {
+            let (effect, kind) = (mechanism.effect(8), mechanism.kind());
+            if effect.needs_map() && !has_map {
+                return Some(format!(
+                    "`{kind}` needs the fault map of a chip, and transient errors have none"
+                ));
+            }
+            let inverting = effect.stage() == Stage::Store && !has_stuck_cells;
+            inverting.then(|| {
+                format!(
+                    "`{kind}` needs cells that hold a value, and with `flip` all of them invert it"
+                )
+            })
+        })
     }
 
     /// In words, as tables print it; mechanisms beside those of the weight memory name theirs.

@@ -9,6 +9,7 @@ mod resolve;
 mod supplies;
 mod weights;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -20,7 +21,7 @@ use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
 use vmin_sram::Chip;
 
-use crate::journal::{ChipId, TrialId};
+use crate::journal::{ChipId, Counts, TrialId};
 use crate::results::{InputDigest, PointCost, Setting};
 
 pub use candidates::{Candidate, CandidatePoint};
@@ -192,10 +193,40 @@ impl Plan {
         }
     }
 
-    /// Records a complete journal holds.
+    /// Records a complete journal holds: a trial that several candidates share has one.
     #[must_use]
     pub fn records_total(&self) -> u64 {
-        self.points_total() as u64 * u64::from(self.trials())
+        let points = self.candidates.iter().flat_map(|candidate| {
+            candidate.points.iter().map(move |point| (&candidate.id, &point.id))
+        });
+        points.collect::<BTreeSet<_>>().len() as u64 * u64::from(self.trials())
+    }
+
+    /// The first candidate, and its point, whose trials are those of this one.
+    pub(crate) fn first_with(&self, index: usize, point: usize) -> (usize, usize) {
+        let wanted = &self.candidates[index];
+        let same = |candidate: &Candidate| {
+            let mut points = candidate.points.iter();
+            let point = points.position(|other| other.id == wanted.points[point].id);
+            point.filter(|_| candidate.id == wanted.id)
+        };
+        let mut all = self.candidates[..=index].iter().enumerate();
+        all.find_map(|(index, candidate)| Some((index, same(candidate)?))).unwrap_or((index, point))
+    }
+
+    /// Adds the counts of a candidate to those of later ones with the same trials.
+    pub(crate) fn share(&self, index: usize, counts: &[Counts], known: &mut Known) {
+        for later in index + 1..self.candidates.len() {
+            for point in 0..self.candidates[later].points.len() {
+                let (first, first_point) = self.first_with(later, point);
+                if first == index {
+                    let trials = self.trials();
+                    let of_point = &counts[first_point * trials as usize..][..trials as usize];
+                    let of = |(number, counts): (u32, &Counts)| ((later, point, number), *counts);
+                    known.extend((0..trials).zip(of_point).map(of));
+                }
+            }
+        }
     }
 
     /// The cost of the plan.

@@ -72,7 +72,11 @@ pub fn run<L: Log>(
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Results, RunError> {
-    progress.begin(plan.records_total(), known.len() as u64);
+    // Of trials that several candidates share, those of the first.
+    let distinct =
+        known.keys().filter(|&&(index, point, _)| plan.first_with(index, point) == (index, point));
+    progress.begin(plan.records_total(), distinct.count() as u64);
+    let mut known = known.clone();
     let journal = Mutex::new((journal, 0u64));
     let append = |record: &Record| -> Result<(), RunError> {
         let mut guard = journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -97,7 +101,9 @@ pub fn run<L: Log>(
         };
         let deployment = candidate.deployment()?;
         let trials = Trials { plan, index, candidate, emulator, deployment, clean };
-        done.push(trials.run(known, stop, &append)?);
+        let of_candidate = trials.run(&known, stop, &append)?;
+        plan.share(index, &of_candidate.counts, &mut known);
+        done.push(of_candidate);
         own_clean.get_or_insert(trials.clean);
         Ok::<(), RunError>(())
     });

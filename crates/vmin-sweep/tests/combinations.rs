@@ -49,6 +49,7 @@ fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
         ("invert_rows", _, "activation" | "accumulator") => {
             Some("is not known before they are written")
         }
+        ("invert_rows", "flip", _) => Some("needs cells that hold a value"),
         ("bank_rail" | "spares" | "invert_rows", "transient", _) => {
             Some("needs the fault map of a chip")
         }

@@ -1,7 +1,7 @@
 //! The commands of `vmin` as a library: options in, values out.
 //!
 //! ```text
-//!  arguments ─ clap ─> args::EvalArgs ─ commands::eval::run ─> Evaluation ─ Answer::text ─> standard output
+//!  arguments ─ clap ─> args::EvalArgs ─ commands::eval::run ─> Evaluated ─ Answer::text ─> standard output
 //!                                               │
 //!                                               └─> notes and progress: the `log` crate
 //! ```
@@ -18,8 +18,9 @@
 //!
 //! let words = ["vmin", "eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..9"];
 //! let Command::Eval(args) = Cli::parse_from(words).command else { unreachable!() };
-//! let evaluation = vmin::commands::eval::run(&args, &AtomicBool::new(false)).expect("built-in names");
-//! assert_eq!((evaluation.images, evaluation.flips), (9, 0));
+//! use vmin::commands::eval::{Evaluated, run};
+//! let Ok(Evaluated::One(clean)) = run(&args, &AtomicBool::new(false)) else { unreachable!() };
+//! assert_eq!((clean.images, clean.flips), (9, 0));
 //! ```
 //!
 //! Not here: what commands compute; the crates below know that.

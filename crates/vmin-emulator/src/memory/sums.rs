@@ -1,5 +1,7 @@
 //! Partial sums as the memory gives them back.
 
+use std::sync::Arc;
+
 use vmin_accel::placement::{PlacedSums, SUM_BITS, SumPlacement};
 use vmin_nn::Graph;
 use vmin_nn::exec::OutputSums;
@@ -16,7 +18,7 @@ use crate::source::{Errors, faults};
 #[derive(Clone, Debug)]
 enum Reads {
     /// The same at every read.
-    All(Faults),
+    All(Arc<Faults>),
     /// At single reads, rising by number.
     Single(Vec<(u64, Faults)>),
 }
@@ -93,19 +95,24 @@ impl SumFaults<'static> {
         // The memory's whole words; cells behind the last hold nothing.
         let end = placement.geometry.cells() / SUM_BITS * SUM_BITS;
         all.retain(|fault| fault.address < end);
-        let of_word = compile(&Scheme::Plain, &InSums, &[], &all, &[]).by_code();
+        let of_word = shared(compile(&Scheme::Plain, &InSums, &[], &all, &[]));
         let layers = placement.layers.iter().map(|placed| lasting(placed.as_ref()?, &of_word));
         Self { layers: layers.collect(), bias_in_memory, scheme: &Scheme::Plain, stored: &[] }
     }
 }
 
+/// The faults of each word, rising, for all outputs that wait in it.
+fn shared(faults: Faults) -> Vec<(usize, Arc<Faults>)> {
+    faults.by_code().into_iter().map(|(word, faults)| (word, Arc::new(faults))).collect()
+}
+
 /// The outputs of a layer whose words have faults, given by word, rising.
-fn lasting(placed: &PlacedSums, of_word: &[(usize, Faults)]) -> Option<Layer> {
+fn lasting(placed: &PlacedSums, of_word: &[(usize, Arc<Faults>)]) -> Option<Layer> {
     let faults = |element: usize| {
         // A word lies in the memory, whose words have usize numbers.
         let word = placed.word(element) as usize;
         let found = of_word.binary_search_by_key(&word, |&(word, _)| word).ok()?;
-        Some((element, Reads::All(of_word[found].1.clone())))
+        Some((element, Reads::All(Arc::clone(&of_word[found].1))))
     };
     let outputs: Vec<(usize, Reads)> = (0..placed.outputs).filter_map(faults).collect();
     (!outputs.is_empty()).then_some(Layer { fold: placed.fold, outputs })
@@ -129,7 +136,7 @@ pub(crate) fn read<'a>(
     let per_layer = powered.places.iter().any(RailPlace::depends_on_tensor);
     let of_words = |node: usize| {
         let content = contents(placement, node);
-        powered.compiled(&content, &|_, _| 0, read).by_code()
+        shared(powered.compiled(&content, &|_, _| 0, read))
     };
     let shared = (any.is_none() && !per_layer).then(|| of_words(0));
     let layers = placement.layers.iter().enumerate().map(|(node, placed)| {

@@ -8,7 +8,7 @@ use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located};
 use vmin_protection::{ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
-use vmin_sram::{STORED_CELLS_MAX, Threshold};
+use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
 
 use super::layout::layouts;
 use super::supplies::{Rates, accesses_nj, operating_point};
@@ -138,11 +138,10 @@ impl Shared<'_> {
                 self.refused("does-not-fit", span, error.to_string())
             },
         )?;
-        if let (false, Some(kind)) = (self.has_map, protection.needs_map()) {
-            let message =
-                format!("`{kind}` needs the fault map of a chip, and transient errors have none");
+        let has_stuck_cells = self.experiment.errors.alike() != Some(FaultKind::Flip);
+        if let Some(reason) = protection.useless(self.has_map, has_stuck_cells) {
             return Err(self
-                .refused("protection", protected, message)
+                .refused("protection", protected, reason)
                 .hint("choose another `fault_kind`, or leave the mechanism away")
                 .into());
         }

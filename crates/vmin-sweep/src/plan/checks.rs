@@ -40,10 +40,10 @@ impl Plan {
         let images = self.labels().len() as u64;
         let mut known = Known::new();
         // Records of one point differ in the chip alone.
-        let mut points: BTreeMap<TrialId, (usize, usize)> = BTreeMap::new();
+        let mut points: BTreeMap<TrialId, Vec<(usize, usize)>> = BTreeMap::new();
         for (index, candidate) in self.candidates.iter().enumerate() {
             for (number, point) in candidate.points.iter().enumerate() {
-                points.insert(self.trial(candidate, point, 0), (index, number));
+                points.entry(self.trial(candidate, point, 0)).or_default().push((index, number));
             }
         }
         let chips: BTreeMap<_, u32> = match points.keys().next() {
@@ -54,9 +54,8 @@ impl Plan {
         for Record { trial, counts } in records {
             let foreign = || format!("the record of {trial} is not one of this experiment");
             let point = points.get(&TrialId { chip: first.clone(), ..trial.clone() });
-            let (&(index, point), &number) =
-                point.zip(chips.get(&trial.chip)).ok_or_else(foreign)?;
-            let candidate = &self.candidates[index];
+            let (points, &number) = point.zip(chips.get(&trial.chip)).ok_or_else(foreign)?;
+            let candidate = &self.candidates[points[0].0];
             let Counts { correct, correct_union, weight, activation, accumulator } = *counts;
             // With protection, more bits may be wrong than cells are faulty.
             let plain = candidate.protection.is_empty();
@@ -75,7 +74,8 @@ impl Plan {
             if !possible {
                 return Err(foreign());
             }
-            known.insert((index, point, number), *counts);
+            // Candidates of one name are tried once.
+            known.extend(points.iter().map(|&(index, point)| ((index, point, number), *counts)));
         }
         Ok(known)
     }

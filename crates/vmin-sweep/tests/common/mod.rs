@@ -29,7 +29,8 @@ pub(crate) fn sweep(plan: &Plan, threads: usize) -> Results {
         let opened = Journal::open(&path, &plan.digest, plan.records_total(), resume);
         let (mut journal, done) = opened.expect("a journal");
         let known = plan.sorted(&done).expect("records of this plan");
-        assert_eq!(known.len() as u64, if resume { plan.records_total() } else { 0 });
+        let all = plan.points_total() * plan.trials() as usize;
+        assert_eq!(known.len(), if resume { all } else { 0 });
         let kernel = vmin_kernels::best();
         pool.install(|| run(plan, &mut journal, &known, kernel, &stop, &Silent)).expect("runs")
     };

@@ -44,12 +44,11 @@ pub(super) fn chips(
         let source = Box::new(Transient { seed });
         return Ok(Wanted { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
     };
-    if let Some(kind) = protection.needs_map().filter(|_| map_free) {
-        return Err(Diagnostic::new(
-            "protection",
-            format!("`{kind}` needs the fault map of a chip, and transient errors have none"),
-        )
-        .into());
+    let kind = kind(args).unwrap_or(FaultKind::Flip);
+    if let Some(reason) = protection.useless(!map_free, kind != FaultKind::Flip) {
+        return Err(Diagnostic::new("protection", reason)
+            .hint("choose another `--fault-kind`, or leave the mechanism away")
+            .into());
     }
     let cell_fault_rate = at.own.threshold.rate();
     let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
@@ -65,7 +64,7 @@ pub(super) fn chips(
     let source: Box<dyn CellSource> = if map_free {
         Box::new(Transient { seed })
     } else {
-        Box::new(SampledChips { population, seed, kind: kind(args).unwrap_or(FaultKind::Flip) })
+        Box::new(SampledChips { population, seed, kind })
     };
     Ok(Wanted { source, range, supplies, cell_fault_rate })
 }
@@ -125,6 +124,9 @@ fn of_file(
         .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
         .into());
     };
+    if let Some(reason) = protection.useless(true, kind(args) != Some(FaultKind::Flip)) {
+        return Err(Diagnostic::new("protection", reason).into());
+    }
     let errors = |mv: f64| {
         let level = chip::level_at(&file.chip, mv)?;
         chip_file::errors_at(&file.chip, &level).map_err(|e| Failure::input("below-floor", &e))
