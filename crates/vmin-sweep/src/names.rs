@@ -15,7 +15,7 @@ use crate::chip_file::{self, ChipFile, ChipFileProblem};
 
 const RELATIVE: &str = "relative paths start at the folder of the file that names them";
 
-/// Keeps what was found and collects the problems of what was not.
+/// The value of a result; its problems are collected.
 pub fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -> Option<T> {
     result.map_err(|found| problems.extend(found.into_list())).ok()
 }
