@@ -40,7 +40,7 @@ pub struct Cli {
 /// A command with its options.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sweep voltages and chips: accuracy, yield and energy at each
+    /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
     /// Check an experiment file and print its cost, without a run
     Check(CheckArgs),
