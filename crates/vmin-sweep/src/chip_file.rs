@@ -11,11 +11,11 @@ use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
 /// Most voltages of a chip named in a message.
 const NAMED_MAX: usize = 64;
 
-/// Why a file gives no chip.
+/// Why a chip file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChipFileProblem {
-    /// The file cannot be read.
+    /// The file cannot be loaded.
     #[error(transparent)]
     Unread(#[from] ReadError),
     /// Its bytes are not a chip.
@@ -23,7 +23,7 @@ pub enum ChipFileProblem {
     Bad {
         /// The file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The problem.
         error: ChipFileError,
     },
 }
@@ -42,7 +42,7 @@ impl ChipFileProblem {
 /// A chip and the file it came from.
 #[derive(Clone, Debug)]
 pub struct ChipFile {
-    /// The file as the user named it.
+    /// The file's name as the user wrote it.
     pub name: String,
     /// The chip.
     pub chip: Chip,
@@ -50,10 +50,10 @@ pub struct ChipFile {
     pub sha256: String,
 }
 
-/// Reads a chip file; `name` is what to call it.
+/// Loads a chip file; `name` names it in messages.
 ///
 /// # Errors
-/// It cannot be read, is too large or is not a chip file.
+/// It cannot be loaded, is too large or is not a chip file.
 pub fn read(path: &Path, name: &str) -> Result<ChipFile, ChipFileProblem> {
     let bytes = vmin_files::bytes("chip", path)?;
     let chip = vmin_sram::file::read(&bytes, &ChipFileLimits::default())
@@ -61,7 +61,7 @@ pub fn read(path: &Path, name: &str) -> Result<ChipFile, ChipFileProblem> {
     Ok(ChipFile { name: name.to_owned(), chip, sha256: vmin_files::sha256(&bytes) })
 }
 
-/// The level of a voltage in mV: a stored one, or for a chip of a shipped profile any above its lowest.
+/// The level of a voltage in mV: a stored one, or any above the lowest for a chip of a shipped profile.
 #[must_use]
 pub fn level_at(chip: &Chip, vdd_mv: f64) -> Option<VddLevel> {
     let stored =
@@ -72,7 +72,7 @@ pub fn level_at(chip: &Chip, vdd_mv: f64) -> Option<VddLevel> {
             .contains(&population.name())
             .then(|| VoltageProfile::load(population.name()).ok())??;
         let threshold = profile.threshold(vdd_mv);
-        // A user's own profile may bear a shipped name: its curve must be this one.
+        // A user's own profile may have a shipped name, so its curve is compared.
         let same_curve = chip
             .levels()
             .iter()
@@ -100,11 +100,11 @@ pub fn levels_words(chip: &Chip) -> String {
     format!("{} mV{more}", named.join(", "))
 }
 
-/// The faulty cells at a level by address, with their error rates: as measured if the chip was, need not
-/// nest then; a cell of a sampled chip inverts what it stores at every read.
+/// The faulty cells at a level by address, with their error rates. Those of a measured chip are as measured
+/// and need not nest; a cell of a sampled chip inverts its bit at every read.
 ///
 /// # Errors
-/// The level lies below what the chip knows.
+/// The level lies below the lowest of the chip.
 pub fn errors_at(chip: &Chip, level: &VddLevel) -> Result<Vec<CellErrors>, BelowFloor> {
     let index = chip.levels().iter().position(|known| known == level);
     if let Some(index) = chip.maps().and(index) {

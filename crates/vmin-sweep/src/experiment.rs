@@ -1,4 +1,4 @@
-//! The experiment file as its author wrote it: every value with its place, nothing resolved.
+//! The experiment file: every value with its place, no name resolved.
 
 mod chips;
 mod layout;
@@ -30,15 +30,15 @@ pub const VDD_MV_MAX: f64 = 5_000.0;
 /// Least read noise, in millivolts, that differs from none.
 const READ_NOISE_MV_MIN: f64 = 0.001;
 
-/// Share of chips within the budget, in percent, that a remedy must keep if nothing else is said.
+/// Share of chips, in percent, that a remedy must keep within the budget where the file names none.
 const YIELD_TARGET_PCT: f64 = 90.0;
 
-/// Where the network's codes lie.
+/// The placement of the network's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// The whole model in one weight memory at fixed addresses.
+    /// All weights lie in the weight memory at fixed addresses.
     Resident,
-    /// Tile after tile passes through the weight memory that there is.
+    /// Tiles of weights pass through the accelerator's real weight memory.
     Streamed,
 }
 
@@ -57,7 +57,7 @@ impl Placement {
     }
 }
 
-/// What an experiment names: as much of it as could be read.
+/// The names in an experiment: those that could be parsed.
 #[derive(Clone, Debug, Default)]
 pub struct References {
     /// `[network] model`.
@@ -72,8 +72,8 @@ pub struct References {
     pub chip_files: Vec<Located<String>>,
 }
 
-/// A text that is no experiment: its problems, and the names that could be read all the same, so
-/// that these can be checked in the same go.
+/// A text that is no experiment: its problems, and the names that could be parsed nevertheless, so
+/// that they are checked at the same time.
 #[derive(Clone, Debug)]
 pub struct NotAnExperiment {
     /// All problems of the text.
@@ -91,7 +91,7 @@ pub struct Experiment {
     pub name: String,
     /// `[network] model`.
     pub model: Located<String>,
-    /// `[network] bits`: re-quantize the weights to so many bits.
+    /// `[network] bits`: re-quantize the weights to this number of bits.
     pub bits: Option<Located<u8>>,
     /// `[data] set`.
     pub data: Located<String>,
@@ -103,7 +103,7 @@ pub struct Experiment {
     pub accelerator: Located<String>,
     /// `[accelerator] placement`.
     pub placement: Placement,
-    /// Where the placement was named, or else the accelerator.
+    /// Place of the placement in the file, or else of the accelerator.
     pub placement_span: Range<usize>,
     /// `[placement]`.
     pub layout: Layout,
@@ -111,9 +111,9 @@ pub struct Experiment {
     pub profile: Located<String>,
     /// `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`.
     pub memories: Memories,
-    /// `[memory] fault_kind`, `flip` where not all faulty cells do the same.
+    /// `[memory] fault_kind`; `flip` where faulty cells differ.
     pub fault_kind: FaultKind,
-    /// `[memory] fault_kind`, with the ways in which cells differ.
+    /// `[memory] fault_kind`, with its variants that are no kind of fault.
     pub errors: ReadErrors,
     /// `[memory] read_noise_mv`: sigma of each cell's critical voltage from read to read.
     pub read_noise_mv: Option<Located<f64>>,
@@ -126,7 +126,7 @@ pub struct Experiment {
     pub vdd_mv: Vec<Located<f64>>,
     /// `[chips] count`, or the number of files.
     pub chips: u32,
-    /// `[chips] seed`; 0 with files, whose uncertain cells it draws.
+    /// `[chips] seed`; 0 with files, where it decides about uncertain cells.
     pub seed: u64,
     /// `[chips] files`: measured chips in place of a population's.
     pub chip_files: Vec<Located<String>>,
@@ -136,12 +136,12 @@ pub struct Experiment {
     pub yield_target_pct: f64,
     /// `[[remedy]]`, in the order of the file.
     pub remedies: Vec<Remedy>,
-    /// `[protection] costs`: the table of what protection costs.
+    /// `[protection] costs`: the table of protection costs.
     pub protection_costs: Located<String>,
 }
 
 impl Experiment {
-    /// Reads an experiment file.
+    /// Parses an experiment file.
     ///
     /// # Errors
     /// All problems of the file, each with its place.
@@ -178,7 +178,7 @@ impl Experiment {
         let fault_kind = memory.optional_choice("fault_kind", &ReadErrors::ALL);
         preset::check_kind(&memory, preset, fault_kind.as_ref());
         let errors = chips::errors(&memory, fault_kind.as_ref(), by_file);
-        // Rates stand in place of voltages; with both, the rates are the stranger.
+        // Rates replace voltages; with both, the rates are reported.
         let by_rate = memory.has("rates_pct") && !memory.has("vdd_mv");
         let wants_rates = by_rate && !by_file;
         let rates_pct = if wants_rates { preset::rates(&memory) } else { Some(Vec::new()) };

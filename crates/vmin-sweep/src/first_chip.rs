@@ -1,4 +1,4 @@
-//! The first chip of a sweep, as a file to look at.
+//! The first chip of a sweep, written as a chip file and drawn in the report.
 
 use vmin_accel::MemoryAt;
 use vmin_emulator::source::SampledChips;

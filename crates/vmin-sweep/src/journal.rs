@@ -1,4 +1,4 @@
-//! The append-only journal: what has been computed is never lost.
+//! The append-only journal: no finished trial is lost.
 //!
 //! One text line per record: the CRC-32 of the rest in eight hex digits, a space, JSON, newline.
 //!
@@ -26,13 +26,13 @@ const VERSION: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChipId {
-    /// Digest of what decides about its cells: population, seed and fault kind, or the chip file.
+    /// Digest of the values that decide about its cells: population, seed and fault kind, or the chip file.
     pub chip: String,
     /// Its number.
     pub number: u32,
-    /// Where the network begins on it.
+    /// Offset of the network on it.
     pub offset_bits: u64,
-    /// The number of its reads, where cells do not err at every read.
+    /// The number of its reads, where not all cells err at every read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<u32>,
 }
@@ -120,9 +120,9 @@ fn is_zero(counts: &[u64; 2]) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Which trial.
+    /// The trial.
     pub trial: TrialId,
-    /// What it did.
+    /// Its counts.
     pub counts: Counts,
 }
 
@@ -140,15 +140,15 @@ pub enum JournalError {
     /// The file system refused.
     #[error("cannot {action} the journal `{}`: {error}", path.display())]
     Io {
-        /// What was tried.
+        /// The action.
         action: &'static str,
         /// The journal.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// Another process writes it.
+    /// Another process is writing it.
     #[error("the journal `{}` is in use by another run", path.display())]
     Locked {
         /// The journal.
@@ -177,16 +177,16 @@ pub enum JournalError {
         path: PathBuf,
         /// One-based line.
         line: usize,
-        /// What is wrong with it.
+        /// The damage.
         reason: &'static str,
     },
 }
 
-/// What the journal needs of a file, so that tests can make the n-th write fail.
+/// The operations of a journal on its file; tests make the n-th write fail.
 pub trait Log: Send {
     /// Appends all bytes or fails, possibly after some of them.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Makes what was appended durable.
+    /// Makes all appended bytes durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -246,7 +246,7 @@ impl Journal {
         let mut journal = Self { path: path.to_owned(), log: file };
         let Some(found) = content.plan else {
             let header = Header { journal: VERSION, plan: plan_digest.to_owned() };
-            // New, or cut in its first line: nothing of value in it. Anything else is not ours.
+            // New, or cut in its first line: it holds no record. Any other file is kept.
             if !encode(&header).as_bytes().starts_with(&text) {
                 let reason = "it is not the beginning of a journal";
                 return Err(JournalError::Damaged { path: path.to_owned(), line: 1, reason });
@@ -331,7 +331,7 @@ struct Content {
     valid_bytes: usize,
 }
 
-/// Reads whole lines up to the first bad one; a bad one that is not the last is an error.
+/// Parses whole lines up to the first bad one; a bad one that is not the last is an error.
 fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
     let mut content = Content::default();
     let mut rest = text;

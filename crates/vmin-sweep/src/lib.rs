@@ -1,17 +1,18 @@
-//! Experiments: many voltages, many chips, one set of results.
+//! Experiments: candidates x chips x supplies, one set of results.
 //!
 //! Three stages, three types:
 //!
 //! ```text
 //!  experiment.toml ─> Experiment ─> Plan ─> run ─> Results ─> results.json, .csv, report
 //!                     (checked      (resolved,  │
-//!                      words)        costed)    └> Journal: one line per trial
+//!                      words)        priced)    └> Journal: one record per trial
 //! ```
 //!
-//! An [`Experiment`] is what the user wrote, with places for messages; a [`Plan`] has every name
-//! resolved and its cost known; [`run()`] cannot fail for a reason of configuration. Results are
-//! computed from the journal's records alone, so an interrupted and resumed run gives the same
-//! bytes as an uninterrupted one.
+//! An [`Experiment`] holds the words of the user with their places; a [`Plan`] has every name resolved
+//! and every cost known; [`run()`] cannot fail for a reason of configuration. A [`Candidate`] is a network
+//! with its placement, its protection and its supplies: the experiment's own, or a [`Remedy`]. A trial is
+//! one candidate on one chip at one set of supplies. Results are computed from the journal's records, so an
+//! interrupted and resumed run gives the same bytes as an uninterrupted one.
 //!
 //! Not here: drawing.
 
@@ -42,5 +43,5 @@ pub use results::{
 pub use run::{Progress, RunError, run};
 pub use statistics::Spread;
 
-/// The embedded demo experiment, also what `vmin init` prints.
+/// The embedded demo experiment, which `vmin init` prints.
 pub const DEMO: &str = include_str!("demo.toml");

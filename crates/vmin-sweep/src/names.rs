@@ -15,19 +15,19 @@ use crate::chip_file::{self, ChipFile, ChipFileProblem};
 
 const RELATIVE: &str = "relative paths start at the folder of the file that names them";
 
-/// Keeps what was found and collects the problems of what was not.
+/// The value of a result; its problems are collected.
 pub fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -> Option<T> {
     result.map_err(|found| problems.extend(found.into_list())).ok()
 }
 
-/// All problems together; that nothing resolved, if there are none.
+/// All problems together; without any, the problem that nothing was resolved.
 #[must_use]
 pub fn collected(source: &Source, problems: Vec<Diagnostic>) -> Diagnostics {
     Diagnostics::from_list(problems)
         .unwrap_or_else(|| Diagnostic::new("incomplete", "nothing resolved").within(source).into())
 }
 
-/// A name of a network, an image set, a description or a chip, as somebody wrote it.
+/// A name of a network, an image set, a description or a chip, as written.
 #[derive(Clone, Debug)]
 pub struct Name<'a> {
     text: &'a str,
@@ -42,13 +42,13 @@ impl<'a> From<&'a Located<String>> for Name<'a> {
 }
 
 impl<'a> From<&'a str> for Name<'a> {
-    /// A word of the command line, or a name whose place is not known.
+    /// A word of the command line, or a name without a place.
     fn from(text: &'a str) -> Self {
         Self { text, span: None }
     }
 }
 
-/// Looks names up. Problems are placed where the name stands.
+/// Resolves names. Problems get the place of the name.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
     source: Option<&'a Source>,

@@ -38,7 +38,7 @@ pub struct Nominal {
     pub latency_us: f64,
 }
 
-/// What a chip must achieve.
+/// The accuracy budget of a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Budget {
     /// Largest loss of accuracy, as a fraction.
@@ -53,9 +53,9 @@ pub struct Plan {
     pub name: String,
     /// Networks with placement and protection: the experiment's own first, then its remedies.
     pub candidates: Vec<Candidate>,
-    /// Where faulty cells come from.
+    /// The source of faulty cells.
     pub source: Box<dyn CellSource>,
-    /// When cells that do not always err decide.
+    /// The reads at which uncertain cells decide again.
     pub reads: Reads,
     /// Number of chips.
     pub chips: u32,
@@ -63,13 +63,13 @@ pub struct Plan {
     pub offset_bits: Vec<u64>,
     /// Number of the first image in its set.
     pub first_image: u64,
-    /// What a chip must achieve.
+    /// The accuracy budget.
     pub budget: Budget,
     /// True if results show the union RErr beside the plain one.
     pub with_union: bool,
     /// The accelerator.
     pub accelerator: Accelerator,
-    /// How cells fail, and what voltages do to energy.
+    /// Cell-fault rates and energies over the voltage.
     pub profile: VoltageProfile,
     /// Energy and latency at the nominal voltage.
     pub nominal: Nominal,
@@ -79,21 +79,21 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Digest of each input.
     pub inputs: Vec<InputDigest>,
-    /// SHA-256 of everything that decides the results.
+    /// SHA-256 of all values that decide the results.
     pub digest: String,
-    /// The chip that a report shows, if one persists and has few enough faulty cells to be drawn.
+    /// The chip that a report shows, if faults are permanent and few enough to be drawn.
     pub first_chip: Option<Chip>,
     /// Digest of each chip that a record may name.
     chip_ids: Vec<String>,
     data: Dataset,
     data_id: String,
-    /// True if the map of a chip is moved by an offset, not the model over it.
+    /// True if an offset moves the map of a chip, not the network over it.
     moves_map: bool,
-    /// True if the number of a trial decides about cells that do not always err.
+    /// True if the number of a trial decides about uncertain cells.
     numbered_reads: bool,
 }
 
-/// What a plan costs, for `vmin check`.
+/// The cost of a plan, for `vmin check`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanCost {
     /// Voltages, those of remedies included.
@@ -229,7 +229,7 @@ impl Plan {
         }
     }
 
-    /// What the plan costs.
+    /// The cost of the plan.
     #[must_use]
     pub fn cost(&self) -> PlanCost {
         let own = self.own();

@@ -1,4 +1,4 @@
-//! Presets: settings that belong together, and rates instead of voltages.
+//! Presets, and rates in place of voltages.
 //!
 //! `preset = "stutz"` is the evaluation of D. Stutz et al. (MLSys 2021, TPAMI 2022): weights in linear
 //! memory without gaps, every bit with `u <= p` inverted, bits independent of each other, 50 chips
@@ -15,7 +15,7 @@ use crate::experiment::ReadErrors;
 /// Highest cell-fault rate that can be emulated, in percent.
 const RATE_PCT_MAX: f64 = 50.0;
 
-/// Settings that belong together.
+/// A set of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
     /// `stutz`: the protocol of the papers.
@@ -26,7 +26,7 @@ impl Preset {
     /// Every preset with its word.
     pub const ALL: [(&'static str, Self); 1] = [("stutz", Self::Stutz)];
 
-    /// Chips if the experiment says nothing: (count, seed).
+    /// Chips where the experiment has none: (count, seed).
     #[must_use]
     pub const fn chips(self) -> (u32, u64) {
         match self {
@@ -34,7 +34,7 @@ impl Preset {
         }
     }
 
-    /// Images if the experiment says nothing.
+    /// Number of images where the experiment has none.
     #[must_use]
     pub const fn images(self) -> usize {
         match self {
@@ -42,7 +42,7 @@ impl Preset {
         }
     }
 
-    /// The population that stands in place of the profile's.
+    /// The population that replaces the profile's.
     #[must_use]
     pub fn population(self) -> Population {
         match self {
@@ -51,7 +51,7 @@ impl Preset {
         }
     }
 
-    /// What a reader of the results must know.
+    /// A remark for readers of the results.
     #[must_use]
     pub const fn note(self) -> &'static str {
         match self {
@@ -143,7 +143,7 @@ pub(crate) fn voltages_of_rates(
                     high = middle;
                 }
             }
-            // Whole microvolts, for tables; the rate itself decides about cells.
+            // Whole microvolts, for tables; the rate decides about cells.
             let value = (high * 1000.0).round() / 1000.0;
             Located { value, span: rate.span.clone() }
         })

@@ -1,4 +1,4 @@
-//! What a sweep found: the contents of `results.json`, computed from the journal's records alone.
+//! The contents of `results.json`, computed from the journal's records.
 //!
 //! Rates, errors, yields and savings are fractions in 0..=1. Seeds are texts, because JSON readers
 //! lose digits of large integers. The same plan and records give the same bytes.
@@ -11,14 +11,14 @@ use crate::journal::Counts;
 use crate::remedy::RemedyResult;
 use crate::statistics::Spread;
 
-/// Everything a sweep found.
+/// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Version of this layout.
     pub results_version: u32,
     /// `name` of the experiment.
     pub name: String,
-    /// What was swept.
+    /// The setting of the sweep.
     pub setting: Setting,
     /// The network without bit errors.
     pub clean: Clean,
@@ -31,7 +31,7 @@ pub struct Results {
     pub remedies: Vec<RemedyResult>,
     /// Remarks that a reader must know.
     pub notes: Vec<String>,
-    /// What made these numbers.
+    /// Inputs and version behind these numbers.
     pub provenance: Provenance,
 }
 
@@ -50,10 +50,10 @@ pub struct Setting {
     pub fault_kind: String,
     /// `resident` or `streamed`.
     pub placement: String,
-    /// At which supply each memory runs, in words; empty where weights alone err, at the swept voltage.
+    /// The supply of each memory, in words; empty where only weights err, at the swept voltage.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub memories: String,
-    /// How the model is laid out, in words.
+    /// The layout of the weights, in words.
     #[serde(default)]
     pub layout: String,
     /// Offsets at which each chip was used; with more than one, every chip at every offset counts as a
@@ -104,13 +104,13 @@ pub struct Clean {
 /// One operating point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// The swept voltage, in mV: supply of the weight memory, if nothing else is said.
+    /// The swept voltage, in mV: the supply of the weight memory unless that is fixed.
     pub vdd_mv: f64,
     /// Share of faulty cells that the profile states for this voltage; of chip files, the share that was
     /// measured, mean over the chips.
     pub cell_fault_rate: f64,
-    /// Share of cells that erred or could err among those that hold weights, over all chips (and all
-    /// reads, if drawn at each).
+    /// Share of cells that erred or could err among those that hold weights, over all chips (with
+    /// transient errors, over all reads).
     pub cell_fault_rate_realised: f64,
     /// Share of stored bits that were changed, over all chips.
     pub flip_rate: f64,
@@ -192,12 +192,12 @@ pub struct ChipSummary {
     pub rerr: Vec<f64>,
 }
 
-/// What made the numbers.
+/// Inputs and version behind the numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of the program.
     pub vmin_version: String,
-    /// Digest of everything that decides the results.
+    /// Digest of all values that decide the results.
     pub plan_sha256: String,
     /// Digest of each input by name.
     pub inputs: Vec<InputDigest>,

@@ -1,4 +1,4 @@
-//! Runs a plan: every chip at every voltage, journal first, results after.
+//! Runs a plan: every candidate on every chip at every point; first the journal, then the results.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::results::{Clean, Provenance, Results, evaluate};
 /// Records between two calls that make the journal durable.
 const RECORDS_PER_SYNC: u64 = 64;
 
-/// Someone who wants to know how far a run is. Called from several threads.
+/// An observer of a run's progress. Called from several threads.
 pub trait Progress: Sync {
     /// The run has begun: `total` records are wanted, `done` were in the journal.
     fn begin(&self, total: u64, done: u64);
@@ -31,7 +31,7 @@ pub trait Progress: Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// It was asked to stop; the journal holds what was computed.
+    /// It was asked to stop; the journal holds all finished trials.
     #[error("stopped")]
     Stopped,
     /// The journal could not be written.
@@ -57,13 +57,13 @@ impl From<Stopped> for RunError {
     }
 }
 
-/// Runs what of `plan` is not `known` from its journal, and evaluates all of it.
+/// Runs the trials of `plan` that are not `known` from its journal, and evaluates all.
 ///
 /// Uses the current rayon pool. The results are the same bits for any pool, kernel and set of
 /// records done before.
 ///
 /// # Errors
-/// See [`RunError`]; whatever was computed is then in the journal.
+/// See [`RunError`]; all finished trials are then in the journal.
 pub fn run<L: Log>(
     plan: &Plan,
     journal: &mut Journal<L>,
@@ -123,7 +123,7 @@ struct Trials<'p> {
     clean: Vec<usize>,
 }
 
-/// What the trials of a candidate gave.
+/// The outcomes of a candidate's trials.
 struct Done {
     /// Right predictions without bit errors.
     clean: Score,
@@ -134,7 +134,7 @@ struct Done {
 }
 
 impl Trials<'_> {
-    /// Runs what is not `known`.
+    /// Runs the trials that are not `known`.
     fn run(
         &self,
         known: &Known,
@@ -182,7 +182,7 @@ impl Trials<'_> {
             .collect();
         let wanted = candidate.points.iter().zip(&found).filter(|(_, found)| found.is_none());
         let wanted: Vec<_> = wanted.map(|(point, _)| &point.supplies).collect();
-        // Spares are counted on every chip, whatever is still to be done.
+        // Repaired cells are counted on every chip, whichever trials are left.
         let test = candidate.points.first().map(|point| &point.supplies);
         let tested = test.filter(|at| at.present().any(|(_, at)| at.test.is_some()));
         if wanted.is_empty() && tested.is_none() {
@@ -222,14 +222,14 @@ impl Trials<'_> {
     }
 }
 
-/// What one chip gave.
+/// The outcomes on one chip.
 struct OfChip {
     /// Point by point.
     counts: Vec<Counts>,
     repaired: Option<(u64, u64)>,
 }
 
-/// Adds what one more chip gave, or keeps the failure that says more.
+/// Adds the outcomes of one more chip, or keeps the more specific failure.
 fn worse(
     all: Result<Vec<OfChip>, RunError>,
     one: Result<OfChip, RunError>,

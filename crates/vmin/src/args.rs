@@ -1,4 +1,4 @@
-//! The command line, in words.
+//! The command line as typed values.
 
 pub mod chip;
 mod cycles;
@@ -32,7 +32,7 @@ Examples:
 Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong input,
 130 interrupted.")]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -40,11 +40,11 @@ pub struct Cli {
 /// A command with its options.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sweep voltages and chips: accuracy, yield, energy at each operating point
+    /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
-    /// Check an experiment file and print what it would cost, running nothing
+    /// Check an experiment file and print its cost, without a run
     Check(CheckArgs),
-    /// Accuracy of one network, clean or on one chip
+    /// Accuracy of one network, clean or on single chips
     Eval(EvalArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
@@ -56,9 +56,9 @@ pub enum Command {
     Cycles(CyclesArgs),
     /// Energy of one inference per layer and component
     Energy(EnergyArgs),
-    /// Compare every design of a space and find the Pareto front
+    /// Compare all designs of a space and find the Pareto front
     Explore(ExploreArgs),
-    /// Train a network, robust against bit errors if the recipe says so
+    /// Train a network, under bit errors if the recipe has some
     Train(TrainArgs),
     /// Write the report of a finished sweep again
     Report(ReportArgs),
@@ -77,7 +77,7 @@ pub enum Command {
     },
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// Shell
         shell: clap_complete::Shell,
     },
 }
@@ -98,10 +98,10 @@ pub enum SchemaKind {
     Recipe,
 }
 
-/// How a table is printed.
+/// The format of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// A table for people
     #[default]
     Table,
     /// One JSON document
@@ -115,10 +115,10 @@ fn model_help() -> String {
     format!("Network: {}", vmin_nn::import::accepted())
 }
 
-/// How an answer is printed.
+/// The format of an answer.
 #[derive(Debug, Args)]
 pub struct FormatArgs {
-    /// How to print on standard output
+    /// Format on standard output
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
 }
@@ -126,10 +126,10 @@ pub struct FormatArgs {
 /// Threads and kernel.
 #[derive(Debug, Args)]
 pub struct ComputeArgs {
-    /// Threads to use; all cores if absent. Results do not depend on it
+    /// Number of threads; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub jobs: Option<u16>,
-    /// Matrix kernel to force (`generic`, `avx2`, `avx512-vnni`). Results do not depend on it
+    /// Force a matrix kernel: `generic`, `avx2`, `avx512-vnni`. Results do not depend on it
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<String>,
 }
@@ -142,20 +142,20 @@ Examples:
   vmin sweep experiment.toml --out results      writes results.json, results.csv, report.html,
                                                 manifest.json and the journal
   vmin sweep experiment.toml --out results --resume
-                                                goes on after Ctrl-C, a crash or a full disk")]
+                                                continues after Ctrl-C, a crash or a full disk")]
 pub struct SweepArgs {
     /// Experiment file; the embedded demo if absent
     pub experiment: Option<PathBuf>,
-    /// Folder for the results, made if absent
+    /// Folder for the results; created if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-out")]
     pub out: PathBuf,
-    /// Continue the sweep whose journal lies in the folder
+    /// Continue the sweep in the folder from its journal
     #[arg(long)]
     pub resume: bool,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// How to print.
+    /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -171,16 +171,16 @@ Examples:
 pub struct ExploreArgs {
     /// Design-space file; the embedded example if absent
     pub space: Option<PathBuf>,
-    /// Folder for the results, made if absent
+    /// Folder for the results; created if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-explore")]
     pub out: PathBuf,
-    /// Print the embedded example instead
+    /// Print the embedded example and stop
     #[arg(long, conflicts_with_all = ["space", "out", "jobs"])]
     pub example: bool,
-    /// Threads, all cores if absent; results do not depend on it
+    /// Number of threads; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub jobs: Option<u16>,
-    /// How to print.
+    /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -190,7 +190,7 @@ pub struct ExploreArgs {
 pub struct CheckArgs {
     /// Experiment file; the embedded demo if absent
     pub experiment: Option<PathBuf>,
-    /// How to print.
+    /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -202,35 +202,35 @@ Examples:
   vmin train recipes/shapes-randbet-8bit.toml --out trained
                                   writes model.safetensors, metrics.jsonl and checkpoint.safetensors
   vmin train recipes/shapes-randbet-8bit.toml --out trained --resume
-                                  goes on after Ctrl-C or a crash; the weights come out the same
+                                  continues after Ctrl-C or a crash, with the same weights
   vmin eval --model trained/model.safetensors --data builtin:shapes --rate 0.01")]
 pub struct TrainArgs {
     /// Recipe file
     pub recipe: PathBuf,
-    /// Folder for the network, the metrics and the checkpoint, made if absent
+    /// Folder for network, metrics and checkpoint; created if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-train")]
     pub out: PathBuf,
     /// Continue from the checkpoint in the folder
     #[arg(long)]
     pub resume: bool,
-    /// Images, in place of `data` in the recipe (see `vmin data list`)
+    /// Use these images in place of the recipe's (see `vmin data list`)
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
-    /// Threads to use; all cores if absent. Results do not depend on it
+    /// Number of threads; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub jobs: Option<u16>,
-    /// What computes the layers
+    /// Engine that computes the layers
     #[arg(long, value_enum, default_value_t)]
     pub engine: EngineChoice,
-    /// How to print.
+    /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
 }
 
-/// What computes the layers of a training run.
+/// The engine of a training run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
-    /// A GPU if there is one and the program was built for it (cargo feature `cuda`), or else the processor
+    /// A GPU if present and supported (cargo feature `cuda`), otherwise the processor
     #[default]
     Auto,
     /// The processor
@@ -264,7 +264,7 @@ pub struct CompareArgs {
     /// Horizontal axis of the SVG figure
     #[arg(long, value_enum, default_value_t)]
     pub over: CompareOver,
-    /// How to print.
+    /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -282,17 +282,17 @@ pub enum CompareOver {
 /// Options of `vmin init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Write to this file instead of standard output; an existing file is kept
+    /// Write to this file, not stdout; an existing file is kept
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
-/// What `vmin data` lists.
+/// Commands of `vmin data`.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// List the names that need no file
     List {
-        /// How to print.
+        /// Format.
         #[command(flatten)]
         format: FormatArgs,
     },

@@ -1,5 +1,5 @@
-//! `[chips]`: a population's chips by number and seed, or measured ones by their files; and how their
-//! cells err.
+//! `[chips]`: sampled chips by number and seed, or measured ones by their files; and the errors of their
+//! cells.
 
 use vmin_diagnostic::{Diagnostic, Located, TableReader};
 use vmin_sram::FaultKind;
@@ -10,21 +10,21 @@ use crate::preset::Preset;
 /// Most chip files of one experiment.
 pub const CHIP_FILES_MAX: usize = 10_000;
 
-/// How cells err: `[memory] fault_kind`.
+/// The errors of cells: `[memory] fault_kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadErrors {
-    /// All faulty cells alike at every read.
+    /// All faulty cells err in the same way at every read.
     Alike(FaultKind),
-    /// Each cell of a chip file as it was measured; one that errs with a probability is drawn once per
+    /// Each cell of a chip file errs as it was measured. Whether an uncertain cell errs is decided once per
     /// chip, offset and voltage: weights are written once and read once.
     Measured,
-    /// Drawn anew for every image and layer: of a population every bit is inverted with the cell-fault
-    /// rate for its probability, of a chip file each cell errs as it was measured.
+    /// Anew for every image and layer: every bit is inverted with the cell-fault rate as its probability,
+    /// or with a chip file each cell errs as it was measured.
     Transient,
 }
 
 impl ReadErrors {
-    /// Every way with its word.
+    /// All of them with their words.
     pub const ALL: [(&'static str, Self); 4] = [
         ("flip", Self::Alike(FaultKind::Flip)),
         ("stuck_at", Self::Alike(FaultKind::StuckAt)),
@@ -43,7 +43,7 @@ impl ReadErrors {
         }
     }
 
-    /// What all faulty cells do, if it is the same for all.
+    /// The fault kind of all cells, if it is the same for all.
     #[must_use]
     pub const fn alike(self) -> Option<FaultKind> {
         match self {
@@ -52,7 +52,7 @@ impl ReadErrors {
         }
     }
 
-    /// What all faulty cells do, `flip` where it is not the same for all.
+    /// The fault kind of all cells; `flip` where it is not the same for all.
     #[must_use]
     pub const fn kind(self) -> FaultKind {
         match self {
@@ -62,7 +62,7 @@ impl ReadErrors {
     }
 }
 
-/// What `[chips]` says.
+/// The values of `[chips]`.
 pub(super) struct Chips {
     pub(super) count: Option<u32>,
     pub(super) seed: Option<u64>,
@@ -74,7 +74,7 @@ pub(super) fn named_by_file(root: &TableReader<'_>) -> bool {
     root.has_table("chips") && root.table("chips").has("files")
 }
 
-/// Reads `[chips]`.
+/// Parses `[chips]`.
 pub(super) fn read(root: &TableReader<'_>, preset: Option<Preset>) -> Chips {
     if let Some((count, seed)) = preset.filter(|_| !root.has("chips")).map(Preset::chips) {
         return Chips { count: Some(count), seed: Some(seed), files: Vec::new() };
@@ -137,8 +137,8 @@ pub(super) fn read(root: &TableReader<'_>, preset: Option<Preset>) -> Chips {
     Chips { count: u32::try_from(files.value.len()).ok(), seed: Some(0), files: files.value }
 }
 
-/// The errors of an experiment: what it says, or as measured with chip files, or else inversions.
-/// Reports what contradicts the chips.
+/// The errors of an experiment: as it says, otherwise measured ones with chip files and inversions without.
+/// Reports a contradiction to the chips.
 pub(super) fn errors(
     memory: &TableReader<'_>,
     said: Option<&Located<ReadErrors>>,

@@ -1,4 +1,4 @@
-//! `[placement]`: how weights are laid out in their memory.
+//! `[placement]`: the layout of weights in their memory.
 
 use std::ops::Range;
 
@@ -8,21 +8,21 @@ use vmin_diagnostic::{Diagnostic, TableReader};
 /// Most offsets of one experiment.
 const OFFSETS_MAX: usize = 10_000;
 
-/// How a resident model is laid out: `[placement]`.
+/// The layout of weights: `[placement]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// `interleave`: rows over the banks, columns behind multiplexers.
     pub interleaving: Interleaving,
     /// `align`: where tensors may begin.
     pub alignment: Alignment,
-    /// `layer_first_bits`: where each layer begins; each behind the one before it if empty.
+    /// `layer_first_bits`: first bit of each layer; each follows the one before it if empty.
     pub layer_first_bits: Vec<u64>,
-    /// `offset_bits`: where the model begins; every chip is used once per offset.
+    /// `offset_bits`: first bit of the network; every chip is used once per offset.
     pub offset_bits: Vec<u64>,
     /// `bit_assignment = "msb_to_reliable_columns"`: columns chosen from each chip's own faults at the lowest
     /// voltage.
     pub reliable_columns: Option<Range<usize>>,
-    /// Where the table stands, for messages.
+    /// Place of the table, for messages.
     pub span: Range<usize>,
 }
 
@@ -69,7 +69,7 @@ impl Layout {
     }
 }
 
-/// Reads `[placement]`.
+/// Parses `[placement]`.
 pub(super) fn read(table: TableReader<'_>) -> Option<Layout> {
     #[derive(Clone, Copy, PartialEq)]
     enum Interleave {

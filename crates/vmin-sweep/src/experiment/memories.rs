@@ -1,7 +1,7 @@
-//! `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`: at which supply each memory runs.
+//! `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`: the supply of each memory.
 //!
-//! A memory that is not named runs at the nominal voltage and makes no errors, but for the weight memory,
-//! which follows the swept voltage.
+//! Without its table the weight memory follows the swept voltage; the others run at the nominal voltage
+//! and make no errors.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub enum Supply {
     Nominal,
     /// The voltage that is swept.
     Swept,
-    /// This voltage throughout, in mV.
+    /// This voltage at every point, in mV.
     Fixed(Located<f64>),
 }
 
@@ -26,13 +26,13 @@ pub enum Supply {
 pub struct Memories {
     /// `vdd_mv` of `[memory.weight]`, `[memory.activation]` and `[memory.accumulator]`.
     pub supplies: PerMemory<Supply>,
-    /// `[memory.activation] inputs`: the network's input lies there too.
+    /// `[memory.activation] inputs`: the network's input lies in this memory too.
     pub inputs: bool,
-    /// `[memory.accumulator] biases`: biases are written there first, as the start of each sum.
+    /// `[memory.accumulator] biases`: biases are written to this memory as the start of each sum.
     pub biases: bool,
-    /// Where the first of these tables stands, if any was written.
+    /// Place of the first of these tables, if there is one.
     pub span: Option<Range<usize>>,
-    /// Where `[memory.accumulator]` stands, if it was written.
+    /// Place of `[memory.accumulator]`, if it exists.
     pub accumulator_span: Option<Range<usize>>,
 }
 
@@ -61,13 +61,13 @@ impl Memories {
         })
     }
 
-    /// True if weights alone err, at the swept voltage.
+    /// True if only weights err, at the swept voltage.
     #[must_use]
     pub fn weights_alone(&self) -> bool {
         self.supplies == Self::default().supplies
     }
 
-    /// In words, for tables; nothing where weights alone err, at the swept voltage.
+    /// In words, for tables; empty where only weights err, at the swept voltage.
     #[must_use]
     pub fn words(&self) -> String {
         if self.weights_alone() {
@@ -90,7 +90,7 @@ impl Memories {
     }
 }
 
-/// Reads the tables of single memories in `[memory]`.
+/// Parses the tables of single memories in `[memory]`.
 pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
     let mut memories = Memories::default();
     let mut complete = true;

@@ -6,8 +6,8 @@ use vmin_diagnostic::{Diagnostic, Located, TableReader};
 
 use super::{POINTS_MAX, VDD_MV_MAX};
 
-/// The supply voltages of a table, in mV: `vdd_mv = [...]` or `vdd_mv = { from, to, step }`. Falling,
-/// without repeats; what is wrong is reported.
+/// The supply voltages of a table, in mV: `vdd_mv = [...]` or `vdd_mv = { from, to, step }`. Falling and
+/// without repeats; problems are reported.
 pub fn voltages(memory: &TableReader<'_>) -> Option<Vec<Located<f64>>> {
     let range = 1.0..=VDD_MV_MAX;
     let (mut list, span) = if memory.has_table("vdd_mv") {

@@ -23,7 +23,7 @@ pub struct Candidate {
     pub model: String,
     /// Its network.
     pub graph: Arc<Graph>,
-    /// Where its codes lie.
+    /// The cells of its codes.
     pub placement: Placement,
     /// Its protection.
     pub protection: Protection,
@@ -31,7 +31,7 @@ pub struct Candidate {
     pub extra_bits_share: PerMemory<f64>,
     /// Voltages, falling.
     pub points: Vec<CandidatePoint>,
-    /// Digest of what decides its trials, beside chips, supplies and images.
+    /// Digest of the values that decide its trials, besides chips, supplies and images.
     pub id: String,
     /// Cells of check bits and spare lines.
     pub(super) extra_cells: u64,
@@ -40,7 +40,7 @@ pub struct Candidate {
 /// One swept voltage of a candidate.
 #[derive(Clone, Debug)]
 pub struct CandidatePoint {
-    /// What does not depend on the records.
+    /// Costs, which do not depend on the records.
     pub cost: PointCost,
     /// Supplies of the memories.
     pub supplies: Supplies,
@@ -75,7 +75,7 @@ impl Candidate {
         Deployment::new(&self.graph, &self.placement, &self.protection)
     }
 
-    /// The supplies at which reliable columns are chosen: the lowest, whatever is still to be done.
+    /// The supplies at which reliable columns are chosen: the lowest, whichever trials are left.
     #[must_use]
     pub fn lowest(&self) -> Option<&Supplies> {
         self.points.last().map(|point| &point.supplies)
@@ -94,7 +94,7 @@ impl Candidate {
     }
 }
 
-/// What a candidate is made of.
+/// The parts of a candidate.
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) model: &'a Located<String>,
@@ -102,11 +102,11 @@ pub(super) struct Wanted<'a> {
     pub(super) graph_sha256: &'a str,
     pub(super) protection: &'a Protection,
     pub(super) vdd_mv: &'a [Located<f64>],
-    /// Where the candidate stands, where its protection does; none for the experiment's own network.
+    /// Places of the candidate and of its protection; none for the experiment's own network.
     pub(super) remedy: Option<[&'a Range<usize>; 2]>,
 }
 
-/// What all candidates share.
+/// The parts that all candidates share.
 pub(super) struct Shared<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) accelerator: &'a Accelerator,

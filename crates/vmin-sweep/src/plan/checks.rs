@@ -1,4 +1,4 @@
-//! What only shows when all parts are together, and what a journal may hold.
+//! Checks of the whole plan, and of a journal against it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::journal::{Counts, Record, TrialId};
 const INFERENCES_MAX: u64 = 1_000_000_000_000;
 
 impl Plan {
-    /// Checks what only shows when all parts are together.
+    /// Checks sizes that need all parts of the plan.
     pub(super) fn check_sizes(
         &self,
         data: &Range<usize>,
@@ -35,7 +35,7 @@ impl Plan {
     /// of trial.
     ///
     /// # Errors
-    /// What is wrong with the first that cannot be a record of this plan.
+    /// The first record that cannot be one of this plan.
     pub fn sorted(&self, records: &[Record]) -> Result<Known, String> {
         let images = self.labels().len() as u64;
         let mut known = Known::new();
@@ -57,7 +57,7 @@ impl Plan {
             let (points, &number) = point.zip(chips.get(&trial.chip)).ok_or_else(foreign)?;
             let candidate = &self.candidates[points[0].0];
             let Counts { correct, correct_union, weight, activation, accumulator } = *counts;
-            // What stands between cells and codes may invert more bits than cells fail.
+            // With protection, more bits may be wrong than cells are faulty.
             let plain = candidate.protection.is_empty();
             let transient = self.reads == vmin_emulator::Reads::EveryImage;
             let bits = candidate.stored_bits().saturating_mul(if transient { images } else { 1 });

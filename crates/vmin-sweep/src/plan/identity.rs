@@ -1,5 +1,5 @@
-//! What decides the trials and the results of a plan, by value: every field of every value, as its type
-//! serializes it. Titles, prose and formatting are no part of it.
+//! Digests of the values that decide the trials and the results of a plan: every field, as its type
+//! serializes it. Titles, prose and formatting are no part of them.
 
 use serde::Serialize;
 use vmin_accel::PerMemory;
@@ -27,7 +27,7 @@ pub(super) fn short(value: &impl Serialize) -> String {
     digest
 }
 
-/// A candidate, beside chips, supplies and images; `lowest` is its lowest point.
+/// A candidate, without chips, supplies and images; `lowest` is its lowest point.
 pub(super) fn candidate(
     graph_sha256: &str,
     placement: &Placement,
@@ -42,7 +42,7 @@ pub(super) fn candidate(
     short(&(version, REVISION, graph_sha256, &placement, columns_at, protection.identity()))
 }
 
-/// The supplies of a point, with what decides which cells fail there.
+/// The supplies of a point, with the thresholds that decide which cells fail.
 pub(super) fn supplies(supplies: &Supplies) -> PerMemory<Option<SupplyId>> {
     supplies.map(|at| {
         let at = at.as_ref()?;
@@ -50,7 +50,7 @@ pub(super) fn supplies(supplies: &Supplies) -> PerMemory<Option<SupplyId>> {
     })
 }
 
-/// The whole plan: all trials, and what makes results of their counts.
+/// The whole plan: all trials, and the values that turn their counts into results.
 pub(super) fn plan(plan: &Plan) -> String {
     // The first trial of every point names the rest: chips and offsets follow.
     let points = plan.candidates.iter().flat_map(|candidate| {

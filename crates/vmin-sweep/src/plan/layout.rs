@@ -1,4 +1,4 @@
-//! The layout an experiment asks for, as maps from bits to cells.
+//! The layout of an experiment, as maps from bits to cells.
 
 use vmin_accel::placement::{AddressMap, AddressMapError};
 use vmin_nn::Graph;
@@ -6,7 +6,7 @@ use vmin_sram::Geometry;
 
 use crate::experiment::Layout;
 
-/// One map per offset; what cannot be laid out so, and where that was asked for.
+/// One map per offset; otherwise the problem and its place in the file.
 pub(super) fn layouts(
     layout: &Layout,
     moves_map: bool,
@@ -28,7 +28,7 @@ pub(super) fn layouts(
         .offset_bits
         .iter()
         .map(|&offset_bits| {
-            // A measured map is moved by the offset, the model over it stays.
+            // The offset moves a measured map; the network over it stays.
             let offset_bits = if moves_map { 0 } else { offset_bits };
             if offset_bits >= geometry.cells() {
                 let message = format!(

@@ -1,4 +1,4 @@
-//! Chip files in a plan: at which voltages they were measured, and how many cells failed there.
+//! Chip files in a plan: the voltages of their measurements, and the faulty cells at each.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(super) fn voltages(
     Err(vec![problem.at(source, span)])
 }
 
-/// The problem of a voltage at which some chip was not measured.
+/// The problem of a voltage at which a chip was not measured.
 pub(super) fn not_measured(vdd_mv: f64, files: &[ChipFile]) -> Option<Diagnostic> {
     let file = files.iter().find(|file| chip_file::level_at(&file.chip, vdd_mv).is_none())?;
     let message = format!("chip `{}` was not measured at {vdd_mv} mV", file.name);
@@ -92,8 +92,7 @@ pub(super) fn source(
     Measured { chips: files.iter().map(of).collect(), seed, kind }
 }
 
-/// Checks what only shows with the chips at hand: sizes and offsets; `memory_cells` are those of the
-/// largest memory.
+/// Checks sizes and offsets against the chips; `memory_cells` are those of the largest memory.
 pub(super) fn check(
     experiment: &Experiment,
     files: &[ChipFile],
@@ -138,7 +137,7 @@ pub(super) fn cell_fault_rate(files: &[ChipFile], vdd_mv: f64) -> f64 {
     files.iter().filter_map(share).sum::<f64>() / files.len() as f64
 }
 
-/// What a reader of the results must know of the chips.
+/// A remark on the chips for readers of the results.
 pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u64) -> String {
     let smaller = files.iter().filter(|file| file.chip.geometry().cells() < memory_cells).count();
     let mut note = format!(
@@ -158,7 +157,7 @@ pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u6
     note
 }
 
-/// What a reader of the results must know of the errors.
+/// A remark on the errors for readers of the results.
 pub(super) fn errors_note(experiment: &Experiment) -> Option<String> {
     let by_file = !experiment.chip_files.is_empty();
     let noisy = experiment.read_noise_mv.is_some();

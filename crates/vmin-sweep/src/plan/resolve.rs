@@ -1,4 +1,4 @@
-//! From the words of an experiment to a plan: every name looked up, every problem told.
+//! From the words of an experiment to a plan: every name resolved, every problem reported.
 
 use std::ops::Range;
 use std::path::Path;
@@ -21,11 +21,10 @@ use crate::names::{Names, collected, keep};
 use crate::preset::{self, Preset};
 
 impl Plan {
-    /// Reads an experiment and resolves every name in it; relative paths start at `base`.
+    /// Parses an experiment and resolves every name in it; relative paths start at `base`.
     ///
     /// # Errors
-    /// All problems of the text, all names that lead nowhere, all values that do not fit what they
-    /// name.
+    /// All problems of the text, all names without a file, all values that do not fit each other.
     pub fn read(source: &Source, base: &Path) -> Result<Self, Diagnostics> {
         let experiment = Experiment::parse(source).map_err(|refused| {
             let NotAnExperiment { problems, references } = *refused;
@@ -54,7 +53,7 @@ impl Plan {
     /// Resolves every name of `experiment`; relative paths start at `base`.
     ///
     /// # Errors
-    /// All names that lead nowhere, all values that do not fit what they name.
+    /// All names without a file, all values that do not fit each other.
     pub fn resolve(mut experiment: Experiment, base: &Path) -> Result<Self, Diagnostics> {
         let source = experiment.source.clone();
         let names = Names::new(&source, base);
@@ -253,7 +252,7 @@ impl Plan {
     }
 }
 
-/// What an experiment names.
+/// The resolved names of an experiment.
 struct Parts {
     graph: Graph,
     data: Dataset,
@@ -284,7 +283,7 @@ fn inputs(
     ]
 }
 
-/// Remarks that a reader of the results must know.
+/// Remarks for readers of the results.
 fn notes(
     experiment: &Experiment,
     own: &Candidate,

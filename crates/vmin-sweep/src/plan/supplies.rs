@@ -1,4 +1,4 @@
-//! Supply voltages as rates and thresholds: here a voltage becomes the integer that decides about cells.
+//! Supply voltages as cell-fault rates and thresholds.
 
 use vmin_accel::energy::{Components, OperatingPoint};
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
@@ -19,7 +19,7 @@ pub(super) struct Rates<'a> {
 }
 
 impl Rates<'_> {
-    /// True if thresholds decide about cells, and not what was measured.
+    /// True if thresholds decide about cells, not measurements.
     pub(super) const fn has_thresholds(&self) -> bool {
         self.chip_files.is_empty()
     }
@@ -29,7 +29,7 @@ impl Rates<'_> {
         if let Some(problem) = measured::not_measured(vdd_mv, self.chip_files) {
             return Err(problem);
         }
-        // A rate that was asked for decides itself, not the voltage that stands for it.
+        // A rate in the experiment is exact; its voltage is rounded for tables.
         let asked = swept.and_then(|index| self.asked.get(index)).map(|rate| rate.value);
         let rate = asked.unwrap_or_else(|| match self.chip_files {
             [] => self.profile.cell_fault_rate(vdd_mv),

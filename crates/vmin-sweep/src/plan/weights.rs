@@ -1,4 +1,4 @@
-//! Where the weights of an experiment lie.
+//! The placement of an experiment's weights.
 
 use vmin_accel::placement::{Alignment, WeightPlacement};
 use vmin_accel::{Accelerator, ResidentPlacement, StreamedPlacement};
@@ -73,7 +73,7 @@ pub(super) fn place(
     }
 }
 
-/// What a reader of the results must know, if anything.
+/// A remark for readers of the results, if one is needed.
 pub(super) fn note(placement: &WeightPlacement, accelerator: &Accelerator) -> Option<String> {
     match placement {
         WeightPlacement::Resident(placement) => placement.exceeds_physical.then(|| {

@@ -1,4 +1,4 @@
-//! `[[remedy]]` as its author wrote it.
+//! `[[remedy]]` in the experiment file, with no name resolved.
 
 use std::ops::Range;
 
@@ -17,17 +17,17 @@ pub struct Remedy {
     pub name: Located<String>,
     /// `protection`, from the cells outwards.
     pub protection: Protection,
-    /// Where the protection stands, or else the remedy.
+    /// Place of the protection, or else of the remedy.
     pub protection_span: Range<usize>,
     /// `model`: another network; that of the experiment if absent.
     pub model: Option<Located<String>>,
-    /// `bits`: re-quantize the weights; only with `model`, else as the experiment says.
+    /// `bits`: re-quantize the weights to this number of bits.
     pub bits: Option<Located<u8>>,
     /// `vdd_mv`, falling; those of the experiment if absent.
     pub vdd_mv: Option<Vec<Located<f64>>>,
 }
 
-/// Reads all `[[remedy]]` tables; none if one of them has a problem.
+/// Parses all `[[remedy]]` tables; none if one of them has a problem.
 pub(crate) fn read(root: &TableReader<'_>) -> Option<Vec<Remedy>> {
     let mut remedies: Vec<Option<Remedy>> = Vec::new();
     let mut names: Vec<String> = Vec::new();

@@ -1,9 +1,9 @@
-//! Remedies: several ways to go lower, compared at one accuracy budget.
+//! Remedies: ways to allow a lower voltage, compared at one accuracy budget.
 //!
-//! A `[[remedy]]` is protection, another network (one trained to survive), or both: a candidate like the
-//! experiment's own network. Every candidate runs over voltages on the same chips and then has a lowest voltage
-//! within the budget, and a price. Budget and savings refer to the experiment's own network without
-//! protection at the nominal voltage, so that all stand in one table.
+//! A `[[remedy]]` is protection, another network (trained for bit errors), or both. It is a candidate, as is the
+//! experiment's own network. Every candidate runs at its voltages on the same chips; its results are the lowest
+//! voltage within the budget, and the energy and latency there. Budget and savings refer to the experiment's
+//! own network without protection at the nominal voltage, so that one table compares all.
 
 mod description;
 mod results;

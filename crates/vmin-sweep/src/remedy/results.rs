@@ -1,4 +1,4 @@
-//! What remedies achieve, from the journal's records.
+//! Results of remedies, from the journal's records.
 
 use serde::{Deserialize, Serialize};
 
@@ -65,11 +65,11 @@ pub struct RemedyAt {
 /// A remedy at one voltage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RemedySweepPoint {
-    /// Supply of the weight memory, in mV.
+    /// The swept voltage, in mV.
     pub vdd_mv: f64,
     /// Share of faulty cells by the profile, on the common rail during an access.
     pub cell_fault_rate: f64,
-    /// Share of bits of codes that are wrong as used, after protection, over all chips.
+    /// Share of bits of weight codes that are wrong after protection, over all chips.
     pub residual_flip_rate: f64,
     /// Mean over chips of the test error.
     pub rerr_mean: f64,

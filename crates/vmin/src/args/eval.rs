@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{ComputeArgs, FormatArgs};
 
-/// What faulty cells do.
+/// An effect of faulty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FaultKindArg {
     /// A faulty cell inverts its bit (the papers' model)
@@ -14,7 +14,7 @@ pub enum FaultKindArg {
     /// A faulty cell holds its preferred value (as silicon does)
     #[value(name = "stuck_at")]
     StuckAt,
-    /// Errors are drawn anew for every image and layer
+    /// Any bit can err, anew for every image and layer
     Transient,
 }
 
@@ -65,13 +65,13 @@ pub struct EvalArgs {
     /// Images A (included) to B (not included) of the test set; all if absent
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     pub images: Option<std::ops::Range<usize>>,
-    /// Seed of the chip's population, or of a chip file's cells that err with a probability
+    /// Seed of the chips, or of a chip file's uncertain cells
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub chip_seed: u64,
-    /// Chip: a number, a range `0..99` (last one included), or a chip file
+    /// Chips: a number, a range `0..99` (last included), or a file
     #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
     pub chip: ChipChoice,
-    /// Cell of the chip file's map under the first stored bit; a map smaller than the network is
+    /// Cell of the chip file's map under the first stored bit. A map smaller than the memory is
     /// repeated
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub chip_offset: u64,
@@ -84,16 +84,16 @@ pub struct EvalArgs {
     /// Voltage profile: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// Re-quantize the weights to so many bits, 2 to 8 (one bit leaves no step on either side of zero)
+    /// Re-quantize the weights to this number of bits, 2 to 8
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
     pub bits: Option<u8>,
-    /// What a faulty cell does; `flip` if absent, for a chip file what its cells were measured to do
+    /// Effect of a faulty cell; `flip`, or as measured, if absent
     #[arg(long, value_enum, value_name = "KIND")]
     pub fault_kind: Option<FaultKindArg>,
     /// Add read noise: sigma of each cell's critical voltage, in mV
     #[arg(long, value_name = "MV", requires = "vdd_mv")]
     pub read_noise_mv: Option<f64>,
-    /// How weights lie in their memory
+    /// Placement of the weights in their memory
     #[arg(long, value_enum, default_value_t, value_name = "PLACEMENT")]
     pub placement: PlacementArg,
     /// Lower the activation memory too: supply in mV, or `same`
@@ -102,24 +102,24 @@ pub struct EvalArgs {
     /// Lower the accumulator memory too: supply in mV, or `same`
     #[arg(long, value_name = "V|same", value_parser = memory_supply)]
     pub accumulator_vdd_mv: Option<MemorySupply>,
-    /// Protect a memory: a mechanism as in `[[remedy]] protection`; repeat for several
+    /// Protect a memory by a mechanism, as in `[[remedy]] protection`; repeatable
     #[arg(long, value_name = "TOML")]
     pub protect: Vec<String>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
     pub accelerator: String,
-    /// Write image index, label and predicted class of every image to this CSV file
+    /// Write index, label and class of every image to this CSV file
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// How to print.
+    /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
 }
 
-/// Which chip: one of a population, or one in a file.
+/// Chips of a population, or one in a file.
 #[derive(Clone, Debug)]
 pub enum ChipChoice {
     /// Number in the population.
@@ -133,7 +133,7 @@ pub enum ChipChoice {
 /// Most chips of one call.
 const CHIPS_MAX: u32 = 1_000_000;
 
-/// Whole numbers are chips of a population; a file of such a name is told as `./7`.
+/// Whole numbers are chips of a population; a file with such a name is given as `./7`.
 fn chip_choice(text: &str) -> Result<ChipChoice, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map(ChipChoice::Index).map_err(|error| error.to_string());
