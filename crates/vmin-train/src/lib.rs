@@ -60,13 +60,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod bit_errors;
 mod checkpoint;
 mod codec;
 pub mod deploy;
-mod engine;
+pub mod engine;
 mod error;
-mod evaluate;
 mod fine_tune;
 mod loss;
 mod loss_gradient;
@@ -91,6 +92,7 @@ pub use fine_tune::float::FloatNetwork;
 pub use loss_gradient::{LossGradient, StoredWeights};
 pub use network::Network;
 pub use optimizer::Sgd;
+pub use real::Real;
 pub use recipe::{
     BatchSize, ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors,
     WeightQuantization,

@@ -2,14 +2,15 @@
 
 use crate::real::Real;
 
-/// Sum of `-ln softmax(logits)[label]` over the images of a chunk, in their order.
-pub(crate) struct Loss<T> {
-    /// The sum, in f64 so that it does not depend on its own size.
-    pub(crate) sum: f64,
+/// Cross-entropy of some images.
+pub struct Loss<T> {
+    /// Sum of `-ln softmax(logits)[label]` over the images in their order, in f64 so that it does not
+    /// depend on its own size.
+    pub sum: f64,
     /// Images whose largest logit is not their label (the first of equals counts).
-    pub(crate) wrong: usize,
-    /// Derivative of the sum by each logit, times `scale`.
-    pub(crate) dlogits: Vec<T>,
+    pub wrong: usize,
+    /// Derivative of the sum by each logit, times the factor of the loss.
+    pub dlogits: Vec<T>,
 }
 
 /// Loss, errors and gradient for `labels.len()` images with `classes` logits each.

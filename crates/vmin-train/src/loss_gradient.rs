@@ -14,10 +14,10 @@
 //! what progressive bit search ranks bits by (A. S. Rakin, Z. He, D. Fan, "Bit-Flip Attack", ICCV 2019).
 
 use crate::codec::Encoded;
-use crate::engine::{Engine, EngineError, Pass, Room};
+use crate::engine::{Engine, EngineError, Pass, Slot};
 use crate::network::{Batch, Network, Normalization, ParameterId};
 use crate::recipe::InputScaling;
-use crate::{WeightQuantization, evaluate, weights};
+use crate::{WeightQuantization, weights};
 
 /// Derivatives of the mean cross-entropy of some images.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,12 +62,12 @@ impl Network {
         let pass = Pass {
             network: self,
             parameters,
-            batch: Batch { inputs, labels, scale, memory: None, image_gradient: true },
+            batch: Batch { image_gradient: true, ..Batch::new(inputs, labels, scale) },
             normalization: Normalization::Constant(&moments),
         };
         let passes = engine.passes();
-        let forward = passes.forward(Room::Clean, &pass)?;
-        let sum = passes.backward(Room::Clean, &pass, &forward, None)?;
+        let forward = passes.forward(Slot::Clean, &pass)?;
+        let sum = passes.backward(Slot::Clean, &pass, &forward, None)?;
         Ok(LossGradient {
             loss: sum.loss / labels.len() as f64,
             wrong: sum.wrong,
@@ -81,7 +81,8 @@ impl InputScaling {
     /// Pixels as the network takes them.
     #[must_use]
     pub fn inputs(self, pixels: &[u8]) -> Vec<f32> {
-        evaluate::inputs(pixels, self)
+        let zero = f32::from(self.zero_pixel);
+        pixels.iter().map(|&pixel| self.scale * (f32::from(pixel) - zero)).collect()
     }
 }
 

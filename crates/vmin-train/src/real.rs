@@ -4,7 +4,7 @@ use ndarray::NdFloat;
 use vmin_kernels::float::{Float, FloatKernel, Portable, best};
 
 /// A float whose `exp` and `ln` are the same bits on every platform.
-pub(crate) trait Real: NdFloat + Float {
+pub trait Real: NdFloat + Float {
     /// The products of this type; all kernels give the same bits.
     fn kernel() -> &'static dyn FloatKernel<Self>;
     /// `e^self`.

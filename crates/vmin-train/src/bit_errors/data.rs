@@ -115,7 +115,7 @@ impl DataErrors {
 
     /// The pixels of a chunk as the first layer reads them. A code is its pixel less 128: their bits
     /// are the same but for the highest, which is inverted in both or in none.
-    pub(crate) fn pixels<'p>(&self, chunk: usize, pixels: &'p [u8]) -> Cow<'p, [u8]> {
+    fn pixels<'p>(&self, chunk: usize, pixels: &'p [u8]) -> Cow<'p, [u8]> {
         if self.rates.inputs <= 0.0 {
             return Cow::Borrowed(pixels);
         }
@@ -125,24 +125,25 @@ impl DataErrors {
         Cow::Owned(read)
     }
 
-    /// As [`Self::pixels`], of all chunks of a batch with this many pixels per image.
-    pub(crate) fn batch_pixels(&self, pixels: &[u8], image_size: usize) -> Vec<u8> {
-        let chunks = pixels.chunks((CHUNK_IMAGES * image_size).max(1)).enumerate();
-        chunks.flat_map(|(chunk, pixels)| self.pixels(chunk, pixels).into_owned()).collect()
+    /// As [`Self::pixels`], for all chunks of a batch from `first_chunk` on.
+    pub(crate) fn batch_pixels(
+        &self,
+        first_chunk: usize,
+        pixels: &[u8],
+        image_size: usize,
+    ) -> Vec<u8> {
+        let chunks = pixels.chunks((CHUNK_IMAGES * image_size).max(1)).zip(first_chunk..);
+        chunks.flat_map(|(pixels, chunk)| self.pixels(chunk, pixels).into_owned()).collect()
     }
 }
 
 impl Memory<f32> for DataErrors {
-    #[cfg(any(test, feature = "cuda"))]
     fn holds(&self, value: ValueId) -> bool {
         self.rates.activations > 0.0 && matches!(self.stored.get(value.0), Some(Some(_)))
     }
 
     fn read_back(&self, value: ValueId, chunk: usize, made: &[f32], read: &mut Vec<f32>) {
         let Some(Some(quantization)) = self.stored.get(value.0) else { return };
-        if self.rates.activations <= 0.0 {
-            return;
-        }
         let mut codes: Vec<u8> = made.iter().map(|&x| code(x, *quantization)).collect();
         let mut stream = self.stream(value.0, chunk);
         flip_all([codes.as_mut_slice()], BITS, self.rates.activations, &mut stream);

@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
-use crate::evaluate::inputs;
 use crate::network::{Network, forward};
 use crate::recipe::InputScaling;
 use crate::{CHUNK_IMAGES, DeployError};
@@ -53,7 +52,7 @@ pub(crate) fn over(
     let chunks: Vec<Vec<Range>> = pixels
         .par_chunks(CHUNK_IMAGES * size)
         .map(|pixels| {
-            let values = forward(net, parameters, &inputs(pixels, input));
+            let values = forward(net, parameters, &input.inputs(pixels));
             values.iter().map(|value| extremes(value)).collect()
         })
         .collect();

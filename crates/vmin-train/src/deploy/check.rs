@@ -6,7 +6,7 @@ use vmin_nn::data::Dataset;
 use vmin_nn::exec::Executor;
 
 use super::Deployed;
-use crate::evaluate::evaluate;
+use crate::engine::Evaluation;
 use crate::{DeployError, Trained};
 
 /// Runs both on all of `test`.
@@ -23,7 +23,8 @@ pub(super) fn compare(
             expected: net.values[0],
         });
     }
-    let score = evaluate(net, &trained.seen(), trained.recipe.input, test, None);
+    let seen = trained.seen();
+    let score = Evaluation::new(net, &seen, trained.recipe.input, test).on_processor();
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
     let wrong = integer_errors(&graph, &codes, test)?;
     let images = test.len() as f64;

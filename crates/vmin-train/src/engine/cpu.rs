@@ -1,15 +1,10 @@
-//! The passes on this machine's processor: chunks in parallel, their sums in order.
+//! The passes on the processor of this machine: chunks in parallel, their sums in order.
 
-use vmin_nn::data::Dataset;
-
-use super::{EngineError, Pass, Passes, Room};
+use super::{EngineError, Evaluation, Pass, Passes, Score, Slot};
 use crate::CHUNK_IMAGES;
-use crate::bit_errors::DataErrors;
-use crate::evaluate::{Score, evaluate};
 use crate::network::{
-    BatchSum, Forward, Gradients, Network, ValueId, Workspace, backward_batch, forward_batch,
+    BatchSum, Forward, Gradients, ValueId, Workspace, backward_batch, forward_batch,
 };
-use crate::recipe::InputScaling;
 
 /// All threads of the processor.
 #[derive(Default)]
@@ -19,45 +14,38 @@ pub(super) struct Processor {
 }
 
 impl Processor {
-    fn room(&mut self, room: Room) -> &mut Workspace<f32> {
-        match room {
-            Room::Clean => &mut self.clean,
-            Room::Perturbed => &mut self.perturbed,
+    fn workspace(&mut self, slot: Slot) -> &mut Workspace<f32> {
+        match slot {
+            Slot::Clean => &mut self.clean,
+            Slot::Perturbed => &mut self.perturbed,
         }
     }
 }
 
 impl Passes for Processor {
-    fn forward(&mut self, room: Room, pass: &Pass<'_>) -> Result<Forward<f32>, EngineError> {
+    fn forward(&mut self, slot: Slot, pass: &Pass<'_>) -> Result<Forward<f32>, EngineError> {
         let Pass { network, parameters, batch, normalization } = pass;
-        let room = self.room(room);
-        Ok(forward_batch(network, parameters, batch, CHUNK_IMAGES, *normalization, room))
+        let workspace = self.workspace(slot);
+        Ok(forward_batch(network, parameters, batch, CHUNK_IMAGES, *normalization, workspace))
     }
 
     fn backward(
         &mut self,
-        room: Room,
+        slot: Slot,
         pass: &Pass<'_>,
         forward: &Forward<f32>,
         through: Option<&Gradients<f32>>,
     ) -> Result<BatchSum<f32>, EngineError> {
         let Pass { network, parameters, batch, normalization } = pass;
-        let room = self.room(room);
-        Ok(backward_batch(network, parameters, batch, *normalization, forward, through, room))
+        let workspace = self.workspace(slot);
+        Ok(backward_batch(network, parameters, batch, *normalization, forward, through, workspace))
     }
 
-    fn extremes(&mut self, room: Room, values: &[ValueId]) -> Result<Vec<[f32; 2]>, EngineError> {
-        Ok(self.room(room).extremes(values))
+    fn extremes(&mut self, slot: Slot, values: &[ValueId]) -> Result<Vec<[f32; 2]>, EngineError> {
+        Ok(self.workspace(slot).extremes(values))
     }
 
-    fn evaluate(
-        &mut self,
-        network: &Network,
-        parameters: &[Vec<f32>],
-        input: InputScaling,
-        data: &Dataset,
-        errors: Option<&DataErrors>,
-    ) -> Result<Score, EngineError> {
-        Ok(evaluate(network, parameters, input, data, errors))
+    fn evaluate(&mut self, evaluation: &Evaluation<'_>) -> Result<Score, EngineError> {
+        Ok(evaluation.on_processor())
     }
 }

@@ -1,48 +1,63 @@
-//! What computes the passes of a training run: this machine's processor, or a GPU.
+//! Engines: the processor, or a device of another crate, computes the layers of a training run.
 //!
 //! ```text
-//!  trainer: recipe, images, codes, errors, optimizer, random numbers      always on the processor
+//!  trainer: recipe, images, codes, bit errors, optimizer, random numbers      always on the processor
 //!      │ Pass (network, parameters, images, normalization)     ▲ moments, gradients, loss
 //!      v                                                       │
-//!  Passes: forward and backward through the layers             cpu.rs │ device/
+//!  Passes: forward and backward through the layers             cpu.rs │ another crate (vmin-train-cuda)
 //! ```
 //!
-//! Only layers run elsewhere; whatever a recipe can say is the same on every engine, and so are all random
-//! numbers. A pass of two engines differs by rounding; codes at a rounding edge then fall apart, and whole runs
-//! with them.
+//! Every key of a recipe has the same meaning on every engine, and all engines get the same random numbers. Two
+//! engines round differently. A weight at a rounding edge then gets another code, and after some steps the two
+//! networks differ.
+//!
+//! # Writing an engine
+//!
+//! Implement [`Passes`] and wrap it in [`Engine::new`]. An engine
+//!
+//! - walks [`Network::steps`] and computes each [`Layer`](crate::network::Layer) from the public sizes of its
+//!   struct; batch and group normalizations offer their arithmetic on sums
+//!   ([`BatchNorm::moments`](crate::network::BatchNorm::moments),
+//!   [`BatchNorm::lines`](crate::network::BatchNorm::lines) and so on), so that a device only has to sum and to
+//!   apply lines;
+//! - asks [`Pass::read_back`] after each step what the following steps read, because the memory of activations may
+//!   have errors;
+//! - gets loss and derivatives of the logits from [`Pass::loss`].
+//!
+//! `vmin-train-cuda` is such an engine; its tests compare every pass with the processor's.
 
 mod cpu;
-#[cfg(any(test, feature = "cuda"))]
-mod device;
+mod evaluation;
 
-use vmin_nn::data::Dataset;
+pub use evaluation::{Evaluation, Score};
 
-use crate::bit_errors::DataErrors;
-use crate::evaluate::Score;
-use crate::network::{Batch, BatchSum, Forward, Gradients, Network, Normalization, ValueId};
-use crate::recipe::InputScaling;
+pub use crate::loss::Loss;
+pub use crate::network::{Batch, BatchSum, Forward, Gradients, Moments, Normalization, Sums};
 
-/// Why an engine cannot be had, or failed.
+use rayon::prelude::*;
+
+use crate::CHUNK_IMAGES;
+use crate::loss::cross_entropy;
+use crate::network::{Network, ValueId};
+
+/// Why an engine is missing or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The program was built without it.
-    #[error("this program was built without the cargo feature `cuda`")]
-    NotBuilt,
-    /// A library that CUDA consists of, or a device, is missing.
+    /// The device or one of its libraries is missing.
     #[error("{0}")]
     Absent(String),
-    /// The device refused something.
+    /// The device reported an error.
     #[error("the GPU failed to {doing}: {reason}")]
     Failed {
-        /// What it was to do.
+        /// The operation that failed.
         doing: &'static str,
-        /// What it said.
+        /// The error of the device.
         reason: String,
     },
 }
 
-/// What computes the passes.
+/// Computes the passes of a training run.
 pub struct Engine {
     passes: Box<dyn Passes + Send>,
     name: String,
@@ -50,52 +65,34 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// This machine's processor, all threads.
+    /// An engine by its passes. The name goes into [`EpochMetrics::engine`](crate::EpochMetrics::engine), the
+    /// note to the user.
+    #[must_use]
+    pub fn new(passes: Box<dyn Passes + Send>, name: String, note: Option<String>) -> Self {
+        Self { passes, name, note }
+    }
+
+    /// The processor of this machine with all its threads.
     #[must_use]
     pub fn cpu() -> Self {
-        Self { passes: Box::<cpu::Processor>::default(), name: "cpu".to_owned(), note: None }
+        Self::new(Box::<cpu::Processor>::default(), "cpu".to_owned(), None)
     }
 
-    /// The first CUDA device. Takes the driver, NVRTC, cuBLAS and, if it is there, cuDNN from the folders of the
-    /// environment variable `VMIN_CUDA_LIBRARIES` (separated as in `PATH`), from where the loader finds them,
-    /// from Python's packages of NVIDIA or from the toolkit. With the environment variable `VMIN_WITHOUT_CUDNN`
-    /// it goes without cuDNN.
-    ///
-    /// # Errors
-    /// [`EngineError::NotBuilt`] without the cargo feature `cuda`, [`EngineError::Absent`] without a device
-    /// or its libraries.
-    pub fn cuda() -> Result<Self, EngineError> {
-        #[cfg(feature = "cuda")]
-        {
-            let device = device::cuda::Cuda::new()?;
-            let (name, note) = (device.name(), device.note());
-            Ok(Self { passes: Box::new(device::OnDevice::new(device)), name, note })
-        }
-        #[cfg(not(feature = "cuda"))]
-        Err(EngineError::NotBuilt)
-    }
-
-    /// `cpu`, or the name of the GPU and of the library that computes its convolutions.
+    /// `cpu`, or the name of the device and of the library that computes its convolutions.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Why a GPU goes without cuDNN.
+    /// A limitation of this engine on this machine, such as a missing library.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    pub(crate) fn passes(&mut self) -> &mut dyn Passes {
+    /// The passes, for a loop other than [`Trainer`](crate::Trainer).
+    pub fn passes(&mut self) -> &mut dyn Passes {
         &mut *self.passes
-    }
-
-    #[cfg(test)]
-    pub(crate) fn emulated() -> Option<Self> {
-        let device = device::host::Host::new()?;
-        let passes = Box::new(device::OnDevice::new(device));
-        Some(Self { passes, name: "emulated".to_owned(), note: None })
     }
 }
 
@@ -105,48 +102,89 @@ impl Default for Engine {
     }
 }
 
-/// A pass over a batch.
-pub(crate) struct Pass<'a> {
-    pub(crate) network: &'a Network,
-    /// What the forward pass sees.
-    pub(crate) parameters: &'a [Vec<f32>],
-    pub(crate) batch: Batch<'a, f32>,
-    pub(crate) normalization: Normalization<'a, f32>,
-}
-
-/// Which of a step's two passes: the values of both are kept until they went back.
+/// One of the two passes of a training step. Both keep their activations until their backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
+pub enum Slot {
+    /// The pass without errors.
     Clean,
+    /// The pass under bit errors, and every evaluation.
     Perturbed,
 }
 
-/// Forward and backward through the layers.
-pub(crate) trait Passes {
-    /// All values of the batch, which stay in the room.
-    fn forward(&mut self, room: Room, pass: &Pass<'_>) -> Result<Forward<f32>, EngineError>;
+/// Input of a pass over a batch.
+pub struct Pass<'a> {
+    /// Layers and shapes.
+    pub network: &'a Network,
+    /// Values of the parameters in this pass, in the order of [`Network::parameters`].
+    pub parameters: &'a [Vec<f32>],
+    /// Images and labels.
+    pub batch: Batch<'a, f32>,
+    /// Moments of the batch normalizations.
+    pub normalization: Normalization<'a, f32>,
+}
 
-    /// The gradient of the scaled loss after [`Self::forward`] of the same pass; `through` as in
-    /// [`backward_batch`](crate::network::backward_batch).
+impl Pass<'_> {
+    /// Whether the activation memory changes a value, so that [`Self::read_back`] needs the value.
+    #[must_use]
+    pub fn changes(&self, value: ValueId) -> bool {
+        self.batch.memory.is_some_and(|memory| memory.holds(value))
+    }
+
+    /// The value as the following steps read it, errors of the activation memory included; `None` if it is as
+    /// the step computed it. `made` holds the value of all images of the batch.
+    #[must_use]
+    pub fn read_back(&self, value: ValueId, made: &[f32]) -> Option<Vec<f32>> {
+        let memory = self.batch.memory.filter(|memory| memory.holds(value))?;
+        let chunks = made.par_chunks(CHUNK_IMAGES * self.network.elements(value)).enumerate();
+        let read = chunks.map(|(chunk, made)| {
+            let mut read = Vec::new();
+            memory.read_back(value, self.batch.first_chunk + chunk, made, &mut read);
+            read
+        });
+        Some(read.collect::<Vec<_>>().concat())
+    }
+
+    /// Loss, wrong images and derivatives of the batch from its logits.
+    #[must_use]
+    pub fn loss(&self, logits: &[f32]) -> Loss<f32> {
+        let Batch { labels, scale, .. } = self.batch;
+        cross_entropy(logits, labels, self.network.classes(), scale)
+    }
+}
+
+/// Forward and backward passes through the layers.
+pub trait Passes {
+    /// Computes all values of the batch and keeps them in the slot.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`], as for all methods, if the device failed.
+    fn forward(&mut self, slot: Slot, pass: &Pass<'_>) -> Result<Forward<f32>, EngineError>;
+
+    /// The gradient of the scaled loss after [`Self::forward`] of the same slot and pass.
+    ///
+    /// `through` holds the gradients of a pass that used the moments of this pass as constants. The derivatives
+    /// of its loss by these moments are added, so that both gradients together are the gradient of the sum of
+    /// both losses.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] if the device failed.
     fn backward(
         &mut self,
-        room: Room,
+        slot: Slot,
         pass: &Pass<'_>,
         forward: &Forward<f32>,
         through: Option<&Gradients<f32>>,
     ) -> Result<BatchSum<f32>, EngineError>;
 
-    /// Smallest and largest element of some values of the last forward pass as they were made, both
-    /// including 0.
-    fn extremes(&mut self, room: Room, values: &[ValueId]) -> Result<Vec<[f32; 2]>, EngineError>;
+    /// Smallest and largest element of some values of the slot as the steps computed them, both including 0.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] if the device failed.
+    fn extremes(&mut self, slot: Slot, values: &[ValueId]) -> Result<Vec<[f32; 2]>, EngineError>;
 
-    /// Loss and wrong images of a set, read with these errors, normalized by running averages.
-    fn evaluate(
-        &mut self,
-        network: &Network,
-        parameters: &[Vec<f32>],
-        input: InputScaling,
-        data: &Dataset,
-        errors: Option<&DataErrors>,
-    ) -> Result<Score, EngineError>;
+    /// Loss and wrong images of a data set. Batch normalizations use their running averages.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] if the device failed.
+    fn evaluate(&mut self, evaluation: &Evaluation<'_>) -> Result<Score, EngineError>;
 }

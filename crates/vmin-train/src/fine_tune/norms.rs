@@ -4,7 +4,6 @@ use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
 use super::{Affine, narrow};
-use crate::evaluate::inputs;
 use crate::network::{BatchNorm, EPSILON, Network, ValueId, forward};
 use crate::{CHUNK_IMAGES, Recipe, weights};
 
@@ -90,7 +89,7 @@ fn measured(
     let chunks: Vec<Vec<Sums>> = pixels
         .par_chunks((CHUNK_IMAGES * size).max(1))
         .map(|pixels| {
-            let values = forward(network, &parameters, &inputs(pixels, recipe.input));
+            let values = forward(network, &parameters, &recipe.input.inputs(pixels));
             folded.iter().map(|f| Sums::of(&values[f.input.0], f.norm.channels)).collect()
         })
         .collect();

@@ -15,7 +15,6 @@ use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
 use super::narrow;
-use crate::evaluate::inputs;
 use crate::network::{BatchNorm, EPSILON, GroupNorm, Layer, Network, Statistics, ValueId, forward};
 use crate::{CHUNK_IMAGES, Recipe, weights};
 
@@ -87,7 +86,7 @@ fn measured(
     let chunks: Vec<Vec<Vec<[f64; 2]>>> = data.images[..images * size]
         .par_chunks((CHUNK_IMAGES * size).max(1))
         .map(|pixels| {
-            let values = forward(twin, &parameters, &inputs(pixels, recipe.input));
+            let values = forward(twin, &parameters, &recipe.input.inputs(pixels));
             norms.iter().map(|(value, norm)| norm.moments_sum(&values[value.0])).collect()
         })
         .collect();

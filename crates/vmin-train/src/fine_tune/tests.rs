@@ -282,7 +282,7 @@ fn groups_do_what_batch_normalizations_did_on_average() {
     let logits = |recipe: &Recipe| {
         let network = Trainer::start_from(recipe, &one, &test, &graph).expect("fits").finish();
         let network = network.network;
-        let inputs = crate::evaluate::inputs(&one.images, recipe.input);
+        let inputs = recipe.input.inputs(&one.images);
         let values = crate::network::forward(&network, &network.parameter_values(), &inputs);
         values.last().expect("logits").clone()
     };

@@ -22,43 +22,53 @@ use super::{Layer, Network, ValueId};
 use crate::loss::cross_entropy;
 use crate::real::Real;
 
-/// What a batch sums to.
-pub(crate) struct BatchSum<T> {
-    /// Of the loss.
-    pub(crate) gradients: Gradients<T>,
-    /// Sum over the images, not scaled.
-    pub(crate) loss: f64,
+/// Gradient, loss and errors of a batch.
+pub struct BatchSum<T> {
+    /// Gradient of the loss by the parameters.
+    pub gradients: Gradients<T>,
+    /// Sum of the loss over the images, not scaled.
+    pub loss: f64,
     /// Wrong images.
-    pub(crate) wrong: usize,
+    pub wrong: usize,
     /// Derivatives of the loss by the images as they are read, one after the other; empty unless
     /// [`Batch::image_gradient`] asks for them.
-    pub(crate) images: Vec<T>,
+    pub images: Vec<T>,
 }
 
-/// What batch normalizations go by.
+/// Source of the moments of batch normalizations.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Normalization<'a, T> {
+pub enum Normalization<'a, T> {
     /// Mean and variance of the batch, through which the gradient flows.
     OfBatch,
-    /// These, as constants.
+    /// These moments, as constants.
     Constant(&'a [Moments<T>]),
 }
 
-/// Images with their labels, and how the sum of their losses counts.
-pub(crate) struct Batch<'a, T> {
+/// Images with their labels, and the factor of their losses.
+pub struct Batch<'a, T> {
     /// All images, one after the other.
-    pub(crate) inputs: &'a [T],
-    /// One per image.
-    pub(crate) labels: &'a [u8],
+    pub inputs: &'a [T],
+    /// One label per image.
+    pub labels: &'a [u8],
     /// Factor of the loss.
-    pub(crate) scale: T,
-    /// What the values lie in; nothing changes them if absent.
+    pub scale: T,
+    /// Whether the derivatives by the images are wanted; training does not use them.
+    pub image_gradient: bool,
+    /// Number of the first chunk, from which the errors of the memory follow.
+    pub(crate) first_chunk: usize,
+    /// Memory of the values; they stay as they are if it is absent.
     pub(crate) memory: Option<&'a dyn Memory<T>>,
-    /// Whether the derivatives by the images are wanted, which training has no use for.
-    pub(crate) image_gradient: bool,
 }
 
-/// Memory of a batch that the next one uses again; holds nothing between them.
+impl<'a, T> Batch<'a, T> {
+    /// Images whose values stay as the layers compute them.
+    #[must_use]
+    pub fn new(inputs: &'a [T], labels: &'a [u8], scale: T) -> Self {
+        Self { inputs, labels, scale, image_gradient: false, first_chunk: 0, memory: None }
+    }
+}
+
+/// Buffers of a batch, which the next batch uses again; no value passes from one batch to the next.
 #[derive(Default)]
 pub(crate) struct Workspace<T> {
     chunks: Vec<Chunk<T>>,
@@ -90,13 +100,13 @@ impl<T: Real> Workspace<T> {
     }
 }
 
-/// What a forward pass found, beside the values that it left in the workspace.
-pub(crate) struct Forward<T> {
-    /// What each batch normalization went by.
-    pub(crate) moments: Vec<Moments<T>>,
-    /// Of each batch normalization, to be absorbed by the running averages; none where the moments
-    /// were given.
-    pub(crate) statistics: Vec<Statistics>,
+/// Result of a forward pass, beside the values that stay in the engine.
+pub struct Forward<T> {
+    /// Moments that each batch normalization used.
+    pub moments: Vec<Moments<T>>,
+    /// Statistics of each batch normalization for its running averages; empty where the moments were
+    /// given.
+    pub statistics: Vec<Statistics>,
 }
 
 /// All values of the images, in chunks of `chunk_images`.
@@ -130,7 +140,7 @@ pub(crate) fn forward_batch<T: Real>(
             statistics.push(running);
         }
         chunks.par_iter_mut().enumerate().for_each(|(index, chunk)| {
-            let memory = batch.memory.map(|memory| (memory, index));
+            let memory = batch.memory.map(|memory| (memory, batch.first_chunk + index));
             let stage = stage.clone();
             forward_steps(net, parameters, &moments, stage, memory, &mut chunk.values);
         });

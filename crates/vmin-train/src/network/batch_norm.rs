@@ -59,17 +59,16 @@ impl Statistics {
     }
 }
 
-/// What a pass normalizes by.
+/// Mean and inverse deviation of every channel, as a pass uses them.
 #[derive(Clone, Debug)]
-pub(crate) struct Moments<T> {
+pub struct Moments<T> {
     mean: Vec<T>,
     inverse_deviation: Vec<T>,
 }
 
 impl<T: Real> Moments<T> {
     /// Mean and inverse deviation of each channel.
-    #[cfg(any(test, feature = "cuda"))]
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = [T; 2]> {
+    pub fn pairs(&self) -> impl Iterator<Item = [T; 2]> {
         self.mean.iter().zip(&self.inverse_deviation).map(|(&mean, &inverse)| [mean, inverse])
     }
 
@@ -82,7 +81,7 @@ impl<T: Real> Moments<T> {
 }
 
 /// Two sums per channel.
-pub(crate) type Sums = Vec<[f64; 2]>;
+pub type Sums = Vec<[f64; 2]>;
 
 /// Adds the sums of a chunk to those of the chunks before it.
 pub(super) fn add_sums(mut all: Sums, chunk: &Sums) -> Sums {
@@ -133,7 +132,8 @@ impl BatchNorm {
 
     /// Moments of `count` values per channel, and their unbiased form for the running averages.
     #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-    pub(crate) fn moments<T: Real>(sums: &Sums, count: usize) -> (Moments<T>, Statistics) {
+    #[must_use]
+    pub fn moments<T: Real>(sums: &Sums, count: usize) -> (Moments<T>, Statistics) {
         let mut moments = Moments { mean: Vec::new(), inverse_deviation: Vec::new() };
         let mut statistics = Statistics { mean: Vec::new(), variance: Vec::new() };
         let count = count as f64;
@@ -219,19 +219,17 @@ impl BatchNorm {
     }
 
     /// `y` as factor and term of a line in `x`, channel by channel.
-    pub(crate) fn lines<T: Real>(
-        &self,
-        scale: &[T],
-        shift: &[T],
-        moments: &Moments<T>,
-    ) -> [Vec<T>; 2] {
+    #[must_use]
+    pub fn lines<T: Real>(&self, scale: &[T], shift: &[T], moments: &Moments<T>) -> [Vec<T>; 2] {
         let factors = self.factors(scale, moments);
         let terms = (0..self.channels).map(|c| shift[c] - moments.mean[c] * factors[c]).collect();
         [factors, terms]
     }
 
-    /// What [`Self::backward`] adds to `dx`, as factor of `dy`, negative factor of `x` and term.
-    pub(crate) fn lines_back<T: Real>(
+    /// The gradient of the input as lines, channel by channel: factor of `dy`, negative factor of `x` and
+    /// term. `sums` are those of `dy` and of `dy` times the normalized value over `count` values per channel.
+    #[must_use]
+    pub fn lines_back<T: Real>(
         &self,
         scale: &[T],
         moments: &Moments<T>,
@@ -248,7 +246,9 @@ impl BatchNorm {
         (0..self.channels).map(line).collect()
     }
 
-    pub(crate) fn factors<T: Real>(&self, scale: &[T], moments: &Moments<T>) -> Vec<T> {
+    /// Factors of `x` in [`Self::lines`]; of `dy` in its gradient if the moments are constants.
+    #[must_use]
+    pub fn factors<T: Real>(&self, scale: &[T], moments: &Moments<T>) -> Vec<T> {
         let pairs = scale.iter().zip(&moments.inverse_deviation);
         pairs.map(|(&scale, &inverse)| (T::one() + scale) * inverse).collect()
     }

@@ -43,10 +43,8 @@ impl Memory<f64> for Displacement {
     }
 
     fn read_back(&self, value: ValueId, chunk: usize, made: &[f64], read: &mut Vec<f64>) {
-        if value != self.logits {
-            let by = |i: usize| 0.3 * libm::sin((i + 7 * chunk + 3 * value.0) as f64);
-            read.extend(made.iter().enumerate().map(|(i, x)| x + by(i)));
-        }
+        let by = |i: usize| 0.3 * libm::sin((i + 7 * chunk + 3 * value.0) as f64);
+        read.extend(made.iter().enumerate().map(|(i, x)| x + by(i)));
     }
 }
 
@@ -83,7 +81,7 @@ impl Case {
         let displacement = Displacement { logits: network.output() };
         let memory = self.displaced.then_some(&displacement as &dyn Memory<f64>);
         let image_gradient = true;
-        let batch = Batch { inputs: input, labels: &LABELS, scale: 1.0, memory, image_gradient };
+        let batch = Batch { memory, image_gradient, ..Batch::new(input, &LABELS, 1.0) };
         let mut room = Workspace::default();
         // Chunks of two images and one, so that batch normalization must reach across them.
         let forward = forward_batch(network, parameters, &batch, 2, normalization, &mut room);

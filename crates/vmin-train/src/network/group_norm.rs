@@ -6,7 +6,7 @@
 //! since a network that goes by the averages of sound weights suffers more from unsound ones.
 
 use super::ParameterId;
-use super::batch_norm::EPSILON;
+use super::batch_norm::{EPSILON, Sums};
 use crate::real::Real;
 
 /// A normalization of each image.
@@ -29,17 +29,20 @@ pub(super) fn usual_groups(channels: usize) -> usize {
     groups.into_iter().find(|&groups| groups > 0 && channels.is_multiple_of(groups)).unwrap_or(1)
 }
 
-/// Moments of a group.
-#[derive(Clone, Copy)]
-pub(crate) struct Moments {
-    pub(crate) mean: f64,
+/// Moments of one group of one image.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupMoments {
+    /// The mean.
+    pub mean: f64,
     variance: f64,
     /// One over the deviation.
-    pub(crate) inverse: f64,
+    pub inverse: f64,
 }
 
 impl GroupNorm {
-    pub(crate) fn channels(&self) -> usize {
+    /// Number of channels.
+    #[must_use]
+    pub fn channels(&self) -> usize {
         self.shape[2]
     }
 
@@ -48,7 +51,8 @@ impl GroupNorm {
     }
 
     /// Values of a group.
-    pub(crate) fn count(&self) -> f64 {
+    #[must_use]
+    pub fn count(&self) -> f64 {
         (self.elements() / self.groups) as f64
     }
 
@@ -72,17 +76,18 @@ impl GroupNorm {
         sums
     }
 
-    fn moments<T: Real>(&self, x: &[T]) -> Vec<Moments> {
+    fn moments<T: Real>(&self, x: &[T]) -> Vec<GroupMoments> {
         self.moments_of(self.sums(x, x, |_, x, _| [x, x * x]))
     }
 
     /// From the sum and the sum of squares of each group.
-    pub(crate) fn moments_of(&self, sums: Vec<[f64; 2]>) -> Vec<Moments> {
+    #[must_use]
+    pub fn moments_of(&self, sums: Sums) -> Vec<GroupMoments> {
         let count = self.count();
         let moments = sums.into_iter().map(|[sum, squares]| {
             let mean = sum / count;
             let variance = (squares / count - mean * mean).max(0.0);
-            Moments { mean, variance, inverse: 1.0 / libm::sqrt(variance + EPSILON) }
+            GroupMoments { mean, variance, inverse: 1.0 / libm::sqrt(variance + EPSILON) }
         });
         moments.collect()
     }
@@ -91,7 +96,9 @@ impl GroupNorm {
     pub(crate) fn moments_sum(&self, x: &[f32]) -> Vec<[f64; 2]> {
         let mut sums = vec![[0.0; 2]; self.groups];
         for image in x.chunks_exact(self.elements()) {
-            for (sum, Moments { mean, variance, .. }) in sums.iter_mut().zip(self.moments(image)) {
+            for (sum, GroupMoments { mean, variance, .. }) in
+                sums.iter_mut().zip(self.moments(image))
+            {
                 sum[0] += mean;
                 sum[1] += variance;
             }
@@ -113,16 +120,16 @@ impl GroupNorm {
     }
 
     /// `y` as factor and term of a line in `x`, for each channel of an image.
-    pub(crate) fn lines<T: Real>(
+    pub fn lines<T: Real>(
         &self,
-        moments: &[Moments],
+        moments: &[GroupMoments],
         scale: &[T],
         shift: &[T],
         lines: &mut [[T; 2]],
     ) {
         let of_group = self.channels() / self.groups;
         for (channel, line) in lines.iter_mut().enumerate() {
-            let Moments { mean, inverse, .. } = moments[channel / of_group];
+            let GroupMoments { mean, inverse, .. } = moments[channel / of_group];
             let factor = (T::one() + scale[channel]) * T::of(inverse);
             *line = [factor, shift[channel] - T::of(mean) * factor];
         }

@@ -9,11 +9,10 @@ use super::{Network, ValueId};
 /// A memory that values lie in.
 pub(crate) trait Memory<T>: Sync {
     /// Whether a value lies in it; one that does not is read as it was made.
-    #[cfg(any(test, feature = "cuda"))]
     fn holds(&self, value: ValueId) -> bool;
 
-    /// Fills `read` with what the steps after it read of `value`, of chunk number `chunk`; leaves it
-    /// empty where that is what was `made`.
+    /// Fills `read`, which is empty, with a value that it holds as the steps after it read it in chunk
+    /// number `chunk`.
     fn read_back(&self, value: ValueId, chunk: usize, made: &[T], read: &mut Vec<T>);
 }
 

@@ -19,24 +19,19 @@ mod pool;
 mod relu;
 mod zoo;
 
-pub use batch_norm::{BatchNorm, Statistics};
+pub use batch::{Batch, BatchSum, Forward, Normalization};
+pub use batch_norm::{BatchNorm, Moments, Statistics, Sums};
 pub use conv2d::Conv2d;
 pub use fully_connected::FullyConnected;
-pub use group_norm::GroupNorm;
-
+pub use group_norm::{GroupMoments, GroupNorm};
+pub use pass::Gradients;
 pub use pool::Pool2d;
 pub use zoo::{Norm, Shortcut};
 
-pub(crate) use batch::{
-    Batch, BatchSum, Forward, Normalization, Workspace, backward_batch, forward_batch,
-};
-#[cfg(any(test, feature = "cuda"))]
-pub(crate) use batch_norm::Sums;
-pub(crate) use batch_norm::{EPSILON, Moments};
-#[cfg(any(test, feature = "cuda"))]
-pub(crate) use group_norm::Moments as GroupMoments;
+pub(crate) use batch::{Workspace, backward_batch, forward_batch};
+pub(crate) use batch_norm::EPSILON;
 pub(crate) use memory::{Memory, Values};
-pub(crate) use pass::{Gradients, forward, forward_into};
+pub(crate) use pass::{forward, forward_into};
 
 use crate::real::Real;
 
@@ -165,7 +160,8 @@ impl Network {
     }
 
     /// What the normalizations go by outside of training.
-    pub(crate) fn running_moments<T: Real>(&self) -> Vec<Moments<T>> {
+    #[must_use]
+    pub fn running_moments<T: Real>(&self) -> Vec<Moments<T>> {
         self.statistics.iter().map(Moments::running).collect()
     }
 

@@ -8,7 +8,7 @@ use super::{Layer, Network, ParameterId, Step, add, relu};
 use crate::real::Real;
 
 /// One gradient per parameter, in the order of [`Network::parameters`].
-pub(crate) type Gradients<T> = Vec<Vec<T>>;
+pub type Gradients<T> = Vec<Vec<T>>;
 
 /// Computes every value from `input` with the given parameter values; normalizations use their
 /// running averages.
@@ -66,7 +66,7 @@ pub(super) fn forward_steps<T: Real>(
             Layer::Add => add::forward(x, values.read(step.inputs[1]), &mut y),
             Layer::Pool2d(layer) => layer.forward(x, &mut y),
         }
-        if let Some((memory, chunk)) = memory {
+        if let Some((memory, chunk)) = memory.filter(|(memory, _)| memory.holds(step.output)) {
             memory.read_back(step.output, chunk, &y, &mut values.read[step.output.0]);
         }
         values.made[step.output.0] = y;

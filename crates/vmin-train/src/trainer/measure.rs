@@ -4,6 +4,7 @@ use super::step::EpochSums;
 use super::{EpochMetrics, Trainer};
 use crate::bit_errors::{DataErrors, DataRates, flip};
 use crate::deploy::over;
+use crate::engine::Evaluation;
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
@@ -17,7 +18,8 @@ impl Trainer<'_> {
         let loss = sums.loss / images;
         let (seen, _) = self.seen(epoch);
         let (input, engine) = (self.recipe.input, self.engine.passes());
-        let score = engine.evaluate(&self.network, &seen, input, self.test, None)?;
+        let evaluation = Evaluation::new(&self.network, &seen, input, self.test);
+        let score = engine.evaluate(&evaluation)?;
         if !loss.is_finite() || !score.loss.is_finite() || !sums.perturbed_loss.is_finite() {
             return Err(TrainError::Diverged { epoch });
         }
@@ -63,7 +65,8 @@ impl Trainer<'_> {
             });
             let (input, errors) = (self.recipe.input, errors.as_ref());
             let engine = self.engine.passes();
-            wrong += engine.evaluate(&self.network, &seen, input, self.test, errors)?.wrong;
+            let evaluation = Evaluation::new(&self.network, &seen, input, self.test);
+            wrong += engine.evaluate(&evaluation.under(errors))?.wrong;
         }
         Ok(Some(wrong as f64 / (self.test.len() as f64 * f64::from(wanted.chips))))
     }

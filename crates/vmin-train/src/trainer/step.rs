@@ -6,8 +6,7 @@ use super::gradient::{average, clamp};
 use crate::bit_errors::{BitErrors, DataErrors, Method, flip};
 use crate::codec::Encoded;
 use crate::deploy::Range;
-use crate::engine::{Engine, Pass, Passes, Room};
-use crate::evaluate::inputs;
+use crate::engine::{Engine, Pass, Passes, Slot};
 use crate::network::{Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
@@ -38,13 +37,7 @@ impl Images {
     /// Their mean loss counts.
     fn batch(&self) -> Batch<'_, f32> {
         let Self { inputs, labels, .. } = self;
-        Batch {
-            inputs,
-            labels,
-            scale: 1.0 / labels.len() as f32,
-            memory: None,
-            image_gradient: false,
-        }
+        Batch::new(inputs, labels, 1.0 / labels.len() as f32)
     }
 }
 
@@ -67,7 +60,7 @@ impl Trainer<'_> {
     ) -> Result<f64, TrainError> {
         let pixels = collect(self.data, batch, self.recipe, moves);
         let images = Images {
-            inputs: inputs(&pixels, self.recipe.input),
+            inputs: self.recipe.input.inputs(&pixels),
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
             pixels,
         };
@@ -108,13 +101,13 @@ impl Trainer<'_> {
             batch: images.batch(),
             normalization,
         };
-        let forward = engine.forward(Room::Clean, &pass)?;
+        let forward = engine.forward(Slot::Clean, &pass)?;
         let errors = recipe.bit_errors.as_ref().zip(stored);
         let errors = errors.filter(|(errors, _)| self.start.active && epoch >= errors.from_epoch);
         let mut clean;
         let perturbed = match errors {
             None => {
-                clean = engine.backward(Room::Clean, &pass, &forward, None)?;
+                clean = engine.backward(Slot::Clean, &pass, &forward, None)?;
                 self.move_along(&clean.gradients, rate);
                 None
             }
@@ -126,14 +119,14 @@ impl Trainer<'_> {
                 let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
                 let mut perturbed = self.under_errors(&hit, images, moments, engine)?;
                 let through = Some(&perturbed.gradients);
-                clean = engine.backward(Room::Clean, &pass, &forward, through)?;
+                clean = engine.backward(Slot::Clean, &pass, &forward, through)?;
                 clamp(&mut perturbed.gradients, errors.gradient_clamp);
                 average(&mut clean.gradients, &perturbed.gradients);
                 self.move_along(&clean.gradients, rate);
                 Some(perturbed.loss)
             }
             Some((errors, _)) => {
-                clean = engine.backward(Room::Clean, &pass, &forward, None)?;
+                clean = engine.backward(Slot::Clean, &pass, &forward, None)?;
                 self.move_along(&clean.gradients, rate);
                 let (_, Some(stored)) = self.seen(epoch) else {
                     return Err(TrainError::Diverged { epoch });
@@ -187,7 +180,7 @@ impl Trainer<'_> {
         let rates = errors.data_rates_in(epoch, self.recipe.epochs);
         let stored = match self.stored.as_ref().filter(|_| rates.activations > 0.0) {
             Some(stored) => {
-                let extremes = engine.extremes(Room::Clean, stored.ranged())?;
+                let extremes = engine.extremes(Slot::Clean, stored.ranged())?;
                 let ranges: Vec<_> =
                     extremes.into_iter().map(|[low, high]| Range { low, high }).collect();
                 stored.quantized(&self.network, self.recipe.input, &ranges)
@@ -217,12 +210,12 @@ impl Trainer<'_> {
         let read;
         if let Some(errors) = &hit.data {
             let size = self.data.pixels_per_image();
-            read = inputs(&errors.batch_pixels(&images.pixels, size), self.recipe.input);
+            read = self.recipe.input.inputs(&errors.batch_pixels(0, &images.pixels, size));
             batch = Batch { inputs: &read, memory: Some(errors), ..batch };
         }
         let pass = Pass { network, parameters, batch, normalization };
-        let forward = engine.forward(Room::Perturbed, &pass)?;
-        Ok(engine.backward(Room::Perturbed, &pass, &forward, None)?)
+        let forward = engine.forward(Slot::Perturbed, &pass)?;
+        Ok(engine.backward(Slot::Perturbed, &pass, &forward, None)?)
     }
 
     /// Clips the master floats and gives what the forward pass sees of them, and their codes from

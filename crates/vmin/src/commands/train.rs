@@ -137,33 +137,43 @@ fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
     Ok((source, recipe))
 }
 
-/// What computes the layers; where there is a choice, a GPU that is missing is no error.
+/// The engine that computes the layers. With `auto` the processor replaces a missing GPU.
 fn engine(choice: EngineChoice) -> Result<Engine, Failure> {
-    if choice == EngineChoice::Cpu {
-        return Ok(Engine::cpu());
-    }
-    match (Engine::cuda(), choice) {
-        (Ok(engine), _) => {
+    let required = match choice {
+        EngineChoice::Cpu => return Ok(Engine::cpu()),
+        EngineChoice::Auto => false,
+        EngineChoice::Cuda => true,
+    };
+    let refused =
+        |message: String, hint: &str| Diagnostic::new("engine", message).hint(hint).into();
+    match (gpu(), required) {
+        (Some(Ok(engine)), _) => {
             if let Some(note) = engine.note() {
                 say(&format!("note: {note}"));
             }
             Ok(engine)
         }
-        (Err(EngineError::NotBuilt), EngineChoice::Auto) => Ok(Engine::cpu()),
-        (Err(error), EngineChoice::Auto) => {
+        (Some(Err(error)), false) => {
             say(&format!("note: {}; the processor computes the layers", with_causes(&error)));
             Ok(Engine::cpu())
         }
-        (Err(error), _) => {
-            let hint = match error {
-                EngineError::NotBuilt => {
-                    "build with `cargo build --release --features cuda`, or take `--engine cpu`"
-                }
-                _ => "`--engine cpu` needs none of it",
-            };
-            Err(Diagnostic::new("engine", with_causes(&error)).hint(hint).into())
+        (Some(Err(error)), true) => {
+            Err(refused(with_causes(&error), "`--engine cpu` needs no GPU"))
         }
+        (None, false) => Ok(Engine::cpu()),
+        (None, true) => Err(refused(
+            "this program was built without the cargo feature `cuda`".to_owned(),
+            "build with `cargo build --release --features cuda`, or use `--engine cpu`",
+        )),
     }
+}
+
+/// The GPU, if this program was built for one.
+fn gpu() -> Option<Result<Engine, EngineError>> {
+    #[cfg(feature = "cuda")]
+    return Some(vmin_train_cuda::engine());
+    #[cfg(not(feature = "cuda"))]
+    None
 }
 
 /// What the recipe starts from.

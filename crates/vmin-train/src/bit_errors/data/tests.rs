@@ -109,14 +109,14 @@ fn flips_hit_every_bit_of_activations_at_their_rate() {
 fn pixels_flip_at_their_rate_and_by_chunk() {
     let pixels: Vec<u8> = (0..=255).cycle().take(64 * 400).collect();
     let errors = errors(0.02, 0.0, Vec::new());
-    let read = errors.batch_pixels(&pixels, 400);
+    let read = errors.batch_pixels(0, &pixels, 400);
     let count: u32 = pixels.iter().zip(&read).map(|(a, b)| (a ^ b).count_ones()).sum();
     let expected = 64.0 * 400.0 * 8.0 * 0.02;
     assert!((f64::from(count) - expected).abs() < 5.0 * f64::sqrt(expected), "{count}");
     let chunk = 16 * 400;
     assert_eq!(*errors.pixels(2, &pixels[2 * chunk..3 * chunk]), read[2 * chunk..3 * chunk]);
     let none = super::DataErrors { rates: DataRates::default(), ..errors };
-    assert_eq!(none.batch_pixels(&pixels, 400), pixels);
+    assert_eq!(none.batch_pixels(0, &pixels, 400), pixels);
 }
 
 #[test]

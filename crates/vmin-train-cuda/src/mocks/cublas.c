@@ -1,5 +1,5 @@
-// Stands in for cuBLAS: products by three loops, columns one after the other.
-#include "stand_in.h"
+// Mock of cuBLAS: matrix products by three loops, columns one after the other.
+#include "mock.h"
 
 enum { NOT_INITIALIZED = 1, INVALID_VALUE = 7 };
 
@@ -17,7 +17,7 @@ int cublasSetStream_v2(void *handle, void *stream) {
     return 0;
 }
 
-// Whether a matrix of that many rows and columns lies in a buffer.
+// Whether a matrix with these rows and columns lies within a buffer.
 static int lies(const float *at, int rows, int columns, int leading) {
     if (leading < rows) return 0;
     return held(at, sizeof(float) * ((size_t)(columns - 1) * (size_t)leading + (size_t)rows));

@@ -1,4 +1,5 @@
-//! An NVIDIA GPU: kernels by NVRTC, products by cuBLAS, convolutions by cuDNN if it is there, one stream.
+//! An NVIDIA GPU: kernels compiled by NVRTC, matrix products by cuBLAS, convolutions by cuDNN if it is installed, one
+//! stream.
 #![expect(unsafe_code, reason = "kernels are launched and BLAS is called with plain pointers")]
 
 use std::collections::BTreeMap;
@@ -13,38 +14,40 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::{self, Ptx, compile_ptx};
 
-use super::check::check;
-use super::convolution::{Convolution, Convolve};
-use super::cudnn::Convolver;
-use super::{Arguments, At, Device, Gemm, KERNELS, Kernel, Sizes, To, libraries};
-use crate::engine::EngineError;
+use vmin_train::EngineError;
+
+use crate::check::check;
+use crate::convolution::{Convolution, Convolve};
+use crate::cudnn::Convolver;
+use crate::device::{Arguments, At, Device, Gemm, KERNELS, Kernel, Sizes, To};
+use crate::libraries;
 
 /// Threads of a block.
 const BLOCK: u32 = 256;
 
-// SAFETY: `repr(C)` and integers throughout, the struct of the same name in the kernels.
+// SAFETY: `repr(C)` with integer fields only, the same as the struct of that name in the kernels.
 unsafe impl DeviceRepr for Sizes {}
 
 /// A GPU with the kernels loaded.
-pub(in crate::engine) struct Cuda {
+pub(crate) struct Cuda {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    /// Never dropped: that would panic if the device has failed, in place of what is told of the failure.
+    /// Never dropped: dropping panics if the device has failed, which would hide the error.
     blas: ManuallyDrop<CudaBlas>,
     functions: BTreeMap<Kernel, CudaFunction>,
-    /// cuDNN, or why it is not used.
+    /// cuDNN, or the reason why it is not used.
     convolver: Result<Convolver, String>,
-    /// Layers of its check that it leaves to patches.
+    /// Layers of the self-check for which cuDNN has no algorithm.
     left: usize,
 }
 
-pub(super) fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> EngineError {
+pub(crate) fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> EngineError {
     move |error| EngineError::Failed { doing, reason: error.to_string() }
 }
 
 impl Cuda {
-    /// The first device, with cuDNN if it is there and passes its check.
-    pub(in crate::engine) fn new() -> Result<Self, EngineError> {
+    /// The first device, with cuDNN if it is installed and passes the self-check.
+    pub(crate) fn new() -> Result<Self, EngineError> {
         let mut cuda = Self::by_patches()?;
         let stream = cuda.stream.clone();
         cuda.convolver = libraries::load_cudnn().and_then(|()| Convolver::new(stream));
@@ -52,11 +55,11 @@ impl Cuda {
             match check(&mut cuda) {
                 Ok(left) => cuda.left = left,
                 Err(reason) => {
-                    // It may have taken the device along.
+                    // The failure may have broken the device as well.
                     cuda.context.synchronize().map_err(|error| EngineError::Failed {
-                        doing: "go on after the check of cuDNN",
+                        doing: "work after the self-check of cuDNN",
                         reason: format!(
-                            "{error}, after: {reason}; {}=1 leaves cuDNN out",
+                            "{error}, after: {reason}; {}=1 switches cuDNN off",
                             libraries::WITHOUT_CUDNN
                         ),
                     })?;
@@ -68,14 +71,15 @@ impl Cuda {
     }
 
     /// The first device without cuDNN.
-    pub(in crate::engine) fn by_patches() -> Result<Self, EngineError> {
+    pub(crate) fn by_patches() -> Result<Self, EngineError> {
         libraries::load()?;
         let context = CudaContext::new(0)
             .map_err(|error| EngineError::Absent(format!("there is no CUDA device: {error}")))?;
         let stream = context.default_stream();
-        let (major, minor) = context.compute_capability().map_err(failed("tell its kind"))?;
-        // The driver takes machine code of any minor version of its CUDA, but no newer PTX than it knows. A
-        // GPU that is newer than the compiler has PTX alone.
+        let (major, minor) =
+            context.compute_capability().map_err(failed("report its compute capability"))?;
+        // The driver accepts machine code of any minor version of its CUDA, but no PTX of a newer one. For a GPU
+        // newer than the compiler there is PTX only.
         let image = match machine_code(&format!("sm_{major}{minor}")) {
             Some(code) => code,
             None => compile_ptx(KERNELS).map_err(failed("compile the kernels"))?,
@@ -86,40 +90,40 @@ impl Cuda {
             let function = module.load_function(name).map_err(failed("load a kernel"))?;
             functions.insert(kernel, function);
         }
-        let blas = CudaBlas::new(stream.clone()).map_err(failed("begin with cuBLAS"))?;
+        let blas = CudaBlas::new(stream.clone()).map_err(failed("start cuBLAS"))?;
         keep_freed_memory(&context);
         let blas = ManuallyDrop::new(blas);
-        let convolver = Err("it was not asked for".to_owned());
+        let convolver = Err("it was not loaded".to_owned());
         Ok(Self { context, stream, blas, functions, convolver, left: 0 })
     }
 
-    /// The GPU and what computes its convolutions, on which their rounding depends.
-    pub(in crate::engine) fn name(&self) -> String {
+    /// The GPU and the library of its convolutions, on which the rounding depends.
+    pub(crate) fn name(&self) -> String {
         let gpu = self.context.name().unwrap_or_else(|_| "CUDA device 0".to_owned());
         let library = if self.convolver.is_ok() { "cuDNN" } else { "cuBLAS" };
         format!("{gpu} ({library})")
     }
 
-    /// What is not computed by cuDNN, and why.
-    pub(in crate::engine) fn note(&self) -> Option<String> {
+    /// Convolutions that cuDNN does not compute, and the reason.
+    pub(crate) fn note(&self) -> Option<String> {
         match (&self.convolver, self.left) {
             (Ok(_), 0) => None,
             (Ok(_), left) => Some(format!(
-                "for {left} of the convolutions that it was tried with cuDNN has no algorithm that is the same \
-                 at every run; such go by cuBLAS"
+                "for {left} convolutions of the self-check cuDNN has no algorithm with the same bits at every \
+                 run; such convolutions use cuBLAS"
             )),
-            (Err(reason), _) => Some(format!("convolutions go by cuBLAS, not by cuDNN: {reason}")),
+            (Err(reason), _) => Some(format!("convolutions use cuBLAS, not cuDNN: {reason}")),
         }
     }
 }
 
-/// The kernels for GPUs of one kind, if the compiler knows it.
-fn machine_code(kind: &str) -> Option<Ptx> {
+/// The kernels as machine code for one architecture, if the compiler knows it.
+fn machine_code(architecture: &str) -> Option<Ptx> {
     let source = CString::new(KERNELS).ok()?;
     let program = nvrtc::result::create_program(&source, None).ok()?;
-    // SAFETY: the program is live until it is destroyed below, and the buffer has the size that was told.
+    // SAFETY: the program is live until it is destroyed below, and the buffer has the size that NVRTC returned.
     let code = unsafe {
-        let option = format!("--gpu-architecture={kind}");
+        let option = format!("--gpu-architecture={architecture}");
         let code = nvrtc::result::compile_program(program, &[option]).and_then(|()| {
             let mut size = 0_usize;
             nvrtc::sys::nvrtcGetCUBINSize(program, &raw mut size).result()?;
@@ -127,22 +131,22 @@ fn machine_code(kind: &str) -> Option<Ptx> {
             nvrtc::sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()).result()?;
             Ok(code)
         });
-        // Nothing depends on it.
+        // A failure here leaks a few bytes and nothing else.
         let _ = nvrtc::result::destroy_program(program);
         code
     };
     code.ok().filter(|code| !code.is_empty()).map(Ptx::from_binary)
 }
 
-/// Has the driver keep what is freed for what is made next, also across synchronizations. A driver that will
-/// not is only slower.
+/// Asks the driver to keep freed memory for the next buffers, also across synchronizations. Without it everything is
+/// only slower.
 fn keep_freed_memory(context: &CudaContext) {
     if !context.has_async_alloc() {
         return;
     }
     let mut pool = std::ptr::null_mut();
     let mut all = u64::MAX;
-    // SAFETY: the device is that of a live context; the attribute is one 64-bit number.
+    // SAFETY: the device belongs to a live context; the attribute is one 64-bit number.
     unsafe {
         let asked = sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device());
         if asked.result().is_ok() {
@@ -153,8 +157,8 @@ fn keep_freed_memory(context: &CudaContext) {
 }
 
 impl Cuda {
-    /// Waits for a copy from or to plain memory: whether that has ended when it was asked for is not
-    /// documented for all machines.
+    /// Waits until a copy from or to plain memory has ended: the call itself may return earlier, depending on the
+    /// machine.
     fn settled<T>(
         &self,
         doing: &'static str,
@@ -171,17 +175,17 @@ impl Device for Cuda {
     type Doubles = CudaSlice<f64>;
 
     fn upload(&mut self, values: &[f32]) -> Result<Self::Floats, EngineError> {
-        // No driver makes a buffer of nothing.
+        // Drivers refuse empty buffers.
         let values = if values.is_empty() { &[0.0] } else { values };
-        self.settled("take values", self.stream.clone_htod(values))
+        self.settled("receive values", self.stream.clone_htod(values))
     }
 
     fn floats(&mut self, len: usize) -> Result<Self::Floats, EngineError> {
-        self.stream.alloc_zeros(len.max(1)).map_err(failed("make room for values"))
+        self.stream.alloc_zeros(len.max(1)).map_err(failed("allocate values"))
     }
 
     fn doubles(&mut self, len: usize) -> Result<Self::Doubles, EngineError> {
-        self.stream.alloc_zeros(len.max(1)).map_err(failed("make room for sums"))
+        self.stream.alloc_zeros(len.max(1)).map_err(failed("allocate sums"))
     }
 
     fn clear(&mut self, floats: &mut Self::Floats) -> Result<(), EngineError> {
@@ -193,11 +197,11 @@ impl Device for Cuda {
     }
 
     fn download(&mut self, floats: &Self::Floats) -> Result<Vec<f32>, EngineError> {
-        self.settled("give values", self.stream.clone_dtoh(floats))
+        self.settled("return values", self.stream.clone_dtoh(floats))
     }
 
     fn download_doubles(&mut self, doubles: &Self::Doubles) -> Result<Vec<f64>, EngineError> {
-        self.settled("give sums", self.stream.clone_dtoh(doubles))
+        self.settled("return sums", self.stream.clone_dtoh(doubles))
     }
 
     fn launch(
@@ -238,9 +242,9 @@ impl Device for Cuda {
             None => launch.arg(&absent),
         };
         launch.arg(&sizes);
-        // SAFETY: the seven arguments are those of every kernel, null pointers where it touches nothing, and
-        // `layers.rs` gives each kernel buffers of the sizes that it is told; the tests make the same calls
-        // over buffers whose ends are watched.
+        // SAFETY: every kernel has these seven arguments and does not touch null pointers; `layers.rs` gives each
+        // kernel buffers of the sizes in its arguments. The tests make the same calls on buffers with guards at
+        // both ends.
         unsafe { launch.launch(config) }.map_err(failed("run a kernel"))?;
         Ok(())
     }
@@ -274,8 +278,8 @@ impl Device for Cuda {
             ldc: int(gemm.leading[2])?,
         };
         let (a, b, mut c) = (a.slice(a_at..), b.slice(b_at..), c.slice_mut(c_at..));
-        // SAFETY: sizes and leading dimensions are those of matrices in these buffers (`products.rs`); the
-        // tests make the same calls over slices with checked bounds.
+        // SAFETY: sizes and leading dimensions describe matrices inside these buffers (`products.rs`); the tests
+        // make the same calls on slices with checked bounds.
         unsafe { self.blas.gemm(config, &a, &b, &mut c) }.map_err(failed("multiply matrices"))
     }
 
@@ -301,30 +305,31 @@ impl Device for Cuda {
 mod tests {
     use cudarc::nvrtc::compile_ptx;
 
+    use vmin_train::EngineError;
+
     use super::{Cuda, Device, KERNELS, Kernel, libraries, machine_code};
-    use crate::engine::EngineError;
 
     /// Needs NVRTC, but no GPU.
     #[test]
     fn the_kernels_compile() {
-        if !libraries::compiler_is_there(i32::MAX) {
+        if !libraries::compiler_is_available(i32::MAX) {
             return;
         }
         let ptx = compile_ptx(KERNELS).expect("compiles").to_src();
         for (_, name) in Kernel::ALL {
             assert!(ptx.contains(&format!(".entry {name}(")), "{name} in {ptx}");
         }
-        let code = machine_code("sm_80").expect("a kind that every CUDA 12 and 13 knows");
+        let code = machine_code("sm_80").expect("CUDA 12 and 13 know this architecture");
         assert!(format!("{code:?}").contains("[127, 69, 76, 70,"), "an ELF file");
         assert!(machine_code("sm_1").is_none());
     }
 
     #[test]
-    fn without_a_gpu_the_reason_is_told() {
+    fn the_engine_starts_or_reports_the_missing_part() {
         match Cuda::new() {
             Ok(mut cuda) => {
-                let floats = cuda.upload(&[1.0, 2.0]).expect("takes values");
-                assert_eq!(cuda.download(&floats).expect("gives values"), [1.0, 2.0]);
+                let floats = cuda.upload(&[1.0, 2.0]).expect("receives values");
+                assert_eq!(cuda.download(&floats).expect("returns values"), [1.0, 2.0]);
                 let by_cudnn = cuda.name().ends_with(" (cuDNN)");
                 assert!(by_cudnn || cuda.note().is_some(), "{}", cuda.name());
             }

@@ -1,9 +1,9 @@
-// What the stand-ins for CUDA's libraries share.
+// Common part of the mocks of CUDA's libraries.
 //
-// They compute at once and on the processor, and refuse calls that cannot be right: objects that were not made,
-// sizes that do not fit each other, pointers to less memory than the sizes say. So they show that this project
-// makes its calls in an order, with sizes and with pointers that make sense. They show nothing of what NVIDIA's
-// libraries do: neither that those take these calls, nor what they give, nor when they are done.
+// The mocks compute at once and on the processor, and refuse impossible calls: objects that were never created, sizes
+// that do not fit each other, pointers to less memory than the sizes need. So they test the order, the sizes and the
+// pointers of this project's calls. They say nothing about NVIDIA's libraries: neither whether those accept the calls,
+// nor their results, nor when those are ready.
 
 #include <dlfcn.h>
 #include <stdint.h>
@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Whether the test asked for this fault.
+// Whether the test injects this fault.
 static inline int faulty(const char *fault) {
-    const char *asked = getenv("VMIN_STAND_IN_FAULT");
+    const char *asked = getenv("VMIN_MOCK_FAULT");
     return asked && !strcmp(asked, fault);
 }
 
-// Gives a status, having told what is wrong, if it is.
+// Prints the condition and returns the status if the condition holds.
 #define REFUSE_IF(wrong, status)                                                                   \
     do {                                                                                           \
         if (wrong) {                                                                               \
@@ -26,10 +26,10 @@ static inline int faulty(const char *fault) {
         }                                                                                          \
     } while (0)
 
-// Whether that many bytes from there on lie in one live buffer of the driver's stand-in.
+// Whether these bytes lie within one live buffer of the mock driver.
 static inline int held(const void *at, size_t bytes) {
     typedef int (*Holds)(const void *, size_t);
     void *driver = dlopen("libcuda.so", RTLD_NOW | RTLD_NOLOAD);
-    Holds holds = driver ? (Holds)dlsym(driver, "stand_in_holds") : NULL;
+    Holds holds = driver ? (Holds)dlsym(driver, "mock_holds") : NULL;
     return holds && holds(at, bytes);
 }

@@ -1,12 +1,12 @@
-// Stands in for cuDNN 9: convolutions by loops, of values that lie `[image, y, x, channel]`. Which algorithms
-// there are, what they work in and which of them give the same bits at every run is made up here.
-#include "stand_in.h"
+// Mock of cuDNN 9: convolutions by loops, of values with the layout `[image, y, x, channel]`. Its algorithms, their
+// workspaces and whether they give the same bits at every run are invented.
+#include "mock.h"
 
 enum { NOT_INITIALIZED = 1001, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, EXECUTION_FAILED = 5000 };
-// The only type, order, mode and mathematics that it takes.
+// The only accepted data type, layout, mode and math type.
 enum { FLOAT = 0, CHANNELS_LAST = 1, CROSS_CORRELATION = 1, FMA = 3 };
 
-// Sizes of a tensor, or of weights, whose images are kernels.
+// Sizes of a tensor; for weights `images` is the number of kernels.
 typedef struct {
     int images, channels, height, width;
 } Tensor;
@@ -23,7 +23,7 @@ size_t cudnnGetCudartVersion(void) { return faulty("cuDNN of CUDA 13") ? 13000 :
 
 int cudnnCreate(void **handle) {
     *handle = &the_handle;
-    return faulty("cuDNN does not begin") ? NOT_INITIALIZED : 0;
+    return faulty("cuDNN does not start") ? NOT_INITIALIZED : 0;
 }
 int cudnnSetStream(void *handle, void *stream) {
     (void)stream;
@@ -75,19 +75,19 @@ static size_t elements(const Tensor *t) {
 
 static int out(int in, int kernel, const Layer *l) { return (in + 2 * l->padding - kernel) / l->stride + 1; }
 
-// Whether input, weights and output are those of one convolution.
+// Whether input, weights and output fit one convolution.
 static int fit(const Tensor *x, const Tensor *w, const Tensor *y, const Layer *l) {
     return x->images > 0 && l->stride > 0 && l->math == FMA && x->images == y->images &&
            x->channels == w->channels && y->channels == w->images &&
            y->height == out(x->height, w->height, l) && y->width == out(x->width, w->width, l);
 }
 
-// What the passes work in: one needs nothing, no two the same.
-static size_t room_forward(const Tensor *y, int algorithm) {
+// Sizes of the workspaces: each pass has another, and the gradient of the input needs none.
+static size_t workspace_forward(const Tensor *y, int algorithm) {
     if (algorithm == 1 && faulty("large workspace")) return ((size_t)1 << 30) + 1;
     return sizeof(float) * (elements(y) + (size_t)algorithm);
 }
-static size_t room_weights(const Tensor *w) { return sizeof(float) * elements(w); }
+static size_t workspace_weights(const Tensor *w) { return sizeof(float) * elements(w); }
 
 static int supported(const Layer *l) {
     return !faulty("no algorithm") && !(faulty("strides alone") && l->stride == 1);
@@ -97,7 +97,7 @@ int cudnnGetConvolutionForwardWorkspaceSize(void *handle, const Tensor *x, const
                                             const Tensor *y, int algorithm, size_t *bytes) {
     REFUSE_IF(handle != &the_handle || !fit(x, w, y, l), BAD_PARAM);
     REFUSE_IF(algorithm != 0 && algorithm != 1, BAD_PARAM);
-    *bytes = room_forward(y, algorithm);
+    *bytes = workspace_forward(y, algorithm);
     return supported(l) ? 0 : NOT_SUPPORTED;
 }
 int cudnnGetConvolutionBackwardDataWorkspaceSize(void *handle, const Tensor *w, const Tensor *y, const Layer *l,
@@ -110,19 +110,19 @@ int cudnnGetConvolutionBackwardFilterWorkspaceSize(void *handle, const Tensor *x
                                                    const Layer *l, const Tensor *w, int algorithm,
                                                    size_t *bytes) {
     REFUSE_IF(handle != &the_handle || !fit(x, w, y, l) || algorithm != 1, BAD_PARAM);
-    *bytes = room_weights(w);
+    *bytes = workspace_weights(w);
     return supported(l) ? 0 : NOT_SUPPORTED;
 }
 
-// What is to be there whatever the pass.
+// Checks common to all passes.
 static int begin(void *handle, const Tensor *x, const float *xs, const Tensor *w, const float *ws,
-                 const Tensor *y, const float *ys, const Layer *l, void *workspace, size_t bytes, size_t room) {
+                 const Tensor *y, const float *ys, const Layer *l, void *workspace, size_t bytes, size_t needed) {
     REFUSE_IF(handle != &the_handle || !has_stream || !fit(x, w, y, l) || !supported(l), BAD_PARAM);
     REFUSE_IF(!held(xs, sizeof(float) * elements(x)), BAD_PARAM);
     REFUSE_IF(!held(ws, sizeof(float) * elements(w)), BAD_PARAM);
     REFUSE_IF(!held(ys, sizeof(float) * elements(y)), BAD_PARAM);
-    REFUSE_IF(bytes != room || (bytes && !held(workspace, bytes)), BAD_PARAM);
-    // Whatever lies there is lost.
+    REFUSE_IF(bytes != needed || (bytes && !held(workspace, bytes)), BAD_PARAM);
+    // A workspace keeps no values between passes.
     if (bytes) memset(workspace, 0xff, bytes);
     passes++;
     return faulty("cuDNN fails") || faulty("cuDNN breaks the device") ? EXECUTION_FAILED : 0;
@@ -132,7 +132,7 @@ static void scale(float *values, size_t count, float by) {
     for (size_t i = 0; i < count; i++) values[i] = by == 0.0f ? 0.0f : by * values[i];
 }
 
-// Runs a statement over all products: `xi`, `wi` and `yi` are the elements that belong together.
+// Runs a statement for every product; `xi`, `wi` and `yi` are the indices of its elements.
 #define EACH_PRODUCT(statement)                                                                    \
     for (long n = 0; n < y->images; n++)                                                           \
         for (long oy = 0; oy < y->height; oy++)                                                    \
@@ -153,7 +153,7 @@ int cudnnConvolutionForward(void *handle, const float *alpha, const Tensor *x, c
                             const float *ws, const Layer *l, int algorithm, void *workspace, size_t bytes,
                             const float *beta, const Tensor *y, float *ys) {
     int status =
-        begin(handle, x, xs, w, ws, y, ys, l, workspace, bytes, room_forward(y, algorithm));
+        begin(handle, x, xs, w, ws, y, ys, l, workspace, bytes, workspace_forward(y, algorithm));
     if (status) return status;
     scale(ys, elements(y), *beta);
     EACH_PRODUCT(ys[yi] += *alpha * xs[xi] * ws[wi]);
@@ -174,7 +174,7 @@ int cudnnConvolutionBackwardFilter(void *handle, const float *alpha, const Tenso
                                    const Tensor *y, const float *ys, const Layer *l, int algorithm,
                                    void *workspace, size_t bytes, const float *beta, const Tensor *w, float *ws) {
     REFUSE_IF(algorithm != 1, BAD_PARAM);
-    int status = begin(handle, x, xs, w, ws, y, ys, l, workspace, bytes, room_weights(w));
+    int status = begin(handle, x, xs, w, ws, y, ys, l, workspace, bytes, workspace_weights(w));
     if (status) return status;
     scale(ws, elements(w), *beta);
     EACH_PRODUCT(ws[wi] += *alpha * xs[xi] * ys[yi]);

@@ -1,13 +1,13 @@
-// Stands in for the compiler: what it makes of the kernels, whatever for, is the path of a library that the test
-// has made of the same text with the compiler of the host. Whether NVRTC takes that text is not shown.
-#include "stand_in.h"
+// Mock of the compiler: its output is always the path of a library that the test compiled from the same source with
+// the C compiler of the host. It does not test whether NVRTC accepts the source.
+#include "mock.h"
 
 enum { INVALID_PROGRAM = 4, INVALID_OPTION = 5 };
 
 static char the_program;
 
 static const char *code(void) {
-    const char *path = getenv("VMIN_STAND_IN_KERNELS");
+    const char *path = getenv("VMIN_MOCK_KERNELS");
     return path ? path : "";
 }
 

@@ -1,16 +1,17 @@
-//! Normalizations: sums of each channel of each image on the device, moments from them in f64 as on the
-//! processor, and lines in the values on the device.
+//! Normalizations: the device sums each channel of each image, the processor computes moments from the sums in
+//! f64, and the device applies lines to the values.
 
-use super::{Arguments, At, Device, Kernel, Sizes, To, int};
-use crate::engine::EngineError;
-use crate::network::{BatchNorm, GroupNorm, Moments, Sums};
+use vmin_train::EngineError;
+use vmin_train::network::{BatchNorm, GroupMoments, GroupNorm, Moments, Statistics, Sums};
 
-/// A value with one line or pair of moments per channel, or per channel and image.
-pub(super) struct Shape {
-    pub(super) images: usize,
+use crate::device::{Arguments, At, Device, Kernel, Sizes, To, int};
+
+/// Shape of a value with one line or pair of moments per channel, or per channel and image.
+pub(crate) struct Shape {
+    pub(crate) images: usize,
     /// `[height, width, channels]`.
-    pub(super) value: [usize; 3],
-    pub(super) per_image: bool,
+    pub(crate) value: [usize; 3],
+    pub(crate) per_image: bool,
 }
 
 impl Shape {
@@ -26,7 +27,7 @@ impl Shape {
 }
 
 /// Sum and sum of squares of each channel of each image.
-pub(super) fn squares<D: Device>(
+pub(crate) fn squares<D: Device>(
     device: &mut D,
     shape: &Shape,
     x: &D::Floats,
@@ -35,7 +36,7 @@ pub(super) fn squares<D: Device>(
 }
 
 /// Sums of `dy` and of `dy` times the normalized `x` of each channel of each image.
-pub(super) fn products<D: Device>(
+pub(crate) fn products<D: Device>(
     device: &mut D,
     shape: &Shape,
     (x, dy): (&D::Floats, &D::Floats),
@@ -59,8 +60,8 @@ fn sums<D: Device>(
     Ok(sums.as_chunks::<2>().0.to_vec())
 }
 
-/// Of each channel over all images, in their order.
-pub(super) fn over_images(sums: &Sums, channels: usize) -> Sums {
+/// Sums of each channel over all images, in their order.
+pub(crate) fn over_images(sums: &Sums, channels: usize) -> Sums {
     let mut totals = vec![[0.0; 2]; channels];
     for image in sums.chunks_exact(channels) {
         for (total, sum) in totals.iter_mut().zip(image) {
@@ -72,7 +73,7 @@ pub(super) fn over_images(sums: &Sums, channels: usize) -> Sums {
 }
 
 /// `y = factor x + term`.
-pub(super) fn lines<D: Device>(
+pub(crate) fn lines<D: Device>(
     device: &mut D,
     shape: &Shape,
     x: &D::Floats,
@@ -89,7 +90,7 @@ pub(super) fn lines<D: Device>(
 }
 
 /// `dx += factor dy - slope x + term`.
-pub(super) fn lines_back<D: Device>(
+pub(crate) fn lines_back<D: Device>(
     device: &mut D,
     shape: &Shape,
     (x, dy): (&D::Floats, &D::Floats),
@@ -106,25 +107,25 @@ pub(super) fn lines_back<D: Device>(
 }
 
 /// The moments of a batch normalization that all images of a batch share.
-pub(super) fn batch_moments<D: Device>(
+pub(crate) fn batch_moments<D: Device>(
     device: &mut D,
     norm: &BatchNorm,
     shape: &Shape,
     x: &D::Floats,
-) -> Result<(Moments<f32>, crate::network::Statistics), EngineError> {
+) -> Result<(Moments<f32>, Statistics), EngineError> {
     let sums = over_images(&squares(device, shape, x)?, norm.channels);
     let [height, width, _] = shape.value;
     Ok(BatchNorm::moments(&sums, shape.images * height * width))
 }
 
-/// What a group normalization goes by, one entry per image.
-pub(super) struct Grouped<'n> {
+/// Moments of a group normalization, one entry per image.
+pub(crate) struct Grouped<'n> {
     norm: &'n GroupNorm,
-    images: Vec<Vec<crate::network::GroupMoments>>,
+    images: Vec<Vec<GroupMoments>>,
 }
 
 impl<'n> Grouped<'n> {
-    pub(super) fn measured<D: Device>(
+    pub(crate) fn measured<D: Device>(
         device: &mut D,
         norm: &'n GroupNorm,
         shape: &Shape,
@@ -137,7 +138,7 @@ impl<'n> Grouped<'n> {
     }
 
     /// Factors and terms of each channel of each image.
-    pub(super) fn lines(&self, scale: &[f32], shift: &[f32]) -> [Vec<f32>; 2] {
+    pub(crate) fn lines(&self, scale: &[f32], shift: &[f32]) -> [Vec<f32>; 2] {
         let mut lines = vec![[0.0_f32; 2]; self.norm.channels()];
         let mut all = [Vec::new(), Vec::new()];
         for moments in &self.images {
@@ -149,7 +150,7 @@ impl<'n> Grouped<'n> {
     }
 
     /// Mean and inverse deviation of each channel of each image.
-    pub(super) fn pairs(&self) -> Vec<[f32; 2]> {
+    pub(crate) fn pairs(&self) -> Vec<[f32; 2]> {
         let of_group = self.norm.channels() / self.norm.groups;
         let groups = self.images.iter().flatten();
         let pair = groups.map(|m| [narrow(m.mean), narrow(m.inverse)]);
@@ -157,7 +158,7 @@ impl<'n> Grouped<'n> {
     }
 
     /// Lines of the gradient from its sums over each channel of each image.
-    pub(super) fn lines_back(&self, scale: &[f32], sums: &Sums) -> Vec<[f32; 3]> {
+    pub(crate) fn lines_back(&self, scale: &[f32], sums: &Sums) -> Vec<[f32; 3]> {
         let norm = self.norm;
         let (channels, of_group) = (norm.channels(), norm.channels() / norm.groups);
         let factor = |channel: usize| 1.0 + f64::from(scale[channel]);
@@ -189,6 +190,6 @@ fn groups(norm: &GroupNorm, sums: &[[f64; 2]], weight: impl Fn(usize) -> f64) ->
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-pub(super) fn narrow(x: f64) -> f32 {
+pub(crate) fn narrow(x: f64) -> f32 {
     x as f32
 }

@@ -1,19 +1,20 @@
-//! Whether a device's whole convolutions are those that its patches give.
+//! Self-check of a device: its own convolutions against those by patches.
 //!
-//! Asked whenever a device begins: its library is whatever version lies on the machine, and the tests of this
-//! project run where there is none.
+//! It runs at every start, because the library may have any version and the tests of this project run without it.
 
-use super::Device;
-use super::products::Product;
-use crate::engine::EngineError;
-use crate::network::{Conv2d, ParameterId};
-use crate::random::{Purpose, Stream};
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
+use vmin_train::EngineError;
+use vmin_train::network::{Conv2d, ParameterId};
 
-/// Most by which values may differ, of the largest of them. Sums in another order stay far below, products
-/// with the 10 bits of TF32 do not.
+use crate::device::Device;
+use crate::products::Product;
+
+/// Largest allowed difference of two values, relative to the largest value. Sums in another order differ far less,
+/// products with the 10 bits of TF32 more.
 const TOLERANCE: f32 = 1e-4;
 
-/// Odd sizes, strides that leave a rest, and what most layers of a network are: input, output channels, kernel,
+/// Layers with odd sizes, with strides that leave a rest, and of the usual kind: input, output channels, kernel,
 /// stride, padding, images.
 const LAYERS: [([usize; 3], usize, usize, usize, usize, usize); 8] = [
     ([7, 9, 3], 5, 3, 1, 1, 3),
@@ -26,8 +27,8 @@ const LAYERS: [([usize; 3], usize, usize, usize, usize, usize); 8] = [
     ([8, 8, 64], 64, 3, 1, 1, 4),
 ];
 
-/// The layers and how many images each is given.
-pub(super) fn layers() -> impl Iterator<Item = (Conv2d, usize)> {
+/// The layers, each with its number of images.
+pub(crate) fn layers() -> impl Iterator<Item = (Conv2d, usize)> {
     LAYERS.into_iter().enumerate().map(|(index, (input, out, kernel, stride, padding, images))| {
         let size = |input: usize| (input + 2 * padding - kernel) / stride + 1;
         let layer = Conv2d {
@@ -43,24 +44,24 @@ pub(super) fn layers() -> impl Iterator<Item = (Conv2d, usize)> {
     })
 }
 
-/// Computes every pass of some layers whole, twice, and by patches. Returns how many of the layers the device
-/// leaves to patches.
+/// Computes every pass of some layers without patches, twice, and with patches. Returns the number of layers for
+/// which the device has no algorithm.
 ///
 /// # Errors
-/// What is wrong with its convolutions, or that there are none.
-pub(super) fn check<D: Device>(device: &mut D) -> Result<usize, String> {
+/// The first difference, or that the device has no algorithm at all.
+pub(crate) fn check<D: Device>(device: &mut D) -> Result<usize, String> {
     let mut left = 0;
     for (index, (layer, images)) in layers().enumerate() {
-        let values = Values::drawn(index, &layer, images);
-        let told = |error: EngineError| error.to_string();
+        let values = Values::random(index, &layer, images);
+        let text = |error: EngineError| error.to_string();
         let whole = Product::conv(&layer);
-        let Some(convolution) = whole.whole(device, images).map_err(told)? else {
+        let Some(convolution) = whole.whole(device, images).map_err(text)? else {
             left += 1;
             continue;
         };
-        let ours = values.passes(device, &whole).map_err(told)?;
-        let again = values.passes(device, &whole).map_err(told)?;
-        let theirs = values.passes(device, &whole.by_patches()).map_err(told)?;
+        let ours = values.passes(device, &whole).map_err(text)?;
+        let again = values.passes(device, &whole).map_err(text)?;
+        let theirs = values.passes(device, &whole.by_patches()).map_err(text)?;
         for (pass, what) in
             ["output", "gradient of the input", "gradient of the weights"].iter().enumerate()
         {
@@ -74,12 +75,12 @@ pub(super) fn check<D: Device>(device: &mut D) -> Result<usize, String> {
         }
     }
     if left == LAYERS.len() {
-        return Err("it has no algorithm for any layer that it was tried with".to_owned());
+        return Err("it has no algorithm for any layer of the self-check".to_owned());
     }
     Ok(left)
 }
 
-/// What tells apart even what is not a number.
+/// Bit patterns, by which values are compared that may be NaN.
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
@@ -88,29 +89,34 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn difference(ours: &[f32], theirs: &[f32]) -> Option<[f32; 2]> {
     let most = theirs.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     let mut pairs = ours.iter().zip(theirs).map(|(&a, &b)| [a, b]);
-    // Nothing is close to what is not a number.
+    // The comparison with a NaN is false.
     pairs.find(|[a, b]| {
         let close = (a - b).abs() <= TOLERANCE * most;
         !close
     })
 }
 
-/// What a layer computes with.
+/// Random numbers from -1 up to 1.
+pub(crate) fn noise(seed: u64) -> impl Iterator<Item = f32> {
+    let mut bits = SplitMix64::seed_from_u64(seed);
+    std::iter::repeat_with(move || (bits.next_u64() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0)
+}
+
+/// Operands of a layer.
 struct Values {
     images: usize,
     x: Vec<f32>,
     weights: Vec<f32>,
     bias: Vec<f32>,
     dy: Vec<f32>,
-    /// What the gradient of the input is added to.
+    /// Values to which the gradient of the input is added.
     dx: Vec<f32>,
 }
 
 impl Values {
-    fn drawn(index: usize, layer: &Conv2d, images: usize) -> Self {
-        let mut stream = Stream::new(0, Purpose::Initialization, index);
-        #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-        let mut draw = |len: usize| (0..len).map(|_| stream.normal() as f32).collect::<Vec<f32>>();
+    fn random(index: usize, layer: &Conv2d, images: usize) -> Self {
+        let mut noise = noise(index as u64);
+        let mut draw = |len: usize| noise.by_ref().take(len).collect::<Vec<f32>>();
         let [input, output] =
             [layer.input, layer.output].map(|size| images * size.iter().product::<usize>());
         let weights = layer.output[2] * layer.kernel * layer.kernel * layer.input[2];
@@ -132,7 +138,7 @@ impl Values {
     ) -> Result<[Vec<f32>; 3], EngineError> {
         let parameters = [device.upload(&self.weights)?, device.upload(&self.bias)?];
         let (x, dy) = (device.upload(&self.x)?, device.upload(&self.dy)?);
-        // What lies there before is to leave no trace.
+        // Earlier values must not change the result.
         let mut y = device.upload(&self.dy)?;
         let mut dx = device.upload(&self.dx)?;
         let mut patches = None;

@@ -1,16 +1,16 @@
-// Stands in for the driver: one GPU whose memory is this process's, and whose streams do at once what they are
-// asked for. Its machine code is the path of a library with the kernels as C (`nvrtc.c`).
-#include "stand_in.h"
+// Mock of the driver: one GPU with the memory of this process, whose streams execute every call at once. Its machine
+// code is the path of a library with the kernels compiled as C (`nvrtc.c`).
+#include "mock.h"
 
 #ifndef GPU
-#define GPU "stand-in"
+#define GPU "mock"
 #endif
 
 enum { INVALID_VALUE = 1, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700 };
 
 typedef unsigned long long Address;
 
-// Before and behind every buffer, all NaN: whoever reads it is poisoned, whoever writes it is found out.
+// Bytes before and after every buffer, all NaN: reading them gives NaN, and overwriting them is detected.
 #define GUARD 256
 
 typedef struct Buffer {
@@ -19,7 +19,7 @@ typedef struct Buffer {
     unsigned char before[GUARD], values[];
 } Buffer;
 
-// Of one thread after the other.
+// Used by one thread at a time.
 static Buffer *buffers;
 
 static Buffer *holding(const void *at, size_t bytes) {
@@ -30,15 +30,15 @@ static Buffer *holding(const void *at, size_t bytes) {
     return NULL;
 }
 
-// For the other stand-ins.
-int stand_in_holds(const void *at, size_t bytes) { return holding(at, bytes) != NULL; }
+// For the other mocks.
+int mock_holds(const void *at, size_t bytes) { return holding(at, bytes) != NULL; }
 
 static void *pointer(Address at) { return (void *)(uintptr_t)at; }
 
 static void check_guards(const Buffer *b) {
     for (int i = 0; i < GUARD; i++) {
         if (b->before[i] == 0xff && b->values[b->bytes + i] == 0xff) continue;
-        fprintf(stderr, "%s: something wrote beyond a buffer of %zu bytes\n", __FILE__, b->bytes);
+        fprintf(stderr, "%s: a kernel wrote beyond a buffer of %zu bytes\n", __FILE__, b->bytes);
         abort();
     }
 }
@@ -95,7 +95,7 @@ int cuCtxGetCurrent(void **context) {
 int cuCtxSynchronize(void) { return faulty("cuDNN breaks the device") ? ILLEGAL_ADDRESS : 0; }
 int cuGetErrorName(int error, const char **name) {
     (void)error;
-    *name = "an error of the stand-in";
+    *name = "an error of the mock";
     return 0;
 }
 int cuGetErrorString(int error, const char **text) { return cuGetErrorName(error, text); }
@@ -202,7 +202,7 @@ int cuModuleUnload(void *module) {
     return 0;
 }
 
-// A kernel and what runs every thread of it, at the end of the text that was compiled.
+// A kernel and the function that runs all its threads, both from the compiled library.
 typedef struct {
     void *body;
     void (*run)(void *body, long long threads, long long launched, float *, const float *, const float *,

@@ -1,7 +1,7 @@
-//! Convolutions by cuDNN, in the functions that take one algorithm by its name.
+//! Convolutions by cuDNN, through the functions with an explicit algorithm.
 //!
-//! Of those only the ones that give the same bits at every run, and without TF32: a run that is resumed gives
-//! the weights of one that was not. A layer for which there is none goes by patches.
+//! Only algorithms with the same bits at every run are used, and never TF32: a resumed run must give the weights of an
+//! uninterrupted one. Layers without such an algorithm use patches.
 #![expect(unsafe_code, reason = "cuDNN is called with plain pointers")]
 
 use std::collections::BTreeMap;
@@ -13,41 +13,42 @@ use cudarc::cudnn::result::{self, CudnnError};
 use cudarc::cudnn::sys;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DevicePtrMut, DriverError};
 
-use super::convolution::{Convolution, Convolve};
-use super::cuda::{Cuda, failed};
-use crate::engine::EngineError;
+use vmin_train::EngineError;
 
-/// Best first; every algorithm forward is deterministic.
+use crate::convolution::{Convolution, Convolve};
+use crate::cuda::{Cuda, failed};
+
+/// Forward algorithms, best first; all of them are deterministic.
 const FORWARD: [sys::cudnnConvolutionFwdAlgo_t; 2] = [
     sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
     sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM,
 ];
-/// The only deterministic one for values that lie `[image, y, x, channel]`.
+/// The only deterministic algorithm for the layout `[image, y, x, channel]`.
 const BACK_TO_DATA: [sys::cudnnConvolutionBwdDataAlgo_t; 1] =
     [sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1];
-/// As above.
+/// The only deterministic algorithm for this layout.
 const BACK_TO_WEIGHTS: [sys::cudnnConvolutionBwdFilterAlgo_t; 1] =
     [sys::cudnnConvolutionBwdFilterAlgo_t::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1];
 
-/// Most bytes that an algorithm may ask for, four times those of the patches.
+/// Largest workspace of an algorithm in bytes, four times the patches.
 const WORKSPACE_MAX: usize = 1 << 30;
 
 /// cuDNN on a stream.
-pub(super) struct Convolver {
+pub(crate) struct Convolver {
     stream: Arc<CudaStream>,
-    /// Never destroyed: it lives as long as the device, which is asked for nothing when it has failed.
+    /// Never destroyed: it lives as long as the device, and a failed device gets no further calls.
     handle: sys::cudnnHandle_t,
-    /// Every convolution that was asked for, `None` where there is no algorithm.
+    /// Plan of every convolution so far, `None` without an algorithm.
     plans: BTreeMap<Convolution, Option<Plan>>,
-    /// For one pass after the other, as the stream runs them.
+    /// Shared by all passes, which the stream runs one after the other.
     workspace: Option<CudaSlice<u8>>,
 }
 
-// SAFETY: cuDNN takes a handle and descriptors from any thread, as long as it is one at a time; all of them are
-// used by way of `&mut Convolver` alone.
+// SAFETY: cuDNN accepts a handle and descriptors from any thread, one thread at a time; all of them are used through
+// `&mut Convolver` only.
 unsafe impl Send for Convolver {}
 
-/// How a convolution is computed: the algorithms with the bytes that they work in.
+/// The algorithms of a convolution with the sizes of their workspaces in bytes.
 struct Plan {
     descriptors: Descriptors,
     forward: (sys::cudnnConvolutionFwdAlgo_t, usize),
@@ -56,23 +57,25 @@ struct Plan {
 }
 
 impl Convolver {
+    /// Starts cuDNN on a stream.
+    ///
     /// # Errors
-    /// Why cuDNN cannot be used.
-    pub(super) fn new(stream: Arc<CudaStream>) -> Result<Self, String> {
-        let told = |error: DriverError| error.to_string();
-        stream.context().bind_to_thread().map_err(told)?;
-        let begin = || {
+    /// The reason why cuDNN cannot be used.
+    pub(crate) fn new(stream: Arc<CudaStream>) -> Result<Self, String> {
+        let text = |error: DriverError| error.to_string();
+        stream.context().bind_to_thread().map_err(text)?;
+        let start = || {
             let handle = result::create_handle()?;
             // SAFETY: both are live; the stream is kept beside the handle.
             unsafe { result::set_stream(handle, stream.cu_stream().cast())? };
             Ok(handle)
         };
-        let handle = begin().map_err(|error: CudnnError| format!("it does not begin: {error}"))?;
+        let handle = start().map_err(|error: CudnnError| format!("it does not start: {error}"))?;
         Ok(Self { stream, handle, plans: BTreeMap::new(), workspace: None })
     }
 
-    /// Whether there are algorithms for all passes of a convolution.
-    pub(super) fn convolves(&mut self, convolution: &Convolution) -> Result<bool, EngineError> {
+    /// Whether cuDNN has algorithms for all passes of a convolution.
+    pub(crate) fn convolves(&mut self, convolution: &Convolution) -> Result<bool, EngineError> {
         if let Some(plan) = self.plans.get(convolution) {
             return Ok(plan.is_some());
         }
@@ -86,8 +89,8 @@ impl Convolver {
         Ok(found)
     }
 
-    /// A pass of a convolution for which [`Self::convolves`].
-    pub(super) fn convolve(
+    /// Computes a pass of a convolution for which [`Self::convolves`] holds.
+    pub(crate) fn convolve(
         &mut self,
         convolution: &Convolution,
         pass: Convolve<'_, Cuda>,
@@ -106,15 +109,16 @@ impl Convolver {
             Convolve::BackToData { .. } => to_data.1,
             Convolve::BackToWeights { .. } => to_weights.1,
         };
-        let workspace = room(&self.stream, &mut self.workspace, bytes).map_err(failed(doing))?;
+        let workspace =
+            workspace(&self.stream, &mut self.workspace, bytes).map_err(failed(doing))?;
         let (workspace, _used) =
             workspace.map(|workspace| workspace.device_ptr_mut(stream)).unzip();
         let workspace = workspace.map_or(ptr::null_mut(), |at| at as *mut c_void);
         let one = 1.0_f32;
         let one: *const c_void = (&raw const one).cast();
-        // Of all three calls: handle and descriptors are live, the workspace has the bytes that the algorithm
-        // asked for, the factors of f32 values are f32, and the buffers hold what the descriptors say: this is
-        // for `products.rs` to see to, whose tests compare the lengths of whole buffers with these sizes.
+        // For all three calls: handle and descriptors are live, the workspace has the size that the algorithm
+        // needs, the factors of f32 values are f32, and the buffers have the sizes in the descriptors; `products.rs`
+        // guarantees the last, and its tests compare the lengths of all buffers with these sizes.
         let done = match pass {
             Convolve::Forward { x, weights, y, beta } => {
                 let beta: *const c_void = (&raw const beta).cast();
@@ -196,8 +200,8 @@ impl Convolver {
     }
 }
 
-/// At least that many bytes, `None` where there are none.
-fn room<'a>(
+/// A workspace of at least that many bytes, `None` for 0 bytes.
+fn workspace<'a>(
     stream: &Arc<CudaStream>,
     workspace: &'a mut Option<CudaSlice<u8>>,
     bytes: usize,
@@ -206,15 +210,14 @@ fn room<'a>(
         return Ok(None);
     }
     if workspace.as_ref().is_none_or(|workspace| workspace.len() < bytes) {
-        // The smaller one goes first.
+        // Free the smaller buffer first.
         *workspace = None;
         *workspace = Some(stream.alloc_zeros(bytes)?);
     }
     Ok(workspace.as_mut())
 }
 
-/// Whether the library says that it has no such thing: neither that it failed, nor that it can do nothing on
-/// this machine.
+/// Whether the status means "no such algorithm", and neither a failure nor a machine on which cuDNN cannot work.
 fn refused(CudnnError(status): CudnnError) -> bool {
     use sys::cudnnStatus_t::{
         CUDNN_STATUS_NOT_SUPPORTED, CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER,
@@ -233,7 +236,7 @@ fn refused(CudnnError(status): CudnnError) -> bool {
     !of_machine && status as u32 / 1000 == CUDNN_STATUS_NOT_SUPPORTED as u32 / 1000
 }
 
-/// The first algorithm that there is and the bytes that it works in.
+/// The first available algorithm with the size of its workspace in bytes.
 fn first<A: Copy>(
     algorithms: &[A],
     bytes: impl Fn(A) -> Result<usize, CudnnError>,
@@ -288,7 +291,7 @@ impl Plan {
     }
 }
 
-/// What cuDNN knows of a convolution's sizes; null where it was not made.
+/// Sizes of a convolution as cuDNN's descriptors; null before they are created.
 struct Descriptors {
     input: sys::cudnnTensorDescriptor_t,
     output: sys::cudnnTensorDescriptor_t,
@@ -311,7 +314,7 @@ impl Descriptors {
         made.output = result::create_tensor_descriptor()?;
         made.weights = result::create_filter_descriptor()?;
         made.layer = result::create_convolution_descriptor()?;
-        // SAFETY: all four were made above.
+        // SAFETY: all four were created above.
         unsafe {
             result::set_tensor4d_descriptor(made.input, order, float, convolution.input())?;
             result::set_tensor4d_descriptor(made.output, order, float, convolution.output())?;
@@ -320,7 +323,7 @@ impl Descriptors {
             result::set_convolution2d_descriptor(
                 made.layer, padding, padding, stride, stride, 1, 1, mode, float,
             )?;
-            // What is used without being asked for may be TF32.
+            // The default may be TF32.
             let math = sys::cudnnMathType_t::CUDNN_FMA_MATH;
             result::set_convolution_math_type(made.layer, math)?;
         }
@@ -330,7 +333,7 @@ impl Descriptors {
 
 impl Drop for Descriptors {
     fn drop(&mut self) {
-        // SAFETY: those that are not null were made and are used by nobody else. Nothing depends on the result.
+        // SAFETY: those that are not null were created here and have no other user. A failure only leaks them.
         unsafe {
             if !self.input.is_null() {
                 let _ = result::destroy_tensor_descriptor(self.input);
@@ -354,14 +357,14 @@ mod tests {
     use cudarc::cudnn::sys::{self, cudnnStatus_t};
 
     use super::{Descriptors, WORKSPACE_MAX, first};
-    use crate::engine::device::check::layers;
-    use crate::engine::device::convolution::Convolution;
-    use crate::engine::device::host::{Host, Whole};
-    use crate::engine::device::libraries;
-    use crate::engine::device::products::Product;
+    use crate::check::layers;
+    use crate::convolution::Convolution;
+    use crate::host::{Host, Whole};
+    use crate::libraries;
+    use crate::products::Product;
 
     #[test]
-    fn the_first_algorithm_that_there_is_is_taken() {
+    fn the_first_available_algorithm_is_used() {
         let status = |status| move |_| Err(CudnnError(status));
         let refused = cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED_LAYOUT;
         assert_eq!(first(&[1, 2], Ok), Ok(Some((1, 1))));
@@ -379,15 +382,15 @@ mod tests {
 
     /// Needs cuDNN, but no GPU.
     #[test]
-    fn cudnn_reads_the_sizes_as_they_are_meant() {
+    fn cudnn_reports_the_sizes_that_it_got() {
         let Some(mut host) = Host::convolving(Whole::Right) else { return };
-        if libraries::cudnn_is_there(i32::MAX).is_err() {
+        if libraries::cudnn_is_available(i32::MAX).is_err() {
             return;
         }
         for (layer, images) in layers() {
-            let convolution = Product::conv(&layer).whole(&mut host, images).expect("asks");
+            let convolution = Product::conv(&layer).whole(&mut host, images).expect("no error");
             let convolution = convolution.expect("a convolution that needs patches");
-            let descriptors = Descriptors::new(&convolution).expect("describes it");
+            let descriptors = Descriptors::new(&convolution).expect("creates descriptors");
             compare(&convolution, &descriptors);
         }
     }
@@ -399,11 +402,11 @@ mod tests {
             let (mut is, mut apart) = ([0; 4], [0; 4]);
             let mut kind = sys::cudnnDataType_t::CUDNN_DATA_HALF;
             let ([n, c, h, w], [sn, sc, sh, sw]) = (is.each_mut(), apart.each_mut());
-            // SAFETY: the descriptor is live, all others are places of the types that are written, here and below.
+            // SAFETY: the descriptor is live, the other pointers point to values of the written types, here and below.
             let asked = unsafe {
                 sys::cudnnGetTensor4dDescriptor(tensor, &raw mut kind, n, c, h, w, sn, sc, sh, sw)
             };
-            asked.result().expect("tells");
+            asked.result().expect("reports");
             assert_eq!((is, kind), (sizes, sys::cudnnDataType_t::CUDNN_DATA_FLOAT));
             assert_eq!(apart, [height * width * channels, 1, width * channels, channels]);
         }
@@ -415,7 +418,7 @@ mod tests {
         let asked = unsafe {
             sys::cudnnGetFilter4dDescriptor(weights, &raw mut kind, &raw mut order, k, c, h, w)
         };
-        asked.result().expect("tells");
+        asked.result().expect("reports");
         assert_eq!((is, kind), (convolution.weights(), sys::cudnnDataType_t::CUDNN_DATA_FLOAT));
         assert_eq!(order, sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC);
         let [n, c, h, w] = is.each_mut();
@@ -423,11 +426,13 @@ mod tests {
         let asked = unsafe {
             sys::cudnnGetConvolution2dForwardOutputDim(layer, input, weights, n, c, h, w)
         };
-        asked.result().expect("tells");
+        asked.result().expect("reports");
         assert_eq!(is, convolution.output());
         let mut math = sys::cudnnMathType_t::CUDNN_DEFAULT_MATH;
         // SAFETY: as above.
-        unsafe { sys::cudnnGetConvolutionMathType(layer, &raw mut math) }.result().expect("tells");
+        unsafe { sys::cudnnGetConvolutionMathType(layer, &raw mut math) }
+            .result()
+            .expect("reports");
         assert_eq!(math, sys::cudnnMathType_t::CUDNN_FMA_MATH);
     }
 }

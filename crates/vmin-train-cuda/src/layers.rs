@@ -1,25 +1,22 @@
-//! Which kernels a layer is, forward and backward, and the values in between.
+//! The kernels of each layer, forward and backward, and the values in between.
 
-use rayon::prelude::*;
 use vmin_nn::PoolKind;
+use vmin_train::EngineError;
+use vmin_train::engine::{Forward, Gradients, Normalization, Pass};
+use vmin_train::network::{Layer, Network, Pool2d, Step, ValueId};
 
-use super::norms::{self, Grouped, Shape, narrow};
-use super::products::Product;
-use super::{Arguments, At, Device, Kernel, Sizes, To, int};
-use crate::CHUNK_IMAGES;
-use crate::engine::{EngineError, Pass};
-use crate::network::{
-    Forward, Gradients, Layer, Memory, Network, Normalization, Pool2d, Step, ValueId,
-};
+use crate::device::{Arguments, At, Device, Kernel, Sizes, To, int};
+use crate::norms::{self, Grouped, Shape, narrow};
+use crate::products::Product;
 
-/// The values of a pass, `images * elements` each.
-pub(super) struct Values<D: Device> {
+/// The values of a pass on the device, `images * elements` each.
+pub(crate) struct Values<D: Device> {
     parameters: Vec<D::Floats>,
-    /// As the steps made them.
+    /// As the steps computed them.
     made: Vec<Option<D::Floats>>,
-    /// As they are read; `None` where nothing changed.
+    /// As the following steps read them; `None` where they are as computed.
     read: Vec<Option<D::Floats>>,
-    /// Derivatives of the loss by what was read.
+    /// Derivatives of the loss by the values as read.
     derivatives: Vec<Option<D::Floats>>,
     patches: Option<D::Floats>,
     images: usize,
@@ -39,7 +36,7 @@ impl<D: Device> Default for Values<D> {
 }
 
 impl<D: Device> Values<D> {
-    pub(super) fn take_parameters(
+    pub(crate) fn take_parameters(
         &mut self,
         device: &mut D,
         parameters: &[Vec<f32>],
@@ -51,13 +48,13 @@ impl<D: Device> Values<D> {
         Ok(())
     }
 
-    /// As the step made it.
-    pub(super) fn made(&self, device: &mut D, value: ValueId) -> Result<Vec<f32>, EngineError> {
+    /// A value as the step computed it.
+    pub(crate) fn made(&self, device: &mut D, value: ValueId) -> Result<Vec<f32>, EngineError> {
         device.download(held(&self.made, value))
     }
 
-    /// As the steps after it read it.
-    pub(super) fn read(&self, device: &mut D, value: ValueId) -> Result<Vec<f32>, EngineError> {
+    /// A value as the following steps read it.
+    pub(crate) fn read(&self, device: &mut D, value: ValueId) -> Result<Vec<f32>, EngineError> {
         device.download(self.seen(value))
     }
 
@@ -69,12 +66,11 @@ impl<D: Device> Values<D> {
         Shape { images: self.images, value: network.values[value.0], per_image }
     }
 
-    /// All values of the batch, whose first image is the first of chunk number `first_chunk`.
-    pub(super) fn forward(
+    /// Computes all values of the batch.
+    pub(crate) fn forward(
         &mut self,
         device: &mut D,
         pass: &Pass<'_>,
-        first_chunk: usize,
     ) -> Result<Forward<f32>, EngineError> {
         let Pass { network, batch, .. } = pass;
         self.images = batch.labels.len();
@@ -89,15 +85,17 @@ impl<D: Device> Values<D> {
         for step in &network.steps {
             let len = self.images * network.elements(step.output);
             let mut y = match self.made[step.output.0].take() {
-                Some(room) if D::len(&room) == len => room,
+                Some(buffer) if D::len(&buffer) == len => buffer,
                 _ => device.floats(len)?,
             };
             let mut patches = self.patches.take();
             self.step(device, pass, step, &mut found, &mut patches, &mut y)?;
             self.patches = patches;
             self.made[step.output.0] = Some(y);
-            if let Some(memory) = batch.memory.filter(|memory| memory.holds(step.output)) {
-                self.read_back(device, network, step.output, memory, first_chunk)?;
+            if pass.changes(step.output) {
+                let read = pass.read_back(step.output, &self.made(device, step.output)?);
+                let read = read.map(|read| device.upload(&read)).transpose()?;
+                self.read[step.output.0] = read;
             }
         }
         Ok(found)
@@ -157,29 +155,8 @@ impl<D: Device> Values<D> {
         }
     }
 
-    /// What the memory makes of a value.
-    fn read_back(
-        &mut self,
-        device: &mut D,
-        network: &Network,
-        value: ValueId,
-        memory: &dyn Memory<f32>,
-        first_chunk: usize,
-    ) -> Result<(), EngineError> {
-        let made = self.made(device, value)?;
-        let size = CHUNK_IMAGES * network.elements(value);
-        let chunks = made.par_chunks(size).enumerate().map(|(chunk, made)| {
-            let mut read = Vec::new();
-            memory.read_back(value, first_chunk + chunk, made, &mut read);
-            if read.is_empty() { made.to_vec() } else { read }
-        });
-        let all: Vec<Vec<f32>> = chunks.collect();
-        self.read[value.0] = Some(device.upload(&all.concat())?);
-        Ok(())
-    }
-
-    /// The gradient of the loss whose derivatives by the logits are given.
-    pub(super) fn backward(
+    /// The gradient of the loss from its derivatives by the logits.
+    pub(crate) fn backward(
         &mut self,
         device: &mut D,
         pass: &Pass<'_>,
@@ -189,11 +166,11 @@ impl<D: Device> Values<D> {
     ) -> Result<Gradients<f32>, EngineError> {
         let network = pass.network;
         self.derivatives.resize_with(network.values.len(), || None);
-        for (value, room) in self.derivatives.iter_mut().enumerate() {
+        for (value, buffer) in self.derivatives.iter_mut().enumerate() {
             let len = self.images * network.elements(ValueId(value));
-            match room {
-                Some(room) if D::len(room) == len => device.clear(room)?,
-                _ => *room = Some(device.floats(len)?),
+            match buffer {
+                Some(buffer) if D::len(buffer) == len => device.clear(buffer)?,
+                _ => *buffer = Some(device.floats(len)?),
             }
         }
         self.derivatives[network.output().0] = Some(device.upload(dlogits)?);
@@ -217,12 +194,12 @@ impl<D: Device> Values<D> {
         Ok(gradients)
     }
 
-    /// The derivatives by the images after [`Self::backward`], if it was asked for them.
-    pub(super) fn image_gradient(&self, device: &mut D) -> Result<Vec<f32>, EngineError> {
+    /// The derivatives by the images after a [`Self::backward`] that computed them.
+    pub(crate) fn image_gradient(&self, device: &mut D) -> Result<Vec<f32>, EngineError> {
         device.download(held(&self.derivatives, ValueId(0)))
     }
 
-    /// Adds to `dx`, and sets the gradients of the step's parameters.
+    /// Adds to `dx` and sets the gradients of the step's parameters.
     fn step_back(
         &self,
         device: &mut D,
@@ -246,7 +223,7 @@ impl<D: Device> Values<D> {
                 let mut sums = norms::over_images(&sums, norm.channels);
                 for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
                     gradients[parameter.0] = sums.iter().map(|sums| narrow(sums[which])).collect();
-                    // The derivatives by shift and scale are the sums by which moments count, too.
+                    // The derivatives by the moments need the same sums as those by shift and scale.
                     let others = back.through.map(|gradients| &gradients[parameter.0]);
                     let others = others.into_iter().flatten();
                     sums.iter_mut()
@@ -303,7 +280,7 @@ impl<D: Device> Values<D> {
     }
 }
 
-/// What going back through a step needs.
+/// Input of the backward pass of one step.
 struct Back<'a> {
     pass: &'a Pass<'a>,
     forward: &'a Forward<f32>,

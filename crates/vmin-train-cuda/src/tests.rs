@@ -1,19 +1,19 @@
-//! The device's passes with the kernels compiled as C, against the processor's. Skipped where there is no C
-//! compiler; where Rust links with one, there is.
+//! The passes of a device against the passes of the processor. The kernels are compiled as C; without a C compiler the
+//! tests are skipped.
 
 use vmin_nn::data::{Dataset, Split, shapes};
+use vmin_train::engine::{
+    Batch, BatchSum, Evaluation, Forward, Gradients, Normalization, Pass, Passes, Slot,
+};
+use vmin_train::network::ValueId;
+use vmin_train::{Engine, InputScaling, Network, Recipe, Trainer};
 
-use super::check::{check, layers};
-use super::host::{Host, Whole};
-use super::products::Product;
-use super::{Device, OnDevice};
-use crate::engine::cpu::Processor;
-use crate::engine::{Engine, Pass, Passes, Room};
-use crate::evaluate::inputs;
-use crate::network::{Batch, BatchSum, Forward, Gradients, Network, Normalization, ValueId};
-use crate::random::{Purpose, Stream};
-use crate::recipe::InputScaling;
-use crate::{LayerSpec, Recipe, Trainer};
+use crate::check::{check, layers, noise};
+use crate::cuda::Cuda;
+use crate::device::{Device, KERNELS, Kernel};
+use crate::host::{Host, Whole};
+use crate::passes::OnDevice;
+use crate::products::Product;
 
 const INPUT: InputScaling = InputScaling { zero_pixel: 120, scale: 0.02 };
 
@@ -22,19 +22,15 @@ fn network(layers: &str) -> Network {
         "name = \"n\"\nseed = 3\nepochs = 1\nbatch_size = 1\nschedule = \"constant\"\n\
          input = {{ zero_pixel = 120, scale = 0.02 }}\nnetwork = {layers}"
     );
-    let specs: Vec<LayerSpec> = Recipe::from_toml(&text).expect("parses").network;
-    let mut network = Network::build(&specs, [16, 16, 1], 3).expect("builds");
-    // Biases, scales and shifts begin at 0, which would hide what is wrong with them.
-    let mut stream = Stream::new(5, Purpose::Initialization, 0);
-    for parameter in &mut network.parameters {
-        for value in &mut parameter.values {
-            *value += 0.1 * stream.normal() as f32;
-        }
-    }
+    let layers = Recipe::from_toml(&text).expect("parses").network;
+    let mut network = Network::build(&layers, [16, 16, 1], 3).expect("builds");
+    // Biases, scales and shifts start at 0, which would hide errors in them.
+    let values = network.parameters.iter_mut().flat_map(|parameter| &mut parameter.values);
+    values.zip(noise(5)).for_each(|(value, noise)| *value += 0.2 * noise);
     network
 }
 
-/// All layers, with the odd sizes that hide behind round ones.
+/// All layers, with odd sizes, because round sizes hide errors.
 fn networks() -> Vec<(&'static str, Network)> {
     let text = [
         (
@@ -69,35 +65,41 @@ fn images(count: usize) -> Dataset {
 
 fn close(what: &str, ours: &[f32], theirs: &[f32]) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
-    // What cancels to nothing, like the gradient of a bias before a batch normalization, is rounding alone.
+    // Values that cancel to 0, like the gradient of a bias before a batch normalization, are rounding only.
     let most = theirs.iter().fold(1e-2_f32, |most, x| most.max(x.abs()));
     for (index, (a, b)) in ours.iter().zip(theirs).enumerate() {
         assert!((a - b).abs() < 1e-4 * most, "{what} [{index}]: {a}, on the processor {b}");
     }
 }
 
-/// The kernels as C, and a GPU where there is one; both by patches and with convolutions as a whole.
+/// The kernels as C, and a GPU if this machine has one; both with and without patches.
 fn devices() -> Vec<Box<dyn Passes>> {
     let mut devices: Vec<Box<dyn Passes>> = Vec::new();
     for host in [Host::new(), Host::convolving(Whole::Right)].into_iter().flatten() {
         devices.push(Box::new(OnDevice::new(host)));
     }
-    #[cfg(feature = "cuda")]
-    for cuda in [super::cuda::Cuda::by_patches(), super::cuda::Cuda::new()].into_iter().flatten() {
+    for cuda in [Cuda::by_patches(), Cuda::new()].into_iter().flatten() {
         devices.push(Box::new(OnDevice::new(cuda)));
     }
     devices
 }
 
 #[test]
-fn convolutions_are_whole_only_where_the_device_has_them() {
+fn every_kernel_is_listed() {
+    let names = KERNELS.split("\nKERNEL(").skip(1).filter_map(|rest| rest.split(')').next());
+    assert_eq!(names.collect::<Vec<_>>(), Kernel::ALL.map(|(_, name)| name));
+}
+
+#[test]
+fn patches_are_avoided_only_if_the_device_has_an_algorithm() {
     let (Some(mut patches), Some(mut whole)) = (Host::new(), Host::convolving(Whole::Right)) else {
         return;
     };
     for (layer, images) in layers() {
         let product = Product::conv(&layer);
-        assert_eq!(product.whole(&mut patches, images).expect("asks"), None);
-        let convolution = product.whole(&mut whole, images).expect("asks").expect("has it");
+        assert_eq!(product.whole(&mut patches, images).expect("no error"), None);
+        let convolution =
+            product.whole(&mut whole, images).expect("no error").expect("has an algorithm");
         assert!(patches.convolves(&convolution).is_ok_and(|has| !has));
         let int = |size: usize| i32::try_from(size).expect("small");
         let [height, width, channels] = layer.input.map(int);
@@ -106,23 +108,23 @@ fn convolutions_are_whole_only_where_the_device_has_them() {
         assert_eq!(convolution.input(), [images_, channels, height, width]);
         assert_eq!(convolution.output(), [images_, out, out_height, out_width]);
         assert_eq!(convolution.weights(), [out, channels, kernel, kernel]);
-        assert_eq!(product.by_patches().whole(&mut whole, images).expect("asks"), None);
+        assert_eq!(product.by_patches().whole(&mut whole, images).expect("no error"), None);
     }
-    // A matrix of pixels is its own patches.
+    // The patches of a 1x1 kernel are the pixels themselves.
     let (mut layer, images) = layers().next().expect("some");
     (layer.kernel, layer.padding) = (1, 0);
-    assert_eq!(Product::conv(&layer).whole(&mut whole, images).expect("asks"), None);
+    assert_eq!(Product::conv(&layer).whole(&mut whole, images).expect("no error"), None);
 }
 
 #[test]
-fn a_library_is_used_if_it_gives_what_patches_give() {
+fn the_self_check_rejects_faulty_libraries() {
     let checked = |whole| {
         let mut host = Host::convolving(whole)?;
         Some((check(&mut host), host.convolved()))
     };
     let Some((right, convolved)) = checked(Whole::Right) else { return };
     let layers = layers().count();
-    // Forward and two ways back, twice.
+    // One forward and two backward passes, twice.
     assert_eq!((right, convolved), (Ok(0), 6 * layers));
     let (strided, convolved) = checked(Whole::Strided).expect("as above");
     assert_eq!((strided, convolved), (Ok(layers - 3), 6 * 3));
@@ -136,56 +138,50 @@ fn a_library_is_used_if_it_gives_what_patches_give() {
     ] {
         let (outcome, _) = checked(wrong).expect("as above");
         assert!(
-            outcome.as_ref().is_err_and(|told| told.contains(reason)),
+            outcome.as_ref().is_err_and(|error| error.contains(reason)),
             "{wrong:?}: {outcome:?}"
         );
     }
 }
 
-/// One forward and one backward pass: moments, extremes and what comes back.
+/// One forward and one backward pass: moments, extremes and gradients.
 fn passed(
     engine: &mut dyn Passes,
     pass: &Pass<'_>,
     through: Option<&Gradients<f32>>,
 ) -> (Forward<f32>, Vec<[f32; 2]>, BatchSum<f32>) {
-    let forward = engine.forward(Room::Clean, pass).expect("runs");
+    let forward = engine.forward(Slot::Clean, pass).expect("runs");
     let values: Vec<ValueId> = (0..pass.network.values.len()).map(ValueId).collect();
-    let extremes = engine.extremes(Room::Clean, &values).expect("runs");
-    let sum = engine.backward(Room::Clean, pass, &forward, through).expect("runs");
+    let extremes = engine.extremes(Slot::Clean, &values).expect("runs");
+    let sum = engine.backward(Slot::Clean, pass, &forward, through).expect("runs");
     (forward, extremes, sum)
 }
 
 #[test]
-fn passes_are_those_of_the_processor() {
+fn passes_agree_with_the_processor() {
     for mut device in devices() {
         compare_passes(&mut *device);
     }
 }
 
-pub(super) fn compare_passes(device: &mut dyn Passes) {
-    let mut processor = Processor::default();
+pub(crate) fn compare_passes(device: &mut dyn Passes) {
+    let mut processor = Engine::cpu();
     let data = images(37);
-    let x = inputs(&data.images, INPUT);
+    let x = INPUT.inputs(&data.images);
     for (name, network) in networks() {
         let parameters = network.parameter_values();
-        let batch = |image_gradient| Batch {
-            inputs: &x,
-            labels: &data.labels,
-            scale: 0.03,
-            memory: None,
-            image_gradient,
-        };
         let running = network.running_moments();
-        // Those of another pass: any numbers will do.
+        // Gradients of another pass; any numbers are fine.
         let others: Gradients<f32> = parameters.clone();
         for normalization in [Normalization::OfBatch, Normalization::Constant(&running)] {
             for through in [None, Some(&others)] {
                 let image_gradient = through.is_none();
-                let batch = batch(image_gradient);
+                let mut batch = Batch::new(&x, &data.labels, 0.03);
+                batch.image_gradient = image_gradient;
                 let pass =
                     Pass { network: &network, parameters: &parameters, batch, normalization };
                 let ours = passed(device, &pass, through);
-                let theirs = passed(&mut processor, &pass, through);
+                let theirs = passed(processor.passes(), &pass, through);
                 close(name, ours.1.as_flattened(), theirs.1.as_flattened());
                 let (our, their) = (&ours.2, &theirs.2);
                 assert!((our.loss - their.loss).abs() < 1e-4 * their.loss, "{name}: loss");
@@ -202,54 +198,48 @@ pub(super) fn compare_passes(device: &mut dyn Passes) {
                 }
             }
         }
-        let score = |engine: &mut dyn Passes| {
-            engine.evaluate(&network, &parameters, INPUT, &images(600), None).expect("runs")
-        };
-        let (ours, theirs) = (score(device), score(&mut processor));
+        let test = images(600);
+        let evaluation = Evaluation::new(&network, &parameters, INPUT, &test);
+        let score = |engine: &mut dyn Passes| engine.evaluate(&evaluation).expect("runs");
+        let (ours, theirs) = (score(device), score(processor.passes()));
         assert!((ours.loss - theirs.loss).abs() < 1e-4 * theirs.loss, "{name}");
         assert!(ours.wrong.abs_diff(theirs.wrong) <= 1, "{name}");
     }
 }
 
 #[test]
-fn a_batch_of_another_size_uses_the_same_room() {
+fn batches_may_differ_in_size() {
     for mut device in devices() {
         compare_sizes(&mut *device);
     }
 }
 
-pub(super) fn compare_sizes(device: &mut dyn Passes) {
-    let mut processor = Processor::default();
+pub(crate) fn compare_sizes(device: &mut dyn Passes) {
+    let mut processor = Engine::cpu();
     let (_, network) = &networks()[1];
     let parameters = network.parameter_values();
     for count in [20, 3, 33] {
         let data = images(count);
-        let x = inputs(&data.images, INPUT);
-        let batch = Batch {
-            inputs: &x,
-            labels: &data.labels,
-            scale: 1.0,
-            memory: None,
-            image_gradient: false,
-        };
+        let x = INPUT.inputs(&data.images);
+        let batch = Batch::new(&x, &data.labels, 1.0);
         let normalization = Normalization::OfBatch;
         let pass = Pass { network, parameters: &parameters, batch, normalization };
         let ours = passed(device, &pass, None);
-        let theirs = passed(&mut processor, &pass, None);
+        let theirs = passed(processor.passes(), &pass, None);
         close("gradients", &ours.2.gradients.concat(), &theirs.2.gradients.concat());
     }
 }
 
 #[test]
-fn a_run_is_that_of_the_processor() {
-    if let Some(engine) = Engine::emulated() {
-        compare_run(engine);
+fn a_run_agrees_with_the_processor() {
+    if let Some(host) = Host::new() {
+        compare_run(Engine::new(Box::new(OnDevice::new(host)), "host".to_owned(), None));
     }
 }
 
-/// A whole run under errors in weights, activations and inputs, whose first steps leave both engines with the
-/// same weights but for rounding.
-pub(super) fn compare_run(engine: Engine) {
+/// A whole run under errors in weights, activations and inputs. After its few steps the weights of both engines differ by
+/// rounding only.
+pub(crate) fn compare_run(engine: Engine) {
     let text = r#"
 name = "run"
 seed = 5

@@ -1,52 +1,53 @@
-//! Convolutions and fully connected layers: matrices of patches times matrices of weights.
+//! Convolutions and fully connected layers as products of a matrix of patches and a matrix of weights.
 //!
 //! ```text
 //!  Y [rows, out] = patches [rows, patch] Wᵀ        W is [out, patch]
-//!  dW += dYᵀ patches         dpatches = dY W, each added to where it came from
+//!  dW += dYᵀ patches         dpatches = dY W, each element added to its pixel
 //! ```
 //!
-//! A convolution that needs patches is the device's own, where it has one.
+//! If the device has an algorithm for a convolution that would need patches, that is used.
 
-use super::convolution::{Convolution, Convolve};
-use super::{Arguments, At, Device, Gemm, Kernel, Sizes, To, int};
-use crate::engine::EngineError;
-use crate::network::{Conv2d, FullyConnected, ParameterId};
+use vmin_train::EngineError;
+use vmin_train::network::{Conv2d, FullyConnected, ParameterId};
 
-/// Most floats of the patches that lie in memory at a time, 256 MiB; in the tests so few that images go in
-/// several groups.
+use crate::convolution::{Convolution, Convolve};
+use crate::device::{Arguments, At, Device, Gemm, Kernel, Sizes, To, int};
+
+/// Most floats of the patches in memory at a time, 256 MiB; in the tests so few that a batch needs several groups
+/// of images.
 const PATCHES_MAX: usize = if cfg!(test) { 1 << 15 } else { 1 << 26 };
 
 /// A layer as a matrix product.
-pub(super) struct Product {
-    pub(super) weights: ParameterId,
-    pub(super) bias: Option<ParameterId>,
+pub(crate) struct Product {
+    pub(crate) weights: ParameterId,
+    pub(crate) bias: Option<ParameterId>,
     /// Output pixels of an image.
     rows: usize,
-    /// Elements that each of them sees.
+    /// Elements of the patch of an output pixel.
     patch: usize,
     /// Output channels.
     out: usize,
     /// Elements of an image.
     elements: usize,
-    /// How patches are cut; absent where the image is its own.
+    /// Sizes of the patches; absent where the image itself is the matrix of patches.
     cut: Option<Sizes>,
-    /// Whether the device may compute it without.
+    /// Whether the device may compute the layer without patches.
     whole: bool,
 }
 
-/// One of two matrices of a product, row after row.
+/// A factor of a matrix product, row after row.
 struct Matrix<'a, D: Device>(At<'a, D>, Turned);
 
-/// Whether a matrix counts as transposed.
+/// Whether a factor is transposed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turned {
     No,
     Yes,
 }
 
-/// `c = a b + beta c` of matrices that lie row after row, `m * k` and `k * n` as they count.
+/// `c = a b + beta c` of matrices stored row after row, `m * k` and `k * n` after transposition.
 ///
-/// BLAS reads them column after column, so it is given the transposed product.
+/// BLAS expects columns one after the other, so it computes the transposed product.
 fn multiply<D: Device>(
     device: &mut D,
     [m, k, n]: [usize; 3],
@@ -68,7 +69,7 @@ fn multiply<D: Device>(
 }
 
 impl Product {
-    pub(super) fn conv(layer: &Conv2d) -> Self {
+    pub(crate) fn conv(layer: &Conv2d) -> Self {
         let Conv2d { weights, bias, input, output, kernel, stride, padding } = *layer;
         let cut = Sizes {
             height: int(input[0]),
@@ -94,20 +95,20 @@ impl Product {
         }
     }
 
-    pub(super) fn fully_connected(layer: &FullyConnected) -> Self {
+    pub(crate) fn fully_connected(layer: &FullyConnected) -> Self {
         let &FullyConnected { weights, bias, inputs, outputs } = layer;
         let (bias, elements) = (Some(bias), inputs);
         let (rows, patch, out) = (1, inputs, outputs);
         Self { weights, bias, rows, patch, out, elements, cut: None, whole: false }
     }
 
-    /// The same by patches, whatever the device has.
-    pub(super) fn by_patches(self) -> Self {
+    /// The same layer with patches even where the device has an algorithm.
+    pub(crate) fn by_patches(self) -> Self {
         Self { whole: false, ..self }
     }
 
-    /// The convolution that the device computes in place of products of patches.
-    pub(super) fn whole<D: Device>(
+    /// The convolution that the device computes without patches, if it has an algorithm.
+    pub(crate) fn whole<D: Device>(
         &self,
         device: &mut D,
         images: usize,
@@ -117,7 +118,7 @@ impl Product {
         Ok(device.convolves(&convolution)?.then_some(convolution))
     }
 
-    /// Groups of images whose patches lie in memory together: the first of each and their number.
+    /// Groups of images whose patches are in memory together: first image and number of images.
     fn groups(&self, images: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let most = match self.cut {
             Some(_) => (PATCHES_MAX / (self.rows * self.patch).max(1)).max(1),
@@ -135,7 +136,7 @@ impl Product {
         patches: &mut Option<D::Floats>,
     ) -> Result<(), EngineError> {
         let len = images * self.rows * self.patch;
-        let out = room(device, patches, len)?;
+        let out = buffer_of(device, patches, len)?;
         let arguments = Arguments {
             out: Some(To(out, 0)),
             inputs: [Some(At(x, first * self.elements)), None, None],
@@ -144,7 +145,7 @@ impl Product {
         device.launch(Kernel::Patches, len, arguments, sizes)
     }
 
-    pub(super) fn forward<D: Device>(
+    pub(crate) fn forward<D: Device>(
         &self,
         device: &mut D,
         parameters: &[D::Floats],
@@ -186,7 +187,7 @@ impl Product {
     }
 
     /// The gradient of the weights; adds to `dx`, which is `None` at the input of the network.
-    pub(super) fn backward<D: Device>(
+    pub(crate) fn backward<D: Device>(
         &self,
         device: &mut D,
         weights: &D::Floats,
@@ -221,7 +222,7 @@ impl Product {
                 (To(&mut dweights, 0), 1.0),
             )?;
             let Some(dx) = dx.as_deref_mut() else { continue };
-            // Where patches were cut they are needed no more: their gradients take their place.
+            // The patches are no longer needed: their gradients overwrite them.
             let (to, beta) = match (self.cut, patches.as_mut()) {
                 (Some(_), Some(patches)) => (To(patches, 0), 0.0),
                 _ => (To(&mut *dx, first * self.elements), 1.0),
@@ -247,13 +248,13 @@ impl Product {
 }
 
 /// A buffer of at least `len` floats.
-fn room<'a, D: Device>(
+fn buffer_of<'a, D: Device>(
     device: &mut D,
     buffer: &'a mut Option<D::Floats>,
     len: usize,
 ) -> Result<&'a mut D::Floats, EngineError> {
     if buffer.as_ref().is_none_or(|buffer| D::len(buffer) < len) {
-        // The smaller one goes first.
+        // Free the smaller buffer first.
         *buffer = None;
         *buffer = Some(device.floats(len)?);
     }

@@ -1,9 +1,9 @@
-//! The kernels on this machine's processor: the same text, compiled as C and run thread after thread.
+//! A device on the processor of this machine: the kernels, compiled as C and run thread after thread.
 //!
-//! What is tested here is all but the driver and the libraries: the kernels' arithmetic, which kernel runs when
-//! over what, and the matrix products in the convention of BLAS. Convolutions as a whole are loops over the sizes
-//! that cuDNN would be told, right or wrong in the ways that a library can be.
-#![expect(unsafe_code, reason = "functions of a library that was just compiled")]
+//! It tests everything but the driver and the libraries: the arithmetic of the kernels, the order and buffers of their
+//! calls, and the matrix products in the convention of BLAS. Its convolutions are loops over the sizes that cuDNN would
+//! get, correct or with the faults of a bad library ([`Whole`]).
+#![expect(unsafe_code, reason = "the tests call functions of a library that they compiled")]
 
 use std::ffi::{c_longlong, c_void};
 use std::path::Path;
@@ -12,9 +12,10 @@ use std::sync::{Arc, OnceLock};
 
 use libloading::Library;
 
-use super::convolution::{Convolution, Convolve};
-use super::{Arguments, At, Device, Gemm, KERNELS, Kernel, Sizes, To};
-use crate::engine::EngineError;
+use vmin_train::EngineError;
+
+use crate::convolution::{Convolution, Convolve};
+use crate::device::{Arguments, At, Device, Gemm, KERNELS, Kernel, Sizes, To};
 
 /// Runs every thread of a kernel.
 const LOOP: &str = r"
@@ -38,60 +39,69 @@ type Run = unsafe extern "C" fn(
     *const Sizes,
 );
 
-/// What the host makes of convolutions as a whole.
+/// Convolutions of the host that need no patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whole {
-    /// It has none of them.
+pub(crate) enum Whole {
+    /// It has no algorithm.
     Absent,
+    /// All of them are correct.
     Right,
-    /// Right, but it has only those with a stride.
+    /// They are correct, but only those with a stride above 1 exist.
     Strided,
     /// Factors have the 10 bits of TF32.
     Rough,
-    /// Gradients of the input are not added to what is there.
+    /// The gradient of the input overwrites the earlier values instead of adding to them.
     Replacing,
-    /// Every other call gives other values.
+    /// Every second call gives other values.
     Unsteady,
+    /// All results are NaN.
     NotANumber,
+    /// Every call fails.
     Failing,
 }
 
-/// Memory of this process.
-pub(in crate::engine) struct Host {
+/// The processor, with the memory of this process.
+pub(crate) struct Host {
     library: Arc<Library>,
     whole: Whole,
     convolved: usize,
 }
 
 impl Host {
-    /// Without convolutions as a whole; `None` where there is no C compiler.
-    pub(in crate::engine) fn new() -> Option<Self> {
+    /// A host without convolutions of its own; `None` without a C compiler.
+    pub(crate) fn new() -> Option<Self> {
         Self::convolving(Whole::Absent)
     }
 
-    pub(super) fn convolving(whole: Whole) -> Option<Self> {
+    /// A host with such convolutions.
+    pub(crate) fn convolving(whole: Whole) -> Option<Self> {
         static LIBRARY: OnceLock<Option<Arc<Library>>> = OnceLock::new();
         let library = LIBRARY.get_or_init(|| compiled().map(Arc::new)).clone()?;
         Some(Self { library, whole, convolved: 0 })
     }
 
-    /// How many passes were computed whole.
-    pub(super) fn convolved(&self) -> usize {
+    /// Number of passes computed without patches.
+    pub(crate) fn convolved(&self) -> usize {
         self.convolved
     }
 
-    /// A factor as the host reads it.
+    /// A factor as the host multiplies it.
     fn factor(&self, x: f32) -> f32 {
         match self.whole {
             Whole::Rough => f32::from_bits((x.to_bits() + (1 << 12)) & !((1 << 13) - 1)),
             Whole::Unsteady if self.convolved.is_multiple_of(2) => x * 1.000_001,
             Whole::NotANumber => f32::NAN,
-            _ => x,
+            Whole::Absent
+            | Whole::Right
+            | Whole::Strided
+            | Whole::Replacing
+            | Whole::Unsteady
+            | Whole::Failing => x,
         }
     }
 }
 
-/// Calls `f` with the elements of input, weights and output that belong together, all products of a convolution.
+/// Calls `f` for every product of a convolution, with the indices of its elements in input, weights and output.
 fn products(convolution: &Convolution, mut f: impl FnMut(usize, usize, usize)) {
     let int = |size: i32| usize::try_from(size).expect("a size");
     let [images, channels, height, width] = convolution.input().map(int);
@@ -119,15 +129,15 @@ fn products(convolution: &Convolution, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// The C compiler, `None` where there is none.
-pub(super) fn compiler() -> Option<String> {
+/// The C compiler, `None` without one.
+pub(crate) fn compiler() -> Option<String> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     Command::new(&compiler).arg("--version").output().ok()?;
     Some(compiler)
 }
 
-/// Compiles C into a library.
-pub(super) fn compile(compiler: &str, source: &Path, library: &Path, options: &[&str]) {
+/// Compiles a C file into a library.
+pub(crate) fn compile(compiler: &str, source: &Path, library: &Path, options: &[&str]) {
     let output = Command::new(compiler)
         .args(["-std=c11", "-Wall", "-Wno-unknown-pragmas", "-Werror", "-O2", "-shared", "-fPIC"])
         .args(options)
@@ -140,8 +150,8 @@ pub(super) fn compile(compiler: &str, source: &Path, library: &Path, options: &[
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Compiles the kernels, and what runs them, into a library.
-pub(super) fn compile_kernels(compiler: &str, library: &Path) {
+/// Compiles the kernels and the loop over their threads into a library.
+pub(crate) fn compile_kernels(compiler: &str, library: &Path) {
     let source = library.with_extension("c");
     std::fs::write(&source, format!("{KERNELS}{LOOP}")).expect("writes");
     compile(compiler, &source, library, &[]);
@@ -152,15 +162,15 @@ fn compiled() -> Option<Library> {
     let folder = tempfile::tempdir().expect("a folder");
     let library = folder.path().join("kernels.so");
     compile_kernels(&compiler, &library);
-    // SAFETY: the library was compiled from the text above and does nothing when it is loaded.
+    // SAFETY: the library was compiled from the text above and has no initializers.
     Some(unsafe { Library::new(&library) }.expect("the library loads"))
 }
 
-/// NaNs before and behind every buffer: whoever reads them is poisoned, whoever writes them is found out.
+/// NaNs before and after every buffer: reading them gives NaN, and overwriting them is detected.
 const GUARD: usize = 64;
 
 /// Floats between two guards.
-pub(in crate::engine) struct Guarded(Vec<f32>);
+pub(crate) struct Guarded(Vec<f32>);
 
 impl Guarded {
     fn new(values: &[f32]) -> Self {
@@ -233,10 +243,10 @@ impl Device for Host {
             .map(|x| x.map_or(std::ptr::null(), |At(values, at)| values.inner()[at..].as_ptr()));
         let sums = sums.map_or(std::ptr::null_mut(), Vec::as_mut_ptr);
         let count = c_longlong::try_from(threads).expect("small");
-        // A grid is made of whole blocks: more threads than asked for.
+        // A grid consists of whole blocks: it has more threads than needed.
         let launched = count + 7;
-        // SAFETY: `run` has this type in the text above; pointers are those of live buffers or null, and
-        // `layers.rs` gives each kernel the buffers and sizes that its comment asks for.
+        // SAFETY: `run` has this type in the text above; pointers are null or point to live buffers, and
+        // `layers.rs` gives each kernel the buffers and sizes of its comment.
         unsafe {
             let run = self.library.get::<Run>(b"run").expect("in the text");
             let body = self.library.get::<*const c_void>(name.as_bytes()).expect("in the text");
@@ -252,7 +262,12 @@ impl Device for Host {
         Ok(match self.whole {
             Whole::Absent => false,
             Whole::Strided => convolution.sizes.stride > 1,
-            _ => true,
+            Whole::Right
+            | Whole::Rough
+            | Whole::Replacing
+            | Whole::Unsteady
+            | Whole::NotANumber
+            | Whole::Failing => true,
         })
     }
 

@@ -1,19 +1,19 @@
-// The passes' kernels: no thread writes what another reads or writes, no atomics, so that every run gives the
-// same bits.
+// Kernels of the passes. No thread writes an element that another thread reads or writes, and there are no atomics, so
+// every run gives the same bits.
 //
-// This is the part of CUDA C++ that is also C11: the tests compile it with the host's compiler and compare
-// it with the passes in Rust. All kernels have one signature.
+// The file stays within the common part of CUDA C++ and C11: the tests compile it with the C compiler of the host and
+// compare the results with the passes in Rust. All kernels have the same signature.
 
 typedef struct {
-    // Of the input, or of both sides where they are alike.
+    // Size of the input, or of both sides if they have one size.
     int height, width, channels;
-    // Of the output.
+    // Size of the output.
     int out_height, out_width;
     // Kernel or window.
     int kernel_height, kernel_width, stride, padding;
     // Whether lines and moments are given for each image, not only for each channel.
     int per_image;
-    // What to choose from, see the kernel.
+    // Variant of the kernel, see there.
     int mode;
 } Sizes;
 
@@ -33,7 +33,7 @@ _Thread_local long long thread_of_host;
 // Pixels that are summed in float before their sum is added in double.
 #define BLOCK_PIXELS 32
 
-// Where the line or the moments of element `i` stand.
+// Index of the line or of the moments of element `i`.
 #define LINE(i)                                                                                    \
     ((i) % s.channels + (s.per_image ? (i) / ((long long)s.height * s.width * s.channels) * s.channels : 0))
 
@@ -95,7 +95,7 @@ KERNEL(relu) ARGUMENTS {
     if (i < threads) out[i] = a[i] > 0.0f ? a[i] : 0.0f;
 }
 
-// out += b where a, what the rectifier made, is positive.
+// out += b where a, the output of the rectifier, is positive.
 KERNEL(relu_back) ARGUMENTS {
     long long i = THREAD;
     if (i < threads) out[i] += a[i] > 0.0f ? b[i] : 0.0f;
@@ -133,8 +133,8 @@ KERNEL(pool) ARGUMENTS {
     out[i] = s.mode == 0 ? result / (float)(s.kernel_height * s.kernel_width) : result;
 }
 
-// One thread for each window, which writes all elements in it: out is the gradient of a, b what the pool
-// made, c its gradient. A maximum hands all to the first element that is the maximum.
+// One thread for each window, which writes all its elements: out is the gradient of a, b the output of the pool, c
+// the gradient of the output. The first element that is the maximum gets the whole gradient.
 KERNEL(pool_back) ARGUMENTS {
     long long i = THREAD;
     if (i >= threads) return;
@@ -153,8 +153,8 @@ KERNEL(pool_back) ARGUMENTS {
     }
 }
 
-// Each output pixel's patch of the image a as a row [kernel_height, kernel_width, channels] of out; 0 beyond
-// the edges.
+// The patch of each output pixel of image a as a row [kernel_height, kernel_width, channels] of out; 0 outside the
+// image.
 KERNEL(patches) ARGUMENTS {
     long long i = THREAD;
     if (i >= threads) return;
@@ -172,7 +172,7 @@ KERNEL(patches) ARGUMENTS {
     out[i] = inside ? a[((image * s.height + y) * s.width + x) * s.channels + channel] : 0.0f;
 }
 
-// out += what the patches a hold of each element of the image.
+// out += the sum of each image element over the patches a.
 KERNEL(patches_back) ARGUMENTS {
     long long i = THREAD;
     if (i >= threads) return;
