@@ -4,15 +4,15 @@
 use std::borrow::Cow;
 
 use vmin_accel::placement::{Product, StreamedLayer};
-use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
+use vmin_accel::{ArraySize, StreamedPlacement};
 use vmin_sram::{CodeTensor, FaultKind, FaultyCell, Geometry, apply_all};
 
 use super::measured::{ErrorMap, MeasuredChips};
 use super::sampled::Sampled;
-use super::{BitErrors, DataflowChoice, Pattern, Streaming};
+use super::{BitErrors, Pattern, Streaming};
 use crate::TrainError;
 use crate::codec::Encoded;
-use crate::network::{Layer, Network};
+use crate::network::Network;
 use crate::random::{Purpose, Stream};
 
 /// The memory of the weights, as `vmin eval` and `vmin sweep` number it.
@@ -132,22 +132,13 @@ fn streamed(
 ) -> Result<StreamedPlacement, TrainError> {
     let array = ArraySize::new(rows, columns)
         .ok_or_else(|| TrainError::Chips(format!("an array of {rows} x {columns}")))?;
-    let dataflow = match dataflow {
-        DataflowChoice::Ws => Dataflow::Ws,
-        DataflowChoice::Os => Dataflow::Os,
-        DataflowChoice::Is => Dataflow::Is,
-    };
     StreamedPlacement::of_layers(geometry, array, dataflow, layers.len(), layers).map_err(refused)
 }
 
 /// The layers with weights, in the order of their tensors.
 fn layers(network: &Network, bits: u8) -> Vec<StreamedLayer> {
     let products = network.steps.iter().filter_map(|step| {
-        let weights = match &step.layer {
-            Layer::Conv2d(layer) => layer.weights,
-            Layer::FullyConnected(layer) => layer.weights,
-            _ => return None,
-        };
+        let (weights, _) = step.layer.product()?;
         let parameter = &network.parameters[weights.0];
         let (n, codes) = (parameter.shape[0], parameter.values.len());
         Some((codes, Product { n, k: codes / n.max(1), groups: 1 }))
