@@ -25,7 +25,7 @@ const KINDS: [(&str, &str, Reader); 5] = [
         Space::parse(source).map(drop)
     }),
     ("recipe", include_str!("../schemas/recipe.schema.json"), |source| {
-        Recipe::read(source).map(drop)
+        Recipe::parse(source).map(drop)
     }),
 ];
 

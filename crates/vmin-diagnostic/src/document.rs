@@ -1,9 +1,10 @@
 //! A TOML text as a tree with positions, and the list of its problems.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use crate::{Diagnostic, Diagnostics, Source, TableReader};
 
@@ -59,6 +60,27 @@ impl<'s> Document<'s> {
         self.problems.borrow_mut().push(diagnostic);
     }
 
+    /// Place of the value with a dotted path such as `a.b[1].c`. If it is absent, place of the innermost table or
+    /// list on its path that was written.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Option<Range<usize>> {
+        let mut found: Option<&Spanned<DeValue<'_>>> = None;
+        for step in path.split(['.', '[']) {
+            let value = found.map(Spanned::get_ref);
+            let next = match step.strip_suffix(']') {
+                Some(index) => {
+                    let list = value.and_then(DeValue::as_array);
+                    list.zip(index.parse::<usize>().ok()).and_then(|(list, index)| list.get(index))
+                }
+                None if found.is_none() => self.root.get_ref().get(step),
+                None => value.and_then(DeValue::as_table).and_then(|table| table.get(step)),
+            };
+            let Some(next) = next else { break };
+            found = Some(next);
+        }
+        found.map(Spanned::span)
+    }
+
     /// The text this came from.
     #[must_use]
     pub fn source(&self) -> &Source {
@@ -69,6 +91,13 @@ impl<'s> Document<'s> {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.problems.borrow().is_empty()
+    }
+
+    /// True while every key, word and type is right and all problems are values out of range.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        const OF_VALUES: [&str; 4] = ["out-of-range", "not-finite", "empty-list", "empty-text"];
+        self.problems.borrow().iter().all(|problem| OF_VALUES.contains(&problem.code))
     }
 
     /// Ends reading.

@@ -40,4 +40,4 @@ pub use document::Document;
 pub use render::{render, visible};
 pub use source::Source;
 pub use suggest::{closest, list_words};
-pub use table::{Located, TableReader};
+pub use table::{Located, TableReader, Variant};

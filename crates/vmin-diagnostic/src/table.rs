@@ -17,6 +17,25 @@ pub struct Located<T> {
     pub span: Range<usize>,
 }
 
+/// How one of several variants is written: as a word, or as a table whose one key is the word, with keys of its own
+/// below it: `"relu"`, `{ max_pool = { window = 2 } }`.
+#[derive(Clone, Copy, Debug)]
+pub enum Variant<T> {
+    /// A word without keys.
+    Word(T),
+    /// A word with keys, and the function that reads them.
+    Keys(fn(&TableReader<'_>) -> Option<T>),
+}
+
+/// Words for a list of variants.
+const VARIANT_LIST: &str = "a list of words and of tables with one word each";
+
+/// Words for the bounds of a number; none if every number is allowed.
+fn bounds(range: &RangeInclusive<f64>) -> String {
+    let (start, end) = (range.start(), range.end());
+    if *range == (f64::MIN..=f64::MAX) { String::new() } else { format!(" from {start} to {end}") }
+}
+
 /// Reads the keys of one table. Each getter checks type and range, reports a problem and then
 /// returns `None`; [`TableReader::finish`] reports the keys that no getter asked for.
 #[derive(Debug)]
@@ -195,7 +214,7 @@ impl<'d> TableReader<'d> {
 
     /// A required finite number within `range` (integers are numbers too).
     pub fn number(&self, key: &str, range: RangeInclusive<f64>) -> Option<Located<f64>> {
-        let expected = format!("a number from {} to {}", range.start(), range.end());
+        let expected = format!("a number{}", bounds(&range));
         let value = self.require(key, &expected)?;
         self.check_number(key, value, &range)
     }
@@ -212,7 +231,7 @@ impl<'d> TableReader<'d> {
         value: &Spanned<DeValue<'_>>,
         range: &RangeInclusive<f64>,
     ) -> Option<Located<f64>> {
-        let allowed = format!("a number from {} to {}", range.start(), range.end());
+        let allowed = format!("a number{}", bounds(range));
         let text = match value.get_ref() {
             DeValue::Float(float) => float.as_str().replace('_', ""),
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().replace('_', ""),
@@ -316,17 +335,105 @@ impl<'d> TableReader<'d> {
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(Located { value: choice.clone(), span: value.span() });
         }
-        let mut diagnostic = Diagnostic::new(
-            "unknown-word",
-            format!("`{}` has no choice `{text}`", self.dotted(key)),
-        )
-        .at(self.source, value.span())
-        .allowed(format!("expected {allowed}"));
-        if let Some(word) = closest(text, choices.iter().map(|(word, _)| *word)) {
+        self.unknown_word(key, text, value.span(), choices);
+        None
+    }
+
+    fn unknown_word<T>(&self, key: &str, text: &str, span: Range<usize>, choices: &[(&str, T)]) {
+        let words = || choices.iter().map(|(word, _)| *word);
+        let message = format!("`{}` has no choice `{text}`", self.dotted(key));
+        let mut diagnostic = Diagnostic::new("unknown-word", message)
+            .at(self.source, span)
+            .allowed(format!("expected {}", list_words(words())));
+        if let Some(word) = closest(text, words()) {
             diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
         }
         self.report(diagnostic);
-        None
+    }
+
+    /// A required [`Variant`] out of a list.
+    pub fn variant<T: Clone>(&self, key: &str, variants: &[(&str, Variant<T>)]) -> Option<T> {
+        let value = self.require(key, &list_words(variants.iter().map(|(word, _)| *word)))?;
+        self.check_variant(key, value, variants)
+    }
+
+    /// A required list of variants, maybe empty; each bad element is reported.
+    pub fn variants<T: Clone>(&self, key: &str, variants: &[(&str, Variant<T>)]) -> Option<Vec<T>> {
+        let value = self.require(key, VARIANT_LIST)?;
+        self.check_variants(key, value, variants)
+    }
+
+    /// An optional list of variants, maybe empty.
+    pub fn optional_variants<T: Clone>(
+        &self,
+        key: &str,
+        variants: &[(&str, Variant<T>)],
+    ) -> Option<Vec<T>> {
+        let value = self.get(key)?;
+        self.check_variants(key, value, variants)
+    }
+
+    fn check_variants<T: Clone>(
+        &self,
+        key: &str,
+        value: &'d Spanned<DeValue<'d>>,
+        variants: &[(&str, Variant<T>)],
+    ) -> Option<Vec<T>> {
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, VARIANT_LIST);
+            return None;
+        };
+        let checked: Vec<_> = (0..)
+            .zip(array.iter())
+            .map(|(index, element)| {
+                self.check_variant(&format!("{key}[{index}]"), element, variants)
+            })
+            .collect();
+        checked.into_iter().collect()
+    }
+
+    fn check_variant<T: Clone>(
+        &self,
+        key: &str,
+        value: &'d Spanned<DeValue<'d>>,
+        variants: &[(&str, Variant<T>)],
+    ) -> Option<T> {
+        let table = value.get_ref().as_table();
+        let mut entries = table.into_iter().flat_map(DeTable::iter);
+        let (word, span, keys) = match (value.get_ref().as_str(), entries.next(), entries.next()) {
+            (Some(word), _, _) => (word, value.span(), None),
+            (None, Some((word, keys)), None) => (&**word.get_ref(), word.span(), Some(keys)),
+            (None, _, _) => {
+                let words = list_words(variants.iter().map(|(word, _)| *word));
+                self.wrong_type(key, value, &format!("one of {words}"));
+                return None;
+            }
+        };
+        let Some((_, variant)) = variants.iter().find(|(known, _)| *known == word) else {
+            self.unknown_word(key, word, span, variants);
+            return None;
+        };
+        match (variant, keys) {
+            (Variant::Word(value), None) => Some(value.clone()),
+            (Variant::Keys(read), Some(keys)) => {
+                let reader = self.check_table(&format!("{key}.{word}"), keys);
+                let value = read(&reader);
+                reader.finish();
+                value
+            }
+            (Variant::Word(_), Some(_)) => {
+                let message = format!("`{}` has no keys", self.dotted(&format!("{key}.{word}")));
+                let diagnostic = Diagnostic::new("wrong-type", message).at(self.source, span);
+                self.report(diagnostic.hint(format!("write `\"{word}\"`")));
+                None
+            }
+            (Variant::Keys(_), None) => {
+                let message = format!("`{}` is `{word}` without its keys", self.dotted(key));
+                let diagnostic = Diagnostic::new("wrong-type", message).at(self.source, span);
+                self.report(diagnostic.hint(format!("write `{{ {word} = {{ … }} }}`")));
+                None
+            }
+        }
     }
 
     /// A required list of finite numbers within `range`; each bad element is reported.
@@ -335,7 +442,7 @@ impl<'d> TableReader<'d> {
         key: &str,
         range: RangeInclusive<f64>,
     ) -> Option<Located<Vec<Located<f64>>>> {
-        let expected = format!("a list of numbers from {} to {}", range.start(), range.end());
+        let expected = format!("a list of numbers{}", bounds(&range));
         let value = self.require(key, &expected)?;
         self.check_numbers(key, value, &range)
     }
@@ -361,6 +468,16 @@ impl<'d> TableReader<'d> {
         })
     }
 
+    /// A required list of integers within `range`; each bad element is reported.
+    pub fn integers(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+    ) -> Option<Located<Vec<Located<i64>>>> {
+        let value = self.require(key, "a list of integers")?;
+        self.check_integers(key, value, &range)
+    }
+
     /// An optional list of integers within `range`; each bad element is reported.
     pub fn optional_integers(
         &self,
@@ -368,8 +485,17 @@ impl<'d> TableReader<'d> {
         range: RangeInclusive<i64>,
     ) -> Option<Located<Vec<Located<i64>>>> {
         let value = self.get(key)?;
+        self.check_integers(key, value, &range)
+    }
+
+    fn check_integers(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        range: &RangeInclusive<i64>,
+    ) -> Option<Located<Vec<Located<i64>>>> {
         self.check_list(key, value, "a list of integers", |element| {
-            self.check_integer(key, element, &range)
+            self.check_integer(key, element, range)
         })
     }
 

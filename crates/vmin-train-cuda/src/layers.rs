@@ -1,12 +1,12 @@
 //! The kernels of each layer, forward and backward, and the values in between.
 
 use vmin_nn::PoolKind;
-use vmin_train::EngineError;
 use vmin_train::engine::{Forward, Gradients, Normalization, Pass};
 use vmin_train::network::{Layer, Network, Pool2d, Step, ValueId};
+use vmin_train::{EngineError, Real};
 
 use crate::device::{Arguments, At, Device, Kernel, Sizes, To, int};
-use crate::norms::{self, Grouped, Shape, narrow};
+use crate::norms::{self, Grouped, Shape};
 use crate::products::Product;
 
 /// The values of a pass on the device, `images * elements` each.
@@ -222,7 +222,7 @@ impl<D: Device> Values<D> {
                 let sums = norms::products(device, &shape, (x, dy), &pairs)?;
                 let mut sums = norms::over_images(&sums, norm.channels);
                 for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
-                    gradients[parameter.0] = sums.iter().map(|sums| narrow(sums[which])).collect();
+                    gradients[parameter.0] = sums.iter().map(|sums| f32::of(sums[which])).collect();
                     // The derivatives by the moments need the same sums as those by shift and scale.
                     let others = back.through.map(|gradients| &gradients[parameter.0]);
                     let others = others.into_iter().flatten();
@@ -248,7 +248,7 @@ impl<D: Device> Values<D> {
                 let sums = norms::products(device, &shape, (x, dy), &groups.pairs())?;
                 let totals = norms::over_images(&sums, norm.channels());
                 for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
-                    let own = totals.iter().map(|sums| narrow(sums[which]));
+                    let own = totals.iter().map(|sums| f32::of(sums[which]));
                     gradients[parameter.0] = own.collect();
                 }
                 let lines = groups.lines_back(&parameters[norm.scale.0], &sums);
@@ -270,7 +270,7 @@ impl<D: Device> Values<D> {
             let shape = self.shape(network, step.output, false);
             let sums = norms::squares(device, &shape, dy)?;
             let totals = norms::over_images(&sums, shape.value[2]);
-            gradients[bias.0] = totals.iter().map(|sums| narrow(sums[0])).collect();
+            gradients[bias.0] = totals.iter().map(|sums| f32::of(sums[0])).collect();
         }
         let dx = (from.0 != 0 || back.pass.batch.image_gradient).then_some(dx);
         let weights = &self.parameters[product.weights.0];

@@ -1,8 +1,8 @@
 //! Normalizations: the device sums each channel of each image, the processor computes moments from the sums in
 //! f64, and the device applies lines to the values.
 
-use vmin_train::EngineError;
 use vmin_train::network::{BatchNorm, GroupMoments, GroupNorm, Moments, Statistics, Sums};
+use vmin_train::{EngineError, Real};
 
 use crate::device::{Arguments, At, Device, Kernel, Sizes, To, int};
 
@@ -153,7 +153,7 @@ impl<'n> Grouped<'n> {
     pub(crate) fn pairs(&self) -> Vec<[f32; 2]> {
         let of_group = self.norm.channels() / self.norm.groups;
         let groups = self.images.iter().flatten();
-        let pair = groups.map(|m| [narrow(m.mean), narrow(m.inverse)]);
+        let pair = groups.map(|m| [f32::of(m.mean), f32::of(m.inverse)]);
         pair.flat_map(|pair| std::iter::repeat_n(pair, of_group)).collect()
     }
 
@@ -170,7 +170,7 @@ impl<'n> Grouped<'n> {
                 let [mean, along] = shares[channel / of_group].map(|sum| sum / norm.count());
                 let slope = moments.inverse * moments.inverse * along;
                 let term = slope * moments.mean - moments.inverse * mean;
-                lines.push([moments.inverse * factor(channel), slope, term].map(narrow));
+                lines.push([moments.inverse * factor(channel), slope, term].map(f32::of));
             }
         }
         lines
@@ -187,9 +187,4 @@ fn groups(norm: &GroupNorm, sums: &[[f64; 2]], weight: impl Fn(usize) -> f64) ->
         group[1] += weight(channel) * sums[1];
     }
     groups
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-pub(crate) fn narrow(x: f64) -> f32 {
-    x as f32
 }

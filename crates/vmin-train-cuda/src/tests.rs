@@ -26,7 +26,7 @@ fn network(layers: &str) -> Network {
     let mut network = Network::build(&layers, [16, 16, 1], 3).expect("builds");
     // Biases, scales and shifts start at 0, which would hide errors in them.
     let values = network.parameters.iter_mut().flat_map(|parameter| &mut parameter.values);
-    values.zip(noise(5)).for_each(|(value, noise)| *value += 0.2 * noise);
+    values.zip(noise(7)).for_each(|(value, noise)| *value += 0.2 * noise);
     network
 }
 

@@ -1,8 +1,8 @@
-//! A run between two epochs, as a file.
+//! Checkpoint file: a run between two epochs.
 //!
 //! ```text
 //!  tensors `parameter.00000` ..   F32, the master floats
-//!  tensors `velocity.00000` ..    F32, the optimizer's
+//!  tensors `velocity.00000` ..    F32, of the optimizer
 //!  tensors `mean.00000` ..        F32, running averages of batch normalizations
 //!  tensors `variance.00000` ..    F32, the same
 //!  metadata key `vmin-training`   recipe, digests of the images, counters, metrics as JSON
@@ -16,7 +16,7 @@ use vmin_nn::data::Dataset;
 
 use crate::{EpochMetrics, Recipe};
 
-/// Version of the file format that is written and read.
+/// Version of the file format.
 pub const CHECKPOINT_VERSION: u32 = 2;
 
 const KEY: &str = "vmin-training";
@@ -25,41 +25,41 @@ const KEY: &str = "vmin-training";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Not a checkpoint, or one that lost bytes.
+    /// The file is no checkpoint, or bytes are missing.
     #[error("the checkpoint is damaged: {0}")]
     Damaged(&'static str),
-    /// The container cannot be read or written.
+    /// The safetensors container is malformed.
     #[error("the checkpoint is damaged")]
     Container(#[source] safetensors::SafeTensorError),
-    /// Its description cannot be read.
+    /// The description of the run is malformed.
     #[error("the checkpoint's description is damaged")]
     Header(#[source] serde_json::Error),
-    /// Another version of the format.
+    /// The file has another format version.
     #[error("the checkpoint is of version {found}, not {CHECKPOINT_VERSION}")]
     Version {
-        /// What the file says.
+        /// Version of the file.
         found: u32,
     },
-    /// Made with another recipe.
+    /// The run used another recipe.
     #[error("the checkpoint was made with another recipe")]
     OtherRecipe,
-    /// Made with other images.
+    /// The run used other images.
     #[error("the checkpoint was made with other {split} images")]
     OtherData {
-        /// Which ones.
+        /// `training` or `test`.
         split: &'static str,
     },
-    /// Made with other measured chips.
+    /// The run used other measured chips.
     #[error("the checkpoint was made with other chips")]
     OtherChips,
 }
 
-/// All that a run needs to go on; made by [`Trainer::checkpoint`](crate::Trainer::checkpoint).
+/// State from which a run continues; [`Trainer::checkpoint`](crate::Trainer::checkpoint) creates it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub(crate) recipe: String,
     pub(crate) data_sha256: [String; 2],
-    /// Of the measured chips.
+    /// Digests of the measured chips.
     pub(crate) chips_sha256: Vec<String>,
     pub(crate) parameters: Vec<Vec<f32>>,
     pub(crate) velocities: Vec<Vec<f32>>,
@@ -86,10 +86,10 @@ struct Header {
 }
 
 impl Checkpoint {
-    /// The file's bytes; the same for the same checkpoint.
+    /// The bytes of the file, the same for equal checkpoints.
     ///
     /// # Errors
-    /// [`CheckpointError::Container`] or [`CheckpointError::Header`] if it cannot be put in a file.
+    /// [`CheckpointError::Container`] or [`CheckpointError::Header`] if serialization fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
         let header = Header {
             version: CHECKPOINT_VERSION,
@@ -128,7 +128,7 @@ impl Checkpoint {
             .map_err(CheckpointError::Container)
     }
 
-    /// Reads what [`Self::to_bytes`] wrote.
+    /// Parses the bytes of [`Self::to_bytes`].
     ///
     /// # Errors
     /// [`CheckpointError`] for damaged files and other versions.
@@ -172,18 +172,18 @@ impl Checkpoint {
         })
     }
 
-    /// Epochs that are done.
+    /// Number of finished epochs.
     #[must_use]
     pub fn epochs_done(&self) -> usize {
         self.epochs.len()
     }
 
-    /// A recipe as checkpoints compare it: every value, whatever its layout in the file.
+    /// A recipe as checkpoints compare it: by its values, independent of the layout of the recipe file.
     pub(crate) fn recipe_text(recipe: &Recipe) -> String {
         serde_json::to_string(recipe).unwrap_or_else(|error| format!("no recipe: {error}"))
     }
 
-    /// Refuses a checkpoint of another recipe or of other images.
+    /// Rejects a checkpoint of another recipe or of other images.
     pub(crate) fn check_origin(
         &self,
         recipe: &Recipe,

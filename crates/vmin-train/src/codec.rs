@@ -1,7 +1,7 @@
-//! How weights become codes while training, and at deployment.
+//! Quantization of weights, in training and at deployment.
 //!
-//! Every scheme here has an integer zero point, so that what training saw is what integer hardware
-//! computes: `real = scale * (integer - zero_point)`. The asymmetric schemes of the papers have a
+//! Every scheme here has an integer zero point, so that training and integer hardware use the same
+//! weights: `real = scale * (integer - zero_point)`. The asymmetric schemes of the papers have a
 //! range whose zero lies between two codes; their range is widened to hold 0 and moved by at most
 //! half a step until 0 falls on a code.
 //!
@@ -10,19 +10,20 @@
 //!                          └─ range of the clean weights ──┘
 //! ```
 //!
-//! A tensor keeps the table of what each of its codes means. Codes with bit errors go through the
-//! table of the clean weights, as the ranges lie outside of the faulty memory.
+//! A tensor keeps the table from its codes to real numbers. Codes with bit errors use the table of the
+//! clean weights, because the ranges are not stored in the faulty memory.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use vmin_quant::{Deployed, Encoding, Formula, QuantizeError, Quantizer, Range, Scheme};
 
 use crate::WeightQuantization;
 use crate::deploy::codes::rquant;
 use crate::parallel::together;
+use crate::real::Real;
 
-/// Which real number a code means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Map from codes to real numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightScheme {
     /// One asymmetric range per tensor, offset binary, rounded, all codes in use: RQuant with the
@@ -35,14 +36,26 @@ pub enum WeightScheme {
     Normal,
     /// One asymmetric range per tensor, two's complement, truncated.
     Asymmetric,
-    /// The same in offset binary.
+    /// As `Asymmetric`, in offset binary.
     AsymmetricUnsigned,
-    /// The same rounded to nearest: RQuant with the papers' `2^m - 1` codes.
+    /// As `AsymmetricUnsigned`, rounded to nearest: RQuant with the papers' `2^m - 1` codes.
     Rquant,
 }
 
-/// Whether the papers' text or their released code is followed where they differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+impl WeightScheme {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 6] = [
+        ("deployable", Self::Deployable),
+        ("global", Self::Global),
+        ("normal", Self::Normal),
+        ("asymmetric", Self::Asymmetric),
+        ("asymmetric_unsigned", Self::AsymmetricUnsigned),
+        ("rquant", Self::Rquant),
+    ];
+}
+
+/// Source of a formula where the papers' text and their released code differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemeFormula {
     /// The text.
@@ -52,23 +65,28 @@ pub enum SchemeFormula {
     Code,
 }
 
-/// One tensor as the memory holds it.
+impl SchemeFormula {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 2] = [("paper", Self::Paper), ("code", Self::Code)];
+}
+
+/// A weight tensor as stored in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Encoded {
     /// One code per weight.
     pub(crate) codes: Vec<u8>,
-    /// What each code means, by the range of the clean weights.
+    /// Real number of each code, by the range of the clean weights.
     pub(crate) reals: [f32; 256],
-    /// Distance of neighbouring integers.
+    /// Distance between neighbouring integers.
     pub(crate) scale: f32,
-    /// The decoded integer that means 0.
+    /// Decoded integer of the real number 0.
     pub(crate) zero_point: i32,
-    /// How codes mean integers.
+    /// Map from codes to integers.
     pub(crate) encoding: Encoding,
 }
 
 impl Encoded {
-    /// What the codes mean, as they are now.
+    /// Real numbers of the current codes.
     pub(crate) fn decode(&self) -> Vec<f32> {
         self.codes.iter().map(|&code| self.reals[usize::from(code)]).collect()
     }
@@ -77,7 +95,7 @@ impl Encoded {
 /// The codes of `tensors`, all weights of a network.
 ///
 /// # Errors
-/// If a weight is no finite number or a tensor is empty.
+/// If a weight is not finite or a tensor is empty.
 pub(crate) fn encode(
     quantization: WeightQuantization,
     tensors: &[&[f32]],
@@ -90,7 +108,7 @@ pub(crate) fn encode(
     let quantizer = Quantizer::new(scheme, formula(quantization), quantization.bits)?;
     let common = match scheme {
         Scheme::Global => Some(quantizer.fit(&tensors.concat())?),
-        _ => None,
+        Scheme::Normal | Scheme::Asymmetric | Scheme::AsymmetricUnsigned | Scheme::RQuant => None,
     };
     let encoded = parallel.map(|weights| {
         let range = match common {
@@ -102,8 +120,8 @@ pub(crate) fn encode(
     encoded.collect()
 }
 
-/// Smallest and largest integer that clean weights are stored as, and whether weights are truncated
-/// over an asymmetric range.
+/// Smallest and largest integer of clean weights, and whether the scheme truncates over an asymmetric
+/// range.
 pub(crate) fn integers(quantization: WeightQuantization) -> Option<([i32; 2], bool)> {
     let bits = quantization.bits;
     let Some(scheme) = papers_scheme(quantization.scheme) else {
@@ -112,7 +130,10 @@ pub(crate) fn integers(quantization: WeightQuantization) -> Option<([i32; 2], bo
     };
     let quantizer = Quantizer::new(scheme, formula(quantization), bits).ok()?;
     let (middle, half) = (quantizer.zero_point(), (1 << (bits - 1)) - 1);
-    let truncates = scheme.is_asymmetric() && scheme != Scheme::RQuant;
+    let truncates = match scheme {
+        Scheme::Asymmetric | Scheme::AsymmetricUnsigned => true,
+        Scheme::Global | Scheme::Normal | Scheme::RQuant => false,
+    };
     Some(([middle - half, middle + half], truncates))
 }
 
@@ -152,20 +173,20 @@ fn papers(quantizer: Quantizer, weights: &[f32], range: Range) -> Result<Encoded
     let range = if moved { nudged(quantizer, range)? } else { range };
     let (bits, encoding) = (quantizer.bits(), quantizer.encoding());
     let step = quantizer.step(&range);
-    let scale = narrow(step);
+    let scale = f32::of(step);
     if !scale.is_normal() {
-        // All weights are 0, or so small that their step is none.
+        // All weights are 0, or so small that the step underflows.
         return deployable(bits, weights);
     }
     let middle = f64::midpoint(range.min().into(), range.max().into());
     // Below 2^9 in magnitude: the range holds 0.
     let zero_point = quantizer.zero_point() - round(middle / step);
-    // Moving the range cuts off an end by up to half a step; what lies there would be truncated to a
-    // code that the scheme does not use, a step beyond the end.
+    // Moving the range cuts off up to half a step at one end; weights there would be truncated to an unused
+    // code, one step beyond the end.
     let inside: Vec<f32> = weights.iter().map(|w| w.clamp(range.min(), range.max())).collect();
     let codes = quantizer.quantize(if moved { &inside } else { weights }, &range)?;
-    // The papers' released code also clamps what it reads back to the range. Integer hardware does not, so
-    // neither does training.
+    // The papers' released code also clamps decoded weights to the range. Integer hardware does not, so training
+    // does not either.
     let reals = table(bits, encoding, scale, zero_point);
     Ok(Encoded { codes, reals, scale, zero_point, encoding })
 }
@@ -175,23 +196,18 @@ fn nudged(quantizer: Quantizer, range: Range) -> Result<Range, QuantizeError> {
     let (low, high) = (range.min().min(0.0), range.max().max(0.0));
     let range = Range::new(low, high)?;
     let step = quantizer.step(&range);
-    if !narrow(step).is_normal() {
+    if !f32::of(step).is_normal() {
         return Ok(range);
     }
     let middle = f64::midpoint(low.into(), high.into());
     let moved = libm::round(middle / step) * step - middle;
-    Range::new(narrow(f64::from(low) + moved), narrow(f64::from(high) + moved))
+    Range::new(f32::of(f64::from(low) + moved), f32::of(f64::from(high) + moved))
 }
 
 fn table(bits: u8, encoding: Encoding, scale: f32, zero_point: i32) -> [f32; 256] {
     encoding
         .decode_table(bits)
-        .map(|integer| narrow(f64::from(scale) * (f64::from(integer) - f64::from(zero_point))))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-fn narrow(x: f64) -> f32 {
-    x as f32
+        .map(|integer| f32::of(f64::from(scale) * (f64::from(integer) - f64::from(zero_point))))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a small integer; a saturating cast of others")]

@@ -1,42 +1,39 @@
-//! What can be wrong with a recipe, its data or its deployment.
+//! Errors of recipes, data and deployment.
 
-/// Why a network could not be trained.
+/// Failure of a training run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The recipe file does not parse.
-    #[error("the recipe does not parse")]
-    Recipe(#[source] Box<toml::de::Error>),
-    /// A number of the recipe is out of its range.
+    /// A value of the recipe is out of its range.
     #[error("`{field}` is {found}, expected {expected}")]
     Value {
-        /// Path of the field.
-        field: &'static str,
+        /// Path of the value, such as `clip_fractions[1]`.
+        field: String,
         /// Its value.
         found: String,
         /// Its range.
         expected: &'static str,
     },
-    /// A layer does not fit what comes before it.
+    /// A layer does not fit its input.
     #[error("layer {layer} (`{kind}`) does not fit its input {input:?}: {reason}")]
     Layer {
         /// Position in execution order, residual branches counted.
         layer: usize,
         /// Kind of layer.
         kind: &'static str,
-        /// `[height, width, channels]` that reach it.
+        /// `[height, width, channels]` of its input.
         input: [usize; 3],
-        /// What does not fit.
+        /// The violated condition.
         reason: &'static str,
     },
-    /// More parameters or activations than the limit.
+    /// The network has more parameters or activations than the limit.
     #[error("the network needs {found} {what}, more than the limit of {limit}")]
     TooLarge {
         /// `parameters` or `values per image`.
         what: &'static str,
-        /// How many.
+        /// Their number.
         found: usize,
-        /// How many are allowed.
+        /// The limit.
         limit: usize,
     },
     /// The network does not end in one value per class.
@@ -61,13 +58,13 @@ pub enum TrainError {
         /// Classes of the test set.
         test_classes: usize,
     },
-    /// A set without images.
+    /// A data set has no images.
     #[error("the {split} set has no images")]
     Empty {
-        /// Which one.
+        /// `training` or `test`.
         split: &'static str,
     },
-    /// Not one clipping fraction per weight tensor.
+    /// The number of clipping fractions is not the number of weight tensors.
     #[error("`clip_fractions` has {found} values, the network {expected} weight tensors")]
     Fractions {
         /// Values given.
@@ -75,37 +72,37 @@ pub enum TrainError {
         /// Weight tensors.
         expected: usize,
     },
-    /// The chips to train on cannot be drawn, or not laid under the weights.
+    /// The chips to train on cannot be sampled, or do not fit the weights.
     #[error("the chips to train on cannot be used: {0}")]
     Chips(String),
-    /// The recipe names measured chips and got none.
-    #[error("the recipe names measured chips, which were not given: `Trainer::with_chips`")]
+    /// The recipe names measured chips, but none were given.
+    #[error("the recipe names measured chips; pass them to `Trainer::with_chips`")]
     NoChips,
-    /// Errors in activations of a network that has no integer form, and so no codes of activations.
+    /// The recipe has errors in activations, but the network has no integer form and so no activation codes.
     #[error("errors in activations hit the codes that they are deployed as: {0}")]
     NoActivationCodes(#[source] DeployError),
-    /// A network that cannot be started from.
+    /// The network to start from does not fit.
     #[error("the network to start from does not fit the recipe: {0}")]
     Start(#[from] crate::StartError),
-    /// A checkpoint that cannot be gone on from.
+    /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] crate::CheckpointError),
-    /// A GPU that failed.
+    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] crate::EngineError),
-    /// The loss is no number any more.
+    /// The loss is not finite.
     #[error("the loss is not finite after epoch {epoch}: lower the learning rate")]
     Diverged {
-        /// Epoch, from 0.
+        /// Epoch, counted from 0.
         epoch: u32,
     },
 }
 
-/// Why a trained network could not become an integer graph.
+/// Failure to turn a trained network into an integer graph.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
-    /// No image to calibrate activation ranges on, or images of another shape.
+    /// There are no images for calibration, or they have another shape.
     #[error(
         "the calibration images do not fit: {images} images of shape {found:?}, the network takes {expected:?}"
     )]
@@ -114,20 +111,20 @@ pub enum DeployError {
         images: usize,
         /// Their shape.
         found: [usize; 3],
-        /// What the network takes.
+        /// Shape that the network expects.
         expected: [usize; 3],
     },
-    /// A rectifier or normalization that cannot become part of the step before it.
+    /// A rectifier or normalization cannot be fused with the step before it.
     #[error("`{step}` cannot be fused: its input is also used elsewhere or comes from no layer")]
     Rectifier {
         /// Name of the step.
         step: String,
     },
-    /// A weight is no finite number.
+    /// A weight is not finite.
     #[error("the weights cannot be quantized: some are no finite numbers")]
     NotFinite,
-    /// A requantization factor is no positive finite number.
-    #[error("the requantization factor {factor} of `{step}` cannot be held")]
+    /// A requantization factor is not positive and finite.
+    #[error("the requantization factor {factor} of `{step}` cannot be represented")]
     Factor {
         /// Name of the step.
         step: String,
@@ -137,7 +134,7 @@ pub enum DeployError {
     /// The integer network cannot be run.
     #[error("the integer network does not run: {0}")]
     Run(String),
-    /// The integer network does not err as the float network does.
+    /// The errors of integer and float network differ too much.
     #[error(
         "the integer network errs on {integer_pct:.2} % of the images, the float network on {float_pct:.2} %: more than {limit_points} points apart"
     )]

@@ -7,27 +7,27 @@
 //! ```text
 //!  Recipe ─ Network ──┐
 //!                     ├─ per batch: project → forward copy → chunks → sum in order → step
-//!  Dataset ───────────┘                     (weights.rs)   (pass.rs)  (trainer.rs) (optimizer.rs)
+//!  Dataset ───────────┘                     (weights.rs)   (pass.rs)  (trainer/)   (optimizer.rs)
 //!                                                   │
 //!                        Trained ── calibrate ── lower ── Graph   (deploy/)
 //! ```
 //!
 //! Every layer has an explicit forward and backward function (one file each in `network/`); there is
-//! no tape of closures and no automatic differentiation, so what is computed can be read. They are
-//! generic over f32 and f64: training uses f32, the tests compare each gradient with central
+//! no tape of closures and no automatic differentiation, so the computation is visible in the code. The
+//! functions are generic over f32 and f64: training uses f32, the tests compare each gradient with central
 //! differences in f64.
 //!
-//! **Determinism.** A batch is cut into chunks of [`CHUNK_IMAGES`] images whatever the number of
-//! threads, and their gradients are added in the order of the chunks: any number of threads gives
+//! **Determinism.** A batch is cut into chunks of [`CHUNK_IMAGES`] images for any number of threads, and their gradients are added in the order of the chunks: any number of threads gives
 //! the same bits. Matrix products come from `vmin-kernels`, whose float kernels depend on the
 //! instruction set: two *machines* may differ in the last bits, and so after many steps in the
 //! weights. A published network is therefore a file, not only a recipe.
 //!
-//! **Engines.** An [`Engine`] computes the layers: this processor, or with the cargo feature `cuda`
-//! an NVIDIA GPU, each pass of which differs by rounding.
+//! **Engines.** An [`Engine`] computes the layers: the processor ([`Engine::cpu`]), or a device of another
+//! crate, such as an NVIDIA GPU with `vmin-train-cuda`. Engines differ by rounding; [`engine`] tells how to write
+//! one.
 //!
-//! What this crate does not know: energy, cycles, voltages. Of chips and accelerators it knows where
-//! a weight lies and which bits fail there.
+//! The crate knows nothing of energy, cycles and voltages. Of chips and accelerators it knows the cell of each
+//! weight bit and whether that cell is faulty.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -77,7 +77,6 @@ mod parallel;
 mod random;
 mod real;
 mod recipe;
-mod recipe_file;
 mod schedule;
 mod trainer;
 mod weights;
@@ -95,9 +94,8 @@ pub use optimizer::Sgd;
 pub use real::Real;
 pub use recipe::{
     BatchSize, ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors,
-    WeightQuantization,
+    WeightQuantization, at_key,
 };
-pub use recipe_file::at_key;
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};
 

@@ -1,7 +1,7 @@
-//! What the loss changes by: images, parameters, and the codes that weights are stored as.
+//! Gradients of the loss by images, by parameters and by the stored codes of weights.
 //!
-//! Training itself wants gradients by parameters only. Whoever looks for the worst bits to flip, or for the
-//! worst pixels, asks here:
+//! Training needs gradients by parameters only. Attacks, which search for the worst bits to flip or the worst
+//! pixels, need the others:
 //!
 //! ```text
 //!  StoredWeights ── parameters ──> Network::loss_gradient ──> LossGradient
@@ -9,14 +9,13 @@
 //!        └───────────────── by_code, by_flip <────────────────────┘ .parameters
 //! ```
 //!
-//! A code reaches the loss by the weight that it means: `dL/d(integer) = step * dL/dw`. A flip of bit j is no
-//! small change; to first order the loss changes by `dL/dw` times what the flip adds to the weight, which is
-//! what progressive bit search ranks bits by (A. S. Rakin, Z. He, D. Fan, "Bit-Flip Attack", ICCV 2019).
+//! A code acts on the loss through its weight: `dL/d(integer) = step * dL/dw`. A flip of bit j is no small
+//! change; to first order the loss changes by `dL/dw` times the change of the weight, by which progressive bit
+//! search ranks bits (A. S. Rakin, Z. He, D. Fan, "Bit-Flip Attack", ICCV 2019).
 
 use crate::codec::Encoded;
 use crate::engine::{Engine, EngineError, Pass, Slot};
 use crate::network::{Batch, Network, Normalization, ParameterId};
-use crate::recipe::InputScaling;
 use crate::{WeightQuantization, weights};
 
 /// Derivatives of the mean cross-entropy of some images.
@@ -24,25 +23,25 @@ use crate::{WeightQuantization, weights};
 pub struct LossGradient {
     /// The mean cross-entropy.
     pub loss: f64,
-    /// Images that are classified wrongly.
+    /// Wrong images.
     pub wrong: usize,
-    /// By the inputs, one image after the other.
+    /// Derivatives by the inputs, one image after the other.
     pub images: Vec<f32>,
-    /// By the parameters, in the order of [`Network::parameters`].
+    /// Derivatives by the parameters, in the order of [`Network::parameters`].
     pub parameters: Vec<Vec<f32>>,
 }
 
 impl Network {
-    /// The loss of images at `parameters`, with its derivatives; batch normalizations go by their running
-    /// averages, as they are deployed. `inputs` are whole images ([`InputScaling::inputs`]), one for each
-    /// label; at least one.
+    /// Loss of images at `parameters`, with its derivatives; batch normalizations use their running averages, as
+    /// in deployment. `inputs` are whole images ([`InputScaling::inputs`](crate::InputScaling::inputs)), at least
+    /// one, with one label each.
     ///
     /// # Errors
-    /// [`EngineError`] if a GPU failed.
+    /// [`EngineError`] if the engine failed.
     ///
     /// # Panics
-    /// If there are no images, `parameters` or `inputs` are not of the network's sizes, or a label is no class of
-    /// it.
+    /// If there are no images, `parameters` or `inputs` do not have the sizes of the network, or a label is none
+    /// of its classes.
     pub fn loss_gradient(
         &self,
         engine: &mut Engine,
@@ -77,16 +76,7 @@ impl Network {
     }
 }
 
-impl InputScaling {
-    /// Pixels as the network takes them.
-    #[must_use]
-    pub fn inputs(self, pixels: &[u8]) -> Vec<f32> {
-        let zero = f32::from(self.zero_pixel);
-        pixels.iter().map(|&pixel| self.scale * (f32::from(pixel) - zero)).collect()
-    }
-}
-
-/// The weights of a network as the memory holds them, to be changed.
+/// The stored weight codes of a network, which may be changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredWeights {
     tensors: Vec<Encoded>,
@@ -95,7 +85,7 @@ pub struct StoredWeights {
 }
 
 impl StoredWeights {
-    /// The codes of `network`'s weights. `None` if a weight is no finite number.
+    /// The codes of the weights of `network`; `None` if a weight is not finite.
     #[must_use]
     pub fn of(network: &Network, quantization: WeightQuantization) -> Option<Self> {
         let tensors = weights::stored(network, &network.parameter_values(), quantization)?;
@@ -105,7 +95,7 @@ impl StoredWeights {
         Some(Self { tensors, parameters, bits: quantization.bits })
     }
 
-    /// Weight tensors, in the order of the network.
+    /// Number of weight tensors.
     #[must_use]
     pub fn tensors(&self) -> usize {
         self.tensors.len()
@@ -123,26 +113,26 @@ impl StoredWeights {
         &self.tensors[tensor].codes
     }
 
-    /// The same, to be changed; bits above [`Self::bits`] mean nothing and must stay 0.
+    /// The codes of a tensor, to be changed; bits above [`Self::bits`] are unused and must stay 0.
     pub fn codes_mut(&mut self, tensor: usize) -> &mut [u8] {
         &mut self.tensors[tensor].codes
     }
 
-    /// The parameters of the network that the codes as they are now mean; what is no weight stays.
+    /// The parameters of the network with the weights of the current codes.
     #[must_use]
     pub fn parameters(&self, network: &Network) -> Vec<Vec<f32>> {
         weights::with_codes(network, &network.parameter_values(), &self.tensors)
     }
 
-    /// Derivatives of the loss by the integers that the codes of a tensor mean.
+    /// Derivatives of the loss by the integers of the codes of a tensor.
     #[must_use]
     pub fn by_code(&self, gradient: &LossGradient, tensor: usize) -> Vec<f32> {
         let step = self.tensors[tensor].scale;
         self.by_weight(gradient, tensor).iter().map(|dw| step * dw).collect()
     }
 
-    /// What the loss changes by, to first order, if `bit` (0 is the least significant) of code `index` of a
-    /// tensor flips.
+    /// Change of the loss, to first order, if `bit` (0 is the least significant) of code `index` of a tensor
+    /// flips.
     ///
     /// # Panics
     /// If codes have no such bit.
@@ -197,7 +187,7 @@ mod tests {
         }
     }
 
-    /// The places of the largest magnitudes.
+    /// Indices of the largest magnitudes.
     fn largest(values: &[f32], count: usize) -> Vec<usize> {
         let mut places: Vec<usize> = (0..values.len()).collect();
         places.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
@@ -215,7 +205,7 @@ mod tests {
         let agree = |told: f64, seen: f64, what: &str| {
             assert!((told - seen).abs() < 0.05 * told.abs() + 2e-7, "{what}: {told} {seen}");
         };
-        // Differences to both sides, so that the curvature of the loss cancels.
+        // Central differences, so that the curvature of the loss cancels.
         for tensor in 0..stored.tensors() {
             let by_code = stored.by_code(&here, tensor);
             let codes = stored.codes(tensor);
@@ -229,7 +219,7 @@ mod tests {
                 let seen = (loss(codes[index] + 1) - loss(codes[index] - 1)) / 2.0;
                 agree(f64::from(by_code[index]), seen, "one integer");
                 for bit in 0..8 {
-                    // Offset binary: a bit that is set goes away.
+                    // Offset binary: flipping a set bit subtracts.
                     let sign = if codes[index] >> bit & 1 == 1 { -1.0 } else { 1.0 };
                     let told = stored.by_flip(&here, tensor, index, bit);
                     let linear = sign * f64::from(1 << bit) * f64::from(by_code[index]);

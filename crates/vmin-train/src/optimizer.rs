@@ -1,33 +1,27 @@
 //! Stochastic gradient descent with momentum and weight decay.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::network::Gradients;
 use crate::parallel::together;
 
-/// `v = momentum v + g + decay w`; `w -= rate (g + decay w + momentum v)` with Nesterov's look-ahead,
-/// `w -= rate v` without.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `v = momentum v + g + decay w`; `w -= rate (g + decay w + momentum v)` with Nesterov momentum,
+/// `w -= rate v` without it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sgd {
     /// Step size before the schedule.
     pub learning_rate: f32,
-    /// Share of the last velocity that is kept, 0 up to but not 1.
+    /// Share of the last velocity that is kept, 0 or more and below 1.
     pub momentum: f32,
-    /// Whether to look ahead.
-    #[serde(default = "yes")]
+    /// Nesterov momentum.
     pub nesterov: bool,
-    /// Pull of every parameter towards zero, per step and rate.
+    /// Weight decay of every parameter, per step and rate.
     pub weight_decay: f32,
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Default for Sgd {
-    /// What the robust-quantization papers use.
+    /// The values of the robust-quantization papers.
     fn default() -> Self {
         Self { learning_rate: 0.05, momentum: 0.9, nesterov: true, weight_decay: 5e-4 }
     }

@@ -1,12 +1,12 @@
-//! What is done to every element of many tensors, tensors in parallel.
+//! Parallel work on every element of many tensors.
 //!
-//! Between its passes a step touches every parameter about ten times. Where a GPU computes the passes, that is
-//! most of a step of a large network.
+//! Between its passes a training step touches every parameter about ten times. If a GPU computes the passes of a large
+//! network, that is most of the time.
 
-/// Elements below which threads cost more than they save.
+/// Fewest elements for which threads save time.
 const ELEMENTS_MIN: usize = 1 << 16;
 
-/// How many tensors stay together (rayon's `with_min_len`): each can go its own way if there is enough to do.
+/// Tensors per task (rayon's `with_min_len`): one if there is enough work, all of them otherwise.
 pub(crate) fn together<T>(tensors: &[impl AsRef<[T]>]) -> usize {
     let elements: usize = tensors.iter().map(|tensor| tensor.as_ref().len()).sum();
     if elements < ELEMENTS_MIN { tensors.len().max(1) } else { 1 }

@@ -3,7 +3,7 @@
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 
-/// What numbers are drawn for; each purpose has its own stream.
+/// Use of random numbers; each purpose has its own stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     /// Initial values of parameter `index`.
@@ -16,14 +16,13 @@ pub(crate) enum Purpose {
     BitErrors = 4,
     /// Bit errors of test chip `index`.
     TestChip = 5,
-    /// Seed of the chips that training draws from a population.
+    /// Seed of the chips that training samples from a population.
     ChipSeed = 6,
-    /// Bit errors of what step `index` reads: of value `indices[1]` (0: the images) of the chunk
-    /// `indices[2]`.
+    /// Bit errors in activations of step `index`: in value `indices[1]` (0: the images) of chunk `indices[2]`.
     DataErrors = 7,
-    /// The same of test chip `index`.
+    /// Bit errors in activations of test chip `index`.
     TestData = 8,
-    /// Which measured chip step `index` meets, and from which of its cells on.
+    /// Measured chip of step `index`, and its first cell.
     ChipPlace = 9,
 }
 

@@ -1,11 +1,11 @@
-//! f32 for training, f64 for checking gradients.
+//! f32 for training, f64 for the tests of gradients.
 
 use ndarray::NdFloat;
 use vmin_kernels::float::{Float, FloatKernel, Portable, best};
 
-/// A float whose `exp` and `ln` are the same bits on every platform.
+/// A float type with the same bits of `exp` and `ln` on every platform.
 pub trait Real: NdFloat + Float {
-    /// The products of this type; all kernels give the same bits.
+    /// Kernel of matrix products of this type.
     fn kernel() -> &'static dyn FloatKernel<Self>;
     /// `e^self`.
     fn portable_exp(self) -> Self;

@@ -1,10 +1,12 @@
-//! How the learning rate falls.
+//! Decay of the learning rate.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::real::Real;
 
 /// Factor of the learning rate over the epochs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Always 1.
     Constant,
@@ -21,12 +23,11 @@ pub enum Schedule {
 
 impl Schedule {
     /// The factor when `done` of `total` batches are done.
-    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
     pub(crate) fn factor(&self, done: usize, total: usize) -> f32 {
         let share = done as f64 / total.max(1) as f64;
         match self {
             Self::Constant => 1.0,
-            Self::Cosine => (0.5 * (1.0 + libm::cos(std::f64::consts::PI * share))) as f32,
+            Self::Cosine => f32::of(0.5 * (1.0 + libm::cos(std::f64::consts::PI * share))),
             Self::Step { factor, milestones } => milestones
                 .iter()
                 .filter(|&&milestone| share >= milestone)

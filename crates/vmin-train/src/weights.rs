@@ -1,4 +1,4 @@
-//! What the forward pass sees of the trained floats: clipped, and quantized where the recipe says.
+//! The parameters of the forward pass: the trained floats, clipped and quantized by the recipe.
 //!
 //! The trained (master) floats are never quantized themselves; gradients taken at the copy are
 //! applied to them unchanged (straight-through). Bit errors hit the codes between
@@ -12,7 +12,7 @@ use crate::parallel::together;
 use crate::recipe::ClipScope;
 use crate::{Recipe, WeightQuantization};
 
-/// Clamps every parameter to its bound, if the recipe clips.
+/// Clamps every parameter to its bound if the recipe clips.
 pub(crate) fn clip(net: &Network, parameters: &mut [Vec<f32>], recipe: &Recipe) {
     let together = together(parameters);
     let tensors = bounds(net, recipe).into_par_iter().zip(parameters);
@@ -21,8 +21,8 @@ pub(crate) fn clip(net: &Network, parameters: &mut [Vec<f32>], recipe: &Recipe) 
     });
 }
 
-/// The largest magnitude of each parameter: `clip`, times the fraction of its layer where there are
-/// fractions (one per weight tensor; a bias has that of its weights), infinity where nothing is clipped.
+/// The bound of each parameter: `clip`, times the fraction of its weight tensor if the recipe has fractions (a bias has
+/// the fraction of its weights), or infinity without clipping.
 pub(crate) fn bounds(net: &Network, recipe: &Recipe) -> Vec<f32> {
     let limit = recipe.clip.unwrap_or(f32::INFINITY);
     let mut layers = recipe.clip_fractions.iter().flatten();
@@ -40,9 +40,9 @@ pub(crate) fn bounds(net: &Network, recipe: &Recipe) -> Vec<f32> {
         .collect()
 }
 
-/// The weights as the memory holds them, in the order of the network.
+/// The codes of the weights, in the order of the network.
 ///
-/// `None` if one of them is no finite number; the loss then reports the divergence.
+/// `None` if a weight is not finite; the loss then reports the divergence.
 pub(crate) fn stored(
     net: &Network,
     parameters: &[Vec<f32>],
@@ -56,7 +56,7 @@ pub(crate) fn stored(
     codec::encode(quantization, &weights).ok()
 }
 
-/// A copy whose weights are what these codes mean; biases stay float, as they are deployed in int32.
+/// A copy of the parameters with the weights of these codes; biases stay float, because they are deployed as int32.
 pub(crate) fn with_codes(
     net: &Network,
     parameters: &[Vec<f32>],
@@ -75,7 +75,7 @@ pub(crate) fn with_codes(
         .collect()
 }
 
-/// A copy whose weights are what their codes mean.
+/// A copy of the parameters with decoded weights.
 pub(crate) fn quantized(
     net: &Network,
     parameters: &[Vec<f32>],
@@ -87,7 +87,7 @@ pub(crate) fn quantized(
     }
 }
 
-/// True for tensors that lie in the weight memory.
+/// Whether a parameter is stored in the weight memory.
 pub(crate) fn is_weight(parameter: &Parameter) -> bool {
     parameter.kind == ParameterKind::Weight
 }

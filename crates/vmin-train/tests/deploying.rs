@@ -1,20 +1,18 @@
 //! The integer network against the float network it came from.
 
+mod common;
+
 use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::{ConvKind, Graph, Op};
 use vmin_quant::Encoding;
-use vmin_train::{DeployError, LayerSpec, Recipe, Trained, Trainer, train};
+use vmin_train::{DeployError, InputScaling, LayerSpec, Recipe, Trained, Trainer, train};
 
-/// All kinds of layers, both kinds of branches.
-const RECIPE: &str = r#"
-name = "all-layers"
-seed = 1
-epochs = 10
-batch_size = 32
-schedule = "cosine"
-network = [
+use common::recipe_text;
+
+/// All kinds of layers except normalizations, both kinds of branches.
+const LAYERS: &str = r#"[
   { conv2d = { channels = 12, kernel = 3 } },
   "relu",
   { max_pool = { window = 2 } },
@@ -26,15 +24,13 @@ network = [
   { fully_connected = { features = 20 } },
   "relu",
   { fully_connected = { features = 10 } },
-]
-[optimizer]
-learning_rate = 0.02
-momentum = 0.9
-weight_decay = 5e-4
-[input]
-zero_pixel = 120
-scale = 0.02
-"#;
+]"#;
+
+fn recipe(network: &str, epochs: u32) -> Recipe {
+    let recipe = Recipe::from_toml(&recipe_text(network, "")).expect("a valid recipe");
+    let input = InputScaling { zero_pixel: 120, scale: 0.02 };
+    Recipe { seed: 1, epochs, batch_size: 32, input, ..recipe }
+}
 
 /// Discs, rings and bars only: learnt in seconds.
 fn sets() -> (Dataset, Dataset) {
@@ -58,8 +54,7 @@ fn trained(recipe: &Recipe) -> Trained {
 
 #[test]
 fn every_layer_deploys_and_keeps_the_accuracy() {
-    let recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
-    let trained = trained(&recipe);
+    let trained = trained(&recipe(LAYERS, 10));
     let (data, test) = sets();
     let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
     let last = trained.epochs.last().expect("ten epochs").err;
@@ -79,7 +74,9 @@ fn check_structure(graph: &Graph) {
             Op::Pool2d(_) => "pool",
             Op::Add(_) => "add",
             Op::Reshape => "reshape",
-            _ => "other",
+            Op::GroupNorm(_) => "group norm",
+            Op::Softmax(_) => "softmax",
+            Op::Extremum(_) => "extremum",
         })
         .collect();
     let wanted = [
@@ -95,29 +92,20 @@ fn check_structure(graph: &Graph) {
     }
 }
 
-/// As [`RECIPE`] with fewer layers and a normalization after each convolution.
-fn normalized() -> Recipe {
-    let start = RECIPE.find("network").expect("a network");
-    let end = RECIPE.find("[optimizer]").expect("an optimizer");
-    let network = r#"network = [{ resnet = { blocks = [1, 1], width = 8, classes = 10 } }]
-"#;
-    let text = format!("{}{network}{}", &RECIPE[..start], &RECIPE[end..]);
-    Recipe { epochs: 6, ..Recipe::from_toml(&text).expect("a valid recipe") }
-}
-
 #[test]
 fn batch_norm_lies_in_the_multipliers_and_keeps_the_accuracy() {
-    let trained = trained(&normalized());
+    let trained =
+        trained(&recipe("[{ resnet = { blocks = [1, 1], width = 8, classes = 10 } }]", 6));
     let (data, test) = sets();
     let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
     assert!(deployed.float_err < 0.2, "it must have learnt something: {}", deployed.float_err);
     assert!(deployed.integer_err < 0.2, "{}", deployed.integer_err);
-    let convolutions = deployed.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Conv2d(conv) if conv.kind != ConvKind::FullyConnected => Some(conv),
-        _ => None,
-    });
     let mut count = 0;
-    for conv in convolutions {
+    for node in &deployed.graph.nodes {
+        let Op::Conv2d(conv) = &node.op else { continue };
+        if conv.kind == ConvKind::FullyConnected {
+            continue;
+        }
         count += 1;
         assert!(conv.multipliers.iter().any(|m| *m != conv.multipliers[0]), "one per channel");
         let weights = &deployed.graph.weights[conv.weights.0];
@@ -130,8 +118,7 @@ fn batch_norm_lies_in_the_multipliers_and_keeps_the_accuracy() {
 
 #[test]
 fn a_rectifier_needs_its_layer_for_itself() {
-    let mut recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
-    recipe.epochs = 1;
+    let mut recipe = recipe(LAYERS, 1);
     recipe.network = vec![
         LayerSpec::Conv2d { channels: 4, kernel: 3, stride: 4, bias: true },
         LayerSpec::Residual { body: vec![LayerSpec::Relu], shortcut: vec![] },
@@ -144,8 +131,7 @@ fn a_rectifier_needs_its_layer_for_itself() {
 
 #[test]
 fn calibration_images_must_fit() {
-    let mut recipe = Recipe::from_toml(RECIPE).expect("a valid recipe");
-    recipe.epochs = 1;
+    let mut recipe = recipe(LAYERS, 1);
     recipe.network = vec![LayerSpec::FullyConnected { features: 10 }];
     let trained = trained(&recipe);
     let (data, _) = sets();
@@ -159,22 +145,21 @@ fn calibration_images_must_fit() {
 
 #[test]
 fn group_norm_is_a_step_of_its_own_and_keeps_the_accuracy() {
-    let text = RECIPE.replace("network = [", "network = [{ resnet = { blocks = [1, 1], width = 8, classes = 10, norm = \"group\" } }]\n#");
-    let start = text.find("\n#").expect("a comment") + 1;
-    let end = text.find("[optimizer]").expect("an optimizer");
-    let text = format!("{}{}", &text[..start], &text[end..]);
-    let recipe = Recipe { epochs: 6, ..Recipe::from_toml(&text).expect("a valid recipe") };
+    let network = r#"[{ resnet = { blocks = [1, 1], width = 8, classes = 10, norm = "group" } }]"#;
+    let recipe = recipe(network, 6);
     let trained = trained(&recipe);
     assert!(trained.network.statistics.is_empty(), "no running averages");
     let (data, test) = sets();
     let deployed = trained.deploy(&data, &test).expect("deploys within the limit");
     assert!(deployed.float_err < 0.2, "it must have learnt something: {}", deployed.float_err);
-    let norms = deployed.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::GroupNorm(norm) => Some(norm.groups),
-        _ => None,
-    });
+    let mut groups = Vec::new();
+    for node in &deployed.graph.nodes {
+        if let Op::GroupNorm(norm) = &node.op {
+            groups.push(norm.groups);
+        }
+    }
     // Half the channels: 8, then 16.
-    assert_eq!(norms.collect::<Vec<_>>(), [4, 4, 4, 8, 8, 8]);
+    assert_eq!(groups, [4, 4, 4, 8, 8, 8]);
     // What was deployed is a start: every code, and the same scales and shifts but for rounding.
     let again = Recipe { start: Some("itself".into()), epochs: 0, ..recipe };
     let trainer = Trainer::start_from(&again, &data, &test, &deployed.graph);

@@ -1,40 +1,28 @@
 //! The training loop from outside: it learns, it repeats itself, it refuses.
 
+mod common;
+
 use std::ops::ControlFlow;
 
-use vmin_nn::data::{Dataset, Split, shapes};
+use vmin_nn::data::Dataset;
 use vmin_train::{LayerSpec, Recipe, TrainError, Trained, WeightQuantization, train};
 
-const RECIPE: &str = r#"
-name = "small"
-seed = 3
-epochs = 3
-batch_size = 40
-schedule = "cosine"
-network = [
+use common::{assert_refused, data, recipe_text};
+
+fn text() -> String {
+    let network = r#"[
   { conv2d = { channels = 8, kernel = 3, stride = 2 } },
   "relu",
   { residual = { body = [{ conv2d = { channels = 8, kernel = 3 } }] } },
   "relu",
   { max_pool = { window = 2 } },
   { fully_connected = { features = 10 } },
-]
-[optimizer]
-learning_rate = 0.05
-momentum = 0.9
-weight_decay = 5e-4
-[input]
-zero_pixel = 128
-scale = 0.02
-"#;
-
-fn recipe() -> Recipe {
-    Recipe::from_toml(RECIPE).expect("a valid recipe")
+]"#;
+    recipe_text(network, "").replace("learning_rate = 0.02", "learning_rate = 0.05")
 }
 
-fn data(count: usize) -> (Dataset, Dataset) {
-    let set = |split, count| shapes::generate(shapes::SEED, split, count);
-    (set(Split::Train, count), set(Split::Test, count))
+fn recipe() -> Recipe {
+    Recipe::from_toml(&text()).expect("a valid recipe")
 }
 
 fn run(recipe: &Recipe, images: usize) -> Result<Trained, TrainError> {
@@ -99,8 +87,9 @@ fn clipping_bounds_every_parameter() {
 
 #[test]
 fn values_out_of_range_are_refused() {
-    let change = |from: &str, to: &str| Recipe::from_toml(&RECIPE.replace(from, to));
+    let change = |from: &str, to: &str| Recipe::from_toml(&text().replace(from, to));
     let cases = [
+        ("seed = 3", "seed = -3", "seed"),
         ("epochs = 3", "epochs = 0", "epochs"),
         ("batch_size = 40", "batch_size = 0", "batch_size"),
         ("learning_rate = 0.05", "learning_rate = nan", "optimizer.learning_rate"),
@@ -112,20 +101,18 @@ fn values_out_of_range_are_refused() {
         (
             "schedule = \"cosine\"",
             "schedule = { step = { factor = 0.1, milestones = [1.5] } }",
-            "schedule.step.milestones",
+            "schedule.step.milestones[0]",
         ),
     ];
     for (from, to, wanted) in cases {
-        let error = change(from, to).expect_err(to);
-        assert!(matches!(error, TrainError::Value { field, .. } if field == wanted), "{error:?}");
+        assert_refused(change(from, to), wanted);
     }
     for (from, to) in [
         ("seed = 3", "seed = 3\nsede = 4"),
         ("kernel = 3,", "kernel = 3, kernle = 3,"),
         ("\"relu\"", "\"rule\""),
-        ("seed = 3", "seed = -3"),
     ] {
-        assert!(matches!(change(from, to).expect_err(to), TrainError::Recipe(_)), "{to}");
+        assert!(change(from, to).is_err(), "{to}");
     }
 }
 

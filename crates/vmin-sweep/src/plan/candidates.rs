@@ -138,7 +138,10 @@ impl Shared<'_> {
                 self.refused("does-not-fit", span, error.to_string())
             },
         )?;
-        let has_stuck_cells = self.experiment.errors.alike() != Some(FaultKind::Flip);
+        let errors = self.experiment.errors;
+        // Cells of chip files keep the kind that was measured, where the experiment gives none.
+        let kind = if self.moves_map { errors.alike() } else { Some(errors.kind()) };
+        let has_stuck_cells = kind != Some(FaultKind::Flip);
         if let Some(reason) = protection.useless(self.has_map, has_stuck_cells) {
             return Err(self
                 .refused("protection", protected, reason)

@@ -14,7 +14,7 @@ use super::measured::{ErrorMap, MeasuredChips};
 use super::{BitErrors, FaultKindChoice, Pattern, Streaming};
 use crate::TrainError;
 use crate::codec::Encoded;
-use crate::network::{Layer, Network};
+use crate::network::Network;
 use crate::random::{Purpose, Stream};
 
 /// The weight memory, as `vmin eval` and `vmin sweep` number it.
@@ -184,11 +184,7 @@ fn streamed(
 /// The layers with weights, in the order of their tensors.
 fn layers(network: &Network, bits: u8) -> Vec<StreamedLayer> {
     let products = network.steps.iter().filter_map(|step| {
-        let weights = match &step.layer {
-            Layer::Conv2d(layer) => layer.weights,
-            Layer::FullyConnected(layer) => layer.weights,
-            _ => return None,
-        };
+        let (weights, _) = step.layer.product()?;
         let parameter = &network.parameters[weights.0];
         let (n, codes) = (parameter.shape[0], parameter.values.len());
         Some((codes, Product { n, k: codes / n.max(1), groups: 1 }))

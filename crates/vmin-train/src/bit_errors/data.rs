@@ -42,7 +42,12 @@ impl StoredValues {
         for fused in steps {
             let source = match &fused.step.layer {
                 Layer::Pool2d(_) => Source::As(fused.step.inputs[0]),
-                _ => Source::Own,
+                Layer::Conv2d(_)
+                | Layer::FullyConnected(_)
+                | Layer::BatchNorm(_)
+                | Layer::GroupNorm(_)
+                | Layer::Relu
+                | Layer::Add => Source::Own,
             };
             if source == Source::Own {
                 stored.ranged.push(fused.output);

@@ -4,7 +4,7 @@
 //! `vmin eval --chip` and in sweeps. Cells that err at some reads and not at others are drawn anew for
 //! every step: a step reads the weights once.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use vmin_accel::MemoryAt;
 use vmin_emulator::source::{Measured as Source, MeasuredChip};
 use vmin_sram::{CellErrors, ErrorRates, tile_errors};
@@ -15,8 +15,7 @@ use crate::TrainError;
 use crate::random::{Purpose, Stream};
 
 /// Which measured chips, and at which voltage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measured {
     /// Chip files, relative to the recipe: one for `fixed`. For `population` every step meets one of them
     /// from a random cell on. Only the command line reads them; others give the maps to
@@ -25,11 +24,9 @@ pub struct Measured {
     /// The voltage, one at which every chip was measured.
     pub vdd_mv: f64,
     /// First cell under the weights, for `fixed`.
-    #[serde(default)]
     pub offset_bits: u64,
     /// Leaves out what a cell does at some reads only, as PattBET does: the errors of `fixed` are then the same
     /// in every step.
-    #[serde(default)]
     pub persistent_only: bool,
 }
 

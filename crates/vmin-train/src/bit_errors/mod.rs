@@ -22,7 +22,7 @@ mod measured;
 mod random;
 mod start;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub(crate) use chips::ChipErrors;
 pub(crate) use data::{DataErrors, DataRates, StoredValues};
@@ -33,53 +33,42 @@ pub(crate) use random::flip_all;
 pub(crate) use start::StartRule;
 
 /// Bit errors in training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BitErrors {
     /// Probability that a cell of the weight memory is faulty, above 0 and up to 0.5; 0 where only
     /// activations or inputs have errors; absent where the chips were measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// Probability that a bit of an activation flips, 0 up to 0.5.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub activations_rate: f64,
     /// Probability that a bit of an input pixel flips, 0 up to 0.5.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub inputs_rate: f64,
     /// Where the faulty cells are.
-    #[serde(default)]
     pub pattern: Pattern,
     /// How the gradient under errors joins that without.
-    #[serde(default)]
     pub method: Method,
     /// The rates rise in 20 equal steps over the first half of training.
-    #[serde(default)]
     pub curricular: bool,
     /// First epoch (from 0) that has errors; an epoch without costs half as much.
-    #[serde(default)]
     pub from_epoch: u32,
     /// Largest magnitude of each element of the gradient under errors; 0.05 in the papers' code,
     /// without a bound if absent. Of no use with batch normalization: a part of that gradient goes
     /// through the moments of the batch and balances the rest only as long as nothing is cut off.
-    #[serde(default)]
     pub gradient_clamp: Option<f32>,
     /// Errors are injected while the loss stays below about this: 1.75 for 10 classes in the paper.
-    #[serde(default = "start_loss")]
     pub start_loss: f64,
     /// What a faulty cell does; `stuck_at` needs chips (`fixed` or `population`).
-    #[serde(default)]
     pub fault_kind: FaultKindChoice,
     /// Seed of the chips; drawn from the seed of the recipe if absent.
-    #[serde(default)]
     pub chip_seed: Option<u64>,
     /// Number of the chip of `fixed`, and of the first of `population`.
-    #[serde(default)]
     pub chip: u64,
     /// What chips are drawn from; independent cells if absent.
-    #[serde(default)]
     pub population: ChipPopulation,
     /// Chips that were measured, in place of drawn ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
 }
 
@@ -87,12 +76,8 @@ pub(crate) fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
 }
 
-fn start_loss() -> f64 {
-    1.75
-}
-
 /// Where the faulty cells are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// Anywhere, anew every step.
@@ -104,8 +89,14 @@ pub enum Pattern {
     Population,
 }
 
+impl Pattern {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 3] =
+        [("random", Self::Random), ("fixed", Self::Fixed), ("population", Self::Population)];
+}
+
 /// How the gradient under errors joins that without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// One step along the mean of both.
@@ -116,8 +107,14 @@ pub enum Method {
     Alternating,
 }
 
+impl Method {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 2] =
+        [("average", Self::Average), ("alternating", Self::Alternating)];
+}
+
 /// What a faulty cell does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKindChoice {
     /// Inverts its bit.
@@ -127,10 +124,14 @@ pub enum FaultKindChoice {
     StuckAt,
 }
 
+impl FaultKindChoice {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 2] = [("flip", Self::Flip), ("stuck_at", Self::StuckAt)];
+}
+
 /// What chips are drawn from, and the memory they have. The shares are those of
 /// [`vmin_sram::VarianceShares`]; the cell's own share is what remains.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ChipPopulation {
     /// Share of the variance common to a die.
     pub die: f64,
@@ -153,15 +154,13 @@ pub struct ChipPopulation {
 
 /// A memory through which weights pass half by half, in the order in which an array asks for them
 /// ([`vmin_accel::placement::StreamedPlacement`]).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Streaming {
     /// Banks.
     pub banks: u32,
     /// Rows and columns of the array.
     pub array: [u64; 2],
     /// Dataflow of the array; weight stationary if absent.
-    #[serde(default)]
     pub dataflow: vmin_accel::Dataflow,
 }
 
@@ -177,6 +176,28 @@ impl Default for ChipPopulation {
             rows: 4096,
             columns: 128,
             streamed: None,
+        }
+    }
+}
+
+impl Default for BitErrors {
+    /// The default of every key of a recipe: no errors at all.
+    fn default() -> Self {
+        Self {
+            rate: None,
+            activations_rate: 0.0,
+            inputs_rate: 0.0,
+            pattern: Pattern::default(),
+            method: Method::default(),
+            curricular: false,
+            from_epoch: 0,
+            gradient_clamp: None,
+            start_loss: 1.75,
+            fault_kind: FaultKindChoice::default(),
+            chip_seed: None,
+            chip: 0,
+            population: ChipPopulation::default(),
+            measured: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
+use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
 use crate::codec::{Encoded, encode};
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use crate::{LayerSpec, Recipe, SchemeFormula, TrainError, WeightQuantization, WeightScheme};
+use crate::{LayerSpec, Recipe, SchemeFormula, WeightQuantization, WeightScheme};
 
 fn tensors(bits: u8, count: usize) -> Vec<Encoded> {
     let mut stream = Stream::new(1, Purpose::Initialization, 0);
@@ -29,8 +30,7 @@ fn network() -> Network {
 }
 
 fn errors_of(pattern: Pattern) -> BitErrors {
-    let text = "rate = 0.02";
-    BitErrors { pattern, ..toml::from_str(text).expect("defaults") }
+    BitErrors { rate: Some(0.02), pattern, ..BitErrors::default() }
 }
 
 /// Bits that differ, and whether all lie below `bits`.
@@ -236,7 +236,7 @@ fn measured_cells_err_as_they_did() {
 
 #[test]
 fn what_means_nothing_beside_measured_chips_is_refused() {
-    let problems = |errors: &str| -> Vec<&'static str> {
+    let problems = |errors: &str| -> Vec<String> {
         let offset = if errors.ends_with('\n') { "offset_bits = 4" } else { "" };
         let text = format!(
             "name = \"x\"\nseed = 1\nepochs = 1\nbatch_size = 1\nschedule = \"cosine\"\n\
@@ -244,12 +244,9 @@ fn what_means_nothing_beside_measured_chips_is_refused() {
              input = {{ zero_pixel = 0, scale = 1.0 }}\n[bit_errors]\n{errors}\n\
              [bit_errors.measured]\nfiles = [\"a\", \"b\"]\nvdd_mv = 500\n{offset}"
         );
-        let recipe: Recipe = toml::from_str(&text).expect("parses");
-        let field = |problem| match problem {
-            TrainError::Value { field, .. } => field,
-            other => panic!("{other}"),
-        };
-        recipe.problems().into_iter().map(field).collect()
+        let refused = Recipe::from_toml(&text).err().map(Diagnostics::into_list);
+        let field = |problem: Diagnostic| problem.message.split('`').nth(1).map(str::to_owned);
+        refused.unwrap_or_default().into_iter().filter_map(field).collect()
     };
     let none: [&str; 0] = [];
     assert_eq!(problems("pattern = 'population'"), none);

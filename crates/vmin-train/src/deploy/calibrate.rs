@@ -1,4 +1,4 @@
-//! Range of every value over some images: what int8 codes must cover.
+//! Range of every value over some images, which its int8 codes must cover.
 
 use rayon::prelude::*;
 use vmin_nn::data::Dataset;
@@ -7,7 +7,7 @@ use crate::network::{Network, forward};
 use crate::recipe::InputScaling;
 use crate::{CHUNK_IMAGES, DeployError};
 
-/// Most images that are looked at; more move the extremes very little.
+/// Most images; further images change the extremes very little.
 const IMAGES_MAX: usize = 1024;
 
 /// Smallest and largest element of a value, both including 0.
@@ -40,7 +40,7 @@ pub(super) fn ranges(
     Ok(over(net, parameters, input, data))
 }
 
-/// As [`ranges`], of images that fit.
+/// As [`ranges`], for images of the right shape.
 pub(crate) fn over(
     net: &Network,
     parameters: &[Vec<f32>],

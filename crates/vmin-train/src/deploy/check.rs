@@ -1,4 +1,4 @@
-//! The integer network against the float network on the same images.
+//! Comparison of the integer network with the float network on the same images.
 
 use rayon::prelude::*;
 use vmin_nn::Graph;
@@ -9,7 +9,7 @@ use super::Deployed;
 use crate::engine::Evaluation;
 use crate::{DeployError, Trained};
 
-/// Runs both on all of `test`.
+/// Runs both networks on all images of `test`.
 pub(super) fn compare(
     trained: &Trained,
     graph: Graph,
@@ -35,12 +35,12 @@ pub(super) fn compare(
     })
 }
 
-/// How many images the integer network with these weight codes gets wrong (the first of equal
-/// logits counts): `codes` holds one vector per weight tensor of `graph`, as a memory returns them.
+/// Wrong images of the integer network with these weight codes (the first of equal logits counts).
+/// `codes` holds one vector per weight tensor of `graph`, as a memory returns them.
 ///
 /// # Errors
 ///
-/// [`DeployError::Images`] or [`DeployError::Run`] where images or codes do not fit the graph.
+/// [`DeployError::Images`] or [`DeployError::Run`] if images or codes do not fit the graph.
 pub fn integer_errors(
     graph: &Graph,
     codes: &[Vec<u8>],

@@ -1,4 +1,4 @@
-//! How weights become codes: one asymmetric range per tensor, unsigned (offset binary), rounded to
+//! Deployed weight codes: one asymmetric range per tensor, unsigned (offset binary), rounded to
 //! nearest: RQuant of "Bit Error Robustness for Energy-Efficient DNN Accelerators" with the integer
 //! zero point that integer hardware needs.
 

@@ -107,7 +107,12 @@ impl<'a> Stored<'a> {
             Op::Conv2d(conv) => {
                 (conv.multipliers.iter().map(|m| (-m.shift).max(0)).collect(), 2e-7)
             }
-            _ => (vec![], 1e-3),
+            Op::Pool2d(_)
+            | Op::Add(_)
+            | Op::Extremum(_)
+            | Op::GroupNorm(_)
+            | Op::Reshape
+            | Op::Softmax(_) => (vec![], 1e-3),
         };
         let quantization = graph.tensors[node.output.0].quantization;
         Self { name: &node.name, codes, quantization, places, slack }

@@ -1,5 +1,5 @@
-//! Rectifiers become clamps of the step before them, batch normalizations its multipliers. A group
-//! normalization is a step of its own.
+//! Fusion: a rectifier becomes a clamp of the step before it, a batch normalization the multipliers of that
+//! step. A group normalization remains a step.
 
 use crate::DeployError;
 use crate::network::{BatchNorm, Layer, Network, Step, ValueId};
@@ -12,17 +12,15 @@ pub(crate) struct Fused<'a> {
     pub(crate) output: ValueId,
     /// The batch normalization between the step and the rectifier.
     pub(crate) norm: Option<&'a BatchNorm>,
-    /// True if negative results become zero.
+    /// Whether negative results become 0.
     pub(crate) rectified: bool,
 }
 
 impl Fused<'_> {
-    /// Whether a rectifier or a normalization can become part of this step: normalizations only of
-    /// convolutions, before a rectifier.
-    fn takes(&self, layer: &Layer) -> bool {
-        let fresh = self.norm.is_none() && !self.rectified;
-        !matches!(layer, Layer::BatchNorm(_))
-            || fresh && matches!(self.step.layer, Layer::Conv2d(_))
+    /// Whether a batch normalization can become part of this step: only convolutions have multipliers per channel,
+    /// and the rectifier comes last.
+    fn takes_norm(&self) -> bool {
+        self.norm.is_none() && !self.rectified && matches!(self.step.layer, Layer::Conv2d(_))
     }
 }
 
@@ -30,19 +28,27 @@ impl Fused<'_> {
 pub(crate) fn fuse(net: &Network) -> Result<Vec<Fused<'_>>, DeployError> {
     let mut fused: Vec<Fused<'_>> = Vec::with_capacity(net.steps.len());
     for step in &net.steps {
-        if !matches!(step.layer, Layer::Relu | Layer::BatchNorm(_)) {
-            fused.push(Fused { step, output: step.output, norm: None, rectified: false });
-            continue;
-        }
+        let norm = match &step.layer {
+            Layer::BatchNorm(norm) => Some(norm),
+            Layer::Relu => None,
+            Layer::Conv2d(_)
+            | Layer::FullyConnected(_)
+            | Layer::GroupNorm(_)
+            | Layer::Add
+            | Layer::Pool2d(_) => {
+                fused.push(Fused { step, output: step.output, norm: None, rectified: false });
+                continue;
+            }
+        };
         let from = step.inputs[0];
         let readers = net.steps.iter().flat_map(|step| &step.inputs).filter(|&&id| id == from);
         let sole_reader = readers.count() == 1;
         match fused.iter_mut().find(|producer| producer.output == from) {
-            Some(producer) if sole_reader && producer.takes(&step.layer) => {
+            Some(producer) if sole_reader && (norm.is_none() || producer.takes_norm()) => {
                 producer.output = step.output;
-                match &step.layer {
-                    Layer::BatchNorm(norm) => producer.norm = Some(norm),
-                    _ => producer.rectified = true,
+                match norm {
+                    Some(norm) => producer.norm = Some(norm),
+                    None => producer.rectified = true,
                 }
             }
             _ => return Err(DeployError::Rectifier { step: step.name.clone() }),

@@ -10,10 +10,11 @@ use super::calibrate::Range;
 use super::fusion::Fused;
 use crate::codec::Encoded;
 use crate::network::{self, EPSILON, Layer, Network, ParameterId, ValueId};
+use crate::real::Real;
 use crate::recipe::InputScaling;
 use crate::{DeployError, Trained};
 
-/// Offsets of a normalization are in units of 2^-16 codes.
+/// Unit of the offsets of a normalization: 2^-16 codes.
 pub(crate) const OFFSET_UNIT: f64 = 65_536.0;
 const CODE_MIN: i32 = -128;
 const CODE_MAX: i32 = 127;
@@ -59,7 +60,7 @@ pub(crate) fn input_quantization(input: InputScaling) -> Quantization {
 struct Lowering<'a> {
     net: &'a Network,
     bits: u8,
-    /// The weights of the steps to come, in their order.
+    /// The weights of the remaining steps, in order.
     stored: std::vec::IntoIter<Encoded>,
     ranges: &'a [Range],
     /// The tensor of every value that exists in the integer graph.
@@ -100,7 +101,7 @@ impl Lowering<'_> {
             }
             Layer::Pool2d(layer) => {
                 let from = self.viewed(from, &layer.input);
-                // A pool only selects or averages codes: its output means what its input means.
+                // A pool only selects or averages codes: output and input have the same quantization.
                 let quantization = self.graph.tensors[from.0].quantization;
                 let to = self.tensor(step.name.clone(), value, shape, quantization);
                 let pool = Pool2d {
@@ -125,7 +126,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A normalization whose `epsilon` and parameters are counted in codes.
+    /// A normalization with `epsilon` and parameters in units of codes.
     fn group_norm(
         &self,
         fused: &Fused<'_>,
@@ -153,7 +154,7 @@ impl Lowering<'_> {
         let epsilon = libm::round(EPSILON * count * count / (scale_in * scale_in)).max(1.0);
         Ok(GroupNorm {
             groups: layer.groups,
-            // Saturates; the graph's own check refuses what is too large.
+            // Saturates; the check of the graph rejects values that are too large.
             epsilon: epsilon as u64,
             gains: values(layer.scale).map(gain).collect::<Result<_, _>>()?,
             offsets: values(layer.shift).map(offset).collect::<Result<_, _>>()?,
@@ -207,7 +208,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// What happens to the sums of every output channel: `gain * (sum + bias)`. A batch
+    /// The line `gain * (sum + bias)` of every output channel. A batch
     /// normalization `g (sum + b - mean) + shift` has gain g and bias `b - mean + shift / g`.
     fn affine(
         &self,
@@ -254,13 +255,13 @@ impl Lowering<'_> {
         id
     }
 
-    /// The tensor of a value made by an earlier step.
+    /// The tensor of a value from an earlier step.
     fn source(&self, value: ValueId) -> Result<TensorId, DeployError> {
         self.tensor_of[value.0]
             .ok_or_else(|| DeployError::Run(format!("value {} is not made", value.0)))
     }
 
-    /// The tensor under another shape, through a reshape where that is another one.
+    /// The tensor in this shape, through a reshape if it has another one.
     fn viewed(&mut self, from: TensorId, shape: &[usize]) -> TensorId {
         let tensor = &self.graph.tensors[from.0];
         if tensor.shape == shape {
@@ -279,11 +280,11 @@ impl Lowering<'_> {
     }
 }
 
-/// int8 codes over a range that holds 0, with 0 itself a code. A value that is always 0 (behind a
-/// rectifier that never opens) takes steps of 1.
+/// int8 codes over a range around 0, with a code for 0 itself. A value that is always 0 (after a rectifier
+/// without positive inputs) has steps of 1.
 pub(crate) fn covering(range: Range) -> Quantization {
     let (low, high) = (f64::from(range.low), f64::from(range.high));
-    let scale = narrow((high - low) / f64::from(CODE_MAX - CODE_MIN));
+    let scale = f32::of((high - low) / f64::from(CODE_MAX - CODE_MIN));
     if !scale.is_normal() {
         return Quantization { scale: 1.0, zero_point: 0 };
     }
@@ -291,12 +292,7 @@ pub(crate) fn covering(range: Range) -> Quantization {
     Quantization { scale, zero_point: zero_point.clamp(CODE_MIN, CODE_MAX) }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-fn narrow(x: f64) -> f32 {
-    x as f32
-}
-
-/// Nearest integer, halves away from zero; far values saturate.
+/// Nearest integer, halves away from zero, saturating.
 #[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
 fn round(x: f64) -> i32 {
     libm::round(x) as i32

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A rectifier becomes the clamp of the step before it. Biases are int32 at the scale of their
-//! accumulator. A layer that normalizes will put its scale into the multipliers, never into the
-//! codes, so that the code range which training made robust is what the memory holds.
+//! accumulator. A batch normalization puts its scale into the multipliers, never into the codes, so that
+//! the memory holds the code range that training made robust.
 
 mod calibrate;
 mod check;
@@ -32,32 +32,32 @@ use crate::{DeployError, Trained, weights};
 /// percentage points.
 pub const ACCURACY_LIMIT_POINTS: f64 = 0.3;
 
-/// An integer network and what the check of it found.
+/// An integer network with its test errors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployed {
     /// The network.
     pub graph: Graph,
-    /// Share of the test images on which the float network errs, 0..=1.
+    /// Test error of the float network, 0..=1.
     pub float_err: f64,
-    /// Share of the test images on which the integer network errs, 0..=1.
+    /// Test error of the integer network, 0..=1.
     pub integer_err: f64,
 }
 
 impl Trained {
-    /// Quantizes the network: weights as the recipe says (8 bit if it says nothing), activations to
-    /// int8 with ranges taken from `calibration`. Then runs it on `test` and compares.
+    /// Quantizes the network, runs it on `test` and compares it with the float network. Weights are
+    /// quantized by the recipe (8 bits by default), activations to int8 with ranges from `calibration`.
     ///
     /// # Errors
     ///
-    /// [`DeployError::Accuracy`] if the errors of the integer network and of the float one are more
-    /// than [`ACCURACY_LIMIT_POINTS`] apart; others for networks that have no integer form.
+    /// [`DeployError::Accuracy`] if the errors of the integer and the float network are more than
+    /// [`ACCURACY_LIMIT_POINTS`] apart; other variants for networks without an integer form.
     pub fn deploy(&self, calibration: &Dataset, test: &Dataset) -> Result<Deployed, DeployError> {
         let deployed = self.compare(calibration, test)?;
         deployed.check()?;
         Ok(deployed)
     }
 
-    /// As [`Self::deploy`], leaving the judgement to [`Deployed::check`].
+    /// As [`Self::deploy`], without the check [`Deployed::check`].
     ///
     /// # Errors
     ///
@@ -81,8 +81,8 @@ impl Trained {
         lower::lower(self, stored, &steps, &ranges)
     }
 
-    /// The parameters as their codes mean them. Where the last epoch did not train on codes yet,
-    /// it was evaluated on the floats.
+    /// The parameters of the last evaluation: decoded from their codes, or the floats if the last epoch
+    /// trained without quantization.
     fn seen(&self) -> Vec<Vec<f32>> {
         let values = self.network.parameter_values();
         match self
@@ -97,7 +97,7 @@ impl Trained {
 }
 
 impl Deployed {
-    /// Whether the integer network is the float network.
+    /// Checks that both networks agree.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! Weights that are stored under the codes they came from.
+//! Weights that are quantized to the codes they were decoded from.
 //!
-//! What a code means is a number in the middle, or at the end, of those that it stands for. So the
-//! range of what the codes mean is not quite the range that the codes were made with:
+//! A code is decoded to the middle, or to one end, of the interval that it covers. So the range of the decoded
+//! weights is not quite the range of the original weights:
 //!
 //! ```text
 //!  weights   |-·--·---·-·-|         range, maybe cut off by `clip`: not on the grid of codes
@@ -14,22 +14,21 @@ use crate::codec::{Encoded, integers};
 use crate::network::{Network, ParameterId};
 use crate::{Recipe, weights};
 
-/// How often weights that get another code than they had are moved.
+/// Most rounds of moving weights whose code changed.
 const ROUNDS: usize = 3;
 
 /// Share of the width by which a moved range is narrowed, so that its zero cannot fall between two
 /// codes.
 const NARROWED: f32 = 1e-6;
 
-/// Moves weights by at most half a step so that the recipe stores them under their codes again.
+/// Moves weights by at most half a step so that the recipe quantizes them to their codes again.
 ///
-/// 1. The ends of the range: at what the recipe clips to, and where they were for schemes that
+/// 1. The ends of the range move to the bounds of the recipe, and to their old places for schemes that
 ///    truncate over an asymmetric range.
-/// 2. Half a step for each integer that a weight would be stored too high or too low: in schemes that
-///    truncate, the last bit of the scale decides what the end of a step becomes.
+/// 2. A weight moves half a step for each integer of its difference: in schemes that truncate, the last bit of
+///    the scale decides the integer at the end of a step.
 ///
-/// Tensors that the recipe stores in another way, with other bits or over another range, are left as
-/// they are.
+/// Tensors that the recipe quantizes differently, with other bits or over another range, stay as they are.
 pub(super) fn settle(
     network: &mut Network,
     sources: &[(&WeightTensor, ParameterId)],
@@ -61,7 +60,7 @@ pub(super) fn settle(
     }
 }
 
-/// Which end of the range no code reaches, as one step down or up.
+/// The end of the range that no code reaches, as one step down or up.
 fn lost_end(tensor: &WeightTensor, [low, high]: [i32; 2]) -> Option<f32> {
     let table = tensor.encoding.decode_table(tensor.bits);
     let integers = tensor.codes.iter().map(|&code| i32::from(table[usize::from(code)]));
@@ -78,7 +77,7 @@ fn place_ends(values: &mut [f32], step: f32, lost: Option<f32>, bound: f32) {
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
     let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (mut to_low, mut to_high) = (low, high);
-    // The range reached up to half a step less far here and further there, nobody knows how much.
+    // The old range was moved by an unknown amount of up to half a step.
     if let Some(direction) = lost {
         let far = [0.25, 0.75];
         to_low -= step * far[usize::from(direction < 0.0)];
@@ -87,8 +86,7 @@ fn place_ends(values: &mut [f32], step: f32, lost: Option<f32>, bound: f32) {
     let width = (to_high - to_low) * (1.0 - NARROWED);
     let near = |x: f32| x.abs() < 0.01 * step;
     if near(low - 0.5 * step + bound) && near(high + 0.5 * step - bound) {
-        // Clipped at both ends, each half way between two codes: the same numbers are rounded in the
-        // same way again.
+        // Both ends were clipped half way between two codes: the same numbers are rounded the same way.
         (to_low, to_high) = (-bound, bound);
     } else if to_low < -bound && to_low + 0.51 * step >= -bound {
         to_low = -bound;
@@ -106,7 +104,7 @@ fn place_ends(values: &mut [f32], step: f32, lost: Option<f32>, bound: f32) {
     }
 }
 
-/// Whether a tensor is stored as it was, but maybe for single codes.
+/// Whether a tensor has its old quantization, up to single codes.
 fn alike(tensor: &WeightTensor, stored: &Encoded, bits: u8) -> bool {
     tensor.scales.len() == 1
         && tensor.bits == bits
@@ -115,7 +113,7 @@ fn alike(tensor: &WeightTensor, stored: &Encoded, bits: u8) -> bool {
         && (stored.scale / tensor.scales[0] - 1.0).abs() < 0.01
 }
 
-/// Half a step for each integer; true if anything moved.
+/// Moves weights half a step for each integer of their difference; true if any weight moved.
 fn correct(values: &mut [f32], tensor: &WeightTensor, stored: &Encoded) -> bool {
     let integers = tensor.encoding.decode_table(tensor.bits);
     let mut moved = false;

@@ -1,4 +1,4 @@
-//! Training, or quantization alone, that begins from a float network of another program.
+//! Start of training, or of quantization alone, from a float network of another program.
 //!
 //! ```text
 //!  safetensors ── modules in natural order ──┬─ weights of rank 4 or 2 ──> convolutions, fully connected
@@ -10,10 +10,10 @@
 //! averages its n-th batch normalization. Weights are `[out, in, height, width]` as PyTorch has them. Every
 //! shape must agree and every module must be used.
 //!
-//! Pixels that the network took as `(pixel / 255 - mean) / std` per channel become those of the recipe's
-//! `input` by other weights of the first layer and another mean or bias behind it. That is exact where the
-//! kernel lies in the image; in the padding it is the recipe's `zero_pixel` instead of each channel's
-//! mean.
+//! If the network was trained on pixels scaled by `(pixel / 255 - mean) / std` per channel, the weights of the
+//! first layer and the mean or bias after it are changed for the scaling of the recipe's `input`. That is exact
+//! where the kernel lies inside the image; padding has the recipe's `zero_pixel` instead of the mean of each
+//! channel.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -21,11 +21,12 @@ use std::collections::BTreeMap;
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use super::StartError;
-use crate::network::{Layer, Network, ParameterId};
+use crate::network::{Network, ParameterId};
+use crate::real::Real;
 use crate::recipe::StartPixels;
 use crate::{InputScaling, Recipe};
 
-/// A float network as tensors with names.
+/// A float network as named tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FloatNetwork {
     modules: Vec<Module>,
@@ -34,7 +35,7 @@ pub struct FloatNetwork {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Module {
     name: String,
-    /// By the last part of the name.
+    /// Tensors by the last part of the name.
     tensors: BTreeMap<String, Tensor>,
 }
 
@@ -45,23 +46,23 @@ struct Tensor {
 }
 
 impl FloatNetwork {
-    /// Reads a safetensors file of `F32` tensors; counters of other types are passed over.
+    /// Parses a safetensors file of `F32` tensors; `I64` counters are ignored.
     ///
     /// # Errors
-    /// No safetensors file, a tensor of another type than `F32` and `I64`, or a value that is no finite
-    /// number.
+    /// The file is no safetensors file, a tensor has a type other than `F32` and `I64`, or a value is not
+    /// finite.
     pub fn read(bytes: &[u8]) -> Result<Self, StartError> {
         let file = |error: &dyn std::fmt::Display| StartError::File(error.to_string());
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| file(&error))?;
         let mut modules: BTreeMap<String, Module> = BTreeMap::new();
         for (name, view) in tensors.iter() {
-            match view.dtype() {
-                Dtype::F32 => {}
-                // PyTorch counts batches.
-                Dtype::I64 => continue,
-                other => {
-                    return Err(file(&format!("tensor `{name}` is of type {other:?}, not F32")));
-                }
+            let dtype = view.dtype();
+            // PyTorch counts batches.
+            if dtype == Dtype::I64 {
+                continue;
+            }
+            if dtype != Dtype::F32 {
+                return Err(file(&format!("tensor `{name}` is of type {dtype:?}, not F32")));
             }
             let values: Vec<f32> = view
                 .data()
@@ -84,7 +85,7 @@ impl FloatNetwork {
     }
 }
 
-/// Order of names with the numbers in them by size.
+/// Natural order of names: numbers in them are compared by value.
 fn natural(a: &str, b: &str) -> Ordering {
     let parts = |name: &str| -> Vec<(String, u128)> {
         let mut parts = Vec::new();
@@ -110,18 +111,10 @@ pub(crate) fn take(
 ) -> Result<(), StartError> {
     let mut problems = Vec::new();
     let steps = network.steps.clone();
-    let is_product = |layer: &&crate::network::Step| {
-        matches!(layer.layer, Layer::Conv2d(_) | Layer::FullyConnected(_))
-            && !layer.name.starts_with("subsample")
-    };
-    let products: Vec<_> = steps.iter().filter(is_product).collect();
-    let norms: Vec<_> = steps
-        .iter()
-        .filter_map(|step| match &step.layer {
-            Layer::BatchNorm(norm) => Some((step, norm)),
-            _ => None,
-        })
-        .collect();
+    let trained = steps.iter().filter(|step| !step.name.starts_with("subsample"));
+    let products: Vec<_> = trained.filter_map(|step| Some((step, step.layer.product()?))).collect();
+    let norms: Vec<_> =
+        steps.iter().filter_map(|step| Some((step, step.layer.batch_norm()?))).collect();
     let is_norm = |module: &&Module| module.tensors.contains_key("running_mean");
     let (of_norms, of_products): (Vec<&Module>, Vec<&Module>) =
         float.modules.iter().partition(is_norm);
@@ -133,14 +126,8 @@ pub(crate) fn take(
             problems.push(format!("the file has {found} {what}, the recipe {wanted}"));
         }
     }
-    for (step, module) in products.iter().zip(&of_products) {
-        let (weights, bias, input) = match &step.layer {
-            Layer::Conv2d(conv) => (conv.weights, conv.bias, conv.input),
-            Layer::FullyConnected(layer) => {
-                (layer.weights, Some(layer.bias), network.values[step.inputs[0].0])
-            }
-            _ => continue,
-        };
+    for (&(step, (weights, bias)), module) in products.iter().zip(&of_products) {
+        let input = network.values[step.inputs[0].0];
         let mut give = |part: &str, to: ParameterId, order: Option<[usize; 3]>| {
             give(network, module, part, to, order, &mut problems);
         };
@@ -164,7 +151,7 @@ pub(crate) fn take(
             (Some(mean), Some(variance))
                 if mean.values.len() == norm.channels && variance.values.len() == norm.channels =>
             {
-                // The file's scale is the whole of it, the network's what it is beyond 1.
+                // The file has the whole scale, the network the scale less 1.
                 for scale in &mut network.parameters[norm.scale.0].values {
                     *scale -= 1.0;
                 }
@@ -222,7 +209,7 @@ fn give(
         parameter.values.clone_from(&tensor.values);
         return;
     };
-    // Positions of a filter, or of the image that a fully connected layer sees.
+    // Positions of a filter, or of the input image of a fully connected layer.
     let (height, width, channels) = if convolution {
         (expected[2], expected[3], expected[1])
     } else {
@@ -236,7 +223,7 @@ fn give(
     }
 }
 
-/// Lets the first layer take the recipe's pixels for those that the file's network took.
+/// Changes the first layer from the pixel scaling of the file to that of the recipe.
 fn fold_pixels(
     network: &mut Network,
     input: InputScaling,
@@ -250,19 +237,18 @@ fn fold_pixels(
             ));
         }
     }
-    let sees_image = |step: &crate::network::Step| step.inputs.iter().any(|input| input.0 == 0);
-    let mut seers = network.steps.iter().enumerate().filter(|(_, step)| sees_image(step));
-    let (Some((first, _)), None) = (seers.next(), seers.next()) else {
-        return Err("`start_pixels` needs a network in which one layer sees the image".to_owned());
+    let reads_image = |step: &crate::network::Step| step.inputs.iter().any(|input| input.0 == 0);
+    let mut readers_of_image =
+        network.steps.iter().enumerate().filter(|(_, step)| reads_image(step));
+    let (Some((first, _)), None) = (readers_of_image.next(), readers_of_image.next()) else {
+        return Err(
+            "`start_pixels` needs a network in which only one layer reads the image".to_owned()
+        );
     };
-    let (weights, bias) = match &network.steps[first].layer {
-        Layer::Conv2d(conv) => (conv.weights, conv.bias),
-        Layer::FullyConnected(layer) => (layer.weights, Some(layer.bias)),
-        _ => {
-            return Err(
-                "`start_pixels` needs a convolution or a fully connected layer first".to_owned()
-            );
-        }
+    let Some((weights, bias)) = network.steps[first].layer.product() else {
+        return Err(
+            "`start_pixels` needs a convolution or a fully connected layer first".to_owned()
+        );
     };
     let output = network.steps[first].output;
     let parameter = &mut network.parameters[weights.0];
@@ -275,41 +261,37 @@ fn fold_pixels(
         let (mean, std) = (pixels.mean[channel], pixels.std[channel]);
         let weight = f64::from(*value);
         extra[index / taps] += weight * (zero / 255.0 - mean) / std;
-        *value = narrow(weight / (255.0 * scale * std));
+        *value = f32::of(weight / (255.0 * scale * std));
     }
     if let Some(bias) = bias {
         for (bias, extra) in network.parameters[bias.0].values.iter_mut().zip(&extra) {
-            *bias = narrow(f64::from(*bias) + extra);
+            *bias = f32::of(f64::from(*bias) + extra);
         }
         return Ok(());
     }
-    let norm = network.steps.iter().find_map(|step| match &step.layer {
-        Layer::BatchNorm(norm) if step.inputs[0] == output => Some(norm.statistics),
-        _ => None,
-    });
+    let mut readers = network.steps.iter().filter(|step| step.inputs[0] == output);
+    let norm = readers.find_map(|step| Some(step.layer.batch_norm()?.statistics));
     let Some(norm) = norm else {
-        return Err("`start_pixels` needs a bias or a batch normalization behind the first layer"
-            .to_owned());
+        return Err(
+            "`start_pixels` needs a bias or a batch normalization after the first layer".to_owned()
+        );
     };
     for (mean, extra) in network.statistics[norm].mean.iter_mut().zip(&extra) {
-        *mean = narrow(f64::from(*mean) - extra);
+        *mean = f32::of(f64::from(*mean) - extra);
     }
     Ok(())
 }
 
-/// Multipliers are positive: where a normalization scales a channel by a negative number, the channel's
-/// weights, bias, mean and scale change their signs, and the network computes the same.
+/// Makes all scales positive, as multipliers must be: if a normalization scales a channel by a negative number, the
+/// weights, bias, mean and scale of the channel change their signs, and the network computes the same.
 fn turn_negative_scales(network: &mut Network) {
     let steps = network.steps.clone();
     for step in &steps {
-        let Layer::BatchNorm(norm) = &step.layer else { continue };
+        let Some(norm) = step.layer.batch_norm() else { continue };
         let source = steps.iter().find(|before| before.output == step.inputs[0]);
         let readers = steps.iter().filter(|reader| reader.inputs.contains(&step.inputs[0])).count();
-        let (weights, bias) = match source.map(|source| &source.layer) {
-            Some(Layer::Conv2d(conv)) if readers == 1 => (conv.weights, conv.bias),
-            Some(Layer::FullyConnected(layer)) if readers == 1 => (layer.weights, Some(layer.bias)),
-            _ => continue,
-        };
+        let product = source.filter(|_| readers == 1).and_then(|source| source.layer.product());
+        let Some((weights, bias)) = product else { continue };
         for channel in 0..norm.channels {
             let scale = &mut network.parameters[norm.scale.0].values[channel];
             if 1.0 + *scale >= 0.0 {
@@ -329,9 +311,4 @@ fn turn_negative_scales(network: &mut Network) {
             }
         }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-fn narrow(x: f64) -> f32 {
-    x as f32
 }

@@ -1,4 +1,4 @@
-//! Whether a graph is the network of a recipe: step by step, each described in the same words.
+//! Comparison of a graph with the network of a recipe, step by step.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use crate::recipe::InputScaling;
 
 const LOWEST: i32 = i8::MIN as i32;
 
-/// A step of either network.
+/// A step of a graph or of a recipe.
 #[derive(Clone, Debug, PartialEq)]
 struct Described {
     kind: Kind,
     /// Whether negative results become 0.
     rectified: bool,
-    /// Steps that it reads, from 1; 0 is the image.
+    /// Steps of its inputs, counted from 1; 0 is the image.
     inputs: Vec<usize>,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for Described {
     }
 }
 
-/// Refuses a graph that takes other images, or means something else by a pixel.
+/// Rejects a graph with another image shape or pixel scaling.
 pub(super) fn check_input(
     net: &Network,
     input: InputScaling,
@@ -112,7 +112,7 @@ pub(super) fn matched<'g>(
             rectified: fused.rectified,
             inputs: inputs.collect(),
         };
-        // A pool hands on what it reads: behind a rectifier its lowest code means 0 as well.
+        // A pool keeps the quantization of its input: after a rectifier its lowest code is 0 as well.
         if matches!(node.op, Op::Pool2d(_)) && quantized_zero(graph, node.output) == LOWEST {
             found.rectified = expected.rectified;
         }
@@ -154,7 +154,7 @@ fn layer(layer: &Layer, net: &Network) -> Kind {
     }
 }
 
-/// A node but for its inputs.
+/// A node without its inputs.
 fn described(graph: &Graph, node: &Node) -> Described {
     let (kind, activation) = match &node.op {
         Op::Conv2d(conv) => {
@@ -183,7 +183,7 @@ fn described(graph: &Graph, node: &Node) -> Described {
     let Some(Activation { min, max }) = activation else {
         return Described { kind, rectified: false, inputs: Vec::new() };
     };
-    // Where the lowest code means 0, nothing negative comes out, whatever the clamp.
+    // If the lowest code is 0, no output is negative, whatever the clamp.
     let rectified = i32::from(min) == quantized_zero(graph, node.output);
     let kind = if max < i8::MAX || (min > i8::MIN && !rectified) {
         Kind::Other("a step with a clamp that is no rectifier")

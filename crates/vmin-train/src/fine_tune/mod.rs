@@ -1,19 +1,18 @@
-//! Training that begins from a deployed network.
+//! Start of training from a deployed network.
 //!
 //! ```text
-//!  Graph ── layers.rs: is it the recipe's network? ──┬─ codes ───────> weights
+//!  Graph ── layers.rs: compare with the recipe ─────┬─ codes ───────> weights
 //!                                                    ├─ multipliers ─┐
 //!                                                    └─ biases ──────┴─ norms.rs ──> biases, norms
 //! ```
 //!
-//! Weights become what their codes mean. A convolution with a batch normalization was deployed as
-//! `gain * (sum + bias)`, which does not say what its mean and variance were: they are measured
-//! again on training images, and scale and shift are what then gives this gain and this bias. So the
-//! network computes what it did, both by running averages and by the moments of a batch, and
-//! deployed untrained it has the same codes again.
+//! Weights are decoded from their codes. A convolution with a batch normalization was deployed as
+//! `gain * (sum + bias)`, from which mean and variance do not follow: they are measured again on training images,
+//! and scale and shift are chosen to give this gain and bias. So the network computes the same as before, with
+//! running averages and with the moments of a batch, and deployed without training it has the same codes.
 //!
-//! Rejected: keeping gain and bias as fixed constants. That is as exact, but a network that trained
-//! with batch normalization would have to go on without.
+//! Rejected: gain and bias as fixed constants. That is as exact, but training would have to continue without
+//! the batch normalizations it started with.
 
 mod codes;
 pub(crate) mod float;
@@ -28,53 +27,55 @@ use vmin_nn::{Conv2d, Graph, Op, WeightTensor};
 use vmin_quant::FixedMultiplier;
 
 use crate::deploy::{Fused, OFFSET_UNIT, fuse};
-use crate::network::{Layer, Network, ParameterId};
+use crate::network::{Network, ParameterId};
+use crate::real::Real;
 use crate::{Recipe, TrainError};
 
-/// Gains of a layer without normalization are 1 but for the rounding of multipliers and scales.
+/// Tolerance of the gain of a layer without normalization, which is 1 up to the rounding of multipliers and
+/// scales.
 const GAIN_TOLERANCE: f64 = 1e-3;
 
-/// Why a network cannot be started from.
+/// Failure to start from a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The recipe names a network to start from, but none was given.
     #[error("the recipe starts from `{0}`, which was not given")]
     Missing(String),
-    /// The file could not be read as a float network.
+    /// The file is not a float network.
     #[error("{0}")]
     File(String),
-    /// A float network that is not the recipe's.
+    /// The float network does not fit the recipe.
     #[error("{}", .0.join("; "))]
     Float(Vec<String>),
-    /// The recipe's own network cannot be deployed, so no deployed network can be it.
+    /// The network of the recipe cannot be deployed, so no deployed network fits it.
     #[error("the recipe's network has no integer form")]
     NotDeployable(#[source] crate::DeployError),
-    /// Images of another shape or scale.
+    /// The networks take images of another shape or scaling.
     #[error("it takes {found}, the recipe gives {expected}")]
     Input {
-        /// What the file takes.
+        /// Images of the file.
         found: String,
-        /// What the recipe gives.
+        /// Images of the recipe.
         expected: String,
     },
-    /// A step of another kind, size or place.
+    /// A step has another kind, size or position.
     #[error("step {step} is {found}, but {expected} in the recipe")]
     Step {
         /// Position from 1, rectifiers and normalizations not counted.
         step: usize,
-        /// What the file has.
+        /// Step of the file.
         found: String,
-        /// What the recipe has.
+        /// Step of the recipe.
         expected: String,
     },
-    /// A layer of the file is normalized, that of the recipe is not.
+    /// A layer is normalized in the file, but not in the recipe.
     #[error("step {step} has a normalization, but none in the recipe")]
     Normalized {
         /// Position from 1, rectifiers and normalizations not counted.
         step: usize,
     },
-    /// Scales or multipliers that are no positive numbers.
+    /// Scales or multipliers are not positive.
     #[error("step {step} has a scale of no positive number")]
     Scale {
         /// Position from 1, rectifiers and normalizations not counted.
@@ -82,7 +83,7 @@ pub enum StartError {
     },
 }
 
-/// What `gain * (sum + bias)` makes of the sums of each output channel.
+/// The line `gain * (sum + bias)` of each output channel.
 pub(super) struct Affine {
     /// One per channel, positive.
     pub(super) gains: Vec<f64>,
@@ -91,11 +92,11 @@ pub(super) struct Affine {
 }
 
 /// Gives `network`, built from `recipe`, the parameters and running averages of `graph`; `data` are
-/// the training images. Where the recipe normalizes by groups and the graph has no such step, the graph is
-/// read as one with batch normalizations (`regroup.rs`).
+/// the training images. If the recipe has group normalizations and the graph has none, the graph is treated as a
+/// network with batch normalizations (`regroup.rs`).
 ///
 /// # Errors
-/// [`TrainError::Start`] where the graph is not that network.
+/// [`TrainError::Start`] if the graph is another network.
 pub(crate) fn take(
     network: &mut Network,
     recipe: &Recipe,
@@ -115,21 +116,17 @@ pub(crate) fn take(
     let mut sources: Vec<(&WeightTensor, ParameterId)> = Vec::new();
     let mut folded: Vec<norms::Folded<'_>> = Vec::new();
     for (index, (fused, node)) in steps.iter().zip(nodes).enumerate() {
-        if let (Op::GroupNorm(found), Layer::GroupNorm(norm)) = (&node.op, &fused.step.layer) {
+        if let (Op::GroupNorm(found), Some(norm)) = (&node.op, fused.step.layer.group_norm()) {
             let scale_out = f64::from(graph.tensors[node.output.0].quantization.scale);
-            let gains = found.gains.iter().map(|gain| narrow(real(*gain) * scale_out - 1.0));
+            let gains = found.gains.iter().map(|gain| f32::of(real(*gain) * scale_out - 1.0));
             network.parameters[norm.scale.0].values = gains.collect();
-            let shift = |&offset: &i32| narrow(f64::from(offset) / OFFSET_UNIT * scale_out);
+            let shift = |&offset: &i32| f32::of(f64::from(offset) / OFFSET_UNIT * scale_out);
             network.parameters[norm.shift.0].values = found.offsets.iter().map(shift).collect();
             continue;
         }
         let Op::Conv2d(conv) = &node.op else { continue };
         let tensor = &graph.weights[conv.weights.0];
-        let (weights, bias) = match &fused.step.layer {
-            Layer::Conv2d(layer) => (layer.weights, layer.bias),
-            Layer::FullyConnected(layer) => (layer.weights, Some(layer.bias)),
-            _ => continue,
-        };
+        let Some((weights, bias)) = fused.step.layer.product() else { continue };
         let scales = [node.inputs[0], node.output];
         let scales = scales.map(|id| f64::from(graph.tensors[id.0].quantization.scale));
         let affine = affine(conv, tensor, scales).ok_or(StartError::Scale { step: index + 1 })?;
@@ -142,7 +139,7 @@ pub(crate) fn take(
     Ok(())
 }
 
-/// Biases where there is no normalization; otherwise they wait for its moments.
+/// Sets the biases of layers without normalization; the other biases need moments first.
 fn place<'a>(
     network: &mut Network,
     fused: &Fused<'a>,
@@ -161,7 +158,7 @@ fn place<'a>(
     let there = affine.biases.iter().any(|&bias| bias != 0.0);
     match bias {
         Some(bias) => {
-            network.parameters[bias.0].values = affine.biases.iter().map(|&b| narrow(b)).collect();
+            network.parameters[bias.0].values = affine.biases.iter().map(|&b| f32::of(b)).collect();
             Ok(())
         }
         None if there => {
@@ -172,7 +169,7 @@ fn place<'a>(
     }
 }
 
-/// What the multipliers and biases of a layer say; `None` if a scale is no positive number.
+/// Gains and biases of a layer from its multipliers; `None` if a scale is not positive.
 fn affine(conv: &Conv2d, tensor: &WeightTensor, [scale_in, scale_out]: [f64; 2]) -> Option<Affine> {
     let channels = tensor.shape[0];
     let scale = |channel| f64::from(of_channel(&tensor.scales, channel));
@@ -194,7 +191,7 @@ fn real(multiplier: FixedMultiplier) -> f64 {
     libm::ldexp(f64::from(multiplier.multiplier), multiplier.shift - 31)
 }
 
-/// What the codes mean.
+/// The decoded weights.
 fn reals(tensor: &WeightTensor) -> Vec<f32> {
     let per_channel = tensor.codes.len() / tensor.shape[0].max(1);
     let integers = tensor.encoding.decode_table(tensor.bits);
@@ -204,21 +201,16 @@ fn reals(tensor: &WeightTensor) -> Vec<f32> {
             let scale = f64::from(of_channel(&tensor.scales, channel));
             let zero_point = f64::from(of_channel(&tensor.zero_points, channel));
             let real = move |&code: &u8| {
-                narrow(scale * (f64::from(integers[usize::from(code)]) - zero_point))
+                f32::of(scale * (f64::from(integers[usize::from(code)]) - zero_point))
             };
             codes.iter().map(real)
         })
         .collect()
 }
 
-/// The value of a channel, or that of all.
+/// The value of a channel, or the common value of all channels.
 fn of_channel<T: Copy>(values: &[T], channel: usize) -> T {
     values[if values.len() == 1 { 0 } else { channel }]
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-pub(super) fn narrow(x: f64) -> f32 {
-    x as f32
 }
 
 #[cfg(test)]

@@ -1,28 +1,29 @@
-//! Batch normalizations from the gains and biases that they were deployed as.
+//! Batch normalizations from their deployed gains and biases.
 
 use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
-use super::{Affine, narrow};
+use super::Affine;
 use crate::network::{BatchNorm, EPSILON, Network, ValueId, forward};
+use crate::real::Real;
 use crate::{CHUNK_IMAGES, Recipe, weights};
 
-/// Most images that moments are measured on.
+/// Most images for the moments.
 const IMAGES_MAX: usize = 1024;
 
-/// A normalization that is known only as what it does.
+/// A normalization with known gain and bias.
 pub(super) struct Folded<'a> {
     pub(super) norm: &'a BatchNorm,
-    /// The value that it normalizes.
+    /// Its input.
     pub(super) input: ValueId,
     pub(super) affine: Affine,
 }
 
-/// Gives each normalization the moments of its input and the scale and shift which with them do
-/// what was deployed.
+/// Gives each normalization the moments of its input, and the scale and shift that with these moments give
+/// the deployed gain and bias.
 ///
-/// Where the recipe clips, a scale or shift beyond the bound is put on it, and it is variance or
-/// mean that yields: the network computes the same, as long as it goes by its running averages.
+/// If the recipe clips, a scale or shift beyond the bound is set to the bound and variance or mean is adjusted
+/// instead: with running averages the network computes the same.
 pub(super) fn take_apart(
     network: &mut Network,
     recipe: &Recipe,
@@ -32,7 +33,7 @@ pub(super) fn take_apart(
     if folded.is_empty() {
         return;
     }
-    // First with mean 0 and variance 1, which anything can be written with.
+    // First with mean 0 and variance 1, which can express every gain and bias.
     for folded in folded {
         let channels = folded.norm.channels;
         set(network, folded, &vec![[0.0, 1.0]; channels], [f32::INFINITY; 2]);
@@ -55,9 +56,9 @@ fn set(
     let Folded { norm, affine, .. } = folded;
     let channels = affine.gains.iter().zip(&affine.biases).zip(moments).enumerate();
     for (channel, ((&gain, &bias), &[mean, variance])) in channels {
-        let scale = narrow(gain * libm::sqrt(variance + EPSILON) - 1.0);
+        let scale = f32::of(gain * libm::sqrt(variance + EPSILON) - 1.0);
         let bounded = scale.clamp(-scale_bound, scale_bound);
-        // A scale of -1 has no variance that would give the gain.
+        // With a scale of -1 no variance gives the gain.
         let yields = bounded != scale && bounded > -1.0;
         let (scale, variance) = if yields {
             let deviation = (1.0 + f64::from(bounded)) / gain;
@@ -65,17 +66,18 @@ fn set(
         } else {
             (scale, variance)
         };
-        let shift = narrow(gain * (bias + mean));
+        let shift = f32::of(gain * (bias + mean));
         let bounded = shift.clamp(-shift_bound, shift_bound);
         let mean = if bounded == shift { mean } else { f64::from(bounded) / gain - bias };
         network.parameters[norm.scale.0].values[channel] = scale;
         network.parameters[norm.shift.0].values[channel] = bounded;
         let statistics = &mut network.statistics[norm.statistics];
-        (statistics.mean[channel], statistics.variance[channel]) = (narrow(mean), narrow(variance));
+        (statistics.mean[channel], statistics.variance[channel]) =
+            (f32::of(mean), f32::of(variance));
     }
 }
 
-/// Mean and unbiased variance of each channel that is normalized, over the first images of `data`.
+/// Mean and unbiased variance of each normalized channel, over the first images of `data`.
 /// Sums run over the chunks in order.
 fn measured(
     network: &Network,

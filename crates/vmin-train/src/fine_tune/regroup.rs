@@ -1,4 +1,4 @@
-//! Group normalizations from a network that was deployed with batch normalizations.
+//! Group normalizations from a deployed network with batch normalizations.
 //!
 //! ```text
 //!  graph ── as its twin with batch normalizations ──> gain (x - mean) + shift
@@ -7,21 +7,20 @@
 //!                                    (1 + scale') (x - group's mean) / group's deviation + shift'
 //! ```
 //!
-//! Both lines are the same where an image's group has the average moments. Elsewhere they are not, and
-//! where the recipe clips, a scale or shift beyond the bound is put on it: the network computes something
-//! else at first and is meant to be trained on.
+//! Both lines are equal if a group of an image has the average moments. Otherwise they differ, and if the recipe
+//! clips, scales and shifts are bounded: the network computes something else at first and needs training.
 
 use rayon::prelude::*;
 use vmin_nn::data::Dataset;
 
-use super::narrow;
 use crate::network::{BatchNorm, EPSILON, GroupNorm, Layer, Network, Statistics, ValueId, forward};
+use crate::real::Real;
 use crate::{CHUNK_IMAGES, Recipe, weights};
 
-/// Most images that moments are averaged over.
+/// Most images for the average moments.
 const IMAGES_MAX: usize = 1024;
 
-/// The same network with batch in place of group normalizations; `None` if it has none of these.
+/// The same network with batch instead of group normalizations; `None` if it has no group normalization.
 pub(super) fn twin(network: &Network) -> Option<Network> {
     let mut twin = network.clone();
     let mut found = false;
@@ -35,8 +34,7 @@ pub(super) fn twin(network: &Network) -> Option<Network> {
     found.then_some(twin)
 }
 
-/// Gives `network` the parameters of its `twin`, and scales and shifts that do on average what the twin's
-/// do.
+/// Gives `network` the parameters of its `twin`, and scales and shifts with the same effect on average.
 pub(super) fn take(network: &mut Network, twin: &Network, recipe: &Recipe, data: &Dataset) {
     let moments = measured(network, twin, recipe, data);
     let bounds = weights::bounds(network, recipe);
@@ -45,12 +43,12 @@ pub(super) fn take(network: &mut Network, twin: &Network, recipe: &Recipe, data:
     network.statistics.clone_from_slice(&twin.statistics[..kept]);
     let mut moments = moments.into_iter();
     for (step, old) in network.steps.iter().zip(&twin.steps) {
-        let (Layer::GroupNorm(new), Layer::BatchNorm(old)) = (&step.layer, &old.layer) else {
+        let (Some(new), Some(old)) = (step.layer.group_norm(), old.layer.batch_norm()) else {
             continue;
         };
         let Some(moments) = moments.next() else { return };
         let statistics = &twin.statistics[old.statistics];
-        let bound = |id: usize, value: f64| narrow(value).clamp(-bounds[id], bounds[id]);
+        let bound = |id: usize, value: f64| f32::of(value).clamp(-bounds[id], bounds[id]);
         let channels = statistics.inverse_deviations().zip(&statistics.mean).enumerate();
         for (channel, (inverse, &mean)) in channels {
             let [group_mean, group_deviation] = moments[channel / (new.shape[2] / new.groups)];
@@ -65,8 +63,8 @@ pub(super) fn take(network: &mut Network, twin: &Network, recipe: &Recipe, data:
     }
 }
 
-/// Mean and deviation of each group of each group normalization's input, in order: means over images of an
-/// image's mean and variance. Sums run over the chunks in order.
+/// Mean and deviation of each group in the input of each group normalization, in order: averages over images of
+/// the mean and variance of an image. Sums run over the chunks in order.
 fn measured(
     network: &Network,
     twin: &Network,
@@ -74,12 +72,8 @@ fn measured(
     data: &Dataset,
 ) -> Vec<Vec<[f64; 2]>> {
     let steps = network.steps.iter();
-    let norms: Vec<(ValueId, &GroupNorm)> = steps
-        .filter_map(|step| match &step.layer {
-            Layer::GroupNorm(norm) => Some((step.inputs[0], norm)),
-            _ => None,
-        })
-        .collect();
+    let norms: Vec<(ValueId, &GroupNorm)> =
+        steps.filter_map(|step| Some((step.inputs[0], step.layer.group_norm()?))).collect();
     let size = data.pixels_per_image();
     let images = data.len().min(IMAGES_MAX);
     let parameters = twin.parameter_values();

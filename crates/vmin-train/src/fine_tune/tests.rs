@@ -135,11 +135,13 @@ fn bounds_are_kept_and_the_network_computes_the_same() {
     }
     let gains = |trained: &Trained| -> Vec<f64> {
         let graph = trained.lower(&data).expect("lowers");
-        let convs = graph.nodes.iter().filter_map(|node| match &node.op {
-            Op::Conv2d(conv) => Some(conv.multipliers.clone()),
-            _ => None,
-        });
-        convs.flatten().map(real).collect()
+        let mut all = Vec::new();
+        for node in &graph.nodes {
+            if let Op::Conv2d(conv) = &node.op {
+                all.extend(conv.multipliers.iter().map(|&multiplier| real(multiplier)));
+            }
+        }
+        all
     };
     let (free, mixed) = (gains(&free), gains(&mixed));
     let worst = free.iter().zip(&mixed).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
@@ -200,9 +202,9 @@ fn other_networks_are_refused_with_the_step() {
             other => panic!("{other:?}"),
         }
     };
-    let at = |error| match error {
-        StartError::Step { step, found, expected } => (step, found, expected),
-        other => panic!("{other:?}"),
+    let at = |error| {
+        let StartError::Step { step, found, expected } = error else { panic!("{error:?}") };
+        (step, found, expected)
     };
     let (step, found, expected) = at(error(&|recipe| {
         recipe.network[0] = LayerSpec::Conv2d { channels: 7, kernel: 3, stride: 2, bias: true };

@@ -1,7 +1,7 @@
 //! The gradient of a whole batch.
 //!
-//! Chunks of images run on their own from one batch normalization to the next, where all meet,
-//! because mean and variance are those of the batch:
+//! Chunks of images run independently from one batch normalization to the next. There all chunks join, because
+//! mean and variance are those of the batch:
 //!
 //! ```text
 //!  chunk 0  ──stage──┐            ┌──stage── ...
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
 use super::memory::{Memory, Values};
 use super::pass::{Back, Gradients, backward_steps, forward_steps};
-use super::{Layer, Network, ValueId};
+use super::{Network, ValueId};
 use crate::loss::cross_entropy;
 use crate::real::Real;
 
@@ -85,8 +85,7 @@ struct Chunk<T> {
 }
 
 impl<T: Real> Workspace<T> {
-    /// Smallest and largest element of some values of the last forward pass as they were made, both
-    /// including 0.
+    /// Smallest and largest element of some values of the last forward pass as computed, both including 0.
     pub(crate) fn extremes(&self, values: &[ValueId]) -> Vec<[T; 2]> {
         let of = |chunk: &Chunk<T>, value: ValueId| {
             let none = [T::zero(); 2];
@@ -150,9 +149,7 @@ pub(crate) fn forward_batch<T: Real>(
 
 /// The gradient of the scaled loss after [`forward_batch`] with the same arguments.
 ///
-/// `through` are the gradients of another pass that took the moments of this one as constants: what
-/// its loss changes by these moments is added, so that the two together are the gradient of the sum
-/// of both losses.
+/// `through` as in [`Passes::backward`](crate::engine::Passes::backward).
 pub(crate) fn backward_batch<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
@@ -187,7 +184,7 @@ pub(crate) fn backward_batch<T: Real>(
         for (parameter, which) in [(norm.shift, 0), (norm.scale, 1)] {
             let own = sums.iter().map(|sums| T::of(sums[which])).collect();
             norm_gradients.push((parameter.0, own));
-            // The derivatives by shift and scale are the sums by which moments count, too.
+            // The derivatives by the moments need the same sums as those by shift and scale.
             let others = through.map(|gradients| &gradients[parameter.0]).into_iter().flatten();
             sums.iter_mut().zip(others).for_each(|(sums, other)| sums[which] += other.wide());
         }
@@ -218,7 +215,7 @@ impl<T: Clone> Normalization<'_, T> {
         }
     }
 
-    /// Steps that a chunk runs without the others.
+    /// Ranges of steps that chunks run independently.
     fn stages(&self, net: &Network) -> Vec<Range<usize>> {
         match self {
             Self::OfBatch => net.stages(),
@@ -226,7 +223,7 @@ impl<T: Clone> Normalization<'_, T> {
         }
     }
 
-    /// The batch normalization at which all chunks meet before a stage, and the value it reads.
+    /// The batch normalization at which all chunks join before a stage, and its input.
     fn meets<'n>(&self, net: &'n Network, stage: &Range<usize>) -> Option<(&'n BatchNorm, usize)> {
         match self {
             Self::OfBatch => leading_norm(net, stage.start),
@@ -236,7 +233,7 @@ impl<T: Clone> Normalization<'_, T> {
 }
 
 impl<T: Real> Chunk<T> {
-    /// The loss, and room for all gradients with that of the logits in place.
+    /// Computes the loss, and clears all gradients except that of the logits.
     fn start_back(&mut self, net: &Network, parameters: &[Vec<T>], scale: T) {
         let logits = self.values.read(net.output());
         let loss = cross_entropy(logits, &self.labels, net.classes(), scale);
@@ -254,16 +251,13 @@ impl<T: Real> Chunk<T> {
     }
 }
 
-/// The batch normalization that a stage starts with, and the value it reads.
+/// The batch normalization at the start of a stage, and its input.
 fn leading_norm(net: &Network, step: usize) -> Option<(&BatchNorm, usize)> {
     let step = &net.steps[step];
-    match &step.layer {
-        Layer::BatchNorm(norm) => Some((norm, step.inputs[0].0)),
-        _ => None,
-    }
+    step.layer.batch_norm().map(|norm| (norm, step.inputs[0].0))
 }
 
-/// Values per channel of a value over the whole batch.
+/// Elements per channel of a value over the whole batch.
 fn count(net: &Network, images: usize, value: usize) -> usize {
     let [height, width, _] = net.values[value];
     images * height * width

@@ -1,21 +1,21 @@
 //! Batch normalization: `y = (1 + a) (x - mean) / sqrt(variance + 1e-5) + b` per channel.
 //!
-//! The trained scale is `a`, not `1 + a`: so clipping, weight decay and quantization pull the scale
+//! The trained scale is `a`, not `1 + a`, so that clipping, weight decay and quantization pull the scale
 //! towards one and not towards zero ("Bit Error Robustness for Energy-Efficient DNN Accelerators",
 //! MLSys 2021, section 4.2). In training mean and variance are those of the whole batch, so all
-//! chunks of a batch meet here (`batch.rs`); in evaluation and deployment they are running averages.
+//! chunks of a batch join here (`batch.rs`); in evaluation and deployment they are running averages.
 
 use super::ParameterId;
 use crate::real::Real;
 
-/// What keeps the deviation from 0.
+/// Added to the variance so that the deviation is not 0.
 pub(crate) const EPSILON: f64 = 1e-5;
-/// Pixels that are summed in the type of the values before their sum is added in f64.
+/// Pixels of a block: summed in the type of the values, blocks in f64.
 const BLOCK_PIXELS: usize = 32;
-/// Share of a new batch in the running averages.
+/// Weight of a new batch in the running averages.
 const MOMENTUM: f32 = 0.1;
 
-/// A normalization over batch and image, channel by channel.
+/// Normalization of each channel over batch and image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchNorm {
     /// `[channels]`: `a` of the scale `1 + a`.
@@ -43,7 +43,7 @@ impl Statistics {
         Self { mean: vec![0.0; channels], variance: vec![1.0; channels] }
     }
 
-    /// Moves running averages towards those of a batch.
+    /// Moves running averages towards the statistics of a batch.
     pub(crate) fn absorb(&mut self, batch: &Self) {
         let pairs = [(&mut self.mean, &batch.mean), (&mut self.variance, &batch.variance)];
         for (running, batch) in pairs {
@@ -104,8 +104,8 @@ impl BatchNorm {
         })
     }
 
-    /// Two sums per channel over the pixels of two values: short blocks of pixels in `T`, blocks in
-    /// f64, which is nearly as exact as f64 throughout and several times faster.
+    /// Two sums per channel over the pixels of two values: within short blocks of pixels in `T`, over the blocks
+    /// in f64. That is nearly as exact as f64 throughout and several times faster.
     fn blockwise<T: Real>(
         &self,
         x: &[T],
@@ -131,7 +131,6 @@ impl BatchNorm {
     }
 
     /// Moments of `count` values per channel, and their unbiased form for the running averages.
-    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
     #[must_use]
     pub fn moments<T: Real>(sums: &Sums, count: usize) -> (Moments<T>, Statistics) {
         let mut moments = Moments { mean: Vec::new(), inverse_deviation: Vec::new() };
@@ -142,8 +141,8 @@ impl BatchNorm {
             let variance = (squares / count - mean * mean).max(0.0);
             moments.mean.push(T::of(mean));
             moments.inverse_deviation.push(T::of(1.0 / libm::sqrt(variance + EPSILON)));
-            statistics.mean.push(mean as f32);
-            statistics.variance.push((variance * count / (count - 1.0).max(1.0)) as f32);
+            statistics.mean.push(f32::of(mean));
+            statistics.variance.push(f32::of(variance * count / (count - 1.0).max(1.0)));
         }
         (moments, statistics)
     }

@@ -1,4 +1,4 @@
-//! From the layers of a recipe to a network with shapes and initial parameters.
+//! Builds a network with shapes and initial parameters from the layers of a recipe.
 
 use vmin_nn::PoolKind;
 
@@ -8,6 +8,7 @@ use super::{
     ParameterKind, Pool2d, Statistics, Step, ValueId, zoo,
 };
 use crate::random::{Purpose, Stream};
+use crate::real::Real;
 use crate::{LayerSpec, TrainError};
 
 /// Most blocks per stage of a residual network.
@@ -18,12 +19,12 @@ const PARAMETERS_MAX: usize = 1 << 28;
 const VALUES_MAX: usize = 1 << 26;
 
 impl Network {
-    /// Builds the layers over `input` (`[height, width, channels]`) and draws He-normal weights
-    /// (variance `2 / inputs of one output`); biases start at zero.
+    /// Builds the layers for images of shape `input` (`[height, width, channels]`). Initial weights are He-normal
+    /// (variance `2 / inputs of one output`), biases 0.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Layer`] where a layer does not fit, [`TrainError::TooLarge`] beyond 2^28
+    /// [`TrainError::Layer`] if a layer does not fit, [`TrainError::TooLarge`] beyond 2^28
     /// parameters or 2^26 activation values per image.
     pub fn build(layers: &[LayerSpec], input: [usize; 3], seed: u64) -> Result<Self, TrainError> {
         let mut builder = Builder {
@@ -208,7 +209,7 @@ impl Builder {
         Ok(ValueId(self.network.values.len() - 1))
     }
 
-    /// Weights of this shape (outputs first) and, if asked for, a bias per output.
+    /// Adds weights of this shape (outputs first) and optionally a bias per output.
     fn parameters(
         &mut self,
         kind: &str,
@@ -230,7 +231,7 @@ impl Builder {
         let id = self.network.parameters.len();
         let mut stream = Stream::new(self.seed, Purpose::Initialization, id);
         let deviation = libm::sqrt(2.0 / inputs as f64);
-        let values = (0..size).map(|_| narrow(deviation * stream.normal())).collect();
+        let values = (0..size).map(|_| f32::of(deviation * stream.normal())).collect();
         let layer = format!("{kind}_{}", self.network.steps.len());
         self.network.parameters.push(Parameter {
             name: format!("{layer}/weight"),
@@ -242,14 +243,14 @@ impl Builder {
         Ok((ParameterId(id), bias))
     }
 
-    /// A parameter that starts at zero; its size was checked.
+    /// Adds a parameter of zeros whose size was checked.
     fn zeros(&mut self, name: String, kind: ParameterKind, size: usize) -> ParameterId {
         let parameter = Parameter { name, kind, shape: vec![size], values: vec![0.0; size] };
         self.network.parameters.push(parameter);
         ParameterId(self.network.parameters.len() - 1)
     }
 
-    /// Scale and shift of a normalization.
+    /// Adds scale and shift of a normalization.
     fn norm(
         &mut self,
         kind: &str,
@@ -290,9 +291,4 @@ impl Builder {
     fn refuse(&self, kind: &'static str, input: [usize; 3], reason: &'static str) -> TrainError {
         TrainError::Layer { layer: self.network.steps.len(), kind, input, reason }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-fn narrow(x: f64) -> f32 {
-    x as f32
 }

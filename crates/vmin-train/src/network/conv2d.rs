@@ -19,7 +19,7 @@ use crate::real::Real;
 pub struct Conv2d {
     /// `[out, kernel, kernel, in]`.
     pub weights: ParameterId,
-    /// `[out]`, if there is one.
+    /// `[out]`, if the layer has a bias.
     pub bias: Option<ParameterId>,
     /// `[height, width, channels]` of the input.
     pub input: [usize; 3],
@@ -39,7 +39,7 @@ impl Conv2d {
         self.output[0] * self.output[1]
     }
 
-    /// Values each output pixel sees.
+    /// Elements of the patch of an output pixel.
     fn patch(&self) -> usize {
         self.kernel * self.kernel * self.input[2]
     }
@@ -50,7 +50,7 @@ impl Conv2d {
         self.rows() * self.patch() * self.output[2]
     }
 
-    /// `bias` is empty where there is none.
+    /// Without a bias, `bias` is empty.
     pub(super) fn forward<T: Real>(&self, x: &[T], weights: &[T], bias: &[T], y: &mut [T]) {
         let (rows, patch, out) = (self.rows(), self.patch(), self.output[2]);
         let weights = panels(patch, out, |k, output| weights[output * patch + k]);
@@ -77,7 +77,7 @@ impl Conv2d {
         let (rows, patch, out) = (self.rows(), self.patch(), self.output[2]);
         let size: usize = self.input.iter().product();
         for pixel in dy.chunks_exact(out) {
-            // No sum where there is no bias.
+            // `dbias` is empty without a bias.
             dbias.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
         }
         let at = self.starts();
@@ -101,7 +101,7 @@ impl Conv2d {
         }
     }
 
-    /// Where the patch of every output pixel starts in the padded image.
+    /// Start of the patch of every output pixel in the padded image.
     fn starts(&self) -> Vec<usize> {
         let width = self.input[1] + 2 * self.padding;
         let columns = self.output[1];
@@ -119,7 +119,7 @@ impl Conv2d {
     }
 }
 
-/// Room for one image with zeros around it.
+/// Buffer for one image with a margin of zeros.
 struct Padded<T> {
     values: Vec<T>,
     shape: [usize; 3],
@@ -139,7 +139,7 @@ impl<T: Real> Padded<T> {
         Self { values: vec![T::zero(); if none { 0 } else { size * channels }], shape, margin }
     }
 
-    /// The image with its margin; the image itself where there is none.
+    /// The image with its margin, or the image itself without one.
     fn of<'a>(&'a mut self, image: &'a [T]) -> &'a [T] {
         if self.values.is_empty() {
             return image;

@@ -6,7 +6,7 @@ use super::ParameterId;
 use super::panels::{add_transposed, panels};
 use crate::real::Real;
 
-/// Every output sees every input.
+/// A layer in which every output depends on every input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullyConnected {
     /// `[out, in]`.
@@ -53,7 +53,7 @@ impl FullyConnected {
     }
 }
 
-/// Where each image starts.
+/// Start of each image.
 fn starts<T>(values: &[T], size: usize) -> Vec<usize> {
     (0..values.len()).step_by(size).collect()
 }

@@ -1,9 +1,9 @@
 //! Group normalization: `y = (1 + a) (x - mean) / sqrt(variance + 1e-5) + b`.
 //!
 //! Mean and variance are those of one image and one group of neighbouring channels (Y. Wu, K. He, "Group
-//! Normalization", ECCV 2018), in training as in deployment: no running averages, and no image knows of
-//! another. The trained scale is `a`, as in batch normalization. The papers on bit errors use it throughout,
-//! since a network that goes by the averages of sound weights suffers more from unsound ones.
+//! Normalization", ECCV 2018), in training as in deployment: there are no running averages, and images are
+//! independent. The trained scale is `a`, as in batch normalization. The papers on bit errors use it throughout,
+//! because bit errors do more harm to a network that relies on running averages of error-free weights.
 
 use super::ParameterId;
 use super::batch_norm::{EPSILON, Sums};
@@ -22,8 +22,8 @@ pub struct GroupNorm {
     pub groups: usize,
 }
 
-/// Groups of the papers for so many channels: the first of 32, 24, 16, 8, or half the channels if that is
-/// less, that divides them; one group if none does.
+/// Groups of the papers for a number of channels: the first of 32, 24, 16, 8 (each at most half the channels) that
+/// divides it; one group if none does.
 pub(super) fn usual_groups(channels: usize) -> usize {
     let groups = [32, 24, 16, 8].map(|groups: usize| groups.min(channels / 2));
     groups.into_iter().find(|&groups| groups > 0 && channels.is_multiple_of(groups)).unwrap_or(1)
@@ -56,7 +56,7 @@ impl GroupNorm {
         (self.elements() / self.groups) as f64
     }
 
-    /// Sums of two values per group of an image: each pixel's part in `T`, pixels in f64.
+    /// Sums of two values per group of an image: within a pixel in `T`, over the pixels in f64.
     fn sums<T: Real>(&self, x: &[T], y: &[T], of: impl Fn(usize, T, T) -> [T; 2]) -> Vec<[f64; 2]> {
         let (channels, of_group) = (self.channels(), self.channels() / self.groups);
         let mut sums = vec![[0.0; 2]; self.groups];
@@ -80,7 +80,7 @@ impl GroupNorm {
         self.moments_of(self.sums(x, x, |_, x, _| [x, x * x]))
     }
 
-    /// From the sum and the sum of squares of each group.
+    /// Moments from the sum and the sum of squares of each group.
     #[must_use]
     pub fn moments_of(&self, sums: Sums) -> Vec<GroupMoments> {
         let count = self.count();

@@ -1,27 +1,26 @@
-//! What lies between the step that makes a value and the steps that read it.
+//! The activation memory, between the step that computes a value and the steps that read it.
 //!
-//! Errors in the memory of activations change what is read, not what was made: a rectifier's or a
-//! pool's derivative is that at what it made, the gradient of a layer's weights that at what it
-//! read. The gradient passes from what was read to what was made unchanged (straight-through).
+//! Errors in this memory change the value that is read, not the value that was computed. The derivatives of
+//! rectifiers and pools use the computed output, the gradients of weights the input as read. The gradient passes
+//! unchanged from the read value to the computed value (straight-through).
 
 use super::{Network, ValueId};
 
-/// A memory that values lie in.
+/// A memory for values.
 pub(crate) trait Memory<T>: Sync {
-    /// Whether a value lies in it; one that does not is read as it was made.
+    /// Whether the memory holds a value; other values are read as computed.
     fn holds(&self, value: ValueId) -> bool;
 
-    /// Fills `read`, which is empty, with a value that it holds as the steps after it read it in chunk
-    /// number `chunk`.
+    /// Fills the empty `read` with a value of the memory as the following steps read it, in chunk number `chunk`.
     fn read_back(&self, value: ValueId, chunk: usize, made: &[T], read: &mut Vec<T>);
 }
 
 /// The values of a chunk, `images * elements` each.
 #[derive(Debug, Default)]
 pub(crate) struct Values<T> {
-    /// As the steps made them.
+    /// Values as computed.
     pub(super) made: Vec<Vec<T>>,
-    /// As they are read; empty where nothing changed.
+    /// Values as read; empty if they are as computed.
     pub(super) read: Vec<Vec<T>>,
 }
 
@@ -30,7 +29,7 @@ impl<T: Clone> Values<T> {
         Self { made: Vec::new(), read: Vec::new() }
     }
 
-    /// The input in its place, room for every other value.
+    /// Sets the input and clears all other values.
     pub(super) fn start(&mut self, net: &Network, input: &[T]) {
         self.made.resize_with(net.values.len(), Vec::new);
         self.read.resize_with(net.values.len(), Vec::new);
@@ -39,12 +38,12 @@ impl<T: Clone> Values<T> {
         self.made[0].extend_from_slice(input);
     }
 
-    /// As the step made it.
+    /// A value as computed.
     pub(crate) fn made(&self, value: ValueId) -> &[T] {
         &self.made[value.0]
     }
 
-    /// As the steps after it read it.
+    /// A value as the following steps read it.
     pub(crate) fn read(&self, value: ValueId) -> &[T] {
         let read = &self.read[value.0];
         if read.is_empty() { &self.made[value.0] } else { read }

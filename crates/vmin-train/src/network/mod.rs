@@ -1,8 +1,8 @@
-//! A network as a straight list of steps over values, like the graph it becomes.
+//! A network as a list of steps over values, like the deployed graph.
 //!
-//! The network owns its parameters but every pass takes them as an argument, because training
-//! runs on copies: quantized (straight-through), later with bit errors. Each layer has its own file
-//! with its forward and backward function; `pass.rs` is the only place that knows all of them.
+//! The network owns its parameters, but every pass gets them as an argument, because training uses copies:
+//! quantized (straight-through) and with bit errors. Each layer has its own file with its forward and backward
+//! function; `pass.rs` calls them.
 
 mod add;
 mod batch;
@@ -43,12 +43,12 @@ pub struct ParameterId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValueId(pub usize);
 
-/// What a parameter is at deployment.
+/// Form of a parameter at deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     /// Codes in the weight memory.
     Weight,
-    /// An int32 beside them.
+    /// An int32 outside the weight memory.
     Bias,
     /// A scale of a normalization less one: part of the requantization multipliers.
     Scale,
@@ -59,7 +59,7 @@ pub enum ParameterKind {
 pub struct Parameter {
     /// `layer/weight` or `layer/bias`.
     pub name: String,
-    /// What it becomes.
+    /// Its form at deployment.
     pub kind: ParameterKind,
     /// Shape in the layout of the deployed graph.
     pub shape: Vec<usize>,
@@ -86,16 +86,58 @@ pub enum Layer {
     Pool2d(Pool2d),
 }
 
-/// A layer applied to values computed before.
+impl Layer {
+    /// Weights and bias of a layer with a weight matrix.
+    #[must_use]
+    pub fn product(&self) -> Option<(ParameterId, Option<ParameterId>)> {
+        match self {
+            Self::Conv2d(layer) => Some((layer.weights, layer.bias)),
+            Self::FullyConnected(layer) => Some((layer.weights, Some(layer.bias))),
+            Self::BatchNorm(_) | Self::GroupNorm(_) | Self::Relu | Self::Add | Self::Pool2d(_) => {
+                None
+            }
+        }
+    }
+
+    /// The batch normalization, if it is one.
+    #[must_use]
+    pub fn batch_norm(&self) -> Option<&BatchNorm> {
+        match self {
+            Self::BatchNorm(norm) => Some(norm),
+            Self::Conv2d(_)
+            | Self::FullyConnected(_)
+            | Self::GroupNorm(_)
+            | Self::Relu
+            | Self::Add
+            | Self::Pool2d(_) => None,
+        }
+    }
+
+    /// The group normalization, if it is one.
+    #[must_use]
+    pub fn group_norm(&self) -> Option<&GroupNorm> {
+        match self {
+            Self::GroupNorm(norm) => Some(norm),
+            Self::Conv2d(_)
+            | Self::FullyConnected(_)
+            | Self::BatchNorm(_)
+            | Self::Relu
+            | Self::Add
+            | Self::Pool2d(_) => None,
+        }
+    }
+}
+
+/// A layer applied to earlier values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Unique name.
     pub name: String,
-    /// What it does.
+    /// Its layer.
     pub layer: Layer,
     /// One value, or two for [`Layer::Add`].
     pub inputs: Vec<ValueId>,
-    /// The value it makes: each value is made once.
+    /// Its output; no other step has the same.
     pub output: ValueId,
 }
 
@@ -152,14 +194,14 @@ impl Network {
         macs.sum()
     }
 
-    /// Moves the running averages towards those of a batch.
+    /// Moves the running averages towards the statistics of a batch.
     pub(crate) fn absorb(&mut self, batch: &[Statistics]) {
         for (running, batch) in self.statistics.iter_mut().zip(batch) {
             running.absorb(batch);
         }
     }
 
-    /// What the normalizations go by outside of training.
+    /// Moments of the batch normalizations outside of training: their running averages.
     #[must_use]
     pub fn running_moments<T: Real>(&self) -> Vec<Moments<T>> {
         self.statistics.iter().map(Moments::running).collect()
@@ -172,7 +214,7 @@ impl Network {
         [means.collect(), variances.collect()]
     }
 
-    /// Replaces what [`Self::running`] gives by values of the same sizes.
+    /// Replaces the values of [`Self::running`] by values of the same sizes.
     pub(crate) fn set_running(&mut self, [means, variances]: [Vec<Vec<f32>>; 2]) {
         for (running, (mean, variance)) in
             self.statistics.iter_mut().zip(means.into_iter().zip(variances))
@@ -181,9 +223,9 @@ impl Network {
         }
     }
 
-    /// The steps from the start, and from each batch normalization, to the next.
+    /// Ranges of steps; all but the first start with a batch normalization.
     fn stages(&self) -> Vec<std::ops::Range<usize>> {
-        let norm = |&step: &usize| matches!(self.steps[step].layer, Layer::BatchNorm(_));
+        let norm = |&step: &usize| self.steps[step].layer.batch_norm().is_some();
         let mut starts: Vec<usize> = (1..self.steps.len()).filter(norm).collect();
         starts.insert(0, 0);
         let ends = starts[1..].iter().copied().chain([self.steps.len()]);

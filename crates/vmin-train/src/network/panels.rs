@@ -1,4 +1,4 @@
-//! Matrices in the order the float kernels read: panel after panel of outputs side by side.
+//! Matrices in the layout of the float kernels: panels of neighbouring outputs, one after the other.
 
 use vmin_kernels::float::{PANEL, panels_len};
 
@@ -11,7 +11,7 @@ pub(super) fn panels<T: Real>(depth: usize, n: usize, value: impl Fn(usize, usiz
     panels
 }
 
-/// As [`panels`], into memory whose surplus outputs are zero already.
+/// As [`panels`], into a buffer whose surplus outputs are already zero.
 pub(super) fn fill<T: Real>(
     panels: &mut [T],
     depth: usize,

@@ -18,8 +18,8 @@ pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: &[T]
     values.made
 }
 
-/// As [`forward`], into the memory of values computed before: the pages of fresh memory cost as
-/// much as the layers. `memory` is what the values lie in, with the number of the chunk.
+/// As [`forward`], into the buffers of earlier values: allocating new pages costs as much time as the layers.
+/// `memory` is the memory of the values, with the number of the chunk.
 pub(crate) fn forward_into<T: Real>(
     net: &Network,
     parameters: &[Vec<T>],
@@ -44,7 +44,7 @@ pub(super) fn forward_steps<T: Real>(
     let images = values.made[0].len() / net.elements(super::ValueId(0));
     for step in &net.steps[steps] {
         let mut y = std::mem::take(&mut values.made[step.output.0]);
-        // Every layer writes all of it.
+        // Every layer writes all elements.
         y.resize(images * net.elements(step.output), T::zero());
         let x = values.read(step.inputs[0]);
         match &step.layer {
@@ -73,7 +73,7 @@ pub(super) fn forward_steps<T: Real>(
     }
 }
 
-/// What going back needs of the network.
+/// Input of the backward pass.
 pub(super) struct Back<'a, T> {
     pub(super) net: &'a Network,
     pub(super) parameters: &'a [Vec<T>],
@@ -82,7 +82,7 @@ pub(super) struct Back<'a, T> {
     pub(super) images: bool,
 }
 
-/// Goes back through some steps. A batch normalization among them has constant moments.
+/// Backward pass through some steps. Batch normalizations among them have constant moments.
 pub(super) fn backward_steps<T: Real>(
     back: &Back<'_, T>,
     values: &Values<T>,

@@ -1,13 +1,13 @@
-//! The gradient of a convolution's input, again as gathered rows.
+//! The gradient of the input of a convolution, as products of gathered rows.
 //!
-//! With stride s, input pixels of one remainder modulo s see the same taps of the kernel and,
-//! going along the image, neighbouring output pixels: each remainder (a *phase*) is a convolution of
-//! the padded `dy` with stride 1 and the taps in reverse. Nothing is multiplied by inserted zeros.
+//! With stride s, all input pixels with one remainder modulo s use the same taps of the kernel, and consecutive
+//! ones use neighbouring output pixels: each remainder (a *phase*) is a convolution of the padded `dy` with stride 1
+//! and reversed taps. No zeros are inserted and multiplied.
 //!
 //! ```text
 //!  s = 2, kernel 3, padding 1     input  0  1  2  3  4      even pixels: tap 1 of one output
 //!                                 output 0     1     2      odd pixels: tap 2 of the one before,
-//!                                                                       tap 0 of the one behind
+//!                                                                       tap 0 of the one after it
 //! ```
 
 use vmin_kernels::float::Gather;
@@ -16,7 +16,7 @@ use super::Conv2d;
 use super::panels::panels;
 use crate::real::Real;
 
-/// One phase of both axes.
+/// One phase in both axes.
 pub(super) struct Phase<T> {
     at: Vec<usize>,
     runs: usize,
@@ -24,12 +24,12 @@ pub(super) struct Phase<T> {
     run: usize,
     /// Weights by `[tap row, tap column, output channel][input channel]`.
     pub(super) panels: Vec<T>,
-    /// Where each row goes in `dx`.
+    /// Start of each row in `dx`.
     pub(super) to: Vec<usize>,
 }
 
 impl<T> Phase<T> {
-    /// The rows, of no values yet.
+    /// The rows, without values.
     pub(super) fn gather(&self) -> Gather<'_, T> {
         let Self { at, runs, stride, run, .. } = self;
         Gather { values: &[], at, runs: *runs, stride: *stride, run: *run }
@@ -43,7 +43,7 @@ struct AxisPhase {
     first: usize,
     /// Number of input positions, a stride apart.
     count: usize,
-    /// Highest tap, seen first.
+    /// Highest tap, which is used first.
     tap: usize,
     /// Number of taps.
     taps: usize,
@@ -51,7 +51,7 @@ struct AxisPhase {
     start: usize,
 }
 
-/// The phases of one axis and the zeros before and behind its outputs.
+/// The phases of one axis, and the zeros before and after its outputs.
 fn axis(conv: &Conv2d, axis: usize) -> (Vec<AxisPhase>, [usize; 2]) {
     let (size, outputs) = (conv.input[axis], conv.output[axis]);
     let phase = |first: usize| {
@@ -64,7 +64,7 @@ fn axis(conv: &Conv2d, axis: usize) -> (Vec<AxisPhase>, [usize; 2]) {
     };
     let phases = (0..conv.stride).map(phase).filter(|&(_, count, _, taps)| count > 0 && taps > 0);
     let phases: Vec<_> = phases.collect();
-    // The output position of the first tap is (first + padding - tap) / stride, maybe negative.
+    // The output position of the first tap is (first + padding - tap) / stride, which may be negative.
     let lack =
         |tap: usize, first: usize| tap.saturating_sub(first + conv.padding).div_ceil(conv.stride);
     let before = phases.iter().map(|&(first, _, tap, _)| lack(tap, first)).max().unwrap_or(0);

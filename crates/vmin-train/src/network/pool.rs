@@ -49,7 +49,7 @@ impl Pool2d {
         }
     }
 
-    /// Adds to `dx`: a share to every element, or all to the first that is the maximum.
+    /// Adds to `dx`: the same share to every element, or everything to the first maximum.
     pub(super) fn backward<T: Real>(&self, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
         let area = T::of((self.window[0] * self.window[1]) as f64);
         let channels = self.input[2];
@@ -88,7 +88,7 @@ impl Pool2d {
         (self.input.iter().product(), self.output().iter().product())
     }
 
-    /// Where the input pixels in the window of output pixel `pixel` start, in scan order.
+    /// Starts of the input pixels in the window of output pixel `pixel`, in scan order.
     fn seen_by(&self, pixel: usize) -> impl Iterator<Item = usize> {
         let [_, width, channels] = self.input;
         let [rows, columns] = self.window;

@@ -9,7 +9,7 @@ pub(super) fn forward<T: Real>(x: &[T], y: &mut [T]) {
 /// Adds to `dx` where the output was positive.
 pub(super) fn backward<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) {
     for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
-        // A sum in either case: a store that depends on `y` would keep this from being vectorized.
+        // Always a sum: a store that depends on `y` would prevent vectorization.
         *dx += if y > T::zero() { dy } else { T::zero() };
     }
 }

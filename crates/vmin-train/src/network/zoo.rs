@@ -1,24 +1,24 @@
-//! Networks of the papers as layers of a recipe; parameter counts are those the papers give.
+//! Networks of the papers as layers of a recipe, with the parameter counts of the papers.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::LayerSpec;
 
-/// What normalizes after each convolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Normalization after each convolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
-    /// Nothing.
+    /// No normalization.
     None,
     /// Batch normalization, deployed in the requantization multipliers.
     #[default]
     Batch,
-    /// Group normalization as in the papers, deployed as a step of its own.
+    /// Group normalization as in the papers, deployed as a separate step.
     Group,
 }
 
-/// How the input of a residual block that halves the image joins its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Shortcut of a residual block that halves the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shortcut {
     /// A 1x1 convolution, normalized (option B of K. He et al. 2016).
@@ -28,16 +28,24 @@ pub enum Shortcut {
     Pad,
 }
 
+impl Shortcut {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 2] =
+        [("projection", Self::Projection), ("pad", Self::Pad)];
+}
+
 impl Norm {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 3] =
+        [("none", Self::None), ("batch", Self::Batch), ("group", Self::Group)];
+
     fn conv(self, channels: usize, kernel: usize, stride: usize, bias: bool) -> Vec<LayerSpec> {
-        let bias = bias || self == Self::None;
-        let mut layers = vec![LayerSpec::Conv2d { channels, kernel, stride, bias }];
+        let conv = |bias| LayerSpec::Conv2d { channels, kernel, stride, bias };
         match self {
-            Self::None => {}
-            Self::Batch => layers.push(LayerSpec::BatchNorm),
-            Self::Group => layers.push(LayerSpec::GroupNorm { groups: None }),
+            Self::None => vec![conv(true)],
+            Self::Batch => vec![conv(bias), LayerSpec::BatchNorm],
+            Self::Group => vec![conv(bias), LayerSpec::GroupNorm { groups: None }],
         }
-        layers
     }
 
     fn rectified(self, channels: usize, kernel: usize) -> Vec<LayerSpec> {
@@ -47,7 +55,7 @@ impl Norm {
     }
 }
 
-/// SimpleNet as the robust-quantization papers use it: 13 convolutions, or 11 and one pool less for
+/// SimpleNet of the robust-quantization papers: 13 convolutions, or 11 and one pool less for
 /// images below 32 pixels (5,498,378 parameters at width 64 on CIFAR-10; 1,082,826 at 32 on MNIST).
 pub(super) fn simplenet(width: usize, classes: usize, norm: Norm, height: usize) -> Vec<LayerSpec> {
     let wide = |factor: usize| width.saturating_mul(factor);

@@ -1,13 +1,12 @@
-//! The pixels of a batch, changed a little: moved, mirrored, changed by AutoAugment, partly
-//! covered, in this order.
+//! Augmentation of the pixels of a batch: shift, mirror, AutoAugment and Cutout, in this order.
 
 use vmin_nn::data::Dataset;
 
 use crate::Recipe;
 use crate::random::Stream;
 
-/// The pixels of `batch`, each image changed as the recipe says. What the recipe leaves out draws no
-/// random numbers.
+/// The pixels of `batch`, augmented by the recipe. Augmentations that the recipe does not use consume no random
+/// numbers.
 pub(super) fn collect(
     data: &Dataset,
     batch: &[usize],
@@ -42,7 +41,7 @@ pub(super) fn collect(
     pixels
 }
 
-/// Appends `image` moved by `moved - most` pixels, repeating its edges.
+/// Appends `image` shifted by `moved - most` pixels, repeating its edges.
 fn append_moved(
     pixels: &mut Vec<u8>,
     image: &[u8],
@@ -70,7 +69,7 @@ fn mirror(image: &mut [u8], [_, width, channels]: [usize; 3]) {
     }
 }
 
-/// Paints over the square of `size` pixels around `centre`, as far as it lies in the image.
+/// Fills the part inside the image of the square of `size` pixels around `centre`.
 fn cover(
     image: &mut [u8],
     [height, width, channels]: [usize; 3],

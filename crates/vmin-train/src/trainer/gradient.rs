@@ -1,4 +1,4 @@
-//! How the two gradients of a step are joined.
+//! Combination of the two gradients of a step.
 
 use rayon::prelude::*;
 

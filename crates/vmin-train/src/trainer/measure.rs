@@ -1,4 +1,4 @@
-//! The test set after an epoch.
+//! Evaluation on the test set after an epoch.
 
 use super::step::EpochSums;
 use super::{EpochMetrics, Trainer};
@@ -36,14 +36,14 @@ impl Trainer<'_> {
         })
     }
 
-    /// Mean error under independent flips, over chips that are the same in every epoch.
+    /// Mean error under independent bit flips, over the same chips in every epoch.
     pub(super) fn robust_error(&mut self, epoch: u32) -> Result<Option<f64>, TrainError> {
         let Some(wanted) = self.recipe.rerr else { return Ok(None) };
         let storage = self.recipe.storage();
         let stored_codes = weights::stored(&self.network, &self.parameters, storage)
             .ok_or(TrainError::Diverged { epoch })?;
         let rates = DataRates { inputs: wanted.inputs_rate, activations: wanted.activations_rate };
-        // The ranges that deployment takes.
+        // The ranges of deployment.
         let quantized = self.stored.as_ref().filter(|_| rates.activations > 0.0).map(|stored| {
             let seen = weights::with_codes(&self.network, &self.parameters, &stored_codes);
             let ranges = over(&self.network, &seen, self.recipe.input, self.data);

@@ -6,8 +6,8 @@
 //!  epoch: every batch in random order, then the test set, clean and under errors
 //! ```
 //!
-//! All random numbers are functions of (seed, purpose, epoch or step), so that a run which goes on
-//! from a [`Checkpoint`] cannot differ from one that was never stopped.
+//! All random numbers are functions of (seed, purpose, epoch or step), so that a run from a [`Checkpoint`]
+//! cannot differ from an uninterrupted run.
 
 mod augment;
 mod autoaugment;
@@ -31,30 +31,30 @@ use crate::network::Network;
 use crate::random::{Purpose, Stream};
 use crate::{CheckpointError, FloatNetwork, Recipe, StartError, TrainError, fine_tune, weights};
 
-/// What one epoch did.
+/// Metrics of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochMetrics {
-    /// Epoch, from 0.
+    /// Epoch, counted from 0.
     pub epoch: u32,
     /// Learning rate of its last step.
     pub learning_rate: f32,
     /// Mean cross-entropy over its training images, without bit errors.
     pub loss: f64,
-    /// Mean cross-entropy under bit errors, over the steps that had them.
+    /// Mean cross-entropy under bit errors, over the steps with errors.
     pub perturbed_loss: Option<f64>,
-    /// Share of training images that were wrong when they were trained on, 0..=1.
+    /// Share of wrong training images during the epoch, 0..=1.
     pub train_err: f64,
-    /// Share of test images that are wrong after the epoch (as the forward pass sees the weights).
+    /// Share of wrong test images after the epoch, with the weights of the forward pass, 0..=1.
     pub err: f64,
-    /// The same under the bit errors of the recipe's `rerr`, mean over its chips.
+    /// Share of wrong test images under the bit errors of `rerr`, mean over its chips.
     pub rerr: Option<f64>,
-    /// What computed it: `cpu`, or the name of the GPU.
+    /// Name of the engine: `cpu`, or the name of the GPU.
     #[serde(default = "on_cpu")]
     pub engine: String,
 }
 
-/// Metrics that do not say it are of a time when there was nothing else.
+/// Engine of metrics from before engines had names.
 fn on_cpu() -> String {
     Engine::cpu().name().to_owned()
 }
@@ -62,16 +62,16 @@ fn on_cpu() -> String {
 /// A trained network.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// What it was trained by.
+    /// Its recipe.
     pub recipe: Recipe,
-    /// Layers and final parameters (the master floats, clipped where the recipe clips).
+    /// Layers and final parameters (the master floats, clipped if the recipe clips).
     pub network: Network,
     /// One entry per finished epoch.
     pub epochs: Vec<EpochMetrics>,
 }
 
-/// Trains the network of `recipe` on `data`; after each epoch measures `test` and calls `on_epoch`,
-/// which may stop the run early. The network is that of the last finished epoch.
+/// Trains the network of `recipe` on `data`. After each epoch it evaluates `test` and calls `on_epoch`, which may
+/// stop the run. The result is the network of the last finished epoch.
 ///
 /// The result is the same for any number of rayon threads.
 ///
@@ -94,7 +94,7 @@ pub fn train(
     Ok(trainer.finish())
 }
 
-/// What a run begins from.
+/// Initial parameters of a run.
 #[derive(Clone, Copy)]
 enum Start<'s> {
     Deployed(&'s Graph),
@@ -114,21 +114,20 @@ pub struct Trainer<'a> {
     steps_total: usize,
     start: StartRule,
     chips: Option<ChipErrors>,
-    /// Digests of the measured chips, those of the checkpoint until [`Self::with_chips`] was called.
+    /// Digests of the measured chips; those of the checkpoint before [`Self::with_chips`] is called.
     chips_sha256: Vec<String>,
     resumed: bool,
-    /// What lies in the memory of activations, where that has errors.
+    /// Values in the activation memory, if that has errors.
     stored: Option<StoredValues>,
     epochs: Vec<EpochMetrics>,
     engine: Engine,
 }
 
 impl<'a> Trainer<'a> {
-    /// A run at its beginning.
+    /// A new run.
     ///
     /// # Errors
-    /// As for [`train`], but for the loss; [`TrainError::Start`] if the recipe starts from a
-    /// network.
+    /// As for [`train`], without the loss; [`TrainError::Start`] if the recipe starts from a network.
     pub fn new(
         recipe: &'a Recipe,
         data: &'a Dataset,
@@ -140,8 +139,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// A run that begins with the weights, biases and normalizations of a deployed network in place
-    /// of random weights.
+    /// A new run that starts with the weights, biases and normalizations of a deployed network instead of random
+    /// weights.
     ///
     /// # Errors
     /// As for [`Self::new`]; [`TrainError::Start`] if `graph` is not the recipe's network.
@@ -154,7 +153,7 @@ impl<'a> Trainer<'a> {
         Self::prepared(recipe, data, test, Some(Start::Deployed(graph)))
     }
 
-    /// Begins from the float network `float` in place of random weights.
+    /// A new run that starts from the float network `float` instead of random weights.
     ///
     /// # Errors
     /// As for [`Self::start_from`].
@@ -227,18 +226,18 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Has the layers computed by `engine` from here on in place of the processor.
+    /// Uses `engine` instead of the processor from now on.
     #[must_use]
     pub fn with_engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
         self
     }
 
-    /// Gives the measured chips that the recipe names in `bit_errors.measured`, in its order.
+    /// Sets the measured chips that the recipe names in `bit_errors.measured`, in its order.
     ///
     /// # Errors
-    /// [`TrainError::Chips`] if they are not as many or too large; [`TrainError::Checkpoint`] if the run goes
-    /// on from one with other chips.
+    /// [`TrainError::Chips`] if their number differs or they are too large; [`TrainError::Checkpoint`] if the
+    /// checkpoint of the run has other chips.
     pub fn with_chips(mut self, maps: &[ErrorMap]) -> Result<Self, TrainError> {
         let digests: Vec<String> = maps.iter().map(|map| map.sha256.clone()).collect();
         if self.resumed && self.chips_sha256 != digests {
@@ -254,17 +253,17 @@ impl<'a> Trainer<'a> {
         Ok(self)
     }
 
-    /// Name of what computes the layers, as in [`EpochMetrics::engine`].
+    /// Name of the engine, as in [`EpochMetrics::engine`].
     #[must_use]
     pub fn engine(&self) -> &str {
         self.engine.name()
     }
 
-    /// A run that goes on from `checkpoint`.
+    /// A run that continues from `checkpoint`.
     ///
     /// # Errors
-    /// As for [`Self::new`]; [`TrainError::Checkpoint`] if the checkpoint is of another recipe, of
-    /// other images, or does not fit.
+    /// As for [`Self::new`]; [`TrainError::Checkpoint`] if the checkpoint has another recipe or other images, or
+    /// does not fit.
     pub fn resume(
         recipe: &'a Recipe,
         data: &'a Dataset,
@@ -296,7 +295,7 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
-    /// All that another run needs to go on from here.
+    /// State from which another run continues.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
@@ -318,7 +317,7 @@ impl<'a> Trainer<'a> {
         &self.epochs
     }
 
-    /// Steps done and steps of the whole run.
+    /// Finished steps, and steps of the whole run.
     #[must_use]
     pub fn steps(&self) -> (usize, usize) {
         (self.steps_done, self.steps_total)
@@ -330,14 +329,14 @@ impl<'a> Trainer<'a> {
         &self.network
     }
 
-    /// Trains one epoch; `None` if none is left, or if `on_step` broke off. It is called after every
-    /// step with the number of steps done and the mean loss of the batch. A run that was broken off
-    /// stands in the middle of an epoch and has no checkpoint but the last.
+    /// Trains one epoch; `None` if no epoch is left or `on_step` stopped the run. `on_step` is called after every
+    /// step with the number of finished steps and the mean loss of the batch. A stopped run is in the middle of an
+    /// epoch and can only continue from an earlier checkpoint.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] if the loss is not finite any more, [`TrainError::Engine`] if a GPU failed; after
-    /// either the run stands in the middle of an epoch. [`TrainError::NoChips`] before its first step if the
-    /// recipe names measured chips and [`Self::with_chips`] was not called.
+    /// [`TrainError::Diverged`] if the loss is not finite, [`TrainError::Engine`] if the engine failed; after
+    /// either the run is in the middle of an epoch. [`TrainError::NoChips`] before the first step if the recipe
+    /// names measured chips and [`Self::with_chips`] was not called.
     pub fn epoch(
         &mut self,
         mut on_step: impl FnMut(usize, f64) -> ControlFlow<()>,
@@ -358,7 +357,7 @@ impl<'a> Trainer<'a> {
         let batches = order.chunks(self.recipe.batch_size_in(epoch));
         let steps = batches.len();
         for (done, batch) in batches.enumerate() {
-            // By epochs, whose batches may differ in size.
+            // The schedule counts epochs, because batch sizes may change between them.
             let (done, total) = (index * steps + done, self.recipe.epochs as usize * steps);
             let factor = self.recipe.schedule.factor(done, total);
             sums.learning_rate = self.recipe.optimizer.learning_rate * factor;
@@ -382,7 +381,7 @@ impl<'a> Trainer<'a> {
         Trained { recipe: self.recipe.clone(), network: self.network, epochs: self.epochs }
     }
 
-    /// Clips the master floats where the recipe says so.
+    /// Clips the master floats if the recipe clips.
     fn clip(&mut self) {
         weights::clip(&self.network, &mut self.parameters, self.recipe);
     }

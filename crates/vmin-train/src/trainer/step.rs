@@ -1,4 +1,4 @@
-//! One batch: clean, under bit errors, and what becomes of the two gradients.
+//! One training step: the clean pass, the pass under bit errors, and the update by both gradients.
 
 use super::Trainer;
 use super::augment::collect;
@@ -11,7 +11,7 @@ use crate::network::{Batch, BatchSum, Gradients, Moments, Normalization, Paramet
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
 
-/// What an epoch sums over its steps.
+/// Sums over the steps of an epoch.
 #[derive(Debug, Default)]
 pub(super) struct EpochSums {
     /// Cross-entropy without errors.
@@ -20,13 +20,13 @@ pub(super) struct EpochSums {
     pub(super) wrong: usize,
     /// Cross-entropy under errors.
     pub(super) perturbed_loss: f64,
-    /// Images that were trained on under errors.
+    /// Training images under errors.
     pub(super) perturbed_images: usize,
-    /// Of the last step.
+    /// Learning rate of the last step.
     pub(super) learning_rate: f32,
 }
 
-/// The images of a step as the network takes them.
+/// The images of a step.
 struct Images {
     pixels: Vec<u8>,
     inputs: Vec<f32>,
@@ -34,7 +34,7 @@ struct Images {
 }
 
 impl Images {
-    /// Their mean loss counts.
+    /// The batch with the mean loss of the images.
     fn batch(&self) -> Batch<'_, f32> {
         let Self { inputs, labels, .. } = self;
         Batch::new(inputs, labels, 1.0 / labels.len() as f32)
@@ -43,9 +43,9 @@ impl Images {
 
 /// The errors of a step.
 struct Hit {
-    /// The weights with theirs.
+    /// The weights with errors.
     stored: Vec<Encoded>,
-    /// Those of what layers read.
+    /// Errors in pixels and activations.
     data: Option<DataErrors>,
 }
 
@@ -81,8 +81,8 @@ impl Trainer<'_> {
         Ok(loss)
     }
 
-    /// One or two steps along the gradients without and under errors; returns what was summed
-    /// without, and the sum of the loss under errors if there were any.
+    /// One or two updates by the gradients without and under errors. Returns the sums without errors, and the loss
+    /// under errors if the step had errors.
     fn move_by(
         &mut self,
         images: &Images,
@@ -111,38 +111,40 @@ impl Trainer<'_> {
                 self.move_along(&clean.gradients, rate);
                 None
             }
-            Some((errors, stored)) if errors.method == Method::Average => {
-                // Hardware normalizes by what was deployed, whatever its memory does to the codes:
-                // moments of the corrupted batch would undo a part of the errors in training alone.
-                let moments = Normalization::Constant(&forward.moments);
-                let data = self.data_errors(errors, epoch, engine)?;
-                let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                let mut perturbed = self.under_errors(&hit, images, moments, engine)?;
-                let through = Some(&perturbed.gradients);
-                clean = engine.backward(Slot::Clean, &pass, &forward, through)?;
-                clamp(&mut perturbed.gradients, errors.gradient_clamp);
-                average(&mut clean.gradients, &perturbed.gradients);
-                self.move_along(&clean.gradients, rate);
-                Some(perturbed.loss)
-            }
-            Some((errors, _)) => {
-                clean = engine.backward(Slot::Clean, &pass, &forward, None)?;
-                self.move_along(&clean.gradients, rate);
-                let (_, Some(stored)) = self.seen(epoch) else {
-                    return Err(TrainError::Diverged { epoch });
-                };
-                let ranges: Vec<(f32, f32)> = self.weight_ranges();
-                let data = self.data_errors(errors, epoch, engine)?;
-                let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                let mut perturbed = self.under_errors(&hit, images, normalization, engine)?;
-                clamp(&mut perturbed.gradients, errors.gradient_clamp);
-                self.move_along(&perturbed.gradients, rate);
-                self.project(&ranges);
-                Some(perturbed.loss)
-            }
+            Some((errors, stored)) => match errors.method {
+                Method::Average => {
+                    // Hardware normalizes by the deployed moments, whatever the errors: moments of the batch under
+                    // errors would compensate a part of the errors, but only in training.
+                    let moments = Normalization::Constant(&forward.moments);
+                    let data = self.data_errors(errors, epoch, engine)?;
+                    let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
+                    let mut perturbed = self.under_errors(&hit, images, moments, engine)?;
+                    let through = Some(&perturbed.gradients);
+                    clean = engine.backward(Slot::Clean, &pass, &forward, through)?;
+                    clamp(&mut perturbed.gradients, errors.gradient_clamp);
+                    average(&mut clean.gradients, &perturbed.gradients);
+                    self.move_along(&clean.gradients, rate);
+                    Some(perturbed.loss)
+                }
+                Method::Alternating => {
+                    clean = engine.backward(Slot::Clean, &pass, &forward, None)?;
+                    self.move_along(&clean.gradients, rate);
+                    let (_, Some(stored)) = self.seen(epoch) else {
+                        return Err(TrainError::Diverged { epoch });
+                    };
+                    let ranges: Vec<(f32, f32)> = self.weight_ranges();
+                    let data = self.data_errors(errors, epoch, engine)?;
+                    let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
+                    let mut perturbed = self.under_errors(&hit, images, normalization, engine)?;
+                    clamp(&mut perturbed.gradients, errors.gradient_clamp);
+                    self.move_along(&perturbed.gradients, rate);
+                    self.project(&ranges);
+                    Some(perturbed.loss)
+                }
+            },
         };
-        // Running averages follow the passes without errors only: what is deployed is meant for
-        // clean codes, and errors differ from chip to chip.
+        // Running averages follow clean passes only, because the deployed moments are meant for clean codes and
+        // errors differ between chips.
         self.network.absorb(&forward.statistics);
         Ok((clean, perturbed))
     }
@@ -169,8 +171,8 @@ impl Trainer<'_> {
         Ok(stored)
     }
 
-    /// The errors of this step in what layers read, if there are any. Activations take the codes of
-    /// the range that they have in the pass without errors, of which the engine holds the values.
+    /// The errors of this step in pixels and activations, if it has any. Activation codes use the ranges of the
+    /// clean pass, whose values the engine holds.
     fn data_errors(
         &self,
         errors: &BitErrors,
@@ -218,8 +220,8 @@ impl Trainer<'_> {
         Ok(engine.backward(Slot::Perturbed, &pass, &forward, None)?)
     }
 
-    /// Clips the master floats and gives what the forward pass sees of them, and their codes from
-    /// the epoch on in which quantization begins.
+    /// Clips the master floats and returns the parameters of the forward pass, with their codes from the first
+    /// quantized epoch on.
     pub(super) fn seen(&mut self, epoch: u32) -> (Vec<Vec<f32>>, Option<Vec<Encoded>>) {
         self.clip();
         let stored = self
@@ -236,7 +238,7 @@ impl Trainer<'_> {
         (seen, stored)
     }
 
-    /// What batch normalizations go by where the recipe has frozen them.
+    /// Moments of the batch normalizations if the recipe has frozen them.
     fn frozen(&self, epoch: u32) -> Option<Vec<Moments<f32>>> {
         let frozen = self.recipe.norm_frozen_from_epoch.is_some_and(|first| epoch >= first);
         frozen.then(|| self.network.running_moments())
@@ -256,7 +258,7 @@ impl Trainer<'_> {
         self.parameters.iter().map(range).collect()
     }
 
-    /// Clamps each weight tensor to its range; biases, which hold no codes, go where they go.
+    /// Clamps each weight tensor to its range; biases have no codes and no range.
     fn project(&mut self, ranges: &[(f32, f32)]) {
         let tensors = self.network.parameters.iter().zip(&mut self.parameters).zip(ranges);
         for ((parameter, values), &(low, high)) in tensors {

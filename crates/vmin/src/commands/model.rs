@@ -15,7 +15,6 @@ use crate::args::model::{ConvertArgs, InspectArgs, RunArgs};
 use crate::failure::{say, unwritable, with_causes};
 use crate::{Answer, Failure, answer, compute};
 
-
 const INPUT: &str = "an npy array of int8 codes or uint8 pixels, [images, height, width, channels]";
 
 /// Writes a network in vmin's own format.

@@ -1,7 +1,7 @@
-//! `vmin train`: a network from a recipe, and the integer network that comes of it.
+//! `vmin train`: trains a network by a recipe and writes the integer network.
 //!
-//! After every epoch the checkpoint, the metrics and the learning curves are written anew. Ctrl-C drops the epoch that
-//! has begun; going on repeats it from its start, so that nothing depends on when it was pressed.
+//! Every epoch rewrites the checkpoint, the metrics and the learning curves. Ctrl-C drops the current epoch, and
+//! `--resume` repeats it from its start, so that the result does not depend on the time of the interruption.
 
 mod chips;
 mod folder;
@@ -141,7 +141,7 @@ fn recipe(path: &Path) -> Result<(Source, Recipe), Failure> {
     let source = vmin_files::text("recipe", path).map_err(|error| {
         error.diagnostic().hint("the folder `recipes` of the project holds some to start from")
     })?;
-    let recipe = Recipe::read(&source)?;
+    let recipe = Recipe::parse(&source)?;
     Ok((source, recipe))
 }
 
@@ -184,15 +184,15 @@ fn gpu() -> Option<Result<Engine, EngineError>> {
     None
 }
 
-/// What the recipe starts from.
+/// Network to start from.
 enum StartNetwork {
-    /// Codes, as `vmin train` wrote them.
+    /// Integer network, as `vmin train` writes it.
     Deployed(Graph),
     /// Float tensors of another program.
     Float(FloatNetwork),
 }
 
-/// The network that the recipe starts from; a path is relative to the recipe.
+/// Loads the network that the recipe starts from; a path is relative to the recipe.
 fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<StartNetwork, Failure> {
     let folder = recipe.parent().unwrap_or(Path::new(""));
     let named = Names::new(source, folder).model_path(start);
@@ -231,14 +231,14 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
             diagnostic.hint("restore the file, or begin in another folder with `--out DIR`").into()
         }
         TrainError::Engine(_) => Failure::failed(diagnostic.hint(
-            "the finished epochs are kept, go on with `--resume`; if memory ran out, lower `batch_size`, or take \
+            "the finished epochs are kept, continue with `--resume`; if memory ran out, lower `batch_size`, or use \
              `--engine cpu`",
         )),
         _ => diagnostic.into(),
     }
 }
 
-/// Says that a run goes on where its weights will not be those of an uninterrupted one.
+/// Warns that a run continues on another engine.
 fn other_engine(trainer: &Trainer<'_>) {
     let now = trainer.engine();
     if let Some(last) = trainer.epochs().last()
@@ -246,8 +246,8 @@ fn other_engine(trainer: &Trainer<'_>) {
     {
         let was = &last.engine;
         say(&format!(
-            "note: the layers were computed by `{was}` so far and now by `{now}`; rounding differs, and so will the \
-             network from one trained by either alone"
+            "note: `{was}` computed the layers so far, `{now}` continues; they round differently, so the network \
+             will differ from one trained on either alone"
         ));
     }
 }
@@ -264,11 +264,11 @@ fn announce(recipe: &Recipe, trainer: &Trainer<'_>, [data, test]: [&Dataset; 2],
         test.len(),
     ));
     if let done @ 1.. = trainer.epochs().len() {
-        say(&format!("going on after epoch {} of {}", done, recipe.epochs));
+        say(&format!("continuing after epoch {} of {}", done, recipe.epochs));
     }
 }
 
-/// All epochs that are left.
+/// Trains all remaining epochs.
 fn train(
     args: &TrainArgs,
     spec: &str,
@@ -318,7 +318,7 @@ fn epochs(
     Ok(())
 }
 
-/// The checkpoint last: whoever finds it finds the metrics of its epochs.
+/// Writes the metrics, then the checkpoint: a checkpoint always has the metrics of its epochs.
 fn save(args: &TrainArgs, trainer: &Trainer<'_>) -> Result<(), Failure> {
     let mut lines = String::new();
     for metrics in trainer.epochs() {
@@ -337,7 +337,7 @@ fn save(args: &TrainArgs, trainer: &Trainer<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The learning curves as a page, as far as the run has come.
+/// Writes the page with the learning curves so far.
 fn curves(
     args: &TrainArgs,
     spec: &str,
@@ -386,7 +386,7 @@ fn bar(trainer: &Trainer<'_>) -> ProgressBar {
     bar
 }
 
-/// One epoch for people.
+/// The line of an epoch on the terminal.
 fn line(metrics: &EpochMetrics, epochs: u32) -> String {
     let mut line = format!(
         "epoch {}/{}  loss {:.4}  train {}  test {}",

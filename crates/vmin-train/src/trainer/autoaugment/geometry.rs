@@ -1,17 +1,16 @@
-//! Operations that move pixels: each takes the pixel of the old image that its centre falls in.
+//! Operations that move pixels: a new pixel is the old pixel at the mapped centre.
 
-/// Moves columns in proportion to their distance from the left edge: pixel (x, y) shows what was at
-/// `(x, y + by x)`.
+/// Shears columns: the new pixel (x, y) is the old pixel `(x, y + by x)`.
 pub(super) fn shear_y(image: &mut [u8], shape: [usize; 3], fill: u8, by: f64) {
     resample(image, shape, fill, |[x, y]| [x, y + by * x]);
 }
 
-/// Pixel (x, y) shows what was at `(x + by[0], y + by[1])`.
+/// The new pixel (x, y) is the old pixel `(x + by[0], y + by[1])`.
 pub(super) fn translate(image: &mut [u8], shape: [usize; 3], fill: u8, by: [f64; 2]) {
     resample(image, shape, fill, |[x, y]| [x + by[0], y + by[1]]);
 }
 
-/// Turns around the centre, counterclockwise as one sees it.
+/// Rotates counterclockwise around the centre.
 pub(super) fn rotate(image: &mut [u8], shape: [usize; 3], fill: u8, degrees: f64) {
     let angle = degrees.to_radians();
     let (sine, cosine) = (libm::sin(angle), libm::cos(angle));
@@ -22,7 +21,7 @@ pub(super) fn rotate(image: &mut [u8], shape: [usize; 3], fill: u8, degrees: f64
     });
 }
 
-/// Fills each pixel from where `source` says that its centre, as `[x, y]`, was.
+/// Fills each pixel from the old pixel that contains `source` of its centre `[x, y]`.
 fn resample(
     image: &mut [u8],
     [height, width, channels]: [usize; 3],
@@ -43,7 +42,7 @@ fn resample(
     }
 }
 
-/// The cell of `0..size` that a coordinate lies in.
+/// The cell of `0..size` that contains a coordinate.
 #[expect(clippy::cast_possible_truncation, reason = "below the size of an image")]
 #[expect(clippy::cast_sign_loss, reason = "not negative")]
 fn cell(at: f64, size: usize) -> Option<usize> {

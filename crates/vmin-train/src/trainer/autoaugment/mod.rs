@@ -2,27 +2,27 @@
 //!
 //! Source: E. D. Cubuk, B. Zoph, D. Mané, V. Vasudevan, Q. V. Le, "AutoAugment: Learning
 //! Augmentation Strategies from Data", CVPR 2019: table 6 (operations and their ranges), table 7
-//! (the policy for CIFAR-10). A level of 0 to 9 goes in equal steps from no change to the end of the
-//! range of table 6. Ranges that lie around no change (moves, and the factors 0.1 to 1.9 of
-//! contrast, colour, brightness and sharpness) are taken to either side with the same probability.
-//! Table 6 moves by up to 150 pixels of the 331 of its images; here by that share of the size.
+//! (the policy for CIFAR-10). Levels 0 to 9 are equal steps from no change to the end of the
+//! range of table 6. Ranges on both sides of no change (shifts, and the factors 0.1 to 1.9 of contrast, colour,
+//! brightness and sharpness) use either side with the same probability. Table 6 shifts by up to 150 of 331
+//! pixels; here the shift is that share of the image size.
 
 mod geometry;
 mod tones;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::random::Stream;
 
 /// A learnt policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AutoAugment {
-    /// That for CIFAR-10.
+    /// The policy for CIFAR-10.
     Cifar10,
 }
 
-/// What is done to an image: those operations of table 6 that the policy has.
+/// The operations of table 6 that the policy uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     ShearY,
@@ -48,7 +48,7 @@ use Operation::{
 /// An operation, its probability in tenths, its level.
 type Chance = (Operation, u8, u8);
 
-/// Table 7. Levels of operations that have none are as printed.
+/// Table 7. Operations without a level have the printed one.
 const CIFAR10: [[Chance; 2]; 25] = [
     [(Invert, 1, 7), (Contrast, 2, 6)],
     [(Rotate, 7, 2), (TranslateX, 3, 9)],
@@ -78,8 +78,11 @@ const CIFAR10: [[Chance; 2]; 25] = [
 ];
 
 impl AutoAugment {
-    /// Changes one image of u8 pixels in `[height, width, channels]`. What comes in from beyond the
-    /// edges is `fill`. Draws five numbers, whatever it does.
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 1] = [("cifar10", Self::Cifar10)];
+
+    /// Changes one image of u8 pixels in `[height, width, channels]`. Pixels from outside the image are `fill`.
+    /// Always consumes five random numbers.
     pub(super) fn apply(self, image: &mut [u8], shape: [usize; 3], fill: u8, stream: &mut Stream) {
         let Self::Cifar10 = self;
         for (operation, tenths, level) in CIFAR10[stream.below(CIFAR10.len())] {
@@ -93,7 +96,7 @@ impl AutoAugment {
 }
 
 impl Operation {
-    /// `amount` is the share of the largest change, with the side where there are two.
+    /// Applies a share of the largest change; the sign selects the side.
     fn apply(self, image: &mut [u8], shape: [usize; 3], fill: u8, amount: f64) {
         let share = amount.abs();
         let moved = |size: usize| libm::round(amount * 150.0 / 331.0 * size as f64);

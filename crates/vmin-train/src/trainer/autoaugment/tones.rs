@@ -1,4 +1,4 @@
-//! Operations that change what pixels are, not where.
+//! Operations that change the values of pixels, not their places.
 
 /// Stretches each channel to 0..=255.
 pub(super) fn auto_contrast(image: &mut [u8], channels: usize) {
@@ -18,8 +18,8 @@ pub(super) fn invert(image: &mut [u8]) {
     image.iter_mut().for_each(|v| *v = 255 - *v);
 }
 
-/// Spreads the values of each channel so that they are used about equally often: a value becomes the
-/// number of pixels below it, in steps of one 255th of all but those of the highest value.
+/// Equalizes the histogram of each channel: a value becomes the number of pixels below it, in steps of one 255th of all
+/// pixels except those of the highest value.
 pub(super) fn equalize(image: &mut [u8], channels: usize) {
     for channel in 0..channels {
         let mut counts = [0_u32; 256];
@@ -40,18 +40,18 @@ pub(super) fn equalize(image: &mut [u8], channels: usize) {
     }
 }
 
-/// Inverts what is not below the threshold.
+/// Inverts values at or above the threshold.
 pub(super) fn solarize(image: &mut [u8], threshold: f64) {
     image.iter_mut().filter(|v| f64::from(**v) >= threshold).for_each(|v| *v = 255 - *v);
 }
 
-/// Clears the lowest bits, 0 up to 8 of them.
+/// Clears the lowest 0 to 8 bits.
 pub(super) fn posterize(image: &mut [u8], bits: f64) {
     let kept = (0..8_u8).filter(|&bit| f64::from(bit) >= bits).fold(0, |kept, bit| kept | 1 << bit);
     image.iter_mut().for_each(|v| *v &= kept);
 }
 
-/// Away from (above 1) or towards the mean brightness.
+/// Moves values away from (factor above 1) or towards the mean brightness.
 pub(super) fn contrast(image: &mut [u8], channels: usize, factor: f64) {
     let pixels = image.chunks_exact(channels);
     let count = pixels.len().max(1) as f64;
@@ -60,7 +60,7 @@ pub(super) fn contrast(image: &mut [u8], channels: usize, factor: f64) {
     image.iter_mut().for_each(|v| *v = blend(mean, *v, factor));
 }
 
-/// Away from (above 1) or towards the same image in grey.
+/// Moves values away from (factor above 1) or towards the grey image.
 pub(super) fn color(image: &mut [u8], channels: usize, factor: f64) {
     for pixel in image.chunks_exact_mut(channels) {
         let grey = f64::from(grey(pixel));
@@ -68,13 +68,13 @@ pub(super) fn color(image: &mut [u8], channels: usize, factor: f64) {
     }
 }
 
-/// Away from (above 1) or towards black.
+/// Moves values away from (factor above 1) or towards black.
 pub(super) fn brightness(image: &mut [u8], factor: f64) {
     image.iter_mut().for_each(|v| *v = blend(0.0, *v, factor));
 }
 
-/// Away from (above 1) or towards a smoothed image: the mean of 3x3 pixels in which the one in the
-/// middle counts five times. Pixels of the border stay.
+/// Moves values away from (factor above 1) or towards a smoothed image: the mean of 3x3 pixels with weight 5 for the
+/// middle. Border pixels stay as they are.
 pub(super) fn sharpness(image: &mut [u8], [height, width, channels]: [usize; 3], factor: f64) {
     let old = image.to_vec();
     for y in 1..height.saturating_sub(1) {
