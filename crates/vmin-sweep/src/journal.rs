@@ -111,7 +111,6 @@ pub struct Counts {
     pub accumulator: [u64; 2],
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn is_zero(counts: &[u64; 2]) -> bool {
     *counts == [0, 0]
 }
@@ -135,7 +134,6 @@ struct Header {
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum JournalError {
     /// The file system refused.
     #[error("cannot {action} the journal `{}`: {error}", path.display())]

@@ -2,7 +2,6 @@
 
 /// Failure of a training run.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum TrainError {
     /// A value of the recipe is out of its range.
     #[error("`{field}` is {found}, expected {expected}")]

@@ -12,7 +12,6 @@ use super::VoltageProfile;
 
 /// Why a measurement could not be simulated.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ReadingError {
     /// Too many cells would be faulty.
     #[error(transparent)]

@@ -44,7 +44,6 @@ pub const REPLICATES: (u32, u32) = (20, 100_000);
 
 /// Why chips could not be fitted. Chips are counted from 0, in the order given.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
 pub enum FitError {
     /// No chip, or too many.
     #[error("a fit takes 1 to 4096 chips, not {chips}")]

@@ -275,7 +275,7 @@ impl Shared<'_> {
             };
             let at = protection
                 .at(memory, own, |mv| self.rates.at(mv, (mv == vdd.value).then_some(index)))
-                .map_err(|problem| problem.at(&self.experiment.source, span.clone()))?;
+                .map_err(|problem| Box::new(problem.at(&self.experiment.source, span.clone())))?;
             // A sampled chip knows its weaker half; of a measured one all cells are known.
             let beyond = at.levels().find(|level| level.threshold < Threshold::HALF);
             if let Some(level) = beyond.filter(|_| self.rates.has_thresholds()) {
@@ -291,11 +291,11 @@ impl Shared<'_> {
                         level.cell_fault_rate * 100.0
                     ),
                 };
-                return Err(self.refused("out-of-range", span, message));
+                return Err(Box::new(self.refused("out-of-range", span, message)));
             }
             Ok(Some(at))
         };
-        Ok(PerMemory::from_fn(of).transpose()?)
+        PerMemory::from_fn(of).transpose().map_err(|problem| (*problem).into())
     }
 
     fn cost(

@@ -25,9 +25,13 @@ impl Rates<'_> {
     }
 
     /// A memory at a voltage; `swept` is its number among the swept voltages, if it is one.
-    pub(super) fn at(&self, vdd_mv: f64, swept: Option<usize>) -> Result<MemoryAt, Diagnostic> {
+    pub(super) fn at(
+        &self,
+        vdd_mv: f64,
+        swept: Option<usize>,
+    ) -> Result<MemoryAt, Box<Diagnostic>> {
         if let Some(problem) = measured::not_measured(vdd_mv, self.chip_files) {
-            return Err(problem);
+            return Err(Box::new(problem));
         }
         // A rate in the experiment is exact; its voltage is rounded for tables.
         let asked = swept.and_then(|index| self.asked.get(index)).map(|rate| rate.value);

@@ -220,7 +220,7 @@ fn streamed(keys: &TableReader<'_>) -> Streaming {
     Streaming {
         banks: integer(keys.integer("banks", SIZES)).unwrap_or(1),
         array: sides.unwrap_or([1, 1]),
-        dataflow: value(keys.optional_choice("dataflow", &Dataflow::ALL))
+        dataflow: value(keys.optional_choice("dataflow", Dataflow::ALL))
             .unwrap_or(Dataflow::ALL[0].1),
     }
 }

@@ -120,7 +120,9 @@ fn journal_failure(error: &JournalError) -> Failure {
             .hint("restore the file, or start over in another folder with `--out DIR`")
             .into(),
         JournalError::Io { error, .. } if !is_about_the_path(error) => Failure::failed(diagnostic),
-        _ => diagnostic.hint("name a folder you may write to with `--out DIR`").into(),
+        JournalError::Io { .. } => {
+            diagnostic.hint("name a folder you may write to with `--out DIR`").into()
+        }
     }
 }
 

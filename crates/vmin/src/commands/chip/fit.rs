@@ -152,7 +152,11 @@ fn explain(error: &FitError, paths: &[PathBuf]) -> Failure {
         FitError::TooFewFaults { .. } => {
             diagnostic.hint("measure at a lower voltage, or more chips")
         }
-        _ => diagnostic,
+        FitError::Chips { .. }
+        | FitError::Replicates { .. }
+        | FitError::DieSigma { .. }
+        | FitError::Population(_)
+        | FitError::Sample(_) => diagnostic,
     }
     .into()
 }

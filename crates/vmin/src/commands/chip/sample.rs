@@ -56,7 +56,7 @@ fn sample(args: &SampleArgs, geometry: Geometry, key: ChipKey) -> Result<Chip, F
         let vdd_uv: Vec<u32> = levels.iter().map(|level| level.vdd_uv).collect();
         return profile.read_chip(key, geometry, &vdd_uv, noise_mv).map_err(|error| match &error {
             ReadingError::Sample(error) => too_large(error).into(),
-            _ => Failure::input("levels", &error),
+            ReadingError::Chip(_) => Failure::input("levels", &error),
         });
     }
     let floor = profile.threshold(lowest);
