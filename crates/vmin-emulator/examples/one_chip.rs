@@ -1,4 +1,5 @@
 //! A network, a chip, a voltage, an accuracy: `cargo run --release -p vmin-emulator --example one_chip`.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::atomic::AtomicBool;
 

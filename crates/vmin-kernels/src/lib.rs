@@ -29,7 +29,7 @@
 //! Every algorithm on vectors is written once over the traits in `lanes.rs`; a file in `arch` per
 //! instruction set implements them. `unsafe` code calls intrinsics there, and reads gathered rows
 //! without a check for each in `tile.rs` and `float`. In the workspace, the only other `unsafe` code
-//! calls a GPU (feature `cuda` of `vmin-train-cuda`) or belongs to tests. The crate knows nothing of networks.
+//! calls a GPU (crate `vmin-train-cuda`) or belongs to tests. The crate knows nothing of networks.
 
 mod addition;
 mod arch;

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Sampled chips know cell-fault rates only; a voltage profile turns a voltage into a rate. Measured
-//! chips and fits have voltages, in microvolts. [`apply()`] and [`protection`] corrupt codes, the words
-//! of any network; graphs and placements belong to other crates.
+//! chips and fits have voltages, in microvolts. [`apply()`] corrupts the codes of any
+//! network; graphs, placements and protection belong to other crates.
 //!
 //! `cargo run -p vmin-sram --example sample_chip` samples a chip and counts its faults.
 //!

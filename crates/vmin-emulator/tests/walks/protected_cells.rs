@@ -98,7 +98,7 @@ pub(crate) trait Silicon: CellSource {
 
 impl Silicon for SampledChips {
     fn errors(&self, site: Site, at: &MemoryAt) -> Vec<CellErrors> {
-        let key = ChipKey { seed: self.seed, chip: site.chip.into(), memory: site.region };
+        let key = ChipKey { seed: self.seed, chip: site.chip, memory: site.region };
         let chip = Chip::sample(&self.population, key, site.geometry, at.floor()).unwrap();
         if let Some(noise) = &at.noise {
             return noise.errors(chip.cells(), self.kind);
