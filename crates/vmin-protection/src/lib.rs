@@ -28,4 +28,4 @@ pub mod words;
 pub use costs::{Basis, Cost, CostKey, ProtectionCosts};
 pub use energy::{ProtectedEnergy, ProtectedLayers, protected_energy};
 pub use mechanism::Mechanism;
-pub use protection::{ProtectedAt, Protection, ProtectionError, Stages};
+pub use protection::{MapKind, ProtectedAt, Protection, ProtectionError, Stages};

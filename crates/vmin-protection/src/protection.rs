@@ -11,6 +11,17 @@ use crate::mechanisms::{self, SpareLines};
 use crate::rails::{Rail, RailCells, Supplies};
 use crate::words::Scheme;
 
+/// What a test of a chip finds out about its faulty cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapKind {
+    /// Nothing: every bit can err at every read.
+    Nothing,
+    /// All of them invert their bit.
+    Inverting,
+    /// Some of them hold a value, or there are none.
+    Stuck,
+}
+
 /// Why mechanisms do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -239,22 +250,20 @@ impl Protection {
         self.iter().next().is_none()
     }
 
-    /// Why the protection is of no use where chips have a fault map or not, and cells that hold a value or not.
+    /// Why the protection is of no use on chips with this kind of fault map.
     #[must_use]
-    pub fn useless(&self, has_map: bool, has_stuck_cells: bool) -> Option<String> {
+    pub fn useless(&self, map: MapKind) -> Option<String> {
         self.iter().find_map(|(_, mechanism)| {
             let (effect, kind) = (mechanism.effect(8), mechanism.kind());
-            if effect.needs_map() && !has_map {
-                return Some(format!(
+            match map {
+                MapKind::Nothing if effect.needs_map() => Some(format!(
                     "`{kind}` needs the fault map of a chip, and transient errors have none"
-                ));
+                )),
+                MapKind::Inverting if effect.stage() == Stage::Store => Some(format!(
+                    "`{kind}` needs cells that hold a value, and all faulty cells here invert theirs"
+                )),
+                MapKind::Nothing | MapKind::Inverting | MapKind::Stuck => None,
             }
-            let inverting = effect.stage() == Stage::Store && !has_stuck_cells;
-            inverting.then(|| {
-                format!(
-                    "`{kind}` needs cells that hold a value, and with `flip` all of them invert it"
-                )
-            })
         })
     }
 

@@ -14,7 +14,7 @@
 //!
 //! Without any map, each bit can be inverted at each read on its own: [`flip_at_random`].
 
-use crate::apply::Applied;
+use crate::apply::{Applied, FaultKind};
 use crate::chip::FaultyCell;
 use crate::key::ChipKey;
 use crate::measured_maps::ErrorRates;
@@ -27,6 +27,19 @@ pub struct CellErrors {
     pub cell: FaultyCell,
     /// How often it is read wrongly.
     pub rates: ErrorRates,
+}
+
+impl CellErrors {
+    /// What the cell does at half of the reads or more.
+    #[must_use]
+    pub fn usual(&self) -> Option<FaultKind> {
+        let ErrorRates { p01, p10 } = self.rates;
+        match (p01.min(p10) >= 0.5, p01.max(p10) >= 0.5) {
+            (true, _) => Some(FaultKind::Flip),
+            (false, true) => Some(FaultKind::StuckAt),
+            (false, false) => None,
+        }
+    }
 }
 
 /// The cells that err at one read; none is in both lists.

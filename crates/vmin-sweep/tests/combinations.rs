@@ -12,11 +12,12 @@ use vmin_sram::{Chip, ErrorRates, Geometry, Run};
 use vmin_sweep::{Plan, Results};
 
 /// Sources: the lines of `[memory]` and of `[chips]`.
-const SOURCES: [(&str, &str, &str); 5] = [
+const SOURCES: [(&str, &str, &str); 6] = [
     ("flip", "fault_kind = \"flip\"", "count = 1\nseed = 3"),
     ("stuck_at", "fault_kind = \"stuck_at\"", "count = 1\nseed = 3"),
     ("read noise", "fault_kind = \"stuck_at\"\nread_noise_mv = 4", "count = 1\nseed = 3"),
     ("measured", "", "files = [\"a.chip\"]"),
+    ("measured, inverting", "", "files = [\"inverting.chip\"]"),
     ("transient", "fault_kind = \"transient\"", "count = 1\nseed = 3"),
 ];
 
@@ -49,7 +50,7 @@ fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
         ("invert_rows", _, "activation" | "accumulator") => {
             Some("is not known before they are written")
         }
-        ("invert_rows", "flip", _) => Some("needs cells that hold a value"),
+        ("invert_rows", "flip" | "measured, inverting", _) => Some("needs cells that hold a value"),
         ("bank_rail" | "spares" | "invert_rows", "transient", _) => {
             Some("needs the fault map of a chip")
         }
@@ -58,7 +59,7 @@ fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
 }
 
 /// A chip that was measured at the voltages below and at those of the rails.
-fn chip() -> Chip {
+fn chip(inverting: bool) -> Chip {
     let geometry = Geometry::new(1, 256, 256).expect("small");
     let levels = [860_000, 840_000];
     let runs = (3..65_536).step_by(101).enumerate().map(|(index, address)| Run {
@@ -66,6 +67,7 @@ fn chip() -> Chip {
         first_level: [0, 1][index % 2],
         last_level: 1,
         rates: match index % 3 {
+            _ if inverting => ErrorRates::flip(0.7),
             0 => ErrorRates::flip(0.6),
             1 => ErrorRates::stuck_at_0(1.0),
             _ => ErrorRates::stuck_at_1(0.9),
@@ -99,7 +101,10 @@ fn text(source: usize, memory: &str, placement: &str, kinds: &[&str]) -> String 
 #[test]
 fn every_combination_runs_or_is_refused_for_a_reason_of_physics() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("a.chip"), vmin_sram::file::write(&chip())).expect("written");
+    for (name, inverting) in [("a.chip", false), ("inverting.chip", true)] {
+        let file = vmin_sram::file::write(&chip(inverting));
+        std::fs::write(folder.path().join(name), file).expect("written");
+    }
     let kinds: Vec<&str> = mechanisms::ALL.iter().map(|(kind, _)| *kind).collect();
     let (mut helped, mut refusals) = (0, 0);
     for (source, (word, ..)) in SOURCES.iter().enumerate() {

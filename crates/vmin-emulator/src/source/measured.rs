@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use vmin_accel::MemoryAt;
+use vmin_protection::MapKind;
 use vmin_sram::{CellErrors, FaultKind, SampleError, Threshold, tile_errors};
 
 use super::{CellSource, Cells, Errors, Site};
@@ -51,8 +52,17 @@ impl CellSource for Measured {
         serde_json::json!(["measured", chips[chip as usize].sha256, seed, kind])
     }
 
-    fn has_map(&self) -> bool {
-        true
+    fn map_kind(&self) -> MapKind {
+        let errors = self.chips.iter().flat_map(|chip| chip.errors.values().flatten());
+        let invert = || {
+            let mut kinds = errors.filter_map(CellErrors::usual).peekable();
+            kinds.peek().is_some() && kinds.all(|kind| kind == FaultKind::Flip)
+        };
+        match self.kind {
+            Some(kind) => super::map_kind(kind),
+            None if invert() => MapKind::Inverting,
+            None => MapKind::Stuck,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub use population::SampledChips;
 pub use transient::Transient;
 
 use vmin_accel::MemoryAt;
+use vmin_protection::MapKind;
 use vmin_sram::{
     CellErrors, ChipKey, DrawnFaults, Fault, FaultKind, FaultyCell, Geometry, SampleError,
     Threshold,
@@ -47,8 +48,8 @@ pub trait CellSource: fmt::Debug + Send + Sync {
     /// What decides which cells of a chip err, by value.
     fn identity(&self, chip: u32) -> serde_json::Value;
 
-    /// False if a chip has no fault map, because every bit can err at every read.
-    fn has_map(&self) -> bool;
+    /// What a test of its chips finds out about faulty cells.
+    fn map_kind(&self) -> MapKind;
 }
 
 /// The cells of one array of one chip.
@@ -95,15 +96,20 @@ impl Errors<'_> {
             }
             Self::Sometimes(errors) => errors
                 .iter()
-                .filter(|error| error.rates.p01.max(error.rates.p10) >= 0.5)
-                .map(|error| {
-                    let inverts = error.rates.p01.min(error.rates.p10) >= 0.5;
-                    let kind = if inverts { FaultKind::Flip } else { FaultKind::StuckAt };
-                    let effect = kind.effect(error.rates.preferred());
-                    Fault { address: error.cell.address, effect }
+                .filter_map(|error| {
+                    let effect = error.usual()?.effect(error.rates.preferred());
+                    Some(Fault { address: error.cell.address, effect })
                 })
                 .collect(),
         }
+    }
+}
+
+/// What a map of cells that all err in this way shows.
+fn map_kind(kind: FaultKind) -> MapKind {
+    match kind {
+        FaultKind::Flip => MapKind::Inverting,
+        FaultKind::StuckAt => MapKind::Stuck,
     }
 }
 

@@ -2,6 +2,7 @@
 //! voltage err at some reads and not at others.
 
 use vmin_accel::MemoryAt;
+use vmin_protection::MapKind;
 use vmin_sram::{Chip, ChipKey, FaultKind, Population, SampleError, Threshold};
 
 use super::{CellSource, Cells, Errors, Site};
@@ -42,8 +43,8 @@ impl CellSource for SampledChips {
         serde_json::json!(["population", shares, population.share_stuck_at_0(), seed, kind])
     }
 
-    fn has_map(&self) -> bool {
-        true
+    fn map_kind(&self) -> MapKind {
+        super::map_kind(self.kind)
     }
 }
 

@@ -2,6 +2,7 @@
 //! as probability.
 
 use vmin_accel::MemoryAt;
+use vmin_protection::MapKind;
 use vmin_sram::{SampleError, Threshold};
 
 use super::{CellSource, Cells, Errors, Site};
@@ -29,8 +30,8 @@ impl CellSource for Transient {
         serde_json::json!(["transient", seed])
     }
 
-    fn has_map(&self) -> bool {
-        false
+    fn map_kind(&self) -> MapKind {
+        MapKind::Nothing
     }
 }
 

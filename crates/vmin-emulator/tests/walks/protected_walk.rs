@@ -12,9 +12,9 @@ use vmin_accel::{
 use vmin_emulator::source::{CellSource, Cells, Errors, SampledChips, Site};
 use vmin_emulator::{ChipSpec, Deployment, LOAD, Placement, ProtectedError, Supplies};
 use vmin_nn::{Graph, Op};
-use vmin_protection::Protection;
 use vmin_protection::mechanisms::{Masking, SpareLines};
 use vmin_protection::words::OnDetected;
+use vmin_protection::{MapKind, Protection};
 use vmin_quant::Encoding;
 use vmin_sram::{Applied, Chip, ChipKey, FaultKind, Geometry, SampleError, Threshold};
 use vmin_testkit::random_graph;
@@ -337,8 +337,8 @@ impl CellSource for SoundSpares {
         self.0.identity(chip)
     }
 
-    fn has_map(&self) -> bool {
-        true
+    fn map_kind(&self) -> MapKind {
+        self.0.map_kind()
     }
 }
 

@@ -12,6 +12,7 @@ use vmin_emulator::{
 };
 use vmin_nn::Executor;
 use vmin_nn::exec::OutputSums;
+use vmin_protection::MapKind;
 use vmin_protection::mechanisms::{Masking, SecdedCode, SpareLines};
 use vmin_protection::words::OnDetected;
 use vmin_protection::words::closed_form::secded_residual;
@@ -267,7 +268,7 @@ fn protection_without_an_effect_is_a_plain_read_of_every_source_and_memory() {
                 assert!(expected.1.weight.bits_flipped > 0 || seed > 0);
                 for mechanisms in without_effect() {
                     let of = everywhere(&mechanisms);
-                    if protection(&of).useless(source.has_map(), true).is_some() {
+                    if protection(&of).useless(source.map_kind()).is_some() {
                         continue;
                     }
                     let found = fast(&setting, &of, source, at, SPEC, reads);
@@ -342,7 +343,22 @@ fn sources_tell_their_chips_apart_by_value() {
             assert_ne!(a.identity(1), b.identity(1));
         }
     }
-    assert!(sources[..3].iter().all(|source| source.has_map()) && !sources[3].has_map());
+    let maps = sources.map(CellSource::map_kind);
+    assert_eq!(maps, [MapKind::Inverting, MapKind::Stuck, MapKind::Stuck, MapKind::Nothing]);
+    // A measured chip has stuck cells where one of them holds a value at half of the reads or more.
+    let of_rates = |rates: &[[f32; 2]]| {
+        let mut chips = measured(1, None);
+        for error in chips.chips.iter_mut().flat_map(|chip| chip.errors.values_mut()) {
+            error.truncate(rates.len());
+            for (error, &[p01, p10]) in error.iter_mut().zip(rates) {
+                error.rates = ErrorRates { p01, p10 };
+            }
+        }
+        chips.map_kind()
+    };
+    assert_eq!(of_rates(&[[1.0, 0.5], [0.5, 1.0], [0.4, 0.0]]), MapKind::Inverting);
+    assert_eq!(of_rates(&[[1.0, 0.5], [0.5, 0.4]]), MapKind::Stuck);
+    assert_eq!(of_rates(&[]), MapKind::Stuck);
     // An array keeps its cells at every floor.
     let geometry = vmin_sram::Geometry::new(2, 16, 64).unwrap();
     let site = Site { chip: 3, region: 0x110, geometry, first_cell: 5 };

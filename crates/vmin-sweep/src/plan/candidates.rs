@@ -8,7 +8,7 @@ use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located};
 use vmin_protection::{ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
-use vmin_sram::{FaultKind, STORED_CELLS_MAX, Threshold};
+use vmin_sram::{STORED_CELLS_MAX, Threshold};
 
 use super::layout::layouts;
 use super::supplies::{Rates, accesses_nj, operating_point};
@@ -115,7 +115,6 @@ pub(super) struct Shared<'a> {
     pub(super) rates: Rates<'a>,
     pub(super) images: Images<'a>,
     pub(super) moves_map: bool,
-    pub(super) has_map: bool,
     /// The experiment's own network without protection at the nominal voltage, once it is known.
     pub(super) nominal: Option<EnergyReport>,
 }
@@ -138,16 +137,6 @@ impl Shared<'_> {
                 self.refused("does-not-fit", span, error.to_string())
             },
         )?;
-        let errors = self.experiment.errors;
-        // Cells of chip files keep the kind that was measured, where the experiment gives none.
-        let kind = if self.moves_map { errors.alike() } else { Some(errors.kind()) };
-        let has_stuck_cells = kind != Some(FaultKind::Flip);
-        if let Some(reason) = protection.useless(self.has_map, has_stuck_cells) {
-            return Err(self
-                .refused("protection", protected, reason)
-                .hint("choose another `fault_kind`, or leave the mechanism away")
-                .into());
-        }
         let deployment = Deployment::new(&graph, &placement, protection)
             .map_err(|error| self.refused("protection", protected, error.to_string()))?;
         let (reports, weighted) = layers(self.accelerator, &graph, &placement)

@@ -131,7 +131,6 @@ impl Plan {
             },
             images: Images { pixels: &data.images, labels: &data.labels },
             moves_map,
-            has_map: !draws_any_bit,
             nominal: None,
         };
         let own = shared.candidate(Wanted {
@@ -183,17 +182,6 @@ impl Plan {
         if let Some(problems) = Diagnostics::from_list(problems) {
             return Err(problems);
         }
-        let nominal = shared.nominal.expect("the first candidate was priced");
-        let mut notes = notes(&experiment, &candidates[0], &accelerator, &nominal, &chip_files);
-        if candidates.len() > 1 {
-            let costs_name = &experiment.protection_costs.value;
-            inputs.push(input("protection costs", costs_name, sha256(costs.text().as_bytes())));
-            notes.push(format!(
-                "remedies: every voltage and saving refers to the experiment's own network, unprotected \
-                 at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
-                costs.name()
-            ));
-        }
         let seed = experiment.seed;
         let population = experiment.preset.map(Preset::population);
         let population = population.unwrap_or_else(|| profile.population().clone());
@@ -207,6 +195,27 @@ impl Plan {
         } else {
             Box::new(sampled)
         };
+        let useless = |(remedy, candidate): (&crate::remedy::Remedy, &Candidate)| {
+            let reason = candidate.protection.useless(cells.map_kind())?;
+            let refused = Diagnostic::new("protection", reason);
+            let refused = refused.at(&source, remedy.protection_span.clone());
+            Some(refused.hint("choose another `fault_kind`, or leave the mechanism away"))
+        };
+        let useless = experiment.remedies.iter().zip(&candidates[1..]).filter_map(useless);
+        if let Some(problems) = Diagnostics::from_list(useless.collect()) {
+            return Err(problems);
+        }
+        let nominal = shared.nominal.expect("the first candidate was priced");
+        let mut notes = notes(&experiment, &candidates[0], &accelerator, &nominal, &chip_files);
+        if candidates.len() > 1 {
+            let costs_name = &experiment.protection_costs.value;
+            inputs.push(input("protection costs", costs_name, sha256(costs.text().as_bytes())));
+            notes.push(format!(
+                "remedies: every voltage and saving refers to the experiment's own network, unprotected \
+                 at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
+                costs.name()
+            ));
+        }
         // Chips of a population differ by number alone.
         let different = if moves_map { experiment.chips } else { 1 };
         let chip_ids = (0..different).map(|chip| identity::short(&cells.identity(chip))).collect();

@@ -115,6 +115,11 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let protection = protection(&args.protect)?;
     let placement = place(args, &accelerator, &graph)?;
     let chips = chips::chips(args, &protection, &placement)?;
+    if let Some(reason) = protection.useless(chips.source.map_kind()) {
+        return Err(Diagnostic::new("protection", reason)
+            .hint("choose another `--fault-kind`, or leave the mechanism away")
+            .into());
+    }
     if let Some(path) = &args.predictions {
         check_writable(path)?;
     }

@@ -45,11 +45,6 @@ pub(super) fn chips(
         return Ok(Wanted { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
     };
     let kind = kind(args).unwrap_or(FaultKind::Flip);
-    if let Some(reason) = protection.useless(!map_free, kind != FaultKind::Flip) {
-        return Err(Diagnostic::new("protection", reason)
-            .hint("choose another `--fault-kind`, or leave the mechanism away")
-            .into());
-    }
     let cell_fault_rate = at.own.threshold.rate();
     let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
     let beyond =
@@ -124,9 +119,6 @@ fn of_file(
         .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
         .into());
     };
-    if let Some(reason) = protection.useless(true, kind(args) != Some(FaultKind::Flip)) {
-        return Err(Diagnostic::new("protection", reason).into());
-    }
     let errors = |mv: f64| {
         let level = chip::level_at(&file.chip, mv)?;
         chip_file::errors_at(&file.chip, &level).map_err(|e| Failure::input("below-floor", &e))
