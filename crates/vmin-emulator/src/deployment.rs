@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
 use vmin_accel::{Memory, MemoryAt, PerMemory};
-use vmin_nn::{Graph, Op, TensorId};
+use vmin_nn::{Graph, TensorId};
 use vmin_protection::{ProtectedAt, Protection};
 use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
@@ -162,7 +162,7 @@ impl<'g> Deployment<'g> {
     ) -> Result<Self, ProtectedError> {
         weights::check(graph, &placement.weights)?;
         let layers: Vec<usize> = graph.layers().iter().map(|layer| layer.node).collect();
-        let with_weights = |&&node: &&usize| matches!(graph.nodes[node].op, Op::Conv2d(_));
+        let with_weights = |&&node: &&usize| graph.nodes[node].op.product().is_some();
         let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
         let setup = |memory: Memory, first_extra_cell: u64| -> Option<Setup> {
             let of_layers =
@@ -180,7 +180,7 @@ impl<'g> Deployment<'g> {
                     },
                     first_cells,
                     layers: of_layers(&|node| {
-                        let Op::Conv2d(conv) = &graph.nodes[node].op else { return Vec::new() };
+                        let Some(conv) = graph.nodes[node].op.product() else { return Vec::new() };
                         vec![conv.weights.0]
                     }),
                     stored: weights::stored(graph),

@@ -17,7 +17,7 @@
 //! than once per inference (more than two loads, and a dataflow that needs its weights again) begins each
 //! pass in the half of the first: the same weight meets the same cells.
 
-use vmin_nn::{Graph, Op};
+use vmin_nn::Graph;
 use vmin_sram::Geometry;
 
 use crate::dataflow::{Dimension, Operand, Path};
@@ -163,7 +163,7 @@ impl StreamedPlacement {
         graph: &Graph,
     ) -> Result<Self, StreamError> {
         let layers = graph.nodes.iter().enumerate().filter_map(|(index, node)| {
-            let Op::Conv2d(conv) = &node.op else { return None };
+            let conv = node.op.product()?;
             let layer = graph.layer(index);
             let weights = &graph.weights[conv.weights.0];
             let product = Product { n: layer.n, k: layer.k, groups: layer.groups };

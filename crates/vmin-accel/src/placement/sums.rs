@@ -15,7 +15,7 @@
 //! first, once more by the requantization, and at the very beginning if it held the bias. (The cycle model
 //! counts no access for the bias, neither in traffic nor in energy.)
 
-use vmin_nn::{Graph, Op};
+use vmin_nn::Graph;
 use vmin_sram::Geometry;
 
 use crate::dataflow::Dimension;
@@ -123,7 +123,7 @@ impl SumPlacement {
         let rows = usize::try_from(array.rows()).unwrap_or(usize::MAX);
         let [_, across, _] = dataflow.dimensions();
         let place = |(index, node): (usize, &vmin_nn::Node)| {
-            let Op::Conv2d(_) = node.op else { return None };
+            node.op.product()?;
             let layer = graph.layer(index);
             let fold = if dataflow.sums_stay() { layer.k } else { rows.min(layer.k) };
             Some(PlacedSums {

@@ -73,13 +73,9 @@ pub fn layers_of_graph(graph: &Graph) -> Result<Vec<Layer>, ShapeError> {
         .layers()
         .iter()
         .map(|shape| {
-            let bits = match graph.nodes.get(shape.node).map(|node| &node.op) {
-                Some(Op::Conv2d(conv)) => {
-                    graph.weights.get(conv.weights.0).map_or(8, |weights| weights.bits)
-                }
-                _ => 8,
-            };
-            Layer::from_shape(shape, bits)
+            let conv = graph.nodes.get(shape.node).and_then(|node| node.op.product());
+            let weights = conv.and_then(|conv| graph.weights.get(conv.weights.0));
+            Layer::from_shape(shape, weights.map_or(8, |weights| weights.bits))
         })
         .collect()
 }

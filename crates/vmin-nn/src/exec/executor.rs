@@ -4,7 +4,7 @@ use vmin_kernels::GemmKernel;
 
 use super::scratch::{Scratch, Work};
 use crate::ops::{At, NodeWeights, Plan, Run};
-use crate::{Graph, Node, Op, TensorId};
+use crate::{Graph, Node, TensorId};
 
 /// Runs one graph with one kernel; the bits are those of [`super::reference::run`] for every kernel.
 ///
@@ -57,7 +57,7 @@ impl<'g> Executor<'g> {
         assert_eq!(codes.len(), self.graph.weights.len(), "one vector of codes per weight tensor");
         let mut integers = Vec::new();
         let nodes = self.graph.nodes.iter().zip(&self.plans).map(|(node, plan)| {
-            let Op::Conv2d(conv) = &node.op else { return NodeWeights::None };
+            let Some(conv) = node.op.product() else { return NodeWeights::None };
             let tensor = &self.graph.weights[conv.weights.0];
             let codes = &codes[conv.weights.0];
             assert_eq!(codes.len(), tensor.codes.len(), "one code per weight");

@@ -12,7 +12,7 @@
 //!  output = requantized(through(sum))
 //! ```
 
-use crate::{Conv2d, ConvKind, Graph, Op};
+use crate::{Conv2d, ConvKind, Graph};
 
 /// A convolution or fully connected layer, output by output.
 ///
@@ -41,7 +41,7 @@ impl<'g> OutputSums<'g> {
     /// pass [`Graph::validate`].
     #[must_use]
     pub fn new(graph: &'g Graph, codes: &[Vec<u8>], node: usize) -> Option<Self> {
-        let Op::Conv2d(conv) = &graph.nodes[node].op else { return None };
+        let conv = graph.nodes[node].op.product()?;
         let tensor = &graph.weights[conv.weights.0];
         let from = &graph.tensors[graph.nodes[node].inputs[0].0];
         let to = &graph.tensors[graph.nodes[node].output.0];

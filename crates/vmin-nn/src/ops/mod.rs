@@ -48,6 +48,20 @@ pub enum Op {
 }
 
 impl Op {
+    /// The settings, if the operator multiplies activations with stored weights.
+    #[must_use]
+    pub const fn product(&self) -> Option<&Conv2d> {
+        match self {
+            Self::Conv2d(conv) => Some(conv),
+            Self::Pool2d(_)
+            | Self::Add(_)
+            | Self::Extremum(_)
+            | Self::GroupNorm(_)
+            | Self::Reshape
+            | Self::Softmax(_) => None,
+        }
+    }
+
     /// The rules and the arithmetic.
     pub(crate) fn operator(&self) -> &dyn Operator {
         match self {

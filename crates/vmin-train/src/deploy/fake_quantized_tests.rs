@@ -54,7 +54,7 @@ fn deployed_parameters(trained: &Trained, graph: &Graph, steps: &[Fused<'_>]) ->
         net.parameters.iter().map(|p| p.values.iter().map(|&x| f64::from(x)).collect()).collect();
     for fused in steps {
         let node = graph.nodes.iter().find(|node| node.name == fused.step.name).expect("a node");
-        let Op::Conv2d(conv) = &node.op else { continue };
+        let Some(conv) = node.op.product() else { continue };
         let stored = &graph.weights[conv.weights.0];
         let weights = net.parameters.iter().position(|p| p.name == stored.name).expect("weights");
         let [scale, zero] = [f64::from(stored.scales[0]), f64::from(stored.zero_points[0])];

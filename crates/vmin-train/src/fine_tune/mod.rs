@@ -124,7 +124,7 @@ pub(crate) fn take(
             network.parameters[norm.shift.0].values = found.offsets.iter().map(shift).collect();
             continue;
         }
-        let Op::Conv2d(conv) = &node.op else { continue };
+        let Some(conv) = node.op.product() else { continue };
         let tensor = &graph.weights[conv.weights.0];
         let Some((weights, bias)) = fused.step.layer.product() else { continue };
         let scales = [node.inputs[0], node.output];
