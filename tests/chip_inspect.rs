@@ -17,3 +17,33 @@ fn a_profile_of_a_borrowed_name_is_not_mistaken_for_the_shipped_one() {
         vmin.ok(&["chip", "inspect", "x.chip", "--vdd-mv", "550"]);
     }
 }
+
+/// A population keeps its kind of fault from the lot that it is fitted to, through its profile, to the chips sampled
+/// from it and every command that reads them.
+#[test]
+fn a_fitted_lot_stuck_at_0_stays_stuck_at_0() {
+    let vmin = vmin!();
+    let size = ["--banks", "4", "--rows", "256", "--columns", "64"];
+    for chip in ["0", "1"] {
+        let name = format!("lot{chip}.chip");
+        let sample = ["chip", "sample", "--profile", "fpga28-kc705b", "--vdd-mv-min", "470"];
+        vmin.ok(&[&sample[..], &size, &["--seed", "5", "--chip", chip, "--out", &name]].concat());
+    }
+    vmin.ok(&["chip", "fit", "lot0.chip", "lot1.chip", "--replicates", "20", "--out", "lot.toml"]);
+    assert!(vmin.text("lot.toml").contains("fault_kind = \"stuck_at\"\n"));
+    let sample = ["chip", "sample", "--profile", "lot.toml", "--seed", "9", "--vdd-mv-min", "480"];
+    vmin.ok(&[&sample[..], &size, &["--out", "new.chip"]].concat());
+    let inspected = vmin.json(&["chip", "inspect", "new.chip", "--format", "json"]);
+    assert_eq!(inspected["fault_kind"], "stuck_at");
+
+    let eval = ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes"];
+    let eval = [&eval[..], &["--images", "0..2", "--vdd-mv", "480", "--format", "json"]].concat();
+    for source in [&["--chip", "new.chip"][..], &["--profile", "lot.toml"]] {
+        let ran = vmin.json(&[&eval[..], source].concat());
+        let count = |key: &str| ran[key].as_u64().expect("a count");
+        let (hit, flips) = (count("cells_hit"), count("flips"));
+        assert!(hit > 1000 && flips < hit * 3 / 4, "{source:?}: {flips} of {hit} cells");
+        let told = vmin.json(&[&eval[..], source, &["--fault-kind", "flip"]].concat());
+        assert_eq!(told["flips"], told["cells_hit"], "an option prevails");
+    }
+}

@@ -10,6 +10,7 @@
 //! ```
 
 use crate::chip::FaultyCell;
+use crate::measured_maps::ErrorRates;
 
 /// What a faulty cell does to the bit it stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,29 @@ pub enum CellEffect {
 }
 
 impl FaultKind {
+    /// Both kinds with their words in files and options.
+    pub const WORDS: [(&'static str, Self); 2] =
+        [("flip", Self::Flip), ("stuck_at", Self::StuckAt)];
+
+    /// Its word in files and options.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Flip => "flip",
+            Self::StuckAt => "stuck_at",
+        }
+    }
+
+    /// How often a cell of this kind errs that errs at every read and prefers a value.
+    #[must_use]
+    pub const fn rates(self, preferred: bool) -> ErrorRates {
+        match (self, preferred) {
+            (Self::Flip, _) => ErrorRates::flip(1.0),
+            (Self::StuckAt, false) => ErrorRates::stuck_at_0(1.0),
+            (Self::StuckAt, true) => ErrorRates::stuck_at_1(1.0),
+        }
+    }
+
     /// What a cell of this kind gives back that prefers a value.
     #[must_use]
     pub const fn effect(self, preferred: bool) -> CellEffect {

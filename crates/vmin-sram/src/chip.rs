@@ -1,5 +1,6 @@
 //! One memory of one chip: its weak cells, weakest first.
 
+use crate::apply::FaultKind;
 use crate::bit_set::BitSet;
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
@@ -207,6 +208,20 @@ impl Chip {
     #[must_use]
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// What its faulty cells do: those of a sampled chip as their population's, those of a measured one as most
+    /// of them were measured.
+    #[must_use]
+    pub fn kind(&self) -> FaultKind {
+        let Origin::Sampled { population, .. } = &self.origin else {
+            let lowest = self.levels.len().saturating_sub(1);
+            let errors = self.maps.as_ref().map_or_else(Vec::new, |_| self.cell_errors(lowest));
+            let of = |kind| errors.iter().filter(|error| error.usual() == Some(kind)).count();
+            let flips = of(FaultKind::Flip) > of(FaultKind::StuckAt);
+            return if flips { FaultKind::Flip } else { FaultKind::StuckAt };
+        };
+        population.kind()
     }
 
     /// Reference voltages, highest first; empty for most sampled chips.

@@ -254,21 +254,17 @@ impl Chip {
             return maps.of_cell(address).iter().find(|run| run.covers(level)).map(|run| run.rates);
         }
         let cell = self.cells.iter().find(|cell| cell.address == address)?;
-        threshold.is_faulty(cell.score).then(|| sampled_rates(*cell))
+        threshold.is_faulty(cell.score).then(|| self.kind().rates(cell.preferred))
     }
 
     fn rates(&self, level: usize, cell: FaultyCell) -> Option<ErrorRates> {
         match &self.maps {
-            None => Some(sampled_rates(cell)),
+            None => Some(self.kind().rates(cell.preferred)),
             Some(maps) => {
                 maps.of_cell(cell.address).iter().find(|run| run.covers(level)).map(|run| run.rates)
             }
         }
     }
-}
-
-fn sampled_rates(cell: FaultyCell) -> ErrorRates {
-    if cell.preferred { ErrorRates::stuck_at_1(1.0) } else { ErrorRates::stuck_at_0(1.0) }
 }
 
 /// Index of the first voltage that does not fall, is zero, or is one too many.

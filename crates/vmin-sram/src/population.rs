@@ -1,6 +1,8 @@
 //! Populations of chips: the parts of the variance of a critical voltage, and the share of cells
 //! stuck at 0.
 
+use crate::apply::FaultKind;
+
 /// Longest population name in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Smallest share of a cell's own part. Below it whole columns fail at once, and the precision of a
@@ -150,11 +152,12 @@ pub struct Population {
     name: String,
     shares: VarianceShares,
     share_stuck_at_0: f64,
+    kind: FaultKind,
 }
 
 impl Population {
-    /// A population of that name, with `share_stuck_at_0` the probability that a faulty cell's
-    /// preferred value is 0 (used in steps of 2^-24).
+    /// A population of that name whose faulty cells invert their bit, with `share_stuck_at_0` the probability
+    /// that a faulty cell's preferred value is 0 (used in steps of 2^-24).
     ///
     /// # Errors
     /// The probability is not in `[0, 1]`, or the name is empty or longer than [`NAME_BYTES_MAX`].
@@ -170,7 +173,13 @@ impl Population {
         if !(0.0..=1.0).contains(&share_stuck_at_0) {
             return Err(PopulationError::StuckAt0 { share: share_stuck_at_0 });
         }
-        Ok(Self { name, shares, share_stuck_at_0 })
+        Ok(Self { name, shares, share_stuck_at_0, kind: FaultKind::Flip })
+    }
+
+    /// The same population with faulty cells of another kind.
+    #[must_use]
+    pub fn with_kind(self, kind: FaultKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Its name.
@@ -183,6 +192,12 @@ impl Population {
     #[must_use]
     pub const fn shares(&self) -> &VarianceShares {
         &self.shares
+    }
+
+    /// What its faulty cells do.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        self.kind
     }
 
     /// Probability that a faulty cell's preferred value is 0.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use vmin_sram::file::{self, ChipFileError, ChipFileLimits};
 use vmin_sram::{
-    Chip, ChipError, ChipKey, ErrorRates, FaultyCell, Geometry, Origin, Population, Run, Score,
-    Threshold, VarianceShares, VddLevel,
+    Chip, ChipError, ChipKey, ErrorRates, FaultKind, FaultyCell, Geometry, Origin, Population, Run,
+    Score, Threshold, VarianceShares, VddLevel,
 };
 
 fn sampled() -> Chip {
@@ -64,8 +64,13 @@ fn what_is_written_is_read() {
     let floor = Threshold::NEVER;
     let population = Population::new("x", VarianceShares::INDEPENDENT, 0.5).unwrap();
     let key = ChipKey { seed: 0, chip: 0, memory: 0 };
-    let none = Chip::sample(&population, key, Geometry::new(1, 1, 1).unwrap(), floor).unwrap();
-    for chip in [sampled(), measured(), with_maps(), none] {
+    let small = Geometry::new(1, 1, 1).unwrap();
+    let none = Chip::sample(&population, key, small, floor).unwrap();
+    let population = population.with_kind(FaultKind::StuckAt);
+    let stuck = Chip::sample(&population, key, small, floor).unwrap();
+    assert_eq!([none.kind(), stuck.kind()], [FaultKind::Flip, FaultKind::StuckAt]);
+    assert_ne!(file::write(&none), file::write(&stuck));
+    for chip in [sampled(), measured(), with_maps(), none, stuck] {
         let bytes = file::write(&chip);
         let back = read(&bytes).unwrap();
         assert_eq!(back, chip);

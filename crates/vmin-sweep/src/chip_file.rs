@@ -6,7 +6,7 @@ use vmin_accel::VoltageProfile;
 use vmin_diagnostic::with_causes;
 use vmin_files::ReadError;
 use vmin_sram::file::{ChipFileError, ChipFileLimits};
-use vmin_sram::{BelowFloor, CellErrors, Chip, ErrorRates, Origin, VddLevel};
+use vmin_sram::{BelowFloor, CellErrors, Chip, FaultyCell, Origin, VddLevel};
 
 /// Most voltages of a chip named in a message.
 const NAMED_MAX: usize = 64;
@@ -101,7 +101,7 @@ pub fn levels_words(chip: &Chip) -> String {
 }
 
 /// The faulty cells at a level by address, with their error rates. Those of a measured chip are as measured
-/// and need not nest; a cell of a sampled chip inverts its bit at every read.
+/// and need not nest; a cell of a sampled chip errs at every read, as those of its population do.
 ///
 /// # Errors
 /// The level lies below the lowest of the chip.
@@ -111,8 +111,8 @@ pub fn errors_at(chip: &Chip, level: &VddLevel) -> Result<Vec<CellErrors>, Below
         return Ok(chip.cell_errors(index));
     }
     let faults = chip.faults(level.threshold)?;
-    let inverting = |&cell| CellErrors { cell, rates: ErrorRates::flip(1.0) };
-    let mut errors: Vec<CellErrors> = faults.iter().map(inverting).collect();
+    let of = |&cell: &FaultyCell| CellErrors { cell, rates: chip.kind().rates(cell.preferred) };
+    let mut errors: Vec<CellErrors> = faults.iter().map(of).collect();
     errors.sort_unstable_by_key(|error| error.cell.address);
     Ok(errors)
 }

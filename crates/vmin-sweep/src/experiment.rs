@@ -8,7 +8,6 @@ mod voltages;
 use std::ops::Range;
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source};
-use vmin_sram::FaultKind;
 
 pub use chips::{CHIP_FILES_MAX, ReadErrors};
 pub use layout::Layout;
@@ -111,10 +110,8 @@ pub struct Experiment {
     pub profile: Located<String>,
     /// `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`.
     pub memories: Memories,
-    /// `[memory] fault_kind`; `flip` where faulty cells differ.
-    pub fault_kind: FaultKind,
-    /// `[memory] fault_kind`, with its variants that are no kind of fault.
-    pub errors: ReadErrors,
+    /// `[memory] fault_kind`; without it cells err as those of the population.
+    pub errors: Option<ReadErrors>,
     /// `[memory] read_noise_mv`: sigma of each cell's critical voltage from read to read.
     pub read_noise_mv: Option<Located<f64>>,
     /// `preset`.
@@ -273,7 +270,6 @@ impl Experiment {
                 layout: layout?,
                 profile: profile?,
                 memories: memories?,
-                fault_kind: errors.kind(),
                 errors,
                 read_noise_mv: read_noise,
                 vdd_mv: vdd_mv?,

@@ -1,7 +1,7 @@
 //! A profile file as a checked [`VoltageProfile`].
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
-use vmin_sram::{Population, VarianceShares};
+use vmin_sram::{FaultKind, Population, VarianceShares};
 
 use super::curve::{Curve, Gaussian};
 use super::points::{Inlined, scale};
@@ -177,6 +177,7 @@ fn population(root: &TableReader<'_>, name: Option<&Located<String>>) -> Option<
     let span = table.span();
     let keys = ["die", "bank", "column", "half_column", "cell", "share_stuck_at_0"];
     let values = keys.map(|key| table.number(key, 0.0..=1.0).map(|value| value.value));
+    let kind = table.optional_choice("fault_kind", &FaultKind::WORDS);
     table.finish();
     let [Some(die), Some(bank), Some(column), Some(half), Some(cell), Some(stuck)] = values else {
         return None;
@@ -184,7 +185,9 @@ fn population(root: &TableReader<'_>, name: Option<&Located<String>>) -> Option<
     let population = VarianceShares::new(die, bank, column, half, cell)
         .and_then(|shares| Population::new(name.map_or("unnamed", |n| &n.value), shares, stuck));
     match population {
-        Ok(population) => Some(population),
+        Ok(population) => {
+            Some(population.with_kind(kind.map_or(FaultKind::Flip, |kind| kind.value)))
+        }
         Err(error) => {
             let problem = Diagnostic::new("population", error.to_string());
             root.report(match span {

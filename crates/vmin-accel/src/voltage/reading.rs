@@ -4,8 +4,7 @@
 //! at a lower one: the maps do not quite nest, as those of measured chips do not.
 
 use vmin_sram::{
-    Chip, ChipError, ChipKey, DrawnFaults, ErrorRates, FaultKind, Geometry, Run, SampleError,
-    Threshold, draw_faults,
+    Chip, ChipError, ChipKey, DrawnFaults, Geometry, Run, SampleError, Threshold, draw_faults,
 };
 
 use super::VoltageProfile;
@@ -23,8 +22,7 @@ pub enum ReadingError {
 
 impl VoltageProfile {
     /// Samples a chip and reads each of its cells once at each voltage (falling, in microvolts), with
-    /// Gaussian errors of `noise_mv` in its critical voltage at every read. Cells read their preferred
-    /// value where they fail.
+    /// Gaussian errors of `noise_mv` in its critical voltage at every read. Cells fail as the population's do.
     ///
     /// # Errors
     /// See [`ReadingError`].
@@ -42,17 +40,15 @@ impl VoltageProfile {
         let mut runs = Vec::new();
         for (level, (&vdd_uv, noise)) in (0_u16..).zip(vdd_uv.iter().zip(&reads)) {
             let near = chip.faults(noise.floor()).unwrap_or(chip.cells());
-            let errors = noise.errors(near, FaultKind::StuckAt);
+            let kind = self.population().kind();
+            let errors = noise.errors(near, kind);
             // Each voltage has a read of its own, independent of the other voltages.
-            let DrawnFaults { stuck, .. } = draw_faults(&errors, key, vdd_uv.into());
-            runs.extend(stuck.iter().map(|cell| Run {
+            let DrawnFaults { inverting, stuck } = draw_faults(&errors, key, vdd_uv.into());
+            runs.extend(inverting.iter().chain(&stuck).map(|cell| Run {
                 address: cell.address,
                 first_level: level,
                 last_level: level,
-                rates: match cell.preferred {
-                    true => ErrorRates::stuck_at_1(1.0),
-                    false => ErrorRates::stuck_at_0(1.0),
-                },
+                rates: kind.rates(cell.preferred),
             }));
         }
         let source = format!(

@@ -23,6 +23,8 @@ pub const VERSION: u16 = 2;
 /// Version of the format of chips without measured maps.
 pub const VERSION_WITHOUT_MAPS: u16 = 1;
 const FLAG_MEASURED: u16 = 1;
+/// Of sampled chips: cells hold their preferred value, else they invert their bit.
+const FLAG_STUCK_AT: u16 = 2;
 
 /// Limits of the loader, checked before it reserves memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

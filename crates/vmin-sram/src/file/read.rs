@@ -1,8 +1,10 @@
 //! Loading a chip file. Every value is checked before it is used.
 
 use super::{
-    ChipFileError, ChipFileLimits, FLAG_MEASURED, MAGIC, VERSION, VERSION_WITHOUT_MAPS, maps,
+    ChipFileError, ChipFileLimits, FLAG_MEASURED, FLAG_STUCK_AT, MAGIC, VERSION,
+    VERSION_WITHOUT_MAPS, maps,
 };
+use crate::apply::FaultKind;
 use crate::chip::{Chip, FaultyCell, Origin, VddLevel};
 use crate::geometry::Geometry;
 use crate::key::ChipKey;
@@ -24,7 +26,8 @@ pub fn read(bytes: &[u8], limits: &ChipFileLimits) -> Result<Chip, ChipFileError
         return Err(ChipFileError::Version { found: version });
     }
     let flags = u16::from_le_bytes(header.array()?);
-    if flags & !FLAG_MEASURED != 0 || version == VERSION && flags != FLAG_MEASURED {
+    let sampled = version == VERSION_WITHOUT_MAPS && flags & !FLAG_STUCK_AT == 0;
+    if !sampled && flags != FLAG_MEASURED {
         return Err(ChipFileError::Flags { found: flags });
     }
     let Some((contents, stored)) = bytes.split_last_chunk::<4>() else {
@@ -54,7 +57,8 @@ fn without_maps(
     let geometry = Geometry::new(reader.u32()?, reader.u32()?, reader.u32()?)?;
     let floor = Threshold(reader.i32()?);
     let origin = if flags & FLAG_MEASURED == 0 {
-        sampled(reader, limits)?
+        let stuck = flags & FLAG_STUCK_AT != 0;
+        sampled(reader, limits, if stuck { FaultKind::StuckAt } else { FaultKind::Flip })?
     } else {
         measured(reader, limits)?
     };
@@ -63,7 +67,11 @@ fn without_maps(
     Ok(Chip::from_cells(geometry, origin, floor, levels, cells)?)
 }
 
-fn sampled(reader: &mut Reader<'_>, limits: &ChipFileLimits) -> Result<Origin, ChipFileError> {
+fn sampled(
+    reader: &mut Reader<'_>,
+    limits: &ChipFileLimits,
+    kind: FaultKind,
+) -> Result<Origin, ChipFileError> {
     let name = reader.text(limits)?;
     let shares = VarianceShares::new(
         reader.f64()?,
@@ -72,7 +80,7 @@ fn sampled(reader: &mut Reader<'_>, limits: &ChipFileLimits) -> Result<Origin, C
         reader.f64()?,
         reader.f64()?,
     )?;
-    let population = Population::new(name, shares, reader.f64()?)?;
+    let population = Population::new(name, shares, reader.f64()?)?.with_kind(kind);
     let key = ChipKey { seed: reader.u64()?, chip: reader.u64()?, memory: reader.u32()? };
     Ok(Origin::Sampled { population, key })
 }

@@ -1,6 +1,7 @@
 //! Writing a chip file.
 
-use super::{FLAG_MEASURED, MAGIC, VERSION_WITHOUT_MAPS, maps};
+use super::{FLAG_MEASURED, FLAG_STUCK_AT, MAGIC, VERSION_WITHOUT_MAPS, maps};
+use crate::apply::FaultKind;
 use crate::chip::{Chip, Origin};
 
 /// The bytes of a chip's file.
@@ -19,8 +20,13 @@ fn without_maps(chip: &Chip) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + 6 * chip.cells().len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION_WITHOUT_MAPS.to_le_bytes());
-    let measured = matches!(chip.origin(), Origin::Measured { .. });
-    let flags = if measured { FLAG_MEASURED } else { 0 };
+    let flags = match chip.origin() {
+        Origin::Measured { .. } => FLAG_MEASURED,
+        Origin::Sampled { population, .. } => match population.kind() {
+            FaultKind::Flip => 0,
+            FaultKind::StuckAt => FLAG_STUCK_AT,
+        },
+    };
     out.extend_from_slice(&flags.to_le_bytes());
     let geometry = chip.geometry();
     for size in [geometry.banks(), geometry.rows(), geometry.columns()] {

@@ -28,6 +28,7 @@ pub use goodness::{ColumnClassFit, FigureFit, Goodness, LevelFit};
 pub use interval::Estimate;
 pub use observe::{COLUMN_CLASSES, PairKind};
 
+use crate::apply::FaultKind;
 use crate::chip::Chip;
 use crate::normal;
 use crate::population::{Population, PopulationError, VarianceShares};
@@ -209,6 +210,8 @@ pub struct Fit {
     pub pairs: Vec<PairFit>,
     /// Share of the faulty cells whose preferred value is 0.
     pub share_stuck_at_0: Estimate,
+    /// What the faulty cells of most chips do.
+    pub kind: FaultKind,
     /// Standard deviation of a cell's critical voltage from read to read, in mV; only from measured chips
     /// with two voltages or more. Its interval is that of the count of cells that broke nesting, the curve
     /// taken as known.
@@ -245,7 +248,9 @@ impl Fit {
     /// # Errors
     /// The name is empty or too long, or as for [`Self::variance_shares`].
     pub fn population(&self, name: &str) -> Result<Population, PopulationError> {
-        Population::new(name, self.variance_shares()?, self.share_stuck_at_0.value)
+        let population =
+            Population::new(name, self.variance_shares()?, self.share_stuck_at_0.value)?;
+        Ok(population.with_kind(self.kind))
     }
 }
 
@@ -296,6 +301,7 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
             sum(|chip| chip.figures.stuck_at_0),
             sum(|chip| chip.figures.faults),
         ),
+        kind: kind(chips),
         read_noise_mv: read_noise(&observed, &curve),
         nesting_violations: violations(&observed),
         goodness: goodness::goodness(&observed, &curve, &drawn),
@@ -303,6 +309,12 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
         levels_left_out: observed.iter().map(|chip| chip.levels_left_out).sum(),
         chip_mu_mv: curve.mu_mv,
     })
+}
+
+/// The kind of most chips.
+fn kind(chips: &[Chip]) -> FaultKind {
+    let flips = chips.iter().filter(|chip| chip.kind() == FaultKind::Flip).count();
+    if 2 * flips > chips.len() { FaultKind::Flip } else { FaultKind::StuckAt }
 }
 
 /// The rate curve of some chips, if it can be estimated.

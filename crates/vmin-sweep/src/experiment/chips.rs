@@ -36,8 +36,7 @@ impl ReadErrors {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Alike(FaultKind::Flip) => "flip",
-            Self::Alike(FaultKind::StuckAt) => "stuck_at",
+            Self::Alike(kind) => kind.word(),
             Self::Measured => "measured",
             Self::Transient => "transient",
         }
@@ -49,15 +48,6 @@ impl ReadErrors {
         match self {
             Self::Alike(kind) => Some(kind),
             Self::Measured | Self::Transient => None,
-        }
-    }
-
-    /// The fault kind of all cells; `flip` where it is not the same for all.
-    #[must_use]
-    pub const fn kind(self) -> FaultKind {
-        match self {
-            Self::Alike(kind) => kind,
-            Self::Measured | Self::Transient => FaultKind::Flip,
         }
     }
 }
@@ -137,13 +127,13 @@ pub(super) fn read(root: &TableReader<'_>, preset: Option<Preset>) -> Chips {
     Chips { count: u32::try_from(files.value.len()).ok(), seed: Some(0), files: files.value }
 }
 
-/// The errors of an experiment: as it says, otherwise measured ones with chip files and inversions without.
-/// Reports a contradiction to the chips.
+/// The errors of an experiment: as it says, otherwise measured ones with chip files. Without either (none) they
+/// are those of the profile's population. Reports a contradiction to the chips.
 pub(super) fn errors(
     memory: &TableReader<'_>,
     said: Option<&Located<ReadErrors>>,
     by_file: bool,
-) -> ReadErrors {
+) -> Option<ReadErrors> {
     if let Some(said) = said
         && said.value == ReadErrors::Measured
         && !by_file
@@ -155,6 +145,5 @@ pub(super) fn errors(
                 .hint("name measured chips: `[chips] files = [...]`"),
         );
     }
-    let default = if by_file { ReadErrors::Measured } else { ReadErrors::Alike(FaultKind::Flip) };
-    said.map_or(default, |said| said.value)
+    said.map(|said| said.value).or(by_file.then_some(ReadErrors::Measured))
 }

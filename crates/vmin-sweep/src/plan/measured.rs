@@ -158,10 +158,10 @@ pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u6
 }
 
 /// A remark on the errors for readers of the results.
-pub(super) fn errors_note(experiment: &Experiment) -> Option<String> {
+pub(super) fn errors_note(experiment: &Experiment, errors: ReadErrors) -> Option<String> {
     let by_file = !experiment.chip_files.is_empty();
     let noisy = experiment.read_noise_mv.is_some();
-    let note = match experiment.errors {
+    let note = match errors {
         ReadErrors::Alike(_) if noisy => {
             "noisy cells are drawn once per chip, offset and voltage, as weights are loaded once"
         }

@@ -115,9 +115,11 @@ impl Plan {
         let graph = Arc::new(graph);
         let graph_sha256 = saved(&graph, &experiment.model.span)?;
         let moves_map = !chip_files.is_empty();
-        let draws_any_bit = experiment.errors == ReadErrors::Transient
-            && !moves_map
-            && experiment.read_noise_mv.is_none();
+        let population = experiment.preset.map(Preset::population);
+        let population = population.unwrap_or_else(|| profile.population().clone());
+        let errors = experiment.errors.unwrap_or(ReadErrors::Alike(population.kind()));
+        let draws_any_bit =
+            errors == ReadErrors::Transient && !moves_map && experiment.read_noise_mv.is_none();
         let mut shared = Shared {
             experiment: &experiment,
             accelerator: &accelerator,
@@ -183,13 +185,12 @@ impl Plan {
             return Err(problems);
         }
         let seed = experiment.seed;
-        let population = experiment.preset.map(Preset::population);
-        let population = population.unwrap_or_else(|| profile.population().clone());
-        let sampled = SampledChips { population, seed, kind: experiment.errors.kind() };
+        let kind = errors.alike().unwrap_or(population.kind());
+        let sampled = SampledChips { population, seed, kind };
         let persists = !moves_map && !draws_any_bit;
         let first_chip = first_chip(persists.then_some(&sampled), &candidates[0], &chip_files);
         let cells: Box<dyn CellSource> = if moves_map {
-            Box::new(measured::source(&chip_files, &candidates, seed, experiment.errors.alike()))
+            Box::new(measured::source(&chip_files, &candidates, seed, errors.alike()))
         } else if draws_any_bit {
             Box::new(Transient { seed })
         } else {
@@ -206,7 +207,8 @@ impl Plan {
             return Err(problems);
         }
         let nominal = shared.nominal.expect("the first candidate was priced");
-        let mut notes = notes(&experiment, &candidates[0], &accelerator, &nominal, &chip_files);
+        let mut notes =
+            notes(&experiment, errors, &candidates[0], &accelerator, &nominal, &chip_files);
         if candidates.len() > 1 {
             let costs_name = &experiment.protection_costs.value;
             inputs.push(input("protection costs", costs_name, sha256(costs.text().as_bytes())));
@@ -219,8 +221,8 @@ impl Plan {
         // Chips of a population differ by number alone.
         let different = if moves_map { experiment.chips } else { 1 };
         let chip_ids = (0..different).map(|chip| identity::short(&cells.identity(chip))).collect();
-        let every_image = experiment.errors == ReadErrors::Transient;
-        let setting = setting(&experiment, &candidates[0], &accelerator, &profile);
+        let every_image = errors == ReadErrors::Transient;
+        let setting = setting(&experiment, errors, &candidates[0], &accelerator, &profile);
         let (data_span, layout_span) =
             (experiment.data.span.clone(), experiment.layout.span.clone());
         let mut plan = Self {
@@ -295,6 +297,7 @@ fn inputs(
 /// Remarks for readers of the results.
 fn notes(
     experiment: &Experiment,
+    errors: ReadErrors,
     own: &Candidate,
     accelerator: &Accelerator,
     nominal: &EnergyReport,
@@ -310,7 +313,7 @@ fn notes(
         let cells = placement.weights.geometry().cells();
         notes.push(measured::note(experiment, chip_files, cells));
     }
-    notes.extend(measured::errors_note(experiment));
+    notes.extend(measured::errors_note(experiment, errors));
     notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
         format!(
             "read noise of {} mV: the critical voltage of each cell varies from read to read; `cell_fault_rate` is that without noise",
@@ -323,6 +326,7 @@ fn notes(
 /// The setting in words, for results.
 fn setting(
     experiment: &Experiment,
+    errors: ReadErrors,
     own: &Candidate,
     accelerator: &Accelerator,
     profile: &VoltageProfile,
@@ -332,7 +336,7 @@ fn setting(
         data: experiment.data.value.clone(),
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),
-        fault_kind: experiment.errors.word().to_owned(),
+        fault_kind: errors.word().to_owned(),
         placement: experiment.placement.word().to_owned(),
         memories: experiment.memories.words(),
         layout: experiment.layout.words(),

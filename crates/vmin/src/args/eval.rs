@@ -87,7 +87,7 @@ pub struct EvalArgs {
     /// Re-quantize the weights to this number of bits, 2 to 8
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
     pub bits: Option<u8>,
-    /// Effect of a faulty cell; `flip`, or as measured, if absent
+    /// Effect of a faulty cell; the profile's or chip's if absent
     #[arg(long, value_enum, value_name = "KIND")]
     pub fault_kind: Option<FaultKindArg>,
     /// Add read noise: sigma of each cell's critical voltage, in mV

@@ -33,6 +33,8 @@ pub struct Inspection {
     rows: u32,
     columns: u32,
     origin: String,
+    /// What most of its faulty cells do.
+    fault_kind: &'static str,
     vdd_mv: Vec<f64>,
     faults: Vec<u64>,
     cell_fault_rate: Vec<f64>,
@@ -97,6 +99,7 @@ pub(super) fn inspection(chip: &Chip, levels: &[VddLevel]) -> Result<Inspection,
         rows: geometry.rows(),
         columns: geometry.columns(),
         origin,
+        fault_kind: chip.kind().word(),
         vdd_mv: rows.iter().map(|row| row.vdd_mv).collect(),
         faults: rows.iter().map(|row| row.faults).collect(),
         cell_fault_rate: rows.iter().map(|row| row.cell_fault_rate).collect(),
@@ -145,8 +148,8 @@ impl Answer for Inspection {
             }),
         );
         format!(
-            "{}\n{} cells: {} banks of {} rows x {} columns\n{table}",
-            self.origin, self.cells, self.banks, self.rows, self.columns
+            "{}\n{} cells: {} banks of {} rows x {} columns; faults: {}\n{table}",
+            self.origin, self.cells, self.banks, self.rows, self.columns, self.fault_kind
         )
     }
 }

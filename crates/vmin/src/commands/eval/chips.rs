@@ -44,7 +44,7 @@ pub(super) fn chips(
         let source = Box::new(Transient { seed });
         return Ok(Wanted { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
     };
-    let kind = kind(args).unwrap_or(FaultKind::Flip);
+    let kind = kind(args).unwrap_or(population.kind());
     let cell_fault_rate = at.own.threshold.rate();
     let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
     let beyond =

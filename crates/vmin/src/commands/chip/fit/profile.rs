@@ -61,6 +61,7 @@ pub(super) fn text(
     ] {
         line(format!("{key} = {share:?}"));
     }
+    line(format!("fault_kind = {:?}", fit.kind.word()));
     out.push('\n');
     out.push_str(&laws(energy)?);
     Ok(out)
