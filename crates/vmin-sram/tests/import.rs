@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use vmin_sram::export::{self, ExportFile};
 use vmin_sram::import::{
     FoldDuplicates, ImportError, ImportLimits, ImportOptions, ImportProblem, ImportReport,
-    Importer, NpyValues, VddUnit,
+    Importer, Meaning, NpyValues, VddUnit,
 };
 use vmin_sram::{Chip, ErrorRates, Geometry, Origin, Run};
 
@@ -309,8 +309,12 @@ fn each_broken_rule_is_named() {
         (&[("l.csv", b"bank,row,column,vdd_mv,kind\n0,0,1,0,flip\n")], &sized, |p| {
             matches!(p, P::Voltage { .. })
         }),
-        (&[("l.csv", b"bank,row,column,kind\n")], &sized, |p| matches!(p, P::Table(_))),
-        (&[("l.csv", b"bank,row,column,vdd_mv,kind,x\n")], &sized, |p| matches!(p, P::Table(_))),
+        (&[("l.csv", b"bank,row,column,kind\n")], &sized, |p| {
+            matches!(p, P::NoColumn { name: "vdd_mv" })
+        }),
+        (&[("l.csv", b"bank,row,column,vdd_mv,kind,x\n")], &sized, |p| {
+            matches!(p, P::Column { .. })
+        }),
         (&[("l.csv", LIST), ("m.csv", LIST)], &sized, |p| {
             matches!(p, P::CellTwice { address: 1, .. })
         }),
@@ -392,4 +396,128 @@ fn the_public_board_gives_its_figures() {
     let (chip, report) = importer.finish().unwrap();
     assert_eq!(chip.geometry(), Geometry::new(1, 8192, 128).unwrap());
     assert_eq!((report.levels[0].stuck_at_0, report.levels[0].stuck_at_1), (180, 0));
+}
+
+/// Every form says: cell (bank 1, row 2, column 3) stuck at 0 at 850 mV and below, cell (0, 0, 5) inverted at 830 mV.
+#[test]
+fn lists_of_other_programs_are_read() {
+    let pairs = |list: &[(&str, &str)]| {
+        list.iter().map(|&(ours, theirs)| (ours.to_owned(), theirs.to_owned())).collect()
+    };
+    let geometry = Geometry::new(2, 8, 16).unwrap();
+    let usual = ImportOptions { geometry: Some(geometry), ..ImportOptions::default() };
+    let (flip, stuck) = (ErrorRates::flip(1.0), ErrorRates::stuck_at_0(1.0));
+    let run = |address, first_level, rates| Run { address, first_level, last_level: 1, rates };
+    let expected = Chip::measured(
+        geometry,
+        "a board".into(),
+        String::new(),
+        &[850_000, 830_000],
+        vec![run(5, 1, flip), run((8 + 2) * 16 + 3, 0, stuck)],
+    )
+    .unwrap();
+    let forms: [(&str, ImportOptions); 6] = [
+        (
+            "Bank,Row,Col,Voltage (V),Type\n1,2,3,0.85,SA0\n1,2,3,0.83,stuck-at-0\n0,0,5,0.83,Flip\n",
+            usual.clone(),
+        ),
+        (
+            "bank;wordline;bitline;Vdd_V;fault\n1;2;3;0,85;SA0\n1;2;3;0,83;SA0\n0;0;5;0,83;flip\n",
+            usual.clone(),
+        ),
+        (
+            "bank\trow\tcolumn\tvdd\tkind\n1\t2\t3\t850\tsa-0\n0\t0\t5\t830\tflip\n",
+            ImportOptions {
+                meaning: Meaning::FirstFails,
+                vdd_unit: Some(VddUnit::Millivolts),
+                ..usual.clone()
+            },
+        ),
+        (
+            // Between the levels: it fails from the next lower one on; the last cell fails below all levels.
+            "bank,row,column,vdd_mv,kind\n1,2,3,858,sa0\n0,0,5,849,flip\n0,0,6,800,flip\n",
+            ImportOptions {
+                meaning: Meaning::FirstFails,
+                levels_mv: vec![850.0, 830.0],
+                ..usual.clone()
+            },
+        ),
+        (
+            // 32 words of 4 bits in a bank, 4 words in a row: bit b of word w at column 4 b + w % 4.
+            "address,bit,V (mV),Art\n0x2B,0,850,SA0\n0x2B,0,830,SA0\n1,1,830,flip\n",
+            ImportOptions {
+                word_bits: 4,
+                words_per_bank: Some(32),
+                column_mux: 4,
+                columns: pairs(&[("kind", "Art")]),
+                ..usual.clone()
+            },
+        ),
+        (
+            "x,Zeile,Spalte,Block,U\n?,2,3,1,0.85\n?,2,3,1,0.83\n",
+            ImportOptions {
+                columns: pairs(&[
+                    ("row", "Zeile"),
+                    ("column", "Spalte"),
+                    ("bank", "Block"),
+                    ("vdd_mv", "U"),
+                ]),
+                vdd_unit: Some(VddUnit::Volts),
+                failure_rates: Some(stuck),
+                ..usual.clone()
+            },
+        ),
+    ];
+    for (index, (text, options)) in forms.into_iter().enumerate() {
+        let options = ImportOptions { source: Some("a board".into()), ..options };
+        let (chip, _) = import(&[("faults.csv", text.as_bytes())], options).expect(text);
+        if index < 5 {
+            assert_eq!(chip, expected, "{text}");
+        } else {
+            assert_eq!(chip.cell_errors(1), expected.cell_errors(1)[1..], "{text}");
+        }
+    }
+
+    let refused = |text: &str| problem(import(&[("faults.csv", text.as_bytes())], usual.clone()));
+    let unit = refused("bank,row,column,voltage,kind\n");
+    assert!(matches!(unit, ImportProblem::ListUnit { .. }), "{unit}");
+    let kind = refused("bank,row,column,vdd_mv\n");
+    assert!(matches!(kind, ImportProblem::NoColumn { name: "kind" }), "{kind}");
+    let other = refused("bank,row,column,vdd_mv,kind,temperature\n");
+    assert!(matches!(other, ImportProblem::Column { .. }) && other.hint().is_some(), "{other}");
+    let twice = refused("bank,row,column,col,vdd_mv,kind\n");
+    assert!(twice.to_string().contains("two columns"), "{twice}");
+    // Without a column of voltages, the name of the file says it.
+    let text = b"bank,row,col,type\n0,0,5,flip\n";
+    let (chip, _) = import(&[("board_830mV.csv", text)], usual).expect("one voltage");
+    assert_eq!(chip.levels()[0].vdd_uv, 830_000);
+}
+
+/// Masks of whole numbers and booleans, as numpy writes them.
+#[test]
+fn arrays_hold_numbers_of_every_type() {
+    let array = |descr: &str, bytes: &[u8]| {
+        let mut header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 2), }}");
+        header.push('\n');
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), bytes].concat()
+    };
+    let wide = |size: usize| -> Vec<u8> {
+        [0, 1, 1, 0]
+            .iter()
+            .flat_map(|&v| (0..size).map(move |i| if i == 0 { v } else { 0 }))
+            .collect()
+    };
+    let types = ["|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8"];
+    for (descr, size) in types.into_iter().zip([1, 1, 1, 2, 2, 4, 4, 8, 8]) {
+        let file = array(descr, &wide(size));
+        let (chip, _) =
+            import(&[("flip_800mV.npy", &file)], ImportOptions::default()).expect(descr);
+        let found: Vec<u64> = chip.cell_errors(0).iter().map(|error| error.cell.address).collect();
+        assert_eq!(found, [1, 2], "{descr}");
+    }
+    let complex =
+        problem(import(&[("flip_800mV.npy", &array("<c8", &wide(8)))], ImportOptions::default()));
+    assert!(complex.to_string().contains("not numbers or booleans"), "{complex}");
 }

@@ -25,7 +25,7 @@ pub fn list(chip: &Chip) -> ExportFile {
     if let Some(maps) = chip.maps() {
         property(&mut text, "licence", maps.licence());
     }
-    text += &COLUMNS.join(",");
+    text += &COLUMNS[..6].join(",");
     text.push('\n');
     for (index, vdd_mv) in levels.iter().enumerate() {
         let mut errors: Vec<(u64, ErrorRates)> = chip

@@ -69,6 +69,14 @@ impl Collector {
         Ok(())
     }
 
+    /// Makes every observation hold down to the lowest level.
+    pub(super) fn extend_downwards(&mut self) {
+        let Some((_, &lowest)) = self.levels.first_key_value() else { return };
+        for run in &mut self.runs {
+            run.last_level = lowest;
+        }
+    }
+
     /// Gives every observation the address that `place` says, and drops those it gives none.
     pub(super) fn place<E>(
         &mut self,

@@ -192,6 +192,24 @@ pub enum ImportProblem {
     /// A table that cannot be read.
     #[error("not a table that can be read: {0}")]
     Table(String),
+    /// A column of a list that is not known.
+    #[error("it has a column `{name}`, which is none of a list's")]
+    Column {
+        /// Its name.
+        name: String,
+    },
+    /// A column that a list needs.
+    #[error("it has no column `{name}`")]
+    NoColumn {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Voltages of a list without a unit.
+    #[error("the voltages of column `{name}` have no unit")]
+    ListUnit {
+        /// Name of the column.
+        name: String,
+    },
     /// A list of cells without the size of their memory.
     #[error(
         "the size of the memory is not given; the cells reach to bank {bank}, row {row}, column {column}"
@@ -254,6 +272,18 @@ impl ImportProblem {
                 "say it with `--vdd-mv V,V,...`, one for each file"
             }
             Self::VoltageUnit { .. } => "add `--vdd-unit mv`, `v` or `vmin:MILLIVOLTS`",
+            Self::ListUnit { .. } => "add `--vdd-unit mv`, `v` or `vmin:MILLIVOLTS`",
+            Self::Column { .. } => {
+                "name the columns you have, as `--columns-named bank=Block,vdd_mv=\"Voltage (V)\"`; others are \
+                 then ignored"
+            }
+            Self::NoColumn { name: "kind" } => {
+                "say what all cells do with `--failure-kind`, or name the column: `--columns-named kind=NAME`"
+            }
+            Self::NoColumn { .. } => {
+                "lists have bank, row and column, or address and bit; other names are told with \
+                 `--columns-named bank=NAME,...`"
+            }
             Self::FailureUnit { .. } => "add `--vdd-unit mv` or `--vdd-unit v`",
             Self::Count { .. } => "give one for each file, in their order",
             Self::Role { .. } => {

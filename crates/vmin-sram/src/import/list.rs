@@ -1,22 +1,41 @@
 //! Tables with a row per faulty cell and voltage, for all file types.
 //!
-//! | column | |
-//! |---|---|
-//! | `bank`, `row`, `column` | of the cell, from 0 |
-//! | `vdd_mv` | supply voltage |
-//! | `kind` | `flip`, `stuck_at_0` or `stuck_at_1` |
-//! | `probability` | probability of the error, 1 without the column |
+//! | column | other names | |
+//! |---|---|---|
+//! | `bank`, `row`, `column` | `block`; `wordline`, `wl`; `col`, `bitline`, `bl` | of the cell, from 0 |
+//! | `address`, `bit` | `addr`, `word` | in place of them: word and bit, as in a dump |
+//! | `vdd_mv` | `vdd`, `voltage`, `v` | supply voltage, with a unit as in `vdd_v` or `Voltage (V)` |
+//! | `kind` | `type`, `fault`, `fault_kind` | `flip`, `stuck_at_0` or `sa0`, `stuck_at_1` or `sa1` |
+//! | `probability` | `prob`, `p` | probability of the error, 1 without the column |
 //!
+//! Names are compared without case, spaces and units. [`ImportOptions::columns`](super::ImportOptions) maps others.
 //! The size of the memory, voltages without a fault and the source are
 //! *properties*, `key=value`: `geometry=B x R x C`, `levels_mv=590,580`, `source=...`, `licence=...`.
 
-use super::voltage::microvolts;
-use super::{ImportProblem, Importer};
+use super::voltage::{VddUnit, microvolts};
+use super::{ImportProblem, Importer, Meaning};
 use crate::geometry::{Geometry, Position};
 use crate::measured_maps::ErrorRates;
 
-/// Names of the columns; the last may be absent.
-pub(crate) const COLUMNS: [&str; 6] = ["bank", "row", "column", "vdd_mv", "kind", "probability"];
+/// Names of the columns, as files of the project have them.
+pub(crate) const COLUMNS: [&str; 8] =
+    ["bank", "row", "column", "vdd_mv", "kind", "probability", "address", "bit"];
+pub(super) const VDD: usize = 3;
+pub(super) const KIND: usize = 4;
+pub(super) const PROBABILITY: usize = 5;
+const ADDRESS: usize = 6;
+
+/// Other names of the columns, in the order of [`COLUMNS`].
+const OTHER_NAMES: [&[&str]; 8] = [
+    &["block", "bram"],
+    &["wordline", "wl"],
+    &["col", "bitline", "bl"],
+    &["vdd", "voltage", "v", "supply"],
+    &["type", "fault", "fault_kind", "fault_type"],
+    &["prob", "p"],
+    &["addr", "word"],
+    &[],
+];
 
 /// Banks, rows and columns have 21 bits each in an address until the memory is known.
 const COORDINATE_BITS: u32 = 21;
@@ -33,52 +52,235 @@ pub(super) struct Found {
 /// A row of a list.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
+    /// Bank, row and column.
     pub(super) place: [u64; 3],
     pub(super) vdd_mv: f64,
     pub(super) rates: ErrorRates,
 }
 
-/// Position of each column of [`COLUMNS`].
-pub(super) fn places<'a>(
-    names: impl Iterator<Item = &'a str>,
-) -> Result<[Option<usize>; 6], ImportProblem> {
-    let mut places = [None; 6];
-    for (place, name) in names.enumerate() {
-        let Some(column) = COLUMNS.iter().position(|column| column.eq_ignore_ascii_case(name))
-        else {
-            return Err(ImportProblem::Table(format!(
-                "it has a column `{}`; bank, row, column, vdd_mv, kind and probability are known",
-                name.escape_default()
-            )));
+/// Where the columns of a table are.
+pub(super) struct Places {
+    at: [Option<usize>; 8],
+    unit: VddUnit,
+    /// The voltage of all rows, without a column of voltages.
+    vdd_mv: Option<f64>,
+    /// The rates of a fault, without a column of kinds.
+    rates: Option<ErrorRates>,
+    word_bits: u64,
+    words_per_bank: Option<u64>,
+    column_mux: u64,
+}
+
+/// A value of a row, whatever holds it.
+pub(super) trait Value {
+    fn whole(&self) -> Option<u64>;
+    fn number(&self) -> Option<f64>;
+    fn text(&self) -> String;
+}
+
+impl Places {
+    /// The row with these values; `line` is for messages.
+    pub(super) fn row<V: Value>(
+        &self,
+        line: u64,
+        value: impl Fn(usize) -> Option<V>,
+    ) -> Result<Row, ImportProblem> {
+        let field = |column: usize| self.at[column].and_then(&value);
+        let unexpected = |column: usize, expected| {
+            let text = field(column).map_or(String::new(), |value| value.text());
+            let short: String = text.chars().take(40).collect();
+            let found = format!("{} `{}`", COLUMNS[column], short.escape_default());
+            ImportProblem::Text { line, found, expected }
         };
-        if places[column].replace(place).is_some() {
-            return Err(ImportProblem::Table(format!("it has two columns `{name}`")));
-        }
-    }
-    match places[..5].iter().position(Option::is_none) {
-        Some(missing) => {
-            Err(ImportProblem::Table(format!("it has no column `{}`", COLUMNS[missing])))
-        }
-        None => Ok(places),
+        let whole = |column: usize| {
+            let found = field(column).and_then(|value| value.whole());
+            found.ok_or_else(|| unexpected(column, "a whole number from 0"))
+        };
+        let place = if self.at[ADDRESS].is_some() {
+            let (word, bit) = (whole(ADDRESS)?, whole(ADDRESS + 1)?);
+            if bit >= self.word_bits {
+                return Err(unexpected(ADDRESS + 1, "a bit of a word (`--word-bits`)"));
+            }
+            let per_bank = self.words_per_bank.unwrap_or(u64::MAX);
+            let (bank, word) = (word / per_bank, word % per_bank);
+            let mux = self.column_mux;
+            [bank, word / mux, bit * mux + word % mux]
+        } else {
+            [whole(0)?, whole(1)?, whole(2)?]
+        };
+        let vdd_mv = match self.vdd_mv {
+            Some(vdd_mv) => vdd_mv,
+            None => {
+                let found = field(VDD).and_then(|value| value.number());
+                self.unit.millivolts(found.ok_or_else(|| unexpected(VDD, "a voltage"))?)
+            }
+        };
+        let probability = match self.at[PROBABILITY] {
+            None => 1.0,
+            Some(_) => field(PROBABILITY)
+                .and_then(|value| value.number())
+                .filter(|p| (0.0..=1.0).contains(p))
+                .ok_or_else(|| unexpected(PROBABILITY, "a probability from 0 to 1"))?,
+        };
+        let rates = match self.rates {
+            // Rates are singles.
+            Some(ErrorRates { p01, p10 }) => {
+                let p = probability as f32;
+                ErrorRates { p01: p01 * p, p10: p10 * p }
+            }
+            None => {
+                let kind = field(KIND).map_or(String::new(), |value| value.text());
+                rates(&kind, probability as f32)
+                    .ok_or_else(|| unexpected(KIND, "`flip`, `stuck_at_0` or `stuck_at_1`"))?
+            }
+        };
+        Ok(Row { place, vdd_mv, rates })
     }
 }
 
+/// A name of a column without case, spaces and unit, and the unit.
+fn normal(name: &str) -> (String, Option<VddUnit>) {
+    let lower = name.trim().trim_start_matches('\u{feff}').to_ascii_lowercase();
+    let unit = |text: &str| match text.trim() {
+        "v" | "volt" | "volts" => Some(VddUnit::Volts),
+        "mv" | "millivolt" | "millivolts" => Some(VddUnit::Millivolts),
+        _ => None,
+    };
+    let (stem, in_brackets) = match lower.split_once(['(', '[']) {
+        Some((stem, rest)) => (stem, unit(rest.trim_end_matches([')', ']']))),
+        None => (lower.as_str(), None),
+    };
+    let stem = stem.trim().replace([' ', '-'], "_");
+    match stem.rsplit_once('_') {
+        Some((before, last)) if in_brackets.is_none() && unit(last).is_some() => {
+            (before.to_owned(), unit(last))
+        }
+        _ => (stem, in_brackets),
+    }
+}
+
+/// The column that a name of a table stands for.
+fn column_named(name: &str) -> Option<usize> {
+    let (stem, _) = normal(name);
+    let known = |column: &usize| {
+        COLUMNS[*column] == stem
+            || COLUMNS[*column].strip_suffix("_mv") == Some(&stem)
+            || OTHER_NAMES[*column].contains(&&*stem)
+    };
+    (0..COLUMNS.len()).find(known)
+}
+
+/// True if a line names the columns of a list.
+pub(super) fn is_header(line: &str) -> bool {
+    let columns: Vec<usize> = line.split(separator(line)).filter_map(column_named).collect();
+    let all = |wanted: &[usize]| wanted.iter().all(|column| columns.contains(column));
+    all(&[0, 1, 2]) || all(&[ADDRESS, ADDRESS + 1])
+}
+
+/// The separator of a line's fields.
+pub(super) fn separator(line: &str) -> char {
+    [';', '\t'].into_iter().find(|&separator| line.contains(separator)).unwrap_or(',')
+}
+
 /// The rates of a row's kind and probability; none if they are neither.
-pub(super) fn rates(kind: &str, probability: f32) -> Option<ErrorRates> {
-    let valid = (0.0..=1.0).contains(&probability);
+fn rates(kind: &str, probability: f32) -> Option<ErrorRates> {
+    let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).collect();
     let p = if probability == 0.0 { 0.0 } else { probability };
-    match kind {
-        "flip" if valid => Some(ErrorRates::flip(p)),
-        "stuck_at_0" if valid => Some(ErrorRates::stuck_at_0(p)),
-        "stuck_at_1" if valid => Some(ErrorRates::stuck_at_1(p)),
+    match kind.to_ascii_lowercase().as_str() {
+        "flip" | "bitflip" => Some(ErrorRates::flip(p)),
+        "stuckat0" | "sa0" => Some(ErrorRates::stuck_at_0(p)),
+        "stuckat1" | "sa1" => Some(ErrorRates::stuck_at_1(p)),
         _ => None,
     }
 }
 
 impl Importer {
+    /// Places of the columns of the file `index` by their names.
+    pub(super) fn places<'a>(
+        &mut self,
+        index: usize,
+        file: &str,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Places, ImportProblem> {
+        let names: Vec<&str> = names.collect();
+        let mut at = [None; 8];
+        let wanted = self.options.columns.clone();
+        for (column, name) in &wanted {
+            let of = COLUMNS.iter().position(|known| known == column).ok_or_else(|| {
+                let known = COLUMNS.join(", ");
+                ImportProblem::Table(format!("`{column}` is no column of a list; {known} are"))
+            })?;
+            let place = names.iter().position(|found| found.trim() == name);
+            at[of] = Some(place.ok_or_else(|| {
+                ImportProblem::Table(format!("it has no column `{}`", name.escape_default()))
+            })?);
+        }
+        for (place, name) in names.iter().enumerate() {
+            if at.contains(&Some(place)) {
+                continue;
+            }
+            match column_named(name) {
+                Some(column) if at[column].is_none() => at[column] = Some(place),
+                Some(_) if wanted.is_empty() => {
+                    let name = name.escape_default();
+                    return Err(ImportProblem::Table(format!("it has two columns like `{name}`")));
+                }
+                None if wanted.is_empty() => {
+                    return Err(ImportProblem::Column { name: name.escape_default().to_string() });
+                }
+                Some(_) | None => {}
+            }
+        }
+        let cell: &[usize] =
+            if at[ADDRESS].is_some() { &[ADDRESS, ADDRESS + 1] } else { &[0, 1, 2] };
+        if let Some(&missing) = cell.iter().find(|&&column| at[column].is_none()) {
+            return Err(ImportProblem::NoColumn { name: COLUMNS[missing] });
+        }
+        if at[KIND].is_none() && self.options.failure_rates.is_none() {
+            return Err(ImportProblem::NoColumn { name: COLUMNS[KIND] });
+        }
+        let (unit, vdd_mv) = match at[VDD] {
+            None => {
+                let told = self.voltage(index, file).map_err(|problem| {
+                    let missing = ImportProblem::NoColumn { name: COLUMNS[VDD] };
+                    if problem == ImportProblem::NoVoltage { missing } else { problem }
+                })?;
+                (VddUnit::Millivolts, Some(f64::from(told) / 1000.0))
+            }
+            Some(place) => {
+                let unit = normal(names[place]).1.or(self.options.vdd_unit);
+                let name = names[place].escape_default();
+                (unit.ok_or_else(|| ImportProblem::ListUnit { name: name.to_string() })?, None)
+            }
+        };
+        let options = &self.options;
+        Ok(Places {
+            rates: options.failure_rates.filter(|_| at[KIND].is_none()),
+            at,
+            unit,
+            vdd_mv,
+            word_bits: options.word_bits.into(),
+            words_per_bank: options.words_per_bank.map(u64::from),
+            column_mux: u64::from(options.column_mux.max(1)),
+        })
+    }
+
     /// Takes a row; one of probability 0 only says that the voltage was measured.
     pub(super) fn add_row(&mut self, row: Row) -> Result<(), ImportProblem> {
-        let level = self.collector.level(microvolts(row.vdd_mv)?)?;
+        let mut vdd_uv = microvolts(row.vdd_mv)?;
+        if self.options.meaning == Meaning::FirstFails && !self.options.levels_mv.is_empty() {
+            let mut levels = Vec::new();
+            for &level in &self.options.levels_mv {
+                levels.push(microvolts(level)?);
+                self.collector.level(levels[levels.len() - 1])?;
+            }
+            // Fails below the lowest level.
+            let Some(&first) = levels.iter().filter(|&&level| level <= vdd_uv).max() else {
+                return Ok(());
+            };
+            vdd_uv = first;
+        }
+        let level = self.collector.level(vdd_uv)?;
         let mut address = 0;
         for (axis, &value) in row.place.iter().enumerate() {
             if value >> COORDINATE_BITS != 0 {
@@ -128,6 +330,9 @@ impl Importer {
     }
 
     pub(super) fn finish_list(&mut self) -> Result<Geometry, ImportProblem> {
+        if self.options.meaning == Meaning::FirstFails {
+            self.collector.extend_downwards();
+        }
         let [bank, row, column] = self.list.highest;
         let geometry = self
             .options

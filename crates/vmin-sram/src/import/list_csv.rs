@@ -5,20 +5,25 @@ use std::io::{BufRead, BufReader};
 
 use csv::StringRecord;
 
-use super::list::{COLUMNS, Row, places, rates};
+use super::list::{Value, is_header, separator};
 use super::source::{Lines, open, problem};
 use super::{Format, ImportProblem, Importer};
 
 pub(super) const FORMAT: Format = Format {
     name: "list",
-    about: "Comma-separated table of faulty cells",
-    recognizes: |head| ["bank", "row", "column"].iter().all(|name| head.line.contains(name)),
-    add: |importer, _, _, bytes| importer.add_list_csv(bytes),
+    about: "Table of faulty cells, separated by commas, semicolons or tabs",
+    recognizes: |head| is_header(head.line),
+    add: Importer::add_list_csv,
     finish: Importer::finish_list,
 };
 
 impl Importer {
-    fn add_list_csv(&mut self, bytes: &[u8]) -> Result<(), ImportProblem> {
+    fn add_list_csv(
+        &mut self,
+        index: usize,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), ImportProblem> {
         let limits = self.limits;
         let mut stream = BufReader::new(Lines::new(open(bytes, &limits), &limits));
         let mut line = 0;
@@ -30,48 +35,52 @@ impl Importer {
                 self.add_property(key.trim(), value)?;
             }
         }
-        let mut reader =
-            csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(stream);
-        let places = places(reader.headers().map_err(|error| table(error, line))?.iter())?;
+        // Lines are bounded, so the first is.
+        let first = stream.fill_buf().map_err(problem)?;
+        let first = first.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let separator = separator(&String::from_utf8_lossy(first));
+        let mut reader = csv::ReaderBuilder::new()
+            .comment(Some(b'#'))
+            .trim(csv::Trim::All)
+            // ASCII.
+            .delimiter(separator as u8)
+            .from_reader(stream);
+        let header = reader.headers().map_err(|error| table(error, line))?.clone();
+        let places = self.places(index, name, header.iter())?;
         let mut record = StringRecord::new();
         while reader.read_record(&mut record).map_err(|error| table(error, line))? {
             let at = line + record.position().map_or(0, csv::Position::line);
-            self.add_row(row(&record, &places, at)?)?;
+            let text = |place| record.get(place).map(|text| Text { text, separator });
+            self.add_row(places.row(at, text)?)?;
         }
         Ok(())
     }
 }
 
-fn row(
-    record: &StringRecord,
-    places: &[Option<usize>; 6],
-    line: u64,
-) -> Result<Row, ImportProblem> {
-    let field = |column: usize| places[column].and_then(|place| record.get(place)).unwrap_or("");
-    let unexpected = |column: usize, expected| ImportProblem::Text {
-        line,
-        found: format!("{} `{}`", COLUMNS[column], field(column).escape_default()),
-        expected,
-    };
-    let mut place = [0; 3];
-    for (axis, value) in place.iter_mut().enumerate() {
-        *value = field(axis).parse().map_err(|_| unexpected(axis, "a number from 0"))?;
-    }
-    let vdd_mv = field(3).parse().map_err(|_| unexpected(3, "a voltage in mV"))?;
-    let probability = match places[5] {
-        None => 1.0,
-        Some(_) => {
-            let value: f32 =
-                field(5).parse().map_err(|_| unexpected(5, "a probability from 0 to 1"))?;
-            if !(0.0..=1.0).contains(&value) {
-                return Err(unexpected(5, "a probability from 0 to 1"));
-            }
-            value
+/// A value of a text; with semicolons between values a comma may stand for the point.
+struct Text<'a> {
+    text: &'a str,
+    separator: char,
+}
+
+impl Value for Text<'_> {
+    fn whole(&self) -> Option<u64> {
+        match self.text.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok(),
+            None => self.text.parse().ok(),
         }
-    };
-    let rates = rates(field(4), probability)
-        .ok_or_else(|| unexpected(4, "`flip`, `stuck_at_0` or `stuck_at_1`"))?;
-    Ok(Row { place, vdd_mv, rates })
+    }
+
+    fn number(&self) -> Option<f64> {
+        if self.separator == ';' {
+            return self.text.replace(',', ".").parse().ok();
+        }
+        self.text.parse().ok()
+    }
+
+    fn text(&self) -> String {
+        self.text.to_owned()
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, non-exhaustive enum")]

@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::{Field, Row as Record};
+use parquet::record::Field;
 
-use super::list::{COLUMNS, Row, places, rates};
+use super::list::Value;
 use super::source::whole;
 use super::{Format, ImportProblem, Importer};
 
@@ -17,7 +17,7 @@ pub(super) const FORMAT: Format = Format {
     name: "parquet",
     about: "The same table as Parquet",
     recognizes: |head| head.bytes.starts_with(b"PAR1"),
-    add: |importer, _, _, bytes| importer.add_list_parquet(bytes),
+    add: Importer::add_list_parquet,
     finish: Importer::finish_list,
 };
 
@@ -25,14 +25,24 @@ pub(super) const FORMAT: Format = Format {
 const CONTENTS_BYTES_MAX: u64 = 1 << 30;
 
 impl Importer {
-    fn add_list_parquet(&mut self, bytes: &[u8]) -> Result<(), ImportProblem> {
+    fn add_list_parquet(
+        &mut self,
+        index: usize,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), ImportProblem> {
         let contents = whole(bytes, &self.limits, CONTENTS_BYTES_MAX)?;
         // Some checks of the reader panic on damaged files.
-        let read = catch_unwind(AssertUnwindSafe(|| self.add_contents(contents)));
+        let read = catch_unwind(AssertUnwindSafe(|| self.add_contents(index, name, contents)));
         read.unwrap_or_else(|_| Err(ImportProblem::Table("the Parquet file is damaged".to_owned())))
     }
 
-    fn add_contents(&mut self, contents: Vec<u8>) -> Result<(), ImportProblem> {
+    fn add_contents(
+        &mut self,
+        index: usize,
+        name: &str,
+        contents: Vec<u8>,
+    ) -> Result<(), ImportProblem> {
         let room = (contents.len() as u64).saturating_mul(1 << 10).min(CONTENTS_BYTES_MAX);
         let reader = SerializedFileReader::new(Bytes::from(contents)).map_err(table)?;
         let metadata = reader.metadata();
@@ -54,48 +64,28 @@ impl Importer {
             }
         }
         let columns = metadata.file_metadata().schema_descr().columns();
-        let places = places(columns.iter().map(|column| column.name()))?;
-        for (index, record) in reader.get_row_iter(None).map_err(table)?.enumerate() {
+        let places = self.places(index, name, columns.iter().map(|column| column.name()))?;
+        for (line, record) in (1..).zip(reader.get_row_iter(None).map_err(table)?) {
             let record = record.map_err(table)?;
-            self.add_row(row(&record, &places, index as u64 + 1)?)?;
+            let fields: Vec<&Field> = record.get_column_iter().map(|(_, field)| field).collect();
+            self.add_row(places.row(line, |place| fields.get(place).copied())?)?;
         }
         Ok(())
     }
 }
 
-fn row(record: &Record, places: &[Option<usize>; 6], line: u64) -> Result<Row, ImportProblem> {
-    let fields: Vec<&Field> = record.get_column_iter().map(|(_, field)| field).collect();
-    let field = |column: usize| places[column].and_then(|place| fields.get(place).copied());
-    let unexpected = |column: usize, expected| {
-        let value = field(column).map_or(String::new(), ToString::to_string);
-        let short: String = value.chars().take(40).collect();
-        ImportProblem::Text {
-            line,
-            found: format!("{} `{}`", COLUMNS[column], short.escape_default()),
-            expected,
-        }
-    };
-    let mut place = [0; 3];
-    for (axis, value) in place.iter_mut().enumerate() {
-        *value = field(axis)
-            .and_then(whole_number)
-            .ok_or_else(|| unexpected(axis, "a number from 0"))?;
+impl Value for &Field {
+    fn whole(&self) -> Option<u64> {
+        whole_number(self)
     }
-    let vdd_mv = field(3).and_then(number).ok_or_else(|| unexpected(3, "a voltage in mV"))?;
-    let probability = match places[5] {
-        None => 1.0,
-        Some(_) => field(5)
-            .and_then(number)
-            .filter(|p| (0.0..=1.0).contains(p))
-            .ok_or_else(|| unexpected(5, "a probability from 0 to 1"))?,
-    };
-    let kind = match field(4) {
-        Some(Field::Str(kind)) => kind.as_str(),
-        _ => "",
-    };
-    let rates = rates(kind, probability as f32)
-        .ok_or_else(|| unexpected(4, "`flip`, `stuck_at_0` or `stuck_at_1`"))?;
-    Ok(Row { place, vdd_mv, rates })
+
+    fn number(&self) -> Option<f64> {
+        number(self)
+    }
+
+    fn text(&self) -> String {
+        if let Field::Str(text) = self { text.clone() } else { self.to_string() }
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of many types")]

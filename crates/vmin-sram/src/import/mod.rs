@@ -100,6 +100,16 @@ pub enum NpyValues {
     Flip,
 }
 
+/// What a row of a list says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meaning {
+    /// The cell errs at this voltage.
+    #[default]
+    PerLevel,
+    /// The cell errs at this voltage, the highest, and at all lower ones.
+    FirstFails,
+}
+
 /// Options for what the files do not contain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportOptions {
@@ -126,14 +136,19 @@ pub struct ImportOptions {
     pub fold_duplicates: FoldDuplicates,
     /// Rows of a bank, for pairs of 0/1 files and arrays of two axes; all if absent.
     pub rows_per_bank: Option<u32>,
+    /// Columns of a list whose names are not known: ours and those of the files. Further columns are ignored then.
+    pub columns: Vec<(String, String)>,
+    /// What a row of a list says.
+    pub meaning: Meaning,
     /// The memory of a list without that property.
     pub geometry: Option<Geometry>,
     /// Meaning of arrays; from their names if absent.
     pub npy_values: Option<NpyValues>,
     /// Levels for failure voltages, in mV; all different voltages if empty.
     pub levels_mv: Vec<f64>,
-    /// Error rates of cells with a failure voltage: 1 in one or both directions.
-    pub failure_rates: crate::ErrorRates,
+    /// Error rates of cells with a failure voltage (1 in both directions by default), and of lists without
+    /// a column of kinds.
+    pub failure_rates: Option<crate::ErrorRates>,
     /// Author and publication; the files' names if absent.
     pub source: Option<String>,
     /// Licence.
@@ -154,10 +169,12 @@ impl Default for ImportOptions {
             binary: None,
             fold_duplicates: FoldDuplicates::Auto,
             rows_per_bank: None,
+            columns: Vec::new(),
+            meaning: Meaning::PerLevel,
             geometry: None,
             npy_values: None,
             levels_mv: Vec::new(),
-            failure_rates: crate::ErrorRates::flip(1.0),
+            failure_rates: None,
             source: None,
             licence: None,
         }
@@ -236,7 +253,10 @@ impl Importer {
     fn add_bytes(&mut self, index: usize, name: &str, bytes: &[u8]) -> Result<(), ImportProblem> {
         let format = match self.options.format {
             Some(format) => format,
-            None => source::detect(bytes)?,
+            None if self.options.columns.is_empty() || bytes.starts_with(b"PAR1") => {
+                source::detect(bytes)?
+            }
+            None => list_csv::FORMAT,
         };
         let first = *self.format.get_or_insert(format);
         if first != format {

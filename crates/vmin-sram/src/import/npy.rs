@@ -1,5 +1,5 @@
 //! Arrays of numpy: the highest voltage at which each cell fails, or the probability of an error at one
-//! voltage. Axes are `[rows, columns]` or `[banks, rows, columns]`, elements `f4` or `f8`.
+//! voltage. Axes are `[rows, columns]` or `[banks, rows, columns]`, elements numbers or booleans of one byte to eight.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
@@ -139,7 +139,7 @@ impl Importer {
         }
         // At most 2^16 - 1 levels passed.
         let last_level = levels.len().saturating_sub(1) as u16;
-        let rates = self.options.failure_rates;
+        let rates = self.options.failure_rates.unwrap_or(ErrorRates::flip(1.0));
         let mut faults = 0;
         let axes = for_each(&mut open(bytes, &limits), |axes, index, value| {
             if value > 0.0 {
@@ -193,27 +193,27 @@ fn for_each(
         index += 1;
         take(axes, index - 1, value)
     };
-    let file = match file.try_data::<f64>() {
-        Ok(values) => {
-            for value in values {
-                each(value.map_err(problem_in_data)?)?;
-            }
-            return Ok(axes);
-        }
-        Err(file) => file,
-    };
-    match file.try_data::<f32>() {
-        Ok(values) => {
-            for value in values {
-                each(f64::from(value.map_err(problem_in_data)?))?;
-            }
-            Ok(axes)
-        }
-        Err(file) => {
-            let what = file.dtype().descr().chars().take(80).collect::<String>();
-            Err(ImportProblem::Npy(format!("its elements are {what}, not f4 or f8")))
-        }
+    // The type of the elements and their value as a number; larger whole numbers than 2^53 are no voltages.
+    macro_rules! elements {
+        ($file:expr, $($type:ty => $number:expr),+) => {{
+            let file = $file;
+            $(let file = match file.try_data::<$type>() {
+                Ok(values) => {
+                    for value in values {
+                        each($number(value.map_err(problem_in_data)?))?;
+                    }
+                    return Ok(axes);
+                }
+                Err(file) => file,
+            };)+
+            file
+        }};
     }
+    let file = elements!(file, f64 => f64::from, f32 => f64::from, bool => f64::from, u8 => f64::from,
+        i8 => f64::from, u16 => f64::from, i16 => f64::from, u32 => f64::from, i32 => f64::from,
+        u64 => |value| value as f64, i64 => |value| value as f64);
+    let what = file.dtype().descr().chars().take(80).collect::<String>();
+    Err(ImportProblem::Npy(format!("its elements are {what}, not numbers or booleans")))
 }
 
 /// The bytes up to the end of the header, of a checked length.

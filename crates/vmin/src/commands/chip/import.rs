@@ -9,7 +9,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_files::write_whole;
 use vmin_sram::import::{
     FORMATS, FoldDuplicates, Format as MapFormat, ImportError, ImportLimits, ImportOptions,
-    ImportReport, Importer, NpyValues, VddUnit,
+    ImportReport, Importer, Meaning, NpyValues, VddUnit,
 };
 use vmin_sram::{ErrorRates, Geometry};
 
@@ -26,7 +26,8 @@ Examples:
   vmin chip import KC705B-0.*.bin.gz --written 0xFFFF --words-per-bank 1024 --column-mux 2 \\
     --out kc705b.chip                   read-outs of 16-bit words
   vmin chip import faults.csv --banks 4 --rows 512 --columns 64 --out chip.chip
-                                        columns bank,row,column,vdd_mv,kind[,probability]
+                                        columns bank,row,column,vdd_mv,kind[,probability],
+                                        or address,bit, or other names (`--columns-named`)
   vmin chip import p01_850mV.npy p10_850mV.npy --out chip.chip
                                         error probabilities of every cell")]
 pub struct ImportArgs {
@@ -52,13 +53,13 @@ pub struct ImportArgs {
     /// The default is the most frequent word.
     #[arg(long, value_name = "HEX,...", value_delimiter = ',', value_parser = pattern)]
     written: Vec<u64>,
-    /// Dumps: bits of a word
+    /// Dumps, lists of words: bits of a word
     #[arg(long, value_name = "BITS", default_value_t = 16)]
     word_bits: u32,
-    /// Dumps: words per bank; the default is one bank
+    /// Dumps, lists of words: words per bank; default: one bank
     #[arg(long, value_name = "N")]
     words_per_bank: Option<u32>,
-    /// Dumps: words per row
+    /// Dumps, lists of words: words per row
     ///
     /// Bit `b` of word `w` is column `b * N + w % N`.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -87,12 +88,18 @@ pub struct ImportArgs {
     /// Arrays: meaning of the values; the default comes from the names
     #[arg(long, value_enum, value_name = "VALUES")]
     npy_values: Option<Values>,
-    /// Arrays of failure voltages: levels in mV; default: all different values
+    /// Failure voltages: levels in mV; default: all different values
     #[arg(long, value_name = "V,V,...", value_delimiter = ',')]
     levels_mv: Vec<f64>,
-    /// Arrays of failure voltages: kind of fault
-    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
-    failure_kind: FailureKind,
+    /// Kind of all faults, where the files do not say; arrays: `flip`
+    #[arg(long, value_enum, value_name = "KIND")]
+    failure_kind: Option<FailureKind>,
+    /// Lists: names of the columns in the files, as `row=Wordline`
+    #[arg(long, value_name = "OURS=THEIRS,...", value_delimiter = ',', value_parser = column)]
+    columns_named: Vec<(String, String)>,
+    /// Lists: what the voltage of a row means
+    #[arg(long, value_enum, default_value_t, value_name = "MEANING")]
+    meaning: RowMeaning,
     /// Most faulty cells, summed over the voltages
     ///
     /// The default fits the size of the files and 64 MiB.
@@ -155,10 +162,23 @@ enum Values {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum RowMeaning {
+    /// The cell errs at this voltage
+    #[default]
+    PerLevel,
+    /// The highest voltage at which the cell errs
+    FirstFails,
+}
+
+fn column(text: &str) -> Result<(String, String), String> {
+    let (ours, theirs) = text.split_once('=').ok_or("expected `OURS=THEIRS`, as `row=Wordline`")?;
+    Ok((ours.trim().to_owned(), theirs.trim().to_owned()))
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum FailureKind {
     /// Failing cells invert the stored bit
-    #[default]
     Flip,
     /// Failing cells return 0
     #[value(name = "stuck_at_0")]
@@ -221,10 +241,15 @@ impl ImportArgs {
                 Values::Flip => NpyValues::Flip,
             }),
             levels_mv: self.levels_mv.clone(),
-            failure_rates: match self.failure_kind {
+            failure_rates: self.failure_kind.map(|kind| match kind {
                 FailureKind::Flip => ErrorRates::flip(1.0),
                 FailureKind::StuckAt0 => ErrorRates::stuck_at_0(1.0),
                 FailureKind::StuckAt1 => ErrorRates::stuck_at_1(1.0),
+            }),
+            columns: self.columns_named.clone(),
+            meaning: match self.meaning {
+                RowMeaning::PerLevel => Meaning::PerLevel,
+                RowMeaning::FirstFails => Meaning::FirstFails,
             },
             source: self.source.clone(),
             licence: self.licence.clone(),
