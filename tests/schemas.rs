@@ -121,7 +121,7 @@ fn schemas_have_the_keys_that_readers_know() {
 }
 
 #[test]
-fn the_experiment_schema_lists_every_mechanism() {
+fn the_experiment_schema_lists_every_mechanism_and_kind_of_fault() {
     let (_, schema, _) = KINDS[2];
     let schema: Value = serde_json::from_str(schema).expect("JSON");
     let item = &schema["properties"]["remedy"]["items"]["properties"]["protection"]["items"];
@@ -129,6 +129,10 @@ fn the_experiment_schema_lists_every_mechanism() {
         let words = item["properties"][key]["enum"].as_array().expect("a list");
         words.iter().filter_map(Value::as_str).collect()
     };
+    let memory = &schema["properties"]["memory"]["properties"]["fault_kind"]["enum"];
+    let kinds: Vec<&str> =
+        memory.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert_eq!(kinds, vmin_sweep::ReadErrors::ALL.map(|(word, _)| word));
     assert_eq!(words("kind"), vmin_protection::mechanisms::ALL.map(|(word, _)| word));
     assert_eq!(words("memory"), vmin_accel::Memory::ALL.map(|(word, _)| word));
 }

@@ -7,7 +7,8 @@
 //!  Emulator (network, images, kernel) <──────────────────────────┘ ─> Outcome: counts
 //! ```
 //!
-//! There is one way to read a memory, with or without protection. Everything decided here is an integer, so
+//! There is one way to read a memory through its protection; a memory without protection takes a shortcut,
+//! which tests compare with that way. Everything decided here is an integer, so
 //! results are the same bits for any number of threads and any kernel.
 //!
 //! Not here: which voltages and chips to try (that is an experiment), and where codes lie (that is the

@@ -1,4 +1,5 @@
-//! The memories of one chip, read through their protection: one way for all of them.
+//! The memories of one chip, read through their protection: one way for all of them, and a shortcut for those
+//! without protection.
 //!
 //! ```text
 //!  source ─> cells of data, check bits, spare lines         (opened once per chip: `Array`)

@@ -118,8 +118,6 @@ impl Plan {
         let population = experiment.preset.map(Preset::population);
         let population = population.unwrap_or_else(|| profile.population().clone());
         let errors = experiment.errors.unwrap_or(ReadErrors::Alike(population.kind()));
-        let draws_any_bit =
-            errors == ReadErrors::Transient && !moves_map && experiment.read_noise_mv.is_none();
         let mut shared = Shared {
             experiment: &experiment,
             accelerator: &accelerator,
@@ -187,15 +185,20 @@ impl Plan {
         let seed = experiment.seed;
         let kind = errors.alike().unwrap_or(population.kind());
         let sampled = SampledChips { population, seed, kind };
-        let persists = !moves_map && !draws_any_bit;
-        let first_chip = first_chip(persists.then_some(&sampled), &candidates[0], &chip_files);
-        let cells: Box<dyn CellSource> = if moves_map {
-            Box::new(measured::source(&chip_files, &candidates, seed, errors.alike()))
-        } else if draws_any_bit {
-            Box::new(Transient { seed })
-        } else {
-            Box::new(sampled)
+        let mut to_draw = None;
+        let cells: Box<dyn CellSource> = match errors {
+            ReadErrors::Alike(_) | ReadErrors::Measured | ReadErrors::Transient if moves_map => {
+                Box::new(measured::source(&chip_files, &candidates, seed, errors.alike()))
+            }
+            ReadErrors::Transient if experiment.read_noise_mv.is_none() => {
+                Box::new(Transient { seed })
+            }
+            ReadErrors::Alike(_) | ReadErrors::Measured | ReadErrors::Transient => {
+                to_draw = Some(&sampled);
+                Box::new(sampled.clone())
+            }
         };
+        let first_chip = first_chip(to_draw, &candidates[0], &chip_files);
         let useless = |(remedy, candidate): (&crate::remedy::Remedy, &Candidate)| {
             let reason = candidate.protection.useless(cells.map_kind())?;
             let refused = Diagnostic::new("protection", reason);

@@ -32,8 +32,6 @@ pub(super) fn chips(
     protection: &Protection,
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
-    let transient = args.fault_kind == Some(FaultKindArg::Transient);
-    let map_free = transient && args.read_noise_mv.is_none();
     let range = match &args.chip {
         ChipChoice::File(path) => return of_file(path, args, protection, placement),
         ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
@@ -56,10 +54,13 @@ pub(super) fn chips(
         )
         .into());
     }
-    let source: Box<dyn CellSource> = if map_free {
-        Box::new(Transient { seed })
-    } else {
-        Box::new(SampledChips { population, seed, kind })
+    let source: Box<dyn CellSource> = match args.fault_kind {
+        Some(FaultKindArg::Transient) if args.read_noise_mv.is_none() => {
+            Box::new(Transient { seed })
+        }
+        None | Some(FaultKindArg::Flip | FaultKindArg::StuckAt | FaultKindArg::Transient) => {
+            Box::new(SampledChips { population, seed, kind })
+        }
     };
     Ok(Wanted { source, range, supplies, cell_fault_rate })
 }
