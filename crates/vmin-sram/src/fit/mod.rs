@@ -190,7 +190,7 @@ pub struct CurvePoint {
 pub struct Fit {
     /// Number of fitted chips.
     pub chips: usize,
-    /// Mean critical voltage over the population, in mV.
+    /// Mean critical voltage over the population, in mV; that of the die alone without [`Self::die_sigma_mv`].
     pub mu_mv: Estimate,
     /// Mean critical voltage of each chip, in mV.
     pub chip_mu_mv: Vec<f64>,

@@ -147,9 +147,10 @@ fn measured(fit: &Fit) -> String {
 fn derived(fit: &Fit) -> String {
     let shares = &fit.shares;
     let mut text = format!(
-        "95 % intervals from {} simulated sets of chips, fitted again: mu {} mV, sigma within a die {} mV; \
+        "95 % intervals from {} simulated sets of chips, fitted again: mu{} {} mV, sigma within a die {} mV; \
          shares within a die: bank {}, column {}, half-column {}, cell {}; share stuck at 0 {}",
         fit.replicates,
+        if fit.die_sigma_mv.is_some() { "" } else { " of this die" },
         interval(&fit.mu_mv, 1),
         interval(&fit.sigma_within_mv, 2),
         interval(&shares.bank, 3),

@@ -70,6 +70,8 @@ pub struct Fitted {
     confidence: f64,
     replicates: usize,
     sigma_mv: f64,
+    /// What `mu_mv` and its interval are of: one die tells nothing of the mean over dies.
+    mu_of: &'static str,
     parameters: Vec<Parameter>,
     chip_mu_mv: Vec<f64>,
     probit_lines: Vec<Option<Line>>,
@@ -123,6 +125,7 @@ impl Fitted {
             confidence: 0.95,
             replicates: fit.replicates,
             sigma_mv: fit.sigma_mv,
+            mu_of: if fit.die_sigma_mv.is_some() { "population" } else { "die" },
             parameters: parameters(fit),
             chip_mu_mv: fit.chip_mu_mv.clone(),
             probit_lines: fit
@@ -208,7 +211,9 @@ impl Answer for Fitted {
             &["parameter", "value", "95 % from", "to"],
             1,
             self.parameters.iter().map(|row| {
-                vec![row.parameter.to_owned(), digits(row.value), digits(row.low), digits(row.high)]
+                let of_die = row.parameter == "mu_mv" && self.mu_of == "die";
+                let name = if of_die { "mu_mv of this die" } else { row.parameter };
+                vec![name.to_owned(), digits(row.value), digits(row.low), digits(row.high)]
             }),
         );
         let pairs = answer::table(
