@@ -9,7 +9,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
 use vmin_files::sha256;
 use vmin_nn::data::Split;
-use vmin_protection::ProtectionCosts;
+use vmin_protection::{Listed, ProtectionCosts};
 
 use super::candidates::{Shared, Wanted};
 use super::supplies::Rates;
@@ -134,12 +134,12 @@ impl Plan {
             has_map: !draws_any_bit,
             nominal: None,
         };
-        let own = shared.candidate(Wanted {
+        let own = shared.candidate(&Wanted {
             name: "unprotected",
             model: &experiment.model,
             graph: Arc::clone(&graph),
             graph_sha256: &graph_sha256,
-            protection: &Protection::default(),
+            protection: &Listed::default(),
             vdd_mv: &experiment.vdd_mv,
             remedy: None,
         })?;
@@ -168,7 +168,7 @@ impl Plan {
                     let role = format!("model of remedy {}", remedy.name.value);
                     inputs.push(input(&role, &model.value, graph_sha256.clone()));
                 }
-                shared.candidate(Wanted {
+                shared.candidate(&Wanted {
                     name: &remedy.name.value,
                     model,
                     graph,
@@ -178,7 +178,14 @@ impl Plan {
                     remedy: Some([span, &remedy.protection_span]),
                 })
             });
-            keep(&mut problems, candidate).into_iter().for_each(|one| candidates.push(one));
+            let Some(candidate) = keep(&mut problems, candidate) else { continue };
+            if let Some(twin) = candidates[1..].iter().find(|other| other.is_twin(&candidate)) {
+                let name = &remedy.name;
+                let message = format!("remedy `{}` is remedy `{}` again", name.value, twin.name);
+                let problem = Diagnostic::new("repeated", message).at(&source, name.span.clone());
+                problems.push(problem.hint("leave one of the two away"));
+            }
+            candidates.push(candidate);
         }
         if let Some(problems) = Diagnostics::from_list(problems) {
             return Err(problems);
@@ -193,6 +200,7 @@ impl Plan {
                  at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
                 costs.name()
             ));
+            notes.extend(candidates.iter().flat_map(|candidate| candidate.remarks.iter().cloned()));
         }
         let seed = experiment.seed;
         let population = experiment.preset.map(Preset::population);

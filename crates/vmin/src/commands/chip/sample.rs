@@ -16,8 +16,6 @@ use crate::failure::{say, unwritable, with_causes};
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
-/// Range of read noise in mV; smaller noise has no effect.
-const NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;
 
@@ -46,13 +44,6 @@ fn sample(args: &SampleArgs, geometry: Geometry, key: ChipKey) -> Result<Chip, F
             .hint("raise `--vdd-mv-min`, or make the chip smaller")
     };
     if let Some(noise_mv) = args.read_noise_mv {
-        if !NOISE_MV.contains(&noise_mv) {
-            let message = format!("a read noise of {noise_mv} mV");
-            let (least, most) = (NOISE_MV.start(), NOISE_MV.end());
-            return Err(Diagnostic::new("out-of-range", message)
-                .allowed(format!("expected {least} to {most} mV"))
-                .into());
-        }
         let vdd_uv: Vec<u32> = levels.iter().map(|level| level.vdd_uv).collect();
         return profile.read_chip(key, geometry, &vdd_uv, noise_mv).map_err(|error| match &error {
             ReadingError::Sample(error) => too_large(error).into(),
