@@ -79,6 +79,9 @@ pub enum Command {
     /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
     /// Check an experiment file and print its cost, without a run
+    ///
+    /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
+    /// not fit together.
     Check(CheckArgs),
     /// Accuracy of one network, clean or on single chips
     Eval(EvalArgs),

@@ -10,15 +10,35 @@ pub mod sample;
 use std::path::Path;
 
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
 use vmin_sram::{Chip, FaultyCell, VddLevel};
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
 use crate::Failure;
+use crate::failure::{say, unwritable};
 
 /// Reads a chip file.
 pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
     Ok(Names::typed().chip(path.display().to_string().as_str())?.chip)
+}
+
+/// Writes a chip file; one with other content is kept.
+pub(crate) fn write(path: &Path, chip: &Chip) -> Result<(), Failure> {
+    let bytes = vmin_sram::file::write(chip);
+    if std::fs::metadata(path).is_ok_and(|found| found.is_file())
+        && std::fs::read(path).is_ok_and(|found| found != bytes)
+    {
+        return Err(Diagnostic::new(
+            "file-exists",
+            format!("`{}` is another file", path.display()),
+        )
+        .hint("choose another name, or remove the file first")
+        .into());
+    }
+    write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;
+    say(&format!("wrote `{}`", path.display()));
+    Ok(())
 }
 
 /// The fault map at a level: the measured one of a measured chip.

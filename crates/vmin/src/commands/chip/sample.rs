@@ -4,7 +4,6 @@ use vmin_accel::Memory;
 use vmin_accel::VoltageProfile;
 use vmin_accel::voltage::ReadingError;
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
 use vmin_sweep::chip_file::microvolts;
 use vmin_sweep::names::Names;
@@ -12,7 +11,7 @@ use vmin_sweep::names::Names;
 use super::inspect::{Inspection, inspection};
 use crate::Failure;
 use crate::args::chip::SampleArgs;
-use crate::failure::{say, unwritable, with_causes};
+use crate::failure::with_causes;
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
@@ -28,9 +27,7 @@ pub fn run(args: &SampleArgs) -> Result<Inspection, Failure> {
         .map_err(|error| Failure::input("geometry", &error))?;
     let key = ChipKey { seed: args.seed, chip: args.chip, memory: Memory::Weight.number() };
     let chip = sample(args, geometry, key)?;
-    let out = &args.out;
-    write_whole(out, &vmin_sram::file::write(&chip)).map_err(|error| unwritable(out, &error))?;
-    say(&format!("wrote `{}`", out.display()));
+    super::write(&args.out, &chip)?;
     inspection(&chip, chip.levels())
 }
 
