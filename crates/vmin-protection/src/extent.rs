@@ -59,10 +59,8 @@ fn cells_of(rail: &Rail, words: &str, extent: Extent) -> Result<Option<String>, 
             let count = banks_on_rail(*share, banks_used);
             let banks = if banks_used == 1 { "bank that holds" } else { "banks that hold" };
             let of = format!("{} % of {banks_used} {banks} something", share * 100.0);
-            if count == banks_used {
-                return Err(format!(
-                    "{words} would raise the whole memory: {of}, rounded up, is all"
-                ));
+            if share * f64::from(banks_used) < 0.5 {
+                return Err(format!("{words} names less than half a bank: {of}"));
             }
             Ok(Some(format!("{words} raises {count} of {banks_used} banks: {of}, rounded up")))
         }
@@ -87,5 +85,65 @@ fn supply_of(
         _ => Ok(Some(format!(
             "{words} changes nothing where the memory's supply is as high: at {idle_words} mV"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vmin_accel::MemoryAt;
+
+    use super::*;
+    use crate::mechanisms::{BankRail, Boost, SafeBits};
+    use crate::rails::Supply;
+    use crate::{Mechanism, ProtectedAt};
+
+    /// Remarks on mechanisms of a weight memory of 8-bit codes in `banks_used` banks at these supplies.
+    fn remarks(
+        list: Vec<Arc<dyn Mechanism>>,
+        banks_used: u32,
+        vdd_mv: &[f64],
+    ) -> Result<Vec<String>, String> {
+        let protection = Protection::of_weights(list).expect("they go together");
+        let at = |&mv: &f64| {
+            let at = |mv| Ok::<_, ()>(MemoryAt::new(mv, 0.01));
+            let weight = protection.at(Memory::Weight, mv, at).expect("every voltage");
+            PerMemory::<Option<ProtectedAt>> { weight: Some(weight), ..PerMemory::default() }
+        };
+        let points: Vec<_> = vdd_mv.iter().map(at).collect();
+        let extents = PerMemory::from_fn(|_| Extent { code_bits: 8, banks_used });
+        protection.remarks(&extents, &points.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_rail_in_whole_banks_says_how_many() {
+        let rail = |share| BankRail { share, supply: Supply::RaisedByMv(50.0) };
+        let raised = |share, banks| remarks(vec![Arc::new(rail(share))], banks, &[900.0]);
+        let told = |count, banks| {
+            let remark = raised(0.3, banks).expect("allowed").pop().expect("told");
+            assert!(remark.contains(&format!("raises {count} of {banks} banks")), "{remark}");
+        };
+        told(3, 10);
+        told(1, 2);
+        assert!(raised(0.01, 1).is_err() && raised(0.2, 2).is_err());
+        assert!(raised(0.5, 1).is_ok());
+    }
+
+    #[test]
+    fn a_rail_that_raises_nothing_is_refused_and_one_that_sometimes_does_is_told() {
+        let safe = |bits, supply| -> Arc<dyn Mechanism> { Arc::new(SafeBits { bits, supply }) };
+        let fixed = Supply::FixedMv(850.0);
+        assert_eq!(remarks(vec![safe(2, fixed)], 1, &[840.0, 800.0]), Ok(Vec::new()));
+        let some =
+            remarks(vec![safe(2, fixed)], 1, &[900.0, 850.0, 800.0]).expect("useful at 800 mV");
+        assert!(some[0].ends_with("at 900, 850 mV"), "{some:?}");
+        assert!(remarks(vec![safe(2, fixed)], 1, &[900.0]).is_err());
+        assert!(remarks(vec![safe(9, fixed)], 1, &[800.0]).is_err());
+        // A booster lifts the other cells above the rail.
+        let boost: Arc<dyn Mechanism> = Arc::new(Boost { raise_mv: 50.0 });
+        let raised = safe(2, Supply::RaisedByMv(20.0));
+        assert!(remarks(vec![boost.clone()], 1, &[900.0]).is_ok());
+        assert!(remarks(vec![boost, raised], 1, &[900.0]).is_err());
     }
 }
