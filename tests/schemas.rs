@@ -202,3 +202,16 @@ fn chips_by_file_or_by_number_and_not_both() {
         assert_eq!(both(bad), (false, false), "{bad}");
     }
 }
+
+#[test]
+fn a_file_of_another_kind_is_named_as_such() {
+    for (kind, _, read) in KINDS {
+        for (other, ..) in KINDS.into_iter().filter(|(other, ..)| *other != kind) {
+            for text in shipped(other) {
+                let problems = read(&Source::new("a.toml", &text)).expect_err("another kind");
+                let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
+                assert_eq!(codes, ["file-kind"], "a file of kind {other} read as {kind}");
+            }
+        }
+    }
+}

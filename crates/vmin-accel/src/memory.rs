@@ -25,6 +25,24 @@ impl Memory {
         ("accumulator", Self::Accumulator),
     ];
 
+    /// Other words that people use for them, each with that in files.
+    pub const SYNONYMS: &'static [(&'static str, &'static str)] = &[
+        ("weights", "weight"),
+        ("filter", "weight"),
+        ("filters", "weight"),
+        ("activations", "activation"),
+        ("input", "activation"),
+        ("inputs", "activation"),
+        ("ifmap", "activation"),
+        ("accumulators", "accumulator"),
+        ("partial_sum", "accumulator"),
+        ("partial_sums", "accumulator"),
+        ("psum", "accumulator"),
+        ("psums", "accumulator"),
+        ("sum", "accumulator"),
+        ("sums", "accumulator"),
+    ];
+
     /// Its number among the memories of a chip; each number has its own cells.
     #[must_use]
     pub const fn number(self) -> u32 {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::{Diagnostic, Diagnostics, Source, TableReader};
+use crate::{Diagnostic, Diagnostics, FileKind, Source, TableReader};
 
 /// Largest TOML file, in bytes. People write these files by hand; a larger one is a mistake.
 const TEXT_BYTES_MAX: usize = 4 << 20;
@@ -16,6 +16,8 @@ const TEXT_BYTES_MAX: usize = 4 << 20;
 pub struct Document<'s> {
     source: &'s Source,
     root: Spanned<DeTable<'s>>,
+    /// Whether the text is a table without a name, to be quoted where a key is missing.
+    is_inline: bool,
     problems: RefCell<Vec<Diagnostic>>,
 }
 
@@ -33,26 +35,50 @@ impl<'s> Document<'s> {
                 .into());
         }
         let (root, errors) = DeTable::parse_recoverable(text);
-        let problems = errors
-            .iter()
-            .map(|error| {
-                let diagnostic = Diagnostic::new("toml-syntax", error.message().to_owned());
-                match error.span() {
-                    Some(span) => diagnostic.at(source, span),
-                    None => diagnostic.within(source),
-                }
-            })
-            .collect();
-        match Diagnostics::from_list(problems) {
+        match syntax(source, &errors) {
             Some(problems) => Err(problems),
-            None => Ok(Self { source, root, problems: RefCell::default() }),
+            None => Ok(Self { source, root, is_inline: false, problems: RefCell::default() }),
         }
+    }
+
+    /// Parses `source`, a file of this kind.
+    ///
+    /// # Errors
+    /// All syntax errors of the text, or it is a file of another kind.
+    pub fn parse_kind(source: &'s Source, kind: FileKind) -> Result<Self, Diagnostics> {
+        let document = Self::parse(source)?;
+        let root = document.root.get_ref();
+        let Some(other) = kind.mistaken(|key| root.contains_key(key)) else { return Ok(document) };
+        let message = format!("the file is {}, not {}", other.words(), kind.words());
+        let problem = Diagnostic::new("file-kind", message).within(source).hint(other.place());
+        Err(problem.into())
+    }
+
+    /// Parses `source` as one inline table, such as an argument `{ kind = "parity" }`.
+    ///
+    /// # Errors
+    /// All syntax errors of the text, or it is another value.
+    pub fn parse_inline(source: &'s Source) -> Result<Self, Diagnostics> {
+        let (value, errors) = DeValue::parse_recoverable(source.text());
+        if let Some(problems) = syntax(source, &errors) {
+            return Err(problems);
+        }
+        let span = value.span();
+        let root = match value.into_inner() {
+            DeValue::Table(table) => Spanned::new(span, table),
+            other => {
+                let message = format!("expected a table, found {}", other.type_str());
+                return Err(Diagnostic::new("wrong-type", message).at(source, span).into());
+            }
+        };
+        Ok(Self { source, root, is_inline: true, problems: RefCell::default() })
     }
 
     /// The reader of the top-level table.
     #[must_use]
     pub fn root(&self) -> TableReader<'_> {
-        TableReader::new(self.source, &self.problems, String::new(), None, self.root.get_ref())
+        let span = self.is_inline.then(|| self.root.span());
+        TableReader::new(self.source, &self.problems, String::new(), span, self.root.get_ref())
     }
 
     /// Adds a problem found by a check across several values.
@@ -107,4 +133,15 @@ impl<'s> Document<'s> {
     pub fn finish(self) -> Result<(), Diagnostics> {
         Diagnostics::from_list(self.problems.into_inner()).map_or(Ok(()), Err)
     }
+}
+
+fn syntax(source: &Source, errors: &[toml::de::Error]) -> Option<Diagnostics> {
+    let problem = |error: &toml::de::Error| {
+        let diagnostic = Diagnostic::new("toml-syntax", error.message().to_owned());
+        match error.span() {
+            Some(span) => diagnostic.at(source, span),
+            None => diagnostic.within(source),
+        }
+    };
+    Diagnostics::from_list(errors.iter().map(problem).collect())
 }

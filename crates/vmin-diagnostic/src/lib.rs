@@ -24,11 +24,13 @@
 //!
 //! `cargo run -p vmin-diagnostic --example check_file FILE` prints the problems of a file.
 //!
-//! The meaning of the keys belongs to the crates that own the files.
+//! The meaning of the keys belongs to the crates that own the files; only [`FileKind`] knows which keys tell
+//! one kind of file from another.
 
 mod causes;
 mod diagnostic;
 mod document;
+mod kind;
 mod render;
 mod source;
 mod suggest;
@@ -37,6 +39,7 @@ mod table;
 pub use causes::with_causes;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::Document;
+pub use kind::FileKind;
 pub use render::{render, visible};
 pub use source::Source;
 pub use suggest::{closest, list_words};

@@ -1,6 +1,6 @@
 //! Reading one table, value by value.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
@@ -49,6 +49,8 @@ pub struct TableReader<'d> {
     /// Absent if the table itself was missing (already reported): then all getters are silent.
     table: Option<&'d DeTable<'d>>,
     known: RefCell<Vec<String>>,
+    /// Other words for a known one, for suggestions.
+    synonyms: Cell<&'static [(&'static str, &'static str)]>,
 }
 
 impl<'d> TableReader<'d> {
@@ -59,7 +61,15 @@ impl<'d> TableReader<'d> {
         span: Option<Range<usize>>,
         table: &'d DeTable<'d>,
     ) -> Self {
-        Self { source, problems, path, span, table: Some(table), known: RefCell::default() }
+        Self {
+            source,
+            problems,
+            path,
+            span,
+            table: Some(table),
+            known: RefCell::default(),
+            synonyms: Cell::default(),
+        }
     }
 
     fn absent(&self, path: String) -> Self {
@@ -70,6 +80,7 @@ impl<'d> TableReader<'d> {
             span: None,
             table: None,
             known: RefCell::default(),
+            synonyms: Cell::default(),
         }
     }
 
@@ -81,6 +92,22 @@ impl<'d> TableReader<'d> {
     /// Adds a problem at a place in this file.
     pub fn report_at(&self, span: Range<usize>, diagnostic: Diagnostic) {
         self.report(diagnostic.at(self.source, span));
+    }
+
+    /// Suggests the second word of a pair where a key or choice of this table is called like the first.
+    pub fn suggest(&self, synonyms: &'static [(&'static str, &'static str)]) {
+        self.synonyms.set(synonyms);
+    }
+
+    /// The word of a list that was meant by an unknown one.
+    fn meant<'a>(
+        &self,
+        unknown: &str,
+        words: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<&'a str> {
+        let synonym = self.synonyms.get().iter().find(|(other, _)| *other == unknown);
+        let known = synonym.and_then(|(_, word)| words.clone().find(|known| known == word));
+        known.or_else(|| closest(unknown, words))
     }
 
     /// The text of this table.
@@ -345,7 +372,7 @@ impl<'d> TableReader<'d> {
         let mut diagnostic = Diagnostic::new("unknown-word", message)
             .at(self.source, span)
             .allowed(format!("expected {}", list_words(words())));
-        if let Some(word) = closest(text, words()) {
+        if let Some(word) = self.meant(text, words()) {
             diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
         }
         self.report(diagnostic);
@@ -532,16 +559,20 @@ impl<'d> TableReader<'d> {
             return None;
         };
         if array.is_empty() {
-            self.report(
-                Diagnostic::new("empty-list", format!("`{}` is empty", self.dotted(key)))
-                    .at(self.source, value.span())
-                    .allowed("expected at least one element"),
-            );
+            self.empty_list(key, value.span());
             return None;
         }
         let checked: Vec<_> = array.iter().map(check).collect();
         let list: Option<Vec<_>> = checked.into_iter().collect();
         Some(Located { value: list?, span: value.span() })
+    }
+
+    fn empty_list(&self, key: &str, span: Range<usize>) {
+        self.report(
+            Diagnostic::new("empty-list", format!("`{}` is empty", self.dotted(key)))
+                .at(self.source, span)
+                .allowed("expected at least one element"),
+        );
     }
 
     /// A required table.
@@ -576,7 +607,7 @@ impl<'d> TableReader<'d> {
         }
     }
 
-    /// An optional list of tables (`[[key]]`), empty if absent.
+    /// An optional list of tables (`[[key]]`), empty if absent; one that is written and empty is reported.
     #[must_use]
     pub fn tables(&self, key: &str) -> Vec<Self> {
         let Some(value) = self.get(key) else { return Vec::new() };
@@ -584,6 +615,9 @@ impl<'d> TableReader<'d> {
             self.wrong_type(key, value, "a list of tables");
             return Vec::new();
         };
+        if array.is_empty() {
+            self.empty_list(key, value.span());
+        }
         array
             .iter()
             .enumerate()
@@ -608,7 +642,7 @@ impl<'d> TableReader<'d> {
             let mut diagnostic = Diagnostic::new("unknown-key", message)
                 .at(self.source, key.span())
                 .allowed(allowed.as_str());
-            if let Some(word) = closest(name, words.iter().copied()) {
+            if let Some(word) = self.meant(name, words.iter().copied()) {
                 diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
             }
             self.report(diagnostic);

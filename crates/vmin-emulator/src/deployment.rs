@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
 use vmin_accel::{Memory, MemoryAt, PerMemory};
 use vmin_nn::{Graph, TensorId};
-use vmin_protection::{ProtectedAt, Protection};
+use vmin_protection::{Extent, ProtectedAt, Protection};
 use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
 use crate::emulator::{BufferFaults, Emulator, ImageRead, Score as Counts, Stopped};
@@ -262,6 +262,16 @@ impl<'g> Deployment<'g> {
                 crate::memory::banks_used(self.activations.iter().flatten(), &layout)
             }),
             Memory::Accumulator => self.placement.sums.as_ref().map_or(1, |of| of.geometry.banks()),
+        })
+    }
+
+    /// What each memory holds.
+    #[must_use]
+    pub fn extents(&self) -> PerMemory<Extent> {
+        let banks_used = self.banks_used();
+        PerMemory::from_fn(|memory| Extent {
+            code_bits: self.memories.get(memory).as_ref().map_or(0, Protected::code_bits),
+            banks_used: *banks_used.get(memory),
         })
     }
 

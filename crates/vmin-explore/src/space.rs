@@ -5,7 +5,7 @@ use std::ops::Range;
 use vmin_accel::Dataflow;
 use vmin_accel::dataflow::ARRAY_SIDE_MAX;
 use vmin_accel::energy::Clock;
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 
 use crate::Objective;
 
@@ -80,7 +80,7 @@ impl Space {
     /// # Errors
     /// All problems of the file, each with its place.
     pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
-        let document = Document::parse(source)?;
+        let document = Document::parse_kind(source, FileKind::Space)?;
         let root = document.root();
         let name = root.string("name");
         let network = root.table("network");

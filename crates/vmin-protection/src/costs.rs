@@ -1,7 +1,7 @@
 //! The table of what mechanisms cost, each number with its source.
 
 use serde::Serialize;
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Source};
 use vmin_files::shipped_or_path;
 
 /// What a number speaks of.
@@ -90,7 +90,7 @@ impl ProtectionCosts {
     /// # Errors
     /// All problems of the text.
     pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
-        let document = Document::parse(source)?;
+        let document = Document::parse_kind(source, FileKind::Costs)?;
         let root = document.root();
         let name = root.string("name");
         let _title = root.string("title");

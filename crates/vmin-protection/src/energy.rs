@@ -12,7 +12,7 @@ use vmin_accel::energy::{Action, Components, OperatingPoint, Rail as Supply, per
 use vmin_accel::{Accelerator, Memory, PerMemory, VoltageProfile};
 
 use crate::mechanism::{Price, Shape};
-use crate::rails::{Rail, RailCells};
+use crate::rails::{Rail, RailCells, banks_on_rail};
 use crate::{CostKey, Protection, ProtectionCosts};
 
 /// Cycles and traffic of a network's layers, and where their weights lie.
@@ -118,8 +118,9 @@ impl Protected<'_> {
                     top = (share, supply.at(vdd_mv));
                 }
                 RailCells::WeakestBanks(share) => {
-                    let used = f64::from(self.banks_used.max(1));
-                    banks = ((share * used).ceil().min(used) / used, supply.at(vdd_mv));
+                    let used = self.banks_used.max(1);
+                    let raised = f64::from(banks_on_rail(*share, used)) / f64::from(used);
+                    banks = (raised, supply.at(vdd_mv));
                 }
             }
         }

@@ -17,6 +17,8 @@
 
 mod costs;
 mod energy;
+mod extent;
+mod listed;
 pub mod mechanism;
 pub mod mechanisms;
 mod protection;
@@ -27,5 +29,7 @@ pub mod words;
 
 pub use costs::{Basis, Cost, CostKey, ProtectionCosts};
 pub use energy::{ProtectedEnergy, ProtectedLayers, protected_energy};
+pub use extent::Extent;
+pub use listed::{Entry, Listed, read_entry};
 pub use mechanism::Mechanism;
 pub use protection::{MapKind, ProtectedAt, Protection, ProtectionError, Stages};

@@ -3,13 +3,11 @@
 use core::fmt;
 use std::sync::Arc;
 
-use vmin_accel::{Memory, MemoryAt, PerMemory};
-use vmin_diagnostic::{Diagnostic, TableReader};
-
 use crate::mechanism::{Effect, Mechanism, Stage, StoreRule};
 use crate::mechanisms::{self, SpareLines};
 use crate::rails::{Rail, RailCells, Supplies};
 use crate::words::Scheme;
+use vmin_accel::{Memory, MemoryAt, PerMemory};
 
 /// What a test of a chip finds out about its faulty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +64,24 @@ pub enum ProtectionError {
         /// Why not.
         reason: &'static str,
     },
+}
+
+impl ProtectionError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Twice { .. } => "name each kind once in a memory".to_owned(),
+            Self::Order { .. } => format!(
+                "list the mechanisms of a memory from the cells outwards: {}",
+                mechanisms::words()
+            ),
+            Self::TwoOnWords { .. } | Self::WordOnTwoRails { .. } => {
+                "leave one of the two away".to_owned()
+            }
+            Self::Memory { .. } => "leave the mechanism away, or name another `memory`".to_owned(),
+        }
+    }
 }
 
 /// Mechanisms that go together.
@@ -152,40 +168,6 @@ impl Protection {
         mechanisms: impl IntoIterator<Item = Arc<dyn Mechanism>>,
     ) -> Result<Self, (usize, ProtectionError)> {
         Self::new(mechanisms.into_iter().map(|mechanism| (Memory::Weight, mechanism)))
-    }
-
-    /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the
-    /// reader, and then there is no value.
-    #[must_use]
-    pub fn read(table: &TableReader<'_>, key: &str) -> Option<Self> {
-        let mut spans = Vec::new();
-        let mut list = Vec::new();
-        for entry in table.tables(key) {
-            spans.push(entry.span());
-            let memory = entry.optional_choice("memory", &Memory::ALL);
-            let known = !entry.has("memory") || memory.is_some();
-            let memory = memory.map_or(Memory::Weight, |memory| memory.value);
-            let mechanism =
-                entry.choice("kind", &mechanisms::ALL).and_then(|kind| (kind.value)(&entry));
-            list.push(mechanism.filter(|_| known).map(|mechanism| (memory, mechanism.into())));
-            entry.finish();
-        }
-        match Self::new(list.into_iter().collect::<Option<Vec<_>>>()?) {
-            Ok(protection) => Some(protection),
-            Err((index, error)) => {
-                let kinds: Vec<String> =
-                    mechanisms::ALL.iter().map(|(kind, _)| format!("`{kind}`")).collect();
-                let problem = Diagnostic::new("protection", error.to_string()).hint(format!(
-                    "list the mechanisms of a memory from the cells outwards: {}",
-                    kinds.join(", ")
-                ));
-                match spans.get(index).cloned().flatten() {
-                    Some(span) => table.report_at(span, problem),
-                    None => table.report(problem),
-                }
-                None
-            }
-        }
     }
 
     /// The mechanisms of a memory, from the cells outwards.

@@ -10,6 +10,9 @@ use crate::words::CodeBit;
 /// Highest supply voltage that a file may name, in mV.
 pub(crate) const VDD_MV_MAX: f64 = 5_000.0;
 
+/// A raise that a file may name, in mV; none is no rail.
+pub(crate) const RAISE_MV: std::ops::RangeInclusive<f64> = 0.001..=VDD_MV_MAX;
+
 /// A supply voltage that follows from that of the memory; never below it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,7 +44,7 @@ impl Supply {
     /// Reads `vdd_mv = ...` or `raise_mv = ...`, one of them.
     pub(crate) fn read(entry: &TableReader<'_>) -> Option<Self> {
         let fixed = entry.optional_number("vdd_mv", 1.0..=VDD_MV_MAX);
-        let raised = entry.optional_number("raise_mv", 0.0..=VDD_MV_MAX);
+        let raised = entry.optional_number("raise_mv", RAISE_MV);
         match (fixed, raised) {
             (Some(mv), None) if !entry.has("raise_mv") => Some(Self::FixedMv(mv.value)),
             (None, Some(mv)) if !entry.has("vdd_mv") => Some(Self::RaisedByMv(mv.value)),
@@ -166,6 +169,12 @@ impl Supplies {
         &self.levels[lowest]
     }
 
+    /// Whether rail `number` of the list is above the supply of the other cells.
+    pub(crate) fn raises(&self, rail: &Rail, number: usize) -> bool {
+        let others = if rail.cells == RailCells::All { &self.levels[0] } else { self.base() };
+        self.levels[number + 1].vdd_mv > others.vdd_mv
+    }
+
     /// Every supply that some cell may hang on.
     pub fn levels(&self) -> impl Iterator<Item = (usize, &MemoryAt)> {
         self.falling.iter().map(|&level| (level, &self.levels[level]))
@@ -179,6 +188,13 @@ impl Supplies {
         };
         self.falling.iter().copied().find(|&level| has(level)).unwrap_or(0)
     }
+}
+
+/// How many of the `used` banks are a share of them: rounded up to whole banks.
+#[must_use]
+pub fn banks_on_rail(share: f64, used: u32) -> u32 {
+    // At most `used`.
+    (share * f64::from(used)).ceil().clamp(0.0, f64::from(used)) as u32
 }
 
 /// The `count` of the `used` banks (rising) with the most faults, in rising order; of two with as many the

@@ -7,7 +7,8 @@ mod voltages;
 
 use std::ops::Range;
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source};
+use vmin_accel::voltage::READ_NOISE_MV;
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source};
 
 pub use chips::{CHIP_FILES_MAX, ReadErrors};
 pub use layout::Layout;
@@ -25,9 +26,6 @@ pub const CHIPS_MAX: i64 = 1_000_000;
 pub const IMAGES_MAX: i64 = 10_000_000;
 /// Highest supply voltage, in millivolts, that a description may name.
 pub const VDD_MV_MAX: f64 = 5_000.0;
-
-/// Least read noise, in millivolts, that differs from none.
-const READ_NOISE_MV_MIN: f64 = 0.001;
 
 /// Share of chips, in percent, that a remedy must keep within the budget where the file names none.
 const YIELD_TARGET_PCT: f64 = 90.0;
@@ -143,7 +141,7 @@ impl Experiment {
     /// # Errors
     /// All problems of the file, each with its place.
     pub fn parse(source: &Source) -> Result<Self, Box<NotAnExperiment>> {
-        let document = Document::parse(source).map_err(|problems| {
+        let document = Document::parse_kind(source, FileKind::Experiment).map_err(|problems| {
             Box::new(NotAnExperiment { problems, references: References::default() })
         })?;
         let root = document.root();
@@ -203,7 +201,7 @@ impl Experiment {
             );
         }
         let memories = memories::read(&memory);
-        let read_noise = memory.optional_number("read_noise_mv", READ_NOISE_MV_MIN..=VDD_MV_MAX);
+        let read_noise = memory.optional_number("read_noise_mv", READ_NOISE_MV);
         memory.finish();
 
         let chips = chips::read(&root, preset);

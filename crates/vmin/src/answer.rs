@@ -1,6 +1,6 @@
 //! What commands answer, and its three forms: a table for people, JSON, CSV.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::Failure;
@@ -44,24 +44,76 @@ pub(crate) fn csv<T: Serialize>(rows: &[T]) -> Result<String, Failure> {
     Ok(text.trim_end_matches('\n').to_owned())
 }
 
+/// Widest table, in characters: a terminal's usual width.
+const WIDTH: usize = 80;
+
 /// A table for people; the first `left` columns hold text, the others numbers.
 pub(crate) fn table(
     header: &[&str],
     left: usize,
     rows: impl IntoIterator<Item = Vec<String>>,
-) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE);
-    table.set_header(header.to_vec());
-    for row in rows {
-        table.add_row(row);
+) -> String {
+    fitted(header, left, &[], rows)
+}
+
+/// [`table`], which leaves out as many of the `spare` columns, the first ones first, as are too many for a terminal,
+/// and names them. In a wide table each word of a header has a line.
+pub(crate) fn fitted(
+    header: &[&str],
+    left: usize,
+    spare: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let one_line = header.iter().map(|&name| name.to_owned()).collect();
+    let drawn = draw(one_line, left, &rows, &[]);
+    if width(&drawn) <= WIDTH {
+        return drawn;
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        if index >= left {
-            column.set_cell_alignment(CellAlignment::Right);
+    let header_of = |name: &&str| name.replace(' ', "\n");
+    let mut left_out = Vec::new();
+    loop {
+        let drawn = draw(header.iter().map(header_of).collect(), left, &rows, &left_out);
+        let next = spare.get(left_out.len());
+        let next = next.and_then(|name| header.iter().position(|known| known == name));
+        match next.filter(|_| width(&drawn) > WIDTH) {
+            Some(column) => left_out.push(column),
+            None if left_out.is_empty() => return drawn,
+            None => {
+                let names: Vec<&str> = left_out.iter().map(|&column| header[column]).collect();
+                return format!(
+                    "{drawn}\nonly with `--format csv` or `json`: {}",
+                    names.join(", ")
+                );
+            }
         }
     }
-    table
+}
+
+fn width(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+/// Draws all columns but those `left_out`.
+fn draw(header: Vec<String>, left: usize, rows: &[Vec<String>], left_out: &[usize]) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let columns = header.len();
+    let shown: Vec<usize> = (0..columns).filter(|column| !left_out.contains(column)).collect();
+    table.set_header(shown.iter().map(|&column| header[column].as_str()));
+    for row in rows {
+        table.add_row(shown.iter().map(|&column| row[column].as_str()));
+    }
+    // Text gives way where no numbers would be broken.
+    if left >= columns {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH as u16);
+    }
+    for (&column, drawn) in shown.iter().zip(table.column_iter_mut()) {
+        if column >= left {
+            drawn.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
 }
 
 /// A fraction as percent.
@@ -87,5 +139,29 @@ pub(crate) fn rate(fraction: f64) -> String {
         format!("{percent:.digits$} %")
     } else {
         format!("{percent:.1e} %")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_table_leaves_out_the_spare_columns_in_order_and_names_them() {
+        let header = ["layer", "first words", "second", "third"];
+        let row = |width: usize| [vec!["a".repeat(width), "1".into(), "22".into(), "333".into()]];
+        let narrow = fitted(&header, 1, &["second", "third"], row(20));
+        assert!(narrow.contains("first words") && narrow.contains("333"), "{narrow}");
+        let wide = fitted(&header, 1, &["second", "third"], row(60));
+        assert!(width(&wide) <= WIDTH && wide.contains("333") && !wide.contains("22"), "{wide}");
+        assert!(wide.ends_with("json`: second"), "{wide}");
+    }
+
+    #[test]
+    fn text_is_broken_and_numbers_are_not() {
+        let text = table(&["kind", "about"], 2, [vec!["k".into(), "word ".repeat(40)]]);
+        assert!(width(&text) <= WIDTH, "{text}");
+        let number = "9".repeat(100);
+        assert!(table(&["number"], 0, [vec![number.clone()]]).contains(&number));
     }
 }

@@ -6,9 +6,11 @@ mod energy;
 mod eval;
 pub mod model;
 
+use std::any::TypeId;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use vmin_accel::voltage::READ_NOISE_MV;
 
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
@@ -37,12 +39,49 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// The arguments of this process; ends it where they are wrong.
+    #[must_use]
+    pub fn read() -> Self {
+        let read = Self::from_arg_matches(&signed(Self::command()).get_matches());
+        read.unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Lets the values of options begin with a minus where they are numbers, so that their ranges refuse them.
+fn signed(command: clap::Command) -> clap::Command {
+    let texts = [TypeId::of::<String>(), TypeId::of::<PathBuf>()];
+    let of_arg = |arg: Arg| {
+        let is_text = texts.iter().any(|text| arg.get_value_parser().type_id() == *text);
+        let is_word = !arg.get_possible_values().is_empty();
+        let may_lack = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
+        let signed = is_option && !is_text && !is_word && !may_lack;
+        if signed { arg.allow_hyphen_values(true) } else { arg }
+    };
+    command.mut_args(of_arg).mut_subcommands(signed)
+}
+
+/// A whole number that is not negative.
+pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+/// Read noise, in mV.
+fn read_noise_mv(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|noise| READ_NOISE_MV.contains(noise));
+    value.ok_or_else(|| format!("expected {} to {} mV", READ_NOISE_MV.start(), READ_NOISE_MV.end()))
+}
+
 /// A command with its options.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
     /// Check an experiment file and print its cost, without a run
+    ///
+    /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
+    /// not fit together.
     Check(CheckArgs),
     /// Accuracy of one network, clean or on single chips
     Eval(EvalArgs),
@@ -300,12 +339,42 @@ pub enum DataCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        signed(Cli::command()).debug_assert();
+    }
+
+    /// Every option of a command and the commands below it, with the words that lead to it.
+    fn options(command: &clap::Command, path: &[String]) -> Vec<(Vec<String>, Arg)> {
+        let own = command.get_arguments().filter(|arg| arg.get_long().is_some());
+        let mut all: Vec<_> = own.map(|arg| (path.to_vec(), arg.clone())).collect();
+        for below in command.get_subcommands() {
+            let path = [path, &[below.get_name().to_owned()]].concat();
+            all.extend(options(below, &path));
+        }
+        all
+    }
+
+    #[test]
+    fn every_number_may_be_negative_so_that_its_range_refuses_it() {
+        let command = signed(Cli::command());
+        let (mut numbers, mut others) = (0, 0);
+        for (path, arg) in options(&command, &["vmin".to_owned()]) {
+            let option = format!("--{}", arg.get_long().expect("an option"));
+            let words = path.iter().map(String::as_str).chain([option.as_str(), "-5"]);
+            let parsed = command.clone().try_get_matches_from(words);
+            let unknown = parsed.is_err_and(|error| error.kind() == ErrorKind::UnknownArgument);
+            let name = arg.get_value_names().unwrap_or_default().first().map_or("", |n| n.as_str());
+            let is_number =
+                matches!(name, "S" | "I" | "R" | "C" | "B" | "V" | "MV" | "P" | "M" | "N")
+                    || ["V,", "V|", "A..B", "BITS", "S,D"].iter().any(|of| name.contains(of));
+            assert!(!unknown || !is_number, "{path:?} {option} takes no negative number");
+            *(if is_number { &mut numbers } else { &mut others }) += 1;
+        }
+        assert!(numbers > 40 && others > 40, "{numbers} numbers, {others} others");
     }
 }

@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
 use vmin::Failure;
 use vmin::args::{Cli, Command};
 use vmin_diagnostic::{Diagnostic, render};
@@ -13,7 +12,7 @@ use vmin_diagnostic::{Diagnostic, render};
 static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     if log::set_logger(&StandardError).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }

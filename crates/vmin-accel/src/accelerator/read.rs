@@ -1,6 +1,6 @@
 //! An accelerator file as a checked [`Accelerator`].
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source, TableReader};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Source, TableReader};
 use vmin_sram::Geometry;
 
 use super::{Accelerator, Dram, Memories, Memory};
@@ -18,7 +18,7 @@ const LANES_MAX: i64 = 1 << 16;
 const ACCUMULATOR_BITS_MAX: i64 = 64;
 
 pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
-    let document = Document::parse(source)?;
+    let document = Document::parse_kind(source, FileKind::Accelerator)?;
     let root = document.root();
     let name = root.string("name");
     let title = root.string("title");

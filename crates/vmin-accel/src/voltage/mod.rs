@@ -18,7 +18,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Source};
 use vmin_sram::{Population, Threshold};
 
 use curve::Curve;
-pub use read_noise::ReadNoise;
+pub use read_noise::{READ_NOISE_MV, ReadNoise};
 pub use reading::ReadingError;
 use scale::{ClockLaw, LeakageLaw, Scale};
 

@@ -1,6 +1,6 @@
 //! A profile file as a checked [`VoltageProfile`].
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 use vmin_sram::{FaultKind, Population, VarianceShares};
 
 use super::curve::{Curve, Gaussian};
@@ -14,7 +14,7 @@ pub(super) const VDD_MV_MAX: f64 = 20_000.0;
 const RATE_MAX: f64 = 0.5;
 
 pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
-    let document = Document::parse(source)?;
+    let document = Document::parse_kind(source, FileKind::Profile)?;
     let root = document.root();
     let name = root.string("name");
     let title = root.string("title");

@@ -11,6 +11,9 @@ use vmin_sram::{
 
 use super::VoltageProfile;
 
+/// Read noise that can be asked for, in mV; less would differ from none in nothing.
+pub const READ_NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=5_000.0;
+
 /// Beyond so many sigmas of the noise a cell errs always or never (probability 3e-7).
 const SIGMAS: f64 = 5.0;
 /// Steps of the curve on either side of the supply.

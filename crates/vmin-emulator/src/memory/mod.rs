@@ -23,7 +23,7 @@ use vmin_accel::placement::AddressMap;
 use vmin_accel::{Memory, MemoryAt};
 use vmin_protection::mechanism::Content;
 use vmin_protection::mechanisms::{Repair, SpareFaults, SpareLines, repaired_faults};
-use vmin_protection::rails::{RailCells, RailPlace, Supplies, weakest_banks};
+use vmin_protection::rails::{RailCells, RailPlace, Supplies, banks_on_rail, weakest_banks};
 use vmin_protection::words::{
     CodeBit, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
@@ -197,6 +197,11 @@ impl Protected {
         })
     }
 
+    /// Width of the widest code.
+    pub(crate) fn code_bits(&self) -> u8 {
+        self.stored.iter().map(|stored| stored.bits).max().unwrap_or(0)
+    }
+
     pub(crate) const fn geometry(&self) -> Geometry {
         self.data
     }
@@ -319,8 +324,8 @@ impl<'c> Arrays<'c> {
             }
             RailCells::WeakestBanks(share) => {
                 let used = contents::banks(contents.iter(), &self.layout);
-                // At most as many as are used, rounded up as the energy counts them.
-                let count = (share * used.len() as f64).ceil() as usize;
+                // At most a geometry's banks.
+                let count = banks_on_rail(*share, used.len() as u32) as usize;
                 let map = self.data.errors(supplies.base()).map();
                 RailPlace::Banks(weakest_banks(&map, self.protected.data, &used, count))
             }

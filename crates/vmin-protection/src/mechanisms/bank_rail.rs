@@ -1,7 +1,7 @@
 //! The banks with most faults, by the chip's own map at the memory's voltage, lie on a rail of their own.
 
 use serde::Serialize;
-use vmin_diagnostic::TableReader;
+use vmin_diagnostic::{Diagnostic, TableReader};
 
 use crate::mechanism::{Effect, Mechanism, Price, Shape};
 use crate::rails::{Rail, RailCells, Supply};
@@ -38,5 +38,14 @@ impl Mechanism for BankRail {
 pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
     let share = entry.number("share", 0.0..=1.0);
     let supply = Supply::read(entry);
-    Some(Box::new(BankRail { share: share?.value, supply: supply? }))
+    let share = share?;
+    if share.value == 0.0 || share.value == 1.0 {
+        entry.report_at(
+            share.span,
+            Diagnostic::new("out-of-range", "`share` is no bank or all banks")
+                .allowed("expected a number above 0 and below 1"),
+        );
+        return None;
+    }
+    Some(Box::new(BankRail { share: share.value, supply: supply? }))
 }

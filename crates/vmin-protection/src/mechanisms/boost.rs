@@ -4,7 +4,7 @@ use serde::Serialize;
 use vmin_diagnostic::TableReader;
 
 use crate::mechanism::{Effect, Mechanism, Price, Shape};
-use crate::rails::{Rail, RailCells, Supply, VDD_MV_MAX};
+use crate::rails::{RAISE_MV, Rail, RailCells, Supply};
 use crate::{CostKey, ProtectionCosts};
 
 /// `kind = "boost"`.
@@ -37,5 +37,5 @@ impl Mechanism for Boost {
 }
 
 pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
-    Some(Box::new(Boost { raise_mv: entry.number("raise_mv", 0.0..=VDD_MV_MAX)?.value }))
+    Some(Box::new(Boost { raise_mv: entry.number("raise_mv", RAISE_MV)?.value }))
 }

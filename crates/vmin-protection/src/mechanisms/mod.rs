@@ -22,6 +22,12 @@ pub use spares::{Repair, SpareFaults, SpareLines, Spares, repaired_faults};
 
 use crate::mechanism::Reader;
 
+/// The words of all mechanisms, from the cells outwards.
+#[must_use]
+pub fn words() -> String {
+    ALL.map(|(kind, _)| format!("`{kind}`")).join(", ")
+}
+
 /// Every mechanism with its word in files.
 pub const ALL: [(&str, Reader); 9] = [
     ("boost", boost::read),

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vmin_diagnostic::TableReader;
+use vmin_diagnostic::{Diagnostic, TableReader};
 use vmin_sram::{Fault, Geometry, GeometryError, Position};
 
 use crate::mechanism::{Effect, Mechanism, Price, Shape};
@@ -70,9 +70,18 @@ pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
     let columns = entry.integer("columns", 0..=most);
     let repair = entry.number("repair_vdd_mv", 1.0..=VDD_MV_MAX);
     let narrow = |value: i64| u32::try_from(value).ok();
+    let (rows, columns) = (rows?, columns?);
+    if (rows.value, columns.value) == (0, 0) {
+        entry.report_at(
+            columns.span,
+            Diagnostic::new("out-of-range", "`spares` has no rows and no columns")
+                .allowed("expected at least one spare row or column"),
+        );
+        return None;
+    }
     Some(Box::new(Spares {
-        rows: narrow(rows?.value)?,
-        columns: narrow(columns?.value)?,
+        rows: narrow(rows.value)?,
+        columns: narrow(columns.value)?,
         repair_vdd_mv: repair?.value,
     }))
 }

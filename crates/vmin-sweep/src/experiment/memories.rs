@@ -92,6 +92,7 @@ impl Memories {
 
 /// Parses the tables of single memories in `[memory]`.
 pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
+    memory.suggest(Memory::SYNONYMS);
     let mut memories = Memories::default();
     let mut complete = true;
     for (word, which) in Memory::ALL {

@@ -7,7 +7,7 @@ use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located};
-use vmin_protection::{ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
+use vmin_protection::{Listed, ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
 use vmin_sram::{STORED_CELLS_MAX, Threshold};
 
 use super::layout::layouts;
@@ -33,6 +33,8 @@ pub struct Candidate {
     pub points: Vec<CandidatePoint>,
     /// Digest of the values that decide its trials, besides chips, supplies and images.
     pub id: String,
+    /// Remarks on its protection.
+    pub(super) remarks: Vec<String>,
     /// Cells of check bits and spare lines.
     pub(super) extra_cells: u64,
 }
@@ -75,6 +77,12 @@ impl Candidate {
         Deployment::new(&self.graph, &self.placement, &self.protection)
     }
 
+    /// Whether another candidate is the same by value: both would give the same results.
+    pub(super) fn is_twin(&self, other: &Self) -> bool {
+        let points = |of: &Self| of.points.iter().map(|point| point.id.clone()).collect::<Vec<_>>();
+        self.id == other.id && points(self) == points(other)
+    }
+
     /// The supplies at which reliable columns are chosen: the lowest, whichever trials are left.
     #[must_use]
     pub fn lowest(&self) -> Option<&Supplies> {
@@ -100,10 +108,19 @@ pub(super) struct Wanted<'a> {
     pub(super) model: &'a Located<String>,
     pub(super) graph: Arc<Graph>,
     pub(super) graph_sha256: &'a str,
-    pub(super) protection: &'a Protection,
+    pub(super) protection: &'a Listed,
     pub(super) vdd_mv: &'a [Located<f64>],
     /// Places of the candidate and of its protection; none for the experiment's own network.
     pub(super) remedy: Option<[&'a Range<usize>; 2]>,
+}
+
+impl Wanted<'_> {
+    /// Place of the first mechanism that is refused even alone, else of all.
+    fn blamed(&self, refused: impl Fn(&Protection) -> bool) -> Range<usize> {
+        let all = self.remedy.map_or(&self.model.span, |[_, protection]| protection);
+        let mechanism = self.protection.blamed(refused);
+        mechanism.map_or(all, |index| &self.protection.each[index].span).clone()
+    }
 }
 
 /// The parts that all candidates share.
@@ -125,21 +142,23 @@ impl Shared<'_> {
     }
 
     /// Places, protects and prices a candidate.
-    pub(super) fn candidate(&mut self, wanted: Wanted<'_>) -> Result<Candidate, Diagnostics> {
-        let Wanted { name, model, graph, graph_sha256, protection, vdd_mv, remedy } = wanted;
+    pub(super) fn candidate(&mut self, wanted: &Wanted<'_>) -> Result<Candidate, Diagnostics> {
+        let Wanted { name, model, ref graph, graph_sha256, protection, vdd_mv, remedy } = *wanted;
+        let protection = &protection.protection;
         let named = remedy.map_or(&model.span, |[candidate, _]| candidate);
-        let protected = remedy.map_or(&model.span, |[_, protection]| protection);
-        let placement = self.place(&graph, name, named, remedy.is_some())?;
+        let placement = self.place(graph, name, named, remedy.is_some())?;
         // Refuses images that do not fit the network.
-        vmin_emulator::Emulator::new(&graph, self.images, vmin_kernels::best()).map_err(
+        vmin_emulator::Emulator::new(graph, self.images, vmin_kernels::best()).map_err(
             |error| {
                 let span = remedy.map_or(&self.experiment.data.span, |[candidate, _]| candidate);
                 self.refused("does-not-fit", span, error.to_string())
             },
         )?;
-        let deployment = Deployment::new(&graph, &placement, protection)
-            .map_err(|error| self.refused("protection", protected, error.to_string()))?;
-        let (reports, weighted) = layers(self.accelerator, &graph, &placement)
+        let deployment = Deployment::new(graph, &placement, protection).map_err(|error| {
+            let fails = |alone: &Protection| Deployment::new(graph, &placement, alone).is_err();
+            self.refused("protection", &wanted.blamed(fails), error.to_string())
+        })?;
+        let (reports, weighted) = layers(self.accelerator, graph, &placement)
             .map_err(|error| self.refused("model", named, error))?;
         let own_layers = ProtectedLayers {
             reports: &reports,
@@ -154,23 +173,36 @@ impl Shared<'_> {
         let mut points = Vec::with_capacity(vdd_mv.len());
         let mut extra_bits_share = PerMemory::default();
         for (index, vdd) in vdd_mv.iter().enumerate() {
-            let supplies = self.supplies(protection, index, vdd, remedy.map(|_| name))?;
+            let supplies = self.supplies(wanted, index, vdd)?;
             let (cost, extra) =
                 self.cost(protection, own_layers, vdd.value, &supplies, remedy.is_none());
             extra_bits_share = extra;
             let id = identity::supplies(&supplies);
             points.push(CandidatePoint { cost, supplies, id });
         }
+        let extents = deployment.extents();
+        let at: Vec<&Supplies> = points.iter().map(|point| &point.supplies).collect();
+        let remarks = protection.remarks(&extents, &at).map_err(|reason| {
+            let refused = |alone: &Protection| {
+                let at = |vdd: (usize, &Located<f64>)| self.alone(alone, vdd.0, vdd.1.value);
+                let at: Option<Vec<Supplies>> = vdd_mv.iter().enumerate().map(at).collect();
+                let at = at.unwrap_or_default();
+                alone.remarks(&extents, &at.iter().collect::<Vec<_>>()).is_err()
+            };
+            self.refused("protection", &wanted.blamed(refused), reason)
+        })?;
+        let remarks = remarks.into_iter().map(|remark| format!("remedy `{name}`: {remark}"));
         let extra_cells = deployment.extra_cells();
         let candidate = Candidate {
             name: name.to_owned(),
             model: model.value.clone(),
             id: identity::candidate(graph_sha256, &placement, protection, points.last()),
-            graph: Arc::clone(&graph),
+            graph: Arc::clone(graph),
             placement: placement.clone(),
             protection: protection.clone(),
             extra_bits_share,
             points,
+            remarks: remarks.collect(),
             extra_cells,
         };
         let faulty = candidate.faulty_cells_max();
@@ -239,13 +271,41 @@ impl Shared<'_> {
         })
     }
 
+    /// The supply of a memory where the swept voltage is `vdd_mv`, if it can err.
+    fn own_mv(&self, memory: Memory, vdd_mv: f64) -> Option<f64> {
+        match self.experiment.memories.supplies.get(memory) {
+            Supply::Nominal => None,
+            Supply::Swept => Some(vdd_mv),
+            Supply::Fixed(fixed) => Some(fixed.value),
+        }
+    }
+
+    /// A memory under protection at a supply of its own, where the swept voltage number `index` is `vdd_mv`.
+    fn protected(
+        &self,
+        protection: &Protection,
+        memory: Memory,
+        own: f64,
+        (index, vdd_mv): (usize, f64),
+    ) -> Result<ProtectedAt, Box<Diagnostic>> {
+        protection.at(memory, own, |mv| self.rates.at(mv, (mv == vdd_mv).then_some(index)))
+    }
+
+    /// The supplies under one mechanism; none where they cannot be had.
+    fn alone(&self, alone: &Protection, index: usize, vdd_mv: f64) -> Option<Supplies> {
+        let of = |memory| {
+            let Some(own) = self.own_mv(memory, vdd_mv) else { return Ok(None) };
+            self.protected(alone, memory, own, (index, vdd_mv)).map(Some)
+        };
+        PerMemory::from_fn(of).transpose().ok()
+    }
+
     /// The supplies at the swept voltage number `index`.
     fn supplies(
         &self,
-        protection: &Protection,
+        wanted: &Wanted<'_>,
         index: usize,
         vdd: &Located<f64>,
-        remedy: Option<&str>,
     ) -> Result<Supplies, Diagnostics> {
         let profile = self.profile;
         let range = profile.vdd_mv_range();
@@ -256,22 +316,43 @@ impl Shared<'_> {
                 .allowed(format!("expected {} to {} mV", range.start(), range.end()))
                 .into());
         }
+        let swept = (index, vdd.value);
+        // A sampled chip knows its weaker half; of a measured one all cells are known.
+        let beyond = |at: &ProtectedAt| {
+            let level = at.levels().find(|level| level.threshold < Threshold::HALF);
+            level.filter(|_| self.rates.has_thresholds()).cloned()
+        };
         let of = |memory: Memory| {
-            let (own, span) = match self.experiment.memories.supplies.get(memory) {
-                Supply::Nominal => return Ok(None),
-                Supply::Swept => (vdd.value, &vdd.span),
-                Supply::Fixed(fixed) => (fixed.value, &fixed.span),
+            let Some(own) = self.own_mv(memory, vdd.value) else { return Ok(None) };
+            let span = match self.experiment.memories.supplies.get(memory) {
+                Supply::Fixed(fixed) => &fixed.span,
+                Supply::Nominal | Supply::Swept => &vdd.span,
             };
-            let at = protection
-                .at(memory, own, |mv| self.rates.at(mv, (mv == vdd.value).then_some(index)))
-                .map_err(|problem| Box::new(problem.at(&self.experiment.source, span.clone())))?;
-            // A sampled chip knows its weaker half; of a measured one all cells are known.
-            let beyond = at.levels().find(|level| level.threshold < Threshold::HALF);
-            if let Some(level) = beyond.filter(|_| self.rates.has_thresholds()) {
-                let message = match remedy {
-                    Some(name) => format!(
-                        "remedy `{name}` needs cells at a voltage where more than half of them are \
-                         faulty, which cannot be emulated"
+            let plain = self.protected(&Protection::default(), memory, own, swept);
+            // A problem of the memory's own supply lies there, any other at its mechanism.
+            let at = |refused: &dyn Fn(&Protection) -> bool, is_own: bool| {
+                if is_own { span.clone() } else { wanted.blamed(refused) }
+            };
+            let protected = |alone: &Protection| self.protected(alone, memory, own, swept);
+            let found = protected(&wanted.protection.protection).map_err(|problem| {
+                let is_own = plain.is_err();
+                let place = at(&|alone| protected(alone).is_err(), is_own);
+                let problem = problem.at(&self.experiment.source, place);
+                Box::new(if is_own {
+                    problem
+                } else {
+                    problem.hint(format!(
+                        "remedy `{}` needs that voltage where the supply is at {own} mV",
+                        wanted.name
+                    ))
+                })
+            })?;
+            if let Some(level) = beyond(&found) {
+                let message = match wanted.remedy {
+                    Some(_) => format!(
+                        "remedy `{}` needs cells at a voltage where more than half of them are \
+                         faulty, which cannot be emulated",
+                        wanted.name
                     ),
                     None => format!(
                         "at {} mV more than half of all cells are faulty ({:.1} %), which cannot be \
@@ -280,11 +361,14 @@ impl Shared<'_> {
                         level.cell_fault_rate * 100.0
                     ),
                 };
-                return Err(Box::new(self.refused("out-of-range", span, message)));
+                let is_beyond =
+                    |at: Result<ProtectedAt, _>| at.is_ok_and(|at| beyond(&at).is_some());
+                let place = at(&|alone| is_beyond(protected(alone)), is_beyond(plain));
+                return Err(Box::new(self.refused("out-of-range", &place, message)));
             }
-            Ok(Some(at))
+            Ok(Some(found))
         };
-        PerMemory::from_fn(of).transpose().map_err(|problem| (*problem).into())
+        PerMemory::from_fn(of).transpose().map_err(|problem: Box<Diagnostic>| (*problem).into())
     }
 
     fn cost(

@@ -9,7 +9,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
 use vmin_files::sha256;
 use vmin_nn::data::Split;
-use vmin_protection::ProtectionCosts;
+use vmin_protection::{Listed, ProtectionCosts};
 
 use super::candidates::{Shared, Wanted};
 use super::supplies::Rates;
@@ -133,12 +133,12 @@ impl Plan {
             moves_map,
             nominal: None,
         };
-        let own = shared.candidate(Wanted {
+        let own = shared.candidate(&Wanted {
             name: "unprotected",
             model: &experiment.model,
             graph: Arc::clone(&graph),
             graph_sha256: &graph_sha256,
-            protection: &Protection::default(),
+            protection: &Listed::default(),
             vdd_mv: &experiment.vdd_mv,
             remedy: None,
         })?;
@@ -167,7 +167,7 @@ impl Plan {
                     let role = format!("model of remedy {}", remedy.name.value);
                     inputs.push(input(&role, &model.value, graph_sha256.clone()));
                 }
-                shared.candidate(Wanted {
+                shared.candidate(&Wanted {
                     name: &remedy.name.value,
                     model,
                     graph,
@@ -177,7 +177,14 @@ impl Plan {
                     remedy: Some([span, &remedy.protection_span]),
                 })
             });
-            keep(&mut problems, candidate).into_iter().for_each(|one| candidates.push(one));
+            let Some(candidate) = keep(&mut problems, candidate) else { continue };
+            if let Some(twin) = candidates[1..].iter().find(|other| other.is_twin(&candidate)) {
+                let name = &remedy.name;
+                let message = format!("remedy `{}` is remedy `{}` again", name.value, twin.name);
+                let problem = Diagnostic::new("repeated", message).at(&source, name.span.clone());
+                problems.push(problem.hint("leave one of the two away"));
+            }
+            candidates.push(candidate);
         }
         if let Some(problems) = Diagnostics::from_list(problems) {
             return Err(problems);
@@ -200,9 +207,12 @@ impl Plan {
         };
         let first_chip = first_chip(to_draw, &candidates[0], &chip_files);
         let useless = |(remedy, candidate): (&crate::remedy::Remedy, &Candidate)| {
-            let reason = candidate.protection.useless(cells.map_kind())?;
-            let refused = Diagnostic::new("protection", reason);
-            let refused = refused.at(&source, remedy.protection_span.clone());
+            let map = cells.map_kind();
+            let reason = candidate.protection.useless(map)?;
+            let blamed = remedy.protection.blamed(|alone| alone.useless(map).is_some());
+            let each = |index: usize| &remedy.protection.each[index].span;
+            let span = blamed.map_or(&remedy.protection_span, each);
+            let refused = Diagnostic::new("protection", reason).at(&source, span.clone());
             Some(refused.hint("choose another `fault_kind`, or leave the mechanism away"))
         };
         let useless = experiment.remedies.iter().zip(&candidates[1..]).filter_map(useless);
@@ -220,6 +230,7 @@ impl Plan {
                  at the nominal voltage; costs of protection from the table `{}`, which marks estimates",
                 costs.name()
             ));
+            notes.extend(candidates.iter().flat_map(|candidate| candidate.remarks.iter().cloned()));
         }
         // Chips of a population differ by number alone.
         let different = if moves_map { experiment.chips } else { 1 };

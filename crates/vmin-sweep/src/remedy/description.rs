@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use vmin_diagnostic::{Diagnostic, Located, TableReader};
-use vmin_protection::Protection;
+use vmin_protection::Listed;
 
 use crate::experiment::voltages;
 
@@ -16,7 +16,7 @@ pub struct Remedy {
     /// `name`.
     pub name: Located<String>,
     /// `protection`, from the cells outwards.
-    pub protection: Protection,
+    pub protection: Listed,
     /// Place of the protection, or else of the remedy.
     pub protection_span: Range<usize>,
     /// `model`: another network; that of the experiment if absent.
@@ -33,7 +33,7 @@ pub(crate) fn read(root: &TableReader<'_>) -> Option<Vec<Remedy>> {
     let mut names: Vec<String> = Vec::new();
     for table in root.tables("remedy") {
         let name = table.string("name");
-        let protection = Protection::read(&table, "protection");
+        let protection = Listed::read(&table, "protection");
         let model = table.optional_string("model");
         let bits = table.optional_integer("bits", 2..=8);
         let own_voltages = table.has("vdd_mv");

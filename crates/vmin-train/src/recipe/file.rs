@@ -7,7 +7,9 @@
 use std::ops::RangeInclusive;
 
 use vmin_accel::Dataflow;
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source, TableReader, Variant};
+use vmin_diagnostic::{
+    Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader, Variant,
+};
 
 use super::values::{BANK_SIDE, BITS, CHIPS, Problem};
 use super::{
@@ -60,7 +62,7 @@ impl Recipe {
     /// All syntax errors; or else all wrong, missing and unknown keys, words and types, and all values out of
     /// range.
     pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
-        let document = Document::parse(source)?;
+        let document = Document::parse_kind(source, FileKind::Recipe)?;
         let recipe = closed(document.root(), recipe);
         let sound = document.is_well_formed();
         for problem in recipe.problems().iter().filter(|problem| sound || !problem.dependent) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::FormatArgs;
+use super::{FormatArgs, read_noise_mv, whole};
 use crate::commands::chip::{draw, export, fit, import};
 
 /// What `vmin chip` does.
@@ -36,10 +36,10 @@ pub struct SampleArgs {
     #[arg(long, value_name = "PROFILE")]
     pub profile: String,
     /// Seed of the population
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = whole)]
     pub seed: u64,
     /// Index of the chip in the population
-    #[arg(long, value_name = "I", default_value_t = 0)]
+    #[arg(long, value_name = "I", default_value_t = 0, value_parser = whole)]
     pub chip: u64,
     /// Rows of one bank
     #[arg(long, value_name = "R", default_value_t = 512)]
@@ -56,7 +56,7 @@ pub struct SampleArgs {
     /// Add read noise (sigma in mV) to simulate a measurement
     ///
     /// Every voltage gets one noisy read, so the maps do not nest exactly.
-    #[arg(long, value_name = "MV")]
+    #[arg(long, value_name = "MV", value_parser = read_noise_mv)]
     pub read_noise_mv: Option<f64>,
     /// Output chip file
     #[arg(long, value_name = "CHIP")]

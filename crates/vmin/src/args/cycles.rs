@@ -45,7 +45,7 @@ pub struct CyclesArgs {
     #[arg(long, value_enum)]
     pub cycle_model: Option<CycleModelArg>,
     /// Images per batch, 1 to 65536
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = batch)]
     pub batch: u64,
     /// Draw the trace into this SVG file
     #[arg(long, value_name = "F.svg", requires = "trace")]
@@ -83,6 +83,11 @@ pub struct WorkArgs {
     /// Show every cycle of an R x C array on a small product; 4x4:6x8x8 if no value is given
     #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
     pub trace: Option<[u64; 5]>,
+}
+
+fn batch(text: &str) -> Result<u64, String> {
+    let images = text.parse().ok().filter(|images| (1..=65536).contains(images));
+    images.ok_or_else(|| "expected 1 to 65536 images".to_owned())
 }
 
 fn dataflows() -> impl TypedValueParser<Value = Dataflow> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ComputeArgs, FormatArgs};
+use super::{ComputeArgs, FormatArgs, read_noise_mv, whole};
 
 /// An effect of faulty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,6 +16,11 @@ pub enum FaultKindArg {
     StuckAt,
     /// Any bit can err, anew for every image and layer
     Transient,
+}
+
+impl FaultKindArg {
+    /// The word of transient errors in answers.
+    pub(crate) const TRANSIENT: &'static str = vmin_sweep::ReadErrors::Transient.word();
 }
 
 /// A placement of the weights.
@@ -45,6 +50,14 @@ fn memory_supply(text: &str) -> Result<MemorySupply, String> {
     mv.map(MemorySupply::Mv).ok_or_else(|| "expected a voltage in mV, or `same`".to_owned())
 }
 
+fn protect_help() -> String {
+    format!(
+        "Protect a memory by a mechanism, as in `[[remedy]] protection`; repeatable. Kinds: {}. Their \
+         keys: docs/combinations.md",
+        vmin_protection::mechanisms::words()
+    )
+}
+
 /// Options of `vmin eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -66,14 +79,14 @@ pub struct EvalArgs {
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     pub images: Option<std::ops::Range<usize>>,
     /// Seed of the chips, or of a chip file's uncertain cells
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = whole)]
     pub chip_seed: u64,
     /// Chips: a number, a range `0..99` (last included), or a file
     #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
     pub chip: ChipChoice,
     /// Cell of the chip file's map under the first stored bit. A map smaller than the memory is
     /// repeated
-    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = whole)]
     pub chip_offset: u64,
     /// Cell-fault rate, 0 to 0.5
     #[arg(long, value_name = "P", conflicts_with = "vdd_mv")]
@@ -91,7 +104,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, value_name = "KIND")]
     pub fault_kind: Option<FaultKindArg>,
     /// Add read noise: sigma of each cell's critical voltage, in mV
-    #[arg(long, value_name = "MV", requires = "vdd_mv")]
+    #[arg(long, value_name = "MV", requires = "vdd_mv", value_parser = read_noise_mv)]
     pub read_noise_mv: Option<f64>,
     /// Placement of the weights in their memory
     #[arg(long, value_enum, default_value_t, value_name = "PLACEMENT")]
@@ -102,8 +115,8 @@ pub struct EvalArgs {
     /// Lower the accumulator memory too: supply in mV, or `same`
     #[arg(long, value_name = "V|same", value_parser = memory_supply)]
     pub accumulator_vdd_mv: Option<MemorySupply>,
-    /// Protect a memory by a mechanism, as in `[[remedy]] protection`; repeatable
-    #[arg(long, value_name = "TOML")]
+    /// Mechanisms of protection, each as a table.
+    #[arg(long, value_name = "TOML", help = protect_help())]
     pub protect: Vec<String>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]

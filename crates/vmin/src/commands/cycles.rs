@@ -255,7 +255,16 @@ fn show(cycles: &Cycles) -> String {
             layer.bound_by.name().to_owned(),
         ]
     });
-    let table = answer::table(&header, 1, rows);
+    let spare = [
+        "ofmap writes",
+        "filter reads",
+        "ifmap reads",
+        "MACs/byte",
+        "folds",
+        "DRAM bytes",
+        "bound by",
+    ];
+    let table = answer::fitted(&header, 1, &spare, rows);
     let totals = &cycles.totals;
     format!(
         "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz",

@@ -71,6 +71,6 @@ impl Answer for Names {
     fn table(&self) -> String {
         let rows = self.entries.iter();
         let rows = rows.map(|row| vec![row.kind.to_owned(), row.name.clone(), row.about.clone()]);
-        answer::table(&["kind", "name", "about"], 3, rows).to_string()
+        answer::table(&["kind", "name", "about"], 3, rows)
     }
 }

@@ -239,9 +239,14 @@ fn write(
     Ok(())
 }
 
+/// Columns that a narrow table lacks.
+const SPARE: [&str; 6] = ["vector", "registers", "leakage", "us", "faulty cells", "mac"];
+
 fn show_curve(energy: &Energy, least: usize) -> String {
+    let components = energy.report.by_component.list();
+    let components = components.map(|(component, _)| component.replace('_', " "));
     let mut header = vec!["mV", "faulty cells", "us"];
-    header.extend(energy.report.by_component.list().map(|(component, _)| component));
+    header.extend(components.iter().map(String::as_str));
     header.extend(["total (nJ)", "saved", ""]);
     let rows = energy.points.iter().enumerate().map(|(index, point)| {
         let mut row = vec![
@@ -255,7 +260,7 @@ fn show_curve(energy: &Energy, least: usize) -> String {
         row.push(if index == least { "<- least".to_owned() } else { String::new() });
         row
     });
-    let table = answer::table(&header, 0, rows);
+    let table = answer::fitted(&header, 0, &SPARE, rows);
     let ends = least == 0 || least + 1 == energy.points.len();
     let end =
         if ends { "; it is an end of the range, the true minimum may lie beyond" } else { "" };
@@ -273,8 +278,10 @@ fn show_curve(energy: &Energy, least: usize) -> String {
 
 fn show(energy: &Energy) -> String {
     let report = &energy.report;
+    let components = report.by_component.list();
+    let components = components.map(|(component, _)| component.replace('_', " "));
     let mut header = vec!["layer"];
-    header.extend(report.by_component.list().map(|(component, _)| component));
+    header.extend(components.iter().map(String::as_str));
     header.push("total (nJ)");
     let row = |name: &str, list: &[(&str, f64)], total: f64| {
         let mut row = vec![name.to_owned()];
@@ -288,7 +295,7 @@ fn show(energy: &Energy) -> String {
         .map(|layer| row(&layer.name, &layer.by_component.list(), layer.total_nj))
         .collect();
     rows.push(row("all", &report.by_component.list(), report.total_nj));
-    let table = answer::table(&header, 1, rows);
+    let table = answer::fitted(&header, 1, &SPARE, rows);
     let constants = answer::table(
         &["constant", "source", "pJ"],
         2,

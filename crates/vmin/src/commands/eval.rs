@@ -1,6 +1,7 @@
 //! `vmin eval`: accuracy of one network, clean or on single chips.
 
 mod chips;
+mod protect;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use serde::Serialize;
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement};
-use vmin_diagnostic::{Diagnostic, Document, Located, Source};
+use vmin_diagnostic::{Diagnostic, Located};
 use vmin_emulator::{ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec};
 use vmin_files::write_whole;
 use vmin_nn::Graph;
@@ -38,6 +39,10 @@ pub struct Evaluation {
     pub err: f64,
     /// Images that the clean and the faulty network classify right.
     pub correct_union: u64,
+    /// How faulty cells err: `flip`, `stuck_at`, `measured` (a chip file's cells of several kinds) or `transient`;
+    /// absent without bit errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_kind: Option<&'static str>,
     /// Share of faulty cells, of the population or of a chip file's map.
     pub cell_fault_rate: f64,
     /// Faulty cells under stored bits of weights; transient ones summed over all images.
@@ -112,19 +117,32 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
     let data = select(names.data(args.data.as_str(), Split::Test)?, args)?;
     let accelerator = names.accelerator(args.accelerator.as_str())?;
-    let protection = protection(&args.protect)?;
+    let typed = protect::Typed::read(&args.protect)?;
+    let protection = &typed.listed.protection;
     let placement = place(args, &accelerator, &graph)?;
-    let chips = chips::chips(args, &protection, &placement)?;
-    if let Some(reason) = protection.useless(chips.source.map_kind()) {
-        return Err(Diagnostic::new("protection", reason)
+    let chips = chips::chips(args, &typed, &placement)?;
+    let map = chips.source.map_kind();
+    if let Some(reason) = protection.useless(map) {
+        return Err(typed
+            .refused(|alone| alone.useless(map).is_some(), reason)
             .hint("choose another `--fault-kind`, or leave the mechanism away")
             .into());
     }
     if let Some(path) = &args.predictions {
         check_writable(path)?;
     }
-    let deployment = Deployment::new(&graph, &placement, &protection)
-        .map_err(|error| Failure::input("protection", &error))?;
+    let deployment = Deployment::new(&graph, &placement, protection).map_err(|error| {
+        let fails = |alone: &Protection| Deployment::new(&graph, &placement, alone).is_err();
+        typed.refused(fails, error.to_string())
+    })?;
+    let extents = deployment.extents();
+    let remarks = protection.remarks(&extents, &[&chips.supplies]).map_err(|reason| {
+        let fails = |alone: &Protection| alone.remarks(&extents, &[&chips.supplies]).is_err();
+        typed.refused(fails, reason)
+    })?;
+    for remark in remarks {
+        say(&format!("note: {remark}"));
+    }
     let images = Images { pixels: &data.images, labels: &data.labels };
     let emulator = Emulator::new(&graph, images, kernel)
         .map_err(|error| Failure::input("does-not-fit", &error))?;
@@ -179,6 +197,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             correct: score.correct,
             err: 1.0 - score.correct as f64 / count as f64,
             correct_union: score.correct_union,
+            fault_kind: chips.fault_kind,
             cell_fault_rate: chips.cell_fault_rate,
             cells_hit: applied.weight.cells_hit,
             flips: applied.weight.bits_flipped,
@@ -212,20 +231,6 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         }
         (_, _, None) => Err(Diagnostic::new("no-chips", "no chip was asked for").into()),
     }
-}
-
-/// The mechanisms that `--protect` names, each as a TOML table.
-fn protection(tables: &[String]) -> Result<Protection, Failure> {
-    if tables.is_empty() {
-        return Ok(Protection::default());
-    }
-    let source = Source::new("--protect", &format!("protection = [{}]", tables.join(", ")));
-    let document = Document::parse(&source)?;
-    let root = document.root();
-    let protection = Protection::read(&root, "protection");
-    root.finish();
-    document.finish()?;
-    protection.ok_or_else(|| Diagnostic::new("incomplete", "no protection").within(&source).into())
 }
 
 /// Where the network lies.
@@ -272,24 +277,55 @@ impl Answer for Evaluated {
             Self::One(one) => return in_words(one),
             Self::Several(several) => several,
         };
-        let header = ["chip", "test error", "faulty cells", "changed bits"];
-        let rows = several.chips.iter().map(|of| {
-            vec![
+        let mut header = vec!["chip", "test error", "faulty cells", "changed bits"];
+        let buffers = [
+            ("of activations", several.flips(|of| of.activation_flips)),
+            ("of partial sums", several.flips(|of| of.accumulator_flips)),
+        ];
+        header.extend(buffers.iter().filter(|(_, flips)| flips.is_some()).map(|(name, _)| *name));
+        let rows = several.chips.iter().enumerate().map(|(index, of)| {
+            let mut row = vec![
                 of.chip.unwrap_or_default().to_string(),
                 answer::percent(of.err, 2),
                 of.cells_hit.to_string(),
                 of.flips.to_string(),
-            ]
+            ];
+            let flips = buffers.iter().filter_map(|(_, flips)| flips.as_ref());
+            row.extend(flips.map(|flips| flips[index].to_string()));
+            row
         });
         let table = answer::table(&header, 0, rows);
+        let kind = several.chips.first().and_then(Evaluation::kind_in_words);
+        let kind = kind.map(|words| format!("\n{words}")).unwrap_or_default();
         format!(
-            "{table}\ntest error {:.2} ± {:.2} % over {} chips, {} to {}",
+            "{table}\ntest error {:.2} ± {:.2} % over {} chips, {} to {}{kind}",
             several.rerr_mean * 100.0,
             several.rerr_std * 100.0,
             several.chips.len(),
             answer::percent(several.rerr_min, 2),
             answer::percent(several.rerr_max, 2)
         )
+    }
+}
+
+impl Chips {
+    /// Bits of a memory that were changed on each chip, if it is lowered.
+    fn flips(&self, of: impl Fn(&Evaluation) -> Option<u64>) -> Option<Vec<u64>> {
+        self.chips.iter().map(of).collect()
+    }
+}
+
+impl Evaluation {
+    /// How faulty cells err, and what is summed over images; none without bit errors.
+    fn kind_in_words(&self) -> Option<String> {
+        let kind = self.fault_kind?;
+        let mut words = format!("fault kind {kind}");
+        if kind == FaultKindArg::TRANSIENT {
+            words.push_str("; cells and bits are summed over all images");
+        } else if self.activation_flips.is_some() || self.accumulator_flips.is_some() {
+            words.push_str("; bits of activations and partial sums are summed over all images");
+        }
+        Some(words)
     }
 }
 
@@ -302,9 +338,10 @@ fn in_words(evaluation: &Evaluation) -> String {
         .iter()
         .filter_map(|(name, flips)| Some(format!(", {} bits of {name}", (*flips)?)))
         .collect();
+    let kind = evaluation.kind_in_words().map(|words| format!("\n{words}")).unwrap_or_default();
     format!(
         "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
-         changed{buffers}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
+         changed{buffers}{kind}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
         evaluation.correct,
         evaluation.images,
         answer::percent(evaluation.err, 2),

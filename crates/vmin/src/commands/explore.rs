@@ -129,7 +129,8 @@ fn show(exploration: &Exploration, front: &[&Point]) -> String {
             point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)),
         ]
     });
-    let table = answer::table(&header, 2, rows);
+    let table =
+        answer::fitted(&header, 2, &["on-chip KiB", "faulty cells", "DRAM bytes", "util."], rows);
     let words: Vec<&str> = exploration.objectives.iter().map(|o| o.name()).collect();
     let more = match front.len().checked_sub(ROWS_MAX) {
         Some(more) if more > 0 => format!("\n... and {more} more in the files"),

@@ -167,7 +167,7 @@ impl Answer for Inspection {
             ]
         });
         let header = ["layer", "kind", "input", "output", "window", "stride", "MACs", "weights"];
-        let layers = answer::table(&header, 2, rows);
+        let layers = answer::fitted(&header, 2, &["stride", "window", "input"], rows);
         let rows = self.weights.iter().map(|weights| {
             vec![
                 weights.name.clone(),

@@ -57,7 +57,7 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub replicates: u32,
     /// Seed of the simulation
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = crate::args::whole)]
     pub seed: u64,
     /// How to print.
     #[command(flatten)]

@@ -6,7 +6,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Diagnostics};
-use vmin_files::write_whole;
 use vmin_sram::import::{
     FORMATS, FoldDuplicates, Format as MapFormat, ImportError, ImportLimits, ImportOptions,
     ImportReport, Importer, Meaning, NpyValues, VddUnit,
@@ -14,7 +13,7 @@ use vmin_sram::import::{
 use vmin_sram::{ErrorRates, Geometry};
 
 use crate::args::FormatArgs;
-use crate::failure::{say, unwritable, with_causes};
+use crate::failure::{say, with_causes};
 use crate::{Answer, Failure, answer};
 
 /// Options of `vmin chip import`.
@@ -292,12 +291,10 @@ pub fn run(args: &ImportArgs) -> Result<Imported, Failure> {
         return Err(problems.into());
     }
     let (chip, report) = importer.finish().map_err(|error| diagnostic(&error))?;
-    write_whole(&args.out, &vmin_sram::file::write(&chip))
-        .map_err(|error| unwritable(&args.out, &error))?;
+    super::write(&args.out, &chip)?;
     for note in &report.notes {
         say(&format!("note: {note}"));
     }
-    say(&format!("wrote `{}`", args.out.display()));
     Ok(imported(report))
 }
 

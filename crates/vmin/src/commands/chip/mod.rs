@@ -7,18 +7,40 @@ pub mod import;
 pub mod inspect;
 pub mod sample;
 
+use std::mem::discriminant;
 use std::path::Path;
 
 use vmin_diagnostic::Diagnostic;
+use vmin_files::write_whole;
+use vmin_sram::file::ChipFileLimits;
 use vmin_sram::{Chip, FaultyCell, VddLevel};
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
 use crate::Failure;
+use crate::failure::{say, unwritable};
 
 /// Reads a chip file.
 pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
     Ok(Names::typed().chip(path.display().to_string().as_str())?.chip)
+}
+
+/// Writes a chip file. A chip of the same origin is replaced, sampled or measured; any other file is kept.
+pub(crate) fn write(path: &Path, chip: &Chip) -> Result<(), Failure> {
+    let replaces = |old: Vec<u8>| {
+        let old = vmin_sram::file::read(&old, &ChipFileLimits::default());
+        old.is_ok_and(|old| discriminant(old.origin()) == discriminant(chip.origin()))
+    };
+    if path.is_file() && !std::fs::read(path).is_ok_and(replaces) {
+        let message = format!("`{}` is another file, which is kept", path.display());
+        return Err(Diagnostic::new("file-exists", message)
+            .hint("choose another name, or remove the file first")
+            .into());
+    }
+    let bytes = vmin_sram::file::write(chip);
+    write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;
+    say(&format!("wrote `{}`", path.display()));
+    Ok(())
 }
 
 /// The fault map at a level: the measured one of a measured chip.

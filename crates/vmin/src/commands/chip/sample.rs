@@ -4,7 +4,6 @@ use vmin_accel::Memory;
 use vmin_accel::VoltageProfile;
 use vmin_accel::voltage::ReadingError;
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
 use vmin_sweep::chip_file::microvolts;
 use vmin_sweep::names::Names;
@@ -12,12 +11,10 @@ use vmin_sweep::names::Names;
 use super::inspect::{Inspection, inspection};
 use crate::Failure;
 use crate::args::chip::SampleArgs;
-use crate::failure::{say, unwritable, with_causes};
+use crate::failure::with_causes;
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
-/// Range of read noise in mV; smaller noise has no effect.
-const NOISE_MV: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;
 
@@ -30,9 +27,7 @@ pub fn run(args: &SampleArgs) -> Result<Inspection, Failure> {
         .map_err(|error| Failure::input("geometry", &error))?;
     let key = ChipKey { seed: args.seed, chip: args.chip, memory: Memory::Weight.number() };
     let chip = sample(args, geometry, key)?;
-    let out = &args.out;
-    write_whole(out, &vmin_sram::file::write(&chip)).map_err(|error| unwritable(out, &error))?;
-    say(&format!("wrote `{}`", out.display()));
+    super::write(&args.out, &chip)?;
     inspection(&chip, chip.levels())
 }
 
@@ -46,13 +41,6 @@ fn sample(args: &SampleArgs, geometry: Geometry, key: ChipKey) -> Result<Chip, F
             .hint("raise `--vdd-mv-min`, or make the chip smaller")
     };
     if let Some(noise_mv) = args.read_noise_mv {
-        if !NOISE_MV.contains(&noise_mv) {
-            let message = format!("a read noise of {noise_mv} mV");
-            let (least, most) = (NOISE_MV.start(), NOISE_MV.end());
-            return Err(Diagnostic::new("out-of-range", message)
-                .allowed(format!("expected {least} to {most} mV"))
-                .into());
-        }
         let vdd_uv: Vec<u32> = levels.iter().map(|level| level.vdd_uv).collect();
         return profile.read_chip(key, geometry, &vdd_uv, noise_mv).map_err(|error| match &error {
             ReadingError::Sample(error) => too_large(error).into(),

@@ -9,10 +9,11 @@ use vmin_diagnostic::Diagnostic;
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
 use vmin_protection::Protection;
-use vmin_sram::{FaultKind, Population, Threshold, VarianceShares};
-use vmin_sweep::chip_file;
+use vmin_sram::{CellErrors, ErrorRates, FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::names::Names;
+use vmin_sweep::{ReadErrors, chip_file};
 
+use super::protect::Typed;
 use crate::Failure;
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply};
 use crate::commands::chip;
@@ -23,26 +24,37 @@ pub(super) struct Wanted {
     pub(super) source: Box<dyn CellSource>,
     pub(super) range: Range<u32>,
     pub(super) supplies: Supplies,
+    /// How faulty cells err, if they do.
+    pub(super) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
     pub(super) cell_fault_rate: f64,
 }
 
 pub(super) fn chips(
     args: &EvalArgs,
-    protection: &Protection,
+    typed: &Typed,
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
+    let protection = &typed.listed.protection;
     let range = match &args.chip {
-        ChipChoice::File(path) => return of_file(path, args, protection, placement),
+        ChipChoice::File(path) => return of_file(path, args, typed, placement),
         ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
         ChipChoice::Range(range) => range.clone(),
     };
     let seed = args.chip_seed;
     let Some((population, at)) = population(args)? else {
         let source = Box::new(Transient { seed });
-        return Ok(Wanted { source, range, supplies: Supplies::default(), cell_fault_rate: 0.0 });
+        return Ok(Wanted {
+            source,
+            range,
+            supplies: Supplies::default(),
+            fault_kind: None,
+            cell_fault_rate: 0.0,
+        });
     };
     let kind = kind(args).unwrap_or(population.kind());
+    let transient = args.fault_kind == Some(FaultKindArg::Transient);
+    let fault_kind = Some(if transient { FaultKindArg::TRANSIENT } else { kind.word() });
     let cell_fault_rate = at.own.threshold.rate();
     let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
     let beyond =
@@ -62,7 +74,20 @@ pub(super) fn chips(
             Box::new(SampledChips { population, seed, kind })
         }
     };
-    Ok(Wanted { source, range, supplies, cell_fault_rate })
+    Ok(Wanted { source, range, supplies, fault_kind, cell_fault_rate })
+}
+
+/// The kind of a map's cells, if it is the same for all.
+fn kind_of(map: &[CellErrors]) -> Option<FaultKind> {
+    let flips = |error: &CellErrors| error.rates == ErrorRates::flip(1.0);
+    let holds = |error: &CellErrors| {
+        [ErrorRates::stuck_at_0(1.0), ErrorRates::stuck_at_1(1.0)].contains(&error.rates)
+    };
+    match map {
+        [] => None,
+        map if map.iter().all(flips) => Some(FaultKind::Flip),
+        map => map.iter().all(holds).then_some(FaultKind::StuckAt),
+    }
 }
 
 fn kind(args: &EvalArgs) -> Option<FaultKind> {
@@ -100,7 +125,7 @@ fn supplies(
 fn of_file(
     path: &Path,
     args: &EvalArgs,
-    protection: &Protection,
+    typed: &Typed,
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
     if args.profile.is_some() || args.rate.is_some() || args.read_noise_mv.is_some() {
@@ -111,6 +136,7 @@ fn of_file(
         .hint("leave `--profile`, `--rate` and `--read-noise-mv` away")
         .into());
     }
+    let protection = &typed.listed.protection;
     let file = Names::typed().chip(path.display().to_string().as_str())?;
     let Some(vdd_mv) = args.vdd_mv else {
         return Err(Diagnostic::new(
@@ -153,7 +179,14 @@ fn of_file(
     }
     let chip = MeasuredChip { sha256: file.sha256, cells: map_cells, errors: known };
     let source = Box::new(Measured { chips: vec![chip], seed: args.chip_seed, kind: kind(args) });
-    Ok(Wanted { source, range: 0..1, supplies, cell_fault_rate })
+    let fault_kind = match args.fault_kind {
+        Some(FaultKindArg::Transient) => FaultKindArg::TRANSIENT,
+        Some(FaultKindArg::Flip) => FaultKind::Flip.word(),
+        Some(FaultKindArg::StuckAt) => FaultKind::StuckAt.word(),
+        None => kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word),
+    };
+    let fault_kind = Some(fault_kind);
+    Ok(Wanted { source, range: 0..1, supplies, fault_kind, cell_fault_rate })
 }
 
 /// How cells fail at the voltages that are asked for.
@@ -201,6 +234,12 @@ fn population(args: &EvalArgs) -> Result<Option<(Population, Rates)>, Failure> {
             let population = profile.population().clone();
             Ok(Some((population, Rates { own, profile: Some(profile), noise_mv })))
         }
+        (Some(_), ..) if args.read_noise_mv.is_some() => Err(Diagnostic::new(
+            "read-noise",
+            "read noise does not go with a rate: noise is told in millivolts",
+        )
+        .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`, or leave the noise away")
+        .into()),
         (Some(rate), _, profile) => {
             if !(0.0..=0.5).contains(&rate) {
                 return Err(Diagnostic::new(

@@ -1,0 +1,149 @@
+//! What a protection comes to in given memories: mechanisms without effect, and rails in whole banks.
+
+use vmin_accel::{Memory, PerMemory};
+
+use crate::mechanism::Effect;
+use crate::rails::{Rail, RailCells, banks_on_rail};
+use crate::{ProtectedAt, Protection};
+
+/// What a memory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Width of its widest code, in bits.
+    pub code_bits: u8,
+    /// Banks that hold something.
+    pub banks_used: u32,
+}
+
+impl Protection {
+    /// Remarks on mechanisms in memories of these extents at these operating points.
+    ///
+    /// # Errors
+    /// Why a mechanism changes nothing there, or protects other cells than it says.
+    pub fn remarks(
+        &self,
+        extents: &PerMemory<Extent>,
+        points: &[&PerMemory<Option<ProtectedAt>>],
+    ) -> Result<Vec<String>, String> {
+        let mut remarks = Vec::new();
+        for (_, memory) in Memory::ALL {
+            let at: Vec<&ProtectedAt> =
+                points.iter().filter_map(|point| point.get(memory).as_ref()).collect();
+            // A memory at the nominal voltage makes no errors.
+            if at.is_empty() {
+                continue;
+            }
+            let mut number = 0;
+            for mechanism in self.of(memory) {
+                let Effect::Rail(rail) = mechanism.effect(8) else { continue };
+                let words = format!("`{}` of the {} memory", mechanism.kind(), memory.word());
+                remarks.extend(cells_of(&rail, &words, *extents.get(memory))?);
+                remarks.extend(supply_of(&rail, number, &words, &at)?);
+                number += 1;
+            }
+        }
+        Ok(remarks)
+    }
+}
+
+/// Checks the cells of a rail against those of its memory.
+fn cells_of(rail: &Rail, words: &str, extent: Extent) -> Result<Option<String>, String> {
+    let Extent { code_bits, banks_used } = extent;
+    match &rail.cells {
+        RailCells::All | RailCells::Layers(_) => Ok(None),
+        RailCells::TopBits(bits) if *bits > code_bits => {
+            Err(format!("{words} names {bits} bits of codes that have {code_bits}"))
+        }
+        RailCells::TopBits(_) => Ok(None),
+        RailCells::WeakestBanks(share) => {
+            let count = banks_on_rail(*share, banks_used);
+            let banks = if banks_used == 1 { "bank that holds" } else { "banks that hold" };
+            let of = format!("{} % of {banks_used} {banks} something", share * 100.0);
+            if share * f64::from(banks_used) < 0.5 {
+                return Err(format!("{words} names less than half a bank: {of}"));
+            }
+            Ok(Some(format!("{words} raises {count} of {banks_used} banks: {of}, rounded up")))
+        }
+    }
+}
+
+/// Checks the supply of rail `number` of a memory at its operating points.
+fn supply_of(
+    rail: &Rail,
+    number: usize,
+    words: &str,
+    at: &[&ProtectedAt],
+) -> Result<Option<String>, String> {
+    let idle = at.iter().filter(|at| !at.access.raises(rail, number));
+    let idle: Vec<String> = idle.map(|at| at.access.base().vdd_mv.to_string()).collect();
+    let idle_words = idle.join(", ");
+    match idle.len() {
+        0 => Ok(None),
+        all if all == at.len() => Err(format!(
+            "{words} changes nothing: its supply is never above that of the memory ({idle_words} mV)"
+        )),
+        _ => Ok(Some(format!(
+            "{words} changes nothing where the memory's supply is as high: at {idle_words} mV"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vmin_accel::MemoryAt;
+
+    use super::*;
+    use crate::mechanisms::{BankRail, Boost, SafeBits};
+    use crate::rails::Supply;
+    use crate::{Mechanism, ProtectedAt};
+
+    /// Remarks on mechanisms of a weight memory of 8-bit codes in `banks_used` banks at these supplies.
+    fn remarks(
+        list: Vec<Arc<dyn Mechanism>>,
+        banks_used: u32,
+        vdd_mv: &[f64],
+    ) -> Result<Vec<String>, String> {
+        let protection = Protection::of_weights(list).expect("they go together");
+        let at = |&mv: &f64| {
+            let at = |mv| Ok::<_, ()>(MemoryAt::new(mv, 0.01));
+            let weight = protection.at(Memory::Weight, mv, at).expect("every voltage");
+            PerMemory::<Option<ProtectedAt>> { weight: Some(weight), ..PerMemory::default() }
+        };
+        let points: Vec<_> = vdd_mv.iter().map(at).collect();
+        let extents = PerMemory::from_fn(|_| Extent { code_bits: 8, banks_used });
+        protection.remarks(&extents, &points.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_rail_in_whole_banks_says_how_many() {
+        let rail = |share| BankRail { share, supply: Supply::RaisedByMv(50.0) };
+        let raised = |share, banks| remarks(vec![Arc::new(rail(share))], banks, &[900.0]);
+        let told = |count, banks| {
+            let remark = raised(0.3, banks).expect("allowed").pop().expect("told");
+            assert!(remark.contains(&format!("raises {count} of {banks} banks")), "{remark}");
+        };
+        told(3, 10);
+        told(1, 2);
+        assert!(raised(0.01, 1).is_err() && raised(0.2, 2).is_err());
+        assert!(raised(0.5, 1).is_ok());
+    }
+
+    #[test]
+    fn a_rail_that_raises_nothing_is_refused_and_one_that_sometimes_does_is_told() {
+        let safe = |bits, supply| -> Arc<dyn Mechanism> { Arc::new(SafeBits { bits, supply }) };
+        let fixed = Supply::FixedMv(850.0);
+        assert_eq!(remarks(vec![safe(2, fixed)], 1, &[840.0, 800.0]), Ok(Vec::new()));
+        let some =
+            remarks(vec![safe(2, fixed)], 1, &[900.0, 850.0, 800.0]).expect("useful at 800 mV");
+        assert!(some[0].ends_with("at 900, 850 mV"), "{some:?}");
+        assert!(remarks(vec![safe(2, fixed)], 1, &[900.0]).is_err());
+        assert!(remarks(vec![safe(9, fixed)], 1, &[800.0]).is_err());
+        // A booster lifts the other cells above the rail.
+        let boost: Arc<dyn Mechanism> = Arc::new(Boost { raise_mv: 50.0 });
+        let raised = safe(2, Supply::RaisedByMv(20.0));
+        assert!(remarks(vec![boost.clone()], 1, &[900.0]).is_ok());
+        assert!(remarks(vec![boost, raised], 1, &[900.0]).is_err());
+    }
+}

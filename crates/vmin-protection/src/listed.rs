@@ -1,0 +1,78 @@
+//! Mechanisms as a user lists them, each with its place.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use vmin_accel::Memory;
+use vmin_diagnostic::{Diagnostic, Located, TableReader};
+
+use crate::{Mechanism, Protection, mechanisms};
+
+/// A mechanism for a memory.
+pub type Entry = (Memory, Arc<dyn Mechanism>);
+
+/// Mechanisms that go together, each with its place in a text.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// All of them.
+    pub protection: Protection,
+    /// Each of them alone, in the order of the list.
+    pub each: Vec<Located<Protection>>,
+}
+
+impl Listed {
+    /// Checks that the mechanisms go together.
+    ///
+    /// # Errors
+    /// The first rule they break, with the index of the mechanism that breaks it.
+    pub fn new(list: Vec<Located<Entry>>) -> Result<Self, (usize, Diagnostic)> {
+        let protection = |entries: Vec<Entry>| {
+            Protection::new(entries).map_err(|(index, error)| {
+                let problem = Diagnostic::new("protection", error.to_string());
+                (index, problem.hint(error.hint()))
+            })
+        };
+        let all = protection(list.iter().map(|entry| entry.value.clone()).collect())?;
+        let alone = |entry: Located<Entry>| {
+            Ok(Located { value: protection(vec![entry.value])?, span: entry.span })
+        };
+        let each = list.into_iter().map(alone).collect::<Result<_, _>>()?;
+        Ok(Self { protection: all, each })
+    }
+
+    /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the
+    /// reader, and then there is no value.
+    #[must_use]
+    pub fn read(table: &TableReader<'_>, key: &str) -> Option<Self> {
+        let entries = table.tables(key);
+        if entries.is_empty() && table.has(key) {
+            return None;
+        }
+        let read = |entry: TableReader<'_>| {
+            let span = entry.span().unwrap_or(0..0);
+            Some(Located { value: read_entry(entry)?, span })
+        };
+        let list: Vec<Option<Located<Entry>>> = entries.into_iter().map(read).collect();
+        let list = list.into_iter().collect::<Option<Vec<_>>>()?;
+        let spans: Vec<Range<usize>> = list.iter().map(|entry| entry.span.clone()).collect();
+        Self::new(list)
+            .map_err(|(index, problem)| table.report_at(spans[index].clone(), problem))
+            .ok()
+    }
+
+    /// Index of the first mechanism that is refused even alone.
+    pub fn blamed(&self, refused: impl Fn(&Protection) -> bool) -> Option<usize> {
+        self.each.iter().position(|alone| refused(&alone.value))
+    }
+}
+
+/// Reads a mechanism from its table; problems are reported, and then there is no value.
+pub fn read_entry(entry: TableReader<'_>) -> Option<Entry> {
+    entry.suggest(Memory::SYNONYMS);
+    let memory = entry.optional_choice("memory", &Memory::ALL);
+    let known = !entry.has("memory") || memory.is_some();
+    let memory = memory.map_or(Memory::Weight, |memory| memory.value);
+    let mechanism = entry.choice("kind", &mechanisms::ALL).and_then(|kind| (kind.value)(&entry));
+    entry.finish();
+    mechanism.filter(|_| known).map(|mechanism| (memory, mechanism.into()))
+}
