@@ -63,14 +63,12 @@ impl<'s> Document<'s> {
         if let Some(problems) = syntax(source, &errors) {
             return Err(problems);
         }
-        let span = value.span();
-        let root = match value.into_inner() {
-            DeValue::Table(table) => Spanned::new(span, table),
-            other => {
-                let message = format!("expected a table, found {}", other.type_str());
-                return Err(Diagnostic::new("wrong-type", message).at(source, span).into());
-            }
+        let (span, found) = (value.span(), value.get_ref().type_str());
+        let DeValue::Table(table) = value.into_inner() else {
+            let message = format!("expected a table, found {found}");
+            return Err(Diagnostic::new("wrong-type", message).at(source, span).into());
         };
+        let root = Spanned::new(span, table);
         Ok(Self { source, root, is_inline: true, problems: RefCell::default() })
     }
 

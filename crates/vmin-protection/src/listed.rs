@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use vmin_accel::Memory;
-use vmin_diagnostic::{Diagnostic, Located, TableReader};
+use vmin_diagnostic::{Located, TableReader};
 
-use crate::{Mechanism, Protection, mechanisms};
+use crate::{Mechanism, Protection, ProtectionError, mechanisms};
 
 /// A mechanism for a memory.
 pub type Entry = (Memory, Arc<dyn Mechanism>);
@@ -25,19 +25,13 @@ impl Listed {
     ///
     /// # Errors
     /// The first rule they break, with the index of the mechanism that breaks it.
-    pub fn new(list: Vec<Located<Entry>>) -> Result<Self, (usize, Diagnostic)> {
-        let protection = |entries: Vec<Entry>| {
-            Protection::new(entries).map_err(|(index, error)| {
-                let problem = Diagnostic::new("protection", error.to_string());
-                (index, problem.hint(error.hint()))
-            })
-        };
-        let all = protection(list.iter().map(|entry| entry.value.clone()).collect())?;
+    pub fn new(list: Vec<Located<Entry>>) -> Result<Self, (usize, ProtectionError)> {
+        let protection = Protection::new(list.iter().map(|entry| entry.value.clone()))?;
         let alone = |entry: Located<Entry>| {
-            Ok(Located { value: protection(vec![entry.value])?, span: entry.span })
+            Ok(Located { value: Protection::new([entry.value])?, span: entry.span })
         };
         let each = list.into_iter().map(alone).collect::<Result<_, _>>()?;
-        Ok(Self { protection: all, each })
+        Ok(Self { protection, each })
     }
 
     /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the
@@ -55,9 +49,13 @@ impl Listed {
         let list: Vec<Option<Located<Entry>>> = entries.into_iter().map(read).collect();
         let list = list.into_iter().collect::<Option<Vec<_>>>()?;
         let spans: Vec<Range<usize>> = list.iter().map(|entry| entry.span.clone()).collect();
-        Self::new(list)
-            .map_err(|(index, problem)| table.report_at(spans[index].clone(), problem))
-            .ok()
+        match Self::new(list) {
+            Ok(listed) => Some(listed),
+            Err((index, error)) => {
+                table.report_at(spans[index].clone(), error.diagnostic());
+                None
+            }
+        }
     }
 
     /// Index of the first mechanism that is refused even alone.

@@ -8,6 +8,7 @@ use crate::mechanisms::{self, SpareLines};
 use crate::rails::{Rail, RailCells, Supplies};
 use crate::words::Scheme;
 use vmin_accel::{Memory, MemoryAt, PerMemory};
+use vmin_diagnostic::Diagnostic;
 
 /// What a test of a chip finds out about its faulty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +68,10 @@ pub enum ProtectionError {
 }
 
 impl ProtectionError {
-    /// What to do about it.
+    /// As a problem of the user's input, without its place.
     #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
+    pub fn diagnostic(&self) -> Diagnostic {
+        let hint = match self {
             Self::Twice { .. } => "name each kind once in a memory".to_owned(),
             Self::Order { .. } => format!(
                 "list the mechanisms of a memory from the cells outwards: {}",
@@ -80,7 +81,8 @@ impl ProtectionError {
                 "leave one of the two away".to_owned()
             }
             Self::Memory { .. } => "leave the mechanism away, or name another `memory`".to_owned(),
-        }
+        };
+        Diagnostic::new("protection", self.to_string()).hint(hint)
     }
 }
 

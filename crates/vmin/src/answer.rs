@@ -1,6 +1,8 @@
 //! What commands answer, and its three forms: a table for people, JSON, CSV.
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+};
 use serde::Serialize;
 
 use crate::Failure;
@@ -65,37 +67,41 @@ pub(crate) fn fitted(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
-    let one_line = header.iter().map(|&name| name.to_owned()).collect();
-    let drawn = draw(one_line, left, &rows, &[]);
+    let one_line: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
+    let drawn = draw(&one_line, left, &rows, &[], false);
     if width(&drawn) <= WIDTH {
         return drawn;
     }
-    let header_of = |name: &&str| name.replace(' ', "\n");
+    let words: Vec<String> = header.iter().map(|name| name.replace(' ', "\n")).collect();
     let mut left_out = Vec::new();
-    loop {
-        let drawn = draw(header.iter().map(header_of).collect(), left, &rows, &left_out);
-        let next = spare.get(left_out.len());
-        let next = next.and_then(|name| header.iter().position(|known| known == name));
-        match next.filter(|_| width(&drawn) > WIDTH) {
+    let drawn = loop {
+        let drawn = draw(&words, left, &rows, &left_out, false);
+        let next = spare.get(left_out.len()).filter(|_| width(&drawn) > WIDTH);
+        match next.and_then(|name| header.iter().position(|known| known == name)) {
             Some(column) => left_out.push(column),
-            None if left_out.is_empty() => return drawn,
-            None => {
-                let names: Vec<&str> = left_out.iter().map(|&column| header[column]).collect();
-                return format!(
-                    "{drawn}\nonly with `--format csv` or `json`: {}",
-                    names.join(", ")
-                );
-            }
+            None if width(&drawn) > WIDTH => break draw(&words, left, &rows, &left_out, true),
+            None => break drawn,
         }
+    };
+    if left_out.is_empty() {
+        return drawn;
     }
+    let names: Vec<&str> = left_out.iter().map(|&column| header[column]).collect();
+    format!("{drawn}\nonly with `--format csv` or `json`: {}", names.join(", "))
 }
 
 fn width(text: &str) -> usize {
     text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
-/// Draws all columns but those `left_out`.
-fn draw(header: Vec<String>, left: usize, rows: &[Vec<String>], left_out: &[usize]) -> String {
+/// Draws all columns but those `left_out`; `breaks` text, never numbers, where the table is too wide.
+fn draw(
+    header: &[String],
+    left: usize,
+    rows: &[Vec<String>],
+    left_out: &[usize],
+    breaks: bool,
+) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
     let columns = header.len();
@@ -104,13 +110,13 @@ fn draw(header: Vec<String>, left: usize, rows: &[Vec<String>], left_out: &[usiz
     for row in rows {
         table.add_row(shown.iter().map(|&column| row[column].as_str()));
     }
-    // Text gives way where no numbers would be broken.
-    if left >= columns {
+    if breaks {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH as u16);
     }
     for (&column, drawn) in shown.iter().zip(table.column_iter_mut()) {
         if column >= left {
             drawn.set_cell_alignment(CellAlignment::Right);
+            drawn.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table.to_string()
@@ -155,6 +161,13 @@ mod tests {
         let wide = fitted(&header, 1, &["second", "third"], row(60));
         assert!(width(&wide) <= WIDTH && wide.contains("333") && !wide.contains("22"), "{wide}");
         assert!(wide.ends_with("json`: second"), "{wide}");
+    }
+
+    #[test]
+    fn text_is_broken_beside_numbers_too() {
+        let row = vec!["word ".repeat(40), "123456".into()];
+        let drawn = table(&["source", "pJ"], 1, [row]);
+        assert!(width(&drawn) <= WIDTH && drawn.contains("123456"), "{drawn}");
     }
 
     #[test]

@@ -27,8 +27,9 @@ impl Typed {
         if let Some(problems) = Diagnostics::from_list(problems) {
             return Err(problems);
         }
-        let listed = Listed::new(entries)
-            .map_err(|(index, problem)| problem.at(&sources[index], whole(&sources[index])))?;
+        let listed = Listed::new(entries).map_err(|(index, error)| {
+            error.diagnostic().at(&sources[index], whole(&sources[index]))
+        })?;
         Ok(Self { listed, sources })
     }
 
