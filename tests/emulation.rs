@@ -93,8 +93,7 @@ fn corruption_and_predictions_equal_the_slow_way() {
             let expected: Vec<usize> = (0..IMAGES)
                 .map(|index| {
                     let pixels = setting.data.image(index);
-                    let input: Vec<i8> =
-                        pixels.iter().map(|&pixel| setting.graph.input_code(pixel)).collect();
+                    let input = setting.graph.input_codes(pixels).expect("a rule for pixels");
                     let tensors =
                         exec::reference::run(&setting.graph, &codes, &input).expect("runs");
                     exec::first_max(&tensors[setting.graph.output.0])

@@ -28,6 +28,9 @@ pub enum EmulatorError {
         /// Values per image.
         found: usize,
     },
+    /// Nothing says how pixels become the network's input.
+    #[error("{0}")]
+    Pixels(String),
     /// Number of labels and images differ.
     #[error("{images} images have {labels} labels")]
     Labels {
@@ -122,6 +125,9 @@ impl<'g> Emulator<'g> {
             && usize::from(label) >= classes
         {
             return Err(EmulatorError::Classes { label: label.into(), classes });
+        }
+        if graph.pixels.is_none() {
+            return Err(EmulatorError::Pixels(graph.no_pixels().to_string()));
         }
         Ok(Self { graph, executor: Executor::new(graph, kernel), images, image_size })
     }

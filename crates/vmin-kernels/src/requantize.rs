@@ -11,6 +11,9 @@
 //!
 //! where `right = 0` takes neither half nor the correction of negative values. Rounding once is one
 //! shift of the 64-bit product, ties up, saturated to int32.
+//!
+//! A real factor is a double: `round(sum * factor)` in double precision, ties away from zero, saturated to
+//! int32.
 
 /// A factor `multiplier * 2^(shift - 31)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +41,20 @@ pub enum Rounds {
     Once,
 }
 
+/// How sums are scaled.
+#[derive(Clone, Debug)]
+pub(crate) enum Scale {
+    /// By multipliers and shifts.
+    Fixed(Rounds),
+    /// By one double per channel.
+    Real(Vec<f64>),
+}
+
 /// The rule by which the sums of some channels become codes: `clamp(factor * (sum + offset) + zero_point)`.
 #[derive(Clone, Debug)]
 pub struct Requantization {
-    pub(crate) rounds: Rounds,
-    /// Per channel.
+    pub(crate) scale: Scale,
+    /// Per channel; empty with real factors, as both shifts are.
     pub(crate) multipliers: Vec<i32>,
     /// Per channel, `0..=30`.
     pub(crate) left: Vec<i32>,
@@ -70,7 +82,7 @@ impl Requantization {
             })
             .unzip();
         Self {
-            rounds,
+            scale: Scale::Fixed(rounds),
             multipliers: factors.iter().map(|factor| factor.multiplier).collect(),
             left,
             right,
@@ -80,10 +92,24 @@ impl Requantization {
         }
     }
 
+    /// One real factor per channel; codes are clamped to `min..=max`.
+    ///
+    /// # Panics
+    /// If a factor is negative or not finite, or `min > max`.
+    #[must_use]
+    pub fn real(factors: Vec<f64>, zero_point: i32, min: i8, max: i8) -> Self {
+        assert!(factors.iter().all(|&f| f >= 0.0 && f.is_finite()), "factors are not negative");
+        let fixed = Self::new(Rounds::Once, &[], zero_point, min, max);
+        Self { scale: Scale::Real(factors), ..fixed }
+    }
+
     /// Number of channels.
     #[must_use]
     pub fn channels(&self) -> usize {
-        self.multipliers.len()
+        match &self.scale {
+            Scale::Fixed(_) => self.multipliers.len(),
+            Scale::Real(factors) => factors.len(),
+        }
     }
 
     /// Checks the lengths on which every kernel relies before it accesses memory.
@@ -101,6 +127,19 @@ impl Requantization {
         if first >= n {
             return;
         }
+        let rounds = match &self.scale {
+            Scale::Fixed(rounds) => *rounds,
+            Scale::Real(factors) => {
+                let lanes = || factors.iter().zip(offsets).skip(first);
+                for (sums, out) in sums.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+                    let lanes = lanes().zip(&sums[first..]).zip(&mut out[first..]);
+                    for (((&factor, &offset), &sum), out) in lanes {
+                        *out = self.code(real(factor, sum.wrapping_add(offset)));
+                    }
+                }
+                return;
+            }
+        };
         let multipliers = &self.multipliers[first..];
         let (left, right) = (&self.left[first..], &self.right[first..]);
         for (sums, out) in sums.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
@@ -108,7 +147,7 @@ impl Requantization {
             let lanes = lanes.zip(left.iter().zip(right)).zip(&mut out[first..]);
             for ((((&sum, &offset), &multiplier), (&left, &right)), out) in lanes {
                 let sum = sum.wrapping_add(offset);
-                let scaled = match self.rounds {
+                let scaled = match rounds {
                     Rounds::Twice => twice(multiplier, left, right, sum),
                     Rounds::Once => once(multiplier, right, sum),
                 };
@@ -139,4 +178,11 @@ fn once(multiplier: i32, right: i32, sum: i32) -> i32 {
     let product = i64::from(sum) * i64::from(multiplier);
     let rounded = (product + (1i64 << (right - 1))) >> right;
     rounded.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// The rule of a real factor.
+#[inline(always)]
+fn real(factor: f64, sum: i32) -> i32 {
+    // The cast saturates.
+    (f64::from(sum) * factor).round() as i32
 }

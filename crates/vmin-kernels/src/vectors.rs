@@ -5,7 +5,7 @@ use crate::addition::{Addition, RAISED};
 use crate::float::{Gather, PANEL};
 use crate::lanes::{Group, IntegerLanes, Task};
 use crate::packed::PackedWeights;
-use crate::requantize::{Factor, Requantization, Rounds};
+use crate::requantize::{Factor, Requantization, Rounds, Scale};
 use crate::tile::{MOST_ROWS, Product, Vectors};
 
 /// Number of groups of activations that are prepared at once: half of a small first-level cache.
@@ -219,10 +219,12 @@ impl<L: IntegerLanes<N>, const N: usize> Task for Requantize<'_, L, N> {
     fn run(&self, out: &mut [i8]) {
         let &Self { lanes, sums, offsets, rule } = self;
         let (n, blocks) = (rule.channels(), rule.channels() / N);
-        match rule.rounds {
-            Rounds::Twice => {}
+        match rule.scale {
+            Scale::Fixed(Rounds::Twice) => {}
             // Fully connected layers have one pixel; the portable loop is fast enough.
-            Rounds::Once => return rule.portable(0, sums, offsets, out),
+            Scale::Fixed(Rounds::Once) | Scale::Real(_) => {
+                return rule.portable(0, sums, offsets, out);
+            }
         }
         let codes = Codes::of(lanes, rule);
         for first in (0..blocks).map(|block| block * N) {

@@ -97,6 +97,51 @@ fn every_zero_point_and_every_number_of_channels() {
     }
 }
 
+/// `sum * factor` as IEEE 754 rounds it to double (to nearest, ties to even), then to an integer with ties
+/// away from zero: on integers alone.
+fn scaled_in_double(factor: f64, sum: i32) -> i32 {
+    let significand = factor.to_bits() & ((1 << 52) - 1) | 1 << 52;
+    let places = 1075 - i32::try_from(factor.to_bits() >> 52).expect("a positive factor");
+    let product = u128::from(sum.unsigned_abs()) * u128::from(significand);
+    let excess = (128 - product.leading_zeros()).saturating_sub(53);
+    let (kept, rest) = (product >> excess, product & ((1 << excess) - 1));
+    let twice_rest = rest << 1;
+    let up = twice_rest > 1 << excess || twice_rest == 1 << excess && kept & 1 == 1;
+    let double = (kept + u128::from(up && excess > 0)) << excess;
+    let magnitude = match places {
+        ..=0 => double << -places,
+        1..=120 => ((double >> (places - 1)) + 1) >> 1,
+        _ => 0,
+    };
+    let magnitude = i64::try_from(magnitude.min(1 << 40)).expect("small");
+    (magnitude * i64::from(sum.signum())).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+}
+
+#[test]
+fn real_factors_beside_every_tie() {
+    let decimals = [0.1f32, 0.01, 0.002, 0.3, 0.18, 0.05, 0.5, 1.0, 0.003_921_569].map(f64::from);
+    let quotients = decimals.iter().flat_map(|a| decimals.map(|b| (a, b)));
+    let quotients: Vec<f64> =
+        quotients.flat_map(|(a, b)| decimals.map(|c| a * b / c)).chain([1e-9, 0.75, 7.0]).collect();
+    let powers = (-31..=29).map(|e| 2f64.powi(e));
+    let step = if cfg!(miri) { 97 } else { 1 };
+    for factor in quotients.into_iter().chain(powers).step_by(step) {
+        let near = |tie: i32| {
+            let sum = (f64::from(tie) + 0.5) / factor;
+            [-2.0, -1.0, 0.0, 1.0, 2.0].map(|d| (sum.round() + d) as i32)
+        };
+        let sums: Vec<i32> = (-130..130).flat_map(near).chain(edges()).collect();
+        let expected: Vec<i8> =
+            sums.iter().map(|&sum| code(scaled_in_double(factor, sum), 1, -128, 127)).collect();
+        let rule = Requantization::real(vec![factor; sums.len()], 1, -128, 127);
+        for kernel in available() {
+            let mut out = vec![55; sums.len()];
+            kernel.requantize(&sums, &vec![0; sums.len()], &rule, &mut out);
+            assert_eq!(out, expected, "{} {factor}", kernel.name());
+        }
+    }
+}
+
 #[test]
 fn no_channels_and_no_elements() {
     let rule = Requantization::new(Rounds::Twice, &[], 0, -128, 127);
@@ -104,6 +149,7 @@ fn no_channels_and_no_elements() {
     let addition = Addition::new([(0, factor), (0, factor)], factor, 0, -128, 127);
     for kernel in available() {
         kernel.requantize(&[], &[], &rule, &mut []);
+        kernel.requantize(&[], &[], &Requantization::real(vec![], 0, -128, 127), &mut []);
         kernel.add(&[], &[], &addition, &mut []);
     }
 }
@@ -140,6 +186,25 @@ proptest! {
     ) {
         for rounds in ROUNDS {
             check(rounds, &factors, &sums, &offsets, clamp);
+        }
+    }
+
+    #[test]
+    fn random_real_factors(
+        lanes in proptest::collection::vec((1e-10f64..1e3, any::<i32>(), any::<i32>()), 1..50),
+        (zero_point, min, max) in any_clamp(),
+    ) {
+        let (factors, rest): (Vec<_>, Vec<_>) = lanes.iter().map(|&(f, a, b)| (f, (a, b))).unzip();
+        let (sums, offsets): (Vec<i32>, Vec<i32>) = rest.into_iter().unzip();
+        let expected: Vec<i8> = lanes.iter().map(|&(factor, sum, offset)| {
+            let scaled = scaled_in_double(factor, sum.wrapping_add(offset));
+            code(scaled, zero_point, min, max)
+        }).collect();
+        let rule = Requantization::real(factors, zero_point, min, max);
+        for kernel in available() {
+            let mut out = vec![55; sums.len()];
+            kernel.requantize(&sums, &offsets, &rule, &mut out);
+            prop_assert_eq!(&out, &expected, "{}", kernel.name());
         }
     }
 

@@ -101,6 +101,12 @@ pub enum ModelError {
         /// The offending value.
         found: String,
     },
+    /// Images for a network that does not say what its input takes them for.
+    #[error("nothing says how pixels become the network's input, which spans {found}")]
+    NoPixels {
+        /// The span, scale and zero point of the input.
+        found: String,
+    },
     /// The graph as a whole breaks a rule.
     #[error("graph: {rule}, found {found}")]
     Graph {

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use vmin_quant::Encoding;
 
-use crate::Op;
+use crate::{Op, Pixels, Rounding};
 
 /// Index of a [`Tensor`] in [`Graph::tensors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,7 +139,9 @@ pub struct Graph {
     pub input: TensorId,
     /// The one output.
     pub output: TensorId,
-    /// Offset from an 8-bit pixel to its input code: `code = pixel - pixel_offset` (normally 128), a
-    /// convention of image networks. Images are `[height, width, channels]` u8.
-    pub pixel_offset: i32,
+    /// How sums become codes.
+    pub rounding: Rounding,
+    /// How the pixels of `[height, width, channels]` u8 images become input codes; none where nothing
+    /// tells it.
+    pub pixels: Option<Pixels>,
 }

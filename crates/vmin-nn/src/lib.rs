@@ -35,6 +35,7 @@ pub mod layers;
 pub mod limits;
 pub mod model;
 mod ops;
+pub mod pixels;
 mod validate;
 mod weight_bits;
 
@@ -46,7 +47,8 @@ pub use graph::{
 pub use layers::LayerShape;
 pub use limits::Limits;
 pub use ops::{
-    Add, Conv2d, ConvKind, Extremum, ExtremumKind, GroupNorm, Op, Pool2d, PoolKind,
-    RequantizeRounding, Softmax,
+    Add, Conv2d, ConvKind, Extremum, ExtremumKind, GroupNorm, Op, Pool2d, PoolKind, Rounding,
+    Softmax,
 };
+pub use pixels::Pixels;
 pub use weight_bits::with_weight_bits;

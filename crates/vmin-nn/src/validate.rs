@@ -24,12 +24,12 @@ impl Graph {
         check_limit(|| "number of nodes".into(), self.nodes.len(), limits.nodes_max)?;
         let tensors = self.tensors.len().saturating_add(self.weights.len());
         check_limit(|| "number of tensors".into(), tensors, limits.tensors_max)?;
-        if !(-255..=255).contains(&self.pixel_offset) {
-            return Err(ModelError::graph("the pixel offset is in -255..=255", self.pixel_offset));
-        }
         self.check_tensors(limits)?;
         self.check_weights(limits)?;
         self.check_order()?;
+        if let Some(pixels) = &self.pixels {
+            pixels.check(&self.tensors[self.input.0])?;
+        }
         let mut macs = 0u64;
         for index in 0..self.nodes.len() {
             self.check_node(index, limits)?;
@@ -133,7 +133,11 @@ fn check_zero_point(tensor: &str, zero_point: i32) -> Result<(), ModelError> {
     Err(ModelError::tensor(tensor, "zero points are in -128..=127", zero_point))
 }
 
-fn check_weight_tensor(weights: &WeightTensor, limits: &Limits) -> Result<(), ModelError> {
+/// A weight scale may be 0: that of a channel without weights.
+pub(crate) fn check_weight_tensor(
+    weights: &WeightTensor,
+    limits: &Limits,
+) -> Result<(), ModelError> {
     let error = |rule, found: String| Err(ModelError::tensor(&weights.name, rule, found));
     check_shape(&weights.name, &weights.shape, limits)?;
     let what = || format!("elements of tensor `{}`", weights.name);
@@ -156,8 +160,9 @@ fn check_weight_tensor(weights: &WeightTensor, limits: &Limits) -> Result<(), Mo
             return error(rule, format!("{length} for {channels} channels"));
         }
     }
-    for &scale in &weights.scales {
-        check_scale(&weights.name, scale)?;
+    if let Some(scale) = weights.scales.iter().find(|scale| !(scale.is_finite() && **scale >= 0.0))
+    {
+        return error("scales of weights are finite and not negative", scale.to_string());
     }
     weights.zero_points.iter().try_for_each(|&z| check_zero_point(&weights.name, z))
 }

@@ -79,10 +79,14 @@ fn encode(encoding: Encoding, bits: u8, integer: i32) -> u8 {
 
 /// Multipliers and biases at the new scales.
 fn follow(conv: &mut Conv2d, old: &[f32], new: &[f32]) -> Result<(), f64> {
-    let ratio = |c: usize| f64::from(new[c % new.len()]) / f64::from(old[c % old.len()]);
-    for (c, multiplier) in conv.multipliers.iter_mut().enumerate() {
-        let real = f64::from(multiplier.multiplier) * libm::ldexp(1.0, multiplier.shift - 31);
-        *multiplier = FixedMultiplier::from_real(real * ratio(c)).map_err(|error| error.0)?;
+    let ratio = |c: usize| match old[c % old.len()] {
+        // A dead channel.
+        0.0 => 1.0,
+        old => f64::from(new[c % new.len()]) / f64::from(old),
+    };
+    for (c, factor) in conv.multipliers.iter_mut().enumerate() {
+        let held = FixedMultiplier::from_real(*factor * ratio(c)).map_err(|error| error.0)?;
+        *factor = held.real();
     }
     for (c, bias) in conv.bias.iter_mut().enumerate() {
         let scaled = libm::round(f64::from(*bias) / ratio(c));

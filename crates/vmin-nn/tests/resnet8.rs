@@ -6,7 +6,6 @@ use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use vmin_nn::exec::{Executor, first_max, reference};
 use vmin_nn::{Graph, Limits, Op, WeightTensor, import::tflite, with_weight_bits};
-use vmin_quant::FixedMultiplier;
 
 fn data(path: &str) -> Option<PathBuf> {
     vmin_testkit::data(&format!("models/mlperf-tiny/{path}"))
@@ -136,10 +135,9 @@ fn fewer_bits_are_the_nearest_weights_at_matching_scales() {
                 assert!(error <= scale(&to.scales) * 0.500_001, "{} {bits}", from.name);
             }
             for c in 0..old.bias.len() {
-                let factor = |m: FixedMultiplier| f64::from(m.multiplier) * 2f64.powi(m.shift - 31);
                 let scale = |w: &WeightTensor| f64::from(w.scales[c % w.scales.len()]);
                 let [s, t] = [scale(from), scale(to)];
-                let [m, n] = [factor(old.multipliers[c]) / s, factor(new.multipliers[c]) / t];
+                let [m, n] = [old.multipliers[c] / s, new.multipliers[c] / t];
                 assert!((m / n - 1.0).abs() < 1e-8);
                 let off = f64::from(old.bias[c]) * s / t - f64::from(new.bias[c]);
                 assert!(off.abs() <= 0.5);

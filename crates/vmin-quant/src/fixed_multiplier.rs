@@ -43,6 +43,12 @@ impl FixedMultiplier {
         Ok(Self { multiplier: i32::try_from(multiplier).map_err(|_| FactorError(real))?, shift })
     }
 
+    /// The factor as a double, exactly.
+    #[must_use]
+    pub fn real(self) -> f64 {
+        libm::ldexp(f64::from(self.multiplier), self.shift.saturating_sub(31))
+    }
+
     /// `accumulator` times the factor, rounded twice as the LiteRT reference kernels do.
     #[must_use]
     pub fn apply(self, accumulator: i32) -> i32 {

@@ -3,16 +3,19 @@
 mod chips;
 mod layout;
 mod memories;
+mod pixels;
 mod voltages;
 
 use std::ops::Range;
 
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source};
+use vmin_nn::{Pixels, Rounding};
 
 pub use chips::{CHIP_FILES_MAX, ReadErrors};
 pub use layout::Layout;
 pub use memories::{Memories, Supply};
+pub use pixels::typed_pixels;
 pub use voltages::voltages;
 
 use crate::preset::{self, Preset};
@@ -90,8 +93,12 @@ pub struct Experiment {
     pub model: Located<String>,
     /// `[network] bits`: re-quantize the weights to this number of bits.
     pub bits: Option<Located<u8>>,
+    /// `[network] rounding`, in place of the network's own.
+    pub rounding: Option<Rounding>,
     /// `[data] set`.
     pub data: Located<String>,
+    /// `[data] pixels`: how pixels become the network's input, in place of its own rule.
+    pub pixels: Option<Located<Pixels>>,
     /// `[data] first`: index of the first image.
     pub first_image: Located<usize>,
     /// `[data] images`: number of images, all if absent.
@@ -151,10 +158,12 @@ impl Experiment {
         let network = root.table("network");
         let model = network.string("model");
         let bits = network.optional_integer("bits", 2..=8);
+        let rounding = network.optional_choice("rounding", &Rounding::ALL);
         network.finish();
 
         let data = root.table("data");
         let set = data.string("set");
+        let pixels = pixels::read(&data);
         let first = data.optional_integer("first", 0..=IMAGES_MAX);
         let images = data.optional_integer("images", 1..=IMAGES_MAX);
         data.finish();
@@ -254,7 +263,9 @@ impl Experiment {
                 name: name?.value,
                 model: model?,
                 bits: bits.and_then(narrow),
+                rounding: rounding.map(|named| named.value),
                 data: set?,
+                pixels,
                 first_image: first.and_then(narrow).unwrap_or(Located { value: 0, span: 0..0 }),
                 images: match (images, preset) {
                     (None, Some(preset)) => {

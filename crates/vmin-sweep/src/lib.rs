@@ -31,7 +31,7 @@ mod statistics;
 pub use chip_file::ChipFile;
 pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, NotAnExperiment,
-    POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, voltages,
+    POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, typed_pixels, voltages,
 };
 pub use journal::{ChipId, Counts, Journal, JournalError, Log, Record, SupplyId, TrialId};
 pub use plan::{Budget, Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};

@@ -8,7 +8,7 @@ use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_files::ReadError;
 use vmin_nn::data::{Dataset, Limits, Split};
-use vmin_nn::{Graph, ModelError};
+use vmin_nn::{Graph, ModelError, Pixels, Rounding};
 use vmin_protection::ProtectionCosts;
 
 use crate::chip_file::{self, ChipFile, ChipFileProblem};
@@ -86,6 +86,20 @@ impl<'a> Names<'a> {
             };
             self.problem(&name, Diagnostic::new("model", text), unreadable)
         })
+    }
+
+    /// A network with this rounding in place of its own, if one is given.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    pub fn rounded<'n>(
+        &self,
+        name: impl Into<Name<'n>>,
+        rounding: Option<Rounding>,
+    ) -> Result<Graph, Diagnostics> {
+        let mut graph = self.model(name)?;
+        graph.round_as(rounding.unwrap_or(graph.rounding));
+        Ok(graph)
     }
 
     /// A part of an image set.
@@ -171,6 +185,32 @@ impl<'a> Names<'a> {
             let place = Name { text: "", span: Some(bits.span.clone()) };
             self.problem(&place, Diagnostic::new("model", with_causes(&error)), false)
         })
+    }
+
+    /// The network `model` with a rule for pixels: this one, or else its own.
+    ///
+    /// # Errors
+    /// The rule does not fit its input, or there is none.
+    pub fn with_pixels<'n>(
+        &self,
+        mut graph: Graph,
+        pixels: Option<&Located<Pixels>>,
+        model: impl Into<Name<'n>>,
+    ) -> Result<Graph, Diagnostics> {
+        if let Some(Located { value, span }) = pixels {
+            value.check(&graph.tensors[graph.input.0]).map_err(|error| {
+                let place = Name { text: "", span: Some(span.clone()) };
+                self.problem(&place, Diagnostic::new("pixels", with_causes(&error)), false)
+            })?;
+            graph.pixels = Some(value.clone());
+        }
+        if graph.pixels.is_none() {
+            let problem = Diagnostic::new("pixels", graph.no_pixels().to_string())
+                .allowed(format!("expected {}", Pixels::CHOICES))
+                .hint("say it with `pixels` in `[data]`, or with `--pixels`");
+            return Err(self.problem(&model.into(), problem, false));
+        }
+        Ok(graph)
     }
 
     /// The name of a network for [`vmin_nn::model::load`].

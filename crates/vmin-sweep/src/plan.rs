@@ -120,6 +120,10 @@ pub struct PlanCost {
     /// Bits of partial sums that an inference reads from a memory that can err.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulator_bits_read: Option<u64>,
+    /// How the network's sums become codes.
+    pub rounding: &'static str,
+    /// How pixels become its input.
+    pub pixels: String,
     /// Banks of weight memory that are emulated.
     pub banks: u32,
     /// Faulty cells expected per chip, in all memories that err, at the lowest voltage.
@@ -247,6 +251,8 @@ impl Plan {
             stored_bits: own.stored_bits(),
             activation_bits: own.placement.activation_bits(),
             accumulator_bits_read: own.placement.accumulator_bits_read(),
+            rounding: own.graph.rounding.word(),
+            pixels: own.graph.pixels_in_words(),
             banks: own.placement.weights.geometry().banks(),
             faulty_cells_max: own.faulty_cells_max(),
         }

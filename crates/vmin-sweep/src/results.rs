@@ -40,6 +40,12 @@ pub struct Results {
 pub struct Setting {
     /// Network.
     pub model: String,
+    /// How its sums become codes: `litert-2.3`, `single` or `double`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rounding: String,
+    /// How pixels become its input.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pixels: String,
     /// Data set.
     pub data: String,
     /// Accelerator.
@@ -375,6 +381,8 @@ mod tests {
     fn setting() -> Setting {
         Setting {
             model: "m".into(),
+            rounding: "litert-2.3".into(),
+            pixels: "0..1".into(),
             data: "d".into(),
             accelerator: "a".into(),
             profile: "p".into(),

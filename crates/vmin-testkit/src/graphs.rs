@@ -2,7 +2,7 @@
 
 use vmin_nn::{
     Activation, Add, Conv2d, ConvKind, Dtype, Extremum, ExtremumKind, Graph, GroupNorm, Node, Op,
-    Pool2d, PoolKind, Quantization, RequantizeRounding, Softmax, Tensor, TensorId, WeightId,
+    Pixels, Pool2d, PoolKind, Quantization, Rounding, Softmax, Tensor, TensorId, WeightId,
     WeightTensor,
 };
 use vmin_quant::{Encoding, FixedMultiplier};
@@ -27,7 +27,9 @@ impl Builder {
             nodes: Vec::new(),
             input: TensorId(0),
             output: TensorId(0),
-            pixel_offset: 128,
+            // Every third graph has each extra operator, every ninth each of them with each rounding.
+            rounding: Rounding::ALL[(seed / 3 % 3) as usize].1,
+            pixels: Some(Pixels::Codes { offset: 128 }),
         };
         Self { rng, graph }
     }
@@ -80,12 +82,12 @@ impl Builder {
         WeightId(self.graph.weights.len() - 1)
     }
 
-    fn multipliers(&mut self, n: usize) -> Vec<FixedMultiplier> {
+    fn multipliers(&mut self, n: usize) -> Vec<f64> {
         let any = |rng: &mut Lcg| FixedMultiplier {
             multiplier: (1 << 30) | (i32::from(rng.byte()) << 22) | i32::from(rng.byte()),
             shift: rng.pick(0..=14) as i32 - 12,
         };
-        (0..n).map(|_| any(&mut self.rng)).collect()
+        (0..n).map(|_| any(&mut self.rng).real()).collect()
     }
 
     fn conv(&mut self, kind: ConvKind) -> TensorId {
@@ -109,7 +111,6 @@ impl Builder {
         let weights = self.weights(vec![out, kernel[0], kernel[1], per_group]);
         let conv = Conv2d {
             kind,
-            rounding: rounding(kind, out),
             weights,
             bias: (0..out).map(|_| i32::from(self.rng.byte() as i8) * 97).collect(),
             multipliers: self.multipliers(out),
@@ -129,7 +130,6 @@ impl Builder {
         let weights = self.weights(vec![out, features]);
         let conv = Conv2d {
             kind: ConvKind::FullyConnected,
-            rounding: rounding(ConvKind::FullyConnected, out),
             weights,
             bias: (0..out).map(|_| i32::from(self.rng.byte() as i8) * 97).collect(),
             multipliers: self.multipliers(out),
@@ -164,8 +164,7 @@ impl Builder {
         let shape = self.shape(a);
         let output = tensor(&mut self.rng, 1, shape);
         let activation = self.activation();
-        let rounding = rounding(ConvKind::Dense, output.elements());
-        self.push(Op::Add(Add { activation, rounding }), vec![a, b], output)
+        self.push(Op::Add(Add { activation }), vec![a, b], output)
     }
 
     /// The maximum or minimum of the last tensor and its pool.
@@ -234,18 +233,6 @@ fn tensor(rng: &mut Lcg, kind: usize, shape: Vec<usize>) -> Tensor {
             scale: 0.01 + f32::from(rng.byte()) / 1e3,
             zero_point: i32::from(rng.byte() as i8),
         },
-    }
-}
-
-/// LiteRT's rounding, but for every fifth number of channels.
-fn rounding(kind: ConvKind, channels: usize) -> RequantizeRounding {
-    match (kind.litert_rounding(), channels.is_multiple_of(5)) {
-        (RequantizeRounding::Double, false) | (RequantizeRounding::Single, true) => {
-            RequantizeRounding::Double
-        }
-        (RequantizeRounding::Single, false) | (RequantizeRounding::Double, true) => {
-            RequantizeRounding::Single
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  random.rs   Lcg: a fixed sequence of test values
 //!  graphs.rs   random_graph: small valid networks with every operation
+//!  tflite.rs   Tflite: small TFLite files
 //!  folders.rs  files of the repository, and data sets that a machine may lack
 //!  binary.rs   Vmin: runs the command line in a folder of its own
 //! ```
@@ -14,6 +15,7 @@ mod binary;
 mod folders;
 mod graphs;
 mod random;
+pub mod tflite;
 
 pub use binary::Vmin;
 pub use folders::{cifar10, data, root, toml_files, toml_names};

@@ -84,7 +84,8 @@ fn check_structure(graph: &Graph) {
     ];
     assert_eq!(kinds, wanted);
     let input = &graph.tensors[graph.input.0];
-    assert_eq!((input.quantization.zero_point, graph.pixel_offset), (-8, 128));
+    assert_eq!(input.quantization.zero_point, -8);
+    assert_eq!(graph.pixels, Some(vmin_nn::Pixels::Codes { offset: 128 }));
     for weights in &graph.weights {
         assert_eq!((weights.bits, weights.encoding), (8, Encoding::OffsetBinary));
         assert_eq!(weights.scales.len(), 1, "one range per tensor");

@@ -162,6 +162,28 @@ pub struct FormatArgs {
     pub format: Format,
 }
 
+/// Rounding and pixels, in place of the network's own.
+#[derive(Debug, Args)]
+pub struct ArithmeticArgs {
+    /// Rounding of sums: `litert-2.3`, `single`, `double`; the network's own if absent
+    #[arg(long, value_name = "ROUNDING", value_parser = rounding)]
+    pub rounding: Option<vmin_nn::Rounding>,
+    /// Pixels as reals: `0..255`, `0..1`, `-1..1`, `{ mean = [..], std = [..] }`; or `codes`
+    #[arg(long, value_name = "PIXELS", value_parser = pixels, allow_hyphen_values = true)]
+    pub pixels: Option<vmin_nn::Pixels>,
+}
+
+fn rounding(word: &str) -> Result<vmin_nn::Rounding, String> {
+    let all = vmin_nn::Rounding::ALL;
+    let found = all.iter().find(|(known, _)| *known == word).map(|(_, rounding)| *rounding);
+    found.ok_or_else(|| format!("expected {}", all.map(|(word, _)| format!("`{word}`")).join(", ")))
+}
+
+fn pixels(text: &str) -> Result<vmin_nn::Pixels, String> {
+    let expected = format!("expected {}", vmin_nn::Pixels::CHOICES);
+    vmin_sweep::typed_pixels(text).map_err(|_| expected)
+}
+
 /// Threads and kernel.
 #[derive(Debug, Args)]
 pub struct ComputeArgs {

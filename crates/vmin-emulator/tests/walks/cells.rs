@@ -186,7 +186,7 @@ pub(crate) fn walk_sums(
                 }
                 for &(element, place) in part {
                     let sum = cells.get(place % words);
-                    let scaled = conv.rounding.apply(conv.multipliers[element % channels], sum);
+                    let scaled = conv.scaled(graph.rounding, element % channels, sum);
                     let (min, max) = (conv.activation.min, conv.activation.max);
                     out[element] = scaled
                         .wrapping_add(to.quantization.zero_point)

@@ -4,6 +4,7 @@ use vmin_kernels::GemmKernel;
 
 use super::scratch::{Scratch, Work};
 use crate::ops::{At, NodeWeights, Plan, Run};
+use crate::pixels::PixelCodes;
 use crate::{Graph, Node, TensorId};
 
 /// Runs one graph with one kernel; the bits are those of [`super::reference::run`] for every kernel.
@@ -17,6 +18,7 @@ pub struct Executor<'g> {
     graph: &'g Graph,
     kernel: &'static dyn GemmKernel,
     plans: Vec<Box<dyn Plan>>,
+    pixels: Option<PixelCodes>,
 }
 
 /// One weight set, decoded and packed for an [`Executor`].
@@ -32,7 +34,8 @@ impl<'g> Executor<'g> {
     #[must_use]
     pub fn new(graph: &'g Graph, kernel: &'static dyn GemmKernel) -> Self {
         let plan = |(index, node): (usize, &Node)| node.op.operator().plan(&At { graph, index });
-        Self { graph, kernel, plans: graph.nodes.iter().enumerate().map(plan).collect() }
+        let plans = graph.nodes.iter().enumerate().map(plan).collect();
+        Self { graph, kernel, plans, pixels: PixelCodes::of(graph) }
     }
 
     /// The graph.
@@ -174,7 +177,7 @@ impl<'g> Executor<'g> {
     /// logits differ.
     ///
     /// # Panics
-    /// As [`Self::run`].
+    /// As [`Self::run`], and if the graph has no rule for pixels.
     pub fn classify(&self, weights: &LoadedWeights, image: &[u8], scratch: &mut Scratch) -> usize {
         self.classify_with(weights, image, scratch, |_, _| {})
     }
@@ -182,7 +185,7 @@ impl<'g> Executor<'g> {
     /// As [`Self::classify`], with `written` as in [`Self::run_with`].
     ///
     /// # Panics
-    /// As [`Self::run`].
+    /// As [`Self::classify`].
     pub fn classify_with(
         &self,
         weights: &LoadedWeights,
@@ -196,7 +199,7 @@ impl<'g> Executor<'g> {
     /// As [`Self::classify`], with `computed` and `written` as in [`Self::run_watched`].
     ///
     /// # Panics
-    /// As [`Self::run`].
+    /// As [`Self::classify`].
     pub fn classify_watched(
         &self,
         weights: &LoadedWeights,
@@ -207,21 +210,10 @@ impl<'g> Executor<'g> {
     ) -> usize {
         assert_eq!(image.len(), scratch.codes.len(), "one pixel per input element");
         let mut codes = std::mem::take(&mut scratch.codes);
-        for (code, &pixel) in codes.iter_mut().zip(image) {
-            *code = self.graph.input_code(pixel);
-        }
+        self.pixels.as_ref().expect("a rule for pixels").translate(image, &mut codes);
         let class = first_max(self.run_watched(weights, &codes, scratch, computed, written));
         scratch.codes = codes;
         class
-    }
-}
-
-impl Graph {
-    /// The input code of an 8-bit pixel: `pixel - pixel_offset`, saturated.
-    #[must_use]
-    #[inline]
-    pub fn input_code(&self, pixel: u8) -> i8 {
-        (i32::from(pixel) - self.pixel_offset).clamp(-128, 127) as i8
     }
 }
 

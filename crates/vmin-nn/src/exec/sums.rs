@@ -12,7 +12,7 @@
 //!  output = requantized(through(sum))
 //! ```
 
-use crate::{Conv2d, ConvKind, Graph};
+use crate::{Conv2d, ConvKind, Graph, Rounding};
 
 /// A convolution or fully connected layer, output by output.
 ///
@@ -20,6 +20,7 @@ use crate::{Conv2d, ConvKind, Graph};
 /// fast enough where few outputs are needed.
 pub struct OutputSums<'g> {
     conv: &'g Conv2d,
+    rounding: Rounding,
     /// `[out, taps]`, less their zero points.
     weights: Vec<i32>,
     taps: usize,
@@ -57,6 +58,7 @@ impl<'g> OutputSums<'g> {
         let layer = graph.layer(node);
         Some(Self {
             conv,
+            rounding: graph.rounding,
             weights: codes.iter().enumerate().map(weight).collect(),
             taps,
             input: layer.input,
@@ -95,7 +97,7 @@ impl<'g> OutputSums<'g> {
             first = last;
         }
         let sum = through(sum);
-        let scaled = self.conv.rounding.apply(self.conv.multipliers[channel], sum);
+        let scaled = self.conv.scaled(self.rounding, channel, sum);
         self.conv.activation.clamp(scaled.wrapping_add(self.output_zero))
     }
 

@@ -1,12 +1,12 @@
 //! Elementwise sum of two int8 tensors of different scales.
 
 use serde::{Deserialize, Serialize};
-use vmin_kernels::Addition;
+use vmin_kernels::{Addition, Rounds};
 use vmin_quant::FixedMultiplier;
 
-use super::requantize::factor;
+use super::rounding::{kernel_factor, scaled};
 use super::{At, Operator, Plan, Run};
-use crate::{Activation, Limits, ModelError, Quantization, RequantizeRounding};
+use crate::{Activation, Limits, ModelError, Quantization};
 
 /// Elementwise sum of two tensors of one shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,25 +15,6 @@ pub struct Add {
     /// Clamp of the output.
     #[serde(rename = "clamp")]
     pub activation: Activation,
-    /// Rounding of every scaling; model files hold it only where it differs from LiteRT's.
-    #[serde(default = "litert_rounding", skip_serializing_if = "is_litert_rounding")]
-    pub rounding: RequantizeRounding,
-}
-
-impl Add {
-    /// A sum with the rounding of LiteRT's reference kernels.
-    #[must_use]
-    pub fn litert(activation: Activation) -> Self {
-        Self { activation, rounding: litert_rounding() }
-    }
-}
-
-fn litert_rounding() -> RequantizeRounding {
-    RequantizeRounding::Double
-}
-
-fn is_litert_rounding(rounding: &RequantizeRounding) -> bool {
-    *rounding == litert_rounding()
 }
 
 impl Operator for Add {
@@ -48,7 +29,7 @@ impl Operator for Add {
     fn check(&self, at: &At<'_>, _: &Limits) -> Result<(), ModelError> {
         at.check_activation(self.activation)?;
         at.check_same_shapes("both addends have the shape of the sum")?;
-        if AddParams::new(at, self.rounding).is_none() {
+        if AddParams::new(at).is_none() {
             let rule = "scales of a sum are within a factor of 2^19";
             return Err(at.error(rule, at.output().quantization.scale));
         }
@@ -56,22 +37,22 @@ impl Operator for Add {
     }
 
     fn reference(&self, at: &At<'_>, _: &[Vec<u8>], inputs: &[&[i8]]) -> Vec<i8> {
-        let params = AddParams::new(at, self.rounding).expect(VALID);
+        let params = AddParams::new(at).expect(VALID);
         let pairs = inputs[0].iter().zip(inputs[1]);
         pairs.map(|(&a, &b)| params.apply(a, b, self.activation)).collect()
     }
 
     fn plan(&self, at: &At<'_>) -> Box<dyn Plan> {
-        let params = AddParams::new(at, self.rounding).expect(VALID);
+        let params = AddParams::new(at).expect(VALID);
         let activation = self.activation;
-        match self.rounding {
-            RequantizeRounding::Double => {
+        match params.rounds {
+            Rounds::Twice => {
                 let rule = addition(&params, activation);
                 Box::new(move |run: Run<'_>| {
                     run.kernel.add(run.inputs[0], run.inputs[1], &rule, run.out);
                 })
             }
-            RequantizeRounding::Single => Box::new(move |run: Run<'_>| {
+            Rounds::Once => Box::new(move |run: Run<'_>| {
                 let pairs = run.inputs[0].iter().zip(run.inputs[1]);
                 let sums = pairs.map(|(&a, &b)| params.apply(a, b, activation));
                 run.out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
@@ -91,22 +72,17 @@ const LEFT_SHIFT: u32 = 20;
 struct AddParams {
     inputs: [(i32, FixedMultiplier); 2],
     output: (i32, FixedMultiplier),
-    rounding: RequantizeRounding,
+    rounds: Rounds,
 }
 
 impl AddParams {
     /// `None` where the output scale is so small that the sum would have to be scaled up.
-    fn new(at: &At<'_>, rounding: RequantizeRounding) -> Option<Self> {
+    fn new(at: &At<'_>) -> Option<Self> {
         let [a, b, output] = [at.input(0), at.input(1), at.output()].map(|t| t.quantization);
-        Self::of(a, b, output, rounding)
+        Self::of(a, b, output, at.graph.rounding.of_sum())
     }
 
-    fn of(
-        a: Quantization,
-        b: Quantization,
-        output: Quantization,
-        rounding: RequantizeRounding,
-    ) -> Option<Self> {
+    fn of(a: Quantization, b: Quantization, output: Quantization, rounds: Rounds) -> Option<Self> {
         let twice_max = 2.0 * f64::from(a.scale.max(b.scale));
         let input = |q: Quantization| {
             let real = f64::from(q.scale) / twice_max;
@@ -115,7 +91,7 @@ impl AddParams {
         let raised = f64::from(1u32 << LEFT_SHIFT) * f64::from(output.scale);
         let down = FixedMultiplier::from_real(twice_max / raised).ok()?;
         let this =
-            Self { inputs: [input(a)?, input(b)?], output: (output.zero_point, down), rounding };
+            Self { inputs: [input(a)?, input(b)?], output: (output.zero_point, down), rounds };
         let multipliers = [this.inputs[0].1, this.inputs[1].1, down];
         multipliers.iter().all(|m| m.shift <= 0).then_some(this)
     }
@@ -128,21 +104,21 @@ impl AddParams {
     /// One addend at the common scale.
     fn scaled(&self, input: usize, x: i8) -> i32 {
         let (offset, multiplier) = self.inputs[input];
-        self.rounding.apply(multiplier, (i32::from(x) + offset) << LEFT_SHIFT)
+        scaled(self.rounds, multiplier, (i32::from(x) + offset) << LEFT_SHIFT)
     }
 
     /// The output code of a sum at the common scale.
     fn code(&self, sum: i32, activation: Activation) -> i8 {
         let (zero_point, multiplier) = self.output;
-        activation.clamp(self.rounding.apply(multiplier, sum) + zero_point)
+        activation.clamp(scaled(self.rounds, multiplier, sum) + zero_point)
     }
 }
 
 /// The rule of a sum for the kernels.
 fn addition(params: &AddParams, activation: Activation) -> Addition {
-    let inputs = params.inputs.map(|(offset, multiplier)| (offset, factor(multiplier)));
+    let inputs = params.inputs.map(|(offset, multiplier)| (offset, kernel_factor(multiplier)));
     let (zero_point, down) = params.output;
-    Addition::new(inputs, factor(down), zero_point, activation.min, activation.max)
+    Addition::new(inputs, kernel_factor(down), zero_point, activation.min, activation.max)
 }
 
 #[cfg(test)]
@@ -164,7 +140,7 @@ mod tests {
                 let output = of(scale_out, zeros[2]);
                 for activation in [activation, relu] {
                     let params =
-                        AddParams::of(qa, qb, output, litert_rounding()).expect("scales that add");
+                        AddParams::of(qa, qb, output, Rounds::Twice).expect("scales that add");
                     let rule = addition(&params, activation);
                     let pairs = a.iter().zip(&b);
                     let expected: Vec<i8> =

@@ -327,7 +327,8 @@ mod tests {
             }],
             input: TensorId(0),
             output: TensorId(1),
-            pixel_offset: 128,
+            rounding: crate::Rounding::default(),
+            pixels: None,
         }
     }
 

@@ -8,8 +8,8 @@ mod conv;
 mod extremum;
 mod group_norm;
 mod pool;
-mod requantize;
 mod reshape;
+mod rounding;
 mod softmax;
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,7 @@ pub use conv::{Conv2d, ConvKind};
 pub use extremum::{Extremum, ExtremumKind};
 pub use group_norm::GroupNorm;
 pub use pool::{Pool2d, PoolKind};
-pub use requantize::RequantizeRounding;
-pub(crate) use requantize::requantization;
+pub use rounding::Rounding;
 pub use softmax::Softmax;
 
 /// One operation. Shapes of inputs and outputs are those of the node's tensors.

@@ -96,7 +96,12 @@ impl SoftmaxParams {
         if !(real > 1.0 && real.is_finite()) {
             return None;
         }
-        let multiplier = FixedMultiplier::from_real(real.min(f64::from(i32::MAX))).ok()?;
+        // From beta * scale = 16 on, a difference of one code is out of the range of Q5.26.
+        if real >= f64::from(1 << 30) {
+            let multiplier = FixedMultiplier { multiplier: 0, shift: 0 };
+            return Some(Self { multiplier, difference_min: 0 });
+        }
+        let multiplier = FixedMultiplier::from_real(real).ok()?;
         let shift = u32::try_from(multiplier.shift).ok().filter(|&s| s <= 31)?;
         let reach = (i64::from((1 << DIFFERENCE_BITS) - 1) << (31 - DIFFERENCE_BITS)) >> shift;
         let difference_min = i32::try_from(-reach).ok()?;

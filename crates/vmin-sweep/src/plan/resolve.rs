@@ -58,9 +58,11 @@ impl Plan {
         let source = experiment.source.clone();
         let names = Names::new(&source, base);
         let mut problems = Vec::new();
+        let (model, pixels) = (&experiment.model, experiment.pixels.as_ref());
         let graph = names
-            .model(&experiment.model)
-            .and_then(|graph| names.with_bits(graph, experiment.bits.as_ref()));
+            .rounded(model, experiment.rounding)
+            .and_then(|graph| names.with_bits(graph, experiment.bits.as_ref()))
+            .and_then(|graph| names.with_pixels(graph, pixels, model));
         let graph = keep(&mut problems, graph);
         let data = names
             .data(&experiment.data, Split::Test)
@@ -152,12 +154,17 @@ impl Plan {
         for remedy in &experiment.remedies {
             let span = remedy.model.as_ref().map_or(&remedy.name.span, |model| &model.span);
             let network = || {
-                let loaded = match (&remedy.model, &remedy.bits) {
+                let own = &experiment.model;
+                let (loaded, model) = match (&remedy.model, &remedy.bits) {
                     (None, None) => return Ok((Arc::clone(&graph), graph_sha256.clone())),
-                    (Some(model), _) => names.model(model)?,
-                    (None, Some(_)) => names.model(&experiment.model)?,
+                    (Some(model), _) => (names.model(model)?, model),
+                    (None, Some(_)) => (names.rounded(own, experiment.rounding)?, own),
                 };
                 let graph = names.with_bits(loaded, remedy.bits.as_ref())?;
+                // Another network keeps its own rule, where it has one.
+                let keeps = remedy.model.is_some() && graph.pixels.is_some();
+                let pixels = experiment.pixels.as_ref().filter(|_| !keeps);
+                let graph = names.with_pixels(graph, pixels, model)?;
                 let sha256 = saved(&graph, span)?;
                 Ok((Arc::new(graph), sha256))
             };
@@ -347,6 +354,8 @@ fn setting(
 ) -> Setting {
     Setting {
         model: experiment.model.value.clone(),
+        rounding: own.graph.rounding.word().to_owned(),
+        pixels: own.graph.pixels_in_words(),
         data: experiment.data.value.clone(),
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::exec::Executor;
 use vmin_nn::{ConvKind, Graph, Node, Op, Quantization};
+use vmin_quant::FixedMultiplier;
 
 use super::{Fused, fuse};
 use crate::network::{Memory, Network, ParameterKind, ValueId, Values, forward_into};
@@ -105,7 +106,8 @@ impl<'a> Stored<'a> {
             // Multipliers have 31 bits.
             Op::Conv2d(conv) if conv.kind == ConvKind::FullyConnected => (vec![], 2e-7),
             Op::Conv2d(conv) => {
-                (conv.multipliers.iter().map(|m| (-m.shift).max(0)).collect(), 2e-7)
+                let shift = |&factor| FixedMultiplier::from_real(factor).expect("a factor").shift;
+                (conv.multipliers.iter().map(shift).map(|shift| (-shift).max(0)).collect(), 2e-7)
             }
             Op::Pool2d(_)
             | Op::Add(_)

@@ -1,8 +1,8 @@
 //! The integer graph from fused steps, codes and ranges.
 
 use vmin_nn::{
-    Activation, Add, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pool2d, Quantization,
-    Tensor, TensorId, WeightId, WeightTensor,
+    Activation, Add, Conv2d, ConvKind, Dtype, Graph, GroupNorm, Node, Op, Pixels, Pool2d,
+    Quantization, Rounding, Tensor, TensorId, WeightId, WeightTensor,
 };
 use vmin_quant::FixedMultiplier;
 
@@ -40,7 +40,8 @@ pub(super) fn lower(
             nodes: Vec::new(),
             input: TensorId(0),
             output: TensorId(0),
-            pixel_offset: -CODE_MIN,
+            rounding: Rounding::default(),
+            pixels: Some(Pixels::Codes { offset: -CODE_MIN }),
         },
     };
     let input = input_quantization(trained.recipe.input);
@@ -88,7 +89,6 @@ impl Lowering<'_> {
                 let to = self.calibrated(&step.name, value, vec![layer.outputs]);
                 let mut op = self.product(fused, from, to, layer.weights, Some(layer.bias))?;
                 op.kind = ConvKind::FullyConnected;
-                op.rounding = op.kind.litert_rounding();
                 self.node(&step.name, Op::Conv2d(op), vec![from], to);
             }
             Layer::Add => {
@@ -97,7 +97,7 @@ impl Lowering<'_> {
                 let other = self.viewed(other, &shape);
                 let to = self.calibrated(&step.name, value, shape);
                 let activation = self.activation(fused, to);
-                self.node(&step.name, Op::Add(Add::litert(activation)), vec![from, other], to);
+                self.node(&step.name, Op::Add(Add { activation }), vec![from, other], to);
             }
             Layer::Pool2d(layer) => {
                 let from = self.viewed(from, &layer.input);
@@ -182,6 +182,7 @@ impl Lowering<'_> {
         let multiplier = |&(gain, _): &(f64, f64)| {
             let factor = gain * scale_sum / scale_out;
             FixedMultiplier::from_real(factor)
+                .map(FixedMultiplier::real)
                 .map_err(|_| DeployError::Factor { step: fused.step.name.clone(), factor })
         };
         let multipliers = channels.iter().map(multiplier).collect::<Result<_, _>>()?;
@@ -197,7 +198,6 @@ impl Lowering<'_> {
         });
         Ok(Conv2d {
             kind: ConvKind::Dense,
-            rounding: ConvKind::Dense.litert_rounding(),
             weights: id,
             bias: channels.iter().map(|(_, bias)| round(bias / scale_sum)).collect(),
             multipliers,

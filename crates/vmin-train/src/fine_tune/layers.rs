@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use vmin_nn::{Activation, Graph, Node, Op, PoolKind, TensorId};
+use vmin_nn::{Activation, Graph, Node, Op, Pixels, PoolKind, TensorId};
 
 use super::StartError;
 use crate::deploy::Fused;
@@ -77,8 +77,14 @@ pub(super) fn check_input(
     let say = |shape: &[usize], zero: i32, scale: f32| {
         format!("images {shape:?} with `zero_pixel` {zero} and `scale` {scale}")
     };
-    let zero = tensor.quantization.zero_point.saturating_add(graph.pixel_offset);
-    let found = say(&tensor.shape, zero, tensor.quantization.scale);
+    let found = match &graph.pixels {
+        Some(Pixels::Codes { offset }) => {
+            let zero = tensor.quantization.zero_point.saturating_add(*offset);
+            say(&tensor.shape, zero, tensor.quantization.scale)
+        }
+        Some(other) => format!("images {:?} with pixels {other}", tensor.shape),
+        None => format!("inputs {:?} without a rule for pixels", tensor.shape),
+    };
     let expected = say(&net.values[0], input.zero_pixel.into(), input.scale);
     if found == expected { Ok(()) } else { Err(StartError::Input { found, expected }) }
 }

@@ -24,7 +24,6 @@ mod regroup;
 
 use vmin_nn::data::Dataset;
 use vmin_nn::{Conv2d, Graph, Op, WeightTensor};
-use vmin_quant::FixedMultiplier;
 
 use crate::deploy::{Fused, OFFSET_UNIT, fuse};
 use crate::network::{Network, ParameterId};
@@ -118,7 +117,7 @@ pub(crate) fn take(
     for (index, (fused, node)) in steps.iter().zip(nodes).enumerate() {
         if let (Op::GroupNorm(found), Some(norm)) = (&node.op, fused.step.layer.group_norm()) {
             let scale_out = f64::from(graph.tensors[node.output.0].quantization.scale);
-            let gains = found.gains.iter().map(|gain| f32::of(real(*gain) * scale_out - 1.0));
+            let gains = found.gains.iter().map(|gain| f32::of(gain.real() * scale_out - 1.0));
             network.parameters[norm.scale.0].values = gains.collect();
             let shift = |&offset: &i32| f32::of(f64::from(offset) / OFFSET_UNIT * scale_out);
             network.parameters[norm.shift.0].values = found.offsets.iter().map(shift).collect();
@@ -175,8 +174,7 @@ fn affine(conv: &Conv2d, tensor: &WeightTensor, [scale_in, scale_out]: [f64; 2])
     let scale = |channel| f64::from(of_channel(&tensor.scales, channel));
     let positive = |x: &f64| x.is_finite() && *x > 0.0;
     let channel = |channel: usize| {
-        let multiplier = conv.multipliers[if conv.multipliers.len() == 1 { 0 } else { channel }];
-        let real = real(multiplier);
+        let real = conv.multipliers[if conv.multipliers.len() == 1 { 0 } else { channel }];
         let scale_sum = scale_in * scale(channel);
         let gain = real * scale_out / scale_sum;
         let bias = f64::from(conv.bias[channel]) * scale_sum;
@@ -185,10 +183,6 @@ fn affine(conv: &Conv2d, tensor: &WeightTensor, [scale_in, scale_out]: [f64; 2])
     let (gains, biases) =
         (0..channels).map(channel).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     Some(Affine { gains, biases })
-}
-
-fn real(multiplier: FixedMultiplier) -> f64 {
-    libm::ldexp(f64::from(multiplier.multiplier), multiplier.shift - 31)
 }
 
 /// The decoded weights.

@@ -2,7 +2,6 @@ use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::{Graph, Op};
-use vmin_quant::FixedMultiplier;
 
 use super::{StartError, codes::settle, reals};
 use crate::codec::{SchemeFormula, WeightScheme, encode};
@@ -60,10 +59,6 @@ fn taken(recipe: &Recipe, graph: &Graph) -> Trained {
     Trainer::start_from(recipe, &data, &test, graph).expect("fits").finish()
 }
 
-fn real(multiplier: FixedMultiplier) -> f64 {
-    f64::from(multiplier.multiplier) * libm::exp2(f64::from(multiplier.shift - 31))
-}
-
 #[test]
 fn an_untrained_network_is_deployed_as_it_was() {
     let (data, test) = sets();
@@ -79,7 +74,7 @@ fn an_untrained_network_is_deployed_as_it_was() {
         for (again, node) in again.nodes.iter().zip(&graph.nodes) {
             let (Op::Conv2d(again), Op::Conv2d(conv)) = (&again.op, &node.op) else { continue };
             for (&again, &multiplier) in again.multipliers.iter().zip(&conv.multipliers) {
-                let ratio = real(again) / real(multiplier);
+                let ratio = again / multiplier;
                 assert!((ratio - 1.0).abs() < 1e-4, "{}: {ratio}", node.name);
             }
             for (&again, &bias) in again.bias.iter().zip(&conv.bias) {
@@ -138,7 +133,7 @@ fn bounds_are_kept_and_the_network_computes_the_same() {
         let mut all = Vec::new();
         for node in &graph.nodes {
             if let Op::Conv2d(conv) = &node.op {
-                all.extend(conv.multipliers.iter().map(|&multiplier| real(multiplier)));
+                all.extend(&conv.multipliers);
             }
         }
         all
@@ -248,10 +243,9 @@ fn hostile_numbers_are_refused() {
             other => panic!("{other:?}"),
         }
     };
-    let none = FixedMultiplier { multiplier: 0, shift: 0 };
     let change = |graph: &mut Graph| {
         if let Op::Conv2d(conv) = &mut graph.nodes[0].op {
-            conv.multipliers[2] = none;
+            conv.multipliers[2] = 0.0;
         }
     };
     assert!(matches!(refused(&change, &recipe()), StartError::Scale { step: 1 }));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ComputeArgs, FormatArgs, read_noise_mv, whole};
+use super::{ArithmeticArgs, ComputeArgs, FormatArgs, read_noise_mv, whole};
 
 /// An effect of faulty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,6 +100,9 @@ pub struct EvalArgs {
     /// Re-quantize the weights to this number of bits, 2 to 8
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
     pub bits: Option<u8>,
+    /// Rounding and pixels.
+    #[command(flatten)]
+    pub arithmetic: ArithmeticArgs,
     /// Effect of a faulty cell; the profile's or chip's if absent
     #[arg(long, value_enum, value_name = "KIND")]
     pub fault_kind: Option<FaultKindArg>,

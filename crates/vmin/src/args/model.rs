@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ComputeArgs, FormatArgs};
+use super::{ArithmeticArgs, ComputeArgs, FormatArgs};
 
 /// What `vmin model` does.
 #[derive(Debug, Subcommand)]
@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// Output npy array: int8, `[images, outputs]`
     #[arg(long, value_name = "Y.npy")]
     pub output: PathBuf,
+    /// Rounding and pixels.
+    #[command(flatten)]
+    pub arithmetic: ArithmeticArgs,
     /// Also save every activation tensor to this folder, one npy each
     #[arg(long, value_name = "DIR")]
     pub layers: Option<PathBuf>,
@@ -62,6 +65,9 @@ pub struct ConvertArgs {
     /// Output file (.safetensors)
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Rounding and pixels.
+    #[command(flatten)]
+    pub arithmetic: ArithmeticArgs,
     /// Quantize the weights again to this number of bits, 2 to 8
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=8))]
     pub bits: Option<u8>,

@@ -31,6 +31,10 @@ pub struct Evaluation {
     pub model: String,
     /// The image set, as named.
     pub data: String,
+    /// How sums become codes.
+    pub rounding: &'static str,
+    /// How pixels become the network's input.
+    pub pixels: String,
     /// Images classified.
     pub images: usize,
     /// Images classified right.
@@ -114,7 +118,10 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
-    let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
+    let model = args.model.as_str();
+    let graph = names.with_bits(names.rounded(model, args.arithmetic.rounding)?, bits.as_ref())?;
+    let pixels = args.arithmetic.pixels.clone().map(|value| Located { value, span: 0..0 });
+    let graph = names.with_pixels(graph, pixels.as_ref(), model)?;
     let data = select(names.data(args.data.as_str(), Split::Test)?, args)?;
     let accelerator = names.accelerator(args.accelerator.as_str())?;
     let typed = protect::Typed::read(&args.protect)?;
@@ -193,6 +200,8 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         evaluations.push(Evaluation {
             model: args.model.clone(),
             data: args.data.clone(),
+            rounding: graph.rounding.word(),
+            pixels: graph.pixels_in_words(),
             images: count,
             correct: score.correct,
             err: 1.0 - score.correct as f64 / count as f64,
@@ -341,7 +350,8 @@ fn in_words(evaluation: &Evaluation) -> String {
     let kind = evaluation.kind_in_words().map(|words| format!("\n{words}")).unwrap_or_default();
     format!(
         "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
-         changed{buffers}{kind}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads",
+         changed{buffers}{kind}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads\n\
+         pixels {}, rounding {}",
         evaluation.correct,
         evaluation.images,
         answer::percent(evaluation.err, 2),
@@ -352,7 +362,9 @@ fn in_words(evaluation: &Evaluation) -> String {
         evaluation.images_per_second,
         evaluation.macs,
         evaluation.kernel,
-        evaluation.threads
+        evaluation.threads,
+        evaluation.pixels,
+        evaluation.rounding
     )
 }
 

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Located};
 use vmin_files::write_whole;
-use vmin_nn::{Executor, Graph, LayerShape};
+use vmin_nn::{Executor, Graph, LayerShape, Pixels};
 use vmin_sweep::names::Names;
 
+use crate::args::ArithmeticArgs;
 use crate::args::model::{ConvertArgs, InspectArgs, RunArgs};
 use crate::failure::{say, unwritable, with_causes};
 use crate::{Answer, Failure, answer, compute};
@@ -24,7 +25,10 @@ const INPUT: &str = "an npy array of int8 codes or uint8 pixels, [images, height
 pub fn convert(args: &ConvertArgs) -> Result<(), Failure> {
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
-    let graph = names.with_bits(names.model(args.model.as_str())?, bits.as_ref())?;
+    let ArithmeticArgs { rounding, pixels } = &args.arithmetic;
+    let graph = names.rounded(args.model.as_str(), *rounding)?;
+    let graph =
+        with_pixels(&names, names.with_bits(graph, bits.as_ref())?, pixels.as_ref(), &args.model)?;
     let bytes =
         vmin_nn::import::native::save(&graph).map_err(|error| Failure::input("model", &error))?;
     write(&args.output, &bytes)?;
@@ -32,11 +36,25 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The network with this rule for pixels, if one is given; it may have none.
+fn with_pixels(
+    names: &Names<'_>,
+    graph: Graph,
+    pixels: Option<&Pixels>,
+    model: &str,
+) -> Result<Graph, Failure> {
+    let Some(pixels) = pixels else { return Ok(graph) };
+    let pixels = Located { value: pixels.clone(), span: 0..0 };
+    Ok(names.with_pixels(graph, Some(&pixels), model)?)
+}
+
 /// The layers, tensors and weights of a network.
 #[derive(Debug, Serialize)]
 pub struct Inspection {
     model: String,
     name: String,
+    rounding: &'static str,
+    pixels: String,
     input: TensorRow,
     output: TensorRow,
     macs_total: u64,
@@ -129,6 +147,8 @@ pub fn inspect(args: &InspectArgs) -> Result<Inspection, Failure> {
     Ok(Inspection {
         model: args.model.clone(),
         name: graph.name.clone(),
+        rounding: graph.rounding.word(),
+        pixels: graph.pixels_in_words(),
         input: tensor_row(graph, graph.input.0),
         output: tensor_row(graph, graph.output.0),
         macs_total: graph.macs(),
@@ -179,14 +199,17 @@ impl Answer for Inspection {
         });
         let weights = answer::table(&["weights", "shape", "codes", "scale", "step"], 5, rows);
         format!(
-            "{}: input {} (scale {}, zero point {}), {} MACs, {} weights in {} stored bits\n{layers}\n{weights}",
+            "{}: input {} (scale {}, zero point {}), {} MACs, {} weights in {} stored bits\n\
+             rounding {}, pixels {}\n{layers}\n{weights}",
             self.name,
             sides(&self.input.shape),
             self.input.scale,
             self.input.zero_point,
             self.macs_total,
             self.weights_total,
-            self.stored_bits
+            self.stored_bits,
+            self.rounding,
+            self.pixels
         )
     }
 }
@@ -201,7 +224,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 
 fn run_here(args: &RunArgs) -> Result<(), Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
-    let graph = &Names::typed().model(args.model.as_str())?;
+    let ArithmeticArgs { rounding, pixels } = &args.arithmetic;
+    let names = Names::typed();
+    let graph = names.rounded(args.model.as_str(), *rounding)?;
+    let graph = &with_pixels(&names, graph, pixels.as_ref(), &args.model)?;
     let inputs = read_inputs(graph, &args.input)?;
     let executor = Executor::new(graph, kernel);
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
@@ -257,7 +283,14 @@ fn read_inputs(graph: &Graph, path: &Path) -> Result<Vec<Vec<i8>>, Failure> {
         Err(as_codes) => {
             let pixels = ArrayD::<u8>::read_npy(bytes.as_slice())
                 .map_err(|_| refuse(with_causes(&as_codes)))?;
-            pixels.mapv(|pixel| graph.input_code(pixel))
+            let codes = graph.input_codes(&pixels.iter().copied().collect::<Vec<u8>>());
+            let codes = codes.map_err(|error| {
+                Diagnostic::new("pixels", error.to_string())
+                    .allowed(format!("expected {}", Pixels::CHOICES))
+                    .hint("say it with `--pixels`")
+            })?;
+            ArrayD::from_shape_vec(pixels.raw_dim(), codes)
+                .map_err(|error| Failure::input("shape", &error))?
         }
     };
     let expected = graph.tensors[graph.input.0].elements();

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use vmin_quant::Encoding;
 
 use super::{VERSION, decimal, decimals};
-use crate::{Dtype, Graph, ModelError, Node, Quantization, Tensor, TensorId, WeightTensor};
+use crate::{
+    Dtype, Graph, ModelError, Node, Pixels, Quantization, Rounding, Tensor, TensorId, WeightTensor,
+};
 
 #[derive(Deserialize)]
 struct VersionOnly {
@@ -16,7 +18,14 @@ struct VersionOnly {
 struct Header {
     version: u32,
     name: String,
-    pixel_offset: i32,
+    #[serde(default, skip_serializing_if = "Rounding::is_default")]
+    rounding: Rounding,
+    /// Of the rule for pixels that are codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pixel_offset: Option<i32>,
+    /// Any other rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pixels: Option<Pixels>,
     input: TensorId,
     output: TensorId,
     tensors: Vec<TensorHeader>,
@@ -65,10 +74,16 @@ enum EncodingHeader {
 }
 
 pub(super) fn to_json(graph: &Graph) -> Result<String, serde_json::Error> {
+    let (pixel_offset, pixels) = match graph.pixels.clone() {
+        Some(Pixels::Codes { offset }) => (Some(offset), None),
+        other => (None, other),
+    };
     serde_json::to_string(&Header {
         version: VERSION,
         name: graph.name.clone(),
-        pixel_offset: graph.pixel_offset,
+        rounding: graph.rounding,
+        pixel_offset,
+        pixels,
         input: graph.input,
         output: graph.output,
         tensors: graph.tensors.iter().map(tensor_header).collect(),
@@ -92,7 +107,8 @@ pub(super) fn from_json(json: &str) -> Result<Graph, ModelError> {
         nodes: header.nodes,
         input: header.input,
         output: header.output,
-        pixel_offset: header.pixel_offset,
+        rounding: header.rounding,
+        pixels: header.pixel_offset.map(|offset| Pixels::Codes { offset }).or(header.pixels),
     })
 }
 

@@ -104,6 +104,49 @@ pub(crate) mod multipliers {
     }
 }
 
+/// Factors: a pair `[multiplier, shift]` where that is the factor exactly, otherwise its shortest decimal.
+pub(crate) mod factors {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use vmin_quant::FixedMultiplier;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Pair([i32; 2]),
+        Decimal(String),
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        factors: &[f64],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(factors.iter().map(|factor| {
+            match FixedMultiplier::from_real(*factor) {
+                Ok(held) if held.real() == *factor => Stored::Pair([held.multiplier, held.shift]),
+                _ => Stored::Decimal(factor.to_string()),
+            }
+        }))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<f64>, D::Error> {
+        let factor = |stored| match stored {
+            Stored::Decimal(text) => text.parse().map_err(D::Error::custom),
+            Stored::Pair([multiplier, shift]) => {
+                let held = FixedMultiplier { multiplier, shift };
+                match FixedMultiplier::from_real(held.real()) {
+                    Ok(same) if same == held || multiplier == 0 => Ok(held.real()),
+                    _ => Err(D::Error::custom(format!(
+                        "a multiplier is 0 or in 2^30..2^31, its shift in -31..=30, found {held:?}"
+                    ))),
+                }
+            }
+        };
+        Vec::<Stored>::deserialize(deserializer)?.into_iter().map(factor).collect()
+    }
+}
+
 /// A float as its shortest decimal: many JSON readers round numbers to double first.
 pub(crate) mod decimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -118,19 +161,22 @@ pub(crate) mod decimal {
 }
 
 /// A list of floats, as [`decimal`].
-mod decimals {
+pub(crate) mod decimals {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(
-        floats: &[f32],
+    pub(crate) fn serialize<F: Display, S: Serializer>(
+        floats: &[F],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(floats.iter().map(f32::to_string))
+        serializer.collect_seq(floats.iter().map(F::to_string))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, F: FromStr<Err: Display>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<f32>, D::Error> {
+    ) -> Result<Vec<F>, D::Error> {
         let texts = Vec::<String>::deserialize(deserializer)?;
         texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
     }

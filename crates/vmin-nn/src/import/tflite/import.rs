@@ -7,13 +7,9 @@ use super::schema::{Model, Operator, Options, SubGraph, tensor_type};
 use super::tensors::{self, WeightLayout};
 use crate::error::check_limit;
 use crate::{
-    Add, Conv2d, ConvKind, Extremum, ExtremumKind, Graph, Limits, ModelError, Node, Op, Pool2d,
-    PoolKind, Softmax, TensorId, WeightId,
+    Add, Conv2d, ConvKind, Extremum, ExtremumKind, Graph, Limits, ModelError, Node, Op, Pixels,
+    Pool2d, PoolKind, Rounding, Softmax, TensorId, WeightId,
 };
-
-/// The pixel offset of a graph: int8 image networks take `pixel - 128`,
-/// and unsigned inputs are held shifted by the same 128.
-const PIXEL_OFFSET: i32 = 128;
 
 struct Importer<'a, 'b> {
     model: &'a Model<'b>,
@@ -49,7 +45,8 @@ pub(super) fn graph(model: &Model<'_>, limits: &Limits) -> Result<Graph, ModelEr
             nodes: Vec::new(),
             input: TensorId(0),
             output: TensorId(0),
-            pixel_offset: PIXEL_OFFSET,
+            rounding: Rounding::Litert23,
+            pixels: None,
         },
     };
     importer.run()
@@ -68,6 +65,8 @@ impl Importer<'_, '_> {
             self.operator(index, operator, number)?;
         }
         self.graph.output = self.end("output", &self.subgraph.outputs)?;
+        let input = &self.graph.tensors[self.graph.input.0];
+        self.graph.pixels = Pixels::of_range(input.quantization);
         Ok(self.graph)
     }
 
@@ -272,7 +271,7 @@ impl Importer<'_, '_> {
             }
             (ops::ADD, &Options::Add { activation }) => {
                 let activation = ops::activation(name, activation, quantization)?;
-                Ok(Op::Add(Add::litert(activation)))
+                Ok(Op::Add(Add { activation }))
             }
             (
                 ops::AVERAGE_POOL_2D | ops::MAX_POOL_2D,
@@ -362,10 +361,9 @@ impl Importer<'_, '_> {
         let [from, to] = [input, output].map(|id| &self.graph.tensors[id.0]);
         Ok(Op::Conv2d(Conv2d {
             kind,
-            rounding: kind.litert_rounding(),
             weights,
             bias,
-            multipliers: ops::multipliers(from, tensor, to, !signed)?,
+            multipliers: ops::multipliers(kind, from, tensor, to)?,
             stride,
             dilation,
             padding,
@@ -385,10 +383,9 @@ impl Importer<'_, '_> {
         let [from, to] = [input, output].map(|id| &self.graph.tensors[id.0]);
         Ok(Op::Conv2d(Conv2d {
             kind: ConvKind::FullyConnected,
-            rounding: ConvKind::FullyConnected.litert_rounding(),
             weights,
             bias,
-            multipliers: ops::multipliers(from, tensor, to, true)?,
+            multipliers: ops::multipliers(ConvKind::FullyConnected, from, tensor, to)?,
             stride: [1, 1],
             dilation: [1, 1],
             padding: [0, 0],

@@ -2,7 +2,7 @@
 
 use vmin_quant::FixedMultiplier;
 
-use crate::{Activation, ModelError, Quantization, Tensor, WeightTensor};
+use crate::{Activation, ConvKind, ModelError, Quantization, Rounding, Tensor, WeightTensor};
 
 /// The operators that can be imported: the schema's number and name, and the activation inputs.
 pub(super) const SUPPORTED: &[(i32, &str, usize)] = &[
@@ -143,33 +143,24 @@ fn code_of(real: f32, q: Quantization) -> i8 {
     (steps + q.zero_point).clamp(-128, 127) as i8
 }
 
-/// `input_scale * weight_scale / output_scale` for every output channel.
-///
-/// LiteRT takes the product of the two scales in single precision where one weight scale serves
-/// the whole tensor of a fully connected layer or of unsigned weights (`product_in_f32`), and in
-/// double precision otherwise; the last bit of the multiplier depends on it.
+/// The factors of every output channel under LiteRT's rounding; convolutions hold their fixed-point form.
 pub(super) fn multipliers(
+    kind: ConvKind,
     input: &Tensor,
     weights: &WeightTensor,
     output: &Tensor,
-    product_in_f32: bool,
-) -> Result<Vec<FixedMultiplier>, ModelError> {
-    let input_scale = input.quantization.scale;
-    let output_scale = f64::from(output.quantization.scale);
-    let channels = weights.shape.first().copied().unwrap_or(0);
-    let of = |scale: f32| {
-        let product = if product_in_f32 && weights.scales.len() == 1 {
-            f64::from(input_scale * scale)
-        } else {
-            f64::from(input_scale) * f64::from(scale)
-        };
-        FixedMultiplier::from_real(product / output_scale).map_err(|error| {
+) -> Result<Vec<f64>, ModelError> {
+    let scales = [input, output].map(|tensor| tensor.quantization.scale);
+    let of = |channel| {
+        let factor = Rounding::Litert23.factor(kind, weights, channel, scales);
+        let held = FixedMultiplier::from_real(factor).map_err(|error| {
             let rule = "input scale times weight scale over output scale is below 2^30";
             ModelError::tensor(&weights.name, rule, error.0)
+        })?;
+        Ok(match kind {
+            ConvKind::Dense | ConvKind::Depthwise => held.real(),
+            ConvKind::FullyConnected => factor,
         })
     };
-    match weights.scales.as_slice() {
-        [scale] => Ok(vec![of(*scale)?; channels]),
-        scales => scales.iter().map(|&s| of(s)).collect(),
-    }
+    (0..weights.shape[0]).map(of).collect()
 }

@@ -5,9 +5,7 @@
 //! and bounds-checks every table, field and vector, counts tables and bytes against limits, and the
 //! scalars are then taken from a checked slice.
 
-use flatbuffers::{
-    ForwardsUOffset, InvalidFlatbuffer, VOffsetT, Vector, Verifiable, Verifier, VerifierOptions,
-};
+use flatbuffers::{InvalidFlatbuffer, VOffsetT, Verifier, VerifierOptions};
 
 type Result<T> = std::result::Result<T, InvalidFlatbuffer>;
 
@@ -65,7 +63,7 @@ impl<'o, 'b> Reader<'o, 'b> {
 
     /// Positions of the tables in the vector of tables that `field` points to.
     pub(super) fn tables(&mut self, field: Field) -> Result<Vec<usize>> {
-        let elements = self.vector::<u32, 4>(field)?;
+        let elements = self.vector::<4>(field)?;
         let (Some(start), count) = elements else { return Ok(Vec::new()) };
         let mut positions = Vec::with_capacity(count);
         for index in 0..count {
@@ -76,13 +74,10 @@ impl<'o, 'b> Reader<'o, 'b> {
         Ok(positions)
     }
 
-    /// Start and length of the vector of `SIZE`-byte scalars that `field` points to.
-    fn vector<T, const SIZE: usize>(&mut self, field: Field) -> Result<(Field, usize)>
-    where
-        for<'a> Vector<'a, T>: Verifiable,
-    {
+    /// Start and length of the vector of `SIZE`-byte scalars that `field` points to. Scalars may lie at any
+    /// multiple of 4: some writers do not align those of 8 bytes, and nothing here needs it.
+    fn vector<const SIZE: usize>(&mut self, field: Field) -> Result<(Field, usize)> {
         let Some(at) = field else { return Ok((None, 0)) };
-        ForwardsUOffset::<Vector<'_, T>>::run_verifier(&mut self.verifier, at)?;
         let length_at = at.saturating_add(self.verifier.get_uoffset(at)? as usize);
         let count = self.verifier.get_uoffset(length_at)? as usize;
         let start = length_at.saturating_add(4);
@@ -91,73 +86,70 @@ impl<'o, 'b> Reader<'o, 'b> {
     }
 
     /// The `N`-byte scalars of a vector, empty where absent.
-    fn scalars<T, const N: usize, U>(
+    fn scalars<const N: usize, U>(
         &mut self,
         field: Field,
         from: impl Fn([u8; N]) -> U,
-    ) -> Result<Vec<U>>
-    where
-        for<'a> Vector<'a, T>: Verifiable,
-    {
-        let (Some(start), count) = self.vector::<T, N>(field)? else { return Ok(Vec::new()) };
+    ) -> Result<Vec<U>> {
+        let (Some(start), count) = self.vector::<N>(field)? else { return Ok(Vec::new()) };
         let bytes = self.bytes.get(start..start.saturating_add(count * N)).unwrap_or(&[]);
         Ok(bytes.as_chunks::<N>().0.iter().map(|c| from(*c)).collect())
     }
 
     /// A vector of `i32`.
     pub(super) fn i32s(&mut self, field: Field) -> Result<Vec<i32>> {
-        self.scalars::<i32, 4, _>(field, i32::from_le_bytes)
+        self.scalars(field, i32::from_le_bytes)
     }
 
     /// A vector of `i64`.
     pub(super) fn i64s(&mut self, field: Field) -> Result<Vec<i64>> {
-        self.scalars::<i64, 8, _>(field, i64::from_le_bytes)
+        self.scalars(field, i64::from_le_bytes)
     }
 
     /// A vector of `f32`.
     pub(super) fn f32s(&mut self, field: Field) -> Result<Vec<f32>> {
-        self.scalars::<f32, 4, _>(field, f32::from_le_bytes)
+        self.scalars(field, f32::from_le_bytes)
     }
 
     /// A vector of bytes (or a string), borrowed.
     pub(super) fn bytes(&mut self, field: Field) -> Result<&'b [u8]> {
-        let (Some(start), count) = self.vector::<u8, 1>(field)? else { return Ok(&[]) };
+        let (Some(start), count) = self.vector::<1>(field)? else { return Ok(&[]) };
         Ok(self.bytes.get(start..start.saturating_add(count)).unwrap_or(&[]))
     }
 
-    fn scalar<T, const N: usize>(&mut self, field: Field) -> Result<Option<[u8; N]>> {
+    fn scalar<const N: usize>(&mut self, field: Field) -> Result<Option<[u8; N]>> {
         let Some(at) = field else { return Ok(None) };
-        self.verifier.in_buffer::<T>(at)?;
+        self.verifier.range_in_buffer(at, N)?;
         Ok(self.bytes.get(at..).and_then(|b| b.first_chunk::<N>()).copied())
     }
 
     /// A `u8`, or `default` where absent.
     pub(super) fn u8(&mut self, field: Field, default: u8) -> Result<u8> {
-        Ok(self.scalar::<u8, 1>(field)?.map_or(default, u8::from_le_bytes))
+        Ok(self.scalar(field)?.map_or(default, u8::from_le_bytes))
     }
 
     /// An `i8`, or `default` where absent.
     pub(super) fn i8(&mut self, field: Field, default: i8) -> Result<i8> {
-        Ok(self.scalar::<i8, 1>(field)?.map_or(default, i8::from_le_bytes))
+        Ok(self.scalar(field)?.map_or(default, i8::from_le_bytes))
     }
 
     /// A `u32`, or `default` where absent.
     pub(super) fn u32(&mut self, field: Field, default: u32) -> Result<u32> {
-        Ok(self.scalar::<u32, 4>(field)?.map_or(default, u32::from_le_bytes))
+        Ok(self.scalar(field)?.map_or(default, u32::from_le_bytes))
     }
 
     /// An `i32`, or `default` where absent.
     pub(super) fn i32(&mut self, field: Field, default: i32) -> Result<i32> {
-        Ok(self.scalar::<i32, 4>(field)?.map_or(default, i32::from_le_bytes))
+        Ok(self.scalar(field)?.map_or(default, i32::from_le_bytes))
     }
 
     /// A `u64`, or `default` where absent.
     pub(super) fn u64(&mut self, field: Field, default: u64) -> Result<u64> {
-        Ok(self.scalar::<u64, 8>(field)?.map_or(default, u64::from_le_bytes))
+        Ok(self.scalar(field)?.map_or(default, u64::from_le_bytes))
     }
 
     /// An `f32`, or `default` where absent.
     pub(super) fn f32(&mut self, field: Field, default: f32) -> Result<f32> {
-        Ok(self.scalar::<f32, 4>(field)?.map_or(default, f32::from_le_bytes))
+        Ok(self.scalar(field)?.map_or(default, f32::from_le_bytes))
     }
 }

@@ -4,7 +4,7 @@ use vmin_quant::Encoding;
 
 use super::schema::{self, tensor_type};
 use crate::error::checked_product;
-use crate::validate::check_scale;
+use crate::validate::{check_scale, check_weight_tensor};
 use crate::{Dtype, Limits, ModelError, Quantization, Tensor, WeightTensor};
 
 /// How the axes of a weight tensor lie in the file.
@@ -144,7 +144,6 @@ pub(super) fn weights(
             ));
         }
     };
-    tensor.scales.iter().try_for_each(|&s| check_scale(&name, s))?;
     if tensor.scales.len() > 1 && tensor.quantized_dimension != channel_axis {
         return Err(ModelError::tensor(
             &name,
@@ -152,7 +151,7 @@ pub(super) fn weights(
             format!("axis {}", tensor.quantized_dimension),
         ));
     }
-    Ok(WeightTensor {
+    let weights = WeightTensor {
         zero_points: zero_points(&name, tensor, shift)?,
         name,
         shape,
@@ -160,7 +159,9 @@ pub(super) fn weights(
         encoding,
         codes,
         scales: tensor.scales.clone(),
-    })
+    };
+    check_weight_tensor(&weights, limits)?;
+    Ok(weights)
 }
 
 fn zero_points(

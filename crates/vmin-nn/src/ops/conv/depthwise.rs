@@ -3,7 +3,7 @@
 use vmin_kernels::{GemmKernel, Requantization};
 
 use super::Conv2d;
-use crate::ops::{At, NodeWeights, Plan, Run, requantization};
+use crate::ops::{At, NodeWeights, Plan, Run};
 use crate::{LayerShape, WeightTensor};
 
 /// A layer without its weights.
@@ -24,7 +24,7 @@ impl DepthwisePlan {
         Self {
             layer: at.layer(),
             input_zero: at.input(0).quantization.zero_point as i16,
-            rule: requantization(conv, at.output().quantization.zero_point),
+            rule: conv.requantization(at.graph.rounding, at.output().quantization.zero_point),
         }
     }
 }

@@ -12,7 +12,7 @@
 use vmin_kernels::{GemmKernel, PackedWeights, Requantization};
 
 use super::Conv2d;
-use crate::ops::{At, NodeWeights, Plan, Run, requantization};
+use crate::ops::{At, NodeWeights, Plan, Run};
 use crate::{LayerShape, WeightTensor};
 
 /// Pixels multiplied in one call: enough rows for a kernel, few enough to stay in the cache.
@@ -53,7 +53,7 @@ impl MatrixPlan {
         let direct = padded.is_none() && layer.kernel == [1, 1] && layer.stride == [1, 1];
         Self {
             input_zero: at.input(0).quantization.zero_point as i8,
-            rule: requantization(conv, at.output().quantization.zero_point),
+            rule: conv.requantization(at.graph.rounding, at.output().quantization.zero_point),
             padded,
             direct,
             rows_at_once: PIXELS.div_ceil(layer.output[1]).min(layer.output[0]),

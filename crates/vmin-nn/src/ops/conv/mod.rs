@@ -10,9 +10,7 @@ use vmin_quant::FixedMultiplier;
 use super::{At, Operator, Plan, Window, position};
 use crate::error::check_limit;
 use crate::layers::height_width_channels;
-use crate::{
-    Activation, LayerShape, Limits, ModelError, RequantizeRounding, Tensor, WeightId, WeightTensor,
-};
+use crate::{Activation, LayerShape, Limits, ModelError, WeightId, WeightTensor};
 
 pub(crate) use depthwise::DepthwiseWeights;
 pub(crate) use matrix::MatrixWeights;
@@ -29,17 +27,6 @@ pub enum ConvKind {
     FullyConnected,
 }
 
-impl ConvKind {
-    /// The rounding of LiteRT's reference kernels for this kind.
-    #[must_use]
-    pub fn litert_rounding(self) -> RequantizeRounding {
-        match self {
-            Self::Dense | Self::Depthwise => RequantizeRounding::Double,
-            Self::FullyConnected => RequantizeRounding::Single,
-        }
-    }
-}
-
 /// A convolution or, with a 1x1 kernel over a `[features]` tensor seen as `[1, 1, features]`, a
 /// fully connected layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,15 +34,14 @@ impl ConvKind {
 pub struct Conv2d {
     /// Dense, depthwise or fully connected.
     pub kind: ConvKind,
-    /// Rounding from a sum to an output code.
-    pub rounding: RequantizeRounding,
     /// Weight codes.
     pub weights: WeightId,
     /// One int32 bias per output channel, at scale `input_scale * weight_scale`.
     pub bias: Vec<i32>,
-    /// Requantization per output channel: `input_scale * weight_scale / output_scale`, with a batch
-    /// norm's scale folded in here and not in the codes.
-    pub multipliers: Vec<FixedMultiplier>,
+    /// Factor per output channel: `input_scale * weight_scale / output_scale`, with a batch norm's scale
+    /// folded in here and not in the codes. The graph's [`Rounding`] takes its nearest fixed-point form, or
+    /// the factor itself.
+    pub multipliers: Vec<f64>,
     /// `[vertical, horizontal]` stride.
     pub stride: [usize; 2],
     /// `[vertical, horizontal]` dilation.
@@ -129,9 +115,9 @@ impl Operator for Conv2d {
                 return error(what, format!("{length} for {filters}"));
             }
         }
-        for m in &self.multipliers {
-            if m.multiplier < 0 || !(-31..=30).contains(&m.shift) {
-                return error("multipliers are positive, shifts in -31..=30", format!("{m:?}"));
+        for &factor in &self.multipliers {
+            if FixedMultiplier::from_real(factor).is_err() {
+                return error("multipliers are at least 0 and below 2^30", factor.to_string());
             }
         }
         Ok(())
@@ -173,11 +159,9 @@ impl Operator for Conv2d {
         let tensor = &at.graph.weights[self.weights.0];
         let weights = integers(tensor, &codes[self.weights.0]);
         match self.kind {
-            ConvKind::FullyConnected => {
-                fully_connected(self, &weights, at.input(0), at.output(), inputs[0])
-            }
+            ConvKind::FullyConnected => fully_connected(self, at, &weights, inputs[0]),
             ConvKind::Dense | ConvKind::Depthwise => {
-                convolution(self, &weights, &tensor.shape, at.input(0), at.output(), inputs[0])
+                convolution(self, at, &weights, &tensor.shape, inputs[0])
             }
         }
     }
@@ -202,36 +186,24 @@ fn integers(weights: &WeightTensor, codes: &[u8]) -> Vec<i32> {
     codes.iter().enumerate().map(integer).collect()
 }
 
-fn requantize(conv: &Conv2d, channel: usize, acc: i32, to: &Tensor) -> i8 {
-    let scaled = conv.rounding.apply(conv.multipliers[channel], acc);
-    conv.activation.clamp(scaled.wrapping_add(to.quantization.zero_point))
+fn requantize(conv: &Conv2d, at: &At<'_>, channel: usize, acc: i32) -> i8 {
+    let scaled = conv.scaled(at.graph.rounding, channel, acc);
+    conv.activation.clamp(scaled.wrapping_add(at.output().quantization.zero_point))
 }
 
-fn fully_connected(
-    conv: &Conv2d,
-    weights: &[i32],
-    from: &Tensor,
-    to: &Tensor,
-    x: &[i8],
-) -> Vec<i8> {
-    let zero = from.quantization.zero_point;
+fn fully_connected(conv: &Conv2d, at: &At<'_>, weights: &[i32], x: &[i8]) -> Vec<i8> {
+    let zero = at.input(0).quantization.zero_point;
     let rows = weights.chunks(x.len()).enumerate();
     let row = |(channel, row): (usize, &[i32])| {
         let products = row.iter().zip(x).map(|(&w, &x)| w * (i32::from(x) - zero));
         let acc = products.fold(conv.bias[channel], i32::wrapping_add);
-        requantize(conv, channel, acc, to)
+        requantize(conv, at, channel, acc)
     };
     rows.map(row).collect()
 }
 
-fn convolution(
-    conv: &Conv2d,
-    weights: &[i32],
-    shape: &[usize],
-    from: &Tensor,
-    to: &Tensor,
-    x: &[i8],
-) -> Vec<i8> {
+fn convolution(conv: &Conv2d, at: &At<'_>, weights: &[i32], shape: &[usize], x: &[i8]) -> Vec<i8> {
+    let (from, to) = (at.input(0), at.output());
     let [in_h, in_w, in_c] = height_width_channels(&from.shape);
     let [out_h, out_w, out_c] = height_width_channels(&to.shape);
     let [kh, kw, per_group] = [shape[1], shape[2], shape[3]];
@@ -257,7 +229,7 @@ fn convolution(
                         }
                     }
                 }
-                out.push(requantize(conv, channel, acc, to));
+                out.push(requantize(conv, at, channel, acc));
             }
         }
     }
