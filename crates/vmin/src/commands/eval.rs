@@ -162,6 +162,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let errs = chips.supplies.present().next().is_some();
     let mut clean = None;
     let mut evaluations = Vec::new();
+    let mut of_chips = Vec::new();
     for chip in chips.range.clone() {
         let started = Instant::now();
         let (predictions, applied) = if errs {
@@ -191,8 +192,8 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             none => none.insert(emulator.predict_clean(stop).map_err(interrupted)?),
         };
         let score = emulator.score(&predictions, clean);
-        if let Some(path) = &args.predictions {
-            write_predictions(path, args, &data, &predictions)?;
+        if args.predictions.is_some() {
+            of_chips.push((chip, predictions));
         }
         let count = data.len();
         let errs = |memory: Memory| chips.supplies.get(memory).is_some();
@@ -226,6 +227,9 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             chip_seed: args.chip_seed.to_string(),
             chip: matches!(args.chip, ChipChoice::Range(_)).then_some(chip),
         });
+    }
+    if let Some(path) = &args.predictions {
+        write_predictions(path, args, &data, &of_chips)?;
     }
     let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
     match (&args.chip, evaluations.pop(), Spread::of(&errors)) {
@@ -395,16 +399,22 @@ fn check_writable(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes the predictions of all chips, with a column of their numbers if there can be several.
 fn write_predictions(
     path: &Path,
     args: &EvalArgs,
     data: &Dataset,
-    predictions: &[usize],
+    of_chips: &[(u32, Vec<usize>)],
 ) -> Result<(), Failure> {
     let first = args.images.as_ref().map_or(0, |range| range.start);
-    let mut text = String::from("image,label,prediction\n");
-    for (index, (label, prediction)) in data.labels.iter().zip(predictions).enumerate() {
-        text.push_str(&format!("{},{label},{prediction}\n", first + index));
+    let several = matches!(args.chip, ChipChoice::Range(_));
+    let mut text = String::from(if several { "chip," } else { "" });
+    text.push_str("image,label,prediction\n");
+    for (chip, predictions) in of_chips {
+        let chip = if several { format!("{chip},") } else { String::new() };
+        for (index, (label, prediction)) in data.labels.iter().zip(predictions).enumerate() {
+            text.push_str(&format!("{chip}{},{label},{prediction}\n", first + index));
+        }
     }
     write_whole(path, text.as_bytes()).map_err(|error| {
         Failure::failed(Diagnostic::new(

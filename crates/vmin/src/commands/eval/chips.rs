@@ -41,8 +41,20 @@ pub(super) fn chips(
         ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
         ChipChoice::Range(range) => range.clone(),
     };
+    if args.chip_offset != 0 {
+        let message = "an offset shifts the map of a chip file, and none is given";
+        return Err(Diagnostic::new("no-effect", message)
+            .hint("name a file with `--chip`, or leave `--chip-offset` away")
+            .into());
+    }
     let seed = args.chip_seed;
     let Some((population, at)) = population(args)? else {
+        if let Some(option) = without_supply(args) {
+            let message = format!("without a supply no cell fails, so `{option}` means nothing");
+            return Err(Diagnostic::new("no-effect", message)
+                .hint("add `--vdd-mv V --profile NAME`, or `--rate P`")
+                .into());
+        }
         let source = Box::new(Transient { seed });
         return Ok(Wanted {
             source,
@@ -75,6 +87,18 @@ pub(super) fn chips(
         }
     };
     Ok(Wanted { source, range, supplies, fault_kind, cell_fault_rate })
+}
+
+/// An option that is given and means nothing without a supply.
+fn without_supply(args: &EvalArgs) -> Option<&'static str> {
+    let given = [
+        (args.fault_kind.is_some(), "--fault-kind"),
+        (!args.protect.is_empty(), "--protect"),
+        (args.activation_vdd_mv.is_some(), "--activation-vdd-mv"),
+        (args.accumulator_vdd_mv.is_some(), "--accumulator-vdd-mv"),
+        (matches!(args.chip, ChipChoice::Range(_)), "--chip"),
+    ];
+    given.into_iter().find_map(|(given, option)| given.then_some(option))
 }
 
 /// The kind of a map's cells, if it is the same for all.

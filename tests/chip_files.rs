@@ -1,4 +1,4 @@
-//! `vmin chip inspect` answers between the stored voltages only where it knows the chip's curve.
+//! Chip files and several chips on the command line.
 
 use vmin_testkit::vmin;
 
@@ -46,4 +46,20 @@ fn a_fitted_lot_stuck_at_0_stays_stuck_at_0() {
         let told = vmin.json(&[&eval[..], source, &["--fault-kind", "flip"]].concat());
         assert_eq!(told["flips"], told["cells_hit"], "an option prevails");
     }
+}
+
+#[test]
+fn predictions_of_several_chips_lie_in_one_file() {
+    let vmin = vmin!();
+    let eval = ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes"];
+    let eval = [&eval[..], &["--images", "3..5", "--rate", "0.01", "--predictions"]].concat();
+    vmin.ok(&[&eval[..], &["all.csv", "--chip", "0..1"]].concat());
+    let mut one_by_one = String::from("chip,image,label,prediction\n");
+    for chip in ["0", "1"] {
+        vmin.ok(&[&eval[..], &["one.csv", "--chip", chip]].concat());
+        let lines = vmin.text("one.csv");
+        let lines = lines.strip_prefix("image,label,prediction\n").expect("its header").lines();
+        one_by_one.extend(lines.map(|line| format!("{chip},{line}\n")));
+    }
+    assert_eq!(vmin.text("all.csv"), one_by_one);
 }
