@@ -269,12 +269,11 @@ fn sums_of_all_pairs_follow_the_rules() {
             };
             let raised =
                 |x: i8, zero: i32, scale: f64| scaled((i32::from(x) - zero) << 20, scale / top);
-            for i in 0..image.len() {
-                let (x, y) = (tensors[0][i], tensors[1][i]);
+            for ((&x, &y), &found) in tensors[0].iter().zip(&tensors[1]).zip(&tensors[2]) {
                 let sum = raised(x, zeros[0], real[0]) + raised(y, zeros[1], real[1]);
                 let sum = i32::try_from(sum).unwrap();
                 let expected = code(scaled(sum, top / (1_048_576.0 * real[2])), zeros[2]);
-                assert_eq!(tensors[2][i], expected, "{rounding:?} {real:?} {zeros:?} {x} {y}");
+                assert_eq!(found, expected, "{rounding:?} {real:?} {zeros:?} {x} {y}");
             }
             outputs.push(tensors[2].clone());
         }
