@@ -66,6 +66,15 @@ fn mobilenet_v2_unsigned_per_tensor() {
     check("coral/mobilenet_v2_1.0_224_quant.tflite", 3_471_040, digest);
 }
 
+/// Vectors of 8 bytes at multiples of 4.
+#[test]
+fn keyword_spotting() {
+    let digest = "9e1eb4bb55da8ea1078acd59b4fef7e7010efd9760d9acb8a3521303bd9c3237";
+    let file =
+        "mltk__cpp_shared_apps_ble_audio_classifier_config_tflite_keyword_spotting_pacman_v3";
+    check(&format!("tflite-wide/{file}.tflite"), 234_360, digest);
+}
+
 /// Small networks made for this test: both operators on pools of the input and the input itself.
 #[test]
 fn maximum_and_minimum() {

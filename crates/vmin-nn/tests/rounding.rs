@@ -131,7 +131,7 @@ impl Layer {
         let input = of(&from, self.scales.0, self.zeros[0]);
         let output = of(&to, self.scales.2, self.zeros[2]);
         let tensors = vec![input, weights, TfliteTensor::bias(&self.bias), output];
-        Tflite { tensors, operators: vec![operator], unaligned: false }.bytes()
+        Tflite::new(tensors, vec![operator]).bytes()
     }
 
     fn expected(&self, rounding: Rounding, x: i8) -> Vec<i8> {
@@ -243,17 +243,17 @@ fn sums_of_all_pairs_follow_the_rules() {
         let zeros = [0; 3].map(|_| [0, 3, -128, 127][rng.pick(0..=3)]);
         let whole: &[i32] = &[1, 16, 16, 1];
         let weights = TfliteTensor::codes(INT8, &[1, 1, 1, 1], b, 0, &[3]);
-        let mut file = Tflite::default();
-        file.tensors = vec![
+        let tensors = vec![
             TfliteTensor::codes(INT8, whole, a, zeros[0].into(), &[]),
             weights,
             TfliteTensor::bias(&[1]),
             TfliteTensor::codes(INT8, whole, b, zeros[1].into(), &[]),
             TfliteTensor::codes(INT8, whole, out, zeros[2].into(), &[]),
         ];
-        file.operators =
+        let operators =
             vec![TfliteOperator::conv(&[0, 1, 2], 3), TfliteOperator::new(0, &[0, 3], 4, Some(11))];
-        let Ok(mut graph) = import::tflite::load(&file.bytes(), &Limits::default()) else {
+        let file = Tflite::new(tensors, operators).bytes();
+        let Ok(mut graph) = import::tflite::load(&file, &Limits::default()) else {
             continue; // scales too far apart for a sum
         };
         let image: Vec<i8> = (i8::MIN..=i8::MAX).collect();
@@ -269,12 +269,11 @@ fn sums_of_all_pairs_follow_the_rules() {
             };
             let raised =
                 |x: i8, zero: i32, scale: f64| scaled((i32::from(x) - zero) << 20, scale / top);
-            for i in 0..image.len() {
-                let (x, y) = (tensors[0][i], tensors[1][i]);
+            for ((&x, &y), &found) in tensors[0].iter().zip(&tensors[1]).zip(&tensors[2]) {
                 let sum = raised(x, zeros[0], real[0]) + raised(y, zeros[1], real[1]);
                 let sum = i32::try_from(sum).unwrap();
                 let expected = code(scaled(sum, top / (1_048_576.0 * real[2])), zeros[2]);
-                assert_eq!(tensors[2][i], expected, "{rounding:?} {real:?} {zeros:?} {x} {y}");
+                assert_eq!(found, expected, "{rounding:?} {real:?} {zeros:?} {x} {y}");
             }
             outputs.push(tensors[2].clone());
         }

@@ -18,7 +18,7 @@ fn one_weight([input, weight, output]: [f32; 3]) -> Graph {
     let tensors =
         vec![codes(input, &[]), codes(weight, &[1]), TfliteTensor::bias(&[0]), codes(output, &[])];
     let operators = vec![TfliteOperator::fully_connected(&[0, 1, 2], 3)];
-    load(&Tflite { tensors, operators, unaligned: false })
+    load(&Tflite::new(tensors, operators))
 }
 
 #[test]
@@ -32,13 +32,13 @@ fn fully_connected_layers_round_in_double_precision() {
 
 #[test]
 fn vectors_of_8_bytes_may_lie_at_multiples_of_4() {
-    let mut file = Tflite::default();
-    file.tensors = vec![
+    let tensors = vec![
         TfliteTensor::codes(INT8, &[1, 4], 0.1, 0, &[]),
         TfliteTensor::codes(INT8, &[3, 4], 0.02, 0, &[1; 12]),
         TfliteTensor::codes(INT8, &[1, 3], 0.4, 1, &[]),
     ];
-    file.operators = vec![TfliteOperator::fully_connected(&[0, 1, -1], 2)];
+    let operators = vec![TfliteOperator::fully_connected(&[0, 1, -1], 2)];
+    let mut file = Tflite::new(tensors, operators);
     let aligned = load(&file);
     file.unaligned = true;
     let bytes = file.bytes();
@@ -54,20 +54,18 @@ fn vectors_of_8_bytes_may_lie_at_multiples_of_4() {
 
 #[test]
 fn a_channel_of_scale_0_gives_its_zero_point() {
-    let mut file = Tflite::default();
     let weights = TfliteTensor {
         scales: vec![0.02, 0.0],
         zero_points: vec![0, 0],
         ..TfliteTensor::codes(INT8, &[2, 1, 1, 1], 1.0, 0, &[50, 0])
     };
-    file.tensors = vec![
+    let tensors = vec![
         TfliteTensor::codes(INT8, &[1, 2, 2, 1], 0.1, 0, &[]),
         weights,
         TfliteTensor::bias(&[3, 0]),
         TfliteTensor::codes(INT8, &[1, 2, 2, 2], 0.1, 0, &[]),
     ];
-    file.operators = vec![TfliteOperator::conv(&[0, 1, 2], 3)];
-    let graph = load(&file);
+    let graph = load(&Tflite::new(tensors, vec![TfliteOperator::conv(&[0, 1, 2], 3)]));
     assert_eq!(run(&graph, &[9, -9, 60, 1]), [9, 0, -9, 0, 60, 0, 1, 0]);
     let bytes = import::native::save(&graph).unwrap();
     assert_eq!(import::native::load(&bytes, &Limits::default()).unwrap(), graph);
@@ -77,16 +75,12 @@ fn a_channel_of_scale_0_gives_its_zero_point() {
 
 #[test]
 fn a_softmax_of_steps_beyond_its_range_is_a_maximum() {
-    let mut file = Tflite::default();
-    file.tensors = vec![
-        TfliteTensor::codes(INT8, &[1, 3], 16.0, 0, &[]),
-        TfliteTensor::codes(INT8, &[1, 3], 1.0 / 256.0, -128, &[]),
-    ];
-    file.operators = vec![TfliteOperator::softmax(0, 1, 1.0)];
     for (scale, beta) in [(16.0, 1.0), (1.0, 16.0), (1000.0, 7.0)] {
-        file.tensors[0].scales = vec![scale];
-        file.operators = vec![TfliteOperator::softmax(0, 1, beta)];
-        let graph = load(&file);
+        let tensors = vec![
+            TfliteTensor::codes(INT8, &[1, 3], scale, 0, &[]),
+            TfliteTensor::codes(INT8, &[1, 3], 1.0 / 256.0, -128, &[]),
+        ];
+        let graph = load(&Tflite::new(tensors, vec![TfliteOperator::softmax(0, 1, beta)]));
         assert_eq!(run(&graph, &[1, 2, 3]), [-128, -128, 127]);
         assert_eq!(run(&graph, &[3, 3, 1]), [0, 0, -128]);
         assert_eq!(run(&graph, &[5, 5, 5]), [-43, -43, -43]);
@@ -96,10 +90,9 @@ fn a_softmax_of_steps_beyond_its_range_is_a_maximum() {
 
 /// QUANTIZE, RESHAPE, a layer that copies the first pixel, DEQUANTIZE.
 fn float_input() -> Graph {
-    let mut file = Tflite::default();
     let mut weights = [0; 8];
     weights[0] = 100;
-    file.tensors = vec![
+    let tensors = vec![
         TfliteTensor::float(&[1, 2, 2, 1]),
         TfliteTensor::codes(INT8, &[1, 2, 2, 1], 0.05, -25, &[]),
         TfliteTensor::codes(INT8, &[1, 4], 0.05, -25, &[]),
@@ -108,13 +101,13 @@ fn float_input() -> Graph {
         TfliteTensor::codes(INT8, &[1, 2], 0.05, 0, &[]),
         TfliteTensor::float(&[1, 2]),
     ];
-    file.operators = vec![
+    let operators = vec![
         TfliteOperator::new(114, &[0], 1, None),
         TfliteOperator::new(22, &[1], 2, None),
         TfliteOperator::fully_connected(&[2, 3, 4], 5),
         TfliteOperator::new(6, &[5], 6, None),
     ];
-    load(&file)
+    load(&Tflite::new(tensors, operators))
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub enum Field {
 }
 
 /// A file whose first tensor is the input and whose last one the output.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tflite {
     /// In order.
     pub tensors: Vec<TfliteTensor>,
@@ -70,6 +70,12 @@ const fn slot(field: u16) -> u16 {
 }
 
 impl Tflite {
+    /// A file of aligned vectors.
+    #[must_use]
+    pub const fn new(tensors: Vec<TfliteTensor>, operators: Vec<TfliteOperator>) -> Self {
+        Self { tensors, operators, unaligned: false }
+    }
+
     /// The file.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {

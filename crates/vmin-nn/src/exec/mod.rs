@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The arithmetic is that of LiteRT's reference kernels: `acc = bias + sum (x - zx) * (w - zw)` in
-//! wrapping `i32`, requantization (see [`RequantizeRounding`](crate::RequantizeRounding)), zero point, clamp.
+//! wrapping `i32`, requantization (see [`Rounding`](crate::Rounding)), zero point, clamp.
 
 mod executor;
 pub mod reference;

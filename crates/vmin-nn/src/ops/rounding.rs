@@ -105,7 +105,7 @@ impl Rounding {
 }
 
 impl Graph {
-    /// Changes the rounding. Factors of fully connected layers that are quotients of the scales are formed as
+    /// Changes the rounding of a valid graph. Factors of fully connected layers that are quotients of the scales are formed as
     /// the kernels of the new rounding form them.
     pub fn round_as(&mut self, rounding: Rounding) {
         for node in &mut self.nodes {

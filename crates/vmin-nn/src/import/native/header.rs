@@ -100,6 +100,11 @@ pub(super) fn from_json(json: &str) -> Result<Graph, ModelError> {
         return Err(ModelError::Version { found: version, supported: VERSION });
     }
     let header: Header = serde_json::from_str(json).map_err(error)?;
+    let pixels = match (header.pixel_offset, header.pixels) {
+        (Some(offset), None) => Some(Pixels::Codes { offset }),
+        (None, other) => other,
+        (Some(_), Some(_)) => return Err(ModelError::graph("there is one rule for pixels", "two")),
+    };
     Ok(Graph {
         name: header.name,
         tensors: header.tensors.into_iter().map(tensor).collect(),
@@ -108,7 +113,7 @@ pub(super) fn from_json(json: &str) -> Result<Graph, ModelError> {
         input: header.input,
         output: header.output,
         rounding: header.rounding,
-        pixels: header.pixel_offset.map(|offset| Pixels::Codes { offset }).or(header.pixels),
+        pixels,
     })
 }
 
