@@ -41,6 +41,7 @@ pub mod area;
 pub mod cycles;
 pub mod dataflow;
 pub mod energy;
+pub mod mapping;
 mod memory;
 pub mod pe_array;
 pub mod placement;
@@ -56,5 +57,6 @@ pub use memory::{Memory, MemoryAt, PerMemory};
 pub use placement::{ResidentPlacement, StreamedPlacement};
 pub use voltage::VoltageProfile;
 pub use workload::{
-    Attention, Convolution, GemmShape, Layer, MACS_MAX, ShapeError, Work, layers_of_graph,
+    Attention, Convolution, Flow, GemmShape, Layer, MACS_MAX, Read, ShapeError, Work,
+    layers_of_graph,
 };

@@ -26,6 +26,7 @@ use vmin_sram::Geometry;
 use crate::cycles::{CycleModel, LayerReport, Overlap, PartialSums, Residence, Schedule};
 use crate::dataflow::{ArraySize, Dataflow};
 use crate::energy::{EnergyTable, Rail};
+use crate::mapping::MappingRules;
 use crate::{Layer, ShapeError, cycles};
 
 /// One on-chip memory.
@@ -120,6 +121,8 @@ pub struct Accelerator {
     pub dram: Dram,
     /// Energy per action, with sources.
     pub energy: EnergyTable,
+    /// What is prescribed for the tiles of layers.
+    pub mapping: MappingRules,
 }
 
 impl Accelerator {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Bound;
+use crate::mapping::{Home, LoopOrder};
 use crate::scalesim::Spans;
 use crate::{Layer, Work};
 
@@ -69,6 +70,31 @@ pub struct LayerReport {
     pub vector_operations: u64,
     /// Bits written to registers between processing elements (causal model only).
     pub register_bits: u64,
+    /// The outer and the inner loop over tiles; absent for vector work.
+    pub loop_order: Option<LoopOrder>,
+    /// Rows of a tile of results.
+    pub m_tile: Option<u64>,
+    /// Columns of a tile of results.
+    pub n_tile: Option<u64>,
+    /// Taps of a tile: all of them.
+    pub k_tile: Option<u64>,
+    /// Where the layer finds its inputs.
+    pub inputs_from: Option<Home>,
+    /// Where its outputs go.
+    pub outputs_to: Option<Home>,
+    /// Words read from the weight memory; here and below those that the array asks for, absent where
+    /// the model does not count them.
+    pub weight_words_read: Option<u64>,
+    /// Words written to the weight memory.
+    pub weight_words_written: Option<u64>,
+    /// Words read from the activation memory.
+    pub activation_words_read: Option<u64>,
+    /// Words written to the activation memory.
+    pub activation_words_written: Option<u64>,
+    /// Words read from the accumulator memory.
+    pub accumulator_words_read: Option<u64>,
+    /// Words written to the accumulator memory.
+    pub accumulator_words_written: Option<u64>,
     /// Multiply-accumulates per byte from and to DRAM; absent if nothing moves or nothing multiplies.
     pub macs_per_byte: Option<f64>,
     /// Multiply-accumulates per cycle that array and DRAM allow (the roof over this layer).
@@ -119,6 +145,18 @@ impl LayerReport {
             dram_bytes_written: 0,
             vector_operations: 0,
             register_bits: 0,
+            loop_order: None,
+            m_tile: None,
+            n_tile: None,
+            k_tile: None,
+            inputs_from: None,
+            outputs_to: None,
+            weight_words_read: None,
+            weight_words_written: None,
+            activation_words_read: None,
+            activation_words_written: None,
+            accumulator_words_read: None,
+            accumulator_words_written: None,
             macs_per_byte: None,
             attainable_macs_per_cycle: 0.0,
             achieved_macs_per_cycle: 0.0,
