@@ -100,7 +100,7 @@ fn on_array(
     shape: GemmShape,
     place: &Place,
 ) -> LayerReport {
-    let problem = Problem::new(accelerator, schedule, layer, shape, place.input_room());
+    let problem = Problem::new(accelerator, schedule, layer, shape, [place.room, place.found]);
     let rule = accelerator.mapping.of(&layer.name);
     let tried = mapping::candidates(&problem, rule);
     let run = |mapping: Mapping| (product(accelerator, schedule, &problem, place, mapping), mapping);
@@ -122,7 +122,7 @@ fn on_array(
 }
 
 /// What a mapping is judged by: the objective, then what breaks ties.
-fn cost(accelerator: &Accelerator, report: &LayerReport) -> [f64; 2] {
+pub(crate) fn cost(accelerator: &Accelerator, report: &LayerReport) -> [f64; 2] {
     let busy = report.compute_cycles.saturating_add(report.sram_stall_cycles);
     // Whatever the transfers overlap with, they take the bus.
     let cycles = busy.max(bus_cycles(accelerator, report));

@@ -24,6 +24,8 @@ mod roofline;
 mod scalesim_v3;
 mod traffic;
 
+#[cfg(test)]
+pub(crate) use causal::cost;
 pub use report::{LayerReport, Totals, totals};
 pub use roofline::{Bound, dram_bytes_per_cycle};
 pub use traffic::Residence;

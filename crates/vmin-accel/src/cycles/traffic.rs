@@ -47,6 +47,12 @@ const fn bytes(elements: u64, bits: u64) -> u64 {
     elements.saturating_mul(bits).div_ceil(8)
 }
 
+/// `part` of `whole` of a count, rounded up.
+fn share(count: u64, part: u64, whole: u64) -> u64 {
+    let share = (u128::from(count) * u128::from(part)).div_ceil(u128::from(whole.max(1)));
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
 /// Words of `count` steps in which `elements` lie side by side along a side of the array, block by block.
 fn rows(count: u64, elements: u64, side: u64, bits: u64, memory: &Memory) -> u64 {
     let words = |elements: u64| elements.saturating_mul(bits).div_ceil(memory.word_bits);
@@ -157,9 +163,8 @@ pub(super) fn count_product(
     let fills = if filled > 0 { fills * groups } else { 0 };
     report.weight_words_written = Some(filter_words.saturating_mul(fills));
     report.dram_sum_transfers = Some(fetched.sums);
-    let ifmap = if place.fetched > 0 { fetched.ifmap } else { 0 };
     let kept_words = once(Operand::Ofmap, ACTIVATION_BITS, &memories.activation);
-    finish(accelerator, layer, place, ifmap, kept_words.saturating_mul(groups), report);
+    finish(accelerator, layer, place, fetched.ifmap, kept_words.saturating_mul(groups), report);
 }
 
 /// What is fetched and written in the end.
@@ -171,9 +176,8 @@ fn finish(
     kept_words: u64,
     report: &mut LayerReport,
 ) {
-    let written = if place.writes { layer.outputs } else { 0 };
-    let kept = if place.keeps { layer.outputs } else { 0 };
-    let kept_words = if place.keeps { kept_words } else { 0 };
+    let (written, kept) = (place.written, place.kept.min(layer.outputs));
+    let kept_words = share(kept_words, kept, layer.outputs);
     report.inputs_from = Some(place.inputs_from());
     report.outputs_to = Some(place.outputs_to());
     report.dram_reads_ifmap = Some(ifmap);

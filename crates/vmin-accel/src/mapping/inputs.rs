@@ -12,43 +12,51 @@
 use crate::scalesim::Window;
 use crate::{GemmShape, Layer};
 
-/// A way to pass the inputs of one group through the memory.
+/// A way to pass inputs through the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Way {
-    /// Inputs in the memory at once.
+    /// Inputs of one group in the memory at once.
     pub room: u64,
-    /// Inputs fetched in one pass.
+    /// Inputs of all groups fetched in one pass.
     pub fetched: u64,
-}
-
-/// Inputs of one group.
-pub(super) const fn of_group(layer: &Layer, shape: GemmShape) -> u64 {
-    layer.inputs.div_ceil(shape.groups())
 }
 
 /// The ways of tiles of `m_tile` outputs, the one that fetches least first.
 pub(super) fn ways(layer: &Layer, shape: GemmShape, m_tile: u64) -> [Option<Way>; 2] {
-    let own = of_group(layer, shape);
-    let Some(window) = &layer.window else {
-        // Rows of the matrix; neighbours share nothing.
-        let row = shape.k();
-        let fetched = shape.m().saturating_mul(row);
-        return [Some(Way { room: m_tile.saturating_mul(row), fetched }), None];
-    };
-    let slide = Way { room: stretch(window, m_tile, layer.images), fetched: own };
-    [Some(slide), band(window, m_tile, layer.images)]
+    let aligned = layer.window.as_ref().is_some_and(|window| is_aligned(window, m_tile));
+    [Some(slide(layer, shape, m_tile, aligned)), band(layer, shape, m_tile)]
 }
 
-/// Inputs from the first that a tile needs to the last, for the tile with most.
-pub(super) fn stretch(window: &Window, m_tile: u64, images: u64) -> u64 {
+/// Whether tiles begin and end with rows of outputs, or rows with tiles.
+pub(super) const fn is_aligned(window: &Window, m_tile: u64) -> bool {
+    let [_, columns] = window.output;
+    m_tile.is_multiple_of(columns) || columns.is_multiple_of(m_tile)
+}
+
+/// Inputs come and leave in the order of the image.
+pub(super) fn slide(layer: &Layer, shape: GemmShape, m_tile: u64, aligned: bool) -> Way {
+    match &layer.window {
+        Some(window) => Way {
+            room: stretch(window, m_tile, layer.images, aligned),
+            fetched: layer.inputs,
+        },
+        // Rows of the matrix; neighbours share nothing.
+        None => Way {
+            room: m_tile.saturating_mul(shape.k()),
+            fetched: shape.m().saturating_mul(shape.k()).saturating_mul(shape.groups()),
+        },
+    }
+}
+
+/// Inputs from the first that a tile needs to the last, at most. A tile that is not aligned may reach around
+/// the end of a row of outputs.
+pub(super) fn stretch(window: &Window, m_tile: u64, images: u64, aligned: bool) -> u64 {
     let [_, columns] = window.output;
     let [height, width] = window.input;
     let (pixels, last) = (window.count(), m_tile - 1);
     let (down, across) = (window.stride[0].saturating_mul(width), window.stride[1]);
     let (rows, rest) = (last / columns, last % columns);
     let mut span = rows.saturating_mul(down).saturating_add(rest * across);
-    // Unless tiles begin and end with rows, one of them reaches around the end of a row.
-    let aligned = m_tile.is_multiple_of(columns) || columns.is_multiple_of(m_tile);
     if !aligned && rest > 0 {
         let around = (rows + 1).saturating_mul(down).saturating_sub((columns - rest) * across);
         span = span.max(around);
@@ -68,15 +76,16 @@ fn reach(window: &Window) -> [u64; 2] {
     [0, 1].map(|axis: usize| (window.kernel[axis] - 1) * window.dilation[axis] + 1)
 }
 
-/// Tiles that are a part of one row of outputs.
-fn band(window: &Window, m_tile: u64, images: u64) -> Option<Way> {
+/// As high as the kernel, under tiles that are a part of one row of outputs.
+pub(super) fn band(layer: &Layer, shape: GemmShape, m_tile: u64) -> Option<Way> {
+    let window = layer.window.as_ref()?;
     let [rows, columns] = window.output;
     let [reach_down, reach_across] = reach(window);
     let wide = |outputs: u64| (outputs - 1) * window.stride[1] + reach_across;
     columns.is_multiple_of(m_tile).then(|| Way {
         room: reach_down.saturating_mul(wide(m_tile)).saturating_mul(window.channels),
-        fetched: (rows * images)
+        fetched: (rows * layer.images)
             .saturating_mul(reach_down.saturating_mul(wide(columns)))
-            .saturating_mul(window.channels),
+            .saturating_mul(window.channels.saturating_mul(shape.groups())),
     })
 }

@@ -15,7 +15,8 @@
 //!
 //! The choice is the one with the least bytes from and to DRAM, found by trying, layer after layer, every set
 //! of living tensors (of equal ones, the one that keeps less). Beyond 256 sets or 4096 layers, tensors are taken
-//! in the order of what a byte of room saves for each layer of its life, as long as they fit. Where each
+//! in the order of what a byte of room saves for each layer of its life, as long as they fit. In the same
+//! order, the beginnings of tensors that spill fill the room that is left, as far as this saves bytes. Where each
 //! lies is found by placing large tensors first; what finds no gap spills.
 
 use std::collections::BTreeMap;
@@ -40,11 +41,19 @@ pub enum Home {
     Chip,
     /// In DRAM.
     Dram,
-    /// Some of the layer's inputs here, some there.
+    /// A part here, a part there.
     Both,
 }
 
 impl Home {
+    const fn of(on_chip: u64, in_dram: u64) -> Self {
+        match (on_chip, in_dram) {
+            (0, _) => Self::Dram,
+            (_, 0) => Self::Chip,
+            (_, _) => Self::Both,
+        }
+    }
+
     /// Its word.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -67,49 +76,36 @@ pub struct TensorHome {
     pub written_by: Option<usize>,
     /// The layers that read it.
     pub read_by: Vec<usize>,
-    /// Whether it stays in the activation memory as long as it lives.
-    pub stays: bool,
-    /// Its first byte there.
+    /// Bytes that stay in the activation memory as long as it lives, from its beginning.
+    pub bytes_kept: u64,
+    /// The first of them there.
     pub first_byte: Option<u64>,
 }
 
 /// A layer's tensors, and the room that is left to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Inputs fetched from DRAM, each once.
+    /// Inputs in DRAM.
     pub fetched: u64,
     /// Inputs found on the chip.
     pub found: u64,
     /// Computed weights found on the chip.
     pub weights_found: u64,
-    /// Whether the output stays.
-    pub keeps: bool,
-    /// Whether the output goes to DRAM.
-    pub writes: bool,
+    /// Outputs that stay.
+    pub kept: u64,
+    /// Outputs that go to DRAM.
+    pub written: u64,
     /// Activations that have room while they are fetched.
     pub room: u64,
 }
 
 impl Place {
-    /// Room for a layer's inputs: those found on the chip need none.
-    pub(crate) const fn input_room(&self) -> u64 {
-        if self.fetched > 0 { self.room } else { u64::MAX }
-    }
-
     pub(crate) const fn inputs_from(&self) -> Home {
-        match (self.found, self.fetched) {
-            (0, _) => Home::Dram,
-            (_, 0) => Home::Chip,
-            (_, _) => Home::Both,
-        }
+        Home::of(self.found, self.fetched)
     }
 
     pub(crate) const fn outputs_to(&self) -> Home {
-        match (self.keeps, self.writes) {
-            (true, true) => Home::Both,
-            (true, false) => Home::Chip,
-            (false, _) => Home::Dram,
-        }
+        Home::of(self.kept, self.written)
     }
 }
 
@@ -219,66 +215,93 @@ impl<'a> Life<'a> {
         read.fold(written, u64::saturating_add)
     }
 
-    /// Bytes that the tensors of `stays` take while each layer runs.
-    fn taken(&self, stays: &[bool]) -> Vec<u64> {
+    /// Bytes that tensors take while each layer runs, of each as many as `kept` says.
+    fn taken(&self, kept: &[u64]) -> Vec<u64> {
         let mut taken = vec![0_u64; self.layers.len()];
-        for (tensor, _) in self.tensors.iter().zip(stays).filter(|(_, stays)| **stays) {
+        for (tensor, &kept) in self.tensors.iter().zip(kept).filter(|(_, kept)| **kept > 0) {
             for taken in &mut taken[tensor.first()..=tensor.last()] {
-                *taken = taken.saturating_add(tensor.bytes);
+                *taken = taken.saturating_add(kept);
             }
         }
         taken
     }
 
-    /// What each layer finds if the tensors of `stays` stay.
-    fn places(&self, stays: &[bool]) -> Vec<Place> {
-        let taken = self.taken(stays).into_iter().enumerate();
-        taken.map(|(layer, taken)| self.place(layer, taken, |tensor| stays[tensor])).collect()
-    }
-
-    fn place(&self, layer: usize, taken: u64, stays: impl Fn(usize) -> bool) -> Place {
+    /// What a layer finds beside so many bytes.
+    fn place(&self, layer: usize, taken: u64, kept: impl Fn(usize) -> u64) -> Place {
         let mut place = Place {
             fetched: 0,
             found: 0,
             weights_found: 0,
-            keeps: false,
-            writes: false,
+            kept: 0,
+            written: 0,
             room: self.capacity.saturating_sub(taken),
         };
         let reads = &self.reads[layer];
         for (index, &(tensor, elements)) in reads.iter().enumerate() {
             let life = &self.tensors[tensor];
-            let there = stays(tensor);
+            let there = kept(tensor).min(elements);
             if self.layers[layer].computed_weights && index > 0 && index + 1 == reads.len() {
-                place.weights_found = if there { elements } else { 0 };
-            } else if there && (life.written_by.is_some() || life.first() < layer) {
-                place.found += elements;
+                place.weights_found = there;
+            } else if life.written_by.is_some() || life.first() < layer {
+                place.found += there;
+                place.fetched += elements - there;
             } else {
                 place.fetched += elements;
-                // An input that stays is fetched into its own place.
-                place.room += if there { life.bytes } else { 0 };
+                // What stays of an input is fetched into its own place.
+                place.room += there;
             }
         }
         if let Some(written) = self.writes[layer] {
             let life = &self.tensors[written];
-            place.keeps = stays(written);
-            place.writes = !place.keeps || life.leaves || life.read_by.is_empty();
+            place.kept = kept(written);
+            let goes_out = life.leaves || life.read_by.is_empty();
+            place.written = life.bytes - if goes_out { 0 } else { place.kept };
         }
         place
     }
 
     /// All tensors that staying saves anything for, if they have room beside whole inputs.
-    fn everything(&self) -> Option<Vec<bool>> {
-        let stays: Vec<bool> = self.tensors.iter().map(|tensor| tensor.saves() > 0).collect();
-        let taken = self.taken(&stays);
-        let mut places = taken.iter().zip(self.places(&stays));
-        places
-            .all(|(taken, place)| taken.saturating_add(place.fetched) <= self.capacity)
-            .then_some(stays)
+    fn everything(&self) -> Option<Vec<u64>> {
+        let all = |tensor: &Tensor| if tensor.saves() > 0 { tensor.bytes } else { 0 };
+        let kept: Vec<u64> = self.tensors.iter().map(all).collect();
+        let mut taken = self.taken(&kept).into_iter().enumerate();
+        taken
+            .all(|(layer, taken)| {
+                let fetched = self.place(layer, taken, |tensor| kept[tensor]).fetched;
+                taken.saturating_add(fetched) <= self.capacity
+            })
+            .then_some(kept)
+    }
+
+    /// Fills the room that is left with the beginnings of tensors that spill, as far as this saves bytes.
+    fn add_parts(&self, kept: &mut [u64], bytes: impl Fn(usize, &Place) -> u64) {
+        let mut taken = self.taken(kept);
+        for tensor in self.by_worth() {
+            let life = self.tensors[tensor].first()..=self.tensors[tensor].last();
+            if kept[tensor] > 0 || self.tensors[tensor].written_by.is_none() {
+                continue;
+            }
+            let most = taken[life.clone()].iter().max().copied().unwrap_or(0);
+            let room = self.capacity.saturating_sub(most).min(self.tensors[tensor].bytes);
+            let cost = |part: u64| {
+                life.clone().fold(0_u64, |sum, layer| {
+                    let of = |other| if other == tensor { part } else { kept[other] };
+                    sum.saturating_add(bytes(layer, &self.place(layer, taken[layer] + part, of)))
+                })
+            };
+            // Some room must be left to the inputs that pass through.
+            let part = (1..=6)
+                .map(|left| room - (room >> left))
+                .chain([0])
+                .min_by_key(|&part| (cost(part), part))
+                .unwrap_or(0);
+            kept[tensor] = part;
+            taken[life].iter_mut().for_each(|taken| *taken += part);
+        }
     }
 
     /// The set with the least bytes, or nothing if there are too many to try.
-    fn least(&self, bytes: impl Fn(usize, &Place) -> u64) -> Option<Vec<bool>> {
+    fn least(&self, bytes: impl Fn(usize, &Place) -> u64) -> Option<Vec<u64>> {
         if self.layers.len() > LAYERS_MAX {
             return None;
         }
@@ -306,7 +329,10 @@ impl<'a> Life<'a> {
             let mut next: BTreeMap<Vec<usize>, Way> = BTreeMap::new();
             for (set, (cost, kept, way)) in sets {
                 let taken: u64 = set.iter().map(|&other| self.tensors[other].bytes).sum();
-                let place = self.place(layer, taken, |tensor| set.contains(&tensor));
+                let kept_of = |tensor| {
+                    if set.contains(&tensor) { self.tensors[tensor].bytes } else { 0 }
+                };
+                let place = self.place(layer, taken, kept_of);
                 let found = (cost.saturating_add(bytes(layer, &place)), kept, way);
                 let living = set.into_iter().filter(|&other| self.tensors[other].last() > layer);
                 next.entry(living.collect())
@@ -322,40 +348,46 @@ impl<'a> Life<'a> {
             }
             sets = next;
         }
-        let mut stays = vec![false; self.tensors.len()];
+        let mut found = vec![0; self.tensors.len()];
         let (_, (_, _, mut way)) = sets.into_iter().min_by_key(|(_, (cost, kept, _))| (*cost, *kept))?;
         while let Some(at) = way {
-            stays[ways[at].0] = true;
+            let tensor = ways[at].0;
+            found[tensor] = self.tensors[tensor].bytes;
             way = ways[at].1;
         }
-        Some(stays)
+        Some(found)
     }
 
-    /// Tensors in the order of what a byte saves for each layer of its life, as far as they have room.
-    fn greedy(&self) -> Vec<bool> {
+    /// Tensors that staying saves anything for, in the order of what a byte saves for each layer of its life.
+    fn by_worth(&self) -> Vec<usize> {
         let life = |tensor: &Tensor| (tensor.last() - tensor.first() + 1) as u64;
         let worth = |tensor: &Tensor| tensor.saves() as f64 / (tensor.bytes * life(tensor)) as f64;
         let mut order: Vec<usize> =
             (0..self.tensors.len()).filter(|&tensor| self.tensors[tensor].saves() > 0).collect();
         order.sort_by(|&a, &b| worth(&self.tensors[b]).total_cmp(&worth(&self.tensors[a])));
+        order
+    }
+
+    /// Tensors in that order, as far as they have room.
+    fn greedy(&self) -> Vec<u64> {
         let mut free = vec![self.capacity; self.layers.len()];
-        let mut stays = vec![false; self.tensors.len()];
-        for tensor in order {
+        let mut kept = vec![0; self.tensors.len()];
+        for tensor in self.by_worth() {
             let life = &self.tensors[tensor];
             let free = &mut free[life.first()..=life.last()];
             if free.iter().all(|free| *free >= life.bytes) {
                 free.iter_mut().for_each(|free| *free -= life.bytes);
-                stays[tensor] = true;
+                kept[tensor] = life.bytes;
             }
         }
-        stays
+        kept
     }
 
-    /// The first byte of each tensor that stays; what finds no gap does not.
-    fn addresses(&self, stays: &[bool]) -> Vec<Option<u64>> {
-        let mut order: Vec<usize> = (0..stays.len()).filter(|&tensor| stays[tensor]).collect();
-        order.sort_by_key(|&tensor| core::cmp::Reverse(self.tensors[tensor].bytes));
-        let mut found: Vec<Option<u64>> = vec![None; stays.len()];
+    /// The first byte of what stays of each tensor; what finds no gap spills.
+    fn addresses(&self, kept: &mut [u64]) -> Vec<Option<u64>> {
+        let mut order: Vec<usize> = (0..kept.len()).filter(|&tensor| kept[tensor] > 0).collect();
+        order.sort_by_key(|&tensor| core::cmp::Reverse(kept[tensor]));
+        let mut found: Vec<Option<u64>> = vec![None; kept.len()];
         // The cells taken while each layer runs.
         let mut cells: Vec<Vec<(u64, u64)>> = vec![Vec::new(); self.layers.len()];
         for tensor in order {
@@ -364,53 +396,60 @@ impl<'a> Life<'a> {
             let mut beside: Vec<(u64, u64)> = cells[life.clone()].concat();
             beside.sort_unstable();
             let start = beside.iter().fold(0, |start: u64, &(first, end)| {
-                if start + own.bytes <= first { start } else { start.max(end) }
+                if start + kept[tensor] <= first { start } else { start.max(end) }
             });
-            if start + own.bytes <= self.capacity {
+            let end = start + kept[tensor];
+            if end <= self.capacity {
                 found[tensor] = Some(start);
-                let own = (start, start + own.bytes);
-                cells[life].iter_mut().for_each(|cells| cells.push(own));
+                cells[life].iter_mut().for_each(|cells| cells.push((start, end)));
+            } else {
+                kept[tensor] = 0;
             }
         }
         found
     }
 
-    fn addresses_of(&self, accelerator: &Accelerator, schedule: Schedule) -> Vec<Option<u64>> {
-        let stays = match schedule.activations {
-            Residence::Streamed => vec![false; self.tensors.len()],
-            Residence::Resident | Residence::Assumed => self
-                .everything()
-                .or_else(|| self.least(|layer, place| {
-                    bytes(accelerator, schedule, &self.layers[layer], place)
-                }))
-                .unwrap_or_else(|| self.greedy()),
+    /// Bytes that stay of each tensor, and where.
+    fn residents(
+        &self,
+        accelerator: &Accelerator,
+        schedule: Schedule,
+    ) -> (Vec<u64>, Vec<Option<u64>>) {
+        let bytes =
+            |layer: usize, place: &Place| bytes(accelerator, schedule, &self.layers[layer], place);
+        let mut kept = match schedule.activations {
+            Residence::Streamed => vec![0; self.tensors.len()],
+            Residence::Resident | Residence::Assumed => self.everything().unwrap_or_else(|| {
+                let mut kept = self.least(bytes).unwrap_or_else(|| self.greedy());
+                self.add_parts(&mut kept, bytes);
+                kept
+            }),
         };
-        self.addresses(&stays)
+        let addresses = self.addresses(&mut kept);
+        (kept, addresses)
     }
 }
 
 /// Least bytes that a layer moves.
 fn bytes(accelerator: &Accelerator, schedule: Schedule, layer: &Layer, place: &Place) -> u64 {
-    let written = if place.writes { layer.outputs } else { 0 };
     let moved = match layer.work {
         Work::Vector => place.fetched,
         Work::Gemm(shape) => {
-            let problem = Problem::new(accelerator, schedule, layer, shape, place.input_room());
+            let problem = Problem::new(accelerator, schedule, layer, shape, [place.room, place.found]);
             let streams = schedule.weights == Residence::Streamed;
             candidates(&problem, accelerator.mapping.of(&layer.name))
                 .into_iter()
                 .map(|mapping| {
                     let fetched = problem.fetched(mapping);
-                    let inputs = if place.fetched > 0 { fetched.ifmap } else { 0 };
                     let bits = fetched.filter.saturating_mul(u64::from(layer.weight_bits));
                     let weights = if streams || layer.computed_weights { bits / 8 } else { 0 };
-                    inputs.saturating_add(weights)
+                    fetched.ifmap.saturating_add(weights)
                 })
                 .min()
                 .unwrap_or(0)
         }
     };
-    moved.saturating_add(written)
+    moved.saturating_add(place.written)
 }
 
 /// What each layer finds on the chip.
@@ -420,9 +459,9 @@ pub(crate) fn places(
     layers: &[Layer],
 ) -> Vec<Place> {
     let life = Life::of(accelerator, layers);
-    let addresses = life.addresses_of(accelerator, schedule);
-    let stays: Vec<bool> = addresses.iter().map(Option::is_some).collect();
-    life.places(&stays)
+    let (kept, _) = life.residents(accelerator, schedule);
+    let taken = life.taken(&kept).into_iter().enumerate();
+    taken.map(|(layer, taken)| life.place(layer, taken, |tensor| kept[tensor])).collect()
 }
 
 /// Every activation tensor of a network, and whether it stays on the chip (causal model only).
@@ -432,19 +471,19 @@ pub fn tensors(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) 
         return Vec::new();
     }
     let life = Life::of(accelerator, layers);
-    let addresses = life.addresses_of(accelerator, schedule);
+    let (kept, addresses) = life.residents(accelerator, schedule);
     let name = |tensor: &Tensor| {
         tensor.written_by.map_or_else(|| "input".to_owned(), |layer| layers[layer].name.clone())
     };
     life.tensors
         .iter()
-        .zip(addresses)
-        .map(|(tensor, first_byte)| TensorHome {
+        .zip(kept.into_iter().zip(addresses))
+        .map(|(tensor, (bytes_kept, first_byte))| TensorHome {
             name: name(tensor),
             bytes: tensor.bytes,
             written_by: tensor.written_by,
             read_by: tensor.read_by.clone(),
-            stays: first_byte.is_some(),
+            bytes_kept,
             first_byte,
         })
         .collect()

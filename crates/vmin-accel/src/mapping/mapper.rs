@@ -109,25 +109,22 @@ fn m_tiles(problem: &Problem<'_>, rule: Rule) -> Vec<u64> {
         return vec![up(m_tile, step).min(m)];
     }
     let most = problem.m_tile_for_sums();
-    let whole = |m_tile: u64| if m_tile >= m { m } else { m_tile / step * step };
-    let mut tiles = vec![whole(most).max(step.min(m))];
+    let mut tiles = vec![largest(m, most, step, |_| true).unwrap_or_else(|| step.min(m))];
     if problem.inputs_fit() {
         return tiles;
     }
-    // The largest whose inputs have room; of whole rows of outputs; a part of a row.
-    tiles.push(largest(most, step, |m_tile| problem.tile_fits(m_tile)));
+    // The largest whose inputs have room; the same of whole rows of outputs, or of parts of a row.
+    tiles.extend(largest(m, most, step, |m_tile| problem.slides(m_tile, false)));
     if let Some(window) = &problem.layer.window {
         let [_, columns] = window.output;
-        let row = lcm(columns, step);
-        tiles.push(largest(most, row, |m_tile| problem.tile_fits(m_tile)));
-        let part = (1..=columns).filter(|parts| columns.is_multiple_of(*parts));
-        let parts = part.map(|parts| columns / parts);
-        let fits = |m_tile: &u64| {
-            *m_tile <= most && m_tile.is_multiple_of(step) && problem.tile_fits(*m_tile)
-        };
-        tiles.extend(parts.into_iter().find(fits));
+        tiles.extend(largest(m, most, lcm(columns, step), |m_tile| problem.slides(m_tile, true)));
+        let parts: Vec<u64> = (1..=columns.min(most))
+            .rev()
+            .filter(|part| columns.is_multiple_of(*part) && part.is_multiple_of(step))
+            .collect();
+        tiles.extend(parts.iter().find(|part| problem.slides(**part, true)));
+        tiles.extend(parts.iter().find(|part| problem.has_band(**part)));
     }
-    tiles.retain(|m_tile| *m_tile > 0);
     tiles.sort_unstable_by(|a, b| b.cmp(a));
     tiles.dedup();
     tiles
@@ -137,14 +134,19 @@ fn up(size: u64, step: u64) -> u64 {
     size.max(1).div_ceil(step).saturating_mul(step)
 }
 
-/// The largest multiple of `step` up to `most` for which `fits` holds, if it holds for all smaller ones.
-fn largest(most: u64, step: u64, fits: impl Fn(u64) -> bool) -> u64 {
-    let (mut low, mut high) = (0, most / step);
+/// Tiles of `m` of equal size, as few as `fits` allows if it holds for all smaller sizes: a multiple of
+/// `step` up to `most`, or `m` itself.
+fn largest(m: u64, most: u64, step: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
+    if most >= m && fits(m) {
+        return Some(m);
+    }
+    let (mut low, mut high) = (0, most.min(m) / step);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
         if fits(middle * step) { low = middle } else { high = middle - 1 }
     }
-    low * step
+    let steps = m.div_ceil(step);
+    (low > 0).then(|| steps.div_ceil(steps.div_ceil(low)) * step)
 }
 
 fn lcm(a: u64, b: u64) -> u64 {

@@ -37,9 +37,11 @@ pub(crate) struct Problem<'a> {
     pub array: ArraySize,
     /// Activations that have room while they come from DRAM.
     pub input_room: u64,
-    weight_bits: u64,
+    /// The first inputs, which are on the chip already.
+    pub found: u64,
+    pub(super) weight_bits: u64,
     /// Rows of sums, as wide as the array, that have room.
-    sum_rows: u64,
+    pub(super) sum_rows: u64,
 }
 
 impl<'a> Problem<'a> {
@@ -48,7 +50,7 @@ impl<'a> Problem<'a> {
         schedule: Schedule,
         layer: &'a Layer,
         shape: GemmShape,
-        input_room: u64,
+        [input_room, found]: [u64; 2],
     ) -> Self {
         let memories = &accelerator.memories;
         let row_bits = accelerator.array.columns() * accelerator.accumulator_bits;
@@ -62,6 +64,7 @@ impl<'a> Problem<'a> {
             dataflow: schedule.dataflow,
             array: accelerator.array,
             input_room,
+            found: found.min(layer.inputs),
             weight_bits: memories.weight.bits(),
             sum_rows,
         }
@@ -133,7 +136,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Bits of half of the weight memory, in whole rows.
-    fn half_bits(&self) -> u64 {
+    pub(super) fn half_bits(&self) -> u64 {
         let half = self.weight_bits / 2;
         half - half % self.row_bits()
     }
@@ -151,41 +154,49 @@ impl<'a> Problem<'a> {
     }
 
     /// Whether the weights of the layer, or of one group after the other, stay until nothing needs them.
-    fn weights_fit(&self) -> bool {
+    pub(super) fn weights_fit(&self) -> bool {
         let group = self.filter_bits(self.shape.n());
         let all = group.saturating_mul(self.shape.groups());
         all <= 2 * self.half_bits() || group <= self.half_bits()
     }
 
-    /// Whether all inputs of a group have room.
+    /// Whether all inputs of a group have room that are not on the chip already.
     pub(crate) fn inputs_fit(&self) -> bool {
-        inputs::of_group(self.layer, self.shape) <= self.input_room
+        (self.layer.inputs - self.found).div_ceil(self.shape.groups()) <= self.input_room
     }
 
-    /// Whether a tile's inputs have room.
-    pub(crate) fn tile_fits(&self, m_tile: u64) -> bool {
-        self.way(m_tile).is_some()
+    /// Whether inputs can slide through the memory under tiles of `m_tile`, which are `aligned` with the
+    /// rows of outputs or may begin anywhere.
+    pub(crate) fn slides(&self, m_tile: u64, aligned: bool) -> bool {
+        inputs::slide(self.layer, self.shape, m_tile, aligned).room <= self.input_room
     }
 
-    fn way(&self, m_tile: u64) -> Option<Way> {
+    /// Whether a band under tiles that are parts of a row has room.
+    pub(crate) fn has_band(&self, m_tile: u64) -> bool {
+        inputs::band(self.layer, self.shape, m_tile).is_some_and(|way| way.room <= self.input_room)
+    }
+
+    pub(super) fn way(&self, m_tile: u64) -> Option<Way> {
         inputs::ways(self.layer, self.shape, m_tile)
             .into_iter()
             .flatten()
             .find(|way| way.room <= self.input_room)
     }
 
-    /// What a mapping moves, were inputs and weights in DRAM.
+    /// What a mapping moves, were weights and the inputs that are not found in DRAM.
     pub(crate) fn fetched(&self, mapping: Mapping) -> Fetched {
         let [m, n, k] = self.shape.sizes();
         let groups = self.shape.groups();
         let (ifmap, ifmap_reuse) = if self.inputs_fit() {
-            (self.layer.inputs, Reuse::Layer)
+            (self.layer.inputs - self.found, Reuse::Layer)
         } else if let Some(way) = self.way(mapping.m_tile) {
             let passes = match mapping.order {
                 LoopOrder::MOutside => 1,
                 LoopOrder::NOutside => n.div_ceil(mapping.n_tile),
             };
-            (way.fetched.saturating_mul(groups).saturating_mul(passes), Reuse::Tile)
+            // Where inputs are fetched several times, those found are not told apart.
+            let found = if way.fetched <= self.layer.inputs { self.found } else { 0 };
+            ((way.fetched - found).saturating_mul(passes), Reuse::Tile)
         } else {
             let rows = m.saturating_mul(k).saturating_mul(groups);
             (rows.saturating_mul(self.blocks(Dimension::N)), Reuse::Block)
