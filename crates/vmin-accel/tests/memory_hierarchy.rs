@@ -1,8 +1,8 @@
 //! Networks of real size against the lower bound of their memories, and one layer by hand.
 
 use vmin_accel::cycles::{self, Schedule};
-use vmin_accel::mapping;
-use vmin_accel::{Accelerator, Convolution, Flow, Layer, Read, layers_of_graph};
+use vmin_accel::mapping::{self, LoopOrder, Objective};
+use vmin_accel::{Accelerator, Convolution, Flow, GemmShape, Layer, Read, layers_of_graph};
 
 /// MobileNetV2 of 224 x 224 (M. Sandler et al., CVPR 2018, table 2), with its sums.
 fn mobilenet_v2() -> Vec<Layer> {
@@ -140,4 +140,74 @@ fn so_does_its_published_file() {
     };
     let graph = vmin_nn::model::load(&path.to_string_lossy()).expect("a sound network");
     near_the_bound(&layers_of_graph(&graph).expect("sane layers"));
+}
+
+#[test]
+fn one_layer_by_hand() {
+    // A projection of MobileNetV2, 14 x 14 pixels, on an array of 8 x 32; 16 KiB in each memory, of words
+    // of 64 bits. docs/memory-hierarchy.md has the same calculation in words.
+    let accelerator = Accelerator::load("ethos-u55-256").expect("shipped");
+    let layer = Layer::gemm("x", GemmShape::new(196, 96, 576).expect("a sane product"));
+    let report = cycles::run(&accelerator, Schedule::of(&accelerator), &[layer]).remove(0);
+    // 128 rows of 32 sums have room: two tiles of 98 pixels. 72 x 3 folds each.
+    assert_eq!((report.m_tile, report.n_tile), (Some(98), Some(96)));
+    assert_eq!((report.loop_order, report.folds), (Some(LoopOrder::MOutside), 2 * 72 * 3));
+    assert_eq!(report.dram_sum_transfers, Some(0));
+    // Neither 98 x 576 inputs nor 96 x 576 weights have room: inputs come for each of 3 blocks of columns,
+    // weights for each tile.
+    assert_eq!(report.dram_reads_ifmap, Some(3 * 196 * 576));
+    assert_eq!(report.dram_reads_filter, Some(2 * 96 * 576));
+    assert_eq!(report.dram_bytes_read + report.dram_bytes_written, 338_688 + 110_592 + 18_816);
+    // A row of 32 weights is 4 words, 8 inputs are 1, 32 sums of 32 bits are 16.
+    assert_eq!(report.weight_words_read, Some(2 * 576 * 3 * 4));
+    assert_eq!(report.weight_words_written, Some(2 * 576 * 3 * 4));
+    assert_eq!(report.activation_words_read, Some(196 * 72 * 3));
+    assert_eq!(report.activation_words_written, Some(338_688 / 8));
+    assert_eq!(report.accumulator_words_written, Some(196 * 3 * 72 * 16));
+    assert_eq!(report.accumulator_words_read, Some(196 * 3 * 72 * 16));
+    // A fold begins every 98 cycles, the last one ends 2 x 8 + 32 + 98 - 2 after its beginning. The bus moves
+    // 8 bytes in a cycle.
+    assert_eq!(report.compute_cycles, 431 * 98 + 144);
+    assert_eq!(report.cycles, 468_096 / 8);
+}
+
+#[test]
+fn what_a_sum_waits_for_stays_or_is_fetched_again() {
+    // Two layers beside a shortcut, 32 x 32 pixels of 32 channels: 32 KiB a tensor.
+    let conv = |name: &str, from, channels: u64, filters| {
+        let shape = GemmShape::new(1024, filters, channels).expect("a sane product");
+        let reads = vec![Read { from, elements: 1024 * channels }];
+        Layer { flow: Some(Flow { reads, leaves: false }), ..Layer::gemm(name, shape) }
+    };
+    let both = [Some(0), Some(2)].map(|from| Read { from, elements: 1 << 15 }).to_vec();
+    let sum = Layer::vector("sum", 1 << 16, 1 << 15);
+    let layers = [
+        conv("begin", None, 16, 32),
+        conv("wide", Some(0), 32, 64),
+        conv("narrow", Some(1), 64, 32),
+        Layer { flow: Some(Flow { reads: both, leaves: true }), ..sum },
+    ];
+    let mut accelerator = Accelerator::load("gemmini-16").expect("shipped");
+    accelerator.mapping.objective = Objective::Dram;
+    let mut homes = |kib: u32| {
+        let rows = kib * 1024 * 8 / 128;
+        accelerator.memories.activation.geometry =
+            vmin_sram::Geometry::new(1, rows, 128).expect("a sane memory");
+        let schedule = Schedule::of(&accelerator);
+        let kept = mapping::tensors(&accelerator, schedule, &layers);
+        let reports = cycles::run(&accelerator, schedule, &layers);
+        let kept: Vec<u64> = kept.iter().map(|tensor| tensor.bytes_kept / 1024).collect();
+        (kept, cycles::totals(&reports).dram_bytes / 1024)
+    };
+    // Input, begin, wide, narrow, sum. All three stay; the network's input and output have 16 and 32 KiB.
+    assert_eq!(homes(128), (vec![0, 32, 64, 32, 0], 48));
+    // All but the wide tensor, or all but the one that waits: the wide one would save 2 x 64, the other two
+    // and the part of the wide one that is left save more.
+    let (kept, bytes) = homes(96);
+    assert_eq!((kept[0], kept[4]), (0, 0));
+    assert!(kept[1] + kept[2] <= 96 && kept[2] + kept[3] <= 96);
+    let moved = (32 - kept[1]) * 3 + (64 - kept[2]) * 2 + (32 - kept[3]) * 2;
+    assert_eq!(bytes, 48 + moved);
+    // Nothing stays where there is hardly a memory.
+    assert_eq!(homes(1), (vec![0; 5], 48 + 32 * 3 + 64 * 2 + 32 * 2));
 }

@@ -19,6 +19,8 @@ pub(super) struct Way {
     pub room: u64,
     /// Inputs of all groups fetched in one pass.
     pub fetched: u64,
+    /// Whether each of them is fetched once, in the order of the image.
+    pub once: bool,
 }
 
 /// The ways of tiles of `m_tile` outputs, the one that fetches least first.
@@ -39,12 +41,14 @@ pub(super) fn slide(layer: &Layer, shape: GemmShape, m_tile: u64, aligned: bool)
         Some(window) => Way {
             room: stretch(window, m_tile, layer.images, aligned),
             fetched: layer.inputs,
+            once: true,
         },
         // Rows of the matrix; neighbours share nothing.
-        None => Way {
-            room: m_tile.saturating_mul(shape.k()),
-            fetched: shape.m().saturating_mul(shape.k()).saturating_mul(shape.groups()),
-        },
+        None => {
+            let fetched = shape.m().saturating_mul(shape.k()).saturating_mul(shape.groups());
+            let once = fetched == layer.inputs;
+            Way { room: m_tile.saturating_mul(shape.k()), fetched, once }
+        }
     }
 }
 
@@ -87,5 +91,6 @@ pub(super) fn band(layer: &Layer, shape: GemmShape, m_tile: u64) -> Option<Way> 
         fetched: (rows * layer.images)
             .saturating_mul(reach_down.saturating_mul(wide(columns)))
             .saturating_mul(window.channels.saturating_mul(shape.groups())),
+        once: false,
     })
 }

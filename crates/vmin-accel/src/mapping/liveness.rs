@@ -488,3 +488,84 @@ pub fn tensors(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Layers that read one or two earlier outputs, or the input.
+    fn networks() -> impl Strategy<Value = Vec<Layer>> {
+        let layer = (1_u64..40, prop::collection::vec(0_usize..4, 1..3), any::<bool>());
+        prop::collection::vec(layer, 1..8).prop_map(|layers| {
+            let mut network: Vec<Layer> = Vec::new();
+            for (index, (outputs, back, leaves)) in layers.into_iter().enumerate() {
+                let mut reads: Vec<Read> = Vec::new();
+                for back in back {
+                    let from = index.checked_sub(back + 1);
+                    let elements = from.map_or(17, |from| network[from].outputs);
+                    if reads.iter().all(|read| read.from != from) {
+                        reads.push(Read { from, elements });
+                    }
+                }
+                let inputs = reads.iter().map(|read| read.elements).sum();
+                let flow = Some(Flow { reads, leaves });
+                network.push(Layer { flow, ..Layer::vector("x", inputs, outputs) });
+            }
+            network
+        })
+    }
+
+    fn cost(life: &Life<'_>, kept: &[u64]) -> Option<u64> {
+        let taken = life.taken(kept);
+        let fits = taken.iter().all(|taken| *taken <= life.capacity);
+        fits.then(|| {
+            let of = |(layer, &taken): (usize, &u64)| {
+                let place = life.place(layer, taken, |tensor| kept[tensor]);
+                place.fetched + place.written
+            };
+            taken.iter().enumerate().map(of).sum()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+        #[test]
+        fn the_set_is_the_least_of_all(layers in networks(), capacity in 0_u64..120) {
+            let accelerator = Accelerator::load("gemmini-16").unwrap();
+            let life = Life { capacity, ..Life::of(&accelerator, &layers) };
+            let moved = |_: usize, place: &Place| place.fetched + place.written;
+            let kept = life.least(moved).unwrap();
+            let tensors = life.tensors.len();
+            let least = (0_u32..1 << tensors)
+                .filter_map(|set| {
+                    let of = |tensor: usize| match set >> tensor & 1 {
+                        0 => 0,
+                        _ => life.tensors[tensor].bytes,
+                    };
+                    cost(&life, &(0..tensors).map(of).collect::<Vec<u64>>())
+                })
+                .min();
+            prop_assert_eq!(cost(&life, &kept), least);
+            // What is known at once, what a rule finds and what parts add: never too much, never better or worse.
+            if let Some(all) = life.everything() {
+                prop_assert_eq!(cost(&life, &all), least);
+            }
+            prop_assert!(cost(&life, &life.greedy()) >= least);
+            let mut parts = kept;
+            life.add_parts(&mut parts, moved);
+            let with_parts = cost(&life, &parts);
+            prop_assert!(with_parts.is_some() && with_parts <= least);
+            // Tensors that live together lie apart.
+            let addresses = life.addresses(&mut parts);
+            for (a, b) in (0..tensors).flat_map(|a| (0..a).map(move |b| (a, b))) {
+                let [one, other] = [a, b].map(|tensor| &life.tensors[tensor]);
+                let together = one.first() <= other.last() && other.first() <= one.last();
+                if let (Some(x), Some(y), true) = (addresses[a], addresses[b], together) {
+                    prop_assert!(x + parts[a] <= y || y + parts[b] <= x);
+                }
+            }
+        }
+    }
+}

@@ -195,7 +195,7 @@ impl<'a> Problem<'a> {
                 LoopOrder::NOutside => n.div_ceil(mapping.n_tile),
             };
             // Where inputs are fetched several times, those found are not told apart.
-            let found = if way.fetched <= self.layer.inputs { self.found } else { 0 };
+            let found = if way.once { self.found } else { 0 };
             ((way.fetched - found).saturating_mul(passes), Reuse::Tile)
         } else {
             let rows = m.saturating_mul(k).saturating_mul(groups);
