@@ -1,6 +1,6 @@
 //! Networks of real size against the lower bound of their memories, and one layer by hand.
 
-use vmin_accel::cycles::{self, Schedule};
+use vmin_accel::cycles::{self, Residence, Schedule};
 use vmin_accel::mapping::{self, LoopOrder, Objective};
 use vmin_accel::{Accelerator, Convolution, Flow, GemmShape, Layer, Read, layers_of_graph};
 
@@ -27,22 +27,10 @@ fn mobilenet_v2() -> Vec<Layer> {
             if expansion > 1 {
                 last = network.convolution(Some(last), shape, 1, 1, wide, false);
             }
-            last = network.convolution(
-                Some(last),
-                [&mut side, &mut channels],
-                3,
-                stride,
-                wide,
-                true,
-            );
-            last = network.convolution(
-                Some(last),
-                [&mut side, &mut channels],
-                1,
-                1,
-                filters,
-                false,
-            );
+            last =
+                network.convolution(Some(last), [&mut side, &mut channels], 3, stride, wide, true);
+            last =
+                network.convolution(Some(last), [&mut side, &mut channels], 1, 1, filters, false);
             if stride == 1 && before == filters {
                 last = network.vector(&[begins, last], side * side * channels);
             }
@@ -189,25 +177,25 @@ fn what_a_sum_waits_for_stays_or_is_fetched_again() {
     ];
     let mut accelerator = Accelerator::load("gemmini-16").expect("shipped");
     accelerator.mapping.objective = Objective::Dram;
-    let mut homes = |kib: u32| {
+    let mut homes = |kib: u32, activations| {
         let rows = kib * 1024 * 8 / 128;
         accelerator.memories.activation.geometry =
             vmin_sram::Geometry::new(1, rows, 128).expect("a sane memory");
-        let schedule = Schedule::of(&accelerator);
+        let schedule = Schedule { activations, ..Schedule::of(&accelerator) };
         let kept = mapping::tensors(&accelerator, schedule, &layers);
         let reports = cycles::run(&accelerator, schedule, &layers);
         let kept: Vec<u64> = kept.iter().map(|tensor| tensor.bytes_kept / 1024).collect();
         (kept, cycles::totals(&reports).dram_bytes / 1024)
     };
     // Input, begin, wide, narrow, sum. All three stay; the network's input and output have 16 and 32 KiB.
-    assert_eq!(homes(128), (vec![0, 32, 64, 32, 0], 48));
+    assert_eq!(homes(128, Residence::Resident), (vec![0, 32, 64, 32, 0], 48));
     // All but the wide tensor, or all but the one that waits: the wide one would save 2 x 64, the other two
     // and the part of the wide one that is left save more.
-    let (kept, bytes) = homes(96);
+    let (kept, bytes) = homes(96, Residence::Resident);
     assert_eq!((kept[0], kept[4]), (0, 0));
     assert!(kept[1] + kept[2] <= 96 && kept[2] + kept[3] <= 96);
     let moved = (32 - kept[1]) * 3 + (64 - kept[2]) * 2 + (32 - kept[3]) * 2;
     assert_eq!(bytes, 48 + moved);
-    // Nothing stays where there is hardly a memory.
-    assert_eq!(homes(1), (vec![0; 5], 48 + 32 * 3 + 64 * 2 + 32 * 2));
+    // Nothing stays if the file says so.
+    assert_eq!(homes(128, Residence::Streamed), (vec![0; 5], 48 + 32 * 3 + 64 * 2 + 32 * 2));
 }

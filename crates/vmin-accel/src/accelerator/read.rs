@@ -6,8 +6,8 @@ use vmin_sram::Geometry;
 use super::{Accelerator, Dram, Memories, Memory};
 use crate::cycles::{CycleModel, Overlap, PartialSums, Residence};
 use crate::dataflow::{ARRAY_SIDE_MAX, ArraySize, Dataflow};
-use crate::mapping::{LoopOrder, MappingRules, Objective, Rule};
 use crate::energy::{Action, ConstantSet, DramKind, EnergyTable, Rail};
+use crate::mapping::{LoopOrder, MappingRules, Objective, Rule};
 
 const CLOCK_MHZ_MAX: f64 = 20_000.0;
 const BANKS_MAX: i64 = 1 << 16;

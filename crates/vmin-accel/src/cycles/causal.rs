@@ -103,7 +103,8 @@ fn on_array(
     let problem = Problem::new(accelerator, schedule, layer, shape, [place.room, place.found]);
     let rule = accelerator.mapping.of(&layer.name);
     let tried = mapping::candidates(&problem, rule);
-    let run = |mapping: Mapping| (product(accelerator, schedule, &problem, place, mapping), mapping);
+    let run =
+        |mapping: Mapping| (product(accelerator, schedule, &problem, place, mapping), mapping);
     let (mut best, mut chosen) = run(tried[0]);
     if tried.len() > 1 {
         let mut least = cost(accelerator, &best);

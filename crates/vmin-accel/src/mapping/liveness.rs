@@ -349,7 +349,8 @@ impl<'a> Life<'a> {
             sets = next;
         }
         let mut found = vec![0; self.tensors.len()];
-        let (_, (_, _, mut way)) = sets.into_iter().min_by_key(|(_, (cost, kept, _))| (*cost, *kept))?;
+        let (_, (_, _, mut way)) =
+            sets.into_iter().min_by_key(|(_, (cost, kept, _))| (*cost, *kept))?;
         while let Some(at) = way {
             let tensor = ways[at].0;
             found[tensor] = self.tensors[tensor].bytes;
@@ -435,7 +436,8 @@ fn bytes(accelerator: &Accelerator, schedule: Schedule, layer: &Layer, place: &P
     let moved = match layer.work {
         Work::Vector => place.fetched,
         Work::Gemm(shape) => {
-            let problem = Problem::new(accelerator, schedule, layer, shape, [place.room, place.found]);
+            let problem =
+                Problem::new(accelerator, schedule, layer, shape, [place.room, place.found]);
             let streams = schedule.weights == Residence::Streamed;
             candidates(&problem, accelerator.mapping.of(&layer.name))
                 .into_iter()

@@ -11,7 +11,9 @@ use crate::cycles::{self, Overlap, PartialSums, Residence, Schedule};
 use crate::dataflow::{ArraySize, Dimension, Operand, Path};
 use crate::placement::{Product, StreamedLayer};
 use crate::scalesim::Window;
-use crate::{Accelerator, Convolution, Dataflow, GemmShape, Layer, LayerReport, StreamedPlacement, Work};
+use crate::{
+    Accelerator, Convolution, Dataflow, GemmShape, Layer, LayerReport, StreamedPlacement, Work,
+};
 
 /// Elements in a memory. What is asked for and not there, is fetched.
 #[derive(Default)]
@@ -79,7 +81,8 @@ impl Walk<'_> {
 
     fn inputs_of(&self, pixels: std::ops::Range<u64>) -> BTreeSet<u64> {
         let taps = 0..self.problem.shape.k();
-        pixels.flat_map(|pixel| taps.clone().map(move |tap| (pixel, tap)))
+        pixels
+            .flat_map(|pixel| taps.clone().map(move |tap| (pixel, tap)))
             .map(|(pixel, tap)| self.address(pixel, tap))
             .collect()
     }
@@ -341,21 +344,15 @@ fn layers() -> impl Strategy<Value = Layer> {
                 (outputs - 1) * stride + (kernel - 1) * dilation + 1
             };
             let input = [side(rows, down, high, spread), side(columns, across, wide, apart)];
-            let plain =
-                Convolution::new(input, [high, wide], channels * groups, filters * groups);
-            let convolution = Convolution {
-                stride: [down, across],
-                dilation: [spread, apart],
-                groups,
-                ..plain
-            };
+            let plain = Convolution::new(input, [high, wide], channels * groups, filters * groups);
+            let convolution =
+                Convolution { stride: [down, across], dilation: [spread, apart], groups, ..plain };
             let layer = Layer::convolution("x", &convolution).unwrap();
             Layer { weight_bits, ..layer.batched(images).unwrap() }
         });
-    let product = (1_u64..40, 1_u64..20, 1_u64..20, 1_u64..3)
-        .prop_map(|(m, n, k, groups)| {
-            Layer::gemm("x", GemmShape::grouped(m, n, k, groups).unwrap())
-        });
+    let product = (1_u64..40, 1_u64..20, 1_u64..20, 1_u64..3).prop_map(|(m, n, k, groups)| {
+        Layer::gemm("x", GemmShape::grouped(m, n, k, groups).unwrap())
+    });
     prop_oneof![convolution, product]
 }
 
@@ -525,7 +522,9 @@ fn sums_of_a_tile_have_words_of_their_own() {
         for tile in blocks(m, rows) {
             let used: BTreeSet<u64> = tile
                 .clone()
-                .flat_map(|pixel| (0..columns).map(move |filter| (pixel * columns + filter) % words))
+                .flat_map(|pixel| {
+                    (0..columns).map(move |filter| (pixel * columns + filter) % words)
+                })
                 .collect();
             assert_eq!(used.len() as u64, (tile.end - tile.start) * columns);
         }

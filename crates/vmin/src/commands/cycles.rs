@@ -106,8 +106,7 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         .map_err(|error| Failure::input("batch", &error))?;
     let tensors = mapping::tensors(&accelerator, schedule, &layers);
     let causal = schedule.cycle_model == CycleModel::Causal;
-    let dram_lower_bound =
-        causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
+    let dram_lower_bound = causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
     let layers = cycles::run(&accelerator, schedule, &layers);
     let totals = cycles::totals(&layers);
     let cycles = Cycles {
