@@ -167,6 +167,18 @@ fn narrow_codes_need_the_words_that_the_array_takes() {
 }
 
 #[test]
+fn weights_are_read_row_by_row() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let graph = vmin_nn::model::load("builtin:shapes-normal-8bit").unwrap();
+    let reports = accelerator.map_graph(&graph).unwrap();
+    let by_hand: u64 = reports.iter().map(|layer| layer.k * layer.n.div_ceil(16)).sum();
+    let words: u64 = reports.iter().filter_map(|layer| layer.weight_words_read).sum();
+    assert_eq!((words, by_hand), (1253, 1253));
+    // All weights pass once, so without gaps they would be 13088 / 16 words.
+    assert_eq!(graph.weights_total(), 818 * 16);
+}
+
+#[test]
 fn missing_counts_are_noted() {
     let accelerator = Accelerator::load("gemmini-16").unwrap();
     let profile = VoltageProfile::load("sram14").unwrap();

@@ -105,7 +105,6 @@ fn near_the_bound(layers: &[Layer]) {
     for name in Accelerator::names() {
         let accelerator = Accelerator::load(name).expect("shipped");
         let (bytes, least) = moved(&accelerator, layers);
-        println!("{name}: {bytes} of at least {least}, {:.3}", bytes as f64 / least as f64);
         assert!(bytes >= least, "{name}: {bytes} are less than the bound {least}");
         assert!(2 * bytes <= 3 * least, "{name}: {bytes} of at least {least}");
     }

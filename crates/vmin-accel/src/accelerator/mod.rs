@@ -71,6 +71,18 @@ pub struct Memories {
     pub accumulator: Memory,
 }
 
+impl Memories {
+    /// One of them.
+    #[must_use]
+    pub const fn get(&self, memory: crate::Memory) -> &Memory {
+        match memory {
+            crate::Memory::Weight => &self.weight,
+            crate::Memory::Activation => &self.activation,
+            crate::Memory::Accumulator => &self.accumulator,
+        }
+    }
+}
+
 /// Off-chip memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Bound;
 use crate::mapping::{Home, LoopOrder};
 use crate::scalesim::Spans;
-use crate::{Layer, Work};
+use crate::{Accelerator, Layer, Memory, Work};
 
 /// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
 /// elements: int8 activations, weight codes, accumulator sums.
@@ -163,6 +163,33 @@ impl LayerReport {
             bound_by: Bound::Compute,
             spans: None,
         }
+    }
+
+    /// Words read from and written to a memory: those that the array asks for, or the elements without
+    /// gaps where the model does not count words.
+    #[must_use]
+    pub fn words(&self, accelerator: &Accelerator, memory: Memory) -> [u64; 2] {
+        let on_chip = accelerator.memories.get(memory);
+        let (bits, words, elements) = match memory {
+            Memory::Weight => (
+                u64::from(self.weight_bits),
+                [self.weight_words_read, self.weight_words_written],
+                [Some(self.sram_reads_filter), self.sram_writes_filter],
+            ),
+            Memory::Activation => (
+                8,
+                [self.activation_words_read, self.activation_words_written],
+                [Some(self.sram_reads_ifmap), self.sram_writes_ifmap],
+            ),
+            Memory::Accumulator => (
+                accelerator.accumulator_bits,
+                [self.accumulator_words_read, self.accumulator_words_written],
+                [Some(self.sram_reads_ofmap), Some(self.sram_writes_ofmap)],
+            ),
+        };
+        [0, 1].map(|way: usize| {
+            words[way].unwrap_or_else(|| on_chip.words(elements[way].unwrap_or(0), bits))
+        })
     }
 
     /// Elements per cycle between the on-chip memories and the array: `[ifmap, filter, ofmap]`.

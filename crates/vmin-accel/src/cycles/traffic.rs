@@ -178,8 +178,8 @@ fn finish(
 ) {
     let (written, kept) = (place.written, place.kept.min(layer.outputs));
     let kept_words = share(kept_words, kept, layer.outputs);
-    report.inputs_from = Some(place.inputs_from());
-    report.outputs_to = Some(place.outputs_to());
+    report.inputs_from = place.inputs_from();
+    report.outputs_to = place.outputs_to();
     report.dram_reads_ifmap = Some(ifmap);
     report.dram_writes_ofmap = Some(written);
     report.sram_writes_ifmap = Some(ifmap.saturating_add(kept));

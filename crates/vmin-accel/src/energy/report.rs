@@ -299,40 +299,24 @@ fn layer_energy(
 /// Energy of one layer at the reference voltage, without leakage.
 fn at_reference(accelerator: &Accelerator, layer: &LayerReport) -> Components {
     let table = &accelerator.energy;
-    let memories = &accelerator.memories;
     let nj = |action: Action, count: u64| count as f64 * table.pj(action) * 1e-3;
-    // Where the array's words are not counted, elements are taken as packed.
-    let packed = |memory: &Memory, bits: u64, words: Option<u64>, elements: Option<u64>| {
-        words.unwrap_or_else(|| memory.words(elements.unwrap_or(0), bits))
+    let accesses = |memory: crate::Memory, read: Action, write: Action| {
+        let [reads, writes] = layer.words(accelerator, memory);
+        nj(read, reads) + nj(write, writes)
     };
-    let weight_bits = u64::from(layer.weight_bits);
-    let weight = |words, elements| packed(&memories.weight, weight_bits, words, elements);
-    let activation = |words, elements| packed(&memories.activation, 8, words, elements);
-    let sum_bits = accelerator.accumulator_bits;
-    let sums = |words, elements| packed(&memories.accumulator, sum_bits, words, Some(elements));
     Components {
         mac_nj: nj(Action::Mac, layer.macs),
         vector_nj: nj(Action::VectorOperation, layer.vector_operations),
-        weight_memory_nj: nj(
-            Action::WeightRead,
-            weight(layer.weight_words_read, Some(layer.sram_reads_filter)),
-        ) + nj(
-            Action::WeightWrite,
-            weight(layer.weight_words_written, layer.sram_writes_filter),
-        ),
-        activation_memory_nj: nj(
+        weight_memory_nj: accesses(crate::Memory::Weight, Action::WeightRead, Action::WeightWrite),
+        activation_memory_nj: accesses(
+            crate::Memory::Activation,
             Action::ActivationRead,
-            activation(layer.activation_words_read, Some(layer.sram_reads_ifmap)),
-        ) + nj(
             Action::ActivationWrite,
-            activation(layer.activation_words_written, layer.sram_writes_ifmap),
         ),
-        accumulator_memory_nj: nj(
+        accumulator_memory_nj: accesses(
+            crate::Memory::Accumulator,
             Action::AccumulatorRead,
-            sums(layer.accumulator_words_read, layer.sram_reads_ofmap),
-        ) + nj(
             Action::AccumulatorWrite,
-            sums(layer.accumulator_words_written, layer.sram_writes_ofmap),
         ),
         dram_nj: nj(
             Action::DramByte,

@@ -46,11 +46,12 @@ pub enum Home {
 }
 
 impl Home {
-    const fn of(on_chip: u64, in_dram: u64) -> Self {
+    const fn of(on_chip: u64, in_dram: u64) -> Option<Self> {
         match (on_chip, in_dram) {
-            (0, _) => Self::Dram,
-            (_, 0) => Self::Chip,
-            (_, _) => Self::Both,
+            (0, 0) => None,
+            (0, _) => Some(Self::Dram),
+            (_, 0) => Some(Self::Chip),
+            (_, _) => Some(Self::Both),
         }
     }
 
@@ -100,11 +101,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) const fn inputs_from(&self) -> Home {
+    pub(crate) const fn inputs_from(&self) -> Option<Home> {
         Home::of(self.found, self.fetched)
     }
 
-    pub(crate) const fn outputs_to(&self) -> Home {
+    pub(crate) const fn outputs_to(&self) -> Option<Home> {
         Home::of(self.kept, self.written)
     }
 }

@@ -107,7 +107,7 @@ impl Walk<'_> {
             Some(window) if !slides(window) => {
                 let row = |input: u64| input / window.channels / window.input[1];
                 let column = |input: u64| input / window.channels % window.input[1];
-                let begins = m.start % window.output[1] == 0;
+                let begins = m.start.is_multiple_of(window.output[1]);
                 let (left, tall) = (column(first), row(first)..=row(last));
                 self.inputs.held.retain(|input| !begins && column(*input) >= left);
                 let right = needed.iter().map(|input| column(*input)).max().unwrap_or(0);
