@@ -5,14 +5,14 @@
 //!
 //! ```text
 //!  accel-models/*.toml ───> Accelerator ──┐
-//!  network, sizes, tables ─> Layer ───────┴─> cycles::run ─> LayerReport ─┐
+//!  network, sizes, tables ─> Layer ───────┴─> cycles::run ─> LayerReport ─┐     tiles, tensors: mapping
 //!  voltage-profiles/*.toml ─> VoltageProfile ─────────────────────────────┴─> energy::per_inference
 //!                             └─> Threshold, Population ─> chips (vmin-sram)
 //!  Accelerator, network ─> placement: the cells that hold each code
 //! ```
 //!
-//! Everything here is a closed form: a network takes microseconds, with the same numbers on every
-//! machine. Not here: values, faults in codes, accuracy. `examples/low_voltage.rs` is a complete program.
+//! Counts are closed forms and few tiles are tried: a network takes less than a millisecond, with the same
+//! numbers on every machine. Not here: values, faults in codes, accuracy. `examples/low_voltage.rs` is a complete program.
 //!
 //! ```
 //! use vmin_accel::cycles::{self, Schedule};
@@ -41,6 +41,7 @@ pub mod area;
 pub mod cycles;
 pub mod dataflow;
 pub mod energy;
+pub mod mapping;
 mod memory;
 pub mod pe_array;
 pub mod placement;
@@ -56,5 +57,6 @@ pub use memory::{Memory, MemoryAt, PerMemory};
 pub use placement::{ResidentPlacement, StreamedPlacement};
 pub use voltage::VoltageProfile;
 pub use workload::{
-    Attention, Convolution, GemmShape, Layer, MACS_MAX, ShapeError, Work, layers_of_graph,
+    Attention, Convolution, Flow, GemmShape, Layer, MACS_MAX, Read, ShapeError, Work,
+    layers_of_graph,
 };

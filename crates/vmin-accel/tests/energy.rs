@@ -102,15 +102,37 @@ fn what_does_not_fit_is_fetched_again() {
         let layer = Layer::gemm("x", GemmShape::new(m, n, k).unwrap());
         cycles::run(&accelerator, schedule, &[layer]).remove(0)
     };
-    // 256 KiB of inputs do not fit in 128 KiB: once per block of columns.
+    // 4096 x 16 sums of 4 bytes are 256 KiB, the memory has 64: four tiles of 1024 pixels. Neither their
+    // inputs nor all weights need to be fetched again.
     let big = run("ws", 4096, 32, 64);
-    assert_eq!(big.dram_reads_ifmap, Some(2 * 4096 * 64));
-    // 4096 x 16 sums of 4 bytes have 64 KiB, a quarter: 49152 of each of 2 blocks leave 3 times.
-    assert_eq!(big.dram_sum_transfers, Some(49_152 * 2 * 3));
-    assert_eq!(run("os", 4096, 32, 64).dram_sum_transfers, Some(0));
+    assert_eq!((big.m_tile, big.n_tile, big.folds), (Some(1024), Some(32), 4 * 4 * 2));
+    assert_eq!((big.dram_reads_ifmap, big.dram_reads_filter), (Some(4096 * 64), Some(32 * 64)));
+    assert_eq!(big.dram_sum_transfers, Some(0));
     assert_eq!(run("ws", 64, 4096, 64).dram_reads_filter, Some(4096 * 64));
-    assert_eq!(run("is", 64, 4096, 64).dram_reads_filter, Some(4 * 4096 * 64));
-    assert_eq!(run("is", 64, 4096, 64).dram_reads_ifmap, Some(64 * 64));
+    // 256 KiB of weights for each of four blocks of pixels, and 3072 of 4096 rows of sums that leave 3 times.
+    let is = run("is", 64, 4096, 64);
+    assert_eq!((is.dram_reads_ifmap, is.dram_reads_filter), (Some(64 * 64), Some(4 * 4096 * 64)));
+    assert_eq!(is.dram_sum_transfers, Some(3072 * 64 * 3));
+}
+
+#[test]
+fn a_prescribed_tile_costs_what_it_does() {
+    let text = Accelerator::load("gemmini-16").unwrap().text().to_owned()
+        + "\n[mapping]\nobjective = \"dram\"\nm_tile = 4096\n[[mapping.layer]]\nname = \"y\"\nm_tile = 500\norder = \"n-m\"\n";
+    let source = vmin_diagnostic::Source::new("x.toml", &text);
+    let accelerator = Accelerator::parse(&source).unwrap();
+    let schedule = Schedule { weights: Residence::Streamed, ..Schedule::of(&accelerator) };
+    let run = |name| {
+        let layer = Layer::gemm(name, GemmShape::new(4096, 32, 64).unwrap());
+        cycles::run(&accelerator, schedule, &[layer]).remove(0)
+    };
+    // Of the sums of one large tile 4096 - 1024 rows leave 3 times; inputs come for each block of columns.
+    let large = run("x");
+    assert_eq!(large.dram_sum_transfers, Some(3072 * 32 * 3));
+    assert_eq!(large.dram_reads_ifmap, Some(2 * 4096 * 64));
+    let small = run("y");
+    assert_eq!((small.m_tile, small.dram_sum_transfers), (Some(500), Some(0)));
+    assert_eq!(small.folds, 9 * 4 * 2);
 }
 
 #[test]
@@ -125,10 +147,10 @@ fn resident_activations_stay_between_layers() {
 }
 
 #[test]
-fn narrow_codes_need_fewer_weight_words() {
-    let accelerator = Accelerator::load("gemmini-16").unwrap();
+fn narrow_codes_need_the_words_that_the_array_takes() {
     let profile = VoltageProfile::load("sram14").unwrap();
-    let weight_nj = |bits| {
+    let weight_nj = |name, bits| {
+        let accelerator = Accelerator::load(name).unwrap();
         let shape = GemmShape::new(64, 64, 64).unwrap();
         let layer = Layer { weight_bits: bits, ..Layer::gemm("x", shape) };
         let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &[layer]);
@@ -137,7 +159,23 @@ fn narrow_codes_need_fewer_weight_words() {
             .by_component
             .weight_memory_nj
     };
-    assert!((weight_nj(4) - weight_nj(8) / 2.0).abs() < 1e-12);
+    // 16 codes are one word of 128 bits, whether they have 8 bits or 4.
+    assert_eq!(weight_nj("gemmini-16", 4), weight_nj("gemmini-16", 8));
+    // 32 codes are four words of 64 bits, or two.
+    let (narrow, wide) = (weight_nj("ethos-u55-256", 4), weight_nj("ethos-u55-256", 8));
+    assert!((narrow - wide / 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn weights_are_read_row_by_row() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let graph = vmin_nn::model::load("builtin:shapes-normal-8bit").unwrap();
+    let reports = accelerator.map_graph(&graph).unwrap();
+    let by_hand: u64 = reports.iter().map(|layer| layer.k * layer.n.div_ceil(16)).sum();
+    let words: u64 = reports.iter().filter_map(|layer| layer.weight_words_read).sum();
+    assert_eq!((words, by_hand), (1253, 1253));
+    // All weights pass once, so without gaps they would be 13088 / 16 words.
+    assert_eq!(graph.weights_total(), 818 * 16);
 }
 
 #[test]

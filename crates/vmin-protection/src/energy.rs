@@ -65,29 +65,16 @@ impl Protected<'_> {
     }
 
     fn on_chip(&self) -> &vmin_accel::accelerator::Memory {
-        let memories = &self.accelerator.memories;
-        match self.memory {
-            Memory::Weight => &memories.weight,
-            Memory::Activation => &memories.activation,
-            Memory::Accumulator => &memories.accumulator,
-        }
+        self.accelerator.memories.get(self.memory)
     }
 
-    /// Bits per code, codes read and codes written.
-    fn traffic(&self, report: &LayerReport) -> (u64, u64, u64) {
+    /// Bits per code of a layer.
+    fn code_bits(&self, report: &LayerReport) -> u8 {
         match self.memory {
-            Memory::Weight => (
-                report.weight_bits.into(),
-                report.sram_reads_filter,
-                report.sram_writes_filter.unwrap_or(0),
-            ),
-            Memory::Activation => {
-                (8, report.sram_reads_ifmap, report.sram_writes_ifmap.unwrap_or(0))
-            }
-            Memory::Accumulator => {
-                let bits = self.accelerator.accumulator_bits;
-                (bits, report.sram_reads_ofmap, report.sram_writes_ofmap)
-            }
+            Memory::Weight => report.weight_bits,
+            Memory::Activation => 8,
+            // At most 64.
+            Memory::Accumulator => self.accelerator.accumulator_bits as u8,
         }
     }
 
@@ -181,9 +168,7 @@ pub fn protected_energy(
         let of_layers = reports.iter().zip(&mut reference.layers).zip(layers.weighted);
         for ((report, energy), weighted) in of_layers {
             let at_reference = *component(&mut energy.by_component, of.memory) / reference_scale;
-            let (bits, reads, writes) = of.traffic(report);
-            // At most 32.
-            let code_bits = bits as u8;
+            let code_bits = of.code_bits(report);
             let prices = of.prices(code_bits);
             let sum = |of: fn(&Price) -> f64| prices.iter().map(of).sum::<f64>();
             let rails =
@@ -192,12 +177,11 @@ pub fn protected_energy(
             accesses_nj +=
                 at_reference * (1.0 + sum(|price| price.check_share)) * overheads * rails;
             for codec in prices.iter().filter_map(|price| price.codec) {
-                let words = |elements: u64| {
-                    on_chip.words(elements, bits) as f64 * on_chip.word_bits as f64
-                        / codec.data_bits
-                };
-                own_codec_nj += gate_nj
-                    * (words(reads) * codec.decoder_gates + words(writes) * codec.encoder_gates);
+                let [reads, writes] = report
+                    .words(accelerator, of.memory)
+                    .map(|words| words as f64 * on_chip.word_bits as f64 / codec.data_bits);
+                own_codec_nj +=
+                    gate_nj * (reads * codec.decoder_gates + writes * codec.encoder_gates);
                 if weighted.is_some() {
                     codec_cycles += report.folds as f64 * codec.cycles;
                 }

@@ -26,6 +26,7 @@ use vmin_sram::Geometry;
 use crate::cycles::{CycleModel, LayerReport, Overlap, PartialSums, Residence, Schedule};
 use crate::dataflow::{ArraySize, Dataflow};
 use crate::energy::{EnergyTable, Rail};
+use crate::mapping::MappingRules;
 use crate::{Layer, ShapeError, cycles};
 
 /// One on-chip memory.
@@ -68,6 +69,18 @@ pub struct Memories {
     pub activation: Memory,
     /// Partial and final sums.
     pub accumulator: Memory,
+}
+
+impl Memories {
+    /// One of them.
+    #[must_use]
+    pub const fn get(&self, memory: crate::Memory) -> &Memory {
+        match memory {
+            crate::Memory::Weight => &self.weight,
+            crate::Memory::Activation => &self.activation,
+            crate::Memory::Accumulator => &self.accumulator,
+        }
+    }
 }
 
 /// Off-chip memory.
@@ -120,6 +133,8 @@ pub struct Accelerator {
     pub dram: Dram,
     /// Energy per action, with sources.
     pub energy: EnergyTable,
+    /// What is prescribed for the tiles of layers.
+    pub mapping: MappingRules,
 }
 
 impl Accelerator {

@@ -7,6 +7,7 @@ use super::{Accelerator, Dram, Memories, Memory};
 use crate::cycles::{CycleModel, Overlap, PartialSums, Residence};
 use crate::dataflow::{ARRAY_SIDE_MAX, ArraySize, Dataflow};
 use crate::energy::{Action, ConstantSet, DramKind, EnergyTable, Rail};
+use crate::mapping::{LoopOrder, MappingRules, Objective, Rule};
 
 const CLOCK_MHZ_MAX: f64 = 20_000.0;
 const BANKS_MAX: i64 = 1 << 16;
@@ -30,6 +31,7 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     let memories = memories(&root);
     let dram = dram(&root);
     let energy = energy(&root, memories.as_ref().map(|(memories, _, _)| memories));
+    let mapping = mapping(&root);
     let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
     root.finish();
     document.finish()?;
@@ -54,6 +56,7 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
             memories,
             dram: dram?,
             energy: energy?,
+            mapping,
         })
     };
     // Every getter that gives nothing has reported why, so a clean document is complete.
@@ -177,10 +180,38 @@ fn dram(root: &TableReader<'_>) -> Option<Dram> {
     Some(Dram {
         bytes_per_second: bandwidth?.value * 1e9,
         weights: weights.map_or(Residence::Streamed, |value| value.value),
-        activations: activations.map_or(Residence::Streamed, |value| value.value),
+        activations: activations.map_or(Residence::Resident, |value| value.value),
         latency_ns: latency.map_or(0.0, |value| value.value),
         overlap: overlap.map_or(Overlap::Layer, |value| value.value),
     })
+}
+
+/// Largest tile; larger ones are as good as whole layers.
+const TILE_MAX: i64 = 1 << 48;
+
+fn mapping(root: &TableReader<'_>) -> MappingRules {
+    let Some(table) = root.optional_table("mapping") else { return MappingRules::default() };
+    let objective = table.optional_choice("objective", &Objective::ALL);
+    let all = rule(&table);
+    let of_layer = |table: TableReader<'_>| {
+        let name = table.string("name");
+        let rule = rule(&table);
+        table.finish();
+        name.map(|name| (name.value, rule))
+    };
+    let layers = table.tables("layer").into_iter().filter_map(of_layer).collect();
+    table.finish();
+    let objective = objective.map_or_else(Objective::default, |value| value.value);
+    MappingRules { objective, all, layers }
+}
+
+fn rule(table: &TableReader<'_>) -> Rule {
+    let size = |key| {
+        let tile = table.optional_integer(key, 1..=TILE_MAX);
+        tile.map(|tile| tile.value.unsigned_abs())
+    };
+    let order = table.optional_choice("order", &LoopOrder::ALL);
+    Rule { order: order.map(|order| order.value), m_tile: size("m_tile"), n_tile: size("n_tile") }
 }
 
 fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyTable> {

@@ -1,10 +1,11 @@
-//! The traffic of a layer, distributed over its folds.
+//! The traffic of a layer, distributed over its tiles and their folds.
 //!
-//! [`super::traffic`] counts how much a layer moves; this module decides which fold moves it:
+//! [`super::traffic`] counts how much a layer moves. A tile moves an equal share of what every tile moves, the
+//! first one of the layer what stays for all. Within a tile this module decides which fold moves it:
 //!
 //! ```text
 //!  operand that stays        comes with every fold, once
-//!  operand that moves right  comes with each fold of every pass
+//!  operand that moves right  comes with the first block of columns, or with all
 //!  operand that moves down   comes with the first block of rows, or with all
 //!  spilled sums              return after the first block of rows
 //!  results                   leave with every fold if sums stay, else with the last block of rows
@@ -14,8 +15,9 @@
 
 use super::LayerReport;
 use super::pipeline::{FoldCost, Pipeline};
-use crate::dataflow::{Folds, Operand, Path};
-use crate::{Accelerator, Dataflow, Layer};
+use crate::Accelerator;
+use crate::dataflow::{Extent, Folds, Operand, Path};
+use crate::mapping::{Mapping, Problem, Reuse};
 
 /// Bytes divided among parts.
 #[derive(Clone, Copy)]
@@ -37,14 +39,7 @@ impl Shares {
     }
 }
 
-/// Bytes of one group per pass over an operand, and how many passes there are.
-fn passes(fetched: Option<u64>, elements: u64, bits: u64, groups: u64) -> (u64, u64) {
-    let fetched = fetched.unwrap_or(0);
-    let passes = if elements == 0 { 1 } else { fetched.div_ceil(elements).max(1) };
-    (fetched.saturating_mul(bits).div_ceil(8) / passes / groups, passes)
-}
-
-/// Costs of the folds of one group. Constant over long stretches: where a share runs out, and in the
+/// Costs of the folds of one tile. Constant over long stretches: where a share runs out, and in the
 /// first and the last rows and columns, the cost changes, elsewhere not.
 struct Costs<'a> {
     accelerator: &'a Accelerator,
@@ -126,7 +121,7 @@ impl Costs<'_> {
         sorted(edges, rows)
     }
 
-    /// Feeds the folds of one group.
+    /// Feeds the folds of one tile.
     fn push(&self, pipeline: &mut Pipeline) {
         for columns in self.column_edges().windows(2) {
             let rows = self.row_edges(columns[0]);
@@ -150,57 +145,151 @@ fn sorted(mut edges: Vec<u64>, end: u64) -> Vec<u64> {
     edges
 }
 
-/// Cycles of a layer whose folds take `compute(last of its group)` cycles, with its transfers on the bus.
+/// Tiles of one size that follow one another.
+#[derive(Clone, Copy)]
+struct Run {
+    count: u64,
+    size: u64,
+    /// The first of all tiles, or the last.
+    first: bool,
+    last: bool,
+}
+
+/// `size` in tiles, the first and the last by themselves.
+fn runs(size: u64, tile: u64) -> Vec<Run> {
+    let count = size.div_ceil(tile);
+    let rest = size - (count - 1) * tile;
+    if count == 1 {
+        return vec![Run { count, size, first: true, last: true }];
+    }
+    let run = |count, size, first, last| Run { count, size, first, last };
+    let mut runs = vec![run(1, tile, true, false)];
+    if count > 2 {
+        runs.push(run(count - 2, tile, false, false));
+    }
+    runs.push(run(1, rest, false, true));
+    runs
+}
+
+/// Bytes of one group that come or go with so many tiles; the first one takes the remainder.
+fn share(total: u64, tiles: u64, first: bool) -> u64 {
+    total / tiles + if first { total % tiles } else { 0 }
+}
+
+/// Cycles of a layer whose folds take `compute(stream, last of its group)` cycles, with its transfers on
+/// the bus.
 pub(super) fn cycles(
     accelerator: &Accelerator,
-    dataflow: Dataflow,
     double_buffer: bool,
-    folds: Folds,
-    layer: &Layer,
+    problem: &Problem<'_>,
+    mapping: Mapping,
     report: &LayerReport,
-    compute: impl Fn(bool) -> u64,
+    compute: impl Fn(u64, bool) -> u64,
 ) -> u64 {
-    let groups = report.groups.max(1);
-    let (ifmap, ifmap_passes) = passes(report.dram_reads_ifmap, layer.inputs, 8, groups);
-    let weight_bits = u64::from(report.weight_bits);
-    let (filter, filter_passes) =
-        passes(report.dram_reads_filter, layer.weights, weight_bits, groups);
+    let [m, n, _] = problem.shape.sizes();
+    let groups = problem.shape.groups();
+    let of_group = |elements: Option<u64>, bits: u64| {
+        elements.unwrap_or(0).saturating_mul(bits).div_ceil(8) / groups
+    };
+    let fetched = problem.fetched(mapping);
+    let moved = Moved {
+        ifmap: of_group(report.dram_reads_ifmap, 8),
+        ifmap_reuse: fetched.ifmap_reuse,
+        filter: of_group(report.dram_reads_filter, u64::from(report.weight_bits)),
+        filter_reuse: fetched.filter_reuse,
+        sums: of_group(report.dram_sum_transfers, accelerator.accumulator_bits),
+        results: of_group(report.dram_writes_ofmap, 8),
+        m_tiles: m.div_ceil(mapping.m_tile),
+        n_tiles: n.div_ceil(mapping.n_tile),
+    };
+    let tiles: Vec<(u64, Vec<(u64, Costs<'_>)>)> = runs(n, mapping.n_tile)
+        .into_iter()
+        .map(|of_n| {
+            let of_m = runs(m, mapping.m_tile).into_iter().map(|of_m| {
+                (of_m.count, costs(accelerator, problem, &moved, of_m, of_n, &compute))
+            });
+            (of_n.count, of_m.collect())
+        })
+        .collect();
+    let mut pipeline = Pipeline::new(accelerator.dram_latency_cycles(), double_buffer);
+    pipeline.repeat(groups, |pipeline| {
+        for (n_tiles, of_m) in &tiles {
+            pipeline.repeat(*n_tiles, |pipeline| {
+                for (m_tiles, costs) in of_m {
+                    pipeline.repeat(*m_tiles, |pipeline| costs.push(pipeline));
+                }
+            });
+        }
+    });
+    pipeline.cycles()
+}
+
+/// Bytes that one group moves, and with which tiles.
+struct Moved {
+    ifmap: u64,
+    ifmap_reuse: Reuse,
+    filter: u64,
+    filter_reuse: Reuse,
+    sums: u64,
+    results: u64,
+    m_tiles: u64,
+    n_tiles: u64,
+}
+
+/// Costs of the folds of one tile.
+fn costs<'a>(
+    accelerator: &'a Accelerator,
+    problem: &Problem<'_>,
+    moved: &Moved,
+    of_m: Run,
+    of_n: Run,
+    compute: impl Fn(u64, bool) -> u64,
+) -> Costs<'a> {
+    let dataflow = problem.dataflow;
+    let [rows, columns, stream] = dataflow.laid([of_m.size, of_n.size, problem.shape.k()]);
+    let folds = Folds::of(Extent { rows, columns, stream }, accelerator.array);
+    let (first, tiles) = (of_m.first && of_n.first, moved.m_tiles * moved.n_tiles);
+    // Bytes of this tile, and the passes they come in.
+    let ifmap = match moved.ifmap_reuse {
+        Reuse::Layer if of_n.first => (share(moved.ifmap, moved.m_tiles, first), 1),
+        Reuse::Layer => (0, 1),
+        Reuse::Tile => (share(moved.ifmap, tiles, first), 1),
+        Reuse::Block => (share(moved.ifmap, tiles, first), dataflow.passes(Operand::Ifmap, folds)),
+    };
+    let filter = match moved.filter_reuse {
+        Reuse::Layer if of_m.first => (share(moved.filter, moved.n_tiles, first), 1),
+        Reuse::Layer => (0, 1),
+        Reuse::Tile => (share(moved.filter, tiles, first), 1),
+        Reuse::Block => {
+            (share(moved.filter, tiles, first), dataflow.passes(Operand::Filter, folds))
+        }
+    };
     let operand = |path| match dataflow.operand(path) {
-        Operand::Ifmap => (ifmap, ifmap_passes),
-        Operand::Filter => (filter, filter_passes),
+        Operand::Ifmap => ifmap,
+        Operand::Filter => filter,
         // Sums begin in the array.
         Operand::Ofmap => (0, 1),
     };
     let held = Shares::of(operand(Path::Stays).0, folds.count());
     let (right, right_passes) = operand(Path::Right);
     let (down, down_passes) = operand(Path::Down);
-    let right = Shares::of(right, folds.rows);
-    let down = Shares::of(down, folds.columns);
-    let results = report.dram_writes_ofmap.unwrap_or(0) / groups;
+    let results = share(moved.results, tiles, first);
     let (of_folds, of_columns) = if dataflow.sums_stay() { (results, 0) } else { (0, results) };
-    let results_of_folds = Shares::of(of_folds, folds.count());
-    let results = Shares::of(of_columns, folds.columns);
-    let sums = report.dram_sum_transfers.unwrap_or(0).saturating_mul(accelerator.accumulator_bits);
-    let sums = Shares::of(sums / 8 / groups, (folds.rows - 1) * folds.columns);
-
-    let costs = Costs {
+    let between = (folds.rows - 1) * folds.columns;
+    Costs {
         accelerator,
         folds,
         held,
-        results_of_folds,
-        right,
+        results_of_folds: Shares::of(of_folds, folds.count()),
+        right: Shares::of(right / right_passes, folds.rows),
         right_passes,
-        down,
+        down: Shares::of(down / down_passes, folds.columns),
         down_passes,
-        results,
-        sums,
-        step: compute(false),
-        last_step: compute(true),
-    };
-    let latency = accelerator.dram_latency_cycles();
-    let mut pipeline = Pipeline::new(latency, double_buffer);
-    pipeline.repeat(groups, |pipeline| costs.push(pipeline));
-    pipeline.cycles()
+        results: Shares::of(of_columns, folds.columns),
+        sums: Shares::of(share(moved.sums, tiles, first), between),
+        step: compute(stream, false),
+        last_step: compute(stream, of_m.last && of_n.last),
+    }
 }
 
 #[cfg(test)]

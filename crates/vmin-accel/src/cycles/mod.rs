@@ -24,11 +24,13 @@ mod roofline;
 mod scalesim_v3;
 mod traffic;
 
+#[cfg(test)]
+pub(crate) use causal::cost;
 pub use report::{LayerReport, Totals, totals};
 pub use roofline::{Bound, dram_bytes_per_cycle};
 pub use traffic::Residence;
 
-use crate::{Accelerator, Dataflow, Layer};
+use crate::{Accelerator, Dataflow, Layer, mapping};
 
 /// Which closed form counts the cycles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -91,7 +93,7 @@ pub struct Schedule {
     pub weight_double_buffer: bool,
     /// Whether weights come from DRAM for every inference.
     pub weights: Residence,
-    /// Whether activations go to DRAM between layers.
+    /// Whether activations go to DRAM between layers (causal model only).
     pub activations: Residence,
     /// Overlap of transfers with other work (causal model only).
     pub overlap: Overlap,
@@ -113,25 +115,41 @@ impl Schedule {
             partial_sums: accelerator.partial_sums,
         }
     }
+
+    /// Resident weights are streamed if they do not fit in the weight memory all together.
+    #[must_use]
+    pub fn for_layers(self, accelerator: &Accelerator, layers: &[Layer]) -> Self {
+        let bits = layers
+            .iter()
+            .filter(|layer| !layer.computed_weights)
+            .map(|layer| layer.weights.saturating_mul(u64::from(layer.weight_bits)))
+            .fold(0, u64::saturating_add);
+        let fits = bits <= accelerator.memories.weight.bits();
+        let weights = match self.weights {
+            Residence::Resident if !fits => Residence::Streamed,
+            Residence::Resident | Residence::Streamed | Residence::Assumed => self.weights,
+        };
+        Self { weights, ..self }
+    }
 }
 
 /// Cycles and traffic of each layer of one inference, in order.
 #[must_use]
 pub fn run(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) -> Vec<LayerReport> {
-    layers
-        .iter()
-        .enumerate()
-        .map(|(index, layer)| {
-            let mut report = match schedule.cycle_model {
-                CycleModel::Causal => {
-                    let place =
-                        traffic::Place { first: index == 0, last: index + 1 == layers.len() };
-                    causal::layer(accelerator, schedule, layer, place)
-                }
-                CycleModel::ScalesimV3 => scalesim_v3::layer(accelerator, schedule.dataflow, layer),
-            };
-            roofline::place(accelerator, &mut report);
-            report
-        })
-        .collect()
+    let schedule = schedule.for_layers(accelerator, layers);
+    let placed = |mut report: LayerReport| {
+        roofline::place(accelerator, &mut report);
+        report
+    };
+    match schedule.cycle_model {
+        CycleModel::Causal => layers
+            .iter()
+            .zip(mapping::places(accelerator, schedule, layers))
+            .map(|(layer, place)| placed(causal::layer(accelerator, schedule, layer, &place)))
+            .collect(),
+        CycleModel::ScalesimV3 => layers
+            .iter()
+            .map(|layer| placed(scalesim_v3::layer(accelerator, schedule.dataflow, layer)))
+            .collect(),
+    }
 }

@@ -19,15 +19,21 @@ use crate::{Dataflow, GemmShape};
 /// Bits of an operand.
 const OPERAND_BITS: u64 = 8;
 
-/// Register bits written for one product, all groups; saturating.
-pub(super) fn bits(dataflow: Dataflow, shape: GemmShape, array: ArraySize, sum_bits: u64) -> u64 {
+/// Register bits written for one product, all groups, whose kept values are loaded so many times; saturating.
+pub(super) fn bits(
+    dataflow: Dataflow,
+    shape: GemmShape,
+    array: ArraySize,
+    sum_bits: u64,
+    loads: u64,
+) -> u64 {
     let bits = |path| match dataflow.operand(path) {
         Operand::Ifmap | Operand::Filter => OPERAND_BITS,
         Operand::Ofmap => sum_bits,
     };
     // Per group the MACs are rows * columns * stream.
     let macs = shape.macs();
-    let hops = hops(dataflow.extent(shape), array).saturating_mul(shape.groups());
+    let hops = hops(dataflow.extent(shape), array).saturating_mul(shape.groups() * loads);
     macs.saturating_mul(bits(Path::Right) + bits(Path::Down))
         .saturating_add(hops.saturating_mul(bits(Path::Stays)))
 }
@@ -77,7 +83,7 @@ mod tests {
                 {
                     let shape = GemmShape::grouped(m, n, k, groups).unwrap();
                     let expected = slow(dataflow, shape, array, 32);
-                    assert_eq!(bits(dataflow, shape, array, 32), expected, "{word} {shape:?}");
+                    assert_eq!(bits(dataflow, shape, array, 32, 1), expected, "{word} {shape:?}");
                 }
             }
         }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::Bound;
+use crate::mapping::{Home, LoopOrder};
 use crate::scalesim::Spans;
-use crate::{Layer, Work};
+use crate::{Accelerator, Layer, Memory, Work};
 
 /// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
 /// elements: int8 activations, weight codes, accumulator sums.
@@ -69,6 +70,31 @@ pub struct LayerReport {
     pub vector_operations: u64,
     /// Bits written to registers between processing elements (causal model only).
     pub register_bits: u64,
+    /// The outer and the inner loop over tiles; absent for vector work.
+    pub loop_order: Option<LoopOrder>,
+    /// Rows of a tile of results.
+    pub m_tile: Option<u64>,
+    /// Columns of a tile of results.
+    pub n_tile: Option<u64>,
+    /// Taps of a tile: all of them.
+    pub k_tile: Option<u64>,
+    /// Where the layer finds its inputs.
+    pub inputs_from: Option<Home>,
+    /// Where its outputs go.
+    pub outputs_to: Option<Home>,
+    /// Words read from the weight memory; here and below those that the array asks for, absent where
+    /// the model does not count them.
+    pub weight_words_read: Option<u64>,
+    /// Words written to the weight memory.
+    pub weight_words_written: Option<u64>,
+    /// Words read from the activation memory.
+    pub activation_words_read: Option<u64>,
+    /// Words written to the activation memory.
+    pub activation_words_written: Option<u64>,
+    /// Words read from the accumulator memory.
+    pub accumulator_words_read: Option<u64>,
+    /// Words written to the accumulator memory.
+    pub accumulator_words_written: Option<u64>,
     /// Multiply-accumulates per byte from and to DRAM; absent if nothing moves or nothing multiplies.
     pub macs_per_byte: Option<f64>,
     /// Multiply-accumulates per cycle that array and DRAM allow (the roof over this layer).
@@ -119,12 +145,51 @@ impl LayerReport {
             dram_bytes_written: 0,
             vector_operations: 0,
             register_bits: 0,
+            loop_order: None,
+            m_tile: None,
+            n_tile: None,
+            k_tile: None,
+            inputs_from: None,
+            outputs_to: None,
+            weight_words_read: None,
+            weight_words_written: None,
+            activation_words_read: None,
+            activation_words_written: None,
+            accumulator_words_read: None,
+            accumulator_words_written: None,
             macs_per_byte: None,
             attainable_macs_per_cycle: 0.0,
             achieved_macs_per_cycle: 0.0,
             bound_by: Bound::Compute,
             spans: None,
         }
+    }
+
+    /// Words read from and written to a memory: those that the array asks for, or the elements without
+    /// gaps where the model does not count words.
+    #[must_use]
+    pub fn words(&self, accelerator: &Accelerator, memory: Memory) -> [u64; 2] {
+        let on_chip = accelerator.memories.get(memory);
+        let (bits, words, elements) = match memory {
+            Memory::Weight => (
+                u64::from(self.weight_bits),
+                [self.weight_words_read, self.weight_words_written],
+                [Some(self.sram_reads_filter), self.sram_writes_filter],
+            ),
+            Memory::Activation => (
+                8,
+                [self.activation_words_read, self.activation_words_written],
+                [Some(self.sram_reads_ifmap), self.sram_writes_ifmap],
+            ),
+            Memory::Accumulator => (
+                accelerator.accumulator_bits,
+                [self.accumulator_words_read, self.accumulator_words_written],
+                [Some(self.sram_reads_ofmap), Some(self.sram_writes_ofmap)],
+            ),
+        };
+        [0, 1].map(|way: usize| {
+            words[way].unwrap_or_else(|| on_chip.words(elements[way].unwrap_or(0), bits))
+        })
     }
 
     /// Elements per cycle between the on-chip memories and the array: `[ifmap, filter, ofmap]`.

@@ -68,7 +68,8 @@ fn off_chip(
     shape: GemmShape,
     report: &mut LayerReport,
 ) {
-    let window = layer.window.unwrap_or_else(|| Window::product(shape.m(), shape.k()));
+    let window = layer.window.filter(|_| layer.images == 1);
+    let window = window.unwrap_or_else(|| Window::product(shape.m(), shape.k()));
     let memories = &accelerator.memories;
     let buffers = Buffers {
         ifmap_bytes: memories.activation.bits() / 8,

@@ -9,14 +9,18 @@
 //!    +---------------------------------------------------------------------- +
 //! ```
 //!
-//! Counts are in elements: int8 activations, weight codes, accumulator sums. An operand that fits wholly
-//! in its memory is fetched once, any other once per pass of the fold order. Sums beyond the
-//! accumulator's size spill to DRAM between passes.
+//! Counts are in elements: int8 activations, weight codes, accumulator sums. What a mapping fetches and
+//! spills is counted in [`crate::mapping`].
+//!
+//! Words are those that the array asks for. The elements that enter or leave it side by side in one cycle
+//! begin with a word and take whole words, so sixteen codes of 4 bits take a word of 128 bits as sixteen
+//! codes of 8 bits do. Fills of the activation memory and the vector unit use words without gaps.
 
-use super::{LayerReport, PartialSums, Schedule};
+use super::{LayerReport, Schedule};
 use crate::accelerator::Memory;
-use crate::dataflow::{Folds, Operand, Path};
-use crate::{Accelerator, GemmShape, Layer, Work};
+use crate::dataflow::{Extent, Folds, Operand, Path};
+use crate::mapping::{Fetched, Place, Problem};
+use crate::{Accelerator, ArraySize, Dataflow, Layer};
 
 /// Where a tensor lives between its uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -24,133 +28,166 @@ use crate::{Accelerator, GemmShape, Layer, Work};
 pub enum Residence {
     /// In DRAM; it passes through the chip when needed.
     Streamed,
-    /// On the chip: weights between inferences, activations from one layer to the next where the
-    /// tensors of both layers fit in the activation memory.
+    /// On the chip where it fits: weights between inferences if all of them fit, activations from one
+    /// layer to the next as [`crate::mapping`] finds room.
     Resident,
+    /// On the chip, its memory taken to be as large as needed: the assumption of resident placement.
+    Assumed,
 }
 
 impl Residence {
-    /// Every choice with its word.
+    /// The choices of accelerator files with their words.
     pub const ALL: [(&'static str, Self); 2] =
         [("streamed", Self::Streamed), ("resident", Self::Resident)];
 }
 
-/// Position of a layer: the first reads its inputs from DRAM, the last writes its outputs there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) first: bool,
-    pub(super) last: bool,
-}
+const ACTIVATION_BITS: u64 = 8;
 
 const fn bytes(elements: u64, bits: u64) -> u64 {
     elements.saturating_mul(bits).div_ceil(8)
 }
 
-pub(super) fn count(
-    accelerator: &Accelerator,
-    schedule: Schedule,
-    layer: &Layer,
-    place: Place,
-    report: &mut LayerReport,
-) {
-    let memories = &accelerator.memories;
-    let activation_bits = 8;
-    let computed = if layer.computed_weights { layer.weights } else { 0 };
-    let both = layer.inputs.saturating_add(layer.outputs).saturating_add(computed);
-    let both = both.saturating_mul(activation_bits);
-    let on_chip = schedule.activations == Residence::Resident && both <= memories.activation.bits();
-    let read_inputs = place.first || !on_chip;
-    let write_outputs = place.last || !on_chip;
-
-    let fetches = match layer.work {
-        Work::Gemm(shape) => {
-            report.vector_operations = layer.outputs;
-            count_product(accelerator, schedule, layer, shape, on_chip, report)
-        }
-        Work::Vector => {
-            report.vector_operations = layer.outputs.max(layer.inputs);
-            report.sram_reads_ifmap = layer.inputs;
-            1
-        }
-    };
-    let dram_reads_ifmap = if read_inputs { layer.inputs.saturating_mul(fetches) } else { 0 };
-    let dram_writes_ofmap = if write_outputs { layer.outputs } else { 0 };
-    report.dram_reads_ifmap = Some(dram_reads_ifmap);
-    report.dram_writes_ofmap = Some(dram_writes_ofmap);
-    let kept = if write_outputs { 0 } else { layer.outputs };
-    report.sram_writes_ifmap = Some(dram_reads_ifmap.saturating_add(kept));
-
-    let spill = report.dram_sum_transfers.unwrap_or(0);
-    let weight_bits = u64::from(layer.weight_bits);
-    let sums = bytes(spill, accelerator.accumulator_bits);
-    report.dram_bytes_read = bytes(dram_reads_ifmap, activation_bits)
-        .saturating_add(bytes(report.dram_reads_filter.unwrap_or(0), weight_bits))
-        .saturating_add(sums);
-    report.dram_bytes_written = bytes(dram_writes_ofmap, activation_bits).saturating_add(sums);
+/// `part` of `whole` of a count, rounded up.
+fn share(count: u64, part: u64, whole: u64) -> u64 {
+    let share = (u128::from(count) * u128::from(part)).div_ceil(u128::from(whole.max(1)));
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-/// Counts of a product; returns how often its inputs are fetched.
-fn count_product(
+/// Words of `count` steps in which `elements` lie side by side along a side of the array, block by block.
+fn rows(count: u64, elements: u64, side: u64, bits: u64, memory: &Memory) -> u64 {
+    let words = |elements: u64| elements.saturating_mul(bits).div_ceil(memory.word_bits);
+    let blocks = (elements / side).saturating_mul(words(side)) + words(elements % side);
+    blocks.saturating_mul(count)
+}
+
+/// Words of an operand that crosses the edge of the array once.
+fn words(
+    dataflow: Dataflow,
+    array: ArraySize,
+    extent: Extent,
+    operand: Operand,
+    bits: u64,
+    memory: &Memory,
+) -> u64 {
+    match dataflow.path(operand) {
+        Path::Stays => rows(extent.rows, extent.columns, array.columns(), bits, memory),
+        Path::Right => rows(extent.stream, extent.rows, array.rows(), bits, memory),
+        Path::Down => rows(extent.stream, extent.columns, array.columns(), bits, memory),
+    }
+}
+
+/// Counts of work on the vector unit.
+pub(super) fn count_vector(
+    accelerator: &Accelerator,
+    layer: &Layer,
+    place: &Place,
+    report: &mut LayerReport,
+) {
+    report.vector_operations = layer.outputs.max(layer.inputs);
+    report.sram_reads_ifmap = layer.inputs;
+    let activation = &accelerator.memories.activation;
+    report.activation_words_read = Some(activation.words(layer.inputs, ACTIVATION_BITS));
+    for words in [
+        &mut report.weight_words_read,
+        &mut report.weight_words_written,
+        &mut report.accumulator_words_read,
+        &mut report.accumulator_words_written,
+    ] {
+        *words = Some(0);
+    }
+    report.sram_writes_filter = Some(0);
+    report.dram_reads_filter = Some(0);
+    report.dram_sum_transfers = Some(0);
+    // Several passes over inputs without room fetch them again.
+    let read = place.fetched.saturating_add(place.found);
+    let passes = layer.inputs.checked_div(read).unwrap_or(1).max(1);
+    let again = if place.fetched <= place.room { 1 } else { passes };
+    let kept_words = activation.words(layer.outputs, ACTIVATION_BITS);
+    finish(accelerator, layer, place, place.fetched.saturating_mul(again), kept_words, report);
+}
+
+/// Counts of a product that moves `fetched`, its stream in so many parts.
+pub(super) fn count_product(
     accelerator: &Accelerator,
     schedule: Schedule,
-    layer: &Layer,
-    shape: GemmShape,
-    on_chip: bool,
+    problem: &Problem<'_>,
+    place: &Place,
+    fetched: &Fetched,
+    streams: u64,
     report: &mut LayerReport,
-) -> u64 {
-    let memories = &accelerator.memories;
-    let dataflow = schedule.dataflow;
-    let array = accelerator.array;
+) {
+    let Problem { layer, shape, dataflow, array, .. } = *problem;
     let extent = dataflow.extent(shape);
-    let folds = Folds::of(extent, array);
+    let folds: Folds = problem.folds();
     let groups = shape.groups();
-    let accesses = |operand: Operand| {
-        operand.elements(shape.sizes()) * dataflow.passes(operand, folds) * groups
+    report.vector_operations = layer.outputs;
+    // Each part of the stream loads the operand that stays anew. Each pass of a sum writes it once. Each pass
+    // but the first reads it before, and the output stage reads it after the last.
+    let passes = |operand: Operand| {
+        let loads = if dataflow.path(operand) == Path::Stays { streams } else { 1 };
+        dataflow.passes(operand, folds) * loads * groups
     };
+    let accesses = |operand: Operand| operand.elements(shape.sizes()) * passes(operand);
     report.sram_reads_ifmap = accesses(Operand::Ifmap);
     report.sram_reads_filter = accesses(Operand::Filter);
-    // Each pass of a sum writes it once. Each pass but the first reads it before, and the output stage
-    // reads it after the last.
     report.sram_writes_ofmap = accesses(Operand::Ofmap);
-    report.sram_reads_ofmap = accesses(Operand::Ofmap);
+    report.sram_reads_ofmap = report.sram_writes_ofmap;
 
+    let memories = &accelerator.memories;
     let weight_bits = u64::from(layer.weight_bits);
-    let fetches = |operand, elements: u64, bits: u64, memory: &Memory| {
-        let fits = |elements: u64| elements.saturating_mul(bits) <= memory.bits();
-        // The folds of one block of columns follow one another.
-        let block = extent.stream * extent.columns.min(array.columns());
-        let once = match dataflow.path(operand) {
-            Path::Stays => true,
-            Path::Right => fits(elements),
-            Path::Down => fits(elements) || fits(block),
-        };
-        if once { 1 } else { dataflow.passes(operand, folds) }
-    };
-    let fetched = layer.weights.saturating_mul(fetches(
-        Operand::Filter,
-        layer.weights,
-        weight_bits,
-        &memories.weight,
-    ));
-    let computed = layer.computed_weights;
-    // Computed weights lie where activations lie, and are copied into the weight memory.
-    let from_dram = if computed { !on_chip } else { schedule.weights == Residence::Streamed };
-    let from_dram = if from_dram { fetched } else { 0 };
-    report.dram_reads_filter = Some(from_dram);
-    report.sram_writes_filter = Some(if computed { fetched } else { from_dram });
+    let once = |operand, bits, memory| words(dataflow, array, extent, operand, bits, memory);
+    let filter_words = once(Operand::Filter, weight_bits, &memories.weight);
+    let sum_words = once(Operand::Ofmap, accelerator.accumulator_bits, &memories.accumulator);
+    let sums = dataflow.passes(Operand::Ofmap, folds) * groups;
+    report.weight_words_read = Some(filter_words.saturating_mul(passes(Operand::Filter)));
+    report.activation_words_read = Some(
+        once(Operand::Ifmap, ACTIVATION_BITS, &memories.activation)
+            .saturating_mul(passes(Operand::Ifmap)),
+    );
+    report.accumulator_words_read = Some(sum_words.saturating_mul(sums));
+    report.accumulator_words_written = report.accumulator_words_read;
 
-    let room = match schedule.partial_sums {
-        PartialSums::Accumulator => memories.accumulator.bits() / accelerator.accumulator_bits,
-        PartialSums::Spill => 0,
+    // Computed weights lie where activations lie, and are copied into the weight memory.
+    let fills = fetched.filter.checked_div(layer.weights).unwrap_or(1);
+    let computed = layer.computed_weights;
+    let from_dram = if computed {
+        layer.weights.saturating_sub(place.weights_found).saturating_mul(fills)
+    } else if schedule.weights == Residence::Streamed {
+        fetched.filter
+    } else {
+        0
     };
-    // The part of each block of sums that has no room leaves and returns between passes. The last
-    // block of columns may be a narrow one.
-    let over = |columns: u64| (extent.stream * columns).saturating_sub(room);
-    let spill = over(array.columns().min(extent.columns))
-        .saturating_mul(extent.columns / array.columns())
-        .saturating_add(over(extent.columns % array.columns()))
-        .saturating_mul(dataflow.passes(Operand::Ofmap, folds) - 1)
-        .saturating_mul(groups);
-    report.dram_sum_transfers = Some(spill);
-    fetches(Operand::Ifmap, layer.inputs, 8, &memories.activation)
+    let filled = if computed { fetched.filter } else { from_dram };
+    report.dram_reads_filter = Some(from_dram);
+    report.sram_writes_filter = Some(filled);
+    let fills = if filled > 0 { fills * groups } else { 0 };
+    report.weight_words_written = Some(filter_words.saturating_mul(fills));
+    report.dram_sum_transfers = Some(fetched.sums);
+    let kept_words = once(Operand::Ofmap, ACTIVATION_BITS, &memories.activation);
+    finish(accelerator, layer, place, fetched.ifmap, kept_words.saturating_mul(groups), report);
+}
+
+/// What is fetched and written in the end.
+fn finish(
+    accelerator: &Accelerator,
+    layer: &Layer,
+    place: &Place,
+    ifmap: u64,
+    kept_words: u64,
+    report: &mut LayerReport,
+) {
+    let (written, kept) = (place.written, place.kept.min(layer.outputs));
+    let kept_words = share(kept_words, kept, layer.outputs);
+    report.inputs_from = place.inputs_from();
+    report.outputs_to = place.outputs_to();
+    report.dram_reads_ifmap = Some(ifmap);
+    report.dram_writes_ofmap = Some(written);
+    report.sram_writes_ifmap = Some(ifmap.saturating_add(kept));
+    let filled = accelerator.memories.activation.words(ifmap, ACTIVATION_BITS);
+    report.activation_words_written = Some(filled.saturating_add(kept_words));
+    let sums = bytes(report.dram_sum_transfers.unwrap_or(0), accelerator.accumulator_bits);
+    let filter = bytes(report.dram_reads_filter.unwrap_or(0), u64::from(layer.weight_bits));
+    report.dram_bytes_read =
+        bytes(ifmap, ACTIVATION_BITS).saturating_add(filter).saturating_add(sums);
+    report.dram_bytes_written = bytes(written, ACTIVATION_BITS).saturating_add(sums);
 }

@@ -19,5 +19,6 @@ mod table;
 
 pub use constants::ConstantSet;
 pub use operating_point::{Clock, OperatingPoint, Rail};
+pub(crate) use report::reference_nj;
 pub use report::{ByRail, Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
 pub use table::{Action, DramKind, EnergyEntry, EnergyTable};

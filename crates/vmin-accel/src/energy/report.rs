@@ -247,9 +247,7 @@ fn leakage(
     let nj = |rail: Rail, microwatts: f64| {
         (rail, microwatts * time_us * profile.leakage_scale(point.vdd_mv(rail)) * 1e-3)
     };
-    let of_memory = |memory: &Memory| {
-        nj(memory.rail, memory.leakage_uw_per_kib * (memory.bits() as f64 / 8192.0))
-    };
+    let of_memory = |memory: &Memory| nj(memory.rail, memory_leakage_uw(memory));
     let memories = &accelerator.memories;
     let array = accelerator.leakage_uw_per_pe * accelerator.array.elements() as f64;
     [
@@ -260,6 +258,22 @@ fn leakage(
     ]
 }
 
+/// Energy of one layer at the reference voltage, leakage of so many cycles included.
+pub(crate) fn reference_nj(accelerator: &Accelerator, layer: &LayerReport, cycles: u64) -> f64 {
+    let memories = &accelerator.memories;
+    let microwatts: f64 = [&memories.weight, &memories.activation, &memories.accumulator]
+        .into_iter()
+        .map(memory_leakage_uw)
+        .sum::<f64>()
+        + accelerator.leakage_uw_per_pe * accelerator.array.elements() as f64;
+    let time_us = cycles as f64 / accelerator.clock_mhz;
+    at_reference(accelerator, layer).total_nj() + microwatts * time_us * 1e-3
+}
+
+fn memory_leakage_uw(memory: &Memory) -> f64 {
+    memory.leakage_uw_per_kib * (memory.bits() as f64 / 8192.0)
+}
+
 /// Energy of one layer without leakage.
 fn layer_energy(
     accelerator: &Accelerator,
@@ -267,41 +281,48 @@ fn layer_energy(
     layer: &LayerReport,
     point: &OperatingPoint,
 ) -> Components {
-    let table = &accelerator.energy;
     let memories = &accelerator.memories;
-    let nj = |action: Action, count: u64| count as f64 * table.pj(action) * 1e-3;
     let logic = profile.dynamic_scale(point.vdd_mv(Rail::Logic));
-    let accesses = |memory: &Memory, bits: u64, read: (Action, u64), write: (Action, u64)| {
-        let energy =
-            nj(read.0, memory.words(read.1, bits)) + nj(write.0, memory.words(write.1, bits));
-        energy * profile.access_energy_scale(point.vdd_mv(memory.rail))
+    let access = |memory: &Memory| profile.access_energy_scale(point.vdd_mv(memory.rail));
+    let reference = at_reference(accelerator, layer);
+    Components {
+        mac_nj: reference.mac_nj * logic,
+        vector_nj: reference.vector_nj * logic,
+        registers_nj: reference.registers_nj * logic,
+        weight_memory_nj: reference.weight_memory_nj * access(&memories.weight),
+        activation_memory_nj: reference.activation_memory_nj * access(&memories.activation),
+        accumulator_memory_nj: reference.accumulator_memory_nj * access(&memories.accumulator),
+        ..reference
+    }
+}
+
+/// Energy of one layer at the reference voltage, without leakage.
+fn at_reference(accelerator: &Accelerator, layer: &LayerReport) -> Components {
+    let table = &accelerator.energy;
+    let nj = |action: Action, count: u64| count as f64 * table.pj(action) * 1e-3;
+    let accesses = |memory: crate::Memory, read: Action, write: Action| {
+        let [reads, writes] = layer.words(accelerator, memory);
+        nj(read, reads) + nj(write, writes)
     };
     Components {
-        mac_nj: nj(Action::Mac, layer.macs) * logic,
-        vector_nj: nj(Action::VectorOperation, layer.vector_operations) * logic,
-        weight_memory_nj: accesses(
-            &memories.weight,
-            u64::from(layer.weight_bits),
-            (Action::WeightRead, layer.sram_reads_filter),
-            (Action::WeightWrite, layer.sram_writes_filter.unwrap_or(0)),
-        ),
+        mac_nj: nj(Action::Mac, layer.macs),
+        vector_nj: nj(Action::VectorOperation, layer.vector_operations),
+        weight_memory_nj: accesses(crate::Memory::Weight, Action::WeightRead, Action::WeightWrite),
         activation_memory_nj: accesses(
-            &memories.activation,
-            8,
-            (Action::ActivationRead, layer.sram_reads_ifmap),
-            (Action::ActivationWrite, layer.sram_writes_ifmap.unwrap_or(0)),
+            crate::Memory::Activation,
+            Action::ActivationRead,
+            Action::ActivationWrite,
         ),
         accumulator_memory_nj: accesses(
-            &memories.accumulator,
-            accelerator.accumulator_bits,
-            (Action::AccumulatorRead, layer.sram_reads_ofmap),
-            (Action::AccumulatorWrite, layer.sram_writes_ofmap),
+            crate::Memory::Accumulator,
+            Action::AccumulatorRead,
+            Action::AccumulatorWrite,
         ),
         dram_nj: nj(
             Action::DramByte,
             layer.dram_bytes_read.saturating_add(layer.dram_bytes_written),
         ),
-        registers_nj: nj(Action::RegisterBit, layer.register_bits) * logic,
+        registers_nj: nj(Action::RegisterBit, layer.register_bits),
         leakage_nj: 0.0,
     }
 }

@@ -3,6 +3,8 @@
 //! A tensor lives from the node that writes it to the last node that reads it; a reshape gives the same
 //! cells another name. Each tensor takes the lowest gap between the tensors alive. One that finds no gap
 //! passes through the memory in pieces as large as the memory: its bits lie at addresses modulo the size.
+//! (Traffic and energy choose the tensors that stay by what they save, [`crate::mapping`]: in a memory that is
+//! too small these may be others.)
 //!
 //! ```text
 //!  node 0 writes b   | a a a a | b b b b |

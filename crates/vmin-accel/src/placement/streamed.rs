@@ -14,8 +14,8 @@
 //! ```
 //!
 //! So one bad cell lies under one weight of every load that reaches it. A layer that is fetched more
-//! than once per inference (more than two loads, and a dataflow that needs its weights again) begins each
-//! pass in the half of the first: the same weight meets the same cells.
+//! than once per inference (more than two loads, and tiles or a dataflow that need its weights again,
+//! [`crate::mapping`]) begins each pass in the half of the first: the same weight meets the same cells.
 
 use vmin_nn::Graph;
 use vmin_sram::Geometry;

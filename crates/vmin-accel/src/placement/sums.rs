@@ -9,7 +9,8 @@
 //!  is       word of (pixel m, filter n) = n * columns + m mod columns     pixels across the columns
 //! ```
 //!
-//! What reaches beyond the last word begins again at the first, as sums that spill come back in pieces.
+//! What reaches beyond the last word begins again at the first: tiles of pixels ([`crate::mapping`]) have at
+//! most as many rows as the memory and follow one another around it; sums that spill come back in pieces.
 //! Output-stationary arrays keep sums inside; only the finished ones pass through the memory. The groups of
 //! a grouped product follow one another in the same words. A sum's word is read once per fold but the
 //! first, once more by the requantization, and at the very beginning if it held the bias. (The cycle model

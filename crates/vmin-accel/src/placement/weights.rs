@@ -39,7 +39,7 @@ impl WeightPlacement {
     pub fn schedule(&self, accelerator: &Accelerator) -> Schedule {
         // What lies in the weight memory for good is not fetched for every inference.
         let weights = match self {
-            Self::Resident(_) => Residence::Resident,
+            Self::Resident(_) => Residence::Assumed,
             Self::Streamed(_) => Residence::Streamed,
         };
         Schedule { weights, ..Schedule::of(accelerator) }

@@ -20,7 +20,7 @@
 //! online form, the least it can do), and scores leave the array as int8 like every result here.
 //! Keys and values of cached tokens are fetched like activations.
 
-use crate::{GemmShape, Layer, ShapeError};
+use crate::{Flow, GemmShape, Layer, Read, ShapeError};
 
 /// Multi-head attention over one sequence.
 ///
@@ -86,7 +86,7 @@ impl Attention {
         };
         let scores = of_heads("scores", keys, head)?;
         let elements = scores.outputs;
-        Ok(vec![
+        let layers = [
             projection("query", d_model)?,
             projection("key", kv_heads * head)?,
             projection("value", kv_heads * head)?,
@@ -94,7 +94,28 @@ impl Attention {
             Layer::vector(called("softmax"), elements, elements),
             of_heads("context", head, keys)?,
             projection("output", d_model)?,
-        ])
+        ];
+        // The layers whose outputs each one reads.
+        let sources: [&[Option<usize>]; 7] = [
+            &[None],
+            &[None],
+            &[None],
+            &[Some(0), Some(1)],
+            &[Some(3)],
+            &[Some(4), Some(2)],
+            &[Some(5)],
+        ];
+        let written = layers.each_ref().map(|layer| layer.outputs);
+        let read = |&from: &Option<usize>| Read {
+            from,
+            elements: from.map_or(sequence * d_model, |layer| written[layer]),
+        };
+        let flow = |sources: &[Option<usize>]| Flow {
+            reads: sources.iter().map(read).collect(),
+            leaves: false,
+        };
+        let joined = layers.into_iter().zip(sources);
+        Ok(joined.map(|(layer, from)| Layer { flow: Some(flow(from)), ..layer }).collect())
     }
 }
 

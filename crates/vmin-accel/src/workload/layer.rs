@@ -169,6 +169,24 @@ pub enum Work {
     Vector,
 }
 
+/// A tensor that a layer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    /// The layer that wrote it, by its place in the list; the network's input if absent.
+    pub from: Option<usize>,
+    /// Its elements.
+    pub elements: u64,
+}
+
+/// The tensors between a layer and the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// What it reads, each tensor once. Computed weights come last.
+    pub reads: Vec<Read>,
+    /// Whether its output is that of the network.
+    pub leaves: bool,
+}
+
 /// One layer with its tensor sizes, in elements of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
@@ -189,6 +207,20 @@ pub struct Layer {
     pub computed_weights: bool,
     /// Windows of one group over its input; those of a plain product if absent.
     pub window: Option<Window>,
+    /// Images at once, one below the other in `m`; each has the windows.
+    pub images: u64,
+    /// Where its inputs come from. Without it, the layer reads what the one before has written.
+    pub flow: Option<Flow>,
+}
+
+impl Flow {
+    fn batched(&self, images: u64) -> Self {
+        let batched = |read: &Read| Read {
+            elements: read.elements.saturating_mul(images).min(MACS_MAX),
+            ..*read
+        };
+        Self { reads: self.reads.iter().map(batched).collect(), leaves: self.leaves }
+    }
 }
 
 impl Layer {
@@ -205,6 +237,8 @@ impl Layer {
             weight_bits: 8,
             computed_weights: false,
             window: None,
+            images: 1,
+            flow: None,
         }
     }
 
@@ -220,6 +254,8 @@ impl Layer {
             weight_bits: 8,
             computed_weights: false,
             window: None,
+            images: 1,
+            flow: None,
         }
     }
 
@@ -250,7 +286,9 @@ impl Layer {
             weights: self.weights.saturating_mul(weights).min(MACS_MAX),
             inputs: self.inputs.saturating_mul(images).min(MACS_MAX),
             outputs: self.outputs.saturating_mul(images).min(MACS_MAX),
-            window: None,
+            images: self.images.saturating_mul(images),
+            window: if self.computed_weights { None } else { self.window },
+            flow: self.flow.as_ref().map(|flow| flow.batched(images)),
             ..self.clone()
         })
     }

@@ -16,5 +16,5 @@ mod network;
 
 pub use attention::Attention;
 pub use convolution::Convolution;
-pub use layer::{GemmShape, Layer, MACS_MAX, ShapeError, Work};
+pub use layer::{Flow, GemmShape, Layer, MACS_MAX, Read, ShapeError, Work};
 pub use network::layers_of_graph;

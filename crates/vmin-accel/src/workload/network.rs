@@ -3,7 +3,7 @@
 use vmin_nn::{Graph, LayerShape};
 
 use crate::scalesim::Window;
-use crate::{GemmShape, Layer, ShapeError};
+use crate::{Flow, GemmShape, Layer, Read, ShapeError};
 
 impl Layer {
     /// A layer of a network, its weights stored in `weight_bits` each.
@@ -69,7 +69,7 @@ fn window(shape: &LayerShape) -> Option<Window> {
 /// # Errors
 /// A layer has an empty or too large shape.
 pub fn layers_of_graph(graph: &Graph) -> Result<Vec<Layer>, ShapeError> {
-    graph
+    let mut layers: Vec<Layer> = graph
         .layers()
         .iter()
         .map(|shape| {
@@ -77,5 +77,33 @@ pub fn layers_of_graph(graph: &Graph) -> Result<Vec<Layer>, ShapeError> {
             let weights = conv.and_then(|conv| graph.weights.get(conv.weights.0));
             Layer::from_shape(shape, weights.map_or(8, |weights| weights.bits))
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    for (layer, flow) in layers.iter_mut().zip(flows(graph)) {
+        layer.flow = Some(flow);
+    }
+    Ok(layers)
+}
+
+/// What each node reads. A reshape reads and writes nothing: its tensor is the one that it renames.
+fn flows(graph: &Graph) -> Vec<Flow> {
+    // The node that wrote the cells of each tensor.
+    let mut writer: Vec<Option<usize>> = vec![None; graph.tensors.len()];
+    let mut flows = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let renames = matches!(node.op, Op::Reshape);
+        writer[node.output.0] = if renames { writer[node.inputs[0].0] } else { Some(index) };
+        let mut reads: Vec<Read> = Vec::new();
+        for input in node.inputs.iter().filter(|_| !renames) {
+            let from = writer[input.0];
+            let elements = (graph.tensors[input.0].elements() as u64).min(crate::MACS_MAX);
+            if reads.iter().all(|read| read.from != from) {
+                reads.push(Read { from, elements });
+            }
+        }
+        flows.push(Flow { reads, leaves: false });
+    }
+    if let Some(last) = writer[graph.output.0] {
+        flows[last].leaves = true;
+    }
+    flows
 }

@@ -5,6 +5,7 @@ mod trace;
 use serde::Serialize;
 pub use trace::Trace;
 use vmin_accel::cycles::{self, Totals};
+use vmin_accel::mapping::{self, LoopOrder, LowerBound, TensorHome};
 use vmin_accel::scalesim::{self, TableKind};
 use vmin_accel::{Accelerator, CycleModel, Dataflow, Layer, LayerReport, Schedule};
 use vmin_diagnostic::Diagnostic;
@@ -16,13 +17,22 @@ use crate::failure::{say, unwritable};
 use crate::{Answer, Failure, answer, columns};
 
 /// Counts that some cycle models lack.
-const COUNTS: [&str; 6] = [
+const COUNTS: [&str; 15] = [
     "sram_writes_ifmap",
     "sram_writes_filter",
     "dram_reads_ifmap",
     "dram_reads_filter",
     "dram_writes_ofmap",
     "dram_sum_transfers",
+    "m_tile",
+    "n_tile",
+    "k_tile",
+    "weight_words_read",
+    "weight_words_written",
+    "activation_words_read",
+    "activation_words_written",
+    "accumulator_words_read",
+    "accumulator_words_written",
 ];
 
 /// Cycles and traffic of a network, or of a tiny product shown cycle by cycle.
@@ -66,6 +76,10 @@ pub struct Cycles {
     pub cycle_model: CycleModel,
     /// One report a layer.
     pub layers: Vec<LayerReport>,
+    /// Every activation tensor, and what of it stays on the chip; none in SCALE-Sim's model.
+    pub tensors: Vec<TensorHome>,
+    /// Least bytes from and to DRAM; absent in SCALE-Sim's model.
+    pub dram_lower_bound: Option<LowerBound>,
     /// Their sums.
     pub totals: Totals,
     /// Time of all layers.
@@ -90,6 +104,9 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         .map(|layer| layer.batched(args.batch))
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::input("batch", &error))?;
+    let tensors = mapping::tensors(&accelerator, schedule, &layers);
+    let causal = schedule.cycle_model == CycleModel::Causal;
+    let dram_lower_bound = causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
     let layers = cycles::run(&accelerator, schedule, &layers);
     let totals = cycles::totals(&layers);
     let cycles = Cycles {
@@ -99,6 +116,8 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         dataflow: schedule.dataflow,
         cycle_model: schedule.cycle_model,
         layers,
+        tensors,
+        dram_lower_bound,
         totals,
         latency_us: totals.cycles as f64 / accelerator.clock_mhz,
         clock_mhz: accelerator.clock_mhz,
@@ -218,6 +237,24 @@ fn model_word(model: CycleModel) -> &'static str {
     CycleModel::ALL.iter().find(|(_, known)| *known == model).map_or("", |(word, _)| word)
 }
 
+/// The loops over tiles, the outer one first, with what one tile covers.
+fn tiles(layer: &LayerReport) -> String {
+    let (Some(order), Some(m), Some(n)) = (layer.loop_order, layer.m_tile, layer.n_tile) else {
+        return String::new();
+    };
+    match order {
+        LoopOrder::MOutside => format!("m {m}, n {n}"),
+        LoopOrder::NOutside => format!("n {n}, m {m}"),
+    }
+}
+
+fn homes(layer: &LayerReport) -> String {
+    match (layer.inputs_from, layer.outputs_to) {
+        (Some(from), Some(to)) => format!("{}, {}", from.name(), to.name()),
+        (_, _) => String::new(),
+    }
+}
+
 fn show(cycles: &Cycles) -> String {
     let header = [
         "layer",
@@ -232,6 +269,8 @@ fn show(cycles: &Cycles) -> String {
         "ifmap reads",
         "filter reads",
         "ofmap writes",
+        "tiles",
+        "inputs, outputs",
         "DRAM bytes",
         "MACs/byte",
         "bound by",
@@ -250,6 +289,8 @@ fn show(cycles: &Cycles) -> String {
             layer.sram_reads_ifmap.to_string(),
             layer.sram_reads_filter.to_string(),
             layer.sram_writes_ofmap.to_string(),
+            tiles(layer),
+            homes(layer),
             layer.dram_bytes_read.saturating_add(layer.dram_bytes_written).to_string(),
             layer.macs_per_byte.map_or_else(String::new, |value| format!("{value:.1}")),
             layer.bound_by.name().to_owned(),
@@ -266,8 +307,11 @@ fn show(cycles: &Cycles) -> String {
     ];
     let table = answer::fitted(&header, 1, &spare, rows);
     let totals = &cycles.totals;
+    let bound = cycles.dram_lower_bound.map_or_else(String::new, |bound| {
+        format!("\n{} DRAM bytes, of at least {}", totals.dram_bytes, bound.bytes)
+    });
     format!(
-        "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz",
+        "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz{bound}",
         cycles.model,
         cycles.accelerator,
         cycles.dataflow.name(),

@@ -7,7 +7,8 @@ use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
     self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
 };
-use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_accel::mapping::{Home, LoopOrder};
+use vmin_accel::{Accelerator, LayerReport, VoltageProfile};
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_set;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
@@ -34,10 +35,37 @@ pub struct Energy {
     area_mm2: f64,
     area: Vec<ComponentArea>,
     constants: Vec<EnergyEntry>,
+    mappings: Vec<LayerMapping>,
     #[serde(skip)]
     rows: Vec<Row>,
     #[serde(skip)]
     least: usize,
+}
+
+/// The tiles that a layer runs in, and where its tensors live; nothing in SCALE-Sim's model.
+#[derive(Debug, Serialize)]
+struct LayerMapping {
+    layer: String,
+    loop_order: Option<LoopOrder>,
+    m_tile: Option<u64>,
+    n_tile: Option<u64>,
+    k_tile: Option<u64>,
+    inputs_from: Option<Home>,
+    outputs_to: Option<Home>,
+}
+
+impl LayerMapping {
+    fn of(layer: &LayerReport) -> Self {
+        Self {
+            layer: layer.name.clone(),
+            loop_order: layer.loop_order,
+            m_tile: layer.m_tile,
+            n_tile: layer.n_tile,
+            k_tile: layer.k_tile,
+            inputs_from: layer.inputs_from,
+            outputs_to: layer.outputs_to,
+        }
+    }
 }
 
 /// One of several voltages.
@@ -114,6 +142,7 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         area_mm2: area.iter().map(|component| component.area_mm2).sum(),
         area,
         constants: accelerator.energy.entries().to_vec(),
+        mappings: layers.iter().map(LayerMapping::of).collect(),
         rows: rows(&points),
         least,
     };
