@@ -55,7 +55,7 @@ pub use cycles::{CycleModel, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};
 pub use memory::{Memory, MemoryAt, PerMemory};
 pub use placement::{ResidentPlacement, StreamedPlacement};
-pub use voltage::VoltageProfile;
+pub use voltage::{VddReference, VoltageProfile};
 pub use workload::{
     Attention, Convolution, Flow, GemmShape, Layer, MACS_MAX, Read, ShapeError, Work,
     layers_of_graph,

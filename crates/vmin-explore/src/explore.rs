@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::cycles::{self, Schedule};
-use vmin_accel::{Dataflow, area, energy};
+use vmin_accel::{Dataflow, VddReference, area, energy};
 
 use crate::plan::Plan;
 use crate::{Objective, front};
@@ -84,6 +84,8 @@ pub struct Exploration {
     pub base: String,
     /// Voltage profile.
     pub profile: String,
+    /// What a millivolt of that profile is.
+    pub vdd_reference: VddReference,
     /// Objectives that were minimized.
     pub objectives: Vec<Objective>,
     /// Number of designs.
@@ -156,6 +158,7 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         model: plan.space.model.value.clone(),
         base: plan.base.name().to_owned(),
         profile: plan.profile.name().to_owned(),
+        vdd_reference: plan.profile.reference(),
         objectives: objectives.clone(),
         designs: plan.designs.len(),
         points,

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use plotters::prelude::{RGBColor, SeriesLabelPosition};
+use vmin_sweep::statistics::{share_words, yield_words};
 use vmin_sweep::{Point, Results};
 
-use crate::html::{begin, end, escape, percent, rate};
+use crate::html::{begin, end, escape, mean_std, percent, rate};
 use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw, standalone};
 
 /// Most sweeps of one comparison: the number of distinct colours.
@@ -75,12 +76,6 @@ pub fn voltages(sweeps: &[Compared<'_>]) -> Vec<f64> {
     voltages
 }
 
-/// The lowest voltage at which, and at all voltages above which, every chip stays within the budget.
-#[must_use]
-pub fn lowest_mv(results: &Results) -> Option<f64> {
-    results.points.iter().take_while(|p| p.yield_fraction >= 1.0).last().map(|p| p.vdd_mv)
-}
-
 fn figure(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
     let at = |point: &Point| match over {
         Over::Voltage => Some(point.vdd_mv),
@@ -138,16 +133,16 @@ fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
     page.push_str(
         "<h2>Settings</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>sweep</th><th>network</th>\
          <th>bits</th><th>accelerator</th><th>placement</th><th>fault kind</th><th>profile</th>\
-         <th>chips</th><th>images</th><th>clean<br>error</th><th>lowest with<br>every chip (mV)</th>\
-         </tr></thead>\n<tbody>\n",
+         <th>chips</th><th>images</th><th>clean<br>error</th><th>target</th>\
+         <th>V<sub>DD</sub> (mV)<br>reached</th><th>V<sub>DD</sub> (mV)<br>shown</th></tr></thead>\n<tbody>\n",
     );
     for Compared { label, results } in sweeps {
         let setting = &results.setting;
-        let lowest = lowest_mv(results).map_or_else(|| "none".to_owned(), |mv| mv.to_string());
+        let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td>{}</td><td>{}</td><td>{lowest}</td></tr>",
+             <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(label),
             escape(&setting.model),
             setting.weight_bits,
@@ -158,9 +153,18 @@ fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
             results.chips.len(),
             results.clean.images,
             percent(results.clean.err, 2),
+            format_args!("{} {}", share_words(setting.yield_target, 0), setting.budget()),
+            mv(results.vmin.reached_mv),
+            mv(results.vmin.shown_mv),
         );
     }
-    page.push_str("</tbody></table></div>\n");
+    page.push_str(
+        "</tbody></table></div>\n<p><b>Reached</b>: lowest swept voltage at which the sampled chips reach the \
+         target; <b>shown</b>: at which they show it for all chips, at the confidence of the experiment.</p>\n",
+    );
+    let mut references: Vec<_> = sweeps.iter().map(|s| s.results.setting.vdd_reference).collect();
+    references.dedup();
+    references.into_iter().for_each(|reference| crate::html::reference(page, reference));
 }
 
 fn points(page: &mut String, sweeps: &[Compared<'_>]) {
@@ -179,11 +183,10 @@ fn points(page: &mut String, sweeps: &[Compared<'_>]) {
                 Some(point) => {
                     let _ = write!(
                         page,
-                        "<td>{}</td><td>{:.2} ± {:.2}</td><td>{}</td>",
+                        "<td>{}</td><td>{}</td><td>{}</td>",
                         rate(point.cell_fault_rate),
-                        point.rerr_mean * 100.0,
-                        point.rerr_std * 100.0,
-                        percent(point.yield_fraction, 0),
+                        mean_std(point.rerr_mean, point.rerr_std, point.chips),
+                        yield_words(point.chips_within_budget, point.chips),
                     );
                 }
                 None => page.push_str("<td></td><td></td><td></td>"),

@@ -33,6 +33,7 @@ pub fn exploration_page(exploration: &Exploration) -> String {
         words.join(", "),
         thousands(front.len() as u64),
     );
+    crate::html::reference(&mut page, exploration.vdd_reference);
     page.push_str("<h2>Designs and their front</h2>\n<div class=\"figures\">\n");
     for figure in figures(exploration) {
         let _ = writeln!(page, "<div class=\"card\">{figure}</div>");

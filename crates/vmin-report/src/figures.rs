@@ -1,6 +1,7 @@
 //! The figures of the report.
 
 use plotters::prelude::{RGBColor, SeriesLabelPosition};
+use vmin_sweep::statistics::share_words;
 use vmin_sweep::{Point, Results};
 
 use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw};
@@ -12,7 +13,8 @@ pub(crate) fn all(results: &Results) -> Vec<String> {
     }
     let mut figures = vec![error_by_voltage(results), error_by_rate(results)];
     figures.retain(|figure| !figure.is_empty());
-    figures.extend([energy_by_voltage(results), yield_by_voltage(results)]);
+    figures.extend([yield_by_voltage(results), vmin_of_chips(results)]);
+    figures.push(energy_by_voltage(results));
     figures
 }
 
@@ -22,15 +24,6 @@ fn supply(results: &Results) -> &'static str {
         "supply of the weight memory (mV)"
     } else {
         "swept supply (mV)"
-    }
-}
-
-/// The memories of the energy saving, in words.
-fn saved(results: &Results) -> &'static str {
-    if results.setting.memories.is_empty() {
-        "weight-memory energy saved"
-    } else {
-        "memory energy saved"
     }
 }
 
@@ -185,11 +178,14 @@ fn energy_by_voltage(results: &Results) -> String {
 }
 
 fn yield_by_voltage(results: &Results) -> String {
+    let interval =
+        |point: &Point| (point.vdd_mv, point.yield_low * 100.0, point.yield_high * 100.0);
+    let label = format!("interval at {}", share_words(results.setting.confidence, 0));
     draw(
         &Axes {
-            title: "Yield and energy saved",
+            title: "Yield: chips within the budget",
             x_label: supply(results),
-            y_label: "share (%)",
+            y_label: "share of chips (%)",
             x: voltages(results),
             y: (0.0, 105.0),
             x_logarithmic: false,
@@ -197,21 +193,53 @@ fn yield_by_voltage(results: &Results) -> String {
             legend: SeriesLabelPosition::MiddleRight,
         },
         &[
+            Series::Band {
+                label: &label,
+                color: GREEN,
+                opacity: 0.15,
+                points: results.points.iter().map(interval).collect(),
+            },
             Series::Line {
-                label: "yield: chips within the budget",
+                label: "of the sampled chips",
                 color: GREEN,
                 points: curve(results, |point| point.yield_fraction * 100.0),
             },
-            Series::Line {
-                label: saved(results),
-                color: BLUE,
-                points: curve(results, |point| point.memory_energy_saving * 100.0),
-            },
-            Series::Line {
-                label: "energy of the inference saved",
+            Series::Level {
+                label: "target",
                 color: ORANGE,
-                points: curve(results, |point| point.energy_saving * 100.0),
+                y: results.setting.yield_target * 100.0,
             },
         ],
+    )
+}
+
+/// A bar per swept voltage: chips whose V_min it is.
+fn vmin_of_chips(results: &Results) -> String {
+    let count = |vdd_mv: f64| {
+        results.chips.iter().filter(|chip| chip.vmin_mv == Some(vdd_mv)).count() as f64
+    };
+    let bars: Vec<_> = curve(results, |point| count(point.vdd_mv));
+    let top = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
+    let steps = results.points.windows(2).map(|pair| pair[0].vdd_mv - pair[1].vdd_mv);
+    let width = 0.7 * steps.fold(10.0, f64::min);
+    let above = format!("{} of {} chips: above", results.vmin.chips_above, results.chips.len());
+    let all = format!("{} chips", results.chips.len());
+    draw(
+        &Axes {
+            title: "V_min of each chip",
+            x_label: supply(results),
+            y_label: "chips",
+            x: voltages(results),
+            y: (0.0, top * 1.25),
+            x_logarithmic: false,
+            y_logarithmic: false,
+            legend: SeriesLabelPosition::UpperRight,
+        },
+        &[Series::Bars {
+            label: if results.vmin.chips_above > 0 { &above } else { &all },
+            color: BLUE,
+            width,
+            points: bars,
+        }],
     )
 }

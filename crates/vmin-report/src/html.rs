@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use vmin_accel::VddReference;
 use vmin_sram::Chip;
-use vmin_sweep::{Point, Results};
+use vmin_sweep::Results;
+use vmin_sweep::statistics::{interval_words, share_words, yield_words};
 
 use crate::figures;
 
@@ -85,6 +87,14 @@ fn lead(page: &mut String, results: &Results) {
             memories => format!(" · {}", escape(memories)),
         },
     );
+    reference(page, setting.vdd_reference);
+}
+
+/// A line about relative voltages, if they are.
+pub(crate) fn reference(page: &mut String, reference: VddReference) {
+    if let Some(note) = reference.note() {
+        let _ = writeln!(page, "<p class=\"lead\">Note: {note}.</p>");
+    }
 }
 
 /// True if the chips were measured, not sampled.
@@ -92,90 +102,95 @@ fn measured(results: &Results) -> bool {
     results.provenance.inputs.iter().any(|input| input.role == "chip")
 }
 
-/// The lowest voltage at which, and at all voltages above which, a share of chips passes.
-fn lowest_with_yield(results: &Results, share: f64) -> Option<&Point> {
-    results.points.iter().take_while(|point| point.yield_fraction >= share).last()
-}
-
 fn facts(page: &mut String, results: &Results) {
     page.push_str("<div class=\"facts\">\n");
-    let mut fact = |value: String, words: String| {
+    let mut fact = |value: String, words: &str| {
+        let words = escape(words);
         let _ = writeln!(page, "<div class=\"fact\"><b>{value}</b><span>{words}</span></div>");
     };
-    fact(
-        percent(results.clean.err, 2),
-        format!(
-            "clean test error ({} of {} right)",
-            thousands(results.clean.correct),
-            thousands(results.clean.images)
-        ),
-    );
-    let budget = percent(results.setting.accuracy_loss_max, 2);
-    match lowest_with_yield(results, 1.0) {
-        Some(point) => {
-            fact(
-                format!("{} mV", point.vdd_mv),
-                format!("lowest swept voltage at which every chip loses at most {budget}"),
-            );
-            fact(
-                percent(point.memory_energy_saving, 1),
-                format!(
-                    "of {} access energy saved there, {} of the whole inference",
-                    if results.setting.memories.is_empty() {
-                        "the weight memory's"
-                    } else {
-                        "the memories'"
-                    },
-                    percent(point.energy_saving, 1)
-                ),
-            );
+    let Results { setting, vmin, clean, .. } = results;
+    for (value, words) in results.vmin_words() {
+        // `896 mV (89.6 % of V_min)`: what it stands for is no headline.
+        match value.split_once(" (") {
+            Some((value, of)) => fact(value.to_owned(), &format!("({of}: {words}")),
+            None => fact(value, &words),
         }
-        None => fact(
-            "none".into(),
-            format!("of the swept voltages keeps every chip within a loss of {budget}"),
-        ),
+    }
+    if let Some(point) = results.points.iter().find(|point| Some(point.vdd_mv) == vmin.reached_mv) {
+        fact(
+            percent(point.energy_saving, 1),
+            &format!(
+                "of the energy of an inference saved at {} mV; {} of {} access energy",
+                point.vdd_mv,
+                percent(point.memory_energy_saving, 1),
+                if setting.memories.is_empty() { "the weight memory's" } else { "the memories'" },
+            ),
+        );
     }
     fact(
-        energy(results.clean.energy_per_inference_nj),
-        format!("per inference at {} mV", results.setting.vdd_nominal_mv),
+        percent(clean.err, 2),
+        &format!(
+            "clean test error ({} of {} right)",
+            thousands(clean.correct),
+            thousands(clean.images)
+        ),
     );
     fact(
-        format!("{:.1} µs", results.clean.latency_us),
-        format!("per inference, {} MACs", thousands(results.setting.macs_per_image)),
+        energy(clean.energy_per_inference_nj),
+        &format!(
+            "and {:.1} µs per inference of {} MACs, at {} mV",
+            clean.latency_us,
+            thousands(setting.macs_per_image),
+            setting.vdd_nominal_mv
+        ),
     );
     page.push_str("</div>\n");
 }
 
+/// A mean with its standard deviation, in percent; one chip has none.
+pub(crate) fn mean_std(mean: f64, std: f64, chips: u32) -> String {
+    match chips {
+        1 => format!("{:.2}", mean * 100.0),
+        _ => format!("{:.2} ± {:.2}", mean * 100.0, std * 100.0),
+    }
+}
+
 fn operating_points(page: &mut String, results: &Results) {
     let by = if measured(results) { "measured" } else { "by profile" };
+    let confidence = share_words(results.setting.confidence, 0);
     let _ = writeln!(
         page,
-        "<h2>Operating points</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub> \
-         (mV)</th><th>faulty cells<br>{by}</th><th>faulty cells<br>realised</th>\
-         <th>flipped bits</th><th>RErr (%)<br>mean ± std</th><th>best chip<br>(%)</th>\
-         <th>worst chip<br>(%)</th><th>union RErr (%)<br>mean ± std</th><th>yield</th>\
-         <th>energy per<br>inference</th><th>saved,<br>inference</th><th>saved,<br>memory</th>\
-         <th>latency<br>(µs)</th></tr></thead>\n<tbody>",
+        "<h2>Operating points</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub><br>\
+         (mV)</th><th>faulty cells<br>{by}</th>\
+         <th>flipped<br>bits</th><th>RErr (%)<br>mean ± std</th><th>mean at<br>{confidence} (%)</th>\
+         <th>worst chip<br>(%)</th><th>papers'<br>bound (%)</th><th>union RErr (%)<br>mean ± std</th>\
+         <th>chips within<br>budget</th><th>yield at<br>{confidence}</th><th>energy per<br>inference</th>\
+         <th>saved,<br>inference</th><th>saved,<br>accesses</th><th>latency<br>(µs)</th></tr></thead>\n<tbody>",
     );
-    let best = lowest_with_yield(results, 1.0).map(|point| point.vdd_mv);
     for point in &results.points {
-        let class = if best == Some(point.vdd_mv) { " class=\"best\"" } else { "" };
+        let is_best = results.vmin.reached_mv == Some(point.vdd_mv);
+        let class = if is_best { " class=\"best\"" } else { "" };
+        let interval = match point.rerr_low.zip(point.rerr_high) {
+            Some((low, high)) => format!("{:.2}–{:.2}", low * 100.0, high * 100.0),
+            None => "one chip".to_owned(),
+        };
+        let bound = match point.rerr_bound {
+            1.0 => "–".to_owned(),
+            bound => format!("{:.1}", bound * 100.0),
+        };
         let _ = writeln!(
             page,
-            "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2} ± {:.2}</td>\
-             <td>{:.2}</td><td>{:.2}</td><td>{:.2} ± {:.2}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td>{:.1}</td></tr>",
+            "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{interval}</td>\
+             <td>{:.2}</td><td>{bound}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{:.1}</td></tr>",
             point.vdd_mv,
             rate(point.cell_fault_rate),
-            rate(point.cell_fault_rate_realised),
             rate(point.flip_rate),
-            point.rerr_mean * 100.0,
-            point.rerr_std * 100.0,
-            point.rerr_min * 100.0,
+            mean_std(point.rerr_mean, point.rerr_std, point.chips),
             point.rerr_max * 100.0,
-            point.rerr_union_mean * 100.0,
-            point.rerr_union_std * 100.0,
-            percent(point.yield_fraction, 0),
+            mean_std(point.rerr_union_mean, point.rerr_union_std, point.chips),
+            yield_words(point.chips_within_budget, point.chips),
+            interval_words(point.yield_low, point.yield_high),
             energy(point.energy_per_inference_nj),
             percent(point.energy_saving, 1),
             percent(point.memory_energy_saving, 1),
@@ -186,10 +201,21 @@ fn operating_points(page: &mut String, results: &Results) {
 }
 
 fn words(page: &mut String, results: &Results) {
-    let place = match results.setting.memories.as_str() {
+    let setting = &results.setting;
+    let place = match setting.memories.as_str() {
         "" => " in the weight memory",
         _ => "",
     };
+    let at = results.points.iter().find(|point| Some(point.vdd_mv) == results.vmin.reached_mv);
+    let images = at.map_or_else(String::new, |point| {
+        format!(
+            " At {} mV they alone make {:.2} points of standard error of the mean, and {:.2} of one chip's \
+             loss.",
+            point.vdd_mv,
+            point.rerr_se_images * 100.0,
+            point.loss_se_images * 100.0
+        )
+    });
     let _ = writeln!(
         page,
         "<h2>How to read this</h2>\n<ul>\n\
@@ -199,7 +225,23 @@ fn words(page: &mut String, results: &Results) {
          <li><b>Faulty cells</b> are cells that fail at that voltage; a faulty cell of kind \
          <code>flip</code> always inverts its bit, one of kind <code>stuck_at</code> only where the \
          stored bit differs, so <b>flipped bits</b> are then about half as many.</li>\n\
-         <li><b>Yield</b> is the share of chips whose accuracy loss stays within the budget.</li>",
+         <li><b>Yield</b> is the share of chips whose loss of accuracy on these images stays within the \
+         budget; its interval (two-sided, Clopper and Pearson) is for other chips of the population.</li>\n\
+         <li><b>V<sub>min</sub> of a chip</b> is the lowest swept voltage from which on upwards the chip is \
+         within the budget; a lower voltage at which it happens to be so again does not count.</li>\n\
+         <li><b>Mean at {confidence}</b> is the interval of the mean error for other chips and other images: \
+         the images are a sample too, and all chips see the same ones.{images}</li>\n\
+         <li>The <b>papers' bound</b> (Stutz et al., MLSys 2021, proposition 1) is exceeded by the error over \
+         all chips and images with a chance of at most {delta}; – where it says nothing.</li>\n\
+         <li><b>Saved, inference</b>: share of the energy of an inference, DRAM and leakage included, against \
+         the network at {nominal} mV. <b>Saved, accesses</b>: the same of {accesses} alone.</li>",
+        confidence = share_words(setting.confidence, 0),
+        delta = share_words(1.0 - setting.confidence, 0),
+        nominal = setting.vdd_nominal_mv,
+        accesses = match setting.memories.as_str() {
+            "" => "the accesses of the weight memory",
+            _ => "the accesses of the memories that are lowered",
+        },
     );
     for note in &results.notes {
         let _ = writeln!(page, "<li>{}</li>", escape(note));

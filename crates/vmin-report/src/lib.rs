@@ -24,8 +24,7 @@ mod stacked_bars;
 mod training;
 
 pub use comparison::{
-    Compared, Over, SWEEPS_MAX as COMPARED_MAX, comparison_page, comparison_svg, lowest_mv,
-    voltages,
+    Compared, Over, SWEEPS_MAX as COMPARED_MAX, comparison_page, comparison_svg, voltages,
 };
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;

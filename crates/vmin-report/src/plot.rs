@@ -31,6 +31,8 @@ pub(crate) enum Series<'a> {
     Dots { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
     /// Full dots.
     Points { label: &'a str, color: RGBColor, points: Vec<(f64, f64)> },
+    /// Bars from 0, of a width in units of the horizontal axis.
+    Bars { label: &'a str, color: RGBColor, width: f64, points: Vec<(f64, f64)> },
     /// A thin horizontal line.
     Level { label: &'a str, color: RGBColor, y: f64 },
 }
@@ -155,6 +157,14 @@ where
                 chart
                     .draw_series(points.iter().map(|&point| Circle::new(point, 3, color.filled())))
                     .map_err(say)?;
+                (label, color.to_rgba())
+            }
+            Series::Bars { label, color, width, points } => {
+                let bar = |&(x, y): &(f64, f64)| {
+                    let corners = [(x - 0.5 * width, 0.0), (x + 0.5 * width, y)];
+                    Rectangle::new(corners, color.mix(0.75).filled())
+                };
+                chart.draw_series(points.iter().map(bar)).map_err(say)?;
                 (label, color.to_rgba())
             }
             Series::Level { label, color, y } => {

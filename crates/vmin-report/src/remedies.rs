@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use plotters::prelude::{RGBColor, SeriesLabelPosition};
+use vmin_sweep::statistics::{interval_words, share_words, yield_words};
 use vmin_sweep::{RemedyResult, Results};
 
-use crate::html::{energy, escape, percent};
+use crate::html::{energy, escape, mean_std, percent};
 use crate::plot::{Axes, GREEN, ORANGE, Series, draw};
 
 /// Colours in order of use; the first is the unprotected network's. They repeat after the last.
@@ -35,23 +36,34 @@ pub(crate) fn section(page: &mut String, results: &Results) {
     if results.remedies.is_empty() {
         return;
     }
-    let budget = percent(results.setting.accuracy_loss_max, 2);
+    let setting = &results.setting;
     let _ = write!(
         page,
-        "<h2>Remedies at one budget</h2>\n<p class=\"lead\">The lowest voltage at which the mean error \
-         over chips lies within {budget} of the unprotected network's clean error and enough chips \
-         do, and what it saves against that network at {} mV. Each line of the picture is one remedy \
-         going down in voltage.</p>\n<div class=\"figures\">\n<div class=\"card\" style=\"max-width:800px\">{}</div>\n</div>\n<p></p>\n",
-        results.setting.vdd_nominal_mv,
-        figure(results)
+        "<h2>Remedies at one budget</h2>\n<p class=\"lead\">How low each remedy lets the voltage go while \
+         {target} of the chips {budget}, against the experiment's network without bit errors, and what that \
+         saves against that network, unprotected at {nominal} mV. Each line of the picture is one remedy \
+         going down in voltage.</p>\n<div class=\"figures\">\n<div class=\"card\" style=\"max-width:800px\">{}</div>\n</div>\n\
+         <p><b>Reached</b>: by the sampled chips; <b>shown</b>: by them for all chips, at {confidence} \
+         confidence; all other columns are at the voltage reached. <b>Saved, inference</b>: share of the \
+         energy of an inference, DRAM and leakage included; the highlighted remedy saves most of it. \
+         <b>Saved, accesses</b>: share of the access energy of all memories that are lowered or that a \
+         remedy protects, encoders and decoders included.</p>\n",
+        figure(results),
+        target = share_words(setting.yield_target, 0),
+        budget = setting.budget(),
+        nominal = setting.vdd_nominal_mv,
+        confidence = share_words(setting.confidence, 0),
     );
-    page.push_str(
+    let _ = write!(
+        page,
         "<div class=\"scroll\"><table>\n<thead><tr><th>remedy</th><th>clean<br>error</th><th>extra<br>\
-         bits</th><th>lowest V<sub>DD</sub><br>(mV)</th><th>RErr<br>there</th><th>yield</th>\
-         <th>saved,<br>weight accesses</th><th>energy per<br>inference</th><th>saved,<br>inference</th>\
+         bits</th><th>V<sub>DD</sub> (mV)<br>reached</th><th>V<sub>DD</sub> (mV)<br>shown</th>\
+         <th>chips within<br>the budget</th><th>yield at<br>{}</th><th>RErr<br>(%)</th>\
+         <th>energy per<br>inference</th><th>saved,<br>inference</th><th>saved,<br>accesses</th>\
          <th>latency<br>(µs)</th><th>faulty cells<br>repaired / left</th></tr></thead>\n<tbody>\n",
+        share_words(setting.confidence, 0)
     );
-    let saving = |remedy: &RemedyResult| remedy.best.map(|best| best.access_energy_saving);
+    let saving = |remedy: &RemedyResult| remedy.best.map(|best| best.energy_saving);
     let most = results.remedies.iter().filter_map(saving).fold(f64::NEG_INFINITY, f64::max);
     for (index, remedy) in results.remedies.iter().enumerate() {
         let class = if saving(remedy) == Some(most) { " class=\"best\"" } else { "" };
@@ -63,27 +75,26 @@ pub(crate) fn section(page: &mut String, results: &Results) {
             escape(&format!("{}; {}, {} bit", remedy.protection, remedy.model, remedy.weight_bits)),
             escape(&remedy.name),
             percent(remedy.err, 2),
-            percent(remedy.extra_bits_share, 1)
+            remedy.extra_bits()
         );
+        let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
+        let (reached, shown) = (mv(remedy.vmin.reached_mv), mv(remedy.vmin.shown_mv));
+        let _ = write!(page, "<td>{reached}</td><td>{shown}</td>");
         match remedy.best {
             Some(at) => {
                 let _ = write!(
                     page,
                     "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td>",
-                    at.vdd_mv,
-                    percent(at.rerr_mean, 2),
-                    percent(at.yield_fraction, 0),
-                    percent(at.access_energy_saving, 1),
+                    yield_words(at.chips_within_budget, at.chips),
+                    interval_words(at.yield_low, at.yield_high),
+                    mean_std(at.rerr_mean, at.rerr_std, at.chips),
                     energy(at.energy_per_inference_nj),
                     percent(at.energy_saving, 1),
+                    percent(at.access_energy_saving, 1),
                     at.latency_us
                 );
             }
-            None => {
-                page.push_str(
-                    "<td>none</td><td></td><td></td><td></td><td></td><td></td><td></td>",
-                );
-            }
+            None => page.push_str(&"<td></td>".repeat(7)),
         }
         match (remedy.cells_repaired_mean, remedy.cells_unrepaired_mean) {
             (Some(repaired), Some(left)) => {
@@ -95,7 +106,7 @@ pub(crate) fn section(page: &mut String, results: &Results) {
     page.push_str("</tbody></table></div>\n");
 }
 
-/// Error over the energy of weight accesses, a line per remedy, cut at the upper end of the figure.
+/// Error over the energy of accesses, a line per remedy, cut at the upper end of the figure.
 fn figure(results: &Results) -> String {
     let clean = results.clean.err * 100.0;
     let loss = results.setting.accuracy_loss_max * 100.0;
@@ -117,7 +128,7 @@ fn figure(results: &Results) -> String {
     draw(
         &Axes {
             title: "What an error costs: each remedy as its voltage falls",
-            x_label: "energy of the weight memory's accesses (% of nominal, unprotected)",
+            x_label: "access energy, lowered or protected memories (% of nominal)",
             y_label: "test error, mean over chips (%)",
             x: (low - 2.0, high + 2.0),
             y: (0.0, top),

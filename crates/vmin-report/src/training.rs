@@ -131,6 +131,7 @@ fn figure(
         Series::Band { .. }
         | Series::Dots { .. }
         | Series::Points { .. }
+        | Series::Bars { .. }
         | Series::Level { .. } => &[],
     });
     let top = heights.map(|&(_, y)| y).fold(0.0, f64::max);

@@ -30,8 +30,11 @@ pub const IMAGES_MAX: i64 = 10_000_000;
 /// Highest supply voltage, in millivolts, that a description may name.
 pub const VDD_MV_MAX: f64 = 5_000.0;
 
-/// Share of chips, in percent, that a remedy must keep within the budget where the file names none.
+/// Share of chips, in percent, that must be within the budget where the file names none.
 const YIELD_TARGET_PCT: f64 = 90.0;
+
+/// Confidence of intervals and bounds, in percent, where the file names none.
+const CONFIDENCE_PCT: f64 = 95.0;
 
 /// The placement of the network's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +116,8 @@ pub struct Experiment {
     pub layout: Layout,
     /// `[memory] profile`.
     pub profile: Located<String>,
+    /// `[memory] vmin_mv`: V_min of the user's memory, for a profile that is relative to it.
+    pub vmin_mv: Option<Located<f64>>,
     /// `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`.
     pub memories: Memories,
     /// `[memory] fault_kind`; without it cells err as those of the population.
@@ -134,8 +139,10 @@ pub struct Experiment {
     pub chip_files: Vec<Located<String>>,
     /// `[yield] accuracy_loss_max_pct`: the budget in percentage points.
     pub accuracy_loss_max_pct: f64,
-    /// `[yield] target_pct`: the share of chips, in percent, that a remedy must keep within the budget.
+    /// `[yield] target_pct`: the share of chips, in percent, that must be within the budget.
     pub yield_target_pct: f64,
+    /// `[yield] confidence_pct`: the confidence of all intervals and bounds.
+    pub confidence_pct: f64,
     /// `[[remedy]]`, in the order of the file.
     pub remedies: Vec<Remedy>,
     /// `[protection] costs`: the table of protection costs.
@@ -209,6 +216,7 @@ impl Experiment {
                     .hint("name either `vdd_mv` or `rates_pct`"),
             );
         }
+        let vmin_mv = memory.optional_number("vmin_mv", 1.0..=VDD_MV_MAX);
         let memories = memories::read(&memory);
         let read_noise = memory.optional_number("read_noise_mv", READ_NOISE_MV);
         memory.finish();
@@ -218,10 +226,11 @@ impl Experiment {
         let loss = root.optional_table("yield").map(|table| {
             let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
             let target = table.optional_number("target_pct", 0.0..=100.0);
+            let confidence = table.optional_number("confidence_pct", 50.0..=99.99);
             table.finish();
-            (loss, target)
+            (loss, target, confidence)
         });
-        let (loss, yield_target) = loss.unwrap_or_default();
+        let (loss, yield_target, confidence) = loss.unwrap_or_default();
         let costs = root.optional_table("protection").and_then(|table| {
             let costs = table.optional_string("costs");
             table.finish();
@@ -278,6 +287,7 @@ impl Experiment {
                 placement_span: placement.map_or(accelerator_span, |named| named.span),
                 layout: layout?,
                 profile: profile?,
+                vmin_mv,
                 memories: memories?,
                 errors,
                 read_noise_mv: read_noise,
@@ -289,6 +299,7 @@ impl Experiment {
                 rates: rates_pct?,
                 accuracy_loss_max_pct: loss.map_or(1.0, |loss| loss.value),
                 yield_target_pct: yield_target.map_or(YIELD_TARGET_PCT, |target| target.value),
+                confidence_pct: confidence.map_or(CONFIDENCE_PCT, |confidence| confidence.value),
                 remedies: remedies?,
                 protection_costs: costs
                     .unwrap_or_else(|| Located { value: "estimates".to_owned(), span: 0..0 }),

@@ -26,7 +26,7 @@ mod preset;
 mod remedy;
 mod results;
 mod run;
-mod statistics;
+pub mod statistics;
 
 pub use chip_file::ChipFile;
 pub use experiment::{
@@ -34,14 +34,14 @@ pub use experiment::{
     POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, typed_pixels, voltages,
 };
 pub use journal::{ChipId, Counts, Journal, JournalError, Log, Record, SupplyId, TrialId};
-pub use plan::{Budget, Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
+pub use plan::{Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
 pub use preset::Preset;
-pub use remedy::{REMEDIES_MAX, Remedy, RemedyAt, RemedyResult, RemedyRow, RemedySweepPoint};
+pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
 };
 pub use run::{Progress, RunError, run};
-pub use statistics::Spread;
+pub use statistics::{Spread, Vmin};
 
 /// The embedded demo experiment, which `vmin init` prints.
 pub const DEMO: &str = include_str!("demo.toml");

@@ -38,15 +38,6 @@ pub struct Nominal {
     pub latency_us: f64,
 }
 
-/// The accuracy budget of a chip.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Budget {
-    /// Largest loss of accuracy, as a fraction.
-    pub accuracy_loss_max: f64,
-    /// Share of chips that a remedy must keep within that loss, as a fraction.
-    pub yield_min: f64,
-}
-
 /// A resolved experiment.
 pub struct Plan {
     /// `name` of the experiment.
@@ -63,8 +54,6 @@ pub struct Plan {
     pub offset_bits: Vec<u64>,
     /// Number of the first image in its set.
     pub first_image: u64,
-    /// The accuracy budget.
-    pub budget: Budget,
     /// True if results show the union RErr beside the plain one.
     pub with_union: bool,
     /// The accelerator.
@@ -79,7 +68,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Digest of each input.
     pub inputs: Vec<InputDigest>,
-    /// SHA-256 of all values that decide the results.
+    /// SHA-256 of all values that decide the trials and their costs. The budget, the target of yield and the
+    /// confidence are no part of it: they are asked of finished trials.
     pub digest: String,
     /// The chip that a report shows, if faults are permanent and few enough to be drawn.
     pub first_chip: Option<Chip>,

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use vmin_accel::MemoryAt;
+use vmin_accel::{MemoryAt, VddReference};
 
 use crate::journal::Counts;
 use crate::remedy::RemedyResult;
-use crate::statistics::Spread;
+use crate::statistics::{self, MeanError, Spread, Vmin, Yield, share_words, yield_words};
 
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Results {
     pub points: Vec<Point>,
     /// One entry per chip.
     pub chips: Vec<ChipSummary>,
+    /// How low the experiment's own network can go.
+    pub vmin: Vmin,
     /// Remedies, the unprotected network first; none if the experiment has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<RemedyResult>,
@@ -82,10 +84,16 @@ pub struct Setting {
     pub macs_per_image: u64,
     /// Voltage that savings refer to, in mV.
     pub vdd_nominal_mv: f64,
+    /// What a millivolt of this sweep is.
+    pub vdd_reference: VddReference,
     /// Seed of the chips.
     pub seed: String,
     /// Budget of accuracy loss for the yield, as a fraction.
     pub accuracy_loss_max: f64,
+    /// Share of chips that must be within the budget.
+    pub yield_target: f64,
+    /// Confidence of all intervals and bounds.
+    pub confidence: f64,
 }
 
 const fn one() -> usize {
@@ -155,6 +163,23 @@ pub struct Point {
     pub rerr_min: f64,
     /// Worst chip.
     pub rerr_max: f64,
+    /// Standard error of the mean from the sample of chips; absent for one chip.
+    pub rerr_se_chips: Option<f64>,
+    /// Standard error of the mean from the sample of images, which all chips share: at most.
+    pub rerr_se_images: f64,
+    /// Lower end of the two-sided interval of the mean, for other chips and other images; absent for one chip.
+    pub rerr_low: Option<f64>,
+    /// Upper end of that interval.
+    pub rerr_high: Option<f64>,
+    /// Error that 5 % of the chips do not exceed.
+    pub rerr_q05: f64,
+    /// Median chip.
+    pub rerr_q50: f64,
+    /// Error that 95 % of the chips do not exceed.
+    pub rerr_q95: f64,
+    /// Bound of the papers (proposition 1): the error over all chips and images exceeds it with a chance of at
+    /// most one minus the confidence; 1 where it says nothing.
+    pub rerr_bound: f64,
     /// Mean over chips when an image also counts as wrong if its clean prediction is wrong.
     pub rerr_union_mean: f64,
     /// Its sample standard deviation.
@@ -162,6 +187,16 @@ pub struct Point {
     /// Share of chips whose accuracy loss stays within the budget.
     #[serde(rename = "yield")]
     pub yield_fraction: f64,
+    /// Chips whose accuracy loss stays within the budget.
+    pub chips_within_budget: u32,
+    /// Lower end of the two-sided interval of the yield (Clopper and Pearson).
+    pub yield_low: f64,
+    /// Upper end of that interval.
+    pub yield_high: f64,
+    /// One-sided lower bound: the share of the population that the sample shows to be within the budget.
+    pub yield_shown: f64,
+    /// Standard error of one chip's accuracy loss from the sample of images.
+    pub loss_se_images: f64,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
     /// Of it, accesses of the weight memory.
@@ -192,7 +227,8 @@ pub struct ChipSummary {
     /// Index of the chip.
     pub chip: u32,
     /// Lowest swept voltage at which, and at all swept voltages above which, the accuracy loss
-    /// stays within the budget; absent if the highest already fails.
+    /// stays within the budget; absent if the highest already fails. A lower voltage at which the chip
+    /// happens to be within the budget again does not count.
     pub vmin_mv: Option<f64>,
     /// Test error at each voltage, in the order of the points.
     pub rerr: Vec<f64>,
@@ -249,8 +285,10 @@ pub struct PointCost {
     pub energy_codec_nj: f64,
     /// Share of that energy saved against nominal.
     pub energy_saving: f64,
-    /// Share of the memory's access energy saved against nominal.
+    /// Share saved, against nominal, of the access energy of the memories that are lowered.
     pub memory_energy_saving: f64,
+    /// The same of the memories that are lowered, or that a remedy of the experiment protects.
+    pub access_energy_saving: f64,
     /// Latency of one inference, in us.
     pub latency_us: f64,
 }
@@ -265,7 +303,7 @@ pub fn evaluate(
     clean: &Clean,
     setting: &Setting,
     counts: &[Counts],
-) -> Option<(Vec<Point>, Vec<ChipSummary>)> {
+) -> Option<(Vec<Point>, Vec<ChipSummary>, Vmin)> {
     let per_point = usize::try_from(chips).ok()?;
     if per_point == 0 || counts.len() != costs.len().checked_mul(per_point)? {
         return None;
@@ -279,6 +317,9 @@ pub fn evaluate(
     for (cost, of_point) in costs.iter().zip(counts.chunks_exact(per_point)) {
         let plain: Vec<f64> = of_point.iter().map(|counts| error(counts.correct)).collect();
         let union: Vec<f64> = of_point.iter().map(|counts| error(counts.correct_union)).collect();
+        let MeanError { se_chips, se_images, interval } =
+            MeanError::of(&plain, setting.offsets, clean.images, setting.confidence)?;
+        let quantiles = statistics::quantiles(&plain, [0.05, 0.5, 0.95])?;
         let (plain, union) = (Spread::of(&plain)?, Spread::of(&union)?);
         // Transient errors are drawn for every image.
         let reads = if setting.fault_kind == "transient" { images } else { 1.0 };
@@ -293,7 +334,8 @@ pub fn evaluate(
             shares(setting.activation_bits, |counts| counts.activation);
         let [accumulator_cells, accumulator_flips] =
             shares(setting.accumulator_bits_read, |counts| counts.accumulator);
-        let passing = of_point.iter().filter(|counts| within(counts)).count();
+        let passing = of_point.iter().filter(|counts| within(counts)).count() as u32;
+        let of_yield = Yield::of(passing, chips, setting.offsets, setting.confidence);
         points.push(Point {
             vdd_mv: cost.vdd_mv,
             cell_fault_rate: cost.cell_fault_rate,
@@ -314,7 +356,25 @@ pub fn evaluate(
             rerr_max: plain.max,
             rerr_union_mean: union.mean,
             rerr_union_std: union.std,
-            yield_fraction: passing as f64 / f64::from(chips),
+            rerr_se_chips: se_chips,
+            rerr_se_images: se_images,
+            rerr_low: interval.map(|(low, _)| low),
+            rerr_high: interval.map(|(_, high)| high),
+            rerr_q05: quantiles[0],
+            rerr_q50: quantiles[1],
+            rerr_q95: quantiles[2],
+            rerr_bound: statistics::papers_bound(
+                plain.mean,
+                clean.images,
+                chips / setting.offsets as u32,
+                1.0 - setting.confidence,
+            ),
+            yield_fraction: f64::from(passing) / f64::from(chips),
+            chips_within_budget: passing,
+            yield_low: of_yield.interval.0,
+            yield_high: of_yield.interval.1,
+            yield_shown: of_yield.shown,
+            loss_se_images: statistics::loss_se_images(of_point, clean),
             energy_per_inference_nj: cost.energy_per_inference_nj,
             energy_weight_memory_nj: cost.energy_weight_memory_nj,
             energy_other_memories_nj: cost.energy_other_memories_nj,
@@ -328,7 +388,7 @@ pub fn evaluate(
             images: clean.images,
         });
     }
-    let summaries = (0..per_point)
+    let summaries: Vec<ChipSummary> = (0..per_point)
         .map(|chip| {
             let of_chip = || counts.iter().skip(chip).step_by(per_point);
             let passed = of_chip().take_while(|counts| within(counts)).count();
@@ -339,10 +399,86 @@ pub fn evaluate(
             }
         })
         .collect();
-    Some((points, summaries))
+    let vmin = Vmin::of(&points, &summaries, setting);
+    Some((points, summaries, vmin))
+}
+
+impl Setting {
+    /// A voltage with what it stands for: `896 mV (89.6 % of V_min)`.
+    #[must_use]
+    pub fn voltage(&self, vdd_mv: f64) -> String {
+        self.vdd_reference.words(vdd_mv)
+    }
+
+    /// The budget in words.
+    #[must_use]
+    pub fn budget(&self) -> String {
+        format!("lose at most {:.2} points of accuracy", self.accuracy_loss_max * 100.0)
+    }
 }
 
 impl Results {
+    /// What the target of yield comes to, each as a value and words about it: the lowest voltage that the
+    /// sampled chips reach, the lowest that they show, and V_min of the chips.
+    #[must_use]
+    pub fn vmin_words(&self) -> [(String, String); 3] {
+        let Self { setting, vmin, points, .. } = self;
+        let point = |at: Option<f64>| points.iter().find(|point| Some(point.vdd_mv) == at);
+        let mv = |mv: Option<f64>| mv.map_or("none".to_owned(), |mv| setting.voltage(mv));
+        let target = share_words(setting.yield_target, 0);
+        let confidence = share_words(setting.confidence, 0);
+        let trials = self.chips.len() as u32;
+        let chips = trials / (setting.offsets as u32).max(1);
+        let goal = format!("{target} of the sampled chips {}", setting.budget());
+        let reached = match point(vmin.reached_mv) {
+            Some(at) => format!(
+                "lowest swept voltage at which {goal}; {} do",
+                yield_words(at.chips_within_budget, at.chips)
+            ),
+            None => format!("of the swept voltages is one at which {goal}"),
+        };
+        let shown = match (point(vmin.shown_mv), vmin.chips_to_show) {
+            (Some(at), _) => format!(
+                "lowest at which the sample shows that target for the population: a yield of at least {} at \
+                 {confidence} confidence (one-sided)",
+                share_words(at.yield_shown, 1)
+            ),
+            (None, Some(needed)) => {
+                let why = if u64::from(chips) < needed {
+                    let most = Yield::of(chips, chips, 1, setting.confidence).shown;
+                    let most = share_words(most, 1);
+                    format!("{chips} of {chips} chips would show {most}, {needed} are needed")
+                } else {
+                    let shown = points.first().map_or(0.0, |point| point.yield_shown);
+                    format!("the highest shows {}", share_words(shown, 1))
+                };
+                format!(
+                    "shows that target for the population at {confidence} confidence (one-sided): {why}"
+                )
+            }
+            (None, None) => {
+                format!("shows it for the population: no sample shows a yield of {target}")
+            }
+        };
+        let end = |mv: Option<f64>| match mv {
+            Some(mv) => format!("at most {mv} mV"),
+            None => "above the swept voltages".to_owned(),
+        };
+        let of_chips = match trials {
+            1 => "V_min; one chip: no spread over chips".to_owned(),
+            _ => format!(
+                "median V_min of the chips; 5 % have {}, 95 % {}",
+                end(vmin.chip_q05_mv),
+                end(vmin.chip_q95_mv)
+            ),
+        };
+        [
+            (mv(vmin.reached_mv), reached),
+            (mv(vmin.shown_mv), shown),
+            (mv(vmin.chip_q50_mv), of_chips),
+        ]
+    }
+
     /// `results.json`: one document, ending in a newline.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -398,8 +534,11 @@ mod tests {
             accumulator_bits_read: None,
             macs_per_image: 1,
             vdd_nominal_mv: 1000.0,
+            vdd_reference: VddReference::Absolute,
             seed: "1".into(),
             accuracy_loss_max: 0.01,
+            yield_target: 0.5,
+            confidence: 0.95,
         }
     }
 
@@ -419,6 +558,7 @@ mod tests {
             energy_codec_nj: 0.0,
             energy_saving: 0.0,
             memory_energy_saving: 0.0,
+            access_energy_saving: 0.0,
             latency_us: 1.0,
         }
     }
@@ -437,7 +577,7 @@ mod tests {
             latency_us: 1.0,
         };
         let records = [90, 89, 89, 50].map(counts);
-        let (points, chips) =
+        let (points, chips, vmin) =
             evaluate(&[cost(900.0), cost(800.0)], 2, &clean, &setting(), &records)
                 .expect("complete");
         assert_eq!(points[0].yield_fraction, 1.0, "a loss of just the budget passes");
@@ -448,6 +588,9 @@ mod tests {
         assert!((points[0].cell_fault_rate_realised - 0.1).abs() < 1e-12);
         assert_eq!(chips[0].vmin_mv, Some(800.0));
         assert_eq!(chips[1].vmin_mv, Some(900.0));
+        assert_eq!((vmin.reached_mv, vmin.shown_mv), (Some(800.0), None));
+        assert_eq!((vmin.chip_q50_mv, vmin.chip_q95_mv), (Some(800.0), Some(900.0)));
+        assert_eq!((vmin.chips_above, vmin.chips_at_lowest), (0, 1));
         assert!(evaluate(&[cost(900.0)], 2, &clean, &setting(), &records).is_none());
     }
 }

@@ -254,9 +254,8 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
         energy_per_inference_nj: plan.nominal.energy_per_inference_nj,
         latency_us: plan.nominal.latency_us,
     };
-    let target = (error(own.clean.correct) + plan.budget.accuracy_loss_max, plan.budget.yield_min);
-    let (mut points, mut chips, mut remedies) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, (candidate, done)) in plan.candidates.iter().zip(done).enumerate() {
+    let (mut of_own, mut remedies) = (None, Vec::new());
+    for (candidate, done) in plan.candidates.iter().zip(done) {
         let costs: Vec<_> = candidate.points.iter().map(|point| point.cost.clone()).collect();
         let setting = crate::Setting {
             stored_bits: candidate.stored_bits(),
@@ -264,23 +263,23 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
             accumulator_bits_read: candidate.placement.accumulator_bits_read(),
             ..plan.setting.clone()
         };
-        let (of_points, of_chips) = evaluate(&costs, plan.trials(), &clean, &setting, &done.counts)
+        let evaluated = evaluate(&costs, plan.trials(), &clean, &setting, &done.counts)
             .ok_or(RunError::ForeignRecords)?;
         if plan.candidates.len() > 1 {
             let err = error(done.clean.correct);
-            remedies.push(remedy::remedy(candidate, err, &of_points, done.repaired, target));
+            remedies.push(remedy::remedy(candidate, err, &evaluated.0, evaluated.2, done.repaired));
         }
-        if index == 0 {
-            (points, chips) = (of_points, of_chips);
-        }
+        of_own.get_or_insert(evaluated);
     }
+    let (points, chips, vmin) = of_own.ok_or(RunError::ForeignRecords)?;
     Ok(Results {
-        results_version: 1,
+        results_version: 2,
         name: plan.name.clone(),
         setting: plan.setting.clone(),
         clean,
         points,
         chips,
+        vmin,
         remedies,
         notes: plan.notes.clone(),
         provenance: Provenance {

@@ -186,7 +186,7 @@ pub fn per_inference(
             }
         })
         .collect();
-    let mut notes = Vec::new();
+    let mut notes = Vec::from_iter(profile.reference().note());
     if layers.iter().any(|layer| layer.dram_reads_ifmap.is_none()) {
         notes.push(
             "the cycle model counts neither DRAM traffic nor fills of the memories; \

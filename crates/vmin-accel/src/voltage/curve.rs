@@ -61,6 +61,21 @@ impl Curve {
         Self::Points(fit, knots)
     }
 
+    /// With every voltage times a factor.
+    pub(super) fn stretched(&self, factor: f64) -> Self {
+        let gaussian = |fit: &Gaussian| Gaussian {
+            mu_mv: fit.mu_mv * factor,
+            sigma_mv: fit.sigma_mv * factor,
+        };
+        let knot = |knot: &Knot| Knot { vdd_mv: knot.vdd_mv * factor, ..*knot };
+        match self {
+            Self::Gaussian(fit) => Self::Gaussian(gaussian(fit)),
+            Self::Points(fit, knots) => {
+                Self::Points(gaussian(fit), knots.iter().map(knot).collect())
+            }
+        }
+    }
+
     pub(super) fn rate(&self, vdd_mv: f64) -> f64 {
         if vdd_mv.is_nan() {
             return 1.0;

@@ -9,6 +9,7 @@ mod points;
 mod read;
 mod read_noise;
 mod reading;
+mod reference;
 mod scale;
 mod shipped;
 
@@ -20,6 +21,7 @@ use vmin_sram::{Population, Threshold};
 use curve::Curve;
 pub use read_noise::{READ_NOISE_MV, ReadNoise};
 pub use reading::ReadingError;
+pub use reference::VddReference;
 use scale::{ClockLaw, LeakageLaw, Scale};
 
 /// A point of the source that the profile was made from.
@@ -41,6 +43,7 @@ pub struct VoltageProfile {
     title: String,
     text: String,
     vmin_mv: f64,
+    relative: bool,
     v_ref_mv: f64,
     vdd_mv_range: (f64, f64),
     curve: Curve,
@@ -99,6 +102,36 @@ impl VoltageProfile {
     #[must_use]
     pub const fn vmin_mv(&self) -> f64 {
         self.vmin_mv
+    }
+
+    /// What its millivolts are.
+    #[must_use]
+    pub const fn reference(&self) -> VddReference {
+        if self.relative {
+            VddReference::Vmin { unit_mv: self.vmin_mv }
+        } else {
+            VddReference::Absolute
+        }
+    }
+
+    /// The same profile where V_min is that voltage: every voltage in the same proportion, as millivolts of
+    /// a supply.
+    #[must_use]
+    pub fn at_vmin(&self, vmin_mv: f64) -> Self {
+        let factor = vmin_mv / self.vmin_mv;
+        let measured = self.measured.iter();
+        Self {
+            vmin_mv,
+            relative: false,
+            v_ref_mv: self.v_ref_mv * factor,
+            vdd_mv_range: (self.vdd_mv_range.0 * factor, self.vdd_mv_range.1 * factor),
+            curve: self.curve.stretched(factor),
+            measured: measured.map(|p| MeasuredPoint { vdd_mv: p.vdd_mv * factor, ..*p }).collect(),
+            access_energy: self.access_energy.as_ref().map(|points| points.stretched(factor)),
+            leakage: self.leakage.stretched(factor),
+            clock: self.clock.stretched(factor),
+            ..self.clone()
+        }
     }
 
     /// The nominal voltage: energies, leakage and clock are relative to it.

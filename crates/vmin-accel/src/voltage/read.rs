@@ -19,6 +19,7 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
     let name = root.string("name");
     let title = root.string("title");
     let vmin_mv = root.number("vmin_mv", VDD_MV_MIN..=VDD_MV_MAX);
+    let relative = root.optional_boolean("relative_to_vmin");
     let v_ref_mv = root.number("v_ref_mv", VDD_MV_MIN..=VDD_MV_MAX);
     let range = range(&root);
     provenance(&root);
@@ -42,6 +43,7 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
             title: title?.value,
             text: inlined.apply(source.text()),
             vmin_mv: vmin_mv?.value,
+            relative: relative.is_some_and(|relative| relative.value),
             v_ref_mv: v_ref_mv?.value,
             vdd_mv_range: (low.value, high.value),
             curve: curve?,

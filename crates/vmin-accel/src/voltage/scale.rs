@@ -13,6 +13,11 @@ impl Scale {
         (rising && !points.is_empty()).then_some(Self { points })
     }
 
+    /// With every voltage times a factor.
+    pub(super) fn stretched(&self, factor: f64) -> Self {
+        Self { points: self.points.iter().map(|&(mv, scale)| (mv * factor, scale)).collect() }
+    }
+
     pub(super) fn at(&self, vdd_mv: f64) -> f64 {
         let above = self.points.partition_point(|&(voltage, _)| voltage < vdd_mv);
         match (above.checked_sub(1).map(|below| self.points[below]), self.points.get(above)) {
@@ -35,6 +40,17 @@ pub(super) enum LeakageLaw {
 }
 
 impl LeakageLaw {
+    /// With every voltage times a factor.
+    pub(super) fn stretched(&self, factor: f64) -> Self {
+        match self {
+            Self::Linear => Self::Linear,
+            Self::Exponential { mv_per_decade } => {
+                Self::Exponential { mv_per_decade: mv_per_decade * factor }
+            }
+            Self::Points(points) => Self::Points(points.stretched(factor)),
+        }
+    }
+
     pub(super) fn scale(&self, vdd_mv: f64, v_ref_mv: f64) -> f64 {
         let ratio = vdd_mv / v_ref_mv;
         match self {
@@ -59,6 +75,17 @@ pub(super) enum ClockLaw {
 }
 
 impl ClockLaw {
+    /// With every voltage times a factor.
+    pub(super) fn stretched(&self, factor: f64) -> Self {
+        match self {
+            Self::Constant => Self::Constant,
+            Self::AlphaPower { threshold_mv, alpha } => {
+                Self::AlphaPower { threshold_mv: threshold_mv * factor, alpha: *alpha }
+            }
+            Self::Points(points) => Self::Points(points.stretched(factor)),
+        }
+    }
+
     pub(super) fn scale(&self, vdd_mv: f64, v_ref_mv: f64) -> f64 {
         match self {
             Self::Constant => 1.0,

@@ -147,3 +147,27 @@ fn any_cut_of_a_file_is_refused_without_panic() {
         }
     }
 }
+
+#[test]
+fn a_profile_at_another_vmin_says_the_same_of_the_same_share() {
+    for name in ["sram14", "sram14-columns", "sram14-dvfs"] {
+        let profile = VoltageProfile::load(name).unwrap();
+        assert_eq!(profile.reference(), VddReference::Vmin { unit_mv: 1000.0 });
+        let own = profile.at_vmin(780.0);
+        assert_eq!((own.reference(), own.v_ref_mv()), (VddReference::Absolute, 780.0));
+        let laws: [fn(&VoltageProfile, f64) -> f64; 4] = [
+            VoltageProfile::cell_fault_rate,
+            VoltageProfile::access_energy_scale,
+            VoltageProfile::leakage_scale,
+            VoltageProfile::f_max_scale,
+        ];
+        for step in 0..60 {
+            let share = 0.71 + 0.007 * f64::from(step);
+            for law in laws {
+                let (a, b) = (law(&profile, 1000.0 * share), law(&own, 780.0 * share));
+                assert!((a - b).abs() <= 1e-9 * a, "{name} at {share}: {a} and {b}");
+            }
+        }
+    }
+    assert_eq!(VoltageProfile::load("fpga28-vc707").unwrap().reference(), VddReference::Absolute);
+}

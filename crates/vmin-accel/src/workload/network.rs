@@ -1,6 +1,6 @@
 //! The layers of a network as work for the accelerator.
 
-use vmin_nn::{Graph, LayerShape};
+use vmin_nn::{Graph, LayerShape, Op};
 
 use crate::scalesim::Window;
 use crate::{Flow, GemmShape, Layer, Read, ShapeError};

@@ -25,7 +25,7 @@ mod pairs;
 mod simulate;
 
 pub use goodness::{ColumnClassFit, FigureFit, Goodness, LevelFit};
-pub use interval::Estimate;
+pub use interval::{Estimate, proportion_low, student};
 pub use observe::{COLUMN_CLASSES, PairKind};
 
 use crate::apply::FaultKind;
@@ -34,7 +34,7 @@ use crate::normal;
 use crate::population::{Population, PopulationError, VarianceShares};
 use crate::sample::SampleError;
 use curve::{Counts, Curve};
-use interval::{Z95, mean_and_sigma, student, variance_factors};
+use interval::{Z95, mean_and_sigma, variance_factors};
 use observe::Observation;
 use simulate::Replicate;
 
@@ -394,7 +394,7 @@ fn means(curve: &Curve, drawn: &[Replicate], told: Option<f64>) -> (Estimate, Op
     let (low, high) = variance_factors(chips - 1);
     let value = die_sigma(variance);
     let die = Estimate { value, low: die_sigma(variance * low), high: die_sigma(variance * high) };
-    (widened(own, student(chips - 1) * value / libm::sqrt(chips as f64)), Some(die))
+    (widened(own, student((chips - 1) as f64, 0.025) * value / libm::sqrt(chips as f64)), Some(die))
 }
 
 /// An interval with an independent uncertainty added in quadrature.

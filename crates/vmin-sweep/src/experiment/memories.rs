@@ -61,6 +61,11 @@ impl Memories {
         })
     }
 
+    /// True if a memory leaves the nominal voltage.
+    pub(crate) fn lowered(&self, memory: Memory) -> bool {
+        *self.supplies.get(memory) != Supply::Nominal
+    }
+
     /// True if only weights err, at the swept voltage.
     #[must_use]
     pub fn weights_alone(&self) -> bool {

@@ -132,6 +132,8 @@ pub(super) struct Shared<'a> {
     pub(super) rates: Rates<'a>,
     pub(super) images: Images<'a>,
     pub(super) moves_map: bool,
+    /// Memories whose accesses are compared between candidates.
+    pub(super) counted: PerMemory<bool>,
     /// The experiment's own network without protection at the nominal voltage, once it is known.
     pub(super) nominal: Option<EnergyReport>,
 }
@@ -385,7 +387,10 @@ impl Shared<'_> {
         let energy = protected_energy(accelerator, profile, layers, protection, self.costs, &point);
         let nominal = self.nominal.as_ref().expect("priced before the first point");
         let parts = &energy.by_component;
-        let saving = |nj: f64, nominal: f64| if nominal > 0.0 { 1.0 - nj / nominal } else { 0.0 };
+        let saving = |of: &dyn Fn(Memory) -> bool| {
+            let nominal = accesses_nj(&nominal.by_component, of);
+            if nominal > 0.0 { 1.0 - accesses_nj(parts, of) / nominal } else { 0.0 }
+        };
         let at = |memory| supplies.get(memory).as_ref().map(|at| at.access.base());
         let swept = [Memory::Weight, Memory::Activation, Memory::Accumulator];
         let swept = swept.into_iter().find(|&m| *memories.supplies.get(m) == Supply::Swept);
@@ -408,9 +413,9 @@ impl Shared<'_> {
             memory_energy_saving: if memories.weights_alone() && is_own {
                 1.0 - profile.access_energy_scale(vdd_mv)
             } else {
-                let of = |parts| accesses_nj(memories, parts);
-                saving(of(parts), of(&nominal.by_component))
+                saving(&|memory| memories.lowered(memory))
             },
+            access_energy_saving: saving(&|memory| *self.counted.get(memory)),
             latency_us: energy.latency_us,
         };
         (cost, energy.extra_bits_share)

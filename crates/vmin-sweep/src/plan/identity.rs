@@ -50,12 +50,13 @@ pub(super) fn supplies(supplies: &Supplies) -> PerMemory<Option<SupplyId>> {
     })
 }
 
-/// The whole plan: all trials, and the values that turn their counts into results.
+/// The whole plan: all trials with their costs. What is only asked of their counts (budget, target of yield,
+/// confidence) is no part of it, so that a finished sweep answers another such question without a run.
 pub(super) fn plan(plan: &Plan) -> String {
     // The first trial of every point names the rest: chips and offsets follow.
     let points = plan.candidates.iter().flat_map(|candidate| {
         candidate.points.iter().map(move |point| (plan.trial(candidate, point, 0), &point.cost))
     });
     let points: Vec<_> = points.collect();
-    digest(&(points, plan.reads, &plan.chip_ids, plan.chips, &plan.offset_bits, plan.budget))
+    digest(&(points, plan.reads, &plan.chip_ids, plan.chips, &plan.offset_bits))
 }

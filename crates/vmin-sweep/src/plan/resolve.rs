@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use vmin_accel::VddReference;
 use vmin_accel::energy::EnergyReport;
 use vmin_accel::placement::ActivationPlacement;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
@@ -69,7 +70,10 @@ impl Plan {
             .and_then(|all| select_images(all, &experiment));
         let data = keep(&mut problems, data);
         let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
-        let profile = keep(&mut problems, names.profile(&experiment.profile));
+        let profile = names
+            .profile(&experiment.profile)
+            .and_then(|profile| with_vmin(profile, experiment.vmin_mv.as_ref(), &source));
+        let profile = keep(&mut problems, profile);
         let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
         let named = &experiment.chip_files;
         let chip_files: Vec<ChipFile> =
@@ -133,6 +137,7 @@ impl Plan {
             },
             images: Images { pixels: &data.images, labels: &data.labels },
             moves_map,
+            counted: counted(&experiment),
             nominal: None,
         };
         let own = shared.candidate(&Wanted {
@@ -260,10 +265,6 @@ impl Plan {
             chips: experiment.chips,
             offset_bits: experiment.layout.offset_bits,
             first_image: experiment.first_image.value as u64,
-            budget: Budget {
-                accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
-                yield_min: experiment.yield_target_pct / 100.0,
-            },
             with_union: experiment.preset.is_some(),
             accelerator,
             profile,
@@ -335,6 +336,13 @@ fn notes(
         notes.push(measured::note(experiment, chip_files, cells));
     }
     notes.extend(measured::errors_note(experiment, errors));
+    if experiment.layout.offset_bits.len() > 1 {
+        notes.push(
+            "every chip at every offset counts as a chip; intervals take only chips as independent, not \
+             their offsets"
+                .to_owned(),
+        );
+    }
     notes.extend(experiment.read_noise_mv.as_ref().map(|noise| {
         format!(
             "read noise of {} mV: the critical voltage of each cell varies from read to read; `cell_fault_rate` is that without noise",
@@ -342,6 +350,14 @@ fn notes(
         )
     }));
     notes
+}
+
+/// The memories whose accesses are compared between remedies: those that are lowered or protected.
+fn counted(experiment: &Experiment) -> PerMemory<bool> {
+    let protects = |memory| {
+        experiment.remedies.iter().any(|remedy| !remedy.protection.protection.of(memory).is_empty())
+    };
+    PerMemory::from_fn(|memory| experiment.memories.lowered(memory) || protects(memory))
 }
 
 /// The setting in words, for results.
@@ -371,8 +387,30 @@ fn setting(
         accumulator_bits_read: own.placement.accumulator_bits_read(),
         macs_per_image: own.graph.macs(),
         vdd_nominal_mv: profile.v_ref_mv(),
+        vdd_reference: profile.reference(),
         seed: experiment.seed.to_string(),
         accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
+        yield_target: experiment.yield_target_pct / 100.0,
+        confidence: experiment.confidence_pct / 100.0,
+    }
+}
+
+/// A profile that is relative to V_min, for a memory whose V_min is known.
+fn with_vmin(
+    profile: VoltageProfile,
+    vmin_mv: Option<&Located<f64>>,
+    source: &Source,
+) -> Result<VoltageProfile, Diagnostics> {
+    let Some(vmin_mv) = vmin_mv else { return Ok(profile) };
+    match profile.reference() {
+        VddReference::Vmin { .. } => Ok(profile.at_vmin(vmin_mv.value)),
+        VddReference::Absolute => Err(Diagnostic::new(
+            "vmin",
+            format!("profile `{}` has the voltages of a real supply", profile.name()),
+        )
+        .at(source, vmin_mv.span.clone())
+        .hint("leave `vmin_mv` away, or name a profile that is relative to V_min, such as `sram14`")
+        .into()),
     }
 }
 

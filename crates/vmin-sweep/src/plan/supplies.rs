@@ -58,13 +58,12 @@ pub(super) fn operating_point(
     })
 }
 
-/// Energy of accesses of the memories that are lowered.
-pub(super) fn accesses_nj(memories: &Memories, parts: &Components) -> f64 {
-    let of = PerMemory {
+/// Energy of the accesses of some memories.
+pub(super) fn accesses_nj(parts: &Components, of: impl Fn(Memory) -> bool) -> f64 {
+    let all = PerMemory {
         weight: parts.weight_memory_nj,
         activation: parts.activation_memory_nj,
         accumulator: parts.accumulator_memory_nj,
     };
-    let lowered = |memory: &Memory| *memories.supplies.get(*memory) != Supply::Nominal;
-    of.iter().filter(|(memory, _)| lowered(memory)).map(|(_, nj)| nj).sum()
+    all.iter().filter(|(memory, _)| of(*memory)).map(|(_, nj)| nj).sum()
 }

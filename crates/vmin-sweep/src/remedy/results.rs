@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use vmin_accel::PerMemory;
+use vmin_accel::{Memory, PerMemory};
 
 use crate::plan::{Candidate, CandidatePoint};
 use crate::results::Point;
+use crate::statistics::Vmin;
 
 /// One remedy over its voltages. The first of a list is the experiment's network without protection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,36 +35,16 @@ pub struct RemedyResult {
     /// Mean over chips of faulty cells for which no spare was left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cells_unrepaired_mean: Option<f64>,
-    /// The lowest swept voltage at which, and at all above which, the mean over chips stays within the
-    /// budget and the yield reaches its target; absent if there is none.
-    pub best: Option<RemedyAt>,
+    /// How low it can go.
+    pub vmin: Vmin,
+    /// Its point at `vmin.reached_mv`; absent if there is none.
+    pub best: Option<RemedySweepPoint>,
     /// All voltages, falling.
     pub points: Vec<RemedySweepPoint>,
 }
 
-/// A remedy at its lowest voltage.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RemedyAt {
-    /// That voltage, in mV.
-    pub vdd_mv: f64,
-    /// Mean over chips of the test error.
-    pub rerr_mean: f64,
-    /// Share of chips within the budget.
-    #[serde(rename = "yield")]
-    pub yield_fraction: f64,
-    /// Share saved of the access energy of the memories that are lowered, against the experiment's network
-    /// unprotected at the nominal voltage.
-    pub access_energy_saving: f64,
-    /// Energy of one inference, in nJ.
-    pub energy_per_inference_nj: f64,
-    /// Share of it saved, against the same.
-    pub energy_saving: f64,
-    /// Latency of one inference, in us.
-    pub latency_us: f64,
-}
-
 /// A remedy at one voltage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RemedySweepPoint {
     /// The swept voltage, in mV.
     pub vdd_mv: f64,
@@ -80,15 +61,26 @@ pub struct RemedySweepPoint {
     /// Share of chips within the budget.
     #[serde(rename = "yield")]
     pub yield_fraction: f64,
+    /// Chips within the budget.
+    pub chips_within_budget: u32,
+    /// Chips evaluated.
+    pub chips: u32,
+    /// Lower end of the two-sided interval of the yield.
+    pub yield_low: f64,
+    /// Upper end of that interval.
+    pub yield_high: f64,
+    /// Share of the population that the sample shows to be within the budget (one-sided).
+    pub yield_shown: f64,
     /// Energy of one inference, in nJ.
     pub energy_per_inference_nj: f64,
     /// Of it, accesses of the weight memory, encoders and decoders included.
     pub energy_weight_memory_nj: f64,
     /// Of it, encoders and decoders.
     pub energy_codec_nj: f64,
-    /// Share saved of the access energy of the memories that are lowered.
+    /// Share saved of the access energy of all memories that are lowered, or that a remedy protects, against the
+    /// experiment's network unprotected at the nominal voltage.
     pub access_energy_saving: f64,
-    /// Share saved of the energy of one inference.
+    /// Share saved of the energy of one inference, against the same.
     pub energy_saving: f64,
     /// Latency of one inference, in us.
     pub latency_us: f64,
@@ -107,16 +99,26 @@ pub struct RemedyRow<'a> {
     pub weight_bits: u8,
     /// Test error of its network without bit errors.
     pub err: f64,
-    /// Extra cells over data cells.
+    /// Extra cells over data cells of the weight memory.
     pub extra_bits_share: f64,
-    /// Lowest voltage within the budget.
+    /// The same of the activation memory.
+    pub activation_extra_bits_share: f64,
+    /// The same of the accumulator memory.
+    pub accumulator_extra_bits_share: f64,
+    /// Lowest voltage at which the sampled chips reach the target.
     pub vdd_mv: Option<f64>,
+    /// Lowest voltage at which the sample shows the target.
+    pub shown_mv: Option<f64>,
     /// Mean test error there.
     pub rerr_mean: Option<f64>,
     /// Yield there.
     #[serde(rename = "yield")]
     pub yield_fraction: Option<f64>,
-    /// Share saved of the access energy of the memories that are lowered.
+    /// Lower end of its two-sided interval.
+    pub yield_low: Option<f64>,
+    /// Upper end of that interval.
+    pub yield_high: Option<f64>,
+    /// Share saved of the access energy of the memories that are lowered or protected.
     pub access_energy_saving: Option<f64>,
     /// Energy of one inference there, in nJ.
     pub energy_per_inference_nj: Option<f64>,
@@ -137,9 +139,14 @@ impl RemedyResult {
             weight_bits: self.weight_bits,
             err: self.err,
             extra_bits_share: self.extra_bits_share,
+            activation_extra_bits_share: self.activation_extra_bits_share.unwrap_or(0.0),
+            accumulator_extra_bits_share: self.accumulator_extra_bits_share.unwrap_or(0.0),
             vdd_mv: self.best.map(|best| best.vdd_mv),
+            shown_mv: self.vmin.shown_mv,
             rerr_mean: self.best.map(|best| best.rerr_mean),
             yield_fraction: self.best.map(|best| best.yield_fraction),
+            yield_low: self.best.map(|best| best.yield_low),
+            yield_high: self.best.map(|best| best.yield_high),
             access_energy_saving: self.best.map(|best| best.access_energy_saving),
             energy_per_inference_nj: self.best.map(|best| best.energy_per_inference_nj),
             energy_saving: self.best.map(|best| best.energy_saving),
@@ -147,20 +154,20 @@ impl RemedyResult {
         }
     }
 
-    /// The lowest point at which, and at all above which, budget and target hold.
-    fn find_best(&mut self, rerr_max: f64, yield_min: f64) {
-        let holds = |p: &&RemedySweepPoint| {
-            p.rerr_mean <= rerr_max + 1e-12 && p.yield_fraction >= yield_min
-        };
-        self.best = self.points.iter().take_while(holds).last().map(|point| RemedyAt {
-            vdd_mv: point.vdd_mv,
-            rerr_mean: point.rerr_mean,
-            yield_fraction: point.yield_fraction,
-            access_energy_saving: point.access_energy_saving,
-            energy_per_inference_nj: point.energy_per_inference_nj,
-            energy_saving: point.energy_saving,
-            latency_us: point.latency_us,
-        });
+    /// Its extra bits in words: of each memory that has any, `weight 12.5 %`.
+    #[must_use]
+    pub fn extra_bits(&self) -> String {
+        let all = [
+            (Memory::Weight, Some(self.extra_bits_share)),
+            (Memory::Activation, self.activation_extra_bits_share),
+            (Memory::Accumulator, self.accumulator_extra_bits_share),
+        ];
+        let some = all.into_iter().filter_map(|(memory, share)| Some((memory, share?)));
+        let words: Vec<_> = some
+            .filter(|(_, share)| *share > 0.0)
+            .map(|(memory, share)| format!("{} {:.1} %", memory.word(), share * 100.0))
+            .collect();
+        if words.is_empty() { "none".to_owned() } else { words.join(", ") }
     }
 }
 
@@ -169,8 +176,8 @@ pub(crate) fn remedy(
     candidate: &Candidate,
     err: f64,
     points: &[Point],
+    vmin: Vmin,
     repaired: Option<(f64, f64)>,
-    (rerr_max, yield_min): (f64, f64),
 ) -> RemedyResult {
     let (cells_repaired_mean, cells_unrepaired_mean) = repaired.unzip();
     let of = |(point, planned): (&Point, &CandidatePoint)| RemedySweepPoint {
@@ -181,15 +188,21 @@ pub(crate) fn remedy(
         rerr_std: point.rerr_std,
         rerr_max: point.rerr_max,
         yield_fraction: point.yield_fraction,
+        chips_within_budget: point.chips_within_budget,
+        chips: point.chips,
+        yield_low: point.yield_low,
+        yield_high: point.yield_high,
+        yield_shown: point.yield_shown,
         energy_per_inference_nj: point.energy_per_inference_nj,
         energy_weight_memory_nj: point.energy_weight_memory_nj,
         energy_codec_nj: planned.cost.energy_codec_nj,
-        access_energy_saving: point.memory_energy_saving,
+        access_energy_saving: planned.cost.access_energy_saving,
         energy_saving: point.energy_saving,
         latency_us: point.latency_us,
     };
     let PerMemory { weight, activation, accumulator } = candidate.extra_bits_share;
-    let mut result = RemedyResult {
+    let points: Vec<_> = points.iter().zip(&candidate.points).map(of).collect();
+    RemedyResult {
         name: candidate.name.clone(),
         protection: candidate.protection.describe(),
         model: candidate.model.clone(),
@@ -200,9 +213,8 @@ pub(crate) fn remedy(
         accumulator_extra_bits_share: (accumulator > 0.0).then_some(accumulator),
         cells_repaired_mean,
         cells_unrepaired_mean,
-        best: None,
-        points: points.iter().zip(&candidate.points).map(of).collect(),
-    };
-    result.find_best(rerr_max, yield_min);
-    result
+        vmin,
+        best: points.iter().find(|point| Some(point.vdd_mv) == vmin.reached_mv).copied(),
+        points,
+    }
 }

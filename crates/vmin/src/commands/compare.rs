@@ -5,6 +5,7 @@ use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg};
 use vmin_sweep::Results;
+use vmin_sweep::statistics::share_words;
 
 use crate::args::{CompareArgs, CompareOver};
 use crate::commands::report;
@@ -34,6 +35,14 @@ struct Row {
     rerr_std: f64,
     #[serde(rename = "yield")]
     yield_fraction: f64,
+    chips_within_budget: u32,
+    yield_low: f64,
+    yield_high: f64,
+    yield_shown: f64,
+    yield_target: f64,
+    confidence: f64,
+    vmin_reached_mv: Option<f64>,
+    vmin_shown_mv: Option<f64>,
     energy_per_inference_nj: f64,
     energy_saving: f64,
 }
@@ -116,6 +125,14 @@ fn rows_of<'r>(sweep: &Compared<'r>) -> impl Iterator<Item = Row> + use<'r> {
         rerr_mean: point.rerr_mean,
         rerr_std: point.rerr_std,
         yield_fraction: point.yield_fraction,
+        chips_within_budget: point.chips_within_budget,
+        yield_low: point.yield_low,
+        yield_high: point.yield_high,
+        yield_shown: point.yield_shown,
+        yield_target: results.setting.yield_target,
+        confidence: results.setting.confidence,
+        vmin_reached_mv: results.vmin.reached_mv,
+        vmin_shown_mv: results.vmin.shown_mv,
         energy_per_inference_nj: point.energy_per_inference_nj,
         energy_saving: point.energy_saving,
     })
@@ -140,19 +157,38 @@ impl Answer for Comparison {
             let mut row = vec![vdd_mv.to_string()];
             for sweep in sweeps {
                 let point = sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv);
-                row.push(point.map_or_else(String::new, |point| {
-                    format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0)
+                row.push(point.map_or_else(String::new, |point| match point.chips {
+                    1 => answer::percent(point.rerr_mean, 2),
+                    _ => {
+                        format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0)
+                    }
                 }));
             }
             rows.push(row);
         }
-        let mut lowest = vec!["lowest, every chip".to_owned()];
-        lowest.extend(sweeps.iter().map(|sweep| {
-            vmin_report::lowest_mv(sweep.results)
-                .map_or_else(|| "none".to_owned(), |vdd_mv| format!("{vdd_mv} mV"))
-        }));
-        rows.push(lowest);
+        let mut row = |name: &str, of: &dyn Fn(&Results) -> String| {
+            let cells = sweeps.iter().map(|sweep| of(sweep.results));
+            rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
+        };
+        let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| format!("{mv} mV"));
+        row("target", &|results| {
+            let setting = &results.setting;
+            let loss = setting.accuracy_loss_max * 100.0;
+            format!("{} lose <= {loss:.2}", share_words(setting.yield_target, 0))
+        });
+        row("reached", &|results| mv(results.vmin.reached_mv));
+        row("shown", &|results| mv(results.vmin.shown_mv));
         let table = answer::table(&header, 1, rows);
-        format!("test error under bit errors, mean ± std over chips\n{table}")
+        let references = sweeps.iter().map(|sweep| sweep.results.setting.vdd_reference);
+        let mut notes = vec![LOWEST.to_owned()];
+        notes.extend(references.filter_map(vmin_accel::VddReference::note));
+        notes.dedup();
+        let notes: Vec<_> = notes.iter().map(|note| answer::wrapped(note)).collect();
+        format!("test error under bit errors, mean ± std over chips\n{table}\n{}", notes.join("\n"))
     }
 }
+
+/// What the last rows mean.
+const LOWEST: &str = "reached: lowest swept voltage at which the sampled chips reach the target (share of \
+                      chips within a loss, in points of accuracy); shown: at which they show it at the \
+                      confidence of the experiment";

@@ -293,8 +293,9 @@ fn show_curve(energy: &Energy, least: usize) -> String {
     let ends = least == 0 || least + 1 == energy.points.len();
     let end =
         if ends { "; it is an end of the range, the true minimum may lie beyond" } else { "" };
+    let notes: String = energy.report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
     format!(
-        "{} on {}, {} from {} mV nominal ({})\n{table}\nleast energy {:.2} nJ per inference at {} mV{end}",
+        "{} on {}, {} from {} mV nominal ({})\n{table}\nleast energy {:.2} nJ per inference at {} mV{end}{notes}",
         energy.model,
         energy.accelerator,
         energy.rails,

@@ -136,8 +136,10 @@ fn show(exploration: &Exploration, front: &[&Point]) -> String {
         Some(more) if more > 0 => format!("\n... and {more} more in the files"),
         _ => String::new(),
     };
+    let note = exploration.vdd_reference.note();
+    let note = note.map_or_else(String::new, |note| format!("\nnote: {note}"));
     format!(
-        "{table}{more}\n{} of {} points are on the Pareto front of {}",
+        "{table}{more}\n{} of {} points are on the Pareto front of {}{note}",
         front.len(),
         exploration.points.len(),
         words.join(", ")

@@ -10,7 +10,8 @@ use vmin_diagnostic::{Diagnostic, Source};
 use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
-use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedyAt, Results, RunError};
+use vmin_sweep::statistics::{interval_words, share_words};
+use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedySweepPoint, Results, RunError};
 
 use crate::args::SweepArgs;
 use crate::commands::report::FIRST_CHIP;
@@ -240,45 +241,41 @@ impl Answer for Swept {
     /// The union RErr beside the plain one for a preset.
     fn table(&self) -> String {
         let results = &self.results;
-        let mut header = vec![
-            "Vdd (mV)",
-            "faulty cells",
-            "flipped bits",
-            "RErr mean ± std",
-            "best",
-            "worst",
-            "yield",
-            "energy (nJ)",
-            "saved",
-            "memory saved",
-        ];
+        let setting = &results.setting;
+        let one_chip = results.chips.len() == 1;
+        let interval = format!("yield\nat {}", share_words(setting.confidence, 0));
+        let error = if one_chip { "RErr\n(%)" } else { "RErr (%)\nmean ± std" };
+        let mut header = vec!["Vdd\n(mV)", "faulty\ncells", "flipped\nbits", error, "worst\n(%)"];
+        header.extend(["chips\nwithin", &interval, "energy\n(nJ)", "saved\n(%)"]);
+        let with_activations = setting.activation_bits.is_some();
+        let with_sums = setting.accumulator_bits_read.is_some();
         if self.with_union {
-            header.push("union RErr mean ± std");
+            header.push("union RErr (%)\nmean ± std");
         }
-        let with_activations = results.setting.activation_bits.is_some();
         if with_activations {
-            header.push("flipped in activations");
+            header.push("flipped in\nactivations");
         }
-        let with_sums = results.setting.accumulator_bits_read.is_some();
         if with_sums {
-            header.push("flipped in sums");
+            header.push("flipped\nin sums");
         }
+        let spread = |mean: f64, std: f64| match one_chip {
+            true => format!("{:.2}", mean * 100.0),
+            false => format!("{:.2} ± {:.2}", mean * 100.0, std * 100.0),
+        };
         let rows = results.points.iter().map(|point| {
             let mut row = vec![
                 format!("{}", point.vdd_mv),
                 answer::rate(point.cell_fault_rate),
                 answer::rate(point.flip_rate),
-                format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0),
-                answer::percent(point.rerr_min, 2),
-                answer::percent(point.rerr_max, 2),
-                answer::percent(point.yield_fraction, 0),
+                spread(point.rerr_mean, point.rerr_std),
+                format!("{:.2}", point.rerr_max * 100.0),
+                format!("{}/{}", point.chips_within_budget, point.chips),
+                interval_words(point.yield_low, point.yield_high).trim_end_matches(" %").to_owned(),
                 format!("{:.1}", point.energy_per_inference_nj),
-                answer::percent(point.energy_saving, 1),
-                answer::percent(point.memory_energy_saving, 1),
+                format!("{:.1}", point.energy_saving * 100.0),
             ];
             if self.with_union {
-                let (mean, std) = (point.rerr_union_mean, point.rerr_union_std);
-                row.push(format!("{:.2} ± {:.2} %", mean * 100.0, std * 100.0));
+                row.push(spread(point.rerr_union_mean, point.rerr_union_std));
             }
             if with_activations {
                 row.push(point.activation_flip_rate.map_or_else(String::new, answer::rate));
@@ -289,53 +286,74 @@ impl Answer for Swept {
             row
         });
         let table = answer::table(&header, 0, rows);
+        let note = setting.vdd_reference.note();
+        let lines: Vec<String> = results
+            .vmin_words()
+            .into_iter()
+            .map(|(value, words)| format!("{value}: {words}"))
+            .chain([SAVED.to_owned()])
+            .chain(note)
+            .map(|line| answer::wrapped(&line))
+            .collect();
         format!(
-            "clean error {} ({} of {} images right)\n{table}{}",
+            "clean error {} ({} of {} images right)\n{table}\n{}{}",
             answer::percent(results.clean.err, 2),
             results.clean.correct,
             results.clean.images,
+            lines.join("\n"),
             remedies(results)
         )
     }
 }
+
+/// What `saved` means under both tables.
+const SAVED: &str = "saved: share of the energy of a whole inference, DRAM and leakage included, against \
+                     the network unprotected at the nominal voltage";
 
 /// The table of remedies with a line above it, or nothing.
 fn remedies(results: &Results) -> String {
     if results.remedies.is_empty() {
         return String::new();
     }
-    let header = [
-        "remedy",
-        "clean error",
-        "extra bits",
-        "lowest Vdd (mV)",
-        "RErr there",
-        "yield",
-        "access saved",
-        "energy (nJ)",
-        "inference saved",
-        "latency (us)",
-    ];
-    let dash = || "-".to_owned();
+    let setting = &results.setting;
+    let with_extra = results.remedies.iter().any(|remedy| remedy.extra_bits() != "none");
+    let mut header = vec!["remedy", "clean\n(%)", "reached\n(mV)", "shown\n(mV)"];
+    header.extend(["chips\nwithin", "RErr\n(%)", "saved\n(%)", "access\nsaved"]);
+    if with_extra {
+        header.push("extra bits");
+    }
+    let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
     let rows = results.remedies.iter().map(|remedy| {
         let at = remedy.best.as_ref();
-        let shown = |text: fn(&RemedyAt) -> String| at.map_or_else(dash, text);
-        vec![
+        let shown = |text: fn(&RemedySweepPoint) -> String| at.map_or_else(|| "-".to_owned(), text);
+        let mut row = vec![
             remedy.name.clone(),
-            answer::percent(remedy.err, 2),
-            answer::percent(remedy.extra_bits_share, 1),
-            shown(|at| format!("{}", at.vdd_mv)),
-            shown(|at| answer::percent(at.rerr_mean, 2)),
-            shown(|at| answer::percent(at.yield_fraction, 0)),
-            shown(|at| answer::percent(at.access_energy_saving, 1)),
-            shown(|at| format!("{:.1}", at.energy_per_inference_nj)),
-            shown(|at| answer::percent(at.energy_saving, 1)),
-            shown(|at| format!("{:.1}", at.latency_us)),
-        ]
+            format!("{:.2}", remedy.err * 100.0),
+            mv(remedy.vmin.reached_mv),
+            mv(remedy.vmin.shown_mv),
+            shown(|at| format!("{}/{}", at.chips_within_budget, at.chips)),
+            shown(|at| format!("{:.2}", at.rerr_mean * 100.0)),
+            shown(|at| format!("{:.1}", at.energy_saving * 100.0)),
+            shown(|at| format!("{:.1}", at.access_energy_saving * 100.0)),
+        ];
+        if with_extra {
+            row.push(remedy.extra_bits());
+        }
+        row
     });
     let table = answer::table(&header, 1, rows);
-    format!(
-        "\nremedies within a loss of {} (mean over chips, and the target of yield)\n{table}",
-        answer::percent(results.setting.accuracy_loss_max, 2)
-    )
+    let target = share_words(setting.yield_target, 0);
+    let lines = [
+        format!(
+            "reached: lowest swept voltage at which {target} of the sampled chips {}, against the \
+             experiment's network without bit errors; shown: at which they show that target at {} \
+             confidence",
+            setting.budget(),
+            share_words(setting.confidence, 0)
+        ),
+        "all other columns are at the voltage reached. access saved: share of the access energy of the \
+         memories that are lowered or protected, encoders and decoders included"
+            .to_owned(),
+    ];
+    format!("\n\n{table}\n{}", lines.map(|line| answer::wrapped(&line)).join("\n"))
 }
