@@ -2,7 +2,7 @@
 //! whether a name stands in a file or was typed.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
@@ -175,12 +175,8 @@ impl<'a> Names<'a> {
 
     /// The name of a network for [`vmin_nn::model::load`].
     #[must_use]
-    pub fn model_path(&self, name: &str) -> String {
-        if name.starts_with("builtin:") { name.to_owned() } else { self.path(name) }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.base.join(name).display().to_string()
+    pub fn model_path(&self, name: &str) -> PathBuf {
+        if name.starts_with("builtin:") { name.into() } else { self.base.join(name) }
     }
 
     /// A shipped name as it is, anything else as a path.
@@ -192,7 +188,11 @@ impl<'a> Names<'a> {
     ) -> Result<T, Diagnostics> {
         let a_path = name.text.contains(['/', '\\']) || name.text.ends_with(".toml");
         let a_name = shipped.contains(&name.text) || !a_path;
-        let path = if a_name { name.text.to_owned() } else { self.path(name.text) };
+        let path = if a_name {
+            name.text.to_owned()
+        } else {
+            self.base.join(name.text).display().to_string()
+        };
         load(&path).map_err(|found| {
             // Problems within the text of a description have a place there.
             let place = |problem: Diagnostic| match (&problem.source, self.source, &name.span) {
