@@ -1,6 +1,7 @@
 //! Diagnostics as text for a terminal.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -8,7 +9,10 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use crate::{Diagnostic, Diagnostics};
 
 /// Problems that are printed in full; the rest are only counted.
-const SHOWN_MAX: usize = 30;
+pub(crate) const SHOWN_MAX: usize = 30;
+
+/// Most lines of one quotation.
+const QUOTED_LINES_MAX: usize = 100;
 
 /// The first 30 problems as text with file, line and a caret where there is a place, and the number
 /// of the others; with ANSI colours if `color`.
@@ -72,21 +76,49 @@ fn thousands(number: usize) -> String {
     text
 }
 
+/// The lines of a text that a span touches.
+struct Quoted<'t> {
+    text: &'t str,
+    /// Number of the first line.
+    line: usize,
+    /// Within the lines.
+    span: Range<usize>,
+}
+
+/// Cuts the lines out, since drawing takes time with the square of the lines it is given. Of a span over too many
+/// lines, the first line is quoted.
+fn quoted<'t>(text: &'t str, span: &Range<usize>) -> Quoted<'t> {
+    let end = span.end.min(text.len());
+    let start = span.start.min(end);
+    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let long = text[start..end].bytes().filter(|&byte| byte == b'\n').count() > QUOTED_LINES_MAX;
+    let end = if long { line_end(start) } else { end };
+    Quoted {
+        text: &text[first..line_end(end)],
+        line: 1 + text[..first].bytes().filter(|&byte| byte == b'\n').count(),
+        span: start - first..end - first,
+    }
+}
+
 fn group(diagnostic: &Diagnostic) -> Group<'_> {
     let mut group = Group::with_title(
         Level::ERROR.primary_title(visible(&diagnostic.message)).id(diagnostic.code),
     );
     match (&diagnostic.source, &diagnostic.span) {
         (Some(source), Some(span)) => {
-            let text = source.text();
-            let end = span.end.min(text.len());
-            let start = span.start.min(end);
-            let mut annotation = AnnotationKind::Primary.span(start..end);
+            let Quoted { text, line, span } = quoted(source.text(), span);
+            let mut annotation = AnnotationKind::Primary.span(span);
             if !diagnostic.label.is_empty() {
                 annotation = annotation.label(visible(&diagnostic.label));
             }
             group = group
-                .element(Snippet::source(text).path(visible(source.name())).annotation(annotation));
+                .element(
+                    Snippet::source(text)
+                        .line_start(line)
+                        .path(visible(source.name()))
+                        .annotation(annotation),
+                );
         }
         (source, _) => {
             if let Some(source) = source {

@@ -1,7 +1,7 @@
 //! Writing files: whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Most links followed to a file.
@@ -17,21 +17,37 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_set(&[(path.to_owned(), bytes)]).map_err(|(_, error)| error)
 }
 
+/// What a file is to hold: writes it, perhaps piece by piece.
+pub type Content<'a> = dyn Fn(&mut (dyn Write + Send)) -> io::Result<()> + 'a;
+
+/// [`write_streams`] of bytes.
+///
+/// # Errors
+/// See there.
+pub fn write_set(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+    let contents: Vec<Box<Content<'_>>> = files
+        .iter()
+        .map(|(_, bytes)| -> Box<Content<'_>> { Box::new(|out| out.write_all(bytes)) })
+        .collect();
+    let streams: Vec<_> = files.iter().zip(&contents).map(|((path, _), one)| (path.clone(), &**one)).collect();
+    write_streams(&streams)
+}
+
 /// Writes files that belong together: all siblings are written and synced before the first is
 /// renamed, so that a disk that fills up leaves the old set.
 ///
 /// # Errors
 /// The path that failed and what the file system says; the siblings are then removed.
-pub fn write_set(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+pub fn write_streams(files: &[(PathBuf, &Content<'_>)]) -> Result<(), (PathBuf, io::Error)> {
     let mut siblings = Vec::with_capacity(files.len());
-    let written = files.iter().try_for_each(|(path, bytes)| {
-        write_sibling(path, bytes, &mut siblings).map_err(|error| (path.clone(), error))
+    let written = files.iter().try_for_each(|(path, content)| {
+        write_sibling(path, content, &mut siblings).map_err(|error| (path.clone(), error))
     });
     let renamed = written.and_then(|()| {
-        files.iter().zip(&siblings).try_for_each(|((path, bytes), sibling)| {
+        files.iter().zip(&siblings).try_for_each(|((path, content), sibling)| {
             match sibling {
                 Some(sibling) => std::fs::rename(&sibling.path, &sibling.target),
-                None => std::fs::write(path, bytes),
+                None => File::create(path).and_then(|mut file| write_to(&mut file, content)),
             }
             .map_err(|error| (path.clone(), error))
         })
@@ -58,7 +74,7 @@ struct Sibling {
 /// Adds the sibling of `path`, or none where it must not be replaced.
 fn write_sibling(
     path: &Path,
-    bytes: &[u8],
+    content: &Content<'_>,
     siblings: &mut Vec<Option<Sibling>>,
 ) -> io::Result<()> {
     let target = behind_links(path)?;
@@ -77,8 +93,14 @@ fn write_sibling(
     if let Some(there) = there.filter(std::fs::Metadata::is_file) {
         file.set_permissions(there.permissions())?;
     }
-    file.write_all(bytes)?;
+    write_to(&mut file, content)?;
     file.sync_all()
+}
+
+fn write_to(file: &mut File, content: &Content<'_>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    content(&mut out)?;
+    out.flush()
 }
 
 /// The path that a link leads to, whether or not something is there.
