@@ -42,8 +42,7 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}")
 }
 
-/// `text` with its control characters as visible signs: a hostile name cannot steer a terminal.
-/// Line ends and tabs stay.
+/// `text` with its control characters as `\x1b`: a hostile name cannot steer a terminal. Line ends and tabs stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     let is_hidden = |c: char| {
@@ -53,14 +52,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return text.into();
     }
-    let sign = |c: char| match c {
-        '\0'..='\u{1f}' => {
-            char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            _ if !is_hidden(c) => shown.push(c),
+            code @ ..=0xff => shown.push_str(&format!("\\x{code:02x}")),
+            code => shown.push_str(&format!("\\u{{{code:x}}}")),
         }
-        '\u{7f}' => '␡',
-        _ => char::REPLACEMENT_CHARACTER,
-    };
-    text.chars().map(|c| if is_hidden(c) { sign(c) } else { c }).collect()
+    }
+    shown.into()
 }
 
 /// `1234567` as `1,234,567`.
@@ -112,13 +112,12 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
             if !diagnostic.label.is_empty() {
                 annotation = annotation.label(visible(&diagnostic.label));
             }
-            group = group
-                .element(
-                    Snippet::source(text)
-                        .line_start(line)
-                        .path(visible(source.name()))
-                        .annotation(annotation),
-                );
+            group = group.element(
+                Snippet::source(text)
+                    .line_start(line)
+                    .path(visible(source.name()))
+                    .annotation(annotation),
+            );
         }
         (source, _) => {
             if let Some(source) = source {

@@ -4,7 +4,8 @@
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing takes time with the product of the lengths.
-    let candidates = candidates.into_iter().filter(|candidate| word.len() <= 2 * candidate.len() + 1);
+    let candidates =
+        candidates.into_iter().filter(|candidate| word.len() <= 2 * candidate.len() + 1);
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + word.len().min(candidate.len()) / 4)

@@ -600,7 +600,8 @@ impl<'d> TableReader<'d> {
         words.sort_unstable();
         words.dedup();
         let allowed = format!("expected {}", list_words(words.iter().copied()));
-        let unknown = table.iter().filter(|(key, _)| words.binary_search(&&**key.get_ref()).is_err());
+        let unknown =
+            table.iter().filter(|(key, _)| words.binary_search(&&**key.get_ref()).is_err());
         for (index, (key, _)) in unknown.enumerate() {
             let name: &str = key.get_ref();
             let message = format!("unknown key `{name}`{}", self.place());

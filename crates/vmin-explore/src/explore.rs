@@ -143,7 +143,9 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         points.iter().filter(|point| point.within_limits).map(|point| point.index).collect();
     let values: Vec<f64> = candidates
         .iter()
-        .flat_map(|&index| objectives.iter().map(|objective| objective.of(&points[index])).collect::<Vec<_>>())
+        .flat_map(|&index| {
+            objectives.iter().map(|objective| objective.of(&points[index])).collect::<Vec<_>>()
+        })
         .collect();
     let values: Vec<&[f64]> = values.chunks_exact(objectives.len()).collect();
     for member in front(&values) {

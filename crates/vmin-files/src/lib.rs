@@ -24,7 +24,9 @@ mod write;
 
 use std::fmt::Write;
 
-pub use read::{BYTES_MAX, ReadError, TEXT_BYTES_MAX, bytes, contents, open, open_seekable, read_within, text};
+pub use read::{
+    BYTES_MAX, ReadError, TEXT_BYTES_MAX, bytes, contents, open, open_seekable, read_within, text,
+};
 pub use shipped::shipped_or_path;
 pub use write::{Content, write_set, write_streams, write_whole};
 

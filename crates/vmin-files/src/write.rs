@@ -29,7 +29,8 @@ pub fn write_set(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)>
         .iter()
         .map(|(_, bytes)| -> Box<Content<'_>> { Box::new(|out| out.write_all(bytes)) })
         .collect();
-    let streams: Vec<_> = files.iter().zip(&contents).map(|((path, _), one)| (path.clone(), &**one)).collect();
+    let streams: Vec<_> =
+        files.iter().zip(&contents).map(|((path, _), one)| (path.clone(), &**one)).collect();
     write_streams(&streams)
 }
 
@@ -131,7 +132,8 @@ fn remove_left_behind(folder: &Path, name: &str) {
         let Some(writer) = writer else { continue };
         let lives = writer == std::process::id() || Path::new(&format!("/proc/{writer}")).exists();
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if !lives && is_file && crate::open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        if !lives && is_file && crate::open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
             let _ = std::fs::remove_file(entry.path());
         }
     }

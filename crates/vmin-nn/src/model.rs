@@ -22,7 +22,8 @@ pub fn load(spec: impl AsRef<Path>) -> Result<Graph, ModelError> {
 /// As [`load`].
 pub fn load_within(spec: impl AsRef<Path>, limits: &Limits) -> Result<Graph, ModelError> {
     let path = spec.as_ref();
-    let unknown = |expected| ModelError::UnknownModel { spec: path.display().to_string(), expected };
+    let unknown =
+        |expected| ModelError::UnknownModel { spec: path.display().to_string(), expected };
     if let Some(name) = path.to_str().and_then(|spec| spec.strip_prefix("builtin:")) {
         let bytes = builtin::bytes(name).ok_or_else(|| {
             let names: Vec<_> = builtin::BUILTIN_MODELS.iter().map(|(n, _)| *n).collect();
@@ -55,8 +56,7 @@ pub fn load_within(spec: impl AsRef<Path>, limits: &Limits) -> Result<Graph, Mod
 fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ModelError> {
     let error = |source| ModelError::Io { path: path.to_owned(), source };
     let bytes_max = limits.file_bytes_max as u64;
-    vmin_files::contents(path, bytes_max).map_err(error)?.ok_or_else(|| ModelError::FileTooLarge {
-        path: path.to_owned(),
-        bytes_max,
-    })
+    vmin_files::contents(path, bytes_max)
+        .map_err(error)?
+        .ok_or_else(|| ModelError::FileTooLarge { path: path.to_owned(), bytes_max })
 }

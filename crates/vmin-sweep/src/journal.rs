@@ -251,7 +251,11 @@ impl Journal {
         }
         let too_large = || io("read")(io::ErrorKind::FileTooLarge.into());
         let length = file.metadata().map_err(io("read"))?.len();
-        let text = if length > BYTES_MAX { None } else { vmin_files::read_within(&mut file, BYTES_MAX).map_err(io("read"))? };
+        let text = if length > BYTES_MAX {
+            None
+        } else {
+            vmin_files::read_within(&mut file, BYTES_MAX).map_err(io("read"))?
+        };
         let text = text.ok_or_else(too_large)?;
         if let Some(found) = version(&text).filter(|&found| found != VERSION) {
             return Err(JournalError::OtherVersion { path: path.to_owned(), found });
@@ -465,12 +469,8 @@ mod tests {
             header[14] ^= 1;
             header
         };
-        let texts: [&[u8]; 4] = [
-            &flipped,
-            &header_alone,
-            b"my precious notes\nline two\n",
-            b"no newline",
-        ];
+        let texts: [&[u8]; 4] =
+            [&flipped, &header_alone, b"my precious notes\nline two\n", b"no newline"];
         for text in texts {
             std::fs::write(&path, text).expect("written");
             for resume in [false, true] {

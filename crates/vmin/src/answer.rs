@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
+use vmin_diagnostic::visible;
 
 use crate::Failure;
 use crate::args::Format;
@@ -28,7 +29,7 @@ pub trait Answer: Serialize {
         match format {
             Format::Json => Ok(serde_json::to_string_pretty(self).map_err(std::io::Error::from)?),
             Format::Csv => self.csv(),
-            Format::Table => Ok(vmin_diagnostic::visible(&self.table()).into_owned()),
+            Format::Table => Ok(visible(&self.table()).into_owned()),
         }
     }
 }
@@ -52,9 +53,10 @@ pub(crate) fn table(
 ) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.set_header(header.to_vec());
+    table.set_header(header.iter().map(|&cell| visible(cell)));
     for row in rows {
-        table.add_row(row);
+        // Before the widths are known.
+        table.add_row(row.iter().map(|cell| visible(cell)));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         if index >= left {

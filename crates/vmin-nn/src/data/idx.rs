@@ -47,7 +47,14 @@ pub(super) fn load(
     images.bytes.drain(..16);
     let class_names = class_names.iter().map(|&name| name.to_owned()).collect();
     let shape = [height, width, 1];
-    Dataset::checked(name, &labels.path, shape, images.bytes, labels.bytes[8..].to_vec(), class_names)
+    Dataset::checked(
+        name,
+        &labels.path,
+        shape,
+        images.bytes,
+        labels.bytes[8..].to_vec(),
+        class_names,
+    )
 }
 
 /// A decoded idx file.

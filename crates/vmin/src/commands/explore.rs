@@ -89,7 +89,8 @@ fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {
         ("explore.parquet", &|out| columns::write_parquet(&exploration.points, &[], out)),
         ("explore.html", &|out| out.write_all(page.as_bytes())),
     ];
-    write_streams(&files.map(|(name, content)| (folder.join(name), content))).map_err(|(path, error)| unwritable(&path, &error))
+    write_streams(&files.map(|(name, content)| (folder.join(name), content)))
+        .map_err(|(path, error)| unwritable(&path, &error))
 }
 
 fn show(exploration: &Exploration, front: &[&Point]) -> String {

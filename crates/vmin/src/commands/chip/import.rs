@@ -55,7 +55,7 @@ pub struct ImportArgs {
     /// Dumps: bits of a word
     #[arg(long, value_name = "BITS", default_value_t = 16)]
     word_bits: u32,
-    /// Dumps: words per bank; the default is one bank
+    /// Dumps: words per bank, always needed
     #[arg(long, value_name = "N")]
     words_per_bank: Option<u32>,
     /// Dumps: words per row
