@@ -97,3 +97,33 @@ fn every_bench_brings_its_own_harness() {
     let told: Names = told.filter_map(|bench| bench["name"].as_str()).map(str::to_owned).collect();
     assert_eq!(told, found, "`[[bench]]` in Cargo.toml and the folder `benches`");
 }
+
+/// Files are opened for reading in `vmin-files` alone, where reads are bounded. Journals and locks append.
+#[test]
+fn files_are_read_through_one_door() {
+    const DOORS: [&str; 4] = ["fs::read(", "fs::read_to_string(", "File::open(", ".read(true)"];
+    const MAY: [&str; 2] = ["vmin-files/", "vmin-testkit/"];
+    let mut folders = vec![vmin_testkit::root().join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.display().to_string();
+            let of_tests = ["/tests", "/examples", "/benches", "tests.rs", "/mocks"];
+            if of_tests.iter().any(|ending| name.ends_with(ending))
+                || MAY.iter().any(|may| name.contains(may))
+            {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                let text = std::fs::read_to_string(&path).expect("a source");
+                let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let code = program.lines().filter(|line| !line.trim_start().starts_with("//"));
+                for line in code.filter(|line| DOORS.iter().any(|door| line.contains(door))) {
+                    assert!(name.ends_with("journal.rs"), "{name}: {line}");
+                }
+            }
+        }
+    }
+}

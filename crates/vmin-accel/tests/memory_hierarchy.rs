@@ -125,7 +125,7 @@ fn so_does_its_published_file() {
     let Some(path) = vmin_testkit::data("models/coral/mobilenet_v2_1.0_224_quant.tflite") else {
         return;
     };
-    let graph = vmin_nn::model::load(&path.to_string_lossy()).expect("a sound network");
+    let graph = vmin_nn::model::load(&path).expect("a sound network");
     near_the_bound(&layers_of_graph(&graph).expect("sane layers"));
 }
 

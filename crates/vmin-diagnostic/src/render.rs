@@ -1,6 +1,7 @@
 //! Diagnostics as text for a terminal.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -8,7 +9,10 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use crate::{Diagnostic, Diagnostics};
 
 /// Problems that are printed in full; the rest are only counted.
-const SHOWN_MAX: usize = 30;
+pub(crate) const SHOWN_MAX: usize = 30;
+
+/// Most lines of one quotation.
+const QUOTED_LINES_MAX: usize = 100;
 
 /// The first 30 problems as text with file, line and a caret where there is a place, and the number
 /// of the others; with ANSI colours if `color`.
@@ -38,8 +42,7 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}")
 }
 
-/// `text` with its control characters as visible signs: a hostile name cannot steer a terminal.
-/// Line ends and tabs stay.
+/// `text` with its control characters as `\x1b`: a hostile name cannot steer a terminal. Line ends and tabs stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     let is_hidden = |c: char| {
@@ -49,14 +52,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return text.into();
     }
-    let sign = |c: char| match c {
-        '\0'..='\u{1f}' => {
-            char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            _ if !is_hidden(c) => shown.push(c),
+            code @ ..=0xff => shown.push_str(&format!("\\x{code:02x}")),
+            code => shown.push_str(&format!("\\u{{{code:x}}}")),
         }
-        '\u{7f}' => '␡',
-        _ => char::REPLACEMENT_CHARACTER,
-    };
-    text.chars().map(|c| if is_hidden(c) { sign(c) } else { c }).collect()
+    }
+    shown.into()
 }
 
 /// `1234567` as `1,234,567`.
@@ -72,21 +76,48 @@ fn thousands(number: usize) -> String {
     text
 }
 
+/// The lines of a text that a span touches.
+struct Quoted<'t> {
+    text: &'t str,
+    /// Number of the first line.
+    line: usize,
+    /// Within the lines.
+    span: Range<usize>,
+}
+
+/// Cuts the lines out, since drawing takes time with the square of the lines it is given. Of a span over too many
+/// lines, the first line is quoted.
+fn quoted<'t>(text: &'t str, span: &Range<usize>) -> Quoted<'t> {
+    let end = span.end.min(text.len());
+    let start = span.start.min(end);
+    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let long = text[start..end].bytes().filter(|&byte| byte == b'\n').count() > QUOTED_LINES_MAX;
+    let end = if long { line_end(start) } else { end };
+    Quoted {
+        text: &text[first..line_end(end)],
+        line: 1 + text[..first].bytes().filter(|&byte| byte == b'\n').count(),
+        span: start - first..end - first,
+    }
+}
+
 fn group(diagnostic: &Diagnostic) -> Group<'_> {
     let mut group = Group::with_title(
         Level::ERROR.primary_title(visible(&diagnostic.message)).id(diagnostic.code),
     );
     match (&diagnostic.source, &diagnostic.span) {
         (Some(source), Some(span)) => {
-            let text = source.text();
-            let end = span.end.min(text.len());
-            let start = span.start.min(end);
-            let mut annotation = AnnotationKind::Primary.span(start..end);
+            let Quoted { text, line, span } = quoted(source.text(), span);
+            let mut annotation = AnnotationKind::Primary.span(span);
             if !diagnostic.label.is_empty() {
                 annotation = annotation.label(visible(&diagnostic.label));
             }
-            group = group
-                .element(Snippet::source(text).path(visible(source.name())).annotation(annotation));
+            group = group.element(
+                Snippet::source(text)
+                    .line_start(line)
+                    .path(visible(source.name()))
+                    .annotation(annotation),
+            );
         }
         (source, _) => {
             if let Some(source) = source {

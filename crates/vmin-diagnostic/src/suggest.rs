@@ -3,8 +3,10 @@
 /// The candidate nearest to `word`, if it is near enough to be a typing error.
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes time with the product of the lengths.
+    let candidates =
+        candidates.into_iter().filter(|candidate| word.len() <= 2 * candidate.len() + 1);
     candidates
-        .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + word.len().min(candidate.len()) / 4)
         .min_by_key(|(distance, _)| *distance)

@@ -6,6 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::render::SHOWN_MAX;
 use crate::{Diagnostic, Source, closest, list_words};
 
 /// A value and its place.
@@ -633,15 +634,19 @@ impl<'d> TableReader<'d> {
         words.sort_unstable();
         words.dedup();
         let allowed = format!("expected {}", list_words(words.iter().copied()));
-        for (key, _) in table {
+        let unknown =
+            table.iter().filter(|(key, _)| words.binary_search(&&**key.get_ref()).is_err());
+        for (index, (key, _)) in unknown.enumerate() {
             let name: &str = key.get_ref();
-            if words.binary_search(&name).is_ok() {
+            let message = format!("unknown key `{name}`{}", self.place());
+            let mut diagnostic =
+                Diagnostic::new("unknown-key", message).at(self.source, key.span());
+            if index >= SHOWN_MAX {
+                // Never shown, only counted.
+                self.report(diagnostic);
                 continue;
             }
-            let message = format!("unknown key `{name}`{}", self.place());
-            let mut diagnostic = Diagnostic::new("unknown-key", message)
-                .at(self.source, key.span())
-                .allowed(allowed.as_str());
+            diagnostic = diagnostic.allowed(allowed.as_str());
             if let Some(word) = self.meant(name, words.iter().copied()) {
                 diagnostic = diagnostic.hint(format!("did you mean `{word}`?"));
             }

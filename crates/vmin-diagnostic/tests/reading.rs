@@ -84,7 +84,7 @@ fn many_problems_are_counted_and_the_first_printed() {
 #[test]
 fn control_characters_of_names_are_visible() {
     assert_eq!(visible("plain\n\ttext"), "plain\n\ttext");
-    assert_eq!(visible("\u{1b}]0;x\u{7}\u{7f}\u{9b}\u{202e}"), "␛]0;x␇␡��");
+    assert_eq!(visible("\u{1b}]0;x\u{7}\u{7f}\u{9b}\u{202e}"), r"\x1b]0;x\x07\x7f\x9b\u{202e}");
     let source = Source::new("\u{1b}[2J.toml", "a = \"\u{9b}\"");
     let diagnostic = Diagnostic::new("x", "no choice `\u{1b}[2J`")
         .at(&source, 0..1)

@@ -1,5 +1,6 @@
 //! Cycles, energy and area of every point of a plan.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -100,27 +101,23 @@ impl Exploration {
         self.points.iter().filter(|point| point.pareto)
     }
 
-    /// The contents of `explore.csv`.
+    /// Writes the contents of `explore.csv`.
     ///
-    /// # Panics
-    /// Never: numbers and words written to memory.
-    #[must_use]
-    pub fn to_csv(&self) -> String {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for point in &self.points {
-            writer.serialize(point).expect("plain fields");
-        }
-        let bytes = writer.into_inner().expect("memory takes all");
-        String::from_utf8(bytes).expect("numbers and words")
+    /// # Errors
+    /// What `out` says.
+    pub fn write_csv(&self, out: impl Write) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(out);
+        self.points.iter().try_for_each(|point| writer.serialize(point))?;
+        writer.flush()
     }
 
-    /// The contents of `explore.json`.
+    /// Writes the contents of `explore.json`.
     ///
-    /// # Panics
-    /// Never: finite numbers and words.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("finite numbers and words") + "\n"
+    /// # Errors
+    /// What `out` says.
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut out, self)?;
+        writeln!(out)
     }
 }
 
@@ -141,14 +138,18 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
             }
         })
         .collect::<Result<_, _>>()?;
-    let mut points: Vec<Point> = of_designs.into_iter().flatten().collect();
+    let mut points = Vec::with_capacity(plan.points());
+    points.extend(of_designs.into_iter().flatten());
     let objectives = &plan.space.objectives;
     let candidates: Vec<usize> =
         points.iter().filter(|point| point.within_limits).map(|point| point.index).collect();
-    let values: Vec<Vec<f64>> = candidates
+    let values: Vec<f64> = candidates
         .iter()
-        .map(|&index| objectives.iter().map(|objective| objective.of(&points[index])).collect())
+        .flat_map(|&index| {
+            objectives.iter().map(|objective| objective.of(&points[index])).collect::<Vec<_>>()
+        })
         .collect();
+    let values: Vec<&[f64]> = values.chunks_exact(objectives.len()).collect();
     for member in front(&values) {
         points[candidates[member]].pareto = true;
     }

@@ -78,7 +78,9 @@ fn the_number_of_threads_does_not_show() {
     let plan = plan("vdd_mv = [900]\n[vary]\narray_sides = [2, 4, 8]\nweight_kib = [32, 64]\n");
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| run(&plan).to_json())
+        let mut json = Vec::new();
+        pool.install(|| run(&plan)).write_json(&mut json).expect("memory takes all");
+        json
     };
     assert_eq!(on(1), on(3));
 }

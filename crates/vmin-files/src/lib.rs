@@ -24,9 +24,11 @@ mod write;
 
 use std::fmt::Write;
 
-pub use read::{BYTES_MAX, ReadError, TEXT_BYTES_MAX, bytes, text};
+pub use read::{
+    BYTES_MAX, ReadError, TEXT_BYTES_MAX, bytes, contents, open, open_seekable, read_within, text,
+};
 pub use shipped::shipped_or_path;
-pub use write::{write_set, write_whole};
+pub use write::{Content, write_set, write_streams, write_whole};
 
 /// SHA-256 of some bytes, in lower-case hexadecimal digits.
 #[must_use]

@@ -1,11 +1,15 @@
 //! Writing files: whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` to `path` through a sibling that is synced and renamed; what is no file, such as a
-/// device or a pipe, is written to as it is.
+/// Most links followed to a file.
+const LINKS_MAX: usize = 40;
+
+/// Writes `bytes` to `path` through a sibling that is synced and renamed. An existing file keeps its mode, a link
+/// its place; what is no file, such as a device or a pipe, is written to as it is. Siblings that a killed process
+/// left behind are removed.
 ///
 /// # Errors
 /// What the file system says; the old file, if any, is then untouched and the sibling removed.
@@ -13,45 +17,135 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_set(&[(path.to_owned(), bytes)]).map_err(|(_, error)| error)
 }
 
+/// What a file is to hold: writes it, perhaps piece by piece.
+pub type Content<'a> = dyn Fn(&mut (dyn Write + Send)) -> io::Result<()> + 'a;
+
+/// [`write_streams`] of bytes.
+///
+/// # Errors
+/// See there.
+pub fn write_set(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+    let contents: Vec<Box<Content<'_>>> = files
+        .iter()
+        .map(|(_, bytes)| -> Box<Content<'_>> { Box::new(|out| out.write_all(bytes)) })
+        .collect();
+    let streams: Vec<_> =
+        files.iter().zip(&contents).map(|((path, _), one)| (path.clone(), &**one)).collect();
+    write_streams(&streams)
+}
+
 /// Writes files that belong together: all siblings are written and synced before the first is
 /// renamed, so that a disk that fills up leaves the old set.
 ///
 /// # Errors
 /// The path that failed and what the file system says; the siblings are then removed.
-pub fn write_set(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+pub fn write_streams(files: &[(PathBuf, &Content<'_>)]) -> Result<(), (PathBuf, io::Error)> {
     let mut siblings = Vec::with_capacity(files.len());
-    let written = files.iter().try_for_each(|(path, bytes)| {
-        write_sibling(path, bytes, &mut siblings).map_err(|error| (path.clone(), error))
+    let written = files.iter().try_for_each(|(path, content)| {
+        write_sibling(path, content, &mut siblings).map_err(|error| (path.clone(), error))
     });
     let renamed = written.and_then(|()| {
-        files.iter().zip(&siblings).try_for_each(|((path, bytes), sibling)| {
+        files.iter().zip(&siblings).try_for_each(|((path, content), sibling)| {
             match sibling {
-                Some(sibling) => std::fs::rename(sibling, path),
-                None => std::fs::write(path, bytes),
+                Some(sibling) => std::fs::rename(&sibling.path, &sibling.target),
+                None => File::create(path).and_then(|mut file| write_to(&mut file, content)),
             }
             .map_err(|error| (path.clone(), error))
         })
     });
-    if renamed.is_err() {
-        for sibling in siblings.into_iter().flatten() {
-            let _ = std::fs::remove_file(sibling);
+    let siblings = siblings.into_iter().flatten();
+    if renamed.is_ok() {
+        sync_folders(siblings);
+    } else {
+        for sibling in siblings {
+            let _ = std::fs::remove_file(sibling.path);
         }
     }
     renamed
 }
 
+/// A file that will replace `target`.
+struct Sibling {
+    path: PathBuf,
+    target: PathBuf,
+    /// Open and locked, which tells that its writer lives.
+    _file: File,
+}
+
 /// Adds the sibling of `path`, or none where it must not be replaced.
-fn write_sibling(path: &Path, bytes: &[u8], siblings: &mut Vec<Option<PathBuf>>) -> io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+fn write_sibling(
+    path: &Path,
+    content: &Content<'_>,
+    siblings: &mut Vec<Option<Sibling>>,
+) -> io::Result<()> {
+    let target = behind_links(path)?;
+    let there = std::fs::metadata(&target).ok();
+    if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
         siblings.push(None);
         return Ok(());
     }
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let sibling = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    remove_left_behind(folder_of(&target), &name);
+    let sibling = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let mut file = File::create(&sibling)?;
-    siblings.push(Some(sibling));
-    file.write_all(bytes)?;
+    // A file system without locks still has names.
+    let _ = file.try_lock();
+    siblings.push(Some(Sibling { path: sibling, target, _file: file.try_clone()? }));
+    if let Some(there) = there.filter(std::fs::Metadata::is_file) {
+        file.set_permissions(there.permissions())?;
+    }
+    write_to(&mut file, content)?;
     file.sync_all()
+}
+
+fn write_to(file: &mut File, content: &Content<'_>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    content(&mut out)?;
+    out.flush()
+}
+
+/// The path that a link leads to, whether or not something is there.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match std::fs::read_link(&path) {
+            Ok(to) => path = folder_of(&path).join(to),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidFilename, "it is a link that leads back to itself"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Removes the siblings of `name` whose writers were killed: nobody has locked them, and no process of this machine
+/// has their number.
+fn remove_left_behind(folder: &Path, name: &str) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let sibling = entry.file_name();
+        let writer = sibling
+            .to_str()
+            .and_then(|sibling| sibling.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'))
+            .and_then(|rest| rest.strip_suffix(".tmp")?.parse::<u32>().ok());
+        let Some(writer) = writer else { continue };
+        let lives = writer == std::process::id() || Path::new(&format!("/proc/{writer}")).exists();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !lives && is_file && crate::open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes renames durable, where folders can be synced.
+fn sync_folders(siblings: impl Iterator<Item = Sibling>) {
+    let mut folders: Vec<PathBuf> = siblings.map(|one| folder_of(&one.target).to_owned()).collect();
+    folders.dedup();
+    for folder in folders {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 #[cfg(test)]
@@ -82,5 +176,45 @@ mod tests {
         write_whole(&link, b"gone").expect("written");
         assert!(std::fs::symlink_metadata(&link).expect("there").is_symlink());
         assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1, "no leftovers");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_a_mode_a_mode() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().expect("a folder");
+        let [below, file, link, loose] =
+            ["below", "below/file", "link", "loose"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&below).expect("made");
+        std::fs::write(&file, b"old").expect("written");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("set");
+        symlink("below/file", &link).expect("linked");
+        symlink("below/new", &loose).expect("linked");
+        for (link, file) in [(&link, &file), (&loose, &below.join("new"))] {
+            write_whole(link, b"new").expect("written");
+            assert!(std::fs::symlink_metadata(link).expect("there").is_symlink());
+            assert_eq!(std::fs::read(file).expect("there"), b"new");
+        }
+        assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        symlink("round", folder.path().join("round")).expect("linked");
+        assert!(write_whole(&folder.path().join("round"), b"").is_err());
+    }
+
+    #[test]
+    fn siblings_of_killed_processes_are_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        // No process has such a number.
+        let dead = path(".a.json.4294967295.tmp");
+        let others =
+            [path(".b.json.4294967295.tmp"), path(".a.json.tmp"), path(".a.json.4294967294.tmp")];
+        for sibling in others.iter().chain([&dead]) {
+            std::fs::write(sibling, b"half").expect("written");
+        }
+        let writing = File::open(&others[2]).expect("there");
+        writing.lock().expect("locked");
+        write_whole(&path("a.json"), b"whole").expect("written");
+        assert!(!dead.exists());
+        assert!(others.iter().all(|other| other.exists()));
     }
 }

@@ -16,6 +16,14 @@ pub enum ModelError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The file is larger than the limit.
+    #[error("the model `{}` is larger than {bytes_max} bytes, the most that are read", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        bytes_max: u64,
+    },
     /// Neither a known file ending nor a known `builtin:` name.
     #[error("unknown model `{spec}`: {expected}")]
     UnknownModel {

@@ -1,6 +1,6 @@
 //! Networks by the names that users type: a file or `builtin:NAME`.
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::{Graph, Limits, ModelError, builtin, import};
@@ -9,7 +9,7 @@ use crate::{Graph, Limits, ModelError, builtin, import};
 ///
 /// # Errors
 /// An unknown name or format, an unreadable file, and every error of the loaders.
-pub fn load(spec: &str) -> Result<Graph, ModelError> {
+pub fn load(spec: impl AsRef<Path>) -> Result<Graph, ModelError> {
     load_within(spec, &Limits::default())
 }
 
@@ -20,21 +20,27 @@ pub fn load(spec: &str) -> Result<Graph, ModelError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_within(spec: &str, limits: &Limits) -> Result<Graph, ModelError> {
-    let unknown = |expected| ModelError::UnknownModel { spec: spec.to_owned(), expected };
-    if let Some(name) = spec.strip_prefix("builtin:") {
+pub fn load_within(spec: impl AsRef<Path>, limits: &Limits) -> Result<Graph, ModelError> {
+    let path = spec.as_ref();
+    let unknown =
+        |expected| ModelError::UnknownModel { spec: path.display().to_string(), expected };
+    if let Some(name) = path.to_str().and_then(|spec| spec.strip_prefix("builtin:")) {
         let bytes = builtin::bytes(name).ok_or_else(|| {
             let names: Vec<_> = builtin::BUILTIN_MODELS.iter().map(|(n, _)| *n).collect();
             unknown(format!("built-in models are [{}]", names.join(", ")))
         })?;
         return import::native::load(bytes, limits);
     }
-    let path = Path::new(spec);
     let ending = path.extension().and_then(|ending| ending.to_str());
     let (format, bytes) = match ending.and_then(import::by_ending) {
         Some(format) => (Some(format), read_file(path, limits)?),
         None => {
-            let bytes = read_file(path, limits).unwrap_or_default();
+            let bytes = match read_file(path, limits) {
+                Err(ModelError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                    Vec::new()
+                }
+                read => read?,
+            };
             (import::by_content(&bytes), bytes)
         }
     };
@@ -49,12 +55,8 @@ pub fn load_within(spec: &str, limits: &Limits) -> Result<Graph, ModelError> {
 /// The bytes of a file that is not too large.
 fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ModelError> {
     let error = |source| ModelError::Io { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(error)?;
-    let mut bytes = Vec::new();
-    // One byte beyond the limit detects a file that is too large, even while it grows.
-    let limit = limits.file_bytes_max as u64;
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(error)?;
-    let what = || format!("size of `{}`", path.display());
-    crate::error::check_limit(what, bytes.len(), limits.file_bytes_max)?;
-    Ok(bytes)
+    let bytes_max = limits.file_bytes_max as u64;
+    vmin_files::contents(path, bytes_max)
+        .map_err(error)?
+        .ok_or_else(|| ModelError::FileTooLarge { path: path.to_owned(), bytes_max })
 }

@@ -191,7 +191,12 @@ fn words_that_repeat_are_folded_and_others_not() {
     // Four words of 8 bits; the second has bits 1 and 5 wrong: one cell read twice.
     let repeated: &[u8] = b"FF DD FF FF FF FF FF FF FF FF FF FF FF FF FF FF";
     let single: &[u8] = b"FF DF FF FF FF FF FF FF FF FF FF FF FF FF FF FF";
-    let options = ImportOptions { word_bits: 8, column_mux: 2, ..ImportOptions::default() };
+    let options = ImportOptions {
+        word_bits: 8,
+        words_per_bank: Some(16),
+        column_mux: 2,
+        ..ImportOptions::default()
+    };
     let (chip, report) = import(&[("x-0.5.hex", repeated)], options.clone()).unwrap();
     assert!(report.folded);
     // Word 1, bit 1: row 0, column 1 * 2 + 1 of 8.

@@ -13,7 +13,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ use vmin_accel::PerMemory;
 
 /// Version of the format; a journal of another version is refused.
 const VERSION: u32 = 2;
+
+/// Largest journal read, in bytes: ten million trials.
+const BYTES_MAX: u64 = 4 << 30;
 
 /// The chip of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -168,6 +171,18 @@ pub enum JournalError {
         /// Digest of the plan at hand.
         expected: String,
     },
+    /// It is in another format.
+    #[error(
+        "the journal `{}` was written by {} vmin: it is of version {found}, this program reads version {VERSION}; go on with that vmin, or begin anew",
+        path.display(),
+        if *found > VERSION { "a newer" } else { "an older" }
+    )]
+    OtherVersion {
+        /// The journal.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
     /// A line before the last is damaged.
     #[error("line {line} of the journal `{}` is damaged: {reason}", path.display())]
     Damaged {
@@ -234,8 +249,17 @@ impl Journal {
             }
             Err(std::fs::TryLockError::Error(error)) => return Err(io("lock")(error)),
         }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(io("read"))?;
+        let too_large = || io("read")(io::ErrorKind::FileTooLarge.into());
+        let length = file.metadata().map_err(io("read"))?.len();
+        let text = if length > BYTES_MAX {
+            None
+        } else {
+            vmin_files::read_within(&mut file, BYTES_MAX).map_err(io("read"))?
+        };
+        let text = text.ok_or_else(too_large)?;
+        if let Some(found) = version(&text).filter(|&found| found != VERSION) {
+            return Err(JournalError::OtherVersion { path: path.to_owned(), found });
+        }
         let content = parse(&text).map_err(|(line, reason)| JournalError::Damaged {
             path: path.to_owned(),
             line,
@@ -365,18 +389,28 @@ fn parse(text: &[u8]) -> Result<Content, (usize, &'static str)> {
     Ok(content)
 }
 
-fn read_line(line: &[u8], number: usize, content: &mut Content) -> Result<(), &'static str> {
+/// The version in the header, if it is whole.
+fn version(text: &[u8]) -> Option<u32> {
+    let end = text.iter().position(|&byte| byte == b'\n')?;
+    let header: serde_json::Value = serde_json::from_str(checked(&text[..end]).ok()?).ok()?;
+    u32::try_from(header.get("journal")?.as_u64()?).ok()
+}
+
+/// The JSON of a line whose checksum is right.
+fn checked(line: &[u8]) -> Result<&str, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
     let (sum, json) = text.split_once(' ').ok_or("it has no checksum")?;
     if u32::from_str_radix(sum, 16) != Ok(crc32fast::hash(json.as_bytes())) || sum.len() != 8 {
         return Err("its checksum is wrong");
     }
+    Ok(json)
+}
+
+fn read_line(line: &[u8], number: usize, content: &mut Content) -> Result<(), &'static str> {
+    let json = checked(line)?;
     if number == 1 {
         let header: Header =
             serde_json::from_str(json).map_err(|_| "it is not a journal header")?;
-        if header.journal != VERSION {
-            return Err("it is of another version");
-        }
         content.plan = Some(header.plan);
     } else {
         content.records.push(serde_json::from_str(json).map_err(|_| "it is not a record")?);
@@ -430,19 +464,13 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         let mut flipped = full(3).into_bytes();
         flipped[14] ^= 1;
-        let other_version = encode(&Header { journal: VERSION + 1, plan: "p".into() });
         let header_alone = {
             let mut header = full(0).into_bytes();
             header[14] ^= 1;
             header
         };
-        let texts: [&[u8]; 5] = [
-            &flipped,
-            &header_alone,
-            other_version.as_bytes(),
-            b"my precious notes\nline two\n",
-            b"no newline",
-        ];
+        let texts: [&[u8]; 4] =
+            [&flipped, &header_alone, b"my precious notes\nline two\n", b"no newline"];
         for text in texts {
             std::fs::write(&path, text).expect("written");
             for resume in [false, true] {
@@ -450,6 +478,20 @@ mod tests {
                 assert!(matches!(error, JournalError::Damaged { line: 1, .. }), "{error}");
                 assert_eq!(std::fs::read(&path).expect("kept"), text);
             }
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_version_is_named_and_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.jsonl");
+        for (version, written_by) in [(VERSION + 1, "a newer vmin"), (1, "an older vmin")] {
+            let header = serde_json::json!({ "journal": version, "of": "then" });
+            let text = encode(&header) + &encode(&record(1));
+            std::fs::write(&path, &text).expect("written");
+            let error = Journal::open(&path, "p", 5, true).err().expect("refused").to_string();
+            assert!(error.contains(written_by), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).expect("kept"), text);
         }
     }
 

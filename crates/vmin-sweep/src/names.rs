@@ -2,7 +2,7 @@
 //! whether a name stands in a file or was typed.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
@@ -76,7 +76,7 @@ impl<'a> Names<'a> {
     /// It cannot be loaded.
     pub fn model<'n>(&self, name: impl Into<Name<'n>>) -> Result<Graph, Diagnostics> {
         let name = name.into();
-        vmin_nn::model::load(&self.model_path(name.text)).map_err(|error| {
+        vmin_nn::model::load(self.model_path(name.text)).map_err(|error| {
             let unreadable = matches!(error, ModelError::Io { .. });
             let names_it = unreadable || matches!(error, ModelError::UnknownModel { .. });
             let text = with_causes(&error);
@@ -215,12 +215,8 @@ impl<'a> Names<'a> {
 
     /// The name of a network for [`vmin_nn::model::load`].
     #[must_use]
-    pub fn model_path(&self, name: &str) -> String {
-        if name.starts_with("builtin:") { name.to_owned() } else { self.path(name) }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.base.join(name).display().to_string()
+    pub fn model_path(&self, name: &str) -> PathBuf {
+        if name.starts_with("builtin:") { name.into() } else { self.base.join(name) }
     }
 
     /// A shipped name as it is, anything else as a path.
@@ -232,7 +228,11 @@ impl<'a> Names<'a> {
     ) -> Result<T, Diagnostics> {
         let a_path = name.text.contains(['/', '\\']) || name.text.ends_with(".toml");
         let a_name = shipped.contains(&name.text) || !a_path;
-        let path = if a_name { name.text.to_owned() } else { self.path(name.text) };
+        let path = if a_name {
+            name.text.to_owned()
+        } else {
+            self.base.join(name.text).display().to_string()
+        };
         load(&path).map_err(|found| {
             // Problems within the text of a description have a place there.
             let place = |problem: Diagnostic| match (&problem.source, self.source, &name.span) {

@@ -4,6 +4,7 @@ use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
 use serde::Serialize;
+use vmin_diagnostic::visible;
 
 use crate::Failure;
 use crate::args::Format;
@@ -30,7 +31,7 @@ pub trait Answer: Serialize {
         match format {
             Format::Json => Ok(serde_json::to_string_pretty(self).map_err(std::io::Error::from)?),
             Format::Csv => self.csv(),
-            Format::Table => Ok(vmin_diagnostic::visible(&self.table()).into_owned()),
+            Format::Table => Ok(visible(&self.table()).into_owned()),
         }
     }
 }
@@ -108,7 +109,8 @@ fn draw(
     let shown: Vec<usize> = (0..columns).filter(|column| !left_out.contains(column)).collect();
     table.set_header(shown.iter().map(|&column| header[column].as_str()));
     for row in rows {
-        table.add_row(shown.iter().map(|&column| row[column].as_str()));
+        // Before the widths are known.
+        table.add_row(shown.iter().map(|&column| visible(&row[column])));
     }
     if breaks {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH as u16);

@@ -7,6 +7,7 @@ mod eval;
 pub mod model;
 
 use std::any::TypeId;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -40,11 +41,13 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The arguments of this process; ends it where they are wrong.
-    #[must_use]
-    pub fn read() -> Self {
-        let read = Self::from_arg_matches(&signed(Self::command()).get_matches());
-        read.unwrap_or_else(|error| error.exit())
+    /// The command line in these words, of which the first is the program's name.
+    ///
+    /// # Errors
+    /// They are wrong, or ask for help.
+    pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = signed(Self::command()).try_get_matches_from(words)?;
+        Self::from_arg_matches(&matches)
     }
 }
 

@@ -8,10 +8,10 @@
 //!  words           BYTE_ARRAY, logical STRING   null
 //! ```
 //!
-//! Every column is optional and there is one row group, so that a file's schema follows from the kind
+//! Every column is optional, and row groups hold equally many rows, so that a file's schema follows from the kind
 //! of rows alone. The bytes depend on the rows and on nothing else.
 
-use std::io::{Error, Result};
+use std::io::{Error, Result, Write};
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType};
@@ -61,24 +61,33 @@ impl Kind {
     }
 }
 
-/// The bytes of a Parquet file with `rows`, which are plain structs of unsigned integers, floats,
+/// Rows of a row group: a few MiB while it is written.
+const GROUP_ROWS: usize = 1 << 13;
+
+/// The bytes of a Parquet file, see [`write_parquet`].
+///
+/// # Errors
+/// A row that is not plain.
+pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    write_parquet(rows, counts, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a Parquet file with `rows`, which are plain structs of unsigned integers, floats,
 /// truths and words, each perhaps absent. A column without a single value is one of counts if `counts`
 /// names it, else one of floats.
 ///
 /// # Errors
-/// A row that is not plain, which CSV refuses too.
-pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u8>> {
+/// A row that is not plain, which CSV refuses too, or what `out` says.
+pub(crate) fn write_parquet<T: Serialize>(
+    rows: &[T],
+    counts: &[&str],
+    out: &mut (dyn Write + Send),
+) -> Result<()> {
     let names = names(rows)?;
-    let rows: Vec<Value> =
-        rows.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>()?;
-    let kinds: Vec<Kind> = names
-        .iter()
-        .map(|name| {
-            let empty = if counts.contains(&name.as_str()) { Kind::Count } else { Kind::Number };
-            column(&rows, name).find_map(Kind::of).unwrap_or(empty)
-        })
-        .collect();
-    let write = || -> std::result::Result<Vec<u8>, ParquetError> {
+    let kinds = kinds(rows, &names, counts)?;
+    let write = || -> std::result::Result<(), ParquetError> {
         let fields = names.iter().zip(&kinds).map(|(name, kind)| {
             let field = Type::primitive_type_builder(name, kind.physical())
                 .with_repetition(Repetition::OPTIONAL)
@@ -88,28 +97,63 @@ pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u
         let fields = fields.collect::<std::result::Result<_, _>>()?;
         let schema = Type::group_type_builder("rows").with_fields(fields).build()?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let mut file =
-            SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
-        let mut group = file.next_row_group()?;
-        for (name, kind) in names.iter().zip(&kinds) {
-            let Some(mut writer) = group.next_column()? else { break };
-            match kind {
-                // The bits of an unsigned integer, as its logical type says.
-                Kind::Count => put::<Int64Type>(&mut writer, column(&rows, name), |value| {
-                    value.as_u64().map(u64::cast_signed)
-                }),
-                Kind::Number => put::<DoubleType>(&mut writer, column(&rows, name), Value::as_f64),
-                Kind::Truth => put::<BoolType>(&mut writer, column(&rows, name), Value::as_bool),
-                Kind::Word => put::<ByteArrayType>(&mut writer, column(&rows, name), |value| {
-                    value.as_str().map(ByteArray::from)
-                }),
-            }?;
-            writer.close()?;
+        let mut file = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties))?;
+        for rows in rows.chunks(GROUP_ROWS) {
+            let rows: Vec<Value> = rows
+                .iter()
+                .map(serde_json::to_value)
+                .collect::<std::result::Result<_, _>>()
+                .map_err(|error| ParquetError::External(error.into()))?;
+            let mut group = file.next_row_group()?;
+            for (name, kind) in names.iter().zip(&kinds) {
+                let Some(mut writer) = group.next_column()? else { break };
+                match kind {
+                    // The bits of an unsigned integer, as its logical type says.
+                    Kind::Count => put::<Int64Type>(&mut writer, column(&rows, name), |value| {
+                        value.as_u64().map(u64::cast_signed)
+                    }),
+                    Kind::Number => {
+                        put::<DoubleType>(&mut writer, column(&rows, name), Value::as_f64)
+                    }
+                    Kind::Truth => {
+                        put::<BoolType>(&mut writer, column(&rows, name), Value::as_bool)
+                    }
+                    Kind::Word => put::<ByteArrayType>(&mut writer, column(&rows, name), |value| {
+                        value.as_str().map(ByteArray::from)
+                    }),
+                }?;
+                writer.close()?;
+            }
+            group.close()?;
         }
-        group.close()?;
-        file.into_inner()
+        file.close().map(|_| ())
     };
-    write().map_err(Error::other)
+    // What the file system says keeps its kind.
+    write().map_err(|error| {
+        if let ParquetError::External(error) = error {
+            error.downcast::<Error>().map_or_else(Error::other, |error| *error)
+        } else {
+            Error::other(error)
+        }
+    })
+}
+
+/// What each column holds: that of its first value, found in the first rows or in the first that have one.
+fn kinds<T: Serialize>(rows: &[T], names: &[String], counts: &[&str]) -> Result<Vec<Kind>> {
+    let mut kinds = vec![None; names.len()];
+    for row in rows {
+        if kinds.iter().all(Option::is_some) {
+            break;
+        }
+        let row = serde_json::to_value(row)?;
+        for (kind, name) in kinds.iter_mut().zip(names).filter(|(kind, _)| kind.is_none()) {
+            *kind = row.get(name).and_then(Kind::of);
+        }
+    }
+    let empty = |name: &String| {
+        if counts.contains(&name.as_str()) { Kind::Count } else { Kind::Number }
+    };
+    Ok(kinds.iter().zip(names).map(|(kind, name)| kind.unwrap_or_else(|| empty(name))).collect())
 }
 
 /// The values of one column.

@@ -1,18 +1,27 @@
 //! The program `vmin`: parses the command line, runs a command, prints, exits.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::error::ErrorKind;
 use vmin::Failure;
 use vmin::args::{Cli, Command};
-use vmin_diagnostic::{Diagnostic, render};
+use vmin_diagnostic::{Diagnostic, render, visible};
 
 /// Set by Ctrl-C or a termination signal.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    #[cfg(unix)]
+    file_limits_are_errors();
     if log::set_logger(&StandardError).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }
@@ -21,6 +30,37 @@ fn main() -> ExitCode {
         Ok(text) => print(&text),
         Err(failure) => report(&failure),
     }
+}
+
+/// The command line, or the exit code once its problem, or the help asked for, is printed.
+fn parse() -> Result<Cli, ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let error = match Cli::read(&words) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some(word) = words.iter().find(|word| word.to_str().is_none())
+    {
+        let problem = format!("`{}` is not UTF-8", word.display());
+        let hint = "names in options are texts: rename the file, or give a link with such a name";
+        return Err(report(&Diagnostic::new("not-utf8", problem).hint(hint).into()));
+    }
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    if words.iter().any(|word| word.to_string_lossy().contains(char::is_control)) {
+        say(&visible(error.render().to_string().trim_end()));
+    } else {
+        let _ = error.print();
+    }
+    Err(ExitCode::from(code))
+}
+
+/// Writing beyond the limit on the size of a file (`ulimit -f`) fails, where it would else end the program.
+#[cfg(unix)]
+fn file_limits_are_errors() {
+    use signal_hook::consts::SIGXFSZ;
+    // Without the handler, the signal does what it did.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 /// Whether the command ends early, with a word about it, when the stop flag is set.
@@ -59,6 +99,8 @@ fn print(text: &str) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut stdout = std::io::stdout().lock();
+    // Data is written as it is, except to a terminal.
+    let text = if stdout.is_terminal() { visible(text) } else { text.into() };
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => report(&error.into()),
         _ => ExitCode::SUCCESS,

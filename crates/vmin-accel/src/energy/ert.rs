@@ -136,6 +136,18 @@ pub fn import(
         }
     }
     problems.extend(conflicts(source, &found));
+    if problems.is_empty() && found.is_empty() {
+        problems.push(
+            Diagnostic::new("ert-empty", "the table changes no energy")
+                .within(source)
+                .allowed(if document.ert.tables.is_empty() {
+                    "it lists no components"
+                } else {
+                    "none of its components has an action that is counted here"
+                })
+                .hint("leave `--ert` out, or map its components to ours with `--ert-map`"),
+        );
+    }
     if let Some(problems) = Diagnostics::from_list(problems) {
         return Err(problems);
     }

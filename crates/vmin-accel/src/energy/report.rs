@@ -187,12 +187,15 @@ pub fn per_inference(
         })
         .collect();
     let mut notes = Vec::from_iter(profile.reference().note());
-    if layers.iter().any(|layer| layer.dram_reads_ifmap.is_none()) {
-        notes.push(
-            "the cycle model counts neither DRAM traffic nor fills of the memories; \
-             their energy is missing (use the causal model)"
-                .to_owned(),
-        );
+    let uncounted = || layers.iter().filter(|layer| layer.dram_reads_ifmap.is_none());
+    if let Some(first) = uncounted().next() {
+        notes.push(format!(
+            "the cycle model counts no DRAM traffic of {} of {} layers (first `{}`); its energy is missing \
+             (use the causal model)",
+            uncounted().count(),
+            layers.len(),
+            first.name
+        ));
     }
     let total_nj = by_component.total_nj();
     EnergyReport { layers: layers_energy, total_nj, by_component, by_rail, latency_us, notes }

@@ -14,6 +14,7 @@
 
 use super::Window;
 use super::skew::Skew;
+use super::walk::WALK_MAX;
 use crate::dataflow::{ArraySize, Dataflow, Extent, Folds, Operand, Path};
 
 /// Cycles of a fold: the tool lets sums that stay leave before the lower rows have finished them.
@@ -220,18 +221,23 @@ impl<'w> Demand<'w> {
         }
     }
 
-    /// Cycles of the first and the last demand.
-    pub(super) fn first_and_last(&self, operand: Operand) -> (u64, u64) {
+    /// Cycles of the first and the last demand, or `None` beyond [`WALK_MAX`].
+    pub(super) fn first_and_last(&self, operand: Operand) -> Option<(u64, u64)> {
         // The first window is whole, so the first demand has an address.
         let first = self.tile(operand, 0, 0).cycle_of(0);
         let mut fold = self.folds.count();
+        let mut walked: u64 = 0;
         // A stride that exceeds the kernel can put the last windows wholly beyond the edge.
         while fold > 0 {
             fold -= 1;
             let (fc, fr) = (fold / self.folds.rows, fold % self.folds.rows);
             let (tile, start) = (self.tile(operand, fc, fr), fold * self.fold_cycles);
             if operand != Operand::Ifmap || !self.window.overhangs() {
-                return (first, start + tile.last_cycle());
+                return Some((first, start + tile.last_cycle()));
+            }
+            walked = walked.saturating_add(tile.elements());
+            if walked > WALK_MAX {
+                return None;
             }
             let mut last = None;
             tile.for_each(|cycle, lane, step| {
@@ -242,10 +248,10 @@ impl<'w> Demand<'w> {
                 }
             });
             if let Some(last) = last {
-                return (first, start + last);
+                return Some((first, start + last));
             }
         }
-        (first, first)
+        Some((first, first))
     }
 
     /// Demands as the tool counts them, those beyond the edge included.

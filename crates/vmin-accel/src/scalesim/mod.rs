@@ -158,7 +158,7 @@ impl Epochs {
 
 /// Everything SCALE-Sim 3.0.0 reports about the buffers in one layer, or `None` where it reports
 /// nothing: half a read buffer smaller than a side of the array (it divides by zero there), buffers
-/// below 100 bytes; or where this would take too long (2^35 demands of overlapping windows, 2^20 drains
+/// below 100 bytes; or where this would take too long (2^29 demands of overlapping windows, 2^20 drains
 /// of the outputs).
 #[must_use]
 pub fn spans(
@@ -185,7 +185,7 @@ pub fn spans(
         } else {
             walk::epochs(&demand, capacity)
         }?;
-        let (first, last) = demand.first_and_last(operand);
+        let (first, last) = demand.first_and_last(operand)?;
         let sram = Span {
             start: first.cast_signed() + 1,
             stop: last.cast_signed() + 1,
@@ -195,7 +195,7 @@ pub fn spans(
     };
     let (ifmap, ifmap_dram) = read(Operand::Ifmap, buffers.ifmap_bytes)?;
     let (filter, filter_dram) = read(Operand::Filter, buffers.filter_bytes)?;
-    let (first, last) = demand.first_and_last(Operand::Ofmap);
+    let (first, last) = demand.first_and_last(Operand::Ofmap)?;
     let ofmap = Span {
         start: first.cast_signed(),
         stop: last.cast_signed(),

@@ -5,8 +5,8 @@
 //!  name, M, N, K, [N:M,]
 //! ```
 //!
-//! The first line is a header. The tool drops any text after the last comma of a line, so a line must
-//! end in a comma. A convolution whose name contains `DP` is depthwise: one layer of one
+//! The first line is a header. The tool drops any text after the last comma of a line, so the last field needs a
+//! comma behind it, and a remark may follow. A convolution whose name contains `DP` is depthwise: one layer of one
 //! channel for each of its channels.
 
 use std::ops::Range;
@@ -152,7 +152,9 @@ fn row(
     };
     let Some((last, given)) = fields.split_last() else { return };
     let line = fields[0].span.start..last.span.end.max(fields[0].span.start);
-    if !last.text.is_empty() && fields.len() >= columns.len() {
+    // With all fields before it, the last one is a remark, unless it is a sparsity.
+    let meant = fields.len() == columns.len() || ratio(last.text).is_some();
+    if !last.text.is_empty() && fields.len() >= columns.len() && meant {
         report(
             &last.span,
             Diagnostic::new("table-comma", "no comma after the last field")
@@ -174,11 +176,7 @@ fn row(
         return;
     }
     if let Some(sparsity) = given.get(columns.len()) {
-        let dense = sparsity
-            .text
-            .split_once(':')
-            .is_some_and(|(n, m)| n.trim() == m.trim() && n.trim().parse::<u64>().is_ok());
-        if !dense {
+        if ratio(sparsity.text).is_none_or(|[n, m]| n != m) {
             report(
                 &sparsity.span,
                 Diagnostic::new("table-sparsity", format!("sparsity `{}`", sparsity.text))
@@ -230,6 +228,12 @@ fn row(
             problems,
         ),
     }
+}
+
+/// The numbers of `N:M`.
+fn ratio(text: &str) -> Option<[u64; 2]> {
+    let (n, m) = text.split_once(':')?;
+    Some([n.trim().parse().ok()?, m.trim().parse().ok()?])
 }
 
 fn convolutions(

@@ -9,11 +9,12 @@ use super::Epochs;
 use super::demand::{Demand, Tile};
 use crate::dataflow::{Dimension, Operand, Path};
 
-/// Most demands walked for one layer; some seconds.
-pub(super) const WALK_MAX: u64 = 1 << 35;
+/// Most demands walked for one layer; a second.
+pub(super) const WALK_MAX: u64 = 1 << 29;
 
-/// Most addresses with a stamp.
-const ADDRESSES_MAX: u64 = 1 << 28;
+/// Most addresses with a stamp, and most windows and elements of a window with an offset: some 100 MiB.
+const ADDRESSES_MAX: u64 = 1 << 26;
+const OFFSETS_MAX: u64 = 1 << 21;
 
 struct Walk {
     stamps: Vec<u16>,
@@ -101,7 +102,8 @@ pub(super) fn epochs(demand: &Demand<'_>, capacity: u64) -> Option<Epochs> {
     let window = demand.window;
     let addresses = window.input[0] * window.input[1] * window.channels;
     let steps = window.count().checked_mul(window.length())?;
-    if addresses > ADDRESSES_MAX || steps > WALK_MAX {
+    let offsets = window.count().max(window.length());
+    if addresses > ADDRESSES_MAX || offsets > OFFSETS_MAX || steps > WALK_MAX {
         return None;
     }
     let walk = Walk {

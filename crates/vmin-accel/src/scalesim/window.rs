@@ -109,6 +109,13 @@ impl Window {
     #[must_use]
     pub fn addresses(&self) -> u64 {
         let along = |axis: usize| {
+            if self.dilation[axis] == 1 {
+                // Up to the start of the last window each adds a stride or, if less, a whole window.
+                let before = self.output[axis] - 1;
+                let last = self.input[axis].saturating_sub(before * self.stride[axis]);
+                return before * self.stride[axis].min(self.kernel[axis])
+                    + self.kernel[axis].min(last);
+            }
             let mut seen = vec![false; usize::try_from(self.input[axis]).unwrap_or(0)];
             for window in 0..self.output[axis] {
                 for element in 0..self.kernel[axis] {

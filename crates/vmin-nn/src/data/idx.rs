@@ -40,14 +40,21 @@ pub(super) fn load(
         Split::Train => ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
         Split::Test => ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
     };
-    let images = File::read(folder, images_file, "the images (plain or .gz)", limits)?;
+    let mut images = File::read(folder, images_file, "the images (plain or .gz)", limits)?;
     let [_, height, width] = images.header::<3>(IMAGES_MAGIC)?;
     let labels = File::read(folder, labels_file, "the labels (plain or .gz)", limits)?;
     labels.header::<1>(LABELS_MAGIC)?;
-    let pixels = images.bytes[16..].to_vec();
+    images.bytes.drain(..16);
     let class_names = class_names.iter().map(|&name| name.to_owned()).collect();
     let shape = [height, width, 1];
-    Dataset::checked(name, &labels.path, shape, pixels, labels.bytes[8..].to_vec(), class_names)
+    Dataset::checked(
+        name,
+        &labels.path,
+        shape,
+        images.bytes,
+        labels.bytes[8..].to_vec(),
+        class_names,
+    )
 }
 
 /// A decoded idx file.

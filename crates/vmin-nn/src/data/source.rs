@@ -14,8 +14,8 @@ pub(super) fn read(
     expected: &'static str,
     limits: Limits,
 ) -> Result<Vec<u8>, DataError> {
-    let file = open(path, expected)?;
-    bounded(file, path, limits, |path, source| DataError::Io { path, source })
+    let bytes = vmin_files::contents(path, limits.max_bytes);
+    bytes.map_err(|source| unopened(path, expected, source))?.ok_or_else(|| too_large(path, limits))
 }
 
 /// All bytes of `path`, or of `path.gz` decompressed where only that exists.
@@ -33,22 +33,31 @@ pub(super) fn read_maybe_gzip(
     if !zipped.exists() {
         return Err(DataError::Missing { path: path.to_owned(), expected });
     }
-    let decoder = MultiGzDecoder::new(open(&zipped, expected)?);
+    let decoder = MultiGzDecoder::new(
+        vmin_files::open(&zipped).map_err(|source| unopened(&zipped, expected, source))?,
+    );
     let bytes =
         bounded(decoder, &zipped, limits, |path, source| DataError::Decompress { path, source })?;
     Ok((bytes, zipped))
 }
 
-/// Opens `path`; a missing file has its own error.
+/// Opens the file `path`.
 pub(super) fn open(path: &Path, expected: &'static str) -> Result<File, DataError> {
-    File::open(path).map_err(|source| {
-        let path = path.to_owned();
-        if source.kind() == io::ErrorKind::NotFound {
-            DataError::Missing { path, expected }
-        } else {
-            DataError::Io { path, source }
-        }
-    })
+    vmin_files::open_seekable(path).map_err(|source| unopened(path, expected, source))
+}
+
+/// A missing file has its own error.
+fn unopened(path: &Path, expected: &'static str, source: io::Error) -> DataError {
+    let path = path.to_owned();
+    if source.kind() == io::ErrorKind::NotFound {
+        DataError::Missing { path, expected }
+    } else {
+        DataError::Io { path, source }
+    }
+}
+
+fn too_large(path: &Path, limits: Limits) -> DataError {
+    DataError::TooLarge { path: path.to_owned(), limit: limits.max_bytes }
 }
 
 /// Reads to the end, refusing the first byte beyond the limit.
@@ -58,11 +67,6 @@ pub(super) fn bounded(
     limits: Limits,
     fault: impl FnOnce(PathBuf, io::Error) -> DataError,
 ) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Vec::new();
-    let result = reader.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes);
-    result.map_err(|source| fault(path.to_owned(), source))?;
-    if bytes.len() as u64 > limits.max_bytes {
-        return Err(DataError::TooLarge { path: path.to_owned(), limit: limits.max_bytes });
-    }
-    Ok(bytes)
+    let bytes = vmin_files::read_within(reader, limits.max_bytes);
+    bytes.map_err(|source| fault(path.to_owned(), source))?.ok_or_else(|| too_large(path, limits))
 }

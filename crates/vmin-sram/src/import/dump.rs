@@ -217,8 +217,10 @@ impl Importer {
         }
         self.dump.folded = fold;
         let cell_bits = if fold { bits / 2 } else { bits };
-        let (mux, per_bank) =
-            (self.options.column_mux, self.options.words_per_bank.map_or(words, u64::from));
+        let mux = self.options.column_mux;
+        let per_bank = u64::from(
+            self.options.words_per_bank.ok_or(ImportProblem::NoBanks { words, word_bits: bits })?,
+        );
         if mux == 0 || per_bank == 0 || words % per_bank != 0 {
             return Err(ImportProblem::Divide { what: "words", count: words, by: per_bank });
         }

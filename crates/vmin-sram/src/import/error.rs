@@ -130,6 +130,17 @@ pub enum ImportProblem {
     /// The dump does not show the written pattern.
     #[error("no word fills nine tenths of the dump, so the written pattern is not known")]
     Pattern,
+    /// A dump does not say where banks end.
+    #[error("the dump does not say how many of its {words} words of {word_bits} bits are a bank")]
+    NoBanks {
+        /// Words of the dump.
+        words: u64,
+        /// Bits of a word.
+        word_bits: u32,
+    },
+    /// An array of voltages of failure without one.
+    #[error("the array names no voltage: every cell is NaN, 0 or minus infinity")]
+    NeverFails,
     /// An option that the format cannot have.
     #[error("{what} of {found}: {expected}")]
     Option {
@@ -299,6 +310,13 @@ impl ImportProblem {
             Self::Pattern => "say what was written with `--written 0xFFFF`",
             Self::ByteOrder { .. } => "add `--byte-order little` or `--byte-order big`",
             Self::NotRepeated { .. } => "remove `--fold-duplicates always`",
+            Self::NoBanks { .. } => {
+                "add `--words-per-bank N` (all words for a single bank), and `--column-mux M` where a row has \
+                 several words"
+            }
+            Self::NeverFails => {
+                "check the measurement; a chip without faults needs its levels, `--levels-mv V,V,...`"
+            }
             Self::NoGeometry { .. } => "add `--banks B --rows R --columns C`",
             Self::Repeated { .. } => {
                 "give each map once; repeated reads are given as probabilities"

@@ -3,15 +3,13 @@
 //!
 //! Columns may be of any whole or floating-point type that holds the value; `kind` is a string.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
 use super::list::Value;
 use super::source::whole;
-use super::{Format, ImportProblem, Importer};
+use super::{Format, ImportProblem, Importer, foreign};
 
 pub(super) const FORMAT: Format = Format {
     name: "parquet",
@@ -33,8 +31,8 @@ impl Importer {
     ) -> Result<(), ImportProblem> {
         let contents = whole(bytes, &self.limits, CONTENTS_BYTES_MAX)?;
         // Some checks of the reader panic on damaged files.
-        let read = catch_unwind(AssertUnwindSafe(|| self.add_contents(index, name, contents)));
-        read.unwrap_or_else(|_| Err(ImportProblem::Table("the Parquet file is damaged".to_owned())))
+        foreign::guarded(|| self.add_contents(index, name, contents))
+            .unwrap_or_else(|| Err(ImportProblem::Table("the Parquet file is damaged".to_owned())))
     }
 
     fn add_contents(

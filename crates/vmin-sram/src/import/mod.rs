@@ -11,6 +11,7 @@
 mod collect;
 mod dump;
 mod error;
+mod foreign;
 mod ibm;
 mod limits;
 mod list;

@@ -132,6 +132,9 @@ impl Importer {
         if self.options.vdd_unit.is_none() && highest > 0.0 && highest < 10.0 {
             return Err(ImportProblem::FailureUnit { value: highest });
         }
+        if voltages.is_empty() {
+            return Err(ImportProblem::NeverFails);
+        }
         // Falling, so that a level's index is its position.
         let levels: Vec<u32> = voltages.into_iter().rev().collect();
         for &vdd_uv in &levels {

@@ -157,7 +157,13 @@ pub(crate) fn take(
                 }
                 let statistics = &mut network.statistics[norm.statistics];
                 statistics.mean.clone_from(&mean.values);
-                statistics.variance = variance.values.iter().map(|v| v.max(0.0)).collect();
+                statistics.variance.clone_from(&variance.values);
+                if let Some(channel) = variance.values.iter().position(|&v| v < 0.0) {
+                    problems.push(format!(
+                        "`{}.running_var` is {} in channel {channel}: a variance is never negative",
+                        module.name, variance.values[channel]
+                    ));
+                }
             }
             _ => problems.push(format!(
                 "`{}` has no running averages of the {} channels of `{}`",

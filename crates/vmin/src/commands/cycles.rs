@@ -109,6 +109,17 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     let dram_lower_bound = causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
     let layers = cycles::run(&accelerator, schedule, &layers);
     let totals = cycles::totals(&layers);
+    let uncounted: Vec<_> =
+        layers.iter().filter(|layer| layer.macs > 0 && layer.spans.is_none()).collect();
+    if let (Some(first), CycleModel::ScalesimV3) = (uncounted.first(), schedule.cycle_model) {
+        say(&format!(
+            "note: without DRAM traffic: {} of {} layers, first `{}`; half a memory holds less than a side of the \
+             array, or SCALE-Sim's buffers would be followed for too long",
+            uncounted.len(),
+            layers.len(),
+            first.name
+        ));
+    }
     let cycles = Cycles {
         accelerator: accelerator.name().to_owned(),
         model: name,

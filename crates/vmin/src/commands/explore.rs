@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Serialize, Serializer};
 use vmin_diagnostic::Source;
 use vmin_explore::{Exploration, Plan, Point};
-use vmin_files::write_set;
+use vmin_files::{Content, write_streams};
 
 use crate::args::ExploreArgs;
 use crate::failure::{make_folder, say, unwritable};
@@ -83,15 +83,14 @@ fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
 
 fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {
     let page = vmin_report::exploration_page(exploration);
-    let (json, csv) = (exploration.to_json(), exploration.to_csv());
-    let parquet = columns::parquet(&exploration.points, &[])?;
-    write_set(&[
-        (folder.join("explore.json"), json.as_bytes()),
-        (folder.join("explore.csv"), csv.as_bytes()),
-        (folder.join("explore.parquet"), &parquet),
-        (folder.join("explore.html"), page.as_bytes()),
-    ])
-    .map_err(|(path, error)| unwritable(&path, &error))
+    let files: [(&str, &Content<'_>); 4] = [
+        ("explore.json", &|out| exploration.write_json(out)),
+        ("explore.csv", &|out| exploration.write_csv(out)),
+        ("explore.parquet", &|out| columns::write_parquet(&exploration.points, &[], out)),
+        ("explore.html", &|out| out.write_all(page.as_bytes())),
+    ];
+    write_streams(&files.map(|(name, content)| (folder.join(name), content)))
+        .map_err(|(path, error)| unwritable(&path, &error))
 }
 
 fn show(exploration: &Exploration, front: &[&Point]) -> String {

@@ -113,7 +113,7 @@ fn journal_failure(error: &JournalError) -> Failure {
         JournalError::Exists { .. } => {
             diagnostic.hint("go on with `--resume`, or name another folder with `--out DIR`").into()
         }
-        JournalError::OtherPlan { .. } => {
+        JournalError::OtherPlan { .. } | JournalError::OtherVersion { .. } => {
             diagnostic.hint("name another folder with `--out DIR`").into()
         }
         JournalError::Locked { .. } => diagnostic.hint("wait for it, or stop it").into(),

@@ -104,7 +104,7 @@ fn run_here(args: &TrainArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
     }
     announce(&recipe, &trainer, [&data, &test], &on);
     other_engine(&trainer);
-    train(args, spec, &recipe, &mut trainer, stop)?;
+    train(args, spec, &source, &recipe, &mut trainer, stop)?;
     let trained = trainer.finish();
     let deployed = trained
         .compare(&data, &test)
@@ -126,7 +126,7 @@ fn run_here(args: &TrainArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
         model,
     };
     let outcome = Some([deployed.float_err, deployed.integer_err]);
-    curves(args, spec, &recipe, &trained.network, &trained.epochs, outcome)?;
+    curves(args, spec, &source, &recipe, &trained.network, &trained.epochs, outcome)?;
     say(&format!(
         "{:.1} s; network in `{}`, learning curves in `{}`",
         started.elapsed().as_secs_f64(),
@@ -198,7 +198,7 @@ fn start_network(recipe: &Path, source: &Source, start: &str) -> Result<StartNet
     let named = Names::new(source, folder).model_path(start);
     vmin_nn::model::load(&named).map(StartNetwork::Deployed).or_else(|error| {
         if let ModelError::WrongFormat { format: "vmin model", .. } = error
-            && let Ok(bytes) = std::fs::read(&named)
+            && let Ok(bytes) = vmin_files::bytes("network", &named)
         {
             return FloatNetwork::read(&bytes)
                 .map(StartNetwork::Float)
@@ -272,12 +272,13 @@ fn announce(recipe: &Recipe, trainer: &Trainer<'_>, [data, test]: [&Dataset; 2],
 fn train(
     args: &TrainArgs,
     spec: &str,
+    source: &Source,
     recipe: &Recipe,
     trainer: &mut Trainer<'_>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let bar = bar(trainer);
-    let outcome = epochs(args, spec, recipe, trainer, stop, &bar);
+    let outcome = epochs(args, spec, source, recipe, trainer, stop, &bar);
     bar.finish_and_clear();
     outcome
 }
@@ -285,6 +286,7 @@ fn train(
 fn epochs(
     args: &TrainArgs,
     spec: &str,
+    source: &Source,
     recipe: &Recipe,
     trainer: &mut Trainer<'_>,
     stop: &AtomicBool,
@@ -313,7 +315,7 @@ fn epochs(
         }
         save(args, trainer)?;
         let network = trainer.network();
-        curves(args, spec, recipe, network, trainer.epochs(), None)?;
+        curves(args, spec, source, recipe, network, trainer.epochs(), None)?;
     }
     Ok(())
 }
@@ -341,6 +343,7 @@ fn save(args: &TrainArgs, trainer: &Trainer<'_>) -> Result<(), Failure> {
 fn curves(
     args: &TrainArgs,
     spec: &str,
+    source: &Source,
     recipe: &Recipe,
     network: &Network,
     epochs: &[EpochMetrics],
@@ -365,7 +368,7 @@ fn curves(
         epochs: &points,
         epochs_total: recipe.epochs,
         outcome,
-        recipe: &std::fs::read_to_string(&args.recipe).unwrap_or_default(),
+        recipe: source.text(),
         json: &serde_json::to_string(epochs).map_err(std::io::Error::from)?,
     });
     let path = args.out.join("report.html");

@@ -55,7 +55,7 @@ pub struct ImportArgs {
     /// Dumps, lists of words: bits of a word
     #[arg(long, value_name = "BITS", default_value_t = 16)]
     word_bits: u32,
-    /// Dumps, lists of words: words per bank; default: one bank
+    /// Words per bank: needed for dumps; lists of words: default one bank
     #[arg(long, value_name = "N")]
     words_per_bank: Option<u32>,
     /// Dumps, lists of words: words per row
