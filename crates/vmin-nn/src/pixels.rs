@@ -169,6 +169,12 @@ impl PixelCodes {
 
     /// Translates `[.., channels]` pixels.
     pub(crate) fn translate(&self, pixels: &[u8], codes: &mut [i8]) {
+        if let [table] = self.0.as_slice() {
+            for (code, &pixel) in codes.iter_mut().zip(pixels) {
+                *code = table[usize::from(pixel)];
+            }
+            return;
+        }
         let channels = self.0.len();
         for (codes, pixels) in codes.chunks_mut(channels).zip(pixels.chunks(channels)) {
             for ((code, &pixel), table) in codes.iter_mut().zip(pixels).zip(&self.0) {
