@@ -88,6 +88,8 @@ struct Quoted<'t> {
 /// Cuts the lines out, since drawing takes time with the square of the lines it is given. Of a span over too many
 /// lines, the first line is quoted.
 fn quoted<'t>(text: &'t str, span: &Range<usize>) -> Quoted<'t> {
+    // The end of the text is the end of its last line.
+    let text = text.strip_suffix('\n').unwrap_or(text);
     let end = span.end.min(text.len());
     let start = span.start.min(end);
     let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |length| at + length);

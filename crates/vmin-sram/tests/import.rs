@@ -245,6 +245,9 @@ fn voltages_of_failure_become_levels() {
     let always = array(&[f64::INFINITY; 6]);
     let refused = problem(import(&[("vfail.npy", &always)], ImportOptions::default()));
     assert!(matches!(refused, ImportProblem::Element { index: 0, .. }));
+    let never = array(&[f64::NAN; 6]);
+    let refused = problem(import(&[("vfail.npy", &never)], ImportOptions::default()));
+    assert_eq!(refused, ImportProblem::NeverFails);
 }
 
 #[test]
@@ -303,6 +306,7 @@ fn each_broken_rule_is_named() {
             matches!(p, P::Repeated { .. })
         }),
         (&[("a-0.5", b"FFFF0000")], &plain, |p| *p == P::Pattern),
+        (&[("a-0.5", b"FFFFFFFF")], &plain, |p| *p == P::NoBanks { words: 2, word_bits: 16 }),
         (&[("a-0.5", b"FFF")], &plain, |p| matches!(p, P::PartialWord { word_bits: 16 })),
         (&[("l.csv", LIST)], &plain, |p| matches!(p, P::NoGeometry { column: 1, .. })),
         (&[("l.csv", b"bank,row,column,vdd_mv,kind\n0,0,4,500,flip\n")], &sized, |p| {

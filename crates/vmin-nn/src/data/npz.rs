@@ -3,7 +3,7 @@
 //! Images are u8 `[n, h, w]` or `[n, h, w, c]`; labels any integer type, `[n]` or `[n, 1]`. Sizes
 //! are taken from the header and compared with the bytes at hand before anything is allocated.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use ndarray_npy::npy::header::{Header, Layout};
@@ -24,7 +24,12 @@ pub(super) fn load(
     limits: Limits,
     name: String,
 ) -> Result<Dataset, DataError> {
-    let file = source::open(path, "arrays `x` and `y` saved by NumPy")?;
+    let mut file = source::open(path, "arrays `x` and `y` saved by NumPy", limits)?;
+    // Without its mark, the reader would look for an archive in the whole file, from its end.
+    let mut mark = [0; 2];
+    if file.read_exact(&mut mark).and_then(|()| file.rewind()).is_err() || &mark != b"PK" {
+        return Err(container(path, &"it does not start as a zip archive"));
+    }
     let mut archive = ZipArchive::new(file).map_err(|reason| container(path, &reason))?;
     let pairs = match split {
         Split::Train => TRAIN,

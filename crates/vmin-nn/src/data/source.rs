@@ -41,9 +41,12 @@ pub(super) fn read_maybe_gzip(
     Ok((bytes, zipped))
 }
 
-/// Opens the file `path`.
-pub(super) fn open(path: &Path, expected: &'static str) -> Result<File, DataError> {
-    vmin_files::open_seekable(path).map_err(|source| unopened(path, expected, source))
+/// Opens the file `path`, if it is not too large.
+pub(super) fn open(path: &Path, expected: &'static str, limits: Limits) -> Result<File, DataError> {
+    let fault = |source| unopened(path, expected, source);
+    let file = vmin_files::open_seekable(path).map_err(fault)?;
+    let length = file.metadata().map_err(fault)?.len();
+    if length > limits.max_bytes { Err(too_large(path, limits)) } else { Ok(file) }
 }
 
 /// A missing file has its own error.

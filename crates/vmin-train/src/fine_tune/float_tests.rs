@@ -157,6 +157,14 @@ fn it_computes_what_the_file_does() {
 }
 
 #[test]
+fn a_negative_variance_is_refused() {
+    let mut tensors = tensors();
+    tensors.insert("net.3.running_var", (vec![4], vec![0.5, 2.0, -1.0, 0.1]));
+    let error = started(&tensors, RECIPE).expect_err("no variance").to_string();
+    assert!(error.contains("`net.3.running_var` is -1 in channel 2"), "{error}");
+}
+
+#[test]
 fn everything_that_does_not_fit_is_told_at_once() {
     let mut tensors = tensors();
     tensors.insert("net.10.weight", (vec![3, 4, 1, 1], vec![0.0; 12]));
