@@ -166,8 +166,7 @@ impl Shared<'_> {
         let mut extra_bits_share = PerMemory::default();
         for (index, vdd) in vdd_mv.iter().enumerate() {
             let supplies = self.supplies(protection, index, vdd, remedy.map(|_| name))?;
-            let (cost, extra) =
-                self.cost(protection, own_layers, vdd.value, &supplies, remedy.is_none());
+            let (cost, extra) = self.cost(protection, own_layers, vdd.value, &supplies);
             extra_bits_share = extra;
             let id = identity::supplies(&supplies);
             points.push(CandidatePoint { cost, supplies, id });
@@ -304,7 +303,6 @@ impl Shared<'_> {
         layers: ProtectedLayers<'_>,
         vdd_mv: f64,
         supplies: &Supplies,
-        is_own: bool,
     ) -> (PointCost, PerMemory<f64>) {
         let memories = &self.experiment.memories;
         let (accelerator, profile) = (self.accelerator, self.profile);
@@ -332,12 +330,10 @@ impl Shared<'_> {
             energy_codec_nj: energy.codec_nj,
             energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
             // A remedy's network may move fewer bits: it is compared with the experiment's own.
-            memory_energy_saving: if memories.weights_alone() && is_own {
-                1.0 - profile.access_energy_scale(vdd_mv)
-            } else {
-                let of = |parts| accesses_nj(memories, parts);
-                saving(of(parts), of(&nominal.by_component))
-            },
+            memory_energy_saving: saving(
+                accesses_nj(memories, parts),
+                accesses_nj(memories, &nominal.by_component),
+            ),
             latency_us: energy.latency_us,
         };
         (cost, energy.extra_bits_share)
