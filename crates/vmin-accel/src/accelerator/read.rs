@@ -193,13 +193,19 @@ fn mapping(root: &TableReader<'_>) -> MappingRules {
     let Some(table) = root.optional_table("mapping") else { return MappingRules::default() };
     let objective = table.optional_choice("objective", &Objective::ALL);
     let all = rule(&table);
-    let of_layer = |table: TableReader<'_>| {
-        let name = table.string("name");
-        let rule = rule(&table);
+    let mut layers: Vec<(String, Rule)> = Vec::new();
+    for table in table.tables("layer") {
+        let (name, rule) = (table.string("name"), rule(&table));
+        if let Some(name) = name {
+            if layers.iter().any(|(known, _)| *known == name.value) {
+                let problem = format!("layer `{}` has tiles already", name.value);
+                let problem = Diagnostic::new("duplicate", problem).hint("keep one of the two");
+                table.report_at(name.span, problem);
+            }
+            layers.push((name.value, rule));
+        }
         table.finish();
-        name.map(|name| (name.value, rule))
-    };
-    let layers = table.tables("layer").into_iter().filter_map(of_layer).collect();
+    }
     table.finish();
     let objective = objective.map_or_else(Objective::default, |value| value.value);
     MappingRules { objective, all, layers }

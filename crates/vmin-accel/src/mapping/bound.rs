@@ -11,10 +11,11 @@
 //!
 //! *Products.* `2 m n k / sqrt(S) - 2 S` words move between a memory of `S` words and a slow one, whatever the
 //! order of the multiply-accumulates: J. Hong and H. T. Kung, STOC 1981, with the constant of T. M. Smith,
-//! B. Lowery, J. Langou and R. A. van de Geijn, arXiv:1702.02017. `S` are all on-chip memories together. Of a convolution an input takes part in up
-//! to `R` rows of the activation matrix, `R` the windows that it lies in, so `S` words allow `sqrt(R)` times as
-//! many products (X. Chen, Y. Han and Y. Wang, HPCA 2020): `2 m n k / sqrt(R S)`. Both start and end with an
-//! empty memory; one that is full at the start and at the end saves at most `S` each, so `4 S` are taken off.
+//! B. Lowery, J. Langou and R. A. van de Geijn, arXiv:1702.02017. `S` are all on-chip memories together. Of a
+//! convolution an input takes part in up to `R` rows of the activation matrix, `R` the windows that it lies in,
+//! so `S` words allow `sqrt(R)` times as many products (X. Chen, Y. Han and Y. Wang, HPCA 2020):
+//! `2 m n k / sqrt(R S)`. Both start and end with an empty memory; one that is full at the start and at the end
+//! saves at most `S` each, so `4 S` are taken off.
 
 use serde::Serialize;
 

@@ -5,6 +5,7 @@
 //! them with all tile sizes of small layers.
 
 use super::{LoopOrder, Mapping, Problem};
+use crate::Layer;
 use crate::dataflow::Dimension;
 
 /// What the mapper makes least.
@@ -54,6 +55,12 @@ impl MappingRules {
     pub fn of(&self, layer: &str) -> Rule {
         let own = self.layers.iter().find(|(name, _)| name == layer);
         own.map_or(self.all, |(_, rule)| *rule)
+    }
+
+    /// Names of rules that no layer has.
+    pub fn unused<'a>(&'a self, layers: &'a [Layer]) -> impl Iterator<Item = &'a str> {
+        let names = self.layers.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| layers.iter().all(|layer| layer.name != *name))
     }
 }
 

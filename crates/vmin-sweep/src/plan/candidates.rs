@@ -176,8 +176,7 @@ impl Shared<'_> {
         let mut extra_bits_share = PerMemory::default();
         for (index, vdd) in vdd_mv.iter().enumerate() {
             let supplies = self.supplies(wanted, index, vdd)?;
-            let (cost, extra) =
-                self.cost(protection, own_layers, vdd.value, &supplies, remedy.is_none());
+            let (cost, extra) = self.cost(protection, own_layers, vdd.value, &supplies);
             extra_bits_share = extra;
             let id = identity::supplies(&supplies);
             points.push(CandidatePoint { cost, supplies, id });
@@ -379,7 +378,6 @@ impl Shared<'_> {
         layers: ProtectedLayers<'_>,
         vdd_mv: f64,
         supplies: &Supplies,
-        is_own: bool,
     ) -> (PointCost, PerMemory<f64>) {
         let memories = &self.experiment.memories;
         let (accelerator, profile) = (self.accelerator, self.profile);
@@ -410,11 +408,7 @@ impl Shared<'_> {
             energy_codec_nj: energy.codec_nj,
             energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
             // A remedy's network may move fewer bits: it is compared with the experiment's own.
-            memory_energy_saving: if memories.weights_alone() && is_own {
-                1.0 - profile.access_energy_scale(vdd_mv)
-            } else {
-                saving(&|memory| memories.lowered(memory))
-            },
+            memory_energy_saving: saving(&|memory| memories.lowered(memory)),
             access_energy_saving: saving(&|memory| *self.counted.get(memory)),
             latency_us: energy.latency_us,
         };

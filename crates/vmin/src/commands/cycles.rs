@@ -104,6 +104,7 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         .map(|layer| layer.batched(args.batch))
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::input("batch", &error))?;
+    note_unused(&accelerator, &layers);
     let tensors = mapping::tensors(&accelerator, schedule, &layers);
     let causal = schedule.cycle_model == CycleModel::Causal;
     let dram_lower_bound = causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
@@ -152,6 +153,16 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         say(&format!("wrote `{}`", path.display()));
     }
     Ok(CyclesAnswer::Layers(Box::new(cycles)))
+}
+
+/// Says which prescribed tiles are for no layer of the network.
+pub(super) fn note_unused(accelerator: &Accelerator, layers: &[Layer]) {
+    for name in accelerator.mapping.unused(layers) {
+        say(&format!(
+            "note: no layer is called `{name}`, for which `{}` has tiles",
+            accelerator.name()
+        ));
+    }
 }
 
 /// The workload's name and layers.

@@ -8,7 +8,7 @@ use vmin_accel::energy::{
     self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
 };
 use vmin_accel::mapping::{Home, LoopOrder};
-use vmin_accel::{Accelerator, LayerReport, VoltageProfile};
+use vmin_accel::{Accelerator, LayerReport, Schedule, VoltageProfile, cycles};
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_set;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
@@ -103,7 +103,10 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         profile.check(vdd_mv)?;
     }
     let graph = Names::typed().model(args.model.as_str())?;
-    let layers = accelerator.map_graph(&graph).map_err(|error| Failure::input("model", &error))?;
+    let layers =
+        vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
+    super::cycles::note_unused(&accelerator, &layers);
+    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
     let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
     let nominal = at(OperatingPoint::nominal(&profile));
     let points: Vec<EnergyAtVoltage> = args
