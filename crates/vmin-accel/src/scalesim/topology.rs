@@ -175,15 +175,15 @@ fn row(
         );
         return;
     }
-    if let Some(sparsity) = given.get(columns.len()) {
-        if ratio(sparsity.text).is_none_or(|[n, m]| n != m) {
-            report(
-                &sparsity.span,
-                Diagnostic::new("table-sparsity", format!("sparsity `{}`", sparsity.text))
-                    .allowed("expected `1:1`: N:M sparse weights are not modelled"),
-                problems,
-            );
-        }
+    if let Some(sparsity) = given.get(columns.len())
+        && ratio(sparsity.text).is_none_or(|[n, m]| n != m)
+    {
+        report(
+            &sparsity.span,
+            Diagnostic::new("table-sparsity", format!("sparsity `{}`", sparsity.text))
+                .allowed("expected `1:1`: N:M sparse weights are not modelled"),
+            problems,
+        );
     }
     let mut numbers = Vec::with_capacity(columns.len());
     for (field, column) in given.iter().zip(columns).skip(1) {
