@@ -9,7 +9,7 @@ use crate::{Graph, Limits, ModelError, builtin, import};
 ///
 /// # Errors
 /// An unknown name or format, an unreadable file, and every error of the loaders.
-pub fn load(spec: impl AsRef<Path>) -> Result<Graph, ModelError> {
+pub fn load(spec: &(impl AsRef<Path> + ?Sized)) -> Result<Graph, ModelError> {
     load_within(spec, &Limits::default())
 }
 
@@ -20,7 +20,10 @@ pub fn load(spec: impl AsRef<Path>) -> Result<Graph, ModelError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_within(spec: impl AsRef<Path>, limits: &Limits) -> Result<Graph, ModelError> {
+pub fn load_within(
+    spec: &(impl AsRef<Path> + ?Sized),
+    limits: &Limits,
+) -> Result<Graph, ModelError> {
     let path = spec.as_ref();
     let unknown =
         |expected| ModelError::UnknownModel { spec: path.display().to_string(), expected };

@@ -28,7 +28,7 @@ fn each_way_to_fail_has_its_own_error() {
     let mut limits = Limits::default();
     limits.file_bytes_max = 9;
     let error = model::load_within(&foreign, &limits).map(|_| ()).unwrap_err();
-    assert!(matches!(error, ModelError::TooLarge { limit: 9, .. }), "{error}");
+    assert!(matches!(error, ModelError::FileTooLarge { bytes_max: 9, .. }), "{error}");
 }
 
 #[test]

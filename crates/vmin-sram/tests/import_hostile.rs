@@ -155,7 +155,12 @@ fn damaged_files_are_harmless() {
         let import = |bytes: &[u8]| {
             let detected = [None, Format::named(format)][bytes.len() % 2];
             let geometry = if *format == "parquet" { geometry } else { None };
-            let options = ImportOptions { format: detected, geometry, ..ImportOptions::default() };
+            let options = ImportOptions {
+                format: detected,
+                geometry,
+                words_per_bank: Some(1),
+                ..ImportOptions::default()
+            };
             let mut importer = Importer::new(options, ImportLimits::default());
             importer.add(name, bytes).and_then(|()| importer.finish()).is_ok()
         };
