@@ -30,7 +30,7 @@ fn the_fault_kind_that_acted_is_named() {
     let sample = ["chip", "sample", "--profile", "sram14", "--seed", "1", "--out"];
     let _ = vmin.ok(&[&sample[..], &["plain.chip"]].concat());
     let _ = vmin.ok(&[&sample[..], &["noisy.chip", "--read-noise-mv", "4"]].concat());
-    for (chip, kind) in [("plain.chip", "flip"), ("noisy.chip", "stuck_at")] {
+    for (chip, kind) in [("plain.chip", "flip"), ("noisy.chip", "flip")] {
         let at = ["--vdd-mv", "850", "--chip", chip, "--format", "json"];
         assert_eq!(vmin.json(&[&EVAL[..], &at].concat())["fault_kind"], kind);
     }

@@ -76,7 +76,7 @@ impl<'a> Names<'a> {
     /// It cannot be loaded.
     pub fn model<'n>(&self, name: impl Into<Name<'n>>) -> Result<Graph, Diagnostics> {
         let name = name.into();
-        vmin_nn::model::load(self.model_path(name.text)).map_err(|error| {
+        vmin_nn::model::load(&self.model_path(name.text)).map_err(|error| {
             let unreadable = matches!(error, ModelError::Io { .. });
             let names_it = unreadable || matches!(error, ModelError::UnknownModel { .. });
             let text = with_causes(&error);

@@ -31,7 +31,7 @@ pub(crate) fn write(path: &Path, chip: &Chip) -> Result<(), Failure> {
         let old = vmin_sram::file::read(&old, &ChipFileLimits::default());
         old.is_ok_and(|old| discriminant(old.origin()) == discriminant(chip.origin()))
     };
-    if path.is_file() && !std::fs::read(path).is_ok_and(replaces) {
+    if path.is_file() && !vmin_files::bytes("chip", path).is_ok_and(replaces) {
         let message = format!("`{}` is another file, which is kept", path.display());
         return Err(Diagnostic::new("file-exists", message)
             .hint("choose another name, or remove the file first")
