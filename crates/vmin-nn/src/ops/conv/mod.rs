@@ -39,7 +39,7 @@ pub struct Conv2d {
     /// One int32 bias per output channel, at scale `input_scale * weight_scale`.
     pub bias: Vec<i32>,
     /// Factor per output channel: `input_scale * weight_scale / output_scale`, with a batch norm's scale
-    /// folded in here and not in the codes. The graph's [`Rounding`] takes its nearest fixed-point form, or
+    /// folded in here and not in the codes. The graph's [`Rounding`](crate::Rounding) takes its nearest fixed-point form, or
     /// the factor itself.
     pub multipliers: Vec<f64>,
     /// `[vertical, horizontal]` stride.
