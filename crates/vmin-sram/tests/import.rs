@@ -496,6 +496,13 @@ fn lists_of_other_programs_are_read() {
     assert!(matches!(other, ImportProblem::Column { .. }) && other.hint().is_some(), "{other}");
     let twice = refused("bank,row,column,col,vdd_mv,kind\n");
     assert!(twice.to_string().contains("two columns"), "{twice}");
+    let volts = ImportOptions { vdd_unit: Some(VddUnit::Volts), ..usual.clone() };
+    let text = b"bank,row,column,vdd_mv,kind\n0,0,5,0.85,flip\n";
+    let both = problem(import(&[("faults.csv", text)], volts));
+    assert!(both.to_string().contains("has a unit"), "{both}");
+    let quoted = b"\"bank\",\"row\",\"column\",\"vdd_mv\",\"kind\"\n0,0,5,830,flip\n";
+    let (chip, _) = import(&[("faults.csv", quoted)], usual.clone()).expect("quoted");
+    assert_eq!(chip.cells().len(), 1);
     // Without a column of voltages, the name of the file says it.
     let text = b"bank,row,col,type\n0,0,5,flip\n";
     let (chip, _) = import(&[("board_830mV.csv", text)], usual).expect("one voltage");

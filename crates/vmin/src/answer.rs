@@ -1,7 +1,7 @@
 //! What commands answer, and its three forms: a table for people, JSON, CSV.
 
 use comfy_table::{
-    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
 use serde::Serialize;
 use vmin_diagnostic::visible;
@@ -119,6 +119,9 @@ fn draw(
         if column >= left {
             drawn.set_cell_alignment(CellAlignment::Right);
             drawn.set_constraint(ColumnConstraint::ContentWidth);
+        } else {
+            // Names stay readable, even if the table then is too wide.
+            drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(14)));
         }
     }
     table.to_string()

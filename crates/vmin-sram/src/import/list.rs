@@ -172,7 +172,10 @@ fn column_named(name: &str) -> Option<usize> {
 
 /// True if a line names the columns of a list.
 pub(super) fn is_header(line: &str) -> bool {
-    let columns: Vec<usize> = line.split(separator(line)).filter_map(column_named).collect();
+    let columns: Vec<usize> = line
+        .split(separator(line))
+        .filter_map(|name| column_named(name.trim().trim_matches('"')))
+        .collect();
     let all = |wanted: &[usize]| wanted.iter().all(|column| columns.contains(column));
     all(&[0, 1, 2]) || all(&[ADDRESS, ADDRESS + 1])
 }
@@ -248,8 +251,14 @@ impl Importer {
                 (VddUnit::Millivolts, Some(f64::from(told) / 1000.0))
             }
             Some(place) => {
-                let unit = normal(names[place]).1.or(self.options.vdd_unit);
                 let name = names[place].escape_default();
+                let unit = match (normal(names[place]).1, self.options.vdd_unit) {
+                    (Some(own), Some(told)) if own != told => {
+                        let text = format!("its column `{name}` has a unit, and another is given");
+                        return Err(ImportProblem::Table(text));
+                    }
+                    (own, told) => own.or(told),
+                };
                 (unit.ok_or_else(|| ImportProblem::ListUnit { name: name.to_string() })?, None)
             }
         };
