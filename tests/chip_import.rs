@@ -26,6 +26,7 @@ fn a_list_becomes_a_chip_that_is_inspected_exported_and_run() {
     let inspected = vmin.json(&["chip", "inspect", "a.chip", "--format", "json"]);
     assert_eq!(inspected["faults"], serde_json::json!([1, 2]));
     assert_eq!(inspected["nesting_violations"], 0);
+    assert_eq!(inspected["fault_kind"], "measured", "one cell is stuck, one inverts");
 
     let export = ["chip", "export", "a.chip", "--format-out", "list", "--out", "again.csv"];
     vmin.ok(&export);

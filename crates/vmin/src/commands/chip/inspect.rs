@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
+use vmin_sweep::ReadErrors;
 
 use super::{faults_at, level_at, read};
 use crate::args::chip::InspectArgs;
@@ -33,7 +34,7 @@ pub struct Inspection {
     rows: u32,
     columns: u32,
     origin: String,
-    /// What most of its faulty cells do.
+    /// What its faulty cells do: `flip`, `stuck_at`, or `measured` where they differ.
     fault_kind: &'static str,
     vdd_mv: Vec<f64>,
     faults: Vec<u64>,
@@ -57,6 +58,15 @@ struct LevelRow {
     columns_hit: u64,
     max_per_column: u64,
     banks_without_fault: u64,
+}
+
+/// What the faulty cells of a chip do, as `eval` names it.
+fn fault_kind(chip: &Chip) -> &'static str {
+    let lowest = chip.levels().len().saturating_sub(1);
+    let errors = chip.cell_errors(lowest);
+    let alike = errors.iter().all(|error| error.usual() == Some(chip.kind()));
+    let sampled = matches!(chip.origin(), Origin::Sampled { .. });
+    if sampled || alike { chip.kind().word() } else { ReadErrors::Measured.word() }
 }
 
 /// The figures of the maps at `levels`, highest first.
@@ -99,7 +109,7 @@ pub(super) fn inspection(chip: &Chip, levels: &[VddLevel]) -> Result<Inspection,
         rows: geometry.rows(),
         columns: geometry.columns(),
         origin,
-        fault_kind: chip.kind().word(),
+        fault_kind: fault_kind(chip),
         vdd_mv: rows.iter().map(|row| row.vdd_mv).collect(),
         faults: rows.iter().map(|row| row.faults).collect(),
         cell_fault_rate: rows.iter().map(|row| row.cell_fault_rate).collect(),
