@@ -111,7 +111,8 @@ pub fn errors_at(chip: &Chip, level: &VddLevel) -> Result<Vec<CellErrors>, Below
         return Ok(chip.cell_errors(index));
     }
     let faults = chip.faults(level.threshold)?;
-    let of = |&cell: &FaultyCell| CellErrors { cell, rates: chip.kind().rates(cell.preferred) };
+    let kind = chip.kind();
+    let of = |&cell: &FaultyCell| CellErrors { cell, rates: kind.rates(cell.preferred) };
     let mut errors: Vec<CellErrors> = faults.iter().map(of).collect();
     errors.sort_unstable_by_key(|error| error.cell.address);
     Ok(errors)

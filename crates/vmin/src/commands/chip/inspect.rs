@@ -63,10 +63,11 @@ struct LevelRow {
 /// What the faulty cells of a chip do, as `eval` names it.
 fn fault_kind(chip: &Chip) -> &'static str {
     let lowest = chip.levels().len().saturating_sub(1);
-    let errors = chip.cell_errors(lowest);
-    let alike = errors.iter().all(|error| error.usual() == Some(chip.kind()));
+    // Counts all cells of a measured chip.
+    let kind = chip.kind();
     let sampled = matches!(chip.origin(), Origin::Sampled { .. });
-    if sampled || alike { chip.kind().word() } else { ReadErrors::Measured.word() }
+    let alike = || chip.cell_errors(lowest).iter().all(|error| error.usual() == Some(kind));
+    if sampled || alike() { kind.word() } else { ReadErrors::Measured.word() }
 }
 
 /// The figures of the maps at `levels`, highest first.
