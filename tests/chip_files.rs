@@ -63,3 +63,64 @@ fn predictions_of_several_chips_lie_in_one_file() {
     }
     assert_eq!(vmin.text("all.csv"), one_by_one);
 }
+
+/// Which uncertain cells err does not depend on where a chip stands among the files, so that `eval` shows what
+/// one trial of a sweep did; a kind of fault that is told leaves their probabilities alone.
+#[test]
+fn uncertain_cells_of_a_chip_err_alike_in_a_sweep_and_in_eval() {
+    let vmin = vmin!();
+    for (chip, step) in [("a", 3), ("b", 5)] {
+        let mut list = String::from("vdd_mv,bank,row,column,kind,probability\n");
+        for cell in (0..4096).step_by(step) {
+            let (row, column) = (cell / 64, cell % 64);
+            list.push_str(&format!("800,0,{row},{column},flip,0.125\n"));
+        }
+        vmin.write(&format!("{chip}.csv"), list);
+        let geometry = ["--banks", "1", "--rows", "64", "--columns", "64"];
+        let (from, out) = (format!("{chip}.csv"), format!("{chip}.chip"));
+        vmin.ok(&[&["chip", "import", &from, "--out", &out], &geometry[..]].concat());
+    }
+    let sweep = |kind: &str, out: &str| {
+        let experiment = format!(
+            "name = \"uncertain\"\n[network]\nmodel = \"builtin:shapes-cnn\"\n[accelerator]\nmodel = \"gemmini-16\"\n\
+             [data]\nset = \"builtin:shapes\"\nimages = 4\n[memory]\nprofile = \"sram14\"\nvdd_mv = [800]\n{kind}\
+             [placement]\noffset_bits = [0, 17]\n[chips]\nfiles = [\"a.chip\", \"b.chip\"]\n"
+        );
+        vmin.write("experiment.toml", experiment);
+        vmin.ok(&["sweep", "experiment.toml", "--out", out]);
+        serde_json::from_str::<serde_json::Value>(&vmin.text(format!("{out}/results.json")))
+            .expect("JSON")
+    };
+    let eval = ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes"];
+    let eval = [&eval[..], &["--images", "0..4", "--vdd-mv", "800", "--format", "json"]].concat();
+    for (kind, option) in
+        [("", &[][..]), ("fault_kind = \"stuck_at\"\n", &["--fault-kind", "stuck_at"])]
+    {
+        let results = sweep(kind, if kind.is_empty() { "as-measured" } else { "stuck" });
+        let mut sums = [0, 0];
+        for chip in ["a.chip", "b.chip"] {
+            for offset in ["0", "17"] {
+                let at = ["--chip", chip, "--chip-offset", offset];
+                let ran = vmin.json(&[&eval[..], &at, option].concat());
+                let count = |key: &str| ran[key].as_u64().expect("a count");
+                sums = [sums[0] + count("cells_hit"), sums[1] + count("flips")];
+            }
+        }
+        let point = &results["points"][0];
+        let bits = results["setting"]["stored_bits"].as_f64().expect("bits") * 4.0;
+        for (sum, key) in sums.into_iter().zip(["cell_fault_rate_realised", "flip_rate"]) {
+            let share = point[key].as_f64().expect("a share");
+            assert!(
+                (share * bits - sum as f64).abs() < 1e-6,
+                "{kind}: {key} {share} of {bits}, {sum}"
+            );
+        }
+        // (1365 + 819) / 2 cells of 4096 at one eighth, in both kinds.
+        let expected = (1366.0 + 820.0) / 2.0 / 4096.0 / 8.0;
+        assert!((point["cell_fault_rate"].as_f64().expect("a rate") - expected).abs() < 1e-12);
+        assert_eq!(
+            results["setting"]["fault_kind"],
+            if kind.is_empty() { "flip" } else { "stuck_at" }
+        );
+    }
+}

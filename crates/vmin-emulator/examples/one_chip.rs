@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let supplies = PerMemory { weight: Some(ProtectedAt::plain(at)), ..PerMemory::default() };
     let population = profile.population().clone();
     let chips = SampledChips { population, seed: 1, kind: FaultKind::StuckAt };
-    let spec = ChipSpec { chip: 0, number: 0, layout: 0, map_offset: 0 };
+    let spec = ChipSpec { chip: 0, offset_bits: 0, layout: 0, map_offset: 0 };
     let chip = network.open(&chips, spec, &[&supplies], None)?;
 
     let images = Images { pixels: &data.images, labels: &data.labels };

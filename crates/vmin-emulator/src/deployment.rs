@@ -112,8 +112,8 @@ pub const LOAD: u64 = u64::MAX;
 pub struct ChipSpec {
     /// Number of the chip.
     pub chip: u32,
-    /// Number that the reads of this trial have to themselves.
-    pub number: u32,
+    /// Offset of the network on the chip, in bits: uncertain cells are drawn for each offset.
+    pub offset_bits: u64,
     /// Index among the layouts of the weights.
     pub layout: usize,
     /// Cell of a measured map under the first cell of the weight memory.
@@ -308,8 +308,7 @@ impl<'g> Deployment<'g> {
                     Cow::Owned(AddressMap::linear(protected.geometry()))
                 }
             };
-            let chip = (spec.chip, spec.number);
-            let mut arrays = Arrays::open(protected, source, chip, spec.map_offset, layout, floor)?;
+            let mut arrays = Arrays::open(protected, source, spec, layout, floor)?;
             if memory == Memory::Weight
                 && let (Some(bits), Some(at)) = (self.placement.reliable_columns, columns_at)
                 && let Some(at) = &at.weight

@@ -12,6 +12,7 @@
 //! p(1->0)      1    -    1    1        (0..=0, 1),   (2..=3, 1): a cell that heals, it breaks nesting
 //! ```
 
+use crate::apply::FaultKind;
 use crate::chip::{Chip, ChipError, FaultyCell, Origin, VddLevel};
 use crate::geometry::Geometry;
 use crate::reading::CellErrors;
@@ -76,6 +77,23 @@ impl ErrorRates {
     #[must_use]
     pub fn preferred(self) -> bool {
         self.p01 > self.p10
+    }
+
+    /// How often the cell is read wrongly while it holds the value for which that is likelier.
+    #[must_use]
+    pub fn largest(self) -> f32 {
+        self.p01.max(self.p10)
+    }
+
+    /// The errors of a cell that errs as often and always in the way of `kind`; `preferred` is the value at
+    /// which a stuck one sticks.
+    #[must_use]
+    pub fn as_kind(self, kind: FaultKind, preferred: bool) -> Self {
+        match (kind, preferred) {
+            (FaultKind::Flip, _) => Self::flip(self.largest()),
+            (FaultKind::StuckAt, false) => Self::stuck_at_0(self.largest()),
+            (FaultKind::StuckAt, true) => Self::stuck_at_1(self.largest()),
+        }
     }
 
     /// Probabilities, positively zero, and not both zero.

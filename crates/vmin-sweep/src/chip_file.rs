@@ -6,7 +6,7 @@ use vmin_accel::VoltageProfile;
 use vmin_diagnostic::with_causes;
 use vmin_files::ReadError;
 use vmin_sram::file::{ChipFileError, ChipFileLimits};
-use vmin_sram::{BelowFloor, CellErrors, Chip, FaultyCell, Origin, VddLevel};
+use vmin_sram::{BelowFloor, CellErrors, CellKind, Chip, FaultKind, FaultyCell, Origin, VddLevel};
 
 /// Most voltages of a chip named in a message.
 const NAMED_MAX: usize = 64;
@@ -116,6 +116,25 @@ pub fn errors_at(chip: &Chip, level: &VddLevel) -> Result<Vec<CellErrors>, Below
     let mut errors: Vec<CellErrors> = faults.iter().map(of).collect();
     errors.sort_unstable_by_key(|error| error.cell.address);
     Ok(errors)
+}
+
+/// What the cells of a map do, if all do the same: how often they err does not matter.
+#[must_use]
+pub fn kind_of<'e>(errors: impl IntoIterator<Item = &'e CellErrors>) -> Option<FaultKind> {
+    let mut kinds = errors.into_iter().map(|error| match error.rates.kind() {
+        CellKind::Flip => Some(FaultKind::Flip),
+        CellKind::StuckAt0 | CellKind::StuckAt1 => Some(FaultKind::StuckAt),
+        CellKind::Mixed => None,
+    });
+    let first = kinds.next()??;
+    kinds.all(|kind| kind == Some(first)).then_some(first)
+}
+
+/// Share of a map's `cells` that are expected to err at one read: a cell that errs at one read in ten counts
+/// for a tenth.
+#[must_use]
+pub fn expected_rate(errors: &[CellErrors], cells: u64) -> f64 {
+    errors.iter().map(|error| f64::from(error.rates.largest())).sum::<f64>() / cells as f64
 }
 
 /// Nearest whole microvolt; voltages of profiles are far below 4 kV.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use vmin_accel::PerMemory;
 
 /// Version of the format; a journal of another version is refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Largest journal read, in bytes: ten million trials.
 const BYTES_MAX: u64 = 4 << 30;
@@ -35,9 +35,6 @@ pub struct ChipId {
     pub number: u32,
     /// Offset of the network on it.
     pub offset_bits: u64,
-    /// The number of its reads, where not all cells err at every read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reads: Option<u32>,
 }
 
 /// The supply of a memory.
@@ -423,7 +420,7 @@ mod tests {
     use super::*;
 
     fn record(chip: u32) -> Record {
-        let chip = ChipId { chip: "c".into(), number: chip, offset_bits: 0, reads: None };
+        let chip = ChipId { chip: "c".into(), number: chip, offset_bits: 0 };
         let supply = SupplyId { vdd_mv: 900.0, cells: "s".into() };
         let supplies = PerMemory { weight: Some(supply), ..PerMemory::default() };
         let trial = TrialId { candidate: "n".into(), chip, supplies, images: "i:0+100".into() };

@@ -79,8 +79,6 @@ pub struct Plan {
     data_id: String,
     /// True if an offset moves the map of a chip, not the network over it.
     moves_map: bool,
-    /// True if the number of a trial decides about uncertain cells.
-    numbered_reads: bool,
 }
 
 /// The cost of a plan, for `vmin check`.
@@ -160,7 +158,7 @@ impl Plan {
         let offset = (number % offsets) as usize;
         ChipSpec {
             chip: number / offsets,
-            number,
+            offset_bits: self.offset_bits[offset],
             layout: offset,
             map_offset: if self.moves_map { self.offset_bits[offset] } else { 0 },
         }
@@ -178,12 +176,11 @@ impl Plan {
     }
 
     fn chip_id(&self, number: u32) -> ChipId {
-        let ChipSpec { chip, layout, .. } = self.chip(number);
+        let ChipSpec { chip, offset_bits, .. } = self.chip(number);
         ChipId {
             chip: self.chip_ids[chip as usize % self.chip_ids.len()].clone(),
             number: chip,
-            offset_bits: self.offset_bits[layout],
-            reads: self.numbered_reads.then_some(number),
+            offset_bits,
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use vmin_accel::{MemoryAt, VddReference};
 
+use crate::experiment::ReadErrors;
 use crate::journal::Counts;
 use crate::remedy::RemedyResult;
 use crate::statistics::{self, MeanError, Spread, Vmin, Yield, share_words, yield_words};
@@ -309,7 +310,7 @@ pub fn evaluate(
         return None;
     }
     let images = clean.images as f64;
-    let error = |correct: u64| 1.0 - correct as f64 / images;
+    let error = |correct: u64| (images - correct as f64) / images;
     // Decided on counts of images, where no rounding can tip the balance.
     let lost_max = (setting.accuracy_loss_max * images + 1e-9).floor();
     let within = |counts: &Counts| clean.correct as f64 - counts.correct as f64 <= lost_max;
@@ -322,7 +323,7 @@ pub fn evaluate(
         let quantiles = statistics::quantiles(&plain, [0.05, 0.5, 0.95])?;
         let (plain, union) = (Spread::of(&plain)?, Spread::of(&union)?);
         // Transient errors are drawn for every image.
-        let reads = if setting.fault_kind == "transient" { images } else { 1.0 };
+        let reads = if setting.fault_kind == ReadErrors::Transient.word() { images } else { 1.0 };
         let bits = setting.stored_bits as f64 * f64::from(chips) * reads;
         let sum = |of: &dyn Fn(&Counts) -> u64| of_point.iter().map(of).sum::<u64>() as f64;
         // Activations and sums are written anew for every image: shares of cells met, of bits changed.
@@ -462,15 +463,21 @@ impl Results {
         };
         let end = |mv: Option<f64>| match mv {
             Some(mv) => format!("at most {mv} mV"),
-            None => "above the swept voltages".to_owned(),
+            None => "more than the swept voltages".to_owned(),
         };
         let of_chips = match trials {
             1 => "V_min; one chip: no spread over chips".to_owned(),
-            _ => format!(
-                "median V_min of the chips; 5 % have {}, 95 % {}",
-                end(vmin.chip_q05_mv),
-                end(vmin.chip_q95_mv)
-            ),
+            _ => {
+                let median = match vmin.chip_q50_mv {
+                    Some(_) => "median V_min of the chips",
+                    None => "half of the chips pass at no swept voltage",
+                };
+                format!(
+                    "{median}; 5 % have a V_min of {}, 95 % of {}",
+                    end(vmin.chip_q05_mv),
+                    end(vmin.chip_q95_mv)
+                )
+            }
         };
         [
             (mv(vmin.reached_mv), reached),

@@ -245,7 +245,7 @@ fn worse(
 
 fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
     let images = plan.labels().len() as u64;
-    let error = |correct: u64| 1.0 - correct as f64 / images as f64;
+    let error = |correct: u64| (images - correct) as f64 / images as f64;
     let own = done.first().ok_or(RunError::ForeignRecords)?;
     let clean = Clean {
         images,

@@ -320,7 +320,7 @@ fn the_memories_lie_one_behind_the_other_in_a_measured_map() {
                 emulator.predict_through(&codes, faults, &stop).expect("not stopped");
             let right = |(class, label): (&usize, &u8)| *class == usize::from(*label);
             let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
-            let error = 1.0 - correct as f64 / plan.labels().len() as f64;
+            let error = (plan.labels().len() as f64 - correct as f64) / plan.labels().len() as f64;
             assert_eq!(summary.rerr[level], error, "level {level}, trial {trial}");
             in_tensors += applied.activation.bits_flipped;
             in_sums += applied.accumulator.bits_flipped;

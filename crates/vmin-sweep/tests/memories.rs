@@ -193,7 +193,7 @@ fn partial_sums_meet_cells_of_their_own() {
                     emulator.predict_through(&codes, faults, &stop).expect("not stopped");
                 let right = |(class, label): (&usize, &u8)| *class == usize::from(*label);
                 let correct = predictions.iter().zip(plan.labels()).filter(|&p| right(p)).count();
-                let error = 1.0 - correct as f64 / IMAGES as f64;
+                let error = (IMAGES as f64 - correct as f64) / IMAGES as f64;
                 assert_eq!(results.chips[chip as usize].rerr[index], error);
                 flips += applied.accumulator.bits_flipped;
             }

@@ -49,6 +49,7 @@ pub struct VoltageProfile {
     curve: Curve,
     measured: Vec<MeasuredPoint>,
     population: Population,
+    kind_told: bool,
     share_on_scaled_rail: f64,
     energy_exponent: f64,
     access_energy: Option<Scale>,
@@ -102,6 +103,18 @@ impl VoltageProfile {
     #[must_use]
     pub const fn vmin_mv(&self) -> f64 {
         self.vmin_mv
+    }
+
+    /// A remark where it does not say what faulty cells do, so that they invert.
+    #[must_use]
+    pub fn kind_note(&self) -> Option<String> {
+        (!self.kind_told).then(|| {
+            format!(
+                "profile `{}` has no `fault_kind` in `[population]`: its faulty cells invert (`flip`), so \
+                 `share_stuck_at_0` has no effect",
+                self.name
+            )
+        })
     }
 
     /// What its millivolts are.

@@ -38,6 +38,7 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
 
     let read = || {
         let (low, high) = range?;
+        let (population, kind_told) = population?;
         Some(VoltageProfile {
             name: name?.value,
             title: title?.value,
@@ -48,7 +49,8 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
             vdd_mv_range: (low.value, high.value),
             curve: curve?,
             measured: measured?.into_iter().map(|(point, _)| point).collect(),
-            population: population?,
+            population,
+            kind_told,
             share_on_scaled_rail: energy.share?,
             energy_exponent: energy.exponent,
             access_energy: energy.points,
@@ -174,7 +176,11 @@ fn curve(
     }
 }
 
-fn population(root: &TableReader<'_>, name: Option<&Located<String>>) -> Option<Population> {
+/// The population, and whether the profile says what its faulty cells do.
+fn population(
+    root: &TableReader<'_>,
+    name: Option<&Located<String>>,
+) -> Option<(Population, bool)> {
     let table = root.table("population");
     let span = table.span();
     let keys = ["die", "bank", "column", "half_column", "cell", "share_stuck_at_0"];
@@ -188,7 +194,9 @@ fn population(root: &TableReader<'_>, name: Option<&Located<String>>) -> Option<
         .and_then(|shares| Population::new(name.map_or("unnamed", |n| &n.value), shares, stuck));
     match population {
         Ok(population) => {
-            Some(population.with_kind(kind.map_or(FaultKind::Flip, |kind| kind.value)))
+            let told = kind.is_some();
+            let kind = kind.map_or(FaultKind::Flip, |kind| kind.value);
+            Some((population.with_kind(kind), told))
         }
         Err(error) => {
             let problem = Diagnostic::new("population", error.to_string());

@@ -32,6 +32,7 @@ use vmin_sram::{
     ApplyError, CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
 };
 
+use crate::deployment::ChipSpec;
 use crate::source::{CellSource, Cells, Errors, Site, faults};
 pub(crate) use contents::Contents;
 use contents::{CheckBits, Empty, InCells, InWords};
@@ -223,6 +224,9 @@ pub(crate) fn banks_used<'c, 'p: 'c>(
     contents::banks(contents, layout).len() as u32
 }
 
+/// An odd number that tells the reads of neighbouring offsets apart: 2^64 over the golden ratio.
+const OFFSETS_APART: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The arrays of one memory on one chip.
 pub(crate) struct Arrays<'c> {
     protected: &'c Protected,
@@ -237,15 +241,15 @@ pub(crate) struct Arrays<'c> {
 }
 
 impl<'c> Arrays<'c> {
-    /// Opens the arrays of a memory; `layout` is that of the data. `number` numbers the reads.
+    /// Opens the arrays of a memory; `layout` is that of the data.
     pub(crate) fn open(
         protected: &'c Protected,
         source: &'c dyn CellSource,
-        (chip, number): (u32, u32),
-        map_offset: u64,
+        spec: ChipSpec,
         layout: Cow<'c, AddressMap>,
         floor: Threshold,
     ) -> Result<Self, SampleError> {
+        let ChipSpec { chip, offset_bits, map_offset, .. } = spec;
         let memory = protected.memory.number();
         let mut next = protected.first_cells[1];
         let mut open = |part: u32, geometry: Option<Geometry>| {
@@ -266,7 +270,8 @@ impl<'c> Arrays<'c> {
         let first_cell = map_offset + protected.first_cells[0];
         let site = Site { chip: chip.into(), region: memory, geometry: protected.data, first_cell };
         let data = source.cells(site, floor)?;
-        let reads = ChipKey { seed: source.seed(), chip: number.into(), memory };
+        let chip = source.reads(chip) ^ offset_bits.wrapping_mul(OFFSETS_APART);
+        let reads = ChipKey { seed: source.seed(), chip, memory };
         Ok(Self { protected, data, check, spare_rows, spare_columns, layout, reads, repair: None })
     }
 

@@ -26,7 +26,7 @@ pub struct Measured {
     pub chips: Vec<MeasuredChip>,
     /// Seed of the reads of cells that err at some reads only.
     pub seed: u64,
-    /// What every faulty cell does, if not what was measured.
+    /// What every faulty cell does as often as it was measured to err, if not what was measured.
     pub kind: Option<FaultKind>,
 }
 
@@ -44,6 +44,11 @@ impl CellSource for Measured {
 
     fn seed(&self) -> u64 {
         self.seed
+    }
+
+    fn reads(&self, chip: u32) -> u64 {
+        let digest = &self.chips[chip as usize].sha256;
+        u64::from_str_radix(&digest[..digest.len().min(16)], 16).unwrap_or_default()
     }
 
     fn identity(&self, chip: u32) -> serde_json::Value {
@@ -66,6 +71,11 @@ impl CellSource for Measured {
     }
 }
 
+/// A cell that errs as often as it was measured, in the way of `kind`.
+fn alike(error: CellErrors, kind: FaultKind) -> CellErrors {
+    CellErrors { rates: error.rates.as_kind(kind, error.cell.preferred), ..error }
+}
+
 impl Cells for Laid<'_> {
     fn errors(&self, at: &MemoryAt) -> Errors<'_> {
         let errors = self.chip.errors.get(&at.vdd_uv()).map_or(&[][..], Vec::as_slice);
@@ -74,7 +84,9 @@ impl Cells for Laid<'_> {
         let laid = tile_errors(errors, cells, geometry.cells(), first_cell % cells)
             .expect("planning has checked the size");
         match self.kind {
-            Some(kind) => Errors::Always(laid.iter().map(|error| error.cell).collect(), kind),
+            Some(kind) => {
+                Errors::Sometimes(laid.into_iter().map(|error| alike(error, kind)).collect())
+            }
             None => Errors::Sometimes(laid),
         }
     }

@@ -45,6 +45,11 @@ pub trait CellSource: fmt::Debug + Send + Sync {
     /// Seed of the chips and of their reads.
     fn seed(&self) -> u64;
 
+    /// Keys the draws that decide which uncertain cells of a chip err: the same wherever the chip is used.
+    fn reads(&self, chip: u32) -> u64 {
+        chip.into()
+    }
+
     /// What decides which cells of a chip err, by value.
     fn identity(&self, chip: u32) -> serde_json::Value;
 

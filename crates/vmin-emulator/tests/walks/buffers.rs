@@ -211,7 +211,7 @@ fn slow<S: CellSource + Silicon>(
             silicon: source,
             at,
             chip: spec.chip,
-            number: spec.number,
+            offset_bits: spec.offset_bits,
             memory,
             mechanisms: of.get(memory).as_ref()?,
             layout: layouts.get(memory),
@@ -374,7 +374,7 @@ fn protected_activations_are_those_of_the_walk() {
     for seed in 0..90 {
         let setting = Setting::new(seed);
         let of = of(&[Memory::Activation], usize::try_from(seed).unwrap());
-        let spec = ChipSpec { chip: 1, number: 5, layout: 0, map_offset: 0 };
+        let spec = ChipSpec { chip: 1, offset_bits: 5, layout: 0, map_offset: 0 };
         for kind in KINDS {
             let source = source(&profile, kind);
             let found = fast(&setting, &of, &source, &many, spec, Reads::Once);
@@ -395,7 +395,7 @@ fn protected_sums_are_those_of_the_walk() {
     for seed in 0..90 {
         let setting = Setting::new(seed);
         let of = of(&[Memory::Accumulator], usize::try_from(seed).unwrap());
-        let spec = ChipSpec { chip: 2, number: 2, layout: 0, map_offset: 0 };
+        let spec = ChipSpec { chip: 2, offset_bits: 2, layout: 0, map_offset: 0 };
         for kind in KINDS {
             let source = source(&profile, kind);
             let found = fast(&setting, &of, &source, &many, spec, Reads::Once);
@@ -425,7 +425,7 @@ fn all_memories_of_a_chip_with_read_noise_are_those_of_the_walk() {
         if let Some(Mechanisms { words: words @ OnRead::Parity(None), .. }) = &mut of.weight {
             *words = OnRead::Parity(Some(8));
         }
-        let spec = ChipSpec { chip: 4, number: 9, layout: 0, map_offset: 0 };
+        let spec = ChipSpec { chip: 4, offset_bits: 9, layout: 0, map_offset: 0 };
         for reads in [Reads::Once, Reads::EveryImage] {
             let kind = KINDS[usize::try_from(seed % 2).unwrap()];
             let source = source(&profile, kind);
@@ -464,7 +464,7 @@ pub(crate) fn measured(seed: u64, kind: Option<FaultKind>) -> Measured {
         }
         errors.insert(MemoryAt::new(mv, 0.0).vdd_uv(), known);
     }
-    let chip = MeasuredChip { sha256: String::new(), cells, errors };
+    let chip = MeasuredChip { sha256: "0123456789abcdef0".into(), cells, errors };
     let empty = MeasuredChip { sha256: String::new(), cells: 10, errors: BTreeMap::new() };
     Measured { chips: vec![empty, chip], seed, kind }
 }
@@ -479,7 +479,7 @@ fn all_memories_of_a_measured_chip_are_those_of_the_walk() {
         if let Some(Mechanisms { words: words @ OnRead::Parity(None), .. }) = &mut of.weight {
             *words = OnRead::Parity(Some(8));
         }
-        let spec = ChipSpec { chip: 1, number: 3, layout: 0, map_offset: 17 * seed };
+        let spec = ChipSpec { chip: 1, offset_bits: 3, layout: 0, map_offset: 17 * seed };
         let kind = [None, Some(FaultKind::Flip), Some(FaultKind::StuckAt)];
         let kind = kind[usize::try_from(seed % 3).unwrap()];
         let source = measured(seed, kind);

@@ -124,11 +124,12 @@ impl Silicon for Measured {
             let of_map = (site.first_cell + address) % chip.cells;
             for error in known.iter().filter(|error| error.cell.address == of_map) {
                 let cell = vmin_sram::FaultyCell { address, ..error.cell };
+                let p = error.rates.p01.max(error.rates.p10);
                 let rates = match self.kind {
                     None => error.rates,
-                    Some(FaultKind::Flip) => ErrorRates::flip(1.0),
-                    Some(FaultKind::StuckAt) if cell.preferred => ErrorRates::stuck_at_1(1.0),
-                    Some(FaultKind::StuckAt) => ErrorRates::stuck_at_0(1.0),
+                    Some(FaultKind::Flip) => ErrorRates::flip(p),
+                    Some(FaultKind::StuckAt) if cell.preferred => ErrorRates::stuck_at_1(p),
+                    Some(FaultKind::StuckAt) => ErrorRates::stuck_at_0(p),
                 };
                 found.push(CellErrors { cell, rates });
             }
@@ -143,7 +144,7 @@ pub(crate) struct OnChip<'a> {
     pub(crate) silicon: &'a dyn Silicon,
     pub(crate) at: &'a dyn Fn(f64) -> MemoryAt,
     pub(crate) chip: u32,
-    pub(crate) number: u32,
+    pub(crate) offset_bits: u64,
     pub(crate) memory: Memory,
     pub(crate) mechanisms: &'a Mechanisms,
     pub(crate) layout: &'a AddressMap,
@@ -222,8 +223,9 @@ impl OnChip<'_> {
     /// What each faulty cell of an array gives back at this read.
     fn at_read(&self, site: Option<Site>, mv: f64) -> BTreeMap<u64, CellEffect> {
         let Some(site) = site else { return BTreeMap::new() };
-        let key =
-            ChipKey { seed: self.silicon.seed(), chip: self.number.into(), memory: site.region };
+        let offset = self.offset_bits.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let chip = self.silicon.reads(self.chip) ^ offset;
+        let key = ChipKey { seed: self.silicon.seed(), chip, memory: site.region };
         let mut effects = BTreeMap::new();
         for error in self.silicon.errors(site, &(self.at)(mv)) {
             let drawn = draw_faults(&[error], key, self.read);

@@ -165,7 +165,7 @@ pub(crate) fn source(profile: &VoltageProfile, kind: FaultKind) -> SampledChips 
 }
 
 pub(crate) fn chip(number: u32) -> ChipSpec {
-    ChipSpec { chip: number, number, layout: 0, map_offset: 0 }
+    ChipSpec { chip: number, offset_bits: 0, layout: 0, map_offset: 0 }
 }
 
 /// The supplies of one memory, the others making no errors.
@@ -211,7 +211,7 @@ fn both(
         silicon: source as &dyn Silicon,
         at: &at,
         chip: number,
-        number,
+        offset_bits: 0,
         memory: Memory::Weight,
         mechanisms,
         layout,

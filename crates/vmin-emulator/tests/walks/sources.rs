@@ -25,7 +25,7 @@ use crate::cells::KINDS;
 use crate::protected_cells::{Mechanisms, OnRead};
 use crate::protected_walk::{VDD_MV, source};
 
-const SPEC: ChipSpec = ChipSpec { chip: 1, number: 6, layout: 0, map_offset: 0 };
+const SPEC: ChipSpec = ChipSpec { chip: 1, offset_bits: 0, layout: 0, map_offset: 0 };
 
 /// Every memory with the same protection.
 fn everywhere(mechanisms: &Mechanisms) -> Of {
@@ -60,11 +60,8 @@ fn transient_errors_without_protection_are_their_draws() {
         let of = everywhere(&Mechanisms::default());
         let (activations, sums) =
             (placement.activations.as_ref().unwrap(), placement.sums.as_ref().unwrap());
-        let key = |memory: Memory| ChipKey {
-            seed: 11,
-            chip: SPEC.number.into(),
-            memory: memory.number(),
-        };
+        let key =
+            |memory: Memory| ChipKey { seed: 11, chip: SPEC.chip.into(), memory: memory.number() };
         let rate = many(VDD_MV).cell_fault_rate;
         let executor = Executor::new(graph, vmin_kernels::best());
         for reads in [Reads::Once, Reads::EveryImage] {

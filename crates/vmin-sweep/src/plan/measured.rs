@@ -127,12 +127,12 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Share of cells that erred at a voltage, mean over the chips.
+/// Share of cells that are expected to err at a read at a voltage, mean over the chips.
 pub(super) fn cell_fault_rate(files: &[ChipFile], vdd_mv: f64) -> f64 {
     let share = |file: &ChipFile| {
         let level = chip_file::level_at(&file.chip, vdd_mv)?;
-        let faults = chip_file::errors_at(&file.chip, &level).ok()?.len();
-        Some(faults as f64 / file.chip.geometry().cells() as f64)
+        let errors = chip_file::errors_at(&file.chip, &level).ok()?;
+        Some(chip_file::expected_rate(&errors, file.chip.geometry().cells()))
     };
     files.iter().filter_map(share).sum::<f64>() / files.len() as f64
 }

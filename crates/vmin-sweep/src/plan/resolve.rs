@@ -11,11 +11,12 @@ use vmin_emulator::source::{SampledChips, Transient};
 use vmin_files::sha256;
 use vmin_nn::data::Split;
 use vmin_protection::{Listed, ProtectionCosts};
+use vmin_sram::FaultKind;
 
 use super::candidates::{Shared, Wanted};
 use super::supplies::Rates;
 use super::*;
-use crate::chip_file::ChipFile;
+use crate::chip_file::{self, ChipFile};
 use crate::experiment::{Experiment, NotAnExperiment, ReadErrors};
 use crate::first_chip::first_chip;
 use crate::names::{Names, collected, keep};
@@ -205,9 +206,15 @@ impl Plan {
         let kind = errors.alike().unwrap_or(population.kind());
         let sampled = SampledChips { population, seed, kind };
         let mut to_draw = None;
+        let mut fault_kind = errors.word();
         let cells: Box<dyn CellSource> = match errors {
             ReadErrors::Alike(_) | ReadErrors::Measured | ReadErrors::Transient if moves_map => {
-                Box::new(measured::source(&chip_files, &candidates, seed, errors.alike()))
+                let measured = measured::source(&chip_files, &candidates, seed, errors.alike());
+                let maps = measured.chips.iter().flat_map(|chip| chip.errors.values().flatten());
+                if errors == ReadErrors::Measured {
+                    fault_kind = chip_file::kind_of(maps).map_or(fault_kind, FaultKind::word);
+                }
+                Box::new(measured)
             }
             ReadErrors::Transient if experiment.read_noise_mv.is_none() => {
                 Box::new(Transient { seed })
@@ -234,6 +241,9 @@ impl Plan {
         let nominal = shared.nominal.expect("the first candidate was priced");
         let mut notes =
             notes(&experiment, errors, &candidates[0], &accelerator, &nominal, &chip_files);
+        if experiment.errors.is_none() && experiment.preset.is_none() && to_draw.is_some() {
+            notes.extend(profile.kind_note());
+        }
         if candidates.len() > 1 {
             let costs_name = &experiment.protection_costs.value;
             inputs.push(input("protection costs", costs_name, sha256(costs.text().as_bytes())));
@@ -248,7 +258,7 @@ impl Plan {
         let different = if moves_map { experiment.chips } else { 1 };
         let chip_ids = (0..different).map(|chip| identity::short(&cells.identity(chip))).collect();
         let every_image = errors == ReadErrors::Transient;
-        let setting = setting(&experiment, errors, &candidates[0], &accelerator, &profile);
+        let setting = setting(&experiment, fault_kind, &candidates[0], &accelerator, &profile);
         let (data_span, layout_span) =
             (experiment.data.span.clone(), experiment.layout.span.clone());
         let mut plan = Self {
@@ -276,7 +286,6 @@ impl Plan {
             data_id: data.sha256()[..16].to_owned(),
             data,
             moves_map,
-            numbered_reads: every_image || moves_map || experiment.read_noise_mv.is_some(),
         };
         plan.check_sizes(&data_span, &layout_span)
             .map_err(|(span, code, message)| at(&span, code, message))?;
@@ -363,7 +372,7 @@ fn counted(experiment: &Experiment) -> PerMemory<bool> {
 /// The setting in words, for results.
 fn setting(
     experiment: &Experiment,
-    errors: ReadErrors,
+    fault_kind: &str,
     own: &Candidate,
     accelerator: &Accelerator,
     profile: &VoltageProfile,
@@ -375,7 +384,7 @@ fn setting(
         data: experiment.data.value.clone(),
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),
-        fault_kind: errors.word().to_owned(),
+        fault_kind: fault_kind.to_owned(),
         placement: experiment.placement.word().to_owned(),
         memories: experiment.memories.words(),
         layout: experiment.layout.words(),

@@ -166,7 +166,8 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     for chip in chips.range.clone() {
         let started = Instant::now();
         let (predictions, applied) = if errs {
-            let spec = ChipSpec { chip, number: chip, layout: 0, map_offset: args.chip_offset };
+            let offset = args.chip_offset;
+            let spec = ChipSpec { chip, offset_bits: offset, layout: 0, map_offset: offset };
             let open = deployment
                 .open(chips.source.as_ref(), spec, &[&chips.supplies], None)
                 .map_err(|error| Failure::input("too-large", &error))?;
@@ -205,7 +206,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             pixels: graph.pixels_in_words(),
             images: count,
             correct: score.correct,
-            err: 1.0 - score.correct as f64 / count as f64,
+            err: (count as u64 - score.correct) as f64 / count as f64,
             correct_union: score.correct_union,
             fault_kind: chips.fault_kind,
             cell_fault_rate: chips.cell_fault_rate,

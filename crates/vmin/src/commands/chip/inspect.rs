@@ -1,8 +1,8 @@
 //! `vmin chip inspect`: the figures of a chip's fault maps.
 
 use serde::Serialize;
-use vmin_sram::{Chip, FaultStatistics, Origin, VddLevel};
-use vmin_sweep::ReadErrors;
+use vmin_sram::{Chip, FaultKind, FaultStatistics, Origin, VddLevel};
+use vmin_sweep::{ReadErrors, chip_file};
 
 use super::{faults_at, level_at, read};
 use crate::args::chip::InspectArgs;
@@ -62,12 +62,12 @@ struct LevelRow {
 
 /// What the faulty cells of a chip do, as `eval` names it.
 fn fault_kind(chip: &Chip) -> &'static str {
+    if let Origin::Sampled { .. } = chip.origin() {
+        return chip.kind().word();
+    }
     let lowest = chip.levels().len().saturating_sub(1);
-    // Counts all cells of a measured chip.
-    let kind = chip.kind();
-    let sampled = matches!(chip.origin(), Origin::Sampled { .. });
-    let alike = || chip.cell_errors(lowest).iter().all(|error| error.usual() == Some(kind));
-    if sampled || alike() { kind.word() } else { ReadErrors::Measured.word() }
+    chip_file::kind_of(&chip.cell_errors(lowest))
+        .map_or(ReadErrors::Measured.word(), FaultKind::word)
 }
 
 /// The figures of the maps at `levels`, highest first.

@@ -11,7 +11,7 @@ use vmin_sweep::names::Names;
 use super::inspect::{Inspection, inspection};
 use crate::Failure;
 use crate::args::chip::SampleArgs;
-use crate::failure::with_causes;
+use crate::failure::{say, with_causes};
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
@@ -35,6 +35,9 @@ fn sample(args: &SampleArgs, geometry: Geometry, key: ChipKey) -> Result<Chip, F
     let profile = Names::typed().profile(args.profile.as_str())?;
     let lowest = args.vdd_mv_min.unwrap_or(*profile.vdd_mv_range().start());
     profile.check(lowest)?;
+    if let Some(note) = profile.kind_note() {
+        say(&format!("note: {note}"));
+    }
     let levels = levels(&profile, lowest, geometry);
     let too_large = |error: &dyn std::error::Error| {
         Diagnostic::new("too-large", with_causes(error))

@@ -9,7 +9,7 @@ use vmin_diagnostic::Diagnostic;
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
 use vmin_protection::Protection;
-use vmin_sram::{CellErrors, ErrorRates, FaultKind, Population, Threshold, VarianceShares};
+use vmin_sram::{FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::names::Names;
 use vmin_sweep::{ReadErrors, chip_file};
 
@@ -64,6 +64,10 @@ pub(super) fn chips(
             cell_fault_rate: 0.0,
         });
     };
+    let note = || at.profile.as_ref()?.kind_note();
+    if let (None, Some(note)) = (args.fault_kind, note()) {
+        say(&format!("note: {note}"));
+    }
     let kind = kind(args).unwrap_or(population.kind());
     let transient = args.fault_kind == Some(FaultKindArg::Transient);
     let fault_kind = Some(if transient { FaultKindArg::TRANSIENT } else { kind.word() });
@@ -99,19 +103,6 @@ fn without_supply(args: &EvalArgs) -> Option<&'static str> {
         (matches!(args.chip, ChipChoice::Range(_)), "--chip"),
     ];
     given.into_iter().find_map(|(given, option)| given.then_some(option))
-}
-
-/// The kind of a map's cells, if it is the same for all.
-fn kind_of(map: &[CellErrors]) -> Option<FaultKind> {
-    let flips = |error: &CellErrors| error.rates == ErrorRates::flip(1.0);
-    let holds = |error: &CellErrors| {
-        [ErrorRates::stuck_at_0(1.0), ErrorRates::stuck_at_1(1.0)].contains(&error.rates)
-    };
-    match map {
-        [] => None,
-        map if map.iter().all(flips) => Some(FaultKind::Flip),
-        map => map.iter().all(holds).then_some(FaultKind::StuckAt),
-    }
 }
 
 fn kind(args: &EvalArgs) -> Option<FaultKind> {
@@ -175,9 +166,18 @@ fn of_file(
         chip_file::errors_at(&file.chip, &level).map_err(|e| Failure::input("below-floor", &e))
     };
     let map_cells = file.chip.geometry().cells();
+    if args.chip_offset >= map_cells {
+        let message = format!(
+            "an offset of {} bits lies beyond the chip's map of {map_cells} cells",
+            args.chip_offset
+        );
+        return Err(Diagnostic::new("placement", message)
+            .allowed(format!("expected an offset of 0 to {}", map_cells - 1))
+            .into());
+    }
     let memory = placement.cells(Memory::Weight);
     let map = errors(vdd_mv)?;
-    let cell_fault_rate = map.len() as f64 / map_cells as f64;
+    let cell_fault_rate = chip_file::expected_rate(&map, map_cells);
     for (_, memory) in Memory::ALL {
         vmin_sram::tile_errors(&map, map_cells, placement.cells(memory), args.chip_offset)
             .map_err(|error| Failure::input("too-large", &error))?;
@@ -185,17 +185,14 @@ fn of_file(
     if map_cells < memory {
         say(&format!("note: the map of {map_cells} cells is repeated over a memory of {memory}"));
     }
-    let uncertain = map.iter().filter(|e| e.rates.p01.max(e.rates.p10) < 1.0).count();
-    if uncertain > 0 && args.fault_kind.is_none() {
+    let uncertain = map.iter().filter(|error| error.rates.largest() < 1.0).count();
+    if uncertain > 0 && args.fault_kind != Some(FaultKindArg::Transient) {
         say(&format!(
             "note: {uncertain} cells of the map err with a probability below 1; which of them do is \
              drawn once, by `--chip-seed`"
         ));
     }
-    let at = |mv: f64| {
-        let rate = errors(mv)?.len() as f64 / map_cells as f64;
-        Ok(MemoryAt::new(mv, rate))
-    };
+    let at = |mv: f64| Ok(MemoryAt::new(mv, chip_file::expected_rate(&errors(mv)?, map_cells)));
     let supplies = supplies(args, protection, vdd_mv, at)?;
     let mut known = BTreeMap::new();
     for level in supplies.present().flat_map(|(_, of)| of.levels()) {
@@ -207,7 +204,7 @@ fn of_file(
         Some(FaultKindArg::Transient) => FaultKindArg::TRANSIENT,
         Some(FaultKindArg::Flip) => FaultKind::Flip.word(),
         Some(FaultKindArg::StuckAt) => FaultKind::StuckAt.word(),
-        None => kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word),
+        None => chip_file::kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word),
     };
     let fault_kind = Some(fault_kind);
     Ok(Wanted { source, range: 0..1, supplies, fault_kind, cell_fault_rate })
