@@ -91,7 +91,7 @@ fn slow_error(
         });
         wrong += u64::from(class != usize::from(label));
     }
-    (1.0 - (IMAGES as u64 - wrong) as f64 / IMAGES as f64, applied.bits_flipped)
+    (wrong as f64 / IMAGES as f64, applied.bits_flipped)
 }
 
 #[test]

@@ -87,8 +87,10 @@ pub(crate) fn fitted(
     if left_out.is_empty() {
         return drawn;
     }
-    let names: Vec<&str> = left_out.iter().map(|&column| header[column]).collect();
-    format!("{drawn}\nonly with `--format csv` or `json`: {}", names.join(", "))
+    let names: Vec<String> =
+        left_out.iter().map(|&column| header[column].replace('\n', " ")).collect();
+    let note = format!("only with `--format csv` or `json`: {}", names.join(", "));
+    format!("{drawn}\n{}", wrapped(&note))
 }
 
 fn width(text: &str) -> usize {

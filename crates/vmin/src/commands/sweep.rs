@@ -285,7 +285,7 @@ impl Answer for Swept {
             }
             row
         });
-        let table = answer::table(&header, 0, rows);
+        let table = answer::fitted(&header, 0, &SPARE, rows);
         let note = setting.vdd_reference.note();
         let lines: Vec<String> = results
             .vmin_words()
@@ -305,6 +305,10 @@ impl Answer for Swept {
         )
     }
 }
+
+/// Columns that a terminal can do without, the first ones first.
+const SPARE: [&str; 4] =
+    ["flipped\nin sums", "flipped in\nactivations", "flipped\nbits", "energy\n(nJ)"];
 
 /// What `saved` means under both tables.
 const SAVED: &str = "saved: share of the energy of a whole inference, DRAM and leakage included, against \
@@ -341,7 +345,7 @@ fn remedies(results: &Results) -> String {
         }
         row
     });
-    let table = answer::table(&header, 1, rows);
+    let table = answer::fitted(&header, 1, &["extra bits", "access\nsaved"], rows);
     let target = share_words(setting.yield_target, 0);
     let lines = [
         format!(
