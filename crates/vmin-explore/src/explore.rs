@@ -36,7 +36,7 @@ pub struct Point {
     pub activation_kib: f64,
     /// Size of the accumulator memory, in KiB.
     pub accumulator_kib: f64,
-    /// Sustained DRAM bandwidth, in GB/s.
+    /// Sustained DRAM bandwidth, in GB/s; 0 without DRAM.
     pub dram_bandwidth_gb_per_s: f64,
     /// Supply of the lowered rails, in mV.
     pub vdd_mv: f64,
@@ -170,7 +170,8 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
 fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
     let accelerator =
         plan.base.varied(design).expect("`Plan::resolve` has tried every size of every memory");
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &plan.layers);
+    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &plan.layers)
+        .expect("`Plan::resolve` has left out the designs that are too small");
     let totals = cycles::totals(&layers);
     let memories = &accelerator.memories;
     let kib = |bits: u64| bits as f64 / 8192.0;
@@ -196,7 +197,9 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 weight_kib: kib(memories.weight.bits()),
                 activation_kib: kib(memories.activation.bits()),
                 accumulator_kib: kib(memories.accumulator.bits()),
-                dram_bandwidth_gb_per_s: accelerator.dram.bytes_per_second / 1e9,
+                dram_bandwidth_gb_per_s: accelerator
+                    .dram
+                    .map_or(0.0, |dram| dram.bytes_per_second / 1e9),
                 vdd_mv: supply.vdd_mv,
                 cell_fault_rate: supply.cell_fault_rate,
                 cycles: totals.cycles,

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use vmin_accel::accelerator::{MemoryName, Variation};
+use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
 use vmin_accel::energy::OperatingPoint;
-use vmin_accel::{Accelerator, ArraySize, Layer, VoltageProfile, layers_of_graph};
+use vmin_accel::{
+    Accelerator, ArraySize, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
+};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sweep::Results;
 use vmin_sweep::names::{Names, collected, keep};
@@ -97,7 +99,8 @@ impl Plan {
             {
                 let weight_bits =
                     graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum();
-                let designs = designs(&space);
+                let designs = roomy(designs(&space), &base, &layers)
+                    .map_err(|problem| problem.at(&source, space.model.span.clone()))?;
                 Ok(Self { space, base, profile, layers, weight_bits, designs, supplies })
             }
             _ => Err(collected(&source, problems)),
@@ -108,6 +111,29 @@ impl Plan {
     #[must_use]
     pub fn points(&self) -> usize {
         self.designs.len() * self.supplies.len()
+    }
+}
+
+/// Designs that are large enough; without DRAM the network must lie on the chip.
+fn roomy(
+    mut designs: Vec<Variation>,
+    base: &Accelerator,
+    layers: &[Layer],
+) -> Result<Vec<Variation>, Diagnostic> {
+    if base.dram.is_some() {
+        return Ok(designs);
+    }
+    let mut refused = None;
+    designs.retain(|design| {
+        let Ok(accelerator) = base.varied(design) else { return false };
+        let fits = cycles::run(&accelerator, Schedule::of(&accelerator), layers);
+        fits.map_err(|error| refused = Some(error)).is_ok()
+    });
+    match refused {
+        Some(error) if designs.is_empty() => {
+            Err(Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()))
+        }
+        Some(_) | None => Ok(designs),
     }
 }
 
@@ -153,6 +179,13 @@ fn multiply<T: Copy>(designs: &mut Vec<Variation>, values: &[T], set: impl Fn(&m
 
 /// Memory sizes are independent of each other, so each is tried alone and reported at its place.
 fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diagnostic>) {
+    if accelerator.dram.is_none() && !space.vary.dram_bandwidth_gb_per_s.is_empty() {
+        problems.push(
+            Diagnostic::new("no-dram", VariationError::NoDram.to_string())
+                .at(&space.source, 0..0)
+                .hint("remove `vary.dram_bandwidth_gb_per_s`"),
+        );
+    }
     for (memory, list) in [
         (MemoryName::Weight, &space.vary.weight_kib),
         (MemoryName::Activation, &space.vary.activation_kib),
@@ -169,14 +202,14 @@ fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diag
                     Variation { accumulator_kib: size, ..Variation::default() }
                 }
             };
-            if let Err(error) = accelerator.varied(&variation) {
+            if let Err(VariationError::Size { step_kib, .. }) = accelerator.varied(&variation) {
                 problems.push(
                     Diagnostic::new(
                         "memory-size",
                         format!("the {memory} memory cannot have {} KiB", kib.value),
                     )
                     .at(&space.source, kib.span.clone())
-                    .allowed(format!("expected a multiple of {} KiB", error.step_kib))
+                    .allowed(format!("expected a multiple of {step_kib} KiB"))
                     .hint(format!(
                         "banks and columns stay those of `{}`; only whole rows are added",
                         accelerator.name()

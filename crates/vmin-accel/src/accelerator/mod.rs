@@ -1,7 +1,7 @@
 //! The description of an accelerator: array, memories, DRAM, clock, energy constants.
 //!
 //! ```text
-//!            DRAM ── io
+//!            DRAM ── io                         if there is one
 //!             │
 //!   ┌─────────┴─────────┐
 //!   weight memory    activation memory       each behind its own rail
@@ -23,7 +23,9 @@ pub use vary::{MemoryName, Variation, VariationError};
 use vmin_diagnostic::{Diagnostics, Source};
 use vmin_sram::Geometry;
 
-use crate::cycles::{CycleModel, LayerReport, Overlap, PartialSums, Residence, Schedule};
+use crate::cycles::{
+    CycleModel, DoesNotFit, LayerReport, Overlap, PartialSums, Residence, Schedule,
+};
 use crate::dataflow::{ArraySize, Dataflow};
 use crate::energy::{EnergyTable, Rail};
 use crate::mapping::MappingRules;
@@ -99,6 +101,18 @@ pub struct Dram {
     pub overlap: Overlap,
 }
 
+/// A network cannot be mapped to an accelerator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// A layer has an empty or too large shape.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The chip is too small.
+    #[error(transparent)]
+    Fit(#[from] DoesNotFit),
+}
+
 /// A checked accelerator.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -129,8 +143,8 @@ pub struct Accelerator {
     pub partial_sums: PartialSums,
     /// On-chip memories.
     pub memories: Memories,
-    /// Off-chip memory.
-    pub dram: Dram,
+    /// Off-chip memory; without it a network lies on the chip as a whole, and its inputs come from outside.
+    pub dram: Option<Dram>,
     /// Energy per action, with sources.
     pub energy: EnergyTable,
     /// What is prescribed for the tiles of layers.
@@ -182,28 +196,26 @@ impl Accelerator {
     /// For narrower weights see [`crate::layers_of_graph`], for other choices [`cycles::run`].
     ///
     /// # Errors
-    /// A layer has an empty or too large shape.
-    pub fn map_layers(
-        &self,
-        layers: &[vmin_nn::LayerShape],
-    ) -> Result<Vec<LayerReport>, ShapeError> {
+    /// A layer has an empty or too large shape, or the network does not fit on a chip without DRAM.
+    pub fn map_layers(&self, layers: &[vmin_nn::LayerShape]) -> Result<Vec<LayerReport>, MapError> {
         let layers: Vec<Layer> =
             layers.iter().map(|shape| Layer::from_shape(shape, 8)).collect::<Result<_, _>>()?;
-        Ok(cycles::run(self, Schedule::of(self), &layers))
+        Ok(cycles::run(self, Schedule::of(self), &layers)?)
     }
 
     /// As [`Self::map_layers`], with the bits per weight that the graph has.
     ///
     /// # Errors
-    /// A layer has an empty or too large shape.
-    pub fn map_graph(&self, graph: &vmin_nn::Graph) -> Result<Vec<LayerReport>, ShapeError> {
-        Ok(cycles::run(self, Schedule::of(self), &crate::layers_of_graph(graph)?))
+    /// As [`Self::map_layers`].
+    pub fn map_graph(&self, graph: &vmin_nn::Graph) -> Result<Vec<LayerReport>, MapError> {
+        Ok(cycles::run(self, Schedule::of(self), &crate::layers_of_graph(graph)?)?)
     }
 
-    /// Cycles the DRAM bus needs for so many bytes, rounded up.
+    /// Cycles the DRAM bus needs for so many bytes, rounded up; none without DRAM.
     #[must_use]
     pub fn dram_cycles(&self, bytes: u64) -> u64 {
-        let cycles = bytes as f64 * self.clock_mhz * 1e6 / self.dram.bytes_per_second;
+        let Some(dram) = self.dram else { return 0 };
+        let cycles = bytes as f64 * self.clock_mhz * 1e6 / dram.bytes_per_second;
         // The cast saturates beyond 2^64, which no layer reaches.
         libm::ceil(cycles) as u64
     }
@@ -211,7 +223,7 @@ impl Accelerator {
     /// Latency of the DRAM in cycles, rounded up.
     #[must_use]
     pub fn dram_latency_cycles(&self) -> u64 {
-        libm::ceil(self.dram.latency_ns * self.clock_mhz * 1e-3) as u64
+        libm::ceil(self.dram.map_or(0.0, |dram| dram.latency_ns) * self.clock_mhz * 1e-3) as u64
     }
 
     /// Bits of all on-chip memories.

@@ -169,21 +169,22 @@ fn memory(table: &TableReader<'_>) -> Option<Memory> {
     }
 }
 
-fn dram(root: &TableReader<'_>) -> Option<Dram> {
-    let table = root.table("dram");
+/// Off-chip memory, if the file has any; nothing if it is faulty.
+fn dram(root: &TableReader<'_>) -> Option<Option<Dram>> {
+    let Some(table) = root.optional_table("dram") else { return Some(None) };
     let bandwidth = table.number("bandwidth_gb_per_s", 1e-6..=1e6);
     let weights = table.optional_choice("weights", &Residence::ALL);
     let activations = table.optional_choice("activations", &Residence::ALL);
     let latency = table.optional_number("latency_ns", 0.0..=LATENCY_NS_MAX);
     let overlap = table.optional_choice("overlap", &Overlap::ALL);
     table.finish();
-    Some(Dram {
+    Some(Some(Dram {
         bytes_per_second: bandwidth?.value * 1e9,
         weights: weights.map_or(Residence::Streamed, |value| value.value),
         activations: activations.map_or(Residence::Resident, |value| value.value),
         latency_ns: latency.map_or(0.0, |value| value.value),
         overlap: overlap.map_or(Overlap::Layer, |value| value.value),
-    })
+    }))
 }
 
 /// Largest tile; larger ones are as good as whole layers.
@@ -223,7 +224,17 @@ fn rule(table: &TableReader<'_>) -> Rule {
 fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyTable> {
     let table = root.table("energy");
     let constants = table.choice("constants", &ConstantSet::ALL);
-    let dram = table.choice("dram", &DramKind::ALL);
+    let dram = if root.has_table("dram") {
+        table.choice("dram", &DramKind::ALL).map(|dram| Some(dram.value))
+    } else {
+        if let Some(dram) = table.optional_choice("dram", &DramKind::ALL) {
+            let problem =
+                Diagnostic::new("no-dram", "`energy.dram` is given, but there is no DRAM")
+                    .hint("remove it, or add a table `[dram]`");
+            table.report_at(dram.span, problem);
+        }
+        Some(None)
+    };
     let mut overrides = Vec::new();
     if let Some(reader) = table.optional_table("override_pj") {
         for action in Action::ALL {
@@ -234,7 +245,7 @@ fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyT
         reader.finish();
     }
     table.finish();
-    let mut energy = EnergyTable::new(constants?.value, dram?.value, memories?);
+    let mut energy = EnergyTable::new(constants?.value, dram?, memories?);
     for (action, pj) in overrides {
         let source = format!("given in {}, energy.override_pj", root.source().name());
         energy.set(action, pj, &source);

@@ -36,10 +36,11 @@ impl Bound {
     }
 }
 
-/// Bytes that DRAM moves in one cycle of the array: the slope of the roof.
+/// Bytes that DRAM moves in one cycle of the array: the slope of the roof. Without DRAM nothing waits for it.
 #[must_use]
 pub fn dram_bytes_per_cycle(accelerator: &Accelerator) -> f64 {
-    accelerator.dram.bytes_per_second / (accelerator.clock_mhz * 1e6)
+    let clock_hz = accelerator.clock_mhz * 1e6;
+    accelerator.dram.map_or(f64::INFINITY, |dram| dram.bytes_per_second / clock_hz)
 }
 
 /// Places a counted layer under the roof.

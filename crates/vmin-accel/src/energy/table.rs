@@ -128,16 +128,16 @@ pub struct EnergyTable {
     #[serde(skip)]
     set: ConstantSet,
     #[serde(skip)]
-    dram: DramKind,
+    dram: Option<DramKind>,
     /// Actions whose number was replaced.
     #[serde(skip)]
     replaced: Vec<Action>,
 }
 
 impl EnergyTable {
-    /// The table of a constant set for memories of these sizes.
+    /// The table of a constant set for memories of these sizes, and of a DRAM if there is one.
     #[must_use]
-    pub fn new(set: ConstantSet, dram: DramKind, memories: &Memories) -> Self {
+    pub fn new(set: ConstantSet, dram: Option<DramKind>, memories: &Memories) -> Self {
         let entries = Action::ALL
             .into_iter()
             .map(|action| {
@@ -151,7 +151,16 @@ impl EnergyTable {
                     Action::ActivationWrite => set.sram(Access::Write, &memories.activation),
                     Action::AccumulatorRead => set.sram(Access::Read, &memories.accumulator),
                     Action::AccumulatorWrite => set.sram(Access::Write, &memories.accumulator),
-                    Action::DramByte => dram.pj_per_byte(),
+                    Action::DramByte => dram.map_or_else(
+                        || {
+                            (
+                                0.0,
+                                "no DRAM; input and output over the host's bus cost nothing here"
+                                    .to_owned(),
+                            )
+                        },
+                        DramKind::pj_per_byte,
+                    ),
                 };
                 EnergyEntry { action, pj, source }
             })

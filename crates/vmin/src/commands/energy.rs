@@ -106,7 +106,8 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     let layers =
         vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
     super::cycles::note_unused(&accelerator, &layers);
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers)
+        .map_err(super::cycles::does_not_fit)?;
     let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
     let nominal = at(OperatingPoint::nominal(&profile));
     let points: Vec<EnergyAtVoltage> = args
