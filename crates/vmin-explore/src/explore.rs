@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::cycles::{self, Schedule};
-use vmin_accel::{Dataflow, VddReference, area, energy};
+use vmin_accel::energy::{self, Sourced};
+use vmin_accel::{Dataflow, VddReference, area};
 
 use crate::plan::Plan;
 use crate::{Objective, front};
@@ -91,6 +92,10 @@ pub struct Exploration {
     pub objectives: Vec<Objective>,
     /// Number of designs.
     pub designs: usize,
+    /// Remarks that a reader must know.
+    pub notes: Vec<String>,
+    /// Where the numbers of the base design come from.
+    pub sources: Vec<Sourced>,
     /// Designs at voltages, in the order of the lists.
     pub points: Vec<Point>,
 }
@@ -162,6 +167,8 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         vdd_reference: plan.profile.reference(),
         objectives: objectives.clone(),
         designs: plan.designs.len(),
+        notes: plan.notes(),
+        sources: energy::sources(&plan.base, &plan.profile),
         points,
     })
 }

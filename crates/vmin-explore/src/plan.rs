@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
-use vmin_accel::energy::OperatingPoint;
+use vmin_accel::energy::{self, OperatingPoint};
 use vmin_accel::{
     Accelerator, ArraySize, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
 };
@@ -11,7 +11,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sweep::Results;
 use vmin_sweep::names::{Names, collected, keep};
 
-use crate::space::{POINTS_MAX, Rails, Space};
+use crate::space::{POINTS_MAX, Space};
 
 /// One supply voltage of the space.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,8 @@ pub struct Plan {
     pub weight_bits: u64,
     /// Every combination of the lists, in the order of the file's keys, the last varying fastest.
     pub designs: Vec<Variation>,
+    /// Designs without room for the network, where there is no DRAM.
+    pub left_out: usize,
     /// Voltages, falling.
     pub supplies: Vec<Supply>,
 }
@@ -99,12 +101,44 @@ impl Plan {
             {
                 let weight_bits =
                     graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum();
-                let designs = roomy(designs(&space), &base, &layers)
+                let all = designs(&space);
+                let count = all.len();
+                let designs = roomy(all, &base, &layers)
                     .map_err(|problem| problem.at(&source, space.model.span.clone()))?;
-                Ok(Self { space, base, profile, layers, weight_bits, designs, supplies })
+                let left_out = count - designs.len();
+                Ok(Self { space, base, profile, layers, weight_bits, designs, left_out, supplies })
             }
             _ => Err(collected(&source, problems)),
         }
+    }
+
+    /// Caveats about the numbers of all designs, at the lowest voltage: those of the base, and how many of the
+    /// others have memories that the clock is too fast for.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let Some(lowest) = self.supplies.last() else { return Vec::new() };
+        let point = &lowest.operating_point;
+        let mut notes = energy::notes(&self.base, &self.profile, point);
+        let slow = |design: &&Variation| {
+            let design = self.base.varied(design);
+            design.is_ok_and(|design| {
+                !energy::slow_memories(&design, &self.profile, point).is_empty()
+            })
+        };
+        let count = self.designs.iter().filter(slow).count();
+        if count > 0 {
+            notes.push(format!(
+                "{count} of {} designs have a memory that the clock is too fast for",
+                self.designs.len()
+            ));
+        }
+        if self.left_out > 0 {
+            notes.push(format!(
+                "{} designs are left out: the network does not fit, and there is no DRAM",
+                self.left_out
+            ));
+        }
+        notes
     }
 
     /// Designs times voltages.
@@ -243,9 +277,14 @@ fn supplies(
             );
             continue;
         }
-        let operating_point = match space.rails {
-            Rails::Weight => OperatingPoint::weight_memory(profile, vdd_mv),
-            Rails::Memories => OperatingPoint::memories(profile, vdd_mv),
+        let operating_point = match space.rails.at(profile, vdd_mv) {
+            Ok(point) => point,
+            Err(error) => {
+                let problem = Diagnostic::new("no-law", error.to_string());
+                let problem = problem.at(&space.source, space.profile.span.clone());
+                problems.push(problem.hint("leave logic nominal: `rails = \"memories\"`"));
+                break;
+            }
         };
         supplies.push(Supply {
             vdd_mv,

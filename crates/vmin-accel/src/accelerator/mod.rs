@@ -27,7 +27,7 @@ use crate::cycles::{
     CycleModel, DoesNotFit, LayerReport, Overlap, PartialSums, Residence, Schedule,
 };
 use crate::dataflow::{ArraySize, Dataflow};
-use crate::energy::{EnergyTable, Rail};
+use crate::energy::{Bank, Cells, EnergyTable, Rail};
 use crate::mapping::MappingRules;
 use crate::{Layer, ShapeError, cycles};
 
@@ -41,8 +41,14 @@ pub struct Memory {
     pub word_bits: u64,
     /// Its supply.
     pub rail: Rail,
+    /// Its transistors.
+    pub cells: Cells,
     /// Leakage at the reference voltage, in microwatts per KiB.
     pub leakage_uw_per_kib: f64,
+    /// Where the leakage comes from.
+    pub leakage_source: String,
+    /// Time between two accesses at the reference voltage, if the file gives it; else that of its cells.
+    pub given_cycle_ns: Option<f64>,
     /// Accesses that a bank serves in one cycle; a memory without it never makes the array wait.
     pub ports: Option<u64>,
 }
@@ -52,6 +58,11 @@ impl Memory {
     #[must_use]
     pub fn bits(&self) -> u64 {
         self.geometry.cells()
+    }
+
+    /// One bank of it.
+    pub(crate) fn bank(&self) -> Bank {
+        Bank::of(self.geometry, self.word_bits, self.cells)
     }
 
     /// Accesses needed for `elements` of `bits` each, words packed without gaps.
@@ -101,6 +112,18 @@ pub struct Dram {
     pub overlap: Overlap,
 }
 
+/// Where the numbers of a file come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Provenance {
+    /// The source.
+    pub source: String,
+    /// What it states.
+    pub exact: String,
+    /// What was estimated, and how.
+    pub estimated: String,
+}
+
 /// A network cannot be mapped to an accelerator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -121,6 +144,8 @@ pub struct Accelerator {
     text: String,
     /// One line for tables.
     pub title: String,
+    /// What its source states, and what is estimated.
+    pub provenance: Provenance,
     /// The array.
     pub array: ArraySize,
     /// Default dataflow.
@@ -218,6 +243,19 @@ impl Accelerator {
         let cycles = bytes as f64 * self.clock_mhz * 1e6 / dram.bytes_per_second;
         // The cast saturates beyond 2^64, which no layer reaches.
         libm::ceil(cycles) as u64
+    }
+
+    /// Least time between two accesses of a memory at the reference voltage, in ns, with its source.
+    #[must_use]
+    pub fn cycle_ns(&self, memory: crate::Memory) -> (f64, String) {
+        let memory = self.memories.get(memory);
+        match memory.given_cycle_ns {
+            Some(cycle_ns) => (cycle_ns, format!("given in the file of `{}`", self.name)),
+            None => {
+                let (sram, sources) = self.energy.constants().sram(memory.bank());
+                (sram.cycle_ns, sources.cycle)
+            }
+        }
     }
 
     /// Latency of the DRAM in cycles, rounded up.

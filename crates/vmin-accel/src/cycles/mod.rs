@@ -143,7 +143,7 @@ pub fn run(
     fit::weights(accelerator, schedule, layers)?;
     let schedule = schedule.for_layers(accelerator, layers);
     let placed = |mut report: LayerReport| {
-        roofline::place(accelerator, &mut report);
+        roofline::place(accelerator, schedule.cycle_model, &mut report);
         report
     };
     let reports: Vec<LayerReport> = match schedule.cycle_model {

@@ -255,7 +255,7 @@ fn page(cycles: &Cycles, accelerator: &Accelerator) -> Result<String, Failure> {
         setting: &setting,
         clock_mhz: accelerator.clock_mhz,
         peak_macs_per_cycle: accelerator.array.elements() as f64,
-        dram_bytes_per_cycle: cycles::dram_bytes_per_cycle(accelerator),
+        dram_bytes_per_cycle: cycles::dram_bytes_per_cycle(accelerator, cycles.cycle_model),
         layers: &cycles.layers,
         json: &json,
     }))

@@ -1,16 +1,23 @@
-//! Energy of one SRAM access by bank size and word width.
+//! Energy, leakage and cycle time of an SRAM by bank size, word width and kind of cells.
 //!
-//! The points are runs of CACTI (low-standby-power cells, 300 K, one bank, one read-write port) at
-//! 22, 32 and 45 nm: by size at 8-byte words, by width at 64 KiB, 256 KiB and 1 MiB. Between points the
-//! energy is interpolated on logarithmic axes, beyond them continued with the last slope; the width
+//! The points are runs of CACTI (300 K, one bank, one read-write port) at 22, 32 and 45 nm with three kinds of
+//! transistors: by size at 8-byte words, by width at 64 KiB, 256 KiB and 1 MiB. Between points a quantity
+//! is interpolated on logarithmic axes, beyond them continued with the last slope; the width
 //! enters as a factor, which below 64 KiB and above 1 MiB is that of the nearest of the three sizes. The
-//! rule reproduces every run. A test leaves points out to measure its error between them: a width
+//! rule reproduces every run. A test leaves points out to measure its error between them: of energies, a width
 //! interpolated from its neighbours is off by 3.4 % in the median and 12.1 % at worst, the factors at
-//! 256 KiB interpolated from those at 64 KiB and 1 MiB by 5.6 % and 16.8 %. Wide words cost less per byte
-//! (at 45 nm and 64 KiB 4.5 pJ/B for 4-byte words, 1.2 pJ/B for 64-byte words), so no single "pJ per
+//! 256 KiB interpolated from those at 64 KiB and 1 MiB by 5.6 % and 16.8 % (low-standby-power cells). Wide words cost
+//! less per byte (at 45 nm and 64 KiB 4.5 pJ/B for 4-byte words, 1.2 pJ/B for 64-byte words), so no single "pJ per
 //! byte" is offered. At 45 nm the points agree with
 //! M. Horowitz, "Computing's energy problem", ISSCC 2014 (20 pJ for 64 bits of 32 KiB, 100 pJ for
 //! 1 MiB; here 17 and 94 pJ).
+//!
+//! Cycle times jump where CACTI divides a bank otherwise: between two sizes they may be off by the whole step, up to
+//! a factor of 2.2 from 128 to 256 KiB.
+
+mod runs;
+
+use vmin_sram::Geometry;
 
 /// Bank sizes of the points: 4 KiB, doubling to 8 MiB.
 const SIZES: usize = 12;
@@ -25,94 +32,86 @@ const WIDTH_MIN_LOG2: f64 = 2.0;
 /// The width at which the sizes were run, 8 bytes, as an index of the widths.
 const WIDTH_OF_SIZES: f64 = 1.0;
 
-/// pJ per access of one technology node.
-struct Node {
-    read_by_size: [f64; SIZES],
-    write_by_size: [f64; SIZES],
-    read_by_width: [[f64; WIDTHS]; WIDTH_SIZES],
-    write_by_width: [[f64; WIDTHS]; WIDTH_SIZES],
+/// pJ per read, pJ per write, uW of leakage per KiB, ns between two accesses.
+type Run = [f64; 4];
+
+/// The runs of one technology node and kind of cells.
+struct Runs {
+    by_size: [Run; SIZES],
+    by_width: [[Run; WIDTHS]; WIDTH_SIZES],
 }
 
-const NM22: Node = Node {
-    read_by_size: [
-        1.1709, 1.5903, 2.6436, 3.7865, 5.6696, 7.4023, 11.8577, 15.3195, 23.4672, 31.6006,
-        43.8552, 59.9513,
-    ],
-    write_by_size: [
-        1.246, 1.7714, 2.2796, 3.1042, 4.4275, 6.1602, 8.8246, 12.2171, 17.5006, 25.6339, 37.8885,
-        53.9846,
-    ],
-    read_by_width: [
-        [4.359, 5.6696, 8.9659, 13.6217, 19.8912],
-        [7.3674, 11.8577, 17.7687, 30.0223, 50.7165],
-        [14.7515, 23.4672, 36.3379, 63.3346, 116.452],
-    ],
-    write_by_width: [
-        [2.8598, 4.4275, 7.6014, 14.3464, 29.8863],
-        [5.8162, 8.8246, 15.2845, 27.2934, 53.8633],
-        [11.7681, 17.5006, 31.4505, 58.0596, 119.599],
-    ],
-};
-const NM32: Node = Node {
-    read_by_size: [
-        2.658, 3.4434, 6.5475, 8.2571, 12.8735, 18.1554, 26.8214, 34.8157, 52.0282, 70.6766,
-        98.7352, 135.506,
-    ],
-    write_by_size: [
-        3.0375, 4.2716, 5.751, 7.4606, 10.7719, 14.1095, 21.3258, 29.1488, 41.2264, 59.8748,
-        87.9334, 124.704,
-    ],
-    read_by_width: [
-        [9.8222, 12.8735, 19.7169, 29.5577, 43.3346],
-        [18.5094, 26.8214, 42.4945, 67.1817, 111.805],
-        [34.4422, 52.0282, 86.4054, 140.624, 243.829],
-    ],
-    write_by_width: [
-        [7.1173, 10.7719, 18.1238, 36.4598, 70.0188],
-        [13.1942, 21.3258, 34.4027, 63.9957, 125.609],
-        [28.1292, 41.2264, 70.5366, 134.646, 271.991],
-    ],
-};
-const NM45: Node = Node {
-    read_by_size: [
-        3.3855, 6.137, 11.6097, 17.0418, 25.8695, 32.2859, 44.7157, 68.3493, 93.5192, 127.527,
-        188.734, 254.905,
-    ],
-    write_by_size: [
-        6.4536, 7.8781, 10.6968, 15.3975, 19.6486, 26.065, 38.4949, 51.346, 76.1829, 110.19,
-        155.065, 221.236,
-    ],
-    read_by_width: [
-        [17.8039, 25.8695, 39.332, 51.7987, 76.7312],
-        [32.9192, 44.7157, 76.1191, 124.61, 199.379],
-        [68.3604, 93.5192, 153.433, 251.863, 434.067],
-    ],
-    write_by_width: [
-        [13.4688, 19.6486, 36.0435, 66.2387, 126.628],
-        [24.4175, 38.4949, 63.6773, 118.033, 228.259],
-        [49.0763, 76.1829, 129.128, 245.286, 492.85],
-    ],
-};
-
-/// A reading or a writing access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
+/// The transistors of a memory, as CACTI knows them from the ITRS roadmap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cells {
+    /// Low standby power: slow, leaks least.
+    Lstp,
+    /// Low operating power: a low supply, between the two.
+    Lop,
+    /// High performance: fast, leaks most.
+    Hp,
 }
 
-impl Node {
-    fn access_pj(&self, access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
-        let (by_size, by_width) = match access {
-            Access::Read => (&self.read_by_size, &self.read_by_width),
-            Access::Write => (&self.write_by_size, &self.write_by_width),
-        };
-        let size = log_interpolate(by_size, libm::log2(bank_bytes) - SIZE_MIN_LOG2);
-        size * width_factor(by_width, bank_bytes, word_bytes)
+impl Cells {
+    /// Every kind with its word, those that leak less first.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("lstp", Self::Lstp), ("lop", Self::Lop), ("hp", Self::Hp)];
+
+    /// Its word in files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
+
+    /// Its name in sentences.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lstp => "low-standby-power",
+            Self::Lop => "low-operating-power",
+            Self::Hp => "high-performance",
+        }
     }
 }
 
-/// Energy of a word of this width relative to one of 8 bytes.
+/// One bank of a memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bank {
+    pub bytes: f64,
+    pub word_bytes: f64,
+    pub cells: Cells,
+}
+
+impl Bank {
+    pub(crate) fn of(geometry: Geometry, word_bits: u64, cells: Cells) -> Self {
+        let bytes = geometry.cells_per_bank() as f64 / 8.0;
+        Self { bytes, word_bytes: word_bits as f64 / 8.0, cells }
+    }
+}
+
+/// What a bank costs, and how often it can be accessed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sram {
+    pub read_pj: f64,
+    pub write_pj: f64,
+    pub leakage_uw_per_kib: f64,
+    pub cycle_ns: f64,
+}
+
+impl Runs {
+    fn at(&self, bank: Bank) -> Sram {
+        let size = libm::log2(bank.bytes) - SIZE_MIN_LOG2;
+        let of = |quantity: usize| {
+            let by_width = self.by_width.map(|at_size| at_size.map(|run| run[quantity]));
+            let by_size = self.by_size.map(|run| run[quantity]);
+            log_interpolate(&by_size, size) * width_factor(&by_width, bank.bytes, bank.word_bytes)
+        };
+        Sram { read_pj: of(0), write_pj: of(1), leakage_uw_per_kib: of(2), cycle_ns: of(3) }
+    }
+}
+
+/// A quantity at words of this width relative to that at 8 bytes.
 fn width_factor(by_width: &[[f64; WIDTHS]; WIDTH_SIZES], bank_bytes: f64, word_bytes: f64) -> f64 {
     let width = libm::log2(word_bytes) - WIDTH_MIN_LOG2;
     let factors = by_width
@@ -130,48 +129,97 @@ fn log_interpolate(points: &[f64], index: f64) -> f64 {
     low * libm::pow(high / low, index - segment as f64)
 }
 
-/// pJ per access at 45 nm.
-pub(super) fn nm45_pj(access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
-    NM45.access_pj(access, bank_bytes, word_bytes)
+/// A bank at 45 nm.
+pub(super) fn nm45(bank: Bank) -> Sram {
+    let runs = match bank.cells {
+        Cells::Lstp => &runs::NM45_LSTP,
+        Cells::Lop => &runs::NM45_LOP,
+        Cells::Hp => &runs::NM45_HP,
+    };
+    runs.at(bank)
 }
 
-/// pJ per access at 22 nm.
-pub(super) fn nm22_pj(access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
-    NM22.access_pj(access, bank_bytes, word_bytes)
+/// A bank at 22 nm.
+pub(super) fn nm22(bank: Bank) -> Sram {
+    let runs = match bank.cells {
+        Cells::Lstp => &runs::NM22_LSTP,
+        Cells::Lop => &runs::NM22_LOP,
+        Cells::Hp => &runs::NM22_HP,
+    };
+    runs.at(bank)
 }
 
-/// pJ per access at 28 nm, between the 32 and 22 nm points on logarithmic axes.
-pub(super) fn nm28_pj(access: Access, bank_bytes: f64, word_bytes: f64) -> f64 {
-    let nm32 = NM32.access_pj(access, bank_bytes, word_bytes);
-    let nm22 = NM22.access_pj(access, bank_bytes, word_bytes);
+fn nm32(bank: Bank) -> Sram {
+    let runs = match bank.cells {
+        Cells::Lstp => &runs::NM32_LSTP,
+        Cells::Lop => &runs::NM32_LOP,
+        Cells::Hp => &runs::NM32_HP,
+    };
+    runs.at(bank)
+}
+
+/// A bank at 28 nm, between the 32 and 22 nm points on logarithmic axes.
+pub(super) fn nm28(bank: Bank) -> Sram {
+    let (nm32, nm22) = (nm32(bank), nm22(bank));
     let weight = libm::log(32.0 / 28.0) / libm::log(32.0 / 22.0);
-    nm32 * libm::pow(nm22 / nm32, weight)
+    let between = |of: fn(&Sram) -> f64| of(&nm32) * libm::pow(of(&nm22) / of(&nm32), weight);
+    Sram {
+        read_pj: between(|sram| sram.read_pj),
+        write_pj: between(|sram| sram.write_pj),
+        leakage_uw_per_kib: between(|sram| sram.leakage_uw_per_kib),
+        cycle_ns: between(|sram| sram.cycle_ns),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const KIB: f64 = 1024.0;
+    const QUANTITIES: [fn(&Sram) -> f64; 4] =
+        [|s| s.read_pj, |s| s.write_pj, |s| s.leakage_uw_per_kib, |s| s.cycle_ns];
+
+    const fn bank(bytes: f64, word_bytes: f64, cells: Cells) -> Bank {
+        Bank { bytes, word_bytes, cells }
+    }
+
     #[test]
     fn the_points_are_met() {
-        let kib = 1024.0;
-        assert!((nm45_pj(Access::Read, 64.0 * kib, 8.0) - 25.8695).abs() < 1e-9);
-        assert!((nm45_pj(Access::Write, 64.0 * kib, 64.0) - 126.628).abs() < 1e-9);
-        assert!((nm45_pj(Access::Read, 8192.0 * kib, 8.0) - 254.905).abs() < 1e-9);
-        let between = nm45_pj(Access::Read, 48.0 * kib, 8.0);
+        let lstp = |kib: f64, word_bytes| nm45(bank(kib * KIB, word_bytes, Cells::Lstp));
+        assert!((lstp(64.0, 8.0).read_pj - 25.8695).abs() < 1e-9);
+        assert!((lstp(64.0, 64.0).write_pj - 126.628).abs() < 1e-9);
+        assert!((lstp(8192.0, 8.0).read_pj - 254.905).abs() < 1e-9);
+        assert!((lstp(64.0, 16.0).cycle_ns - 1.89315).abs() < 1e-9);
+        let between = lstp(48.0, 8.0).read_pj;
         assert!(between > 17.0418 && between < 25.8695);
     }
 
     #[test]
     fn energy_grows_with_size_and_width_and_falls_with_the_node() {
-        for access in [Access::Read, Access::Write] {
+        for of in [|s: &Sram| s.read_pj, |s: &Sram| s.write_pj] {
             for size_log2 in 9..28 {
                 let size = f64::from(1_u32 << size_log2);
-                let pj = nm45_pj(access, size, 16.0);
-                assert!(pj > 0.0 && pj < nm45_pj(access, 2.0 * size, 16.0));
-                assert!(pj < nm45_pj(access, size, 32.0));
+                let at = |size, width| of(&nm45(bank(size, width, Cells::Lstp)));
+                let pj = at(size, 16.0);
+                assert!(pj > 0.0 && pj < at(2.0 * size, 16.0));
+                assert!(pj < at(size, 32.0));
                 // Only where there are points: extrapolated, the nodes' lines cross.
-                assert!(size < 4096.0 || nm28_pj(access, size, 16.0) < pj);
+                assert!(size < 4096.0 || of(&nm28(bank(size, 16.0, Cells::Lstp))) < pj);
+            }
+        }
+    }
+
+    #[test]
+    fn cells_that_leak_more_are_faster() {
+        for of_node in [nm45, nm28, nm22] {
+            for size_log2 in 12..24 {
+                for width in [4.0, 8.0, 16.0, 32.0, 64.0] {
+                    let [lstp, lop, hp] = Cells::ALL
+                        .map(|(_, cells)| of_node(bank(f64::from(1 << size_log2), width, cells)));
+                    assert!(lstp.leakage_uw_per_kib < lop.leakage_uw_per_kib);
+                    assert!(lop.leakage_uw_per_kib < hp.leakage_uw_per_kib);
+                    assert!(hp.cycle_ns < lop.cycle_ns && lop.cycle_ns < lstp.cycle_ns);
+                }
             }
         }
     }
@@ -190,10 +238,11 @@ mod tests {
 
     #[test]
     fn the_stated_errors_are_those_of_leaving_points_out() {
-        let (mut widths, mut sizes) = (Vec::new(), Vec::new());
-        for node in [&NM22, &NM32, &NM45] {
-            for tables in [&node.read_by_width, &node.write_by_width] {
-                for at_size in tables {
+        let (mut widths, mut sizes, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+        for node in [&runs::NM22_LSTP, &runs::NM32_LSTP, &runs::NM45_LSTP] {
+            for energy in 0..2 {
+                let tables = node.by_width.map(|at_size| at_size.map(|run| run[energy]));
+                for at_size in &tables {
                     for left_out in 1..=3 {
                         let back = (at_size[left_out - 1] * at_size[left_out + 1]).sqrt();
                         widths.push((back / at_size[left_out] - 1.0).abs());
@@ -205,6 +254,7 @@ mod tests {
                     sizes.push(((small * large).sqrt() / middle - 1.0).abs());
                 }
             }
+            steps.extend(node.by_size.windows(2).map(|pair| pair[1][3] / pair[0][3]));
         }
         let stated = |(median, worst): (f64, f64), to: (f64, f64)| {
             assert!(
@@ -214,6 +264,8 @@ mod tests {
         };
         stated(median_and_worst(widths), (0.034, 0.121));
         stated(median_and_worst(sizes), (0.056, 0.168));
+        let steepest = steps.into_iter().fold(0.0, f64::max);
+        assert!((steepest - 2.2).abs() < 0.05, "{steepest}");
     }
 
     #[test]
@@ -222,19 +274,21 @@ mod tests {
         let mut met = 0;
         for row in csv::Reader::from_path(path).unwrap().records() {
             let row = row.unwrap();
-            let node = match (&row[0], &row[1]) {
-                ("22", "itrs-lstp") => &NM22,
-                ("32", "itrs-lstp") => &NM32,
-                ("45", "itrs-lstp") => &NM45,
+            let of_node: fn(Bank) -> Sram = match &row[0] {
+                "22" => nm22,
+                "32" => nm32,
+                "45" => nm45,
                 _ => continue,
             };
+            let cells = row[1].strip_prefix("itrs-").unwrap();
+            let (_, cells) = Cells::ALL.into_iter().find(|(word, _)| *word == cells).unwrap();
             let number = |column: usize| row[column].parse::<f64>().unwrap();
-            for (access, pj) in [(Access::Read, number(4)), (Access::Write, number(6))] {
-                let ours = node.access_pj(access, number(2), number(3));
-                assert!((ours / pj - 1.0).abs() < 1e-9, "{row:?} {ours}");
+            let sram = of_node(bank(number(2), number(3), cells));
+            for (of, column) in QUANTITIES.into_iter().zip([4, 6, 9, 11]) {
+                assert!((of(&sram) / number(column) - 1.0).abs() < 1e-9, "{row:?} {sram:?}");
                 met += 1;
             }
         }
-        assert_eq!(met, 2 * 3 * (12 + 3 * 4));
+        assert_eq!(met, 3 * 3 * 4 * (12 + 3 * 4));
     }
 }
