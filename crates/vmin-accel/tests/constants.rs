@@ -281,7 +281,7 @@ fn the_smallest_array_of_scalesim_does_one_product_a_cycle() {
     // Its total is the index of the last cycle, 3: four products in four cycles, not in three.
     let one = edited("gemmini-16", &[("rows = 16\ncolumns = 16", "rows = 1\ncolumns = 1")]);
     let schedule = Schedule {
-        dataflow: vmin_accel::Dataflow::Os,
+        dataflow: vmin_accel::Dataflow::named("os").unwrap(),
         cycle_model: CycleModel::ScalesimV3,
         ..Schedule::of(&one)
     };

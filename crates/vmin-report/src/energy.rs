@@ -188,12 +188,5 @@ fn sources(page: &mut String, view: &EnergyPage<'_>) {
         );
     }
     page.push_str("</dl>\n");
-    let notes = &view.points[view.least].report.notes;
-    if !notes.is_empty() {
-        page.push_str("<ul>\n");
-        for note in notes {
-            let _ = writeln!(page, "<li>{}</li>", escape(note));
-        }
-        page.push_str("</ul>\n");
-    }
+    html::notes(page, &view.points[view.least].report.notes);
 }

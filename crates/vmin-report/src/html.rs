@@ -268,6 +268,18 @@ fn provenance(page: &mut String, results: &Results) {
     sources(page, &results.provenance.sources);
 }
 
+/// Remarks that a reader must know; nothing where there are none.
+pub(crate) fn notes(page: &mut String, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    page.push_str("<ul>\n");
+    for note in notes {
+        let _ = writeln!(page, "<li>{}</li>", escape(note));
+    }
+    page.push_str("</ul>\n");
+}
+
 /// Numbers with their sources; nothing where there are none.
 pub(crate) fn sources(page: &mut String, sources: &[Sourced]) {
     if sources.is_empty() {

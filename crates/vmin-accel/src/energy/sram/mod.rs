@@ -212,14 +212,17 @@ mod tests {
     #[test]
     fn cells_that_leak_more_are_faster() {
         for of_node in [nm45, nm28, nm22] {
-            for size_log2 in 12..24 {
-                for width in [4.0, 8.0, 16.0, 32.0, 64.0] {
-                    let [lstp, lop, hp] = Cells::ALL
-                        .map(|(_, cells)| of_node(bank(f64::from(1 << size_log2), width, cells)));
-                    assert!(lstp.leakage_uw_per_kib < lop.leakage_uw_per_kib);
-                    assert!(lop.leakage_uw_per_kib < hp.leakage_uw_per_kib);
-                    assert!(hp.cycle_ns < lop.cycle_ns && lop.cycle_ns < lstp.cycle_ns);
-                }
+            // Where there are points: extrapolated, the lines cross.
+            let by_size = (12..24).map(|size_log2| (size_log2, 8.0));
+            let widths = [4.0, 8.0, 16.0, 32.0, 64.0];
+            let by_width =
+                [16, 18, 20].into_iter().flat_map(|size| widths.map(|width| (size, width)));
+            for (size_log2, width) in by_size.chain(by_width) {
+                let [lstp, lop, hp] = Cells::ALL
+                    .map(|(_, cells)| of_node(bank(f64::from(1 << size_log2), width, cells)));
+                assert!(lstp.leakage_uw_per_kib < lop.leakage_uw_per_kib);
+                assert!(lop.leakage_uw_per_kib < hp.leakage_uw_per_kib);
+                assert!(hp.cycle_ns < lop.cycle_ns && lop.cycle_ns < lstp.cycle_ns);
             }
         }
     }
