@@ -20,7 +20,7 @@ fn benches(criterion: &mut Criterion) {
     let mut design_point = |name: &str, accelerator: &Accelerator, schedule: Schedule| {
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let reports = cycles::run(accelerator, schedule, black_box(&layers));
+                let reports = cycles::run(accelerator, schedule, black_box(&layers)).expect("fits");
                 energy::per_inference(accelerator, &profile, &reports, &point)
             });
         });

@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let graph = vmin_nn::model::load("builtin:shapes-cnn")?;
     let layers = layers_of_graph(&graph)?;
 
-    let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+    let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers)?;
     println!("{} cycles", cycles::totals(&reports).cycles);
     for vdd_mv in [1000.0, 850.0] {
         let point = OperatingPoint::memories(&profile, vdd_mv);

@@ -22,7 +22,7 @@
 //! let accelerator = Accelerator::load("gemmini-16")?;
 //! let profile = VoltageProfile::load("sram14")?;
 //! let layers = [Layer::gemm("conv", GemmShape::new(1024, 16, 144)?)];
-//! let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+//! let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers)?;
 //! // 9 x 1 folds of 2 * 16 + 16 + 1024 - 2 cycles each.
 //! assert_eq!(reports[0].compute_cycles, 9 * 1070);
 //!
@@ -51,7 +51,7 @@ pub mod voltage;
 mod workload;
 
 pub use accelerator::Accelerator;
-pub use cycles::{CycleModel, LayerReport, Schedule};
+pub use cycles::{CycleModel, DoesNotFit, LayerReport, Schedule};
 pub use dataflow::{ArraySize, Dataflow};
 pub use memory::{Memory, MemoryAt, PerMemory};
 pub use placement::{ResidentPlacement, StreamedPlacement};

@@ -1,6 +1,7 @@
 //! Accelerator files: the problems that are refused, and their messages.
 
 use vmin_accel::Accelerator;
+use vmin_accel::energy::Action;
 use vmin_diagnostic::Source;
 
 const GOOD: &str = include_str!("../../../accel-models/gemmini-16.toml");
@@ -39,14 +40,14 @@ fn every_constant_names_its_source() {
         let accelerator = Accelerator::load(name).unwrap();
         assert_eq!(accelerator.energy.entries().len(), 10);
         for entry in accelerator.energy.entries() {
-            assert!(entry.pj > 0.0 && entry.source.len() > 10, "{name} {entry:?}");
+            let free = entry.action == Action::DramByte && accelerator.dram.is_none();
+            assert!((entry.pj > 0.0) != free && entry.source.len() > 10, "{name} {entry:?}");
         }
     }
 }
 
 #[test]
 fn overrides_replace_a_constant_and_its_source() {
-    use vmin_accel::energy::Action;
     let text = format!("{GOOD}\n[energy.override_pj]\nmac = 0.25\n");
     let accelerator = parse(&text).unwrap();
     assert_eq!(accelerator.energy.pj(Action::Mac), 0.25);
@@ -61,8 +62,8 @@ fn each_broken_rule_is_told() {
         ("rows = 16\n", "row = 16\n", "did you mean `rows`?"),
         ("dataflow = \"ws\"", "dataflow = \"wss\"", "did you mean `ws`?"),
         ("dataflow = \"ws\"", "dataflow = 3", "wrong type"),
-        ("clock_mhz = 1000.0", "clock_mhz = inf", "not a finite number"),
-        ("clock_mhz = 1000.0", "clock_mhz = -1.0", "out of range"),
+        ("clock_mhz = 500.0", "clock_mhz = inf", "not a finite number"),
+        ("clock_mhz = 500.0", "clock_mhz = -1.0", "out of range"),
         ("word_bits = 512", "word_bits = 500", "expected a divisor of 512"),
         ("rows = 4096", "rows = 16_000_000", ""),
         (

@@ -21,14 +21,14 @@ fn gemm(m: u64, n: u64, k: u64) -> Layer {
 }
 
 fn one(accelerator: &Accelerator, schedule: Schedule, layer: &Layer) -> LayerReport {
-    cycles::run(accelerator, schedule, std::slice::from_ref(layer)).remove(0)
+    cycles::run(accelerator, schedule, std::slice::from_ref(layer)).unwrap().remove(0)
 }
 
 #[test]
 fn one_fold_by_hand() {
     // 16 x 16 weights at 16 bytes per cycle, 100 rows of 16 inputs, 100 of 16 results.
     let mut accelerator = accelerator();
-    accelerator.dram.latency_ns = 30.0;
+    accelerator.dram.as_mut().unwrap().latency_ns = 60.0;
     let schedule = streamed(&accelerator);
     let layer = gemm(100, 16, 16);
     let fold = 2 * 16 + 16 + 100 - 2;
@@ -105,7 +105,7 @@ fn keys_of_the_file_reach_the_model() {
         .text()
         .replace("rail = \"activation\"", "rail = \"activation\"\nports = 2")
         .replace("sum_bits = 32", "sum_bits = 32\npsum = \"spill\"")
-        .replace("[dram]", "[dram]\nlatency_ns = 80.5\noverlap = \"folds\"");
+        .replace("[dram]", "[dram]\nlatency_ns = 161.0\noverlap = \"folds\"");
     let source = vmin_diagnostic::Source::new("x.toml", &text);
     let accelerator = Accelerator::parse(&source).expect("a sane file");
     assert_eq!(accelerator.memories.activation.ports, Some(2));
@@ -124,7 +124,7 @@ proptest! {
     ) {
         let mut accelerator = accelerator();
         accelerator.array = ArraySize::new(rows, columns).expect("a small array");
-        accelerator.dram.latency_ns = latency_ns;
+        accelerator.dram.as_mut().unwrap().latency_ns = latency_ns;
         let shape = GemmShape::grouped(m, n, k, groups).expect("a small product");
         let layer = Layer::gemm("x", shape);
         for &(_, dataflow) in Dataflow::ALL {

@@ -23,7 +23,7 @@ fn closed_form(
         ..Schedule::of(&accelerator)
     };
     let shape = GemmShape::new(m as u64, n as u64, k as u64).expect("a small product");
-    cycles::run(&accelerator, schedule, &[Layer::gemm("x", shape)])[0].compute_cycles
+    cycles::run(&accelerator, schedule, &[Layer::gemm("x", shape)]).unwrap()[0].compute_cycles
 }
 
 /// Values of int8, -128 among them, from a small generator.

@@ -52,7 +52,7 @@ fn every_reported_number_is_equal() {
             [count("stride_h"), count("stride_w")],
         );
         assert!(layer.window.is_some(), "a sane window");
-        let report = cycles::run(&accelerator, schedule, &[layer]).remove(0);
+        let report = cycles::run(&accelerator, schedule, &[layer]).unwrap().remove(0);
         let spans = report.spans.expect("counted");
         let mut differ = |what: &str| {
             problems

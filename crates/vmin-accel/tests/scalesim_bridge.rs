@@ -36,7 +36,7 @@ fn report_files_are_the_same_bytes() {
         assert_eq!(accelerator.cycle_model, CycleModel::ScalesimV3);
         let table = Source::new("topology.csv", &read(&run.join("topology.csv")));
         let layers = scalesim::layers(&table, kind(&run)).expect("a table");
-        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers).unwrap();
         for (name, text) in scalesim::report_files(&reports) {
             let expected = read(&run.join(name));
             for (line, (ours, theirs)) in text.lines().zip(expected.lines()).enumerate() {

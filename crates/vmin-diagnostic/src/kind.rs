@@ -55,7 +55,7 @@ impl FileKind {
     const fn marks(self) -> &'static [&'static str] {
         match self {
             Self::Experiment => &["network", "data", "accelerator", "memory"],
-            Self::Accelerator => &["array", "vector", "dram"],
+            Self::Accelerator => &["array", "vector", "memory"],
             Self::Profile => &["curve", "population", "vdd_mv_range"],
             Self::Space => &["network", "accelerator", "memory", "vary"],
             Self::Recipe => &["network", "epochs", "schedule"],

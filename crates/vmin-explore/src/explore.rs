@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::cycles::{self, Schedule};
-use vmin_accel::{Dataflow, VddReference, area, energy};
+use vmin_accel::energy::{self, Sourced};
+use vmin_accel::{Dataflow, VddReference, area};
 
 use crate::plan::Plan;
 use crate::{Objective, front};
@@ -36,7 +37,7 @@ pub struct Point {
     pub activation_kib: f64,
     /// Size of the accumulator memory, in KiB.
     pub accumulator_kib: f64,
-    /// Sustained DRAM bandwidth, in GB/s.
+    /// Sustained DRAM bandwidth, in GB/s; 0 without DRAM.
     pub dram_bandwidth_gb_per_s: f64,
     /// Supply of the lowered rails, in mV.
     pub vdd_mv: f64,
@@ -91,6 +92,10 @@ pub struct Exploration {
     pub objectives: Vec<Objective>,
     /// Number of designs.
     pub designs: usize,
+    /// Remarks that a reader must know.
+    pub notes: Vec<String>,
+    /// Where the numbers of the base design come from.
+    pub sources: Vec<Sourced>,
     /// Designs at voltages, in the order of the lists.
     pub points: Vec<Point>,
 }
@@ -162,6 +167,8 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         vdd_reference: plan.profile.reference(),
         objectives: objectives.clone(),
         designs: plan.designs.len(),
+        notes: plan.notes(),
+        sources: energy::sources(&plan.base, &plan.profile),
         points,
     })
 }
@@ -170,7 +177,8 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
 fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
     let accelerator =
         plan.base.varied(design).expect("`Plan::resolve` has tried every size of every memory");
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &plan.layers);
+    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &plan.layers)
+        .expect("`Plan::resolve` has left out the designs that are too small");
     let totals = cycles::totals(&layers);
     let memories = &accelerator.memories;
     let kib = |bits: u64| bits as f64 / 8192.0;
@@ -196,7 +204,9 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 weight_kib: kib(memories.weight.bits()),
                 activation_kib: kib(memories.activation.bits()),
                 accumulator_kib: kib(memories.accumulator.bits()),
-                dram_bandwidth_gb_per_s: accelerator.dram.bytes_per_second / 1e9,
+                dram_bandwidth_gb_per_s: accelerator
+                    .dram
+                    .map_or(0.0, |dram| dram.bytes_per_second / 1e9),
                 vdd_mv: supply.vdd_mv,
                 cell_fault_rate: supply.cell_fault_rate,
                 cycles: totals.cycles,

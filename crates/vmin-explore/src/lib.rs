@@ -25,7 +25,7 @@ pub use explore::{Exploration, Point, Stopped, explore};
 pub use objective::Objective;
 pub use pareto::front;
 pub use plan::Plan;
-pub use space::{POINTS_MAX, Rails, Space};
+pub use space::{POINTS_MAX, Space};
 
 /// An example of a design space; `vmin explore` without a file runs it.
 pub const DEMO: &str = include_str!("demo.toml");

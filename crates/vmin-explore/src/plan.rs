@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use vmin_accel::accelerator::{MemoryName, Variation};
-use vmin_accel::energy::OperatingPoint;
-use vmin_accel::{Accelerator, ArraySize, Layer, VoltageProfile, layers_of_graph};
+use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
+use vmin_accel::energy::{self, OperatingPoint};
+use vmin_accel::{
+    Accelerator, ArraySize, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
+};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sweep::Results;
 use vmin_sweep::names::{Names, collected, keep};
 
-use crate::space::{POINTS_MAX, Rails, Space};
+use crate::space::{POINTS_MAX, Space};
 
 /// One supply voltage of the space.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Plan {
     pub weight_bits: u64,
     /// Every combination of the lists, in the order of the file's keys, the last varying fastest.
     pub designs: Vec<Variation>,
+    /// Designs without room for the network, where there is no DRAM.
+    pub left_out: usize,
     /// Voltages, falling.
     pub supplies: Vec<Supply>,
 }
@@ -97,17 +101,73 @@ impl Plan {
             {
                 let weight_bits =
                     graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum();
-                let designs = designs(&space);
-                Ok(Self { space, base, profile, layers, weight_bits, designs, supplies })
+                let all = designs(&space);
+                let count = all.len();
+                let designs = roomy(all, &base, &layers)
+                    .map_err(|problem| problem.at(&source, space.model.span.clone()))?;
+                let left_out = count - designs.len();
+                Ok(Self { space, base, profile, layers, weight_bits, designs, left_out, supplies })
             }
             _ => Err(collected(&source, problems)),
         }
+    }
+
+    /// Caveats about the numbers of all designs, at the lowest voltage: those of the base, and how many of the
+    /// others have memories that the clock is too fast for.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let Some(lowest) = self.supplies.last() else { return Vec::new() };
+        let point = &lowest.operating_point;
+        let mut notes = energy::notes(&self.base, &self.profile, point);
+        let slow = |design: &&Variation| {
+            let design = self.base.varied(design);
+            design.is_ok_and(|design| {
+                !energy::slow_memories(&design, &self.profile, point).is_empty()
+            })
+        };
+        let count = self.designs.iter().filter(slow).count();
+        if count > 0 {
+            notes.push(format!(
+                "{count} of {} designs have a memory that the clock is too fast for",
+                self.designs.len()
+            ));
+        }
+        if self.left_out > 0 {
+            notes.push(format!(
+                "{} designs are left out: the network does not fit, and there is no DRAM",
+                self.left_out
+            ));
+        }
+        notes
     }
 
     /// Designs times voltages.
     #[must_use]
     pub fn points(&self) -> usize {
         self.designs.len() * self.supplies.len()
+    }
+}
+
+/// Designs that are large enough; without DRAM the network must lie on the chip.
+fn roomy(
+    mut designs: Vec<Variation>,
+    base: &Accelerator,
+    layers: &[Layer],
+) -> Result<Vec<Variation>, Diagnostic> {
+    if base.dram.is_some() {
+        return Ok(designs);
+    }
+    let mut refused = None;
+    designs.retain(|design| {
+        let Ok(accelerator) = base.varied(design) else { return false };
+        let fits = cycles::run(&accelerator, Schedule::of(&accelerator), layers);
+        fits.map_err(|error| refused = Some(error)).is_ok()
+    });
+    match refused {
+        Some(error) if designs.is_empty() => {
+            Err(Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()))
+        }
+        Some(_) | None => Ok(designs),
     }
 }
 
@@ -153,6 +213,13 @@ fn multiply<T: Copy>(designs: &mut Vec<Variation>, values: &[T], set: impl Fn(&m
 
 /// Memory sizes are independent of each other, so each is tried alone and reported at its place.
 fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diagnostic>) {
+    if accelerator.dram.is_none() && !space.vary.dram_bandwidth_gb_per_s.is_empty() {
+        problems.push(
+            Diagnostic::new("no-dram", VariationError::NoDram.to_string())
+                .at(&space.source, 0..0)
+                .hint("remove `vary.dram_bandwidth_gb_per_s`"),
+        );
+    }
     for (memory, list) in [
         (MemoryName::Weight, &space.vary.weight_kib),
         (MemoryName::Activation, &space.vary.activation_kib),
@@ -169,14 +236,14 @@ fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diag
                     Variation { accumulator_kib: size, ..Variation::default() }
                 }
             };
-            if let Err(error) = accelerator.varied(&variation) {
+            if let Err(VariationError::Size { step_kib, .. }) = accelerator.varied(&variation) {
                 problems.push(
                     Diagnostic::new(
                         "memory-size",
                         format!("the {memory} memory cannot have {} KiB", kib.value),
                     )
                     .at(&space.source, kib.span.clone())
-                    .allowed(format!("expected a multiple of {} KiB", error.step_kib))
+                    .allowed(format!("expected a multiple of {step_kib} KiB"))
                     .hint(format!(
                         "banks and columns stay those of `{}`; only whole rows are added",
                         accelerator.name()
@@ -210,9 +277,14 @@ fn supplies(
             );
             continue;
         }
-        let operating_point = match space.rails {
-            Rails::Weight => OperatingPoint::weight_memory(profile, vdd_mv),
-            Rails::Memories => OperatingPoint::memories(profile, vdd_mv),
+        let operating_point = match space.rails.at(profile, vdd_mv) {
+            Ok(point) => point,
+            Err(error) => {
+                let problem = Diagnostic::new("no-law", error.to_string());
+                let problem = problem.at(&space.source, space.profile.span.clone());
+                problems.push(problem.hint("leave logic nominal: `rails = \"memories\"`"));
+                break;
+            }
         };
         supplies.push(Supply {
             vdd_mv,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use vmin_accel::Dataflow;
 use vmin_accel::dataflow::ARRAY_SIDE_MAX;
-use vmin_accel::energy::Clock;
+use vmin_accel::energy::{Clock, Rails};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 
 use crate::Objective;
@@ -14,16 +14,6 @@ use crate::Objective;
 pub const POINTS_MAX: u64 = 1_000_000;
 const MEMORY_KIB_MAX: i64 = 1 << 24;
 const LANES_MAX: i64 = 1 << 16;
-
-/// Which supplies follow the swept voltage; all others stay nominal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rails {
-    /// The supply of the weight memory.
-    Weight,
-    /// The supplies of the three on-chip memories.
-    Memories,
-}
 
 /// The lists of `[vary]`; empty where absent.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +51,7 @@ pub struct Space {
     pub profile: Located<String>,
     /// `[memory] vdd_mv`, falling.
     pub vdd_mv: Vec<Located<f64>>,
-    /// `[memory] rails`.
+    /// `[memory] rails`: the supplies that follow the voltage.
     pub rails: Rails,
     /// `[memory] clock`.
     pub clock: Clock,
@@ -96,8 +86,7 @@ impl Space {
         let memory = root.table("memory");
         let profile = memory.string("profile");
         let vdd_mv = vmin_sweep::voltages(&memory);
-        let rails = memory
-            .optional_choice("rails", &[("weight", Rails::Weight), ("memories", Rails::Memories)]);
+        let rails = memory.optional_choice("rails", &Rails::ALL);
         let clock = memory.optional_choice(
             "clock",
             &[("follows_voltage", Clock::FollowsVoltage), ("fixed", Clock::Fixed)],

@@ -29,7 +29,7 @@ fn the_base_at_one_voltage_costs_what_the_other_commands_say() {
     let profile = VoltageProfile::load("sram14").expect("shipped");
     let graph = vmin_nn::model::load("builtin:shapes-cnn").expect("shipped");
     let layers = layers_of_graph(&graph).expect("sound");
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers).unwrap();
     let memories = OperatingPoint::memories(&profile, 850.0);
     let report = energy::per_inference(&accelerator, &profile, &layers, &memories);
     assert_eq!(point.cycles, cycles::totals(&layers).cycles);

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use plotters::prelude::SeriesLabelPosition;
 use vmin_accel::area::ComponentArea;
-use vmin_accel::energy::{EnergyEntry, EnergyReport};
+use vmin_accel::energy::{EnergyReport, Sourced};
 
-use crate::html::{begin, end, energy, escape};
+use crate::html::{self, begin, end, energy, escape};
 use crate::plot::{Axes, BLUE, GREEN, GREY, INK, ORANGE, Series, VIOLET, draw};
 use crate::stacked_bars::{Part, stacked};
 
@@ -34,8 +34,8 @@ pub struct EnergyPage<'a> {
     pub points: &'a [EnergyAtVoltage],
     /// Index of the point with the least energy.
     pub least: usize,
-    /// Energy per action, with sources.
-    pub constants: &'a [EnergyEntry],
+    /// All numbers with their sources.
+    pub sources: &'a [Sourced],
     /// Area per component, with sources.
     pub area: &'a [ComponentArea],
     /// The numbers as JSON.
@@ -176,16 +176,8 @@ fn table(page: &mut String, view: &EnergyPage<'_>) {
 }
 
 fn sources(page: &mut String, view: &EnergyPage<'_>) {
-    page.push_str("<h2>Constants and their sources</h2>\n<dl>\n");
-    for entry in view.constants {
-        let _ = writeln!(
-            page,
-            "<dt>{} {:.4} pJ</dt><dd>{}</dd>",
-            entry.action.name().replace('_', " "),
-            entry.pj,
-            escape(&entry.source)
-        );
-    }
+    html::sources(page, view.sources);
+    page.push_str("<h2>Area</h2>\n<dl>\n");
     for component in view.area {
         let _ = writeln!(
             page,
@@ -196,12 +188,5 @@ fn sources(page: &mut String, view: &EnergyPage<'_>) {
         );
     }
     page.push_str("</dl>\n");
-    let notes = &view.points[view.least].report.notes;
-    if !notes.is_empty() {
-        page.push_str("<ul>\n");
-        for note in notes {
-            let _ = writeln!(page, "<li>{}</li>", escape(note));
-        }
-        page.push_str("</ul>\n");
-    }
+    html::notes(page, &view.points[view.least].report.notes);
 }

@@ -40,6 +40,8 @@ pub fn exploration_page(exploration: &Exploration) -> String {
     }
     page.push_str("</div>\n");
     table(&mut page, &front);
+    crate::html::notes(&mut page, &exploration.notes);
+    crate::html::sources(&mut page, &exploration.sources);
     let json = serde_json::to_string(&front).expect("finite numbers and words");
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-pareto-front", &json);
     page

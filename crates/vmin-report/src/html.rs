@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use vmin_accel::VddReference;
+use vmin_accel::energy::Sourced;
 use vmin_sram::Chip;
 use vmin_sweep::Results;
 use vmin_sweep::statistics::{interval_words, share_words, yield_words};
@@ -262,6 +263,37 @@ fn provenance(page: &mut String, results: &Results) {
     entry("plan, SHA-256", &results.provenance.plan_sha256);
     for input in &results.provenance.inputs {
         entry(&input.role, &format!("{} · SHA-256 {}", input.name, input.sha256));
+    }
+    page.push_str("</dl>\n");
+    sources(page, &results.provenance.sources);
+}
+
+/// Remarks that a reader must know; nothing where there are none.
+pub(crate) fn notes(page: &mut String, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    page.push_str("<ul>\n");
+    for note in notes {
+        let _ = writeln!(page, "<li>{}</li>", escape(note));
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Numbers with their sources; nothing where there are none.
+pub(crate) fn sources(page: &mut String, sources: &[Sourced]) {
+    if sources.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Sources</h2>\n<dl>\n");
+    for Sourced { what, value, source, .. } in sources {
+        let _ = writeln!(
+            page,
+            "<dt>{} {}</dt><dd>{}</dd>",
+            escape(what),
+            escape(value),
+            escape(source)
+        );
     }
     page.push_str("</dl>\n");
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use vmin_accel::energy::Sourced;
 use vmin_accel::{MemoryAt, VddReference};
 
 use crate::experiment::ReadErrors;
@@ -244,6 +245,9 @@ pub struct Provenance {
     pub plan_sha256: String,
     /// Digest of each input by name.
     pub inputs: Vec<InputDigest>,
+    /// Where the numbers behind energies, clock and faults come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Sourced>,
 }
 
 /// Digest of one input.

@@ -286,6 +286,7 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
             vmin_version: env!("CARGO_PKG_VERSION").to_owned(),
             plan_sha256: plan.digest.clone(),
             inputs: plan.inputs.clone(),
+            sources: vmin_accel::energy::sources(&plan.accelerator, &plan.profile),
         },
     })
 }

@@ -15,7 +15,7 @@ use vmin_accel::voltage::READ_NOISE_MV;
 
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
-pub use self::energy::{ClockArg, EnergyArgs, RailsArg};
+pub use self::energy::{ClockArg, EnergyArgs};
 pub use self::eval::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply, PlacementArg};
 pub use self::model::ModelCommand;
 

@@ -1,7 +1,7 @@
 //! The description of an accelerator: array, memories, DRAM, clock, energy constants.
 //!
 //! ```text
-//!            DRAM ── io
+//!            DRAM ── io                         if there is one
 //!             │
 //!   ┌─────────┴─────────┐
 //!   weight memory    activation memory       each behind its own rail
@@ -23,9 +23,11 @@ pub use vary::{MemoryName, Variation, VariationError};
 use vmin_diagnostic::{Diagnostics, Source};
 use vmin_sram::Geometry;
 
-use crate::cycles::{CycleModel, LayerReport, Overlap, PartialSums, Residence, Schedule};
+use crate::cycles::{
+    CycleModel, DoesNotFit, LayerReport, Overlap, PartialSums, Residence, Schedule,
+};
 use crate::dataflow::{ArraySize, Dataflow};
-use crate::energy::{EnergyTable, Rail};
+use crate::energy::{Bank, Cells, EnergyTable, Rail};
 use crate::mapping::MappingRules;
 use crate::{Layer, ShapeError, cycles};
 
@@ -39,8 +41,14 @@ pub struct Memory {
     pub word_bits: u64,
     /// Its supply.
     pub rail: Rail,
+    /// Its transistors.
+    pub cells: Cells,
     /// Leakage at the reference voltage, in microwatts per KiB.
     pub leakage_uw_per_kib: f64,
+    /// Where the leakage comes from.
+    pub leakage_source: String,
+    /// Time between two accesses at the reference voltage, if the file gives it; else that of its cells.
+    pub given_cycle_ns: Option<f64>,
     /// Accesses that a bank serves in one cycle; a memory without it never makes the array wait.
     pub ports: Option<u64>,
 }
@@ -50,6 +58,11 @@ impl Memory {
     #[must_use]
     pub fn bits(&self) -> u64 {
         self.geometry.cells()
+    }
+
+    /// One bank of it.
+    pub(crate) fn bank(&self) -> Bank {
+        Bank::of(self.geometry, self.word_bits, self.cells)
     }
 
     /// Accesses needed for `elements` of `bits` each, words packed without gaps.
@@ -99,6 +112,30 @@ pub struct Dram {
     pub overlap: Overlap,
 }
 
+/// Where the numbers of a file come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Provenance {
+    /// The source.
+    pub source: String,
+    /// What it states.
+    pub exact: String,
+    /// What was estimated, and how.
+    pub estimated: String,
+}
+
+/// A network cannot be mapped to an accelerator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// A layer has an empty or too large shape.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The chip is too small.
+    #[error(transparent)]
+    Fit(#[from] DoesNotFit),
+}
+
 /// A checked accelerator.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -107,6 +144,8 @@ pub struct Accelerator {
     text: String,
     /// One line for tables.
     pub title: String,
+    /// What its source states, and what is estimated.
+    pub provenance: Provenance,
     /// The array.
     pub array: ArraySize,
     /// Default dataflow.
@@ -129,8 +168,8 @@ pub struct Accelerator {
     pub partial_sums: PartialSums,
     /// On-chip memories.
     pub memories: Memories,
-    /// Off-chip memory.
-    pub dram: Dram,
+    /// Off-chip memory; without it a network lies on the chip as a whole, and its inputs come from outside.
+    pub dram: Option<Dram>,
     /// Energy per action, with sources.
     pub energy: EnergyTable,
     /// What is prescribed for the tiles of layers.
@@ -182,36 +221,47 @@ impl Accelerator {
     /// For narrower weights see [`crate::layers_of_graph`], for other choices [`cycles::run`].
     ///
     /// # Errors
-    /// A layer has an empty or too large shape.
-    pub fn map_layers(
-        &self,
-        layers: &[vmin_nn::LayerShape],
-    ) -> Result<Vec<LayerReport>, ShapeError> {
+    /// A layer has an empty or too large shape, or the network does not fit on a chip without DRAM.
+    pub fn map_layers(&self, layers: &[vmin_nn::LayerShape]) -> Result<Vec<LayerReport>, MapError> {
         let layers: Vec<Layer> =
             layers.iter().map(|shape| Layer::from_shape(shape, 8)).collect::<Result<_, _>>()?;
-        Ok(cycles::run(self, Schedule::of(self), &layers))
+        Ok(cycles::run(self, Schedule::of(self), &layers)?)
     }
 
     /// As [`Self::map_layers`], with the bits per weight that the graph has.
     ///
     /// # Errors
-    /// A layer has an empty or too large shape.
-    pub fn map_graph(&self, graph: &vmin_nn::Graph) -> Result<Vec<LayerReport>, ShapeError> {
-        Ok(cycles::run(self, Schedule::of(self), &crate::layers_of_graph(graph)?))
+    /// As [`Self::map_layers`].
+    pub fn map_graph(&self, graph: &vmin_nn::Graph) -> Result<Vec<LayerReport>, MapError> {
+        Ok(cycles::run(self, Schedule::of(self), &crate::layers_of_graph(graph)?)?)
     }
 
-    /// Cycles the DRAM bus needs for so many bytes, rounded up.
+    /// Cycles the DRAM bus needs for so many bytes, rounded up; none without DRAM.
     #[must_use]
     pub fn dram_cycles(&self, bytes: u64) -> u64 {
-        let cycles = bytes as f64 * self.clock_mhz * 1e6 / self.dram.bytes_per_second;
+        let Some(dram) = self.dram else { return 0 };
+        let cycles = bytes as f64 * self.clock_mhz * 1e6 / dram.bytes_per_second;
         // The cast saturates beyond 2^64, which no layer reaches.
         libm::ceil(cycles) as u64
+    }
+
+    /// Least time between two accesses of a memory at the reference voltage, in ns, with its source.
+    #[must_use]
+    pub fn cycle_ns(&self, memory: crate::Memory) -> (f64, String) {
+        let memory = self.memories.get(memory);
+        match memory.given_cycle_ns {
+            Some(cycle_ns) => (cycle_ns, format!("given in the file of `{}`", self.name)),
+            None => {
+                let (sram, sources) = self.energy.constants().sram(memory.bank());
+                (sram.cycle_ns, sources.cycle)
+            }
+        }
     }
 
     /// Latency of the DRAM in cycles, rounded up.
     #[must_use]
     pub fn dram_latency_cycles(&self) -> u64 {
-        libm::ceil(self.dram.latency_ns * self.clock_mhz * 1e-3) as u64
+        libm::ceil(self.dram.map_or(0.0, |dram| dram.latency_ns) * self.clock_mhz * 1e-3) as u64
     }
 
     /// Bits of all on-chip memories.

@@ -3,10 +3,10 @@
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Source, TableReader};
 use vmin_sram::Geometry;
 
-use super::{Accelerator, Dram, Memories, Memory};
+use super::{Accelerator, Dram, Memories, Memory, Provenance};
 use crate::cycles::{CycleModel, Overlap, PartialSums, Residence};
 use crate::dataflow::{ARRAY_SIDE_MAX, ArraySize, Dataflow};
-use crate::energy::{Action, ConstantSet, DramKind, EnergyTable, Rail};
+use crate::energy::{Action, Bank, Cells, ConstantSet, DramKind, EnergyTable, Rail};
 use crate::mapping::{LoopOrder, MappingRules, Objective, Rule};
 
 const CLOCK_MHZ_MAX: f64 = 20_000.0;
@@ -23,14 +23,14 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     let root = document.root();
     let name = root.string("name");
     let title = root.string("title");
-    provenance(&root);
+    let provenance = provenance(&root);
+    let energy = energy(&root);
     let array = array(&root);
     let vector = root.table("vector");
     let lanes = vector.integer("lanes", 1..=LANES_MAX);
     vector.finish();
-    let memories = memories(&root);
+    let memories = memories(&root, energy.as_ref().map(|energy| energy.constants));
     let dram = dram(&root);
-    let energy = energy(&root, memories.as_ref().map(|(memories, _, _)| memories));
     let mapping = mapping(&root);
     let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
     root.finish();
@@ -39,10 +39,12 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     let read = || {
         let array = array?;
         let (memories, accumulator_bits, partial_sums) = memories?;
+        let energy = energy?.table(&memories, source.name());
         Some(Accelerator {
             name: name?.value,
             text: source.text().to_owned(),
             title: title?.value,
+            provenance: provenance?,
             array: array.size,
             dataflow: array.dataflow,
             dataflows: array.dataflows,
@@ -55,7 +57,7 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
             partial_sums,
             memories,
             dram: dram?,
-            energy: energy?,
+            energy,
             mapping,
         })
     };
@@ -65,12 +67,11 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     })
 }
 
-fn provenance(root: &TableReader<'_>) {
+fn provenance(root: &TableReader<'_>) -> Option<Provenance> {
     let table = root.table("provenance");
-    for key in ["source", "exact", "estimated"] {
-        let _ = table.string(key);
-    }
+    let [source, exact, estimated] = ["source", "exact", "estimated"].map(|key| table.string(key));
     table.finish();
+    Some(Provenance { source: source?.value, exact: exact?.value, estimated: estimated?.value })
 }
 
 struct Array {
@@ -107,11 +108,14 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
     })
 }
 
-fn memories(root: &TableReader<'_>) -> Option<(Memories, u64, PartialSums)> {
+fn memories(
+    root: &TableReader<'_>,
+    constants: Option<ConstantSet>,
+) -> Option<(Memories, u64, PartialSums)> {
     let table = root.table("memory");
     let plain = |key| {
         let reader = table.table(key);
-        let memory = memory(&reader);
+        let memory = memory(&reader, constants);
         reader.finish();
         memory
     };
@@ -120,7 +124,7 @@ fn memories(root: &TableReader<'_>) -> Option<(Memories, u64, PartialSums)> {
     let reader = table.table("accumulator");
     let sum_bits = reader.integer("sum_bits", 8..=ACCUMULATOR_BITS_MAX);
     let psum = reader.optional_choice("psum", &PartialSums::ALL);
-    let accumulator = memory(&reader);
+    let accumulator = memory(&reader, constants);
     reader.finish();
     table.finish();
     let memories = Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
@@ -128,13 +132,15 @@ fn memories(root: &TableReader<'_>) -> Option<(Memories, u64, PartialSums)> {
     Some((memories, sum_bits?.value.unsigned_abs(), psum))
 }
 
-fn memory(table: &TableReader<'_>) -> Option<Memory> {
+fn memory(table: &TableReader<'_>, constants: Option<ConstantSet>) -> Option<Memory> {
     let banks = table.integer("banks", 1..=BANKS_MAX);
     let rows = table.integer("rows", 1..=ROWS_MAX);
     let columns = table.integer("columns", 1..=COLUMNS_MAX);
     let word_bits = table.integer("word_bits", 1..=COLUMNS_MAX);
     let rail = table.choice("rail", &Rail::MEMORIES);
-    let leakage = table.number("leakage_uw_per_kib", 0.0..=1e6);
+    let cells = table.optional_choice("cells", &Cells::ALL);
+    let leakage = table.optional_number("leakage_uw_per_kib", 0.0..=1e6);
+    let cycle_ns = table.optional_number("cycle_ns", 1e-3..=1e6);
     let ports = table.optional_integer("ports", 1..=PORTS_MAX);
     let (banks, rows, columns) = (banks?, rows?, columns?);
     let word_bits = word_bits?;
@@ -155,13 +161,25 @@ fn memory(table: &TableReader<'_>) -> Option<Memory> {
     }
     let small = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
     match Geometry::new(small(banks.value), small(rows.value), small(columns.value)) {
-        Ok(geometry) => Some(Memory {
-            geometry,
-            word_bits: word_bits.value.unsigned_abs(),
-            rail: rail?.value,
-            leakage_uw_per_kib: leakage?.value,
-            ports: ports.map(|ports| ports.value.unsigned_abs()),
-        }),
+        Ok(geometry) => {
+            let word_bits = word_bits.value.unsigned_abs();
+            let cells = cells.map_or(Cells::Lstp, |cells| cells.value);
+            let (sram, sources) = constants?.sram(Bank::of(geometry, word_bits, cells));
+            let (leakage_uw_per_kib, leakage_source) = match leakage {
+                Some(given) => (given.value, format!("given in {}", table.source().name())),
+                None => (sram.leakage_uw_per_kib, sources.leakage),
+            };
+            Some(Memory {
+                geometry,
+                word_bits,
+                rail: rail?.value,
+                cells,
+                leakage_uw_per_kib,
+                leakage_source,
+                given_cycle_ns: cycle_ns.map(|cycle_ns| cycle_ns.value),
+                ports: ports.map(|ports| ports.value.unsigned_abs()),
+            })
+        }
         Err(error) => {
             table.report_at(rows.span, Diagnostic::new("memory-size", error.to_string()));
             None
@@ -169,21 +187,22 @@ fn memory(table: &TableReader<'_>) -> Option<Memory> {
     }
 }
 
-fn dram(root: &TableReader<'_>) -> Option<Dram> {
-    let table = root.table("dram");
+/// Off-chip memory, if the file has any; nothing if it is faulty.
+fn dram(root: &TableReader<'_>) -> Option<Option<Dram>> {
+    let Some(table) = root.optional_table("dram") else { return Some(None) };
     let bandwidth = table.number("bandwidth_gb_per_s", 1e-6..=1e6);
     let weights = table.optional_choice("weights", &Residence::ALL);
     let activations = table.optional_choice("activations", &Residence::ALL);
     let latency = table.optional_number("latency_ns", 0.0..=LATENCY_NS_MAX);
     let overlap = table.optional_choice("overlap", &Overlap::ALL);
     table.finish();
-    Some(Dram {
+    Some(Some(Dram {
         bytes_per_second: bandwidth?.value * 1e9,
         weights: weights.map_or(Residence::Streamed, |value| value.value),
         activations: activations.map_or(Residence::Resident, |value| value.value),
         latency_ns: latency.map_or(0.0, |value| value.value),
         overlap: overlap.map_or(Overlap::Layer, |value| value.value),
-    })
+    }))
 }
 
 /// Largest tile; larger ones are as good as whole layers.
@@ -220,10 +239,37 @@ fn rule(table: &TableReader<'_>) -> Rule {
     Rule { order: order.map(|order| order.value), m_tile: size("m_tile"), n_tile: size("n_tile") }
 }
 
-fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyTable> {
+/// `[energy]`.
+struct Energy {
+    constants: ConstantSet,
+    dram: Option<DramKind>,
+    overrides: Vec<(Action, f64)>,
+}
+
+impl Energy {
+    fn table(self, memories: &Memories, file: &str) -> EnergyTable {
+        let mut table = EnergyTable::new(self.constants, self.dram, memories);
+        for (action, pj) in self.overrides {
+            table.set(action, pj, &format!("given in {file}, energy.override_pj"));
+        }
+        table
+    }
+}
+
+fn energy(root: &TableReader<'_>) -> Option<Energy> {
     let table = root.table("energy");
     let constants = table.choice("constants", &ConstantSet::ALL);
-    let dram = table.choice("dram", &DramKind::ALL);
+    let dram = if root.has_table("dram") {
+        table.choice("dram", &DramKind::ALL).map(|dram| Some(dram.value))
+    } else {
+        if let Some(dram) = table.optional_choice("dram", &DramKind::ALL) {
+            let problem =
+                Diagnostic::new("no-dram", "`energy.dram` is given, but there is no DRAM")
+                    .hint("remove it, or add a table `[dram]`");
+            table.report_at(dram.span, problem);
+        }
+        Some(None)
+    };
     let mut overrides = Vec::new();
     if let Some(reader) = table.optional_table("override_pj") {
         for action in Action::ALL {
@@ -234,10 +280,5 @@ fn energy(root: &TableReader<'_>, memories: Option<&Memories>) -> Option<EnergyT
         reader.finish();
     }
     table.finish();
-    let mut energy = EnergyTable::new(constants?.value, dram?.value, memories?);
-    for (action, pj) in overrides {
-        let source = format!("given in {}, energy.override_pj", root.source().name());
-        energy.set(action, pj, &source);
-    }
-    Some(energy)
+    Some(Energy { constants: constants?.value, dram: dram?, overrides })
 }

@@ -10,6 +10,8 @@ pub(super) const ALL: &[(&str, &str)] = crate::shipped::shipped!(
     "ethos-u55-256",
     "eyeriss-size",
     "lowvolt-14nm",
+    "max78000",
+    "edge-14nm",
 );
 
 #[cfg(test)]

@@ -48,20 +48,26 @@ pub struct Variation {
     pub dram_bytes_per_second: Option<f64>,
 }
 
-/// The size of a memory is no whole number of rows.
+/// A variation that the accelerator cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the {memory} memory cannot have {kib} KiB: with its banks and columns, sizes are multiples of \
-     {step_kib} KiB from {step_kib} on"
-)]
 #[non_exhaustive]
-pub struct VariationError {
-    /// The memory.
-    pub memory: MemoryName,
-    /// The size asked for.
-    pub kib: u64,
-    /// Possible sizes are multiples of this.
-    pub step_kib: u64,
+pub enum VariationError {
+    /// The size of a memory is no whole number of rows.
+    #[error(
+        "the {memory} memory cannot have {kib} KiB: with its banks and columns, sizes are multiples of \
+         {step_kib} KiB from {step_kib} on"
+    )]
+    Size {
+        /// The memory.
+        memory: MemoryName,
+        /// The size asked for.
+        kib: u64,
+        /// Possible sizes are multiples of this.
+        step_kib: u64,
+    },
+    /// There is no DRAM whose bandwidth could change.
+    #[error("the accelerator has no DRAM, hence no bandwidth to vary")]
+    NoDram,
 }
 
 impl Accelerator {
@@ -72,7 +78,7 @@ impl Accelerator {
     /// and replaced energies stay.
     ///
     /// # Errors
-    /// A memory's size is no whole number of rows.
+    /// A memory's size is no whole number of rows, or there is no DRAM to vary.
     pub fn varied(&self, variation: &Variation) -> Result<Self, VariationError> {
         let mut varied = self.clone();
         if let Some(array) = variation.array {
@@ -85,7 +91,7 @@ impl Accelerator {
             varied.vector_lanes = lanes.max(1);
         }
         if let Some(bytes_per_second) = variation.dram_bytes_per_second {
-            varied.dram.bytes_per_second = bytes_per_second;
+            varied.dram.as_mut().ok_or(VariationError::NoDram)?.bytes_per_second = bytes_per_second;
         }
         let memories = &mut varied.memories;
         for (name, memory, kib) in [
@@ -106,7 +112,7 @@ fn resize(name: MemoryName, memory: &mut Memory, kib: u64) -> Result<(), Variati
     let geometry = memory.geometry;
     let row_bits = u64::from(geometry.banks()) * u64::from(geometry.columns());
     let step_kib = row_bits / gcd(row_bits, KIB_BITS);
-    let refused = VariationError { memory: name, kib, step_kib };
+    let refused = VariationError::Size { memory: name, kib, step_kib };
     let bits = kib.checked_mul(KIB_BITS).ok_or(refused)?;
     if bits == 0 || !bits.is_multiple_of(row_bits) {
         return Err(refused);

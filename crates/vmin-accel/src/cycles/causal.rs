@@ -129,11 +129,13 @@ pub(crate) fn cost(accelerator: &Accelerator, report: &LayerReport) -> [f64; 2] 
     let cycles = busy.max(bus_cycles(accelerator, report));
     let energy = energy::reference_nj(accelerator, report, cycles);
     let bytes = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
-    match accelerator.mapping.objective {
+    let cost = match accelerator.mapping.objective {
         Objective::Energy => [energy, cycles as f64],
         Objective::Time => [cycles as f64, energy],
         Objective::Dram => [bytes as f64, energy],
-    }
+    };
+    // Without DRAM a mapping that needs it is none.
+    if accelerator.dram.is_none() { [bytes as f64, cost[0]] } else { cost }
 }
 
 /// Counts of a product without its waits for DRAM.

@@ -16,6 +16,7 @@
 
 mod banks;
 mod causal;
+mod fit;
 mod fold_costs;
 pub mod pipeline;
 mod registers;
@@ -26,6 +27,7 @@ mod traffic;
 
 #[cfg(test)]
 pub(crate) use causal::cost;
+pub use fit::DoesNotFit;
 pub use report::{LayerReport, Totals, totals};
 pub use roofline::{Bound, dram_bytes_per_cycle};
 pub use traffic::Residence;
@@ -104,14 +106,15 @@ pub struct Schedule {
 impl Schedule {
     /// As the accelerator's file says.
     #[must_use]
-    pub const fn of(accelerator: &Accelerator) -> Self {
+    pub fn of(accelerator: &Accelerator) -> Self {
+        let dram = accelerator.dram;
         Self {
             dataflow: accelerator.dataflow,
             cycle_model: accelerator.cycle_model,
             weight_double_buffer: accelerator.weight_double_buffer,
-            weights: accelerator.dram.weights,
-            activations: accelerator.dram.activations,
-            overlap: accelerator.dram.overlap,
+            weights: dram.map_or(Residence::Resident, |dram| dram.weights),
+            activations: dram.map_or(Residence::Resident, |dram| dram.activations),
+            overlap: dram.map_or(Overlap::Layer, |dram| dram.overlap),
             partial_sums: accelerator.partial_sums,
         }
     }
@@ -119,12 +122,7 @@ impl Schedule {
     /// Resident weights are streamed if they do not fit in the weight memory all together.
     #[must_use]
     pub fn for_layers(self, accelerator: &Accelerator, layers: &[Layer]) -> Self {
-        let bits = layers
-            .iter()
-            .filter(|layer| !layer.computed_weights)
-            .map(|layer| layer.weights.saturating_mul(u64::from(layer.weight_bits)))
-            .fold(0, u64::saturating_add);
-        let fits = bits <= accelerator.memories.weight.bits();
+        let fits = fit::weight_bits(layers) <= accelerator.memories.weight.bits();
         let weights = match self.weights {
             Residence::Resident if !fits => Residence::Streamed,
             Residence::Resident | Residence::Streamed | Residence::Assumed => self.weights,
@@ -134,14 +132,21 @@ impl Schedule {
 }
 
 /// Cycles and traffic of each layer of one inference, in order.
-#[must_use]
-pub fn run(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) -> Vec<LayerReport> {
+///
+/// # Errors
+/// The accelerator has no DRAM, and the network does not fit on the chip.
+pub fn run(
+    accelerator: &Accelerator,
+    schedule: Schedule,
+    layers: &[Layer],
+) -> Result<Vec<LayerReport>, DoesNotFit> {
+    fit::weights(accelerator, schedule, layers)?;
     let schedule = schedule.for_layers(accelerator, layers);
     let placed = |mut report: LayerReport| {
-        roofline::place(accelerator, &mut report);
+        roofline::place(accelerator, schedule.cycle_model, &mut report);
         report
     };
-    match schedule.cycle_model {
+    let reports: Vec<LayerReport> = match schedule.cycle_model {
         CycleModel::Causal => layers
             .iter()
             .zip(mapping::places(accelerator, schedule, layers))
@@ -151,5 +156,7 @@ pub fn run(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) -> V
             .iter()
             .map(|layer| placed(scalesim_v3::layer(accelerator, schedule.dataflow, layer)))
             .collect(),
-    }
+    };
+    fit::layers(accelerator, layers, &reports)?;
+    Ok(reports)
 }

@@ -1,7 +1,6 @@
 //! Sets of constants by technology node: pJ per action of logic and SRAM, each with its source.
 
-use super::sram::{self, Access};
-use crate::accelerator::Memory;
+use super::sram::{self, Bank, Sram};
 
 /// A shipped set of constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +26,10 @@ const QKERAS_VECTOR: &str = "QKeras energy formula, 45 nm: fixed-point multiply 
 const ALADDIN_REGISTER: &str =
     "Y. S. Shao et al., Aladdin, ISCA 2014, 40 nm register at 1 ns: 0.009 pJ per bit";
 const TPU_V4I_MAC: &str = "AccelForge, tpu_v4i, 7 nm: 0.084 pJ";
-const CACTI: &str = "CACTI, low-standby-power SRAM, 300 K";
 const CACTI_PLUGIN: &str =
     "accelergy-cacti-plug-in: below 22 nm energy goes with the square root of the node";
+const CACTI_PLUGIN_LEAKAGE: &str = "accelergy-cacti-plug-in: below 22 nm leakage goes with the square root of the \
+                                    node, times 0.79";
 const MAC_PJ_45: f64 = 0.3;
 const MAC_PJ_7: f64 = 0.084;
 const VECTOR_PJ_45: f64 = 0.002_994_8 * 1024.0 + 0.001_041_7 * 32.0 + 0.003_125 * 32.0;
@@ -93,28 +93,65 @@ impl ConstantSet {
         }
     }
 
-    /// pJ of one access of a memory, with its source.
-    pub(super) fn sram(self, access: Access, memory: &Memory) -> (f64, String) {
-        let bank_bytes = memory.geometry.cells_per_bank() as f64 / 8.0;
-        let word_bytes = memory.word_bits as f64 / 8.0;
-        let shape = format!("bank of {} KiB, {}-bit words", bank_bytes / 1024.0, memory.word_bits);
+    /// A bank of a memory, with the sources of its energies, its leakage and its cycle time.
+    pub(crate) fn sram(self, bank: Bank) -> (Sram, SramSources) {
+        let shape =
+            format!("bank of {} KiB, {}-bit words", bank.bytes / 1024.0, bank.word_bytes * 8.0);
+        let cacti = format!("CACTI, {} SRAM, 300 K", bank.cells.name());
+        let at = |node: &str| format!("{cacti}, {node}; interpolated for a {shape}");
         match self {
-            Self::Nm45 => (
-                sram::nm45_pj(access, bank_bytes, word_bytes),
-                format!("{CACTI}, 45 nm; interpolated for a {shape}"),
-            ),
+            Self::Nm45 => (sram::nm45(bank), SramSources::all(at("45 nm"))),
             Self::Nm28 => (
-                sram::nm28_pj(access, bank_bytes, word_bytes),
-                format!("{CACTI}; interpolated between 32 and 22 nm for a {shape}"),
+                sram::nm28(bank),
+                SramSources::all(format!(
+                    "{cacti}; interpolated between 32 and 22 nm for a {shape}"
+                )),
             ),
-            Self::Nm14 => (
-                sram::nm45_pj(access, bank_bytes, word_bytes) * NM45_TO_NM14,
-                format!("{CACTI}, 45 nm; interpolated for a {shape}; {STILLMAKER}"),
-            ),
-            Self::Nm7 => (
-                sram::nm22_pj(access, bank_bytes, word_bytes) * libm::sqrt(7.0 / 22.0),
-                format!("{CACTI}, 22 nm; interpolated for a {shape}; estimated: {CACTI_PLUGIN}"),
-            ),
+            Self::Nm14 => {
+                let (nm45, below_22) = (sram::nm45(bank), below_22(bank, self.node_nm()));
+                let sram = Sram {
+                    read_pj: nm45.read_pj * NM45_TO_NM14,
+                    write_pj: nm45.write_pj * NM45_TO_NM14,
+                    ..below_22
+                };
+                let energy = format!("{}; {STILLMAKER}", at("45 nm"));
+                (sram, SramSources { energy, ..SramSources::below_22(&at("22 nm")) })
+            }
+            Self::Nm7 => (below_22(bank, self.node_nm()), SramSources::below_22(&at("22 nm"))),
         }
+    }
+}
+
+/// Where the numbers of a memory come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SramSources {
+    pub energy: String,
+    pub leakage: String,
+    pub cycle: String,
+}
+
+impl SramSources {
+    fn all(source: String) -> Self {
+        Self { energy: source.clone(), leakage: source.clone(), cycle: source }
+    }
+
+    fn below_22(at_22: &str) -> Self {
+        Self {
+            energy: format!("{at_22}; estimated: {CACTI_PLUGIN}"),
+            leakage: format!("{at_22}; estimated: {CACTI_PLUGIN_LEAKAGE}"),
+            cycle: format!("{at_22}; estimated: no faster below 22 nm"),
+        }
+    }
+}
+
+/// A bank below 22 nm.
+fn below_22(bank: Bank, node_nm: f64) -> Sram {
+    let nm22 = sram::nm22(bank);
+    let root = libm::sqrt(node_nm / 22.0);
+    Sram {
+        read_pj: nm22.read_pj * root,
+        write_pj: nm22.write_pj * root,
+        leakage_uw_per_kib: nm22.leakage_uw_per_kib * root * 0.79,
+        cycle_ns: nm22.cycle_ns,
     }
 }

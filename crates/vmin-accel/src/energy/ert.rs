@@ -222,6 +222,7 @@ fn apply(
                     _ => &mut memories.accumulator,
                 };
                 memory.leakage_uw_per_kib = microwatts / (memory.bits() as f64 / 8192.0);
+                memory.leakage_source = format!("{}, {place}", source.name());
             }
         }
     }

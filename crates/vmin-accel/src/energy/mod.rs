@@ -12,13 +12,19 @@
 
 mod constants;
 pub mod ert;
+mod notes;
 mod operating_point;
+mod rails;
 mod report;
 mod sram;
 mod table;
 
 pub use constants::ConstantSet;
+pub use notes::{SlowMemory, Sourced, notes, slow_memories, sources};
 pub use operating_point::{Clock, OperatingPoint, Rail};
+pub use rails::{NoLogicLaw, Rails};
 pub(crate) use report::reference_nj;
 pub use report::{ByRail, Components, EnergyReport, LayerEnergy, Saving, per_inference, saving};
+pub(crate) use sram::Bank;
+pub use sram::Cells;
 pub use table::{Action, DramKind, EnergyEntry, EnergyTable};

@@ -186,7 +186,7 @@ pub fn per_inference(
             }
         })
         .collect();
-    let mut notes = Vec::from_iter(profile.reference().note());
+    let mut notes = super::notes(accelerator, profile, point);
     let uncounted = || layers.iter().filter(|layer| layer.dram_reads_ifmap.is_none());
     if let Some(first) = uncounted().next() {
         notes.push(format!(
@@ -213,7 +213,12 @@ pub fn saving(nominal: &EnergyReport, report: &EnergyReport) -> Saving {
     }
 }
 
-fn clock_scale(accelerator: &Accelerator, profile: &VoltageProfile, point: &OperatingPoint) -> f64 {
+/// The clock relative to that of the accelerator's file.
+pub(super) fn clock_scale(
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+    point: &OperatingPoint,
+) -> f64 {
     let memories = &accelerator.memories;
     match point.clock {
         Clock::Fixed => 1.0,

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::constants::{ConstantSet, Logic};
-use super::sram::Access;
 use crate::accelerator::Memories;
 
 /// An action that costs energy.
@@ -128,16 +127,23 @@ pub struct EnergyTable {
     #[serde(skip)]
     set: ConstantSet,
     #[serde(skip)]
-    dram: DramKind,
+    dram: Option<DramKind>,
     /// Actions whose number was replaced.
     #[serde(skip)]
     replaced: Vec<Action>,
 }
 
 impl EnergyTable {
-    /// The table of a constant set for memories of these sizes.
+    /// The table of a constant set for memories of these sizes, and of a DRAM if there is one.
     #[must_use]
-    pub fn new(set: ConstantSet, dram: DramKind, memories: &Memories) -> Self {
+    pub fn new(set: ConstantSet, dram: Option<DramKind>, memories: &Memories) -> Self {
+        let [weight, activation, accumulator] =
+            [&memories.weight, &memories.activation, &memories.accumulator].map(|memory| {
+                let (sram, sources) = set.sram(memory.bank());
+                (sram.read_pj, sram.write_pj, sources.energy)
+            });
+        let read = |(pj, _, source): &(f64, f64, String)| (*pj, source.clone());
+        let write = |(_, pj, source): &(f64, f64, String)| (*pj, source.clone());
         let entries = Action::ALL
             .into_iter()
             .map(|action| {
@@ -145,13 +151,22 @@ impl EnergyTable {
                     Action::Mac => set.logic(Logic::Mac),
                     Action::VectorOperation => set.logic(Logic::Vector),
                     Action::RegisterBit => set.logic(Logic::RegisterBit),
-                    Action::WeightRead => set.sram(Access::Read, &memories.weight),
-                    Action::WeightWrite => set.sram(Access::Write, &memories.weight),
-                    Action::ActivationRead => set.sram(Access::Read, &memories.activation),
-                    Action::ActivationWrite => set.sram(Access::Write, &memories.activation),
-                    Action::AccumulatorRead => set.sram(Access::Read, &memories.accumulator),
-                    Action::AccumulatorWrite => set.sram(Access::Write, &memories.accumulator),
-                    Action::DramByte => dram.pj_per_byte(),
+                    Action::WeightRead => read(&weight),
+                    Action::WeightWrite => write(&weight),
+                    Action::ActivationRead => read(&activation),
+                    Action::ActivationWrite => write(&activation),
+                    Action::AccumulatorRead => read(&accumulator),
+                    Action::AccumulatorWrite => write(&accumulator),
+                    Action::DramByte => dram.map_or_else(
+                        || {
+                            (
+                                0.0,
+                                "no DRAM; input and output over the host's bus cost nothing here"
+                                    .to_owned(),
+                            )
+                        },
+                        DramKind::pj_per_byte,
+                    ),
                 };
                 EnergyEntry { action, pj, source }
             })

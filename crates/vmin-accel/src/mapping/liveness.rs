@@ -467,6 +467,12 @@ pub(crate) fn places(
     taken.map(|(layer, taken)| life.place(layer, taken, |tensor| kept[tensor])).collect()
 }
 
+/// Bytes of the network's input and output that each layer fetches and writes.
+pub(crate) fn from_outside(accelerator: &Accelerator, layers: &[Layer]) -> Vec<u64> {
+    let life = Life { capacity: u64::MAX, ..Life::of(accelerator, layers) };
+    (0..layers.len()).map(|layer| life.compulsory_bytes(layer)).collect()
+}
+
 /// Every activation tensor of a network, and whether it stays on the chip (causal model only).
 #[must_use]
 pub fn tensors(accelerator: &Accelerator, schedule: Schedule, layers: &[Layer]) -> Vec<TensorHome> {

@@ -34,7 +34,7 @@ pub use bound::{LowerBound, lower_bound};
 pub use liveness::{Home, TensorHome, tensors};
 pub use mapper::{MappingRules, Objective, Rule};
 
-pub(crate) use liveness::{Place, places};
+pub(crate) use liveness::{Place, from_outside, places};
 pub(crate) use mapper::candidates;
 pub(crate) use problem::{Fetched, Problem, Reuse};
 

@@ -357,7 +357,7 @@ fn layers() -> impl Strategy<Value = Layer> {
 }
 
 fn one(accelerator: &Accelerator, schedule: Schedule, layer: &Layer) -> LayerReport {
-    cycles::run(accelerator, schedule, std::slice::from_ref(layer)).remove(0)
+    cycles::run(accelerator, schedule, std::slice::from_ref(layer)).unwrap().remove(0)
 }
 
 proptest! {
@@ -422,7 +422,7 @@ proptest! {
 
     #[test]
     fn every_byte_takes_the_bus((mut accelerator, schedule) in accelerators(), layer in layers()) {
-        accelerator.dram.bytes_per_second = accelerator.clock_mhz * 1e6;
+        accelerator.dram.as_mut().unwrap().bytes_per_second = accelerator.clock_mhz * 1e6;
         let layer = Layer { weight_bits: 8, ..layer };
         let Work::Gemm(shape) = layer.work else { return Ok(()) };
         let report = one(&accelerator, Schedule { overlap: Overlap::None, ..schedule }, &layer);

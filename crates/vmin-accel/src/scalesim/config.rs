@@ -132,7 +132,7 @@ impl Config {
             let rows = kib * 64;
             format!(
                 "[memory.{purpose}]\nbanks = 1\nrows = {rows}\ncolumns = 128\nword_bits = 128\n\
-                 rail = \"{purpose}\"\nleakage_uw_per_kib = 0.026\n{extra}"
+                 rail = \"{purpose}\"\n{extra}"
             )
         };
         format!(

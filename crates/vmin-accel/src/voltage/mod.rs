@@ -42,6 +42,8 @@ pub struct VoltageProfile {
     name: String,
     title: String,
     text: String,
+    node_nm: Option<f64>,
+    source: String,
     vmin_mv: f64,
     relative: bool,
     v_ref_mv: f64,
@@ -97,6 +99,30 @@ impl VoltageProfile {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Technology node of the memory that was measured, in nm, if the file states it.
+    #[must_use]
+    pub const fn node_nm(&self) -> Option<f64> {
+        self.node_nm
+    }
+
+    /// Where its numbers come from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it says how the energy of logic follows the voltage: not if it lists points of a memory.
+    #[must_use]
+    pub const fn has_logic_law(&self) -> bool {
+        self.access_energy.is_none()
+    }
+
+    /// Whether it says how the clock follows the voltage.
+    #[must_use]
+    pub const fn has_clock_law(&self) -> bool {
+        !matches!(self.clock, ClockLaw::Constant)
     }
 
     /// Lowest voltage at which the source saw no fault.

@@ -22,7 +22,8 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
     let relative = root.optional_boolean("relative_to_vmin");
     let v_ref_mv = root.number("v_ref_mv", VDD_MV_MIN..=VDD_MV_MAX);
     let range = range(&root);
-    provenance(&root);
+    let node_nm = root.optional_number("node_nm", 1.0..=1000.0);
+    let cited = provenance(&root);
     let measured = measured(&root);
     let curve = curve(&root, measured.as_deref(), vmin_mv.as_ref());
     let population = population(&root, name.as_ref());
@@ -42,6 +43,8 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
         Some(VoltageProfile {
             name: name?.value,
             title: title?.value,
+            node_nm: node_nm.map(|node_nm| node_nm.value),
+            source: cited?,
             text: inlined.apply(source.text()),
             vmin_mv: vmin_mv?.value,
             relative: relative.is_some_and(|relative| relative.value),
@@ -64,12 +67,15 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
     })
 }
 
-fn provenance(root: &TableReader<'_>) {
+/// The source; the other sentences are for readers of the file.
+fn provenance(root: &TableReader<'_>) -> Option<String> {
     let table = root.table("provenance");
-    for key in ["source", "measured", "derived", "assumed", "units", "licence"] {
+    let source = table.string("source");
+    for key in ["measured", "derived", "assumed", "units", "licence"] {
         let _ = table.string(key);
     }
     table.finish();
+    Some(source?.value)
 }
 
 fn range(root: &TableReader<'_>) -> Option<(Located<f64>, Located<f64>)> {

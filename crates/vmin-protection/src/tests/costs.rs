@@ -27,7 +27,7 @@ fn parts() -> (Accelerator, VoltageProfile, Vec<LayerReport>) {
         Layer::vector("b", 100, 100),
         Layer::gemm("c", GemmShape::new(64, 64, 576).unwrap()),
     ];
-    let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+    let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers).unwrap();
     (accelerator, VoltageProfile::load("sram14").unwrap(), reports)
 }
 

@@ -147,7 +147,7 @@ mod tests {
             Layer::gemm("</script><b>", GemmShape::new(100, 20, 30).expect("sane")),
             Layer::vector("pool", 100, 10),
         ];
-        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+        let reports = cycles::run(&accelerator, Schedule::of(&accelerator), &layers).expect("fits");
         let run = Run {
             model: "<i>",
             accelerator: "a&b",

@@ -1,10 +1,11 @@
-//! `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`: the supply of each memory.
+//! `[memory] rails`, or `[memory.weight]`, `[memory.activation]`, `[memory.accumulator]`: the supply of each memory.
 //!
 //! Without its table the weight memory follows the swept voltage; the others run at the nominal voltage
 //! and make no errors.
 
 use std::ops::Range;
 
+use vmin_accel::energy::{Rail, Rails};
 use vmin_accel::{Memory, PerMemory};
 use vmin_diagnostic::{Diagnostic, Located, TableReader};
 
@@ -26,6 +27,8 @@ pub enum Supply {
 pub struct Memories {
     /// `vdd_mv` of `[memory.weight]`, `[memory.activation]` and `[memory.accumulator]`.
     pub supplies: PerMemory<Supply>,
+    /// Array and vector unit follow the swept voltage too (`rails = "chip"`).
+    pub logic_swept: bool,
     /// `[memory.activation] inputs`: the network's input lies in this memory too.
     pub inputs: bool,
     /// `[memory.accumulator] biases`: biases are written to this memory as the start of each sum.
@@ -44,6 +47,7 @@ impl Default for Memories {
                 activation: Supply::Nominal,
                 accumulator: Supply::Nominal,
             },
+            logic_swept: false,
             inputs: true,
             biases: true,
             span: None,
@@ -69,7 +73,7 @@ impl Memories {
     /// True if only weights err, at the swept voltage.
     #[must_use]
     pub fn weights_alone(&self) -> bool {
-        self.supplies == Self::default().supplies
+        self.supplies == Self::default().supplies && !self.logic_swept
     }
 
     /// In words, for tables; empty where only weights err, at the swept voltage.
@@ -91,13 +95,18 @@ impl Memories {
                 Supply::Fixed(vdd_mv) => format!("{word} memory at {} mV{spared}", vdd_mv.value),
             }
         };
-        self.supplies.iter().map(of).collect::<Vec<_>>().join(", ")
+        let logic = self.logic_swept.then(|| "logic swept".to_owned());
+        self.supplies.iter().map(of).chain(logic).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Parses the tables of single memories in `[memory]`.
 pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
     memory.suggest(Memory::SYNONYMS);
+    let rails = memory.optional_choice("rails", &Rails::ALL);
+    if let Some(rails) = rails {
+        return by_rails(memory, &rails);
+    }
     let mut memories = Memories::default();
     let mut complete = true;
     for (word, which) in Memory::ALL {
@@ -135,6 +144,38 @@ pub(super) fn read(memory: &TableReader<'_>) -> Option<Memories> {
         return None;
     }
     complete.then_some(memories)
+}
+
+/// The supplies that `rails` names are swept, the others nominal.
+fn by_rails(memory: &TableReader<'_>, rails: &Located<Rails>) -> Option<Memories> {
+    let refuse = |code, message: &str, hint: &str| {
+        memory.report_at(rails.span.clone(), Diagnostic::new(code, message).hint(hint));
+        None
+    };
+    if Memory::ALL.iter().any(|(word, _)| memory.has_table(word)) {
+        for (word, _) in Memory::ALL {
+            let _ = memory.optional_table(word);
+        }
+        return refuse(
+            "conflict",
+            "`rails` and tables of single memories give the supplies twice",
+            "remove `rails`, or the tables",
+        );
+    }
+    let swept = rails.value.rails();
+    let supplies = PerMemory::from_fn(|memory| {
+        if swept.contains(&memory.rail()) { Supply::Swept } else { Supply::Nominal }
+    });
+    if supplies.iter().all(|(_, supply)| *supply == Supply::Nominal) {
+        return refuse(
+            "nothing-swept",
+            "no memory follows the swept voltage",
+            "logic makes no errors here: `vmin energy --rails logic` tells what it saves",
+        );
+    }
+    let logic_swept = swept.contains(&Rail::Logic);
+    let span = Some(rails.span.clone());
+    Some(Memories { supplies, logic_swept, span, ..Memories::default() })
 }
 
 /// `vdd_mv` of one memory: a number, or a word.

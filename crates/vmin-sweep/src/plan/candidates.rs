@@ -434,5 +434,6 @@ fn layers(
         })
         .collect();
     let schedule = placement.weights.schedule(accelerator);
-    Ok((cycles::run(accelerator, schedule, &layers), weighted))
+    let reports = cycles::run(accelerator, schedule, &layers).map_err(|error| error.to_string())?;
+    Ok((reports, weighted))
 }

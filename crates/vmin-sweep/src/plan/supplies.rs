@@ -1,6 +1,6 @@
 //! Supply voltages as cell-fault rates and thresholds.
 
-use vmin_accel::energy::{Components, OperatingPoint};
+use vmin_accel::energy::{Components, OperatingPoint, Rail};
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Located};
 
@@ -51,6 +51,7 @@ pub(super) fn operating_point(
     vdd_mv: f64,
 ) -> OperatingPoint {
     let nominal = OperatingPoint::nominal(profile);
+    let nominal = if memories.logic_swept { nominal.with(Rail::Logic, vdd_mv) } else { nominal };
     memories.supplies.iter().fold(nominal, |point, (memory, supply)| match supply {
         Supply::Nominal => point,
         Supply::Swept => point.with(memory.rail(), vdd_mv),

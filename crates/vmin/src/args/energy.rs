@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use vmin_accel::energy::Rails;
 
 use super::FormatArgs;
 
@@ -22,8 +24,8 @@ pub struct EnergyArgs {
     #[arg(long, value_name = "V", value_parser = parse_voltages)]
     pub vdd_mv: Voltages,
     /// Lowered supplies; all others stay nominal
-    #[arg(long, value_enum, default_value_t, value_name = "RAILS")]
-    pub rails: RailsArg,
+    #[arg(long, default_value = "weight", value_name = "RAILS", value_parser = rails())]
+    pub rails: Rails,
     /// Set one rail in mV: `logic`, `weight`, `activation`, `accumulator` or `io`
     #[arg(long, value_name = "RAIL=MV", value_parser = parse_rail)]
     pub rail: Vec<(vmin_accel::energy::Rail, f64)>,
@@ -57,16 +59,15 @@ pub struct EnergyArgs {
     pub format: FormatArgs,
 }
 
-/// Supplies at the given voltage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum RailsArg {
-    /// Weight memory
-    #[default]
-    Weight,
-    /// All three on-chip memories
-    Memories,
-    /// Memories and logic
-    Chip,
+fn rails() -> impl TypedValueParser<Value = Rails> {
+    let words = Rails::ALL.map(|(word, rails)| PossibleValue::new(word).help(rails.title()));
+    PossibleValuesParser::new(words).try_map(|word| {
+        Rails::ALL
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map(|(_, rails)| *rails)
+            .ok_or("unknown")
+    })
 }
 
 /// Rule for the clock.

@@ -7,7 +7,7 @@ pub use trace::Trace;
 use vmin_accel::cycles::{self, Totals};
 use vmin_accel::mapping::{self, LoopOrder, LowerBound, TensorHome};
 use vmin_accel::scalesim::{self, TableKind};
-use vmin_accel::{Accelerator, CycleModel, Dataflow, Layer, LayerReport, Schedule};
+use vmin_accel::{Accelerator, CycleModel, Dataflow, DoesNotFit, Layer, LayerReport, Schedule};
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sweep::names::Names;
@@ -108,7 +108,7 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     let tensors = mapping::tensors(&accelerator, schedule, &layers);
     let causal = schedule.cycle_model == CycleModel::Causal;
     let dram_lower_bound = causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
-    let layers = cycles::run(&accelerator, schedule, &layers);
+    let layers = cycles::run(&accelerator, schedule, &layers).map_err(does_not_fit)?;
     let totals = cycles::totals(&layers);
     let uncounted: Vec<_> =
         layers.iter().filter(|layer| layer.macs > 0 && layer.spans.is_none()).collect();
@@ -153,6 +153,12 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         say(&format!("wrote `{}`", path.display()));
     }
     Ok(CyclesAnswer::Layers(Box::new(cycles)))
+}
+
+/// A network that is too large for a chip without DRAM.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that `map_err` wants")]
+pub(super) fn does_not_fit(error: DoesNotFit) -> Failure {
+    Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()).into()
 }
 
 /// Says which prescribed tiles are for no layer of the network.
@@ -249,7 +255,7 @@ fn page(cycles: &Cycles, accelerator: &Accelerator) -> Result<String, Failure> {
         setting: &setting,
         clock_mhz: accelerator.clock_mhz,
         peak_macs_per_cycle: accelerator.array.elements() as f64,
-        dram_bytes_per_cycle: cycles::dram_bytes_per_cycle(accelerator),
+        dram_bytes_per_cycle: cycles::dram_bytes_per_cycle(accelerator, cycles.cycle_model),
         layers: &cycles.layers,
         json: &json,
     }))

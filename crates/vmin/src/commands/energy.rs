@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
-    self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving, ert,
+    self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Saving, Sourced,
+    ert,
 };
 use vmin_accel::mapping::{Home, LoopOrder};
 use vmin_accel::{Accelerator, LayerReport, Schedule, VoltageProfile, cycles};
@@ -14,7 +15,7 @@ use vmin_files::write_set;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
 use vmin_sweep::names::Names;
 
-use crate::args::{ClockArg, EnergyArgs, RailsArg};
+use crate::args::{ClockArg, EnergyArgs};
 use crate::failure::{say, unwritable};
 use crate::{Answer, Failure, answer, columns};
 
@@ -35,6 +36,7 @@ pub struct Energy {
     area_mm2: f64,
     area: Vec<ComponentArea>,
     constants: Vec<EnergyEntry>,
+    sources: Vec<Sourced>,
     mappings: Vec<LayerMapping>,
     #[serde(skip)]
     rows: Vec<Row>,
@@ -106,18 +108,19 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     let layers =
         vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
     super::cycles::note_unused(&accelerator, &layers);
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers);
+    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers)
+        .map_err(super::cycles::does_not_fit)?;
     let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
     let nominal = at(OperatingPoint::nominal(&profile));
     let points: Vec<EnergyAtVoltage> = args
         .vdd_mv
         .0
         .iter()
-        .map(|&vdd_mv| EnergyAtVoltage {
-            vdd_mv,
-            report: at(operating_point(args, &profile, vdd_mv)),
+        .map(|&vdd_mv| {
+            let point = operating_point(args, &profile, vdd_mv)?;
+            Ok(EnergyAtVoltage { vdd_mv, report: at(point) })
         })
-        .collect();
+        .collect::<Result<_, Failure>>()?;
     if let Some(point) = points.iter().find(|point| !point.report.total_nj.is_finite()) {
         return Err(Diagnostic::new(
             "no-clock",
@@ -135,7 +138,7 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),
         model: args.model.clone(),
-        rails: rails(args.rails),
+        rails: args.rails.name(),
         vdd_mv: points[least].vdd_mv,
         vdd_nominal_mv: profile.v_ref_mv(),
         report: report.clone(),
@@ -145,6 +148,7 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         area_mm2: area.iter().map(|component| component.area_mm2).sum(),
         area,
         constants: accelerator.energy.entries().to_vec(),
+        sources: energy::sources(&accelerator, &profile),
         mappings: layers.iter().map(LayerMapping::of).collect(),
         rows: rows(&points),
         least,
@@ -177,25 +181,19 @@ fn accelerator(args: &EnergyArgs) -> Result<Accelerator, Failure> {
     Ok(accelerator)
 }
 
-fn operating_point(args: &EnergyArgs, profile: &VoltageProfile, vdd_mv: f64) -> OperatingPoint {
-    let point = match args.rails {
-        RailsArg::Weight => OperatingPoint::nominal(profile).with(Rail::Weight, vdd_mv),
-        RailsArg::Memories => OperatingPoint::memories(profile, vdd_mv),
-        RailsArg::Chip => OperatingPoint::chip(profile, vdd_mv),
-    };
+fn operating_point(
+    args: &EnergyArgs,
+    profile: &VoltageProfile,
+    vdd_mv: f64,
+) -> Result<OperatingPoint, Failure> {
+    let point = args.rails.at(profile, vdd_mv).map_err(|error| {
+        Diagnostic::new("no-law", error.to_string()).hint("leave logic nominal: `--rails memories`")
+    })?;
     let point = args.rail.iter().fold(point, |point, &(rail, vdd_mv)| point.with(rail, vdd_mv));
-    match args.clock {
+    Ok(match args.clock {
         ClockArg::Follows => point,
         ClockArg::Fixed => point.with_clock(Clock::Fixed),
-    }
-}
-
-const fn rails(rails: RailsArg) -> &'static str {
-    match rails {
-        RailsArg::Weight => "weight memory",
-        RailsArg::Memories => "memories",
-        RailsArg::Chip => "memories and logic",
-    }
+    })
 }
 
 fn summary(point: &EnergyAtVoltage, profile: &VoltageProfile, nominal: &EnergyReport) -> Point {
@@ -253,7 +251,7 @@ fn write(
             rails: energy.rails,
             points,
             least: energy.least,
-            constants: &energy.constants,
+            sources: &energy.sources,
             area: &energy.area,
             json: &json,
         });
@@ -329,11 +327,11 @@ fn show(energy: &Energy) -> String {
         .collect();
     rows.push(row("all", &report.by_component.list(), report.total_nj));
     let table = answer::fitted(&header, 1, &SPARE, rows);
-    let constants = answer::table(
-        &["constant", "source", "pJ"],
+    let sources = answer::table(
+        &["number", "source", "value"],
         2,
-        energy.constants.iter().map(|entry| {
-            vec![entry.action.name().to_owned(), entry.source.clone(), format!("{:.4}", entry.pj)]
+        energy.sources.iter().map(|sourced| {
+            vec![sourced.what.clone(), sourced.source.clone(), sourced.value.clone()]
         }),
     );
     let area = answer::table(
@@ -353,7 +351,7 @@ fn show(energy: &Energy) -> String {
     let by_rail = by_rail.join(", ");
     format!(
         "{} on {}, {} at {} mV of {} mV ({})\n{table}\n{:.2} nJ per inference, {} less than at the \
-         nominal voltage; weight memory accesses {} less; {:.1} us\nby supply (nJ): {by_rail}\n\n{constants}\n\n{area}\n\
+         nominal voltage; weight memory accesses {} less; {:.1} us\nby supply (nJ): {by_rail}\n\n{sources}\n\n{area}\n\
          {:.3} mm2 in all, without wires, control and pads{notes}",
         energy.model,
         energy.accelerator,

@@ -42,6 +42,9 @@ fn run_here(args: &ExploreArgs, stop: &AtomicBool) -> Result<Explored, Failure> 
         plan.supplies.len(),
         plan.points()
     ));
+    for note in plan.notes() {
+        say(&format!("note: {note}"));
+    }
     let exploration = vmin_explore::explore(&plan, stop)
         .map_err(|_| Failure::Interrupted("interrupted; nothing was written".to_owned()))?;
     write(&args.out, &exploration)?;
