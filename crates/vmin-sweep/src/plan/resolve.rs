@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use vmin_accel::VddReference;
-use vmin_accel::energy::EnergyReport;
+use vmin_accel::energy::{self, EnergyReport, Rails};
 use vmin_accel::placement::ActivationPlacement;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
@@ -13,7 +13,7 @@ use vmin_nn::data::Split;
 use vmin_protection::{Listed, ProtectionCosts};
 
 use super::candidates::{Shared, Wanted};
-use super::supplies::Rates;
+use super::supplies::{Rates, operating_point};
 use super::*;
 use crate::chip_file::ChipFile;
 use crate::experiment::{Experiment, NotAnExperiment, ReadErrors};
@@ -91,6 +91,13 @@ impl Plan {
                 Err(found) => problems.extend(found),
             }
             check_voltages(&experiment, profile, &mut problems);
+            if let (true, Err(error)) =
+                (experiment.memories.logic_swept, Rails::Chip.at(profile, profile.v_ref_mv()))
+            {
+                let span = experiment.memories.span.clone().unwrap_or(0..0);
+                let problem = Diagnostic::new("no-law", error.to_string()).at(&source, span);
+                problems.push(problem.hint("leave logic nominal: `rails = \"memories\"`"));
+            }
         }
         match (graph, data, accelerator, profile, costs) {
             (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
@@ -234,6 +241,13 @@ impl Plan {
         let nominal = shared.nominal.expect("the first candidate was priced");
         let mut notes =
             notes(&experiment, errors, &candidates[0], &accelerator, &nominal, &chip_files);
+        let lowest = experiment.vdd_mv.last().map_or(profile.v_ref_mv(), |vdd_mv| vdd_mv.value);
+        let lowest = operating_point(&profile, &experiment.memories, lowest);
+        for note in energy::notes(&accelerator, &profile, &lowest) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         if candidates.len() > 1 {
             let costs_name = &experiment.protection_costs.value;
             inputs.push(input("protection costs", costs_name, sha256(costs.text().as_bytes())));
