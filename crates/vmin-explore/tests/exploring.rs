@@ -90,3 +90,31 @@ fn it_stops_when_asked() {
     let plan = plan("vdd_mv = [900]\n[vary]\narray_sides = [2]\n");
     assert_eq!(explore(&plan, &AtomicBool::new(true)), Err(Stopped));
 }
+
+#[test]
+fn without_dram_designs_that_are_too_small_are_left_out_and_told() {
+    // The network has 50.6 KiB of weights; the banks of the base have whole rows from 2 KiB on.
+    let text = format!("{HEAD}vdd_mv = [900]\n[vary]\nweight_kib = [32, 64, 128]\n");
+    let text = text.replace("gemmini-16", "edge-14nm");
+    let plan = Plan::read(&Source::new("space.toml", &text), Path::new(".")).expect("sound");
+    assert_eq!((plan.designs.len(), plan.left_out), (2, 1));
+    let exploration = run(&plan);
+    assert_eq!(exploration.points.iter().map(|p| p.weight_kib).collect::<Vec<_>>(), [64.0, 128.0]);
+    assert!(exploration.notes.iter().any(|note| note.contains("1 designs are left out")));
+    let none = Plan::read(
+        &Source::new("space.toml", &text.replace("[32, 64, 128]", "[32]")),
+        Path::new("."),
+    );
+    assert!(none.expect_err("no room").to_string().contains("weights take 50.6 KiB"));
+}
+
+#[test]
+fn a_design_that_the_clock_is_too_fast_for_is_told() {
+    // 45 nm, 500 MHz: banks of 64 KiB follow (1.89 ns), those of 256 KiB do not (3.21 ns).
+    let plan = plan("vdd_mv = [900]\n[vary]\nweight_kib = [128, 512]\n");
+    let exploration = run(&plan);
+    let told = |words: &str| exploration.notes.iter().filter(|note| note.contains(words)).count();
+    assert_eq!(told("1 of 2 designs have a memory that the clock is too fast for"), 1);
+    assert_eq!(told("two technology nodes"), 1);
+    assert!(exploration.sources.iter().any(|sourced| sourced.what.contains("faults")));
+}

@@ -328,3 +328,31 @@ fn a_streamed_plan_gives_a_streamed_emulator() {
     assert!(begin_there > 1);
     assert_eq!(hits, begin_there as u64);
 }
+
+#[test]
+fn rails_say_in_one_word_what_tables_say_and_chip_lowers_the_array_too() {
+    let tables = "[memory.weight]\n[memory.activation]\n[memory.accumulator]\n";
+    let by_tables = sweep(&plan(&text("resident", "", tables)), 2);
+    let by_word =
+        |word: &str| sweep(&plan(&text("resident", "", &format!("rails = \"{word}\"\n"))), 2);
+    let memories = by_word("memories");
+    assert_eq!(memories.points, by_tables.points);
+    let weights = by_word("weight");
+    assert_eq!(weights.points, sweep(&plan(&text("resident", "", "")), 2).points);
+    let activations = "[memory.weight]\nvdd_mv = \"nominal\"\n[memory.activation]\n";
+    let activations = sweep(&plan(&text("resident", "", activations)), 2);
+    assert_eq!(by_word("activation").points, activations.points);
+    // The same errors, and (V / V_ref)^2 of the array's energy.
+    let chip = by_word("chip");
+    for (chip, memories) in chip.points.iter().zip(&memories.points) {
+        assert_eq!(chip.rerr_mean, memories.rerr_mean);
+        let scale = (chip.vdd_mv / 1000.0).powi(2);
+        let ratio = chip.energy_compute_nj / memories.energy_compute_nj;
+        assert!((ratio - scale).abs() < 1e-12, "{ratio} {scale}");
+    }
+    assert!(chip.setting.memories.contains("logic swept"));
+    assert!(chip.notes.iter().any(|note| note.contains("nominal clock")));
+    assert!(memories.notes.iter().all(|note| !note.contains("nominal clock")));
+    assert!(memories.notes.iter().any(|note| note.contains("45 nm") && note.contains("14 nm")));
+    assert!(memories.provenance.sources.iter().any(|s| s.source.contains("Chandramoorthy")));
+}

@@ -54,6 +54,7 @@ pub struct VoltageProfile {
     kind_told: bool,
     share_on_scaled_rail: f64,
     energy_exponent: f64,
+    has_logic_law: bool,
     access_energy: Option<Scale>,
     leakage: LeakageLaw,
     clock: ClockLaw,
@@ -113,10 +114,10 @@ impl VoltageProfile {
         &self.source
     }
 
-    /// Whether it says how the energy of logic follows the voltage: not if it lists points of a memory.
+    /// Whether it says how the energy of logic follows the voltage: not if it lists a memory's points alone.
     #[must_use]
     pub const fn has_logic_law(&self) -> bool {
-        self.access_energy.is_none()
+        self.has_logic_law
     }
 
     /// Whether it says how the clock follows the voltage.

@@ -56,6 +56,7 @@ pub(super) fn profile(source: &Source) -> Result<VoltageProfile, Diagnostics> {
             kind_told,
             share_on_scaled_rail: energy.share?,
             energy_exponent: energy.exponent,
+            has_logic_law: energy.has_logic_law,
             access_energy: energy.points,
             leakage: leakage?,
             clock: clock?,
@@ -218,6 +219,7 @@ fn population(
 struct Energy {
     share: Option<f64>,
     exponent: f64,
+    has_logic_law: bool,
     points: Option<Scale>,
 }
 
@@ -227,10 +229,12 @@ fn energy(root: &TableReader<'_>, inlined: &Inlined) -> Energy {
     let share = table.number("share_on_scaled_rail", 0.0..=1.0);
     let exponent = table.optional_number("exponent", 0.5..=4.0);
     let points = scale(&table, inlined);
+    let has_points = table.has("points");
     table.finish();
     Energy {
         share: share.map(|value| value.value),
-        exponent: exponent.map_or(2.0, |value| value.value),
+        exponent: exponent.as_ref().map_or(2.0, |value| value.value),
+        has_logic_law: exponent.is_some() || !has_points,
         points,
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use vmin_accel::VddReference;
-use vmin_accel::energy::EnergyReport;
+use vmin_accel::energy::{self, EnergyReport, Rails};
 use vmin_accel::placement::ActivationPlacement;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
@@ -14,7 +14,7 @@ use vmin_protection::{Listed, ProtectionCosts};
 use vmin_sram::FaultKind;
 
 use super::candidates::{Shared, Wanted};
-use super::supplies::Rates;
+use super::supplies::{Rates, operating_point};
 use super::*;
 use crate::chip_file::{self, ChipFile};
 use crate::experiment::{Experiment, NotAnExperiment, ReadErrors};
@@ -92,6 +92,13 @@ impl Plan {
                 Err(found) => problems.extend(found),
             }
             check_voltages(&experiment, profile, &mut problems);
+            if let (true, Err(error)) =
+                (experiment.memories.logic_swept, Rails::Chip.at(profile, profile.v_ref_mv()))
+            {
+                let span = experiment.memories.span.clone().unwrap_or(0..0);
+                let problem = Diagnostic::new("no-law", error.to_string()).at(&source, span);
+                problems.push(problem.hint("leave logic nominal: `rails = \"memories\"`"));
+            }
         }
         match (graph, data, accelerator, profile, costs) {
             (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
@@ -243,6 +250,13 @@ impl Plan {
             notes(&experiment, errors, &candidates[0], &accelerator, &nominal, &chip_files);
         if experiment.errors.is_none() && experiment.preset.is_none() && to_draw.is_some() {
             notes.extend(profile.kind_note());
+        }
+        let lowest = experiment.vdd_mv.last().map_or(profile.v_ref_mv(), |vdd_mv| vdd_mv.value);
+        let lowest = operating_point(&profile, &experiment.memories, lowest);
+        for note in energy::notes(&accelerator, &profile, &lowest) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
         }
         if candidates.len() > 1 {
             let costs_name = &experiment.protection_costs.value;
