@@ -62,7 +62,7 @@ fn page_and_picture_show_both_under_their_labels() {
     assert!(page.contains("small &lt;memory&gt;") && !page.contains("small <memory>"));
     assert_eq!(page.matches("<svg").count(), 2);
     let svg = vmin.text("c.svg");
-    assert!(svg.starts_with("<svg width") && svg.contains("xmlns"), "{}", &svg[..80]);
+    assert!(svg.starts_with("<svg ") && svg.contains("xmlns"), "{}", &svg[..80]);
     assert!(svg.contains("share of faulty cells"));
     let named = ["compare", "streamed", "resident", "--label", "a", "--label", "b"];
     let table = vmin.ok(&named);

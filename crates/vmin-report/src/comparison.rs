@@ -2,26 +2,19 @@
 
 use std::fmt::Write;
 
-use plotters::prelude::{RGBColor, SeriesLabelPosition};
 use vmin_sweep::statistics::{share_words, yield_words};
 use vmin_sweep::{Point, Results};
 
-use crate::html::{begin, end, escape, mean_std, percent, rate};
-use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw, standalone};
+use crate::axis::Axis;
+use crate::colors::SERIES;
+use crate::figures::{ERROR, SYMLOG, error_axis, extent, level_names, levels};
+use crate::html::{
+    END_TABLE, begin, begin_table, end, escape, mean_std, percent, rate, reference, tiles,
+};
+use crate::plot::{Axes, Series, draw, standalone};
 
 /// Most sweeps of one comparison: the number of distinct colours.
-pub const SWEEPS_MAX: usize = 8;
-
-const COLORS: [RGBColor; SWEEPS_MAX] = [
-    BLUE,
-    ORANGE,
-    GREEN,
-    VIOLET,
-    RGBColor(219, 39, 119),
-    RGBColor(8, 145, 178),
-    RGBColor(133, 77, 14),
-    GREY,
-];
+pub const SWEEPS_MAX: usize = SERIES.len();
 
 /// A sweep and its label.
 #[derive(Clone, Copy, Debug)]
@@ -51,17 +44,48 @@ pub fn comparison_svg(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
 #[must_use]
 pub fn comparison_page(sweeps: &[Compared<'_>], json: &str) -> String {
     let mut page = begin("Sweeps compared");
+    tiles(&mut page, &answers(sweeps));
     page.push_str(
         "<h2>Test error under bit errors, mean over chips</h2>\n<div class=\"figures\">\n",
     );
-    for figure in [Over::Voltage, Over::Rate].into_iter().filter_map(|over| figure(sweeps, over)) {
-        let _ = writeln!(page, "<div class=\"card\">{figure}</div>");
+    for svg in [Over::Voltage, Over::Rate].into_iter().filter_map(|over| figure(sweeps, over)) {
+        crate::html::figure(&mut page, false, &svg);
     }
-    page.push_str("</div>\n");
+    let _ = writeln!(page, "</div>\n<p>{SYMLOG}</p>");
     settings(&mut page, sweeps);
     points(&mut page, sweeps);
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-comparison", json);
     page
+}
+
+/// The sweeps that go lowest, save most and err least.
+fn answers(sweeps: &[Compared<'_>]) -> Vec<(String, String)> {
+    let least = |of: &dyn Fn(&Results) -> Option<f64>| {
+        let values = sweeps.iter().filter_map(|sweep| Some((of(sweep.results)?, sweep.label)));
+        values.min_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    let mut answers = vec![(sweeps.len().to_string(), "sweeps compared".to_owned())];
+    let mut references = sweeps.iter().map(|sweep| sweep.results.setting.vdd_reference);
+    let first = references.next();
+    // Voltages relative to different references are not comparable.
+    if references.all(|reference| Some(reference) == first) {
+        answers.push(match least(&|results| results.vmin.reached_mv) {
+            Some((mv, label)) => (format!("{mv} mV"), format!("lowest voltage reached: {label}")),
+            None => ("none".to_owned(), "reaches its target at a swept voltage".to_owned()),
+        });
+    }
+    let saving = |results: &Results| {
+        let at = |point: &&Point| Some(point.vdd_mv) == results.vmin.reached_mv;
+        results.points.iter().find(at).map(|point| -point.energy_saving)
+    };
+    if let Some((saving, label)) = least(&saving) {
+        let words = format!("of the energy of an inference saved at the voltage reached: {label}");
+        answers.push((percent(-saving, 1), words));
+    }
+    if let Some((err, label)) = least(&|results| Some(results.clean.err)) {
+        answers.push((percent(err, 2), format!("least clean test error: {label}")));
+    }
+    answers
 }
 
 /// Voltages of all sweeps, falling, each once.
@@ -88,60 +112,63 @@ fn figure(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
             points.filter_map(|point| Some((at(point)?, point.rerr_mean * 100.0))).collect()
         })
         .collect();
-    let all = || curves.iter().flatten();
-    let (low, high) = all()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &(x, _)| (low.min(x), high.max(x)));
+    let (low, high) = extent(curves.iter().flatten().map(|point| point.0));
     if low > high {
         return None;
     }
-    let top = all().map(|&(_, y)| y).fold(0.0, f64::max);
     let pad = ((high - low) * 0.03).max(5.0);
-    let (x, x_label, legend) = match over {
-        Over::Voltage => {
-            ((low - pad, high + pad), "swept supply (mV)", SeriesLabelPosition::UpperRight)
-        }
-        Over::Rate => {
-            ((low * 0.7, high * 1.4), "share of faulty cells (%)", SeriesLabelPosition::UpperLeft)
-        }
+    let (x, x_label) = match over {
+        Over::Voltage => (Axis::linear(low - pad, high + pad), "swept supply (mV)"),
+        Over::Rate => (Axis::logarithmic(low * 0.7, high * 1.4), "share of faulty cells (%)"),
     };
-    let series: Vec<_> = sweeps
-        .iter()
-        .zip(&curves)
-        .zip(COLORS)
-        .map(|((sweep, points), color)| Series::Line {
-            label: sweep.label,
-            color,
-            points: points.clone(),
-        })
-        .collect();
-    Some(draw(
-        &Axes {
-            title: "",
-            x_label,
-            y_label: "test error (%)",
-            x,
-            y: (0.0, (top * 1.05).clamp(2.0, 105.0)),
-            x_logarithmic: over == Over::Rate,
-            y_logarithmic: false,
-            legend,
-        },
-        &series,
-    ))
+    let names: Vec<_> = sweeps.iter().map(|sweep| level_names(sweep.results)).collect();
+    let mut series = Vec::new();
+    match names.split_first() {
+        Some((first, others)) if others.iter().all(|names| names == first) => {
+            series.extend(levels(sweeps[0].results, first));
+        }
+        Some(_) | None => {
+            for ((sweep, [_, budget]), color) in sweeps.iter().zip(&names).zip(SERIES) {
+                let Compared { label: _, results } = sweep;
+                let y = (results.clean.err + results.setting.accuracy_loss_max) * 100.0;
+                series.push(Series::Level { label: budget, color, y });
+            }
+        }
+    }
+    for ((sweep, points), color) in sweeps.iter().zip(curves).zip(SERIES) {
+        series.push(Series::Line { label: sweep.label, color, points });
+    }
+    let y = error_axis(sweeps.iter().map(|sweep| sweep.results));
+    Some(draw(&Axes { title: "", x_label, y_label: ERROR, x, y }, &series))
 }
 
 fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
-    page.push_str(
-        "<h2>Settings</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>sweep</th><th>network</th>\
-         <th>bits</th><th>accelerator</th><th>placement</th><th>fault kind</th><th>profile</th>\
-         <th>chips</th><th>images</th><th>clean<br>error</th><th>target</th>\
-         <th>V<sub>DD</sub> (mV)<br>reached</th><th>V<sub>DD</sub> (mV)<br>shown</th></tr></thead>\n<tbody>\n",
+    page.push_str("<h2>Settings</h2>\n<div class=\"words\">\n");
+    begin_table(
+        page,
+        "What each sweep ran, and the lowest voltage at which it meets its target",
+        &[
+            "sweep",
+            "network",
+            "bits",
+            "accelerator",
+            "placement",
+            "fault kind",
+            "profile",
+            "chips",
+            "images",
+            "clean error",
+            "target",
+            "V<sub>DD</sub> (mV)<br>reached",
+            "V<sub>DD</sub> (mV)<br>shown",
+        ],
     );
     for Compared { label, results } in sweeps {
         let setting = &results.setting;
         let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
              <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(label),
             escape(&setting.model),
@@ -158,26 +185,28 @@ fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
             mv(results.vmin.shown_mv),
         );
     }
+    page.push_str(END_TABLE);
     page.push_str(
-        "</tbody></table></div>\n<p><b>Reached</b>: lowest swept voltage at which the sampled chips reach the \
+        "</div>\n<p><b>Reached</b>: lowest swept voltage at which the sampled chips reach the \
          target; <b>shown</b>: at which they show it for all chips, at the confidence of the experiment.</p>\n",
     );
     let mut references: Vec<_> = sweeps.iter().map(|s| s.results.setting.vdd_reference).collect();
     references.dedup();
-    references.into_iter().for_each(|reference| crate::html::reference(page, reference));
+    references.into_iter().for_each(|of| reference(page, of));
 }
 
 fn points(page: &mut String, sweeps: &[Compared<'_>]) {
-    page.push_str(
-        "<h2>Points</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub> (mV)</th>",
-    );
-    for sweep in sweeps {
-        let label = escape(sweep.label);
-        let _ = write!(page, "<th>{label}<br>faulty cells</th><th>RErr (%)</th><th>yield</th>");
-    }
-    page.push_str("</tr></thead>\n<tbody>\n");
+    page.push_str("<h2>Points</h2>\n");
+    let names = sweeps.iter().flat_map(|sweep| {
+        let name = escape(sweep.label);
+        let faulty = format!("<span class=\"name\">{name}</span><br>faulty cells");
+        [faulty, "RErr (%)".to_owned(), "yield".to_owned()]
+    });
+    let columns: Vec<_> = std::iter::once("V<sub>DD</sub> (mV)".to_owned()).chain(names).collect();
+    let columns: Vec<_> = columns.iter().map(String::as_str).collect();
+    begin_table(page, "Errors and yield of each sweep at each voltage", &columns);
     for vdd_mv in voltages(sweeps) {
-        let _ = write!(page, "<tr><td>{vdd_mv}</td>");
+        let _ = write!(page, "<tr><th scope=\"row\">{vdd_mv}</th>");
         for sweep in sweeps {
             match sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv) {
                 Some(point) => {
@@ -194,5 +223,5 @@ fn points(page: &mut String, sweeps: &[Compared<'_>]) {
         }
         page.push_str("</tr>\n");
     }
-    page.push_str("</tbody></table></div>\n");
+    page.push_str(END_TABLE);
 }

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
-use plotters::prelude::SeriesLabelPosition;
 use vmin_accel::area::ComponentArea;
 use vmin_accel::energy::{EnergyReport, Sourced};
 
-use crate::html::{self, begin, end, energy, escape};
-use crate::plot::{Axes, BLUE, GREEN, GREY, INK, ORANGE, Series, VIOLET, draw};
+use crate::axis::Axis;
+use crate::colors::{BLUE, GREEN, GREY, INK, ORANGE, VIOLET};
+use crate::html::{
+    self, END_TABLE, begin, begin_table, end, energy, escape, figure, percent, tiles,
+};
+use crate::plot::{Axes, Series, draw};
 use crate::stacked_bars::{Part, stacked};
 
 /// One voltage of a curve.
@@ -57,14 +60,12 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
         escape(view.profile),
         if view.points.len() > 1 { "the least of the voltages below" } else { "one voltage" },
     );
+    tiles(&mut page, &answers(at));
     if view.points.len() > 1 {
-        let _ = writeln!(
-            page,
-            "<h2>Energy as the voltage falls</h2>\n<div class=\"figures\"><div class=\"card\">{}</div>\
-             <div class=\"card\">{}</div></div>",
-            energy_curve(view),
-            latency_curve(view)
-        );
+        page.push_str("<h2>Energy as the voltage falls</h2>\n<div class=\"figures\">\n");
+        figure(&mut page, false, &energy_curve(view));
+        figure(&mut page, false, &latency_curve(view));
+        page.push_str("</div>\n");
     }
     let layers = &at.report.layers;
     let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -77,30 +78,45 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
             values: layers.iter().map(|layer| layer.by_component.list()[index].1).collect(),
         })
         .collect();
-    let _ = writeln!(
-        page,
-        "<h2>Where it goes at {} mV</h2>\n<div class=\"card\">{}</div>",
-        at.vdd_mv,
-        stacked("Energy by layer and component", "energy per inference (nJ)", &names, &parts)
-    );
+    let _ = writeln!(page, "<h2>Where it goes at {} mV</h2>", at.vdd_mv);
+    let bars =
+        stacked("Energy by layer and component", "energy per inference (nJ)", &names, &parts);
+    figure(&mut page, true, &bars);
     table(&mut page, view);
     sources(&mut page, view);
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-energy", view.json);
     page
 }
 
-fn voltage_axis(view: &EnergyPage<'_>) -> (f64, f64) {
+/// Energy and time at a voltage, and the component that takes most.
+fn answers(at: &EnergyAtVoltage) -> Vec<(String, String)> {
+    let total = at.report.total_nj;
+    let mut answers = vec![
+        (energy(total), "per inference".to_owned()),
+        (format!("{} mV", at.vdd_mv), "supply of the lowered rails".to_owned()),
+        (format!("{:.1} µs", at.report.latency_us), "per inference".to_owned()),
+    ];
+    let components = at.report.by_component.list();
+    if let Some((name, nj)) = components.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
+        && total > 0.0
+    {
+        let words = format!("of the energy goes to: {}", name.replace('_', " "));
+        answers.push((percent(nj / total, 1), words));
+    }
+    answers
+}
+
+fn voltage_axis(view: &EnergyPage<'_>) -> Axis {
     let fold = |start: f64, pick: fn(f64, f64) -> f64| {
         view.points.iter().map(|point| point.vdd_mv).fold(start, pick)
     };
     let (low, high) = (fold(f64::INFINITY, f64::min), fold(0.0, f64::max));
     let pad = ((high - low) * 0.03).max(1.0);
-    (low - pad, high + pad)
+    Axis::linear(low - pad, high + pad)
 }
 
 fn energy_curve(view: &EnergyPage<'_>) -> String {
-    // Room for the legend above the highest line.
-    let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.75;
+    let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.08;
     let least = &view.points[view.least];
     let line = |label, color, of: fn(&EnergyReport) -> f64| Series::Line {
         label,
@@ -116,18 +132,15 @@ fn energy_curve(view: &EnergyPage<'_>) -> String {
         line("memories", ORANGE, |report| report.by_component.memory_access_nj()),
         line("DRAM", GREEN, |report| report.by_component.dram_nj),
         line("leakage", VIOLET, |report| report.by_component.leakage_nj),
-        Series::Level { label: "", color: GREY, y: least.report.total_nj },
+        Series::Level { label: "least", color: GREY, y: least.report.total_nj },
     ];
     draw(
         &Axes {
-            title: "Energy per inference (dashed: the least)",
+            title: "Energy per inference",
             x_label: "supply (mV)",
             y_label: "energy (nJ)",
             x: voltage_axis(view),
-            y: (0.0, top.max(1e-9)),
-            x_logarithmic: false,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::UpperLeft,
+            y: Axis::linear(0.0, top.max(1e-9)),
         },
         &series,
     )
@@ -141,10 +154,7 @@ fn latency_curve(view: &EnergyPage<'_>) -> String {
             x_label: "supply (mV)",
             y_label: "latency (us)",
             x: voltage_axis(view),
-            y: (0.0, top.max(1e-9)),
-            x_logarithmic: false,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::UpperRight,
+            y: Axis::linear(0.0, top.max(1e-9)),
         },
         &[Series::Line {
             label: "",
@@ -156,23 +166,23 @@ fn latency_curve(view: &EnergyPage<'_>) -> String {
 
 fn table(page: &mut String, view: &EnergyPage<'_>) {
     let at = &view.points[view.least].report;
-    page.push_str("<h2>Layers</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>layer</th>");
-    for (component, _) in at.by_component.list() {
-        let _ = write!(page, "<th>{}<br>(nJ)</th>", component.replace('_', " "));
-    }
-    page.push_str("<th>total<br>(nJ)</th></tr></thead>\n<tbody>\n");
+    page.push_str("<h2>Layers</h2>\n");
+    let names = at.by_component.list().map(|(name, _)| format!("{} (nJ)", name.replace('_', " ")));
+    let names = names.iter().map(String::as_str);
+    let columns: Vec<&str> = std::iter::once("layer").chain(names).chain(["total (nJ)"]).collect();
+    begin_table(page, "Energy of each layer by component, per inference", &columns);
     for layer in &at.layers {
-        let _ = write!(page, "<tr><td>{}</td>", escape(&layer.name));
+        let _ = write!(page, "<tr><th scope=\"row\">{}</th>", escape(&layer.name));
         for (_, nj) in layer.by_component.list() {
             let _ = write!(page, "<td>{nj:.2}</td>");
         }
         let _ = writeln!(page, "<td>{:.2}</td></tr>", layer.total_nj);
     }
-    page.push_str("<tr class=\"best\"><td>all</td>");
+    page.push_str("<tr class=\"best\"><th scope=\"row\">all</th>");
     for (_, nj) in at.by_component.list() {
         let _ = write!(page, "<td>{nj:.2}</td>");
     }
-    let _ = writeln!(page, "<td>{:.2}</td></tr>\n</tbody></table></div>", at.total_nj);
+    let _ = writeln!(page, "<td>{:.2}</td></tr>\n{END_TABLE}", at.total_nj);
 }
 
 fn sources(page: &mut String, view: &EnergyPage<'_>) {

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use plotters::prelude::SeriesLabelPosition;
 use vmin_explore::{Exploration, Objective, Point};
 
-use crate::html::{begin, end, energy, escape, percent, rate, thousands};
-use crate::plot::{Axes, GREY, ORANGE, Series, draw};
+use crate::axis::Axis;
+use crate::colors::{GREY, ORANGE};
+use crate::html::{
+    END_TABLE, begin, begin_table, end, energy, escape, figure, percent, rate, thousands, tiles,
+};
+use crate::plot::{Axes, Series, draw};
 
 /// Rows of the front's table; all points are in the files.
 const ROWS_MAX: usize = 200;
@@ -34,9 +37,10 @@ pub fn exploration_page(exploration: &Exploration) -> String {
         thousands(front.len() as u64),
     );
     crate::html::reference(&mut page, exploration.vdd_reference);
+    tiles(&mut page, &answers(exploration, &front));
     page.push_str("<h2>Designs and their front</h2>\n<div class=\"figures\">\n");
-    for figure in figures(exploration) {
-        let _ = writeln!(page, "<div class=\"card\">{figure}</div>");
+    for svg in figures(exploration) {
+        figure(&mut page, false, &svg);
     }
     page.push_str("</div>\n");
     table(&mut page, &front);
@@ -45,6 +49,43 @@ pub fn exploration_page(exploration: &Exploration) -> String {
     let json = serde_json::to_string(&front).expect("finite numbers and words");
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-pareto-front", &json);
     page
+}
+
+/// The size of the front, and the least of the first objectives on it.
+fn answers(exploration: &Exploration, front: &[&Point]) -> Vec<(String, String)> {
+    let count = thousands(front.len() as u64);
+    let mut answers = vec![(count, "points on the Pareto front".to_owned())];
+    for &objective in exploration.objectives.iter().take(3) {
+        let least = front.iter().min_by(|a, b| objective.of(a).total_cmp(&objective.of(b)));
+        if let Some(point) = least {
+            let words = format!(
+                "least {}: {} x {}, {}, {} mV",
+                words(objective),
+                point.rows,
+                point.columns,
+                point.dataflow.name(),
+                point.vdd_mv
+            );
+            answers.push((short_number(objective.of(point)), words));
+        }
+    }
+    answers
+}
+
+/// Four digits of a number.
+fn short_number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 1000.0 => thousands(size.round() as u64),
+        size if size >= 0.01 => {
+            let decimals = (3.0 - size.log10().floor()).clamp(0.0, 4.0) as usize;
+            let text = format!("{value:.decimals$}");
+            let kept =
+                if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            kept.to_owned()
+        }
+        _ => format!("{value:.2e}"),
+    }
 }
 
 /// Clouds over pairs of objectives.
@@ -89,11 +130,8 @@ fn cloud(exploration: &Exploration, x: Objective, y: Objective) -> Option<String
             title: "",
             x_label: words(x),
             y_label: words(y),
-            x: horizontal.padded(),
-            y: vertical.padded(),
-            x_logarithmic: horizontal.logarithmic,
-            y_logarithmic: vertical.logarithmic,
-            legend: SeriesLabelPosition::UpperRight,
+            x: horizontal.axis(),
+            y: vertical.axis(),
         },
         &[
             Series::Dots { label: "beaten", color: GREY, points: rest },
@@ -128,13 +166,13 @@ impl Span {
         ((self.scaled(value) - low) / step) as u32
     }
 
-    fn padded(&self) -> (f64, f64) {
+    fn axis(&self) -> Axis {
         if self.logarithmic {
             let pad = (self.high / self.low).powf(0.05);
-            (self.low / pad, self.high * pad)
+            Axis::logarithmic(self.low / pad, self.high * pad)
         } else {
             let pad = ((self.high - self.low) * 0.05).max(self.high.abs() * 0.02).max(1e-9);
-            (self.low - pad, self.high + pad)
+            Axis::linear(self.low - pad, self.high + pad)
         }
     }
 }
@@ -145,18 +183,32 @@ fn table(page: &mut String, front: &[&Point]) {
     } else {
         "The front".to_owned()
     };
-    let _ = writeln!(
+    let _ = writeln!(page, "<h2>{heading}</h2>");
+    begin_table(
         page,
-        "<h2>{heading}</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>array</th><th>dataflow</th>\
-         <th>weight<br>(KiB)</th><th>activation<br>(KiB)</th><th>accumulator<br>(KiB)</th>\
-         <th>V<sub>DD</sub><br>(mV)</th><th>faulty<br>cells</th><th>latency<br>(µs)</th>\
-         <th>utilization</th><th>energy per<br>inference</th><th>on chip<br>(KiB)</th><th>area<br>(mm²)</th>\
-         <th>DRAM<br>(bytes)</th><th>weights<br>fit</th><th>RErr</th></tr></thead>\n<tbody>"
+        "Designs that no other design beats in all objectives",
+        &[
+            "array",
+            "dataflow",
+            "weight (KiB)",
+            "activation (KiB)",
+            "accumu&shy;lator (KiB)",
+            "V<sub>DD</sub> (mV)",
+            "faulty cells",
+            "latency (µs)",
+            "utili&shy;zation",
+            "energy per inference",
+            "on chip (KiB)",
+            "area (mm²)",
+            "DRAM (bytes)",
+            "weights fit",
+            "RErr",
+        ],
     );
     for point in front.iter().take(ROWS_MAX) {
         let _ = writeln!(
             page,
-            "<tr><td>{} x {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+            "<tr><th scope=\"row\">{} x {}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
              <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             point.rows,
             point.columns,
@@ -176,5 +228,5 @@ fn table(page: &mut String, front: &[&Point]) {
             point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),
         );
     }
-    page.push_str("</tbody></table></div>\n");
+    page.push_str(END_TABLE);
 }

@@ -1,10 +1,18 @@
 //! The figures of the report.
 
-use plotters::prelude::{RGBColor, SeriesLabelPosition};
+use plotters::style::RGBColor;
 use vmin_sweep::statistics::share_words;
 use vmin_sweep::{Point, Results};
 
-use crate::plot::{Axes, BLUE, GREEN, GREY, ORANGE, Series, VIOLET, draw};
+use crate::axis::Axis;
+use crate::colors::{BLUE, GREEN, GREY, INK, ORANGE, VIOLET};
+use crate::html::percent;
+use crate::plot::{Axes, Series, draw};
+
+/// The label of error axes, and what it means.
+pub(crate) const ERROR: &str = "test error (%, symlog)";
+pub(crate) const SYMLOG: &str = "Error axes (symlog) are linear up to the budget's distance from the clean \
+                                 error, and logarithmic beyond.";
 
 /// All figures as SVG, in the order of the page.
 pub(crate) fn all(results: &Results) -> Vec<String> {
@@ -12,9 +20,9 @@ pub(crate) fn all(results: &Results) -> Vec<String> {
         return Vec::new();
     }
     let mut figures = vec![error_by_voltage(results), error_by_rate(results)];
-    figures.retain(|figure| !figure.is_empty());
     figures.extend([yield_by_voltage(results), vmin_of_chips(results)]);
     figures.push(energy_by_voltage(results));
+    figures.retain(|figure| !figure.is_empty());
     figures
 }
 
@@ -27,25 +35,54 @@ fn supply(results: &Results) -> &'static str {
     }
 }
 
-fn voltages(results: &Results) -> (f64, f64) {
-    padded(results.points.iter().map(|point| point.vdd_mv), 0.03, 5.0)
+fn voltages(results: &Results) -> Axis {
+    let (low, high) = extent(results.points.iter().map(|point| point.vdd_mv));
+    let pad = ((high - low) * 0.03).max(5.0);
+    Axis::linear(low - pad, high + pad)
 }
 
-fn padded(values: impl Iterator<Item = f64>, share: f64, least: f64) -> (f64, f64) {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+/// The least and the greatest value.
+pub(crate) fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
-    });
-    let pad = ((high - low) * share).max(least);
-    (low - pad, high + pad)
+    })
 }
 
 fn curve(results: &Results, y: impl Fn(&Point) -> f64) -> Vec<(f64, f64)> {
     results.points.iter().map(|point| (point.vdd_mv, y(point))).collect()
 }
 
-fn error_top(results: &Results) -> f64 {
-    let worst = results.points.iter().map(|point| point.rerr_max).fold(results.clean.err, f64::max);
-    (worst * 105.0).clamp(2.0, 105.0)
+/// An axis of errors in percent on which the budget of each of these results is seen.
+pub(crate) fn error_axis<'r>(results: impl IntoIterator<Item = &'r Results>) -> Axis {
+    let (mut clean, mut loss) = (f64::INFINITY, f64::INFINITY);
+    let mut errors = Vec::new();
+    for results in results {
+        let budget = results.setting.accuracy_loss_max;
+        clean = clean.min(results.clean.err * 100.0);
+        // A budget of nothing has no place of its own.
+        loss = loss.min(if budget > 0.0 { budget * 100.0 } else { 1.0 });
+        errors.extend([results.clean.err, results.clean.err + budget]);
+        errors.extend(results.points.iter().flat_map(|point| [point.rerr_min, point.rerr_max]));
+        let remedies = results.remedies.iter().flat_map(|remedy| &remedy.points);
+        errors.extend(remedies.map(|point| point.rerr_mean));
+    }
+    Axis::around(clean, loss, errors.into_iter().map(|error| error * 100.0))
+}
+
+/// Names of the clean error and of the budget.
+pub(crate) fn level_names(results: &Results) -> [String; 2] {
+    let budget = results.clean.err + results.setting.accuracy_loss_max;
+    [format!("clean {}", percent(results.clean.err, 2)), format!("budget {}", percent(budget, 2))]
+}
+
+/// The clean error and the budget as levels with these names.
+pub(crate) fn levels<'n>(results: &Results, [clean, budget]: &'n [String; 2]) -> [Series<'n>; 2] {
+    let err = results.clean.err * 100.0;
+    let most = err + results.setting.accuracy_loss_max * 100.0;
+    [
+        Series::Level { label: clean, color: GREEN, y: err },
+        Series::Level { label: budget, color: ORANGE, y: most },
+    ]
 }
 
 fn error_by_voltage(results: &Results) -> String {
@@ -64,41 +101,31 @@ fn error_by_voltage(results: &Results) -> String {
             .map(|point| (point.vdd_mv, low(point) * 100.0, high(point) * 100.0))
             .collect()
     };
+    let names = level_names(results);
+    let mut series = Vec::from(levels(results, &names));
+    series.extend([
+        Series::Band {
+            label: "best to worst chip",
+            color: BLUE,
+            opacity: 0.15,
+            points: band(|point| point.rerr_min, |point| point.rerr_max),
+        },
+        Series::Dots { label: "one chip", color: BLUE, points: dots },
+        Series::Line {
+            label: "mean over chips (RErr)",
+            color: BLUE,
+            points: curve(results, |point| point.rerr_mean * 100.0),
+        },
+    ]);
     draw(
         &Axes {
             title: "Test error as the memory voltage falls",
             x_label: supply(results),
-            y_label: "test error (%)",
+            y_label: ERROR,
             x: voltages(results),
-            y: (0.0, error_top(results)),
-            x_logarithmic: false,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::UpperRight,
+            y: error_axis([results]),
         },
-        &[
-            Series::Band {
-                label: "best to worst chip",
-                color: BLUE,
-                opacity: 0.15,
-                points: band(|point| point.rerr_min, |point| point.rerr_max),
-            },
-            Series::Dots { label: "one chip", color: BLUE, points: dots },
-            Series::Line {
-                label: "mean over chips (RErr)",
-                color: BLUE,
-                points: curve(results, |point| point.rerr_mean * 100.0),
-            },
-            Series::Level {
-                label: "clean error (Err)",
-                color: GREEN,
-                y: results.clean.err * 100.0,
-            },
-            Series::Level {
-                label: "budget",
-                color: ORANGE,
-                y: (results.clean.err + results.setting.accuracy_loss_max) * 100.0,
-            },
-        ],
+        &series,
     )
 }
 
@@ -110,70 +137,58 @@ fn error_by_rate(results: &Results) -> String {
         .map(|point| (point.cell_fault_rate * 100.0, point.rerr_mean * 100.0))
         .collect();
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return String::new() };
-    let x = (first.0.min(last.0) * 0.7, first.0.max(last.0) * 1.4);
+    let x = Axis::logarithmic(first.0.min(last.0) * 0.7, first.0.max(last.0) * 1.4);
+    let names = level_names(results);
+    let mut series = Vec::from(levels(results, &names));
+    series.push(Series::Line { label: "mean over chips (RErr)", color: BLUE, points });
     draw(
         &Axes {
             title: "Test error over the cell-fault rate",
             x_label: "share of faulty cells (%)",
-            y_label: "test error (%)",
+            y_label: ERROR,
             x,
-            y: (0.0, error_top(results)),
-            x_logarithmic: true,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::UpperLeft,
+            y: error_axis([results]),
         },
-        &[
-            Series::Line { label: "mean over chips (RErr)", color: BLUE, points },
-            Series::Level {
-                label: "clean error (Err)",
-                color: GREEN,
-                y: results.clean.err * 100.0,
-            },
-        ],
+        &series,
     )
 }
 
-/// Components on top of each other, the swept memory lowest.
+/// The energy of each component, on a scale that tells small ones apart.
 fn energy_by_voltage(results: &Results) -> String {
     type Part = (&'static str, RGBColor, fn(&Point) -> f64);
-    let parts: [Part; 5] = [
+    let parts: [Part; 6] = [
+        ("all", INK, |point| point.energy_per_inference_nj),
         ("weight memory", BLUE, |point| point.energy_weight_memory_nj),
         ("other memories", GREEN, |point| point.energy_other_memories_nj),
         ("MACs, vector unit", ORANGE, |point| point.energy_compute_nj),
         ("DRAM", VIOLET, |point| point.energy_dram_nj),
         ("leakage", GREY, |point| point.energy_leakage_nj),
     ];
-    let top = results.points.iter().map(|point| point.energy_per_inference_nj);
-    let top = top.fold(results.clean.energy_per_inference_nj, f64::max);
-    let mut floor = vec![0.0; results.points.len()];
-    let bands: Vec<Series> = parts
+    let lines: Vec<_> = parts
         .into_iter()
         .map(|(label, color, part)| {
-            let points = results
-                .points
-                .iter()
-                .zip(&mut floor)
-                .map(|(point, floor)| {
-                    let low = *floor;
-                    *floor += part(point);
-                    (point.vdd_mv, low, *floor)
-                })
-                .collect();
-            Series::Band { label, color, opacity: 0.45, points }
+            let points = curve(results, part).into_iter().filter(|point| point.1 > 0.0).collect();
+            (label, color, points)
         })
+        .filter(|(_, _, points): &(_, _, Vec<_>)| !points.is_empty())
+        .collect();
+    let (low, high) = extent(lines.iter().flat_map(|line| &line.2).map(|point| point.1));
+    if low > high {
+        return String::new();
+    }
+    let series: Vec<_> = lines
+        .into_iter()
+        .map(|(label, color, points)| Series::Line { label, color, points })
         .collect();
     draw(
         &Axes {
             title: "Energy of one inference by component",
             x_label: supply(results),
-            y_label: "energy (nJ)",
+            y_label: "energy (nJ), logarithmic",
             x: voltages(results),
-            y: (0.0, (top * 1.55).max(1e-9)),
-            x_logarithmic: false,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::UpperLeft,
+            y: Axis::logarithmic(low * 0.7, high * 1.4),
         },
-        &bands,
+        &series,
     )
 }
 
@@ -181,16 +196,14 @@ fn yield_by_voltage(results: &Results) -> String {
     let interval =
         |point: &Point| (point.vdd_mv, point.yield_low * 100.0, point.yield_high * 100.0);
     let label = format!("interval at {}", share_words(results.setting.confidence, 0));
+    let target = format!("target {}", share_words(results.setting.yield_target, 0));
     draw(
         &Axes {
             title: "Yield: chips within the budget",
             x_label: supply(results),
             y_label: "share of chips (%)",
             x: voltages(results),
-            y: (0.0, 105.0),
-            x_logarithmic: false,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::MiddleRight,
+            y: Axis::linear(0.0, 105.0),
         },
         &[
             Series::Band {
@@ -205,7 +218,7 @@ fn yield_by_voltage(results: &Results) -> String {
                 points: curve(results, |point| point.yield_fraction * 100.0),
             },
             Series::Level {
-                label: "target",
+                label: &target,
                 color: ORANGE,
                 y: results.setting.yield_target * 100.0,
             },
@@ -222,24 +235,19 @@ fn vmin_of_chips(results: &Results) -> String {
     let top = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
     let steps = results.points.windows(2).map(|pair| pair[0].vdd_mv - pair[1].vdd_mv);
     let width = 0.7 * steps.fold(10.0, f64::min);
-    let above = format!("{} of {} chips: above", results.vmin.chips_above, results.chips.len());
-    let all = format!("{} chips", results.chips.len());
+    let chips = results.chips.len();
+    let label = match results.vmin.chips_above {
+        0 => format!("{chips} chips"),
+        above => format!("{chips} chips; V_min of {above} is above"),
+    };
     draw(
         &Axes {
             title: "V_min of each chip",
             x_label: supply(results),
             y_label: "chips",
             x: voltages(results),
-            y: (0.0, top * 1.25),
-            x_logarithmic: false,
-            y_logarithmic: false,
-            legend: SeriesLabelPosition::UpperRight,
+            y: Axis::whole(0.0, top * 1.08),
         },
-        &[Series::Bars {
-            label: if results.vmin.chips_above > 0 { &above } else { &all },
-            color: BLUE,
-            width,
-            points: bars,
-        }],
+        &[Series::Bars { label: &label, color: BLUE, width, points: bars }],
     )
 }

@@ -6,6 +6,7 @@ use vmin_sram::fit::{FitOptions, fit};
 use vmin_sram::{Chip, FaultyCell};
 
 use crate::chip;
+use crate::html::figure;
 
 /// Simulated chips behind the band of the curve.
 const REPLICATES: u32 = 40;
@@ -19,7 +20,7 @@ pub(crate) fn section(page: &mut String, chip: &Chip) {
         page,
         "<h2>The first chip's weight memory</h2>\n<p>Its faulty cells at {vdd_mv} mV, the lowest voltage at \
          which they can be drawn; <code>first-chip.chip</code> holds them for \
-         <code>vmin chip inspect|draw</code>.</p>\n"
+         <code>vmin chip inspect|draw</code>.</p>\n<div class=\"chip\">\n"
     );
     let title = format!("{vdd_mv} mV");
     let pictures = [
@@ -31,8 +32,9 @@ pub(crate) fn section(page: &mut String, chip: &Chip) {
     let options = FitOptions { replicates: REPLICATES, ..FitOptions::default() };
     let curve = fit(std::slice::from_ref(chip), &options).ok().map(|fit| chip::probit(&fit));
     for picture in pictures.into_iter().chain(curve) {
-        let _ = writeln!(page, "<div class=\"card wide\">{picture}</div>");
+        figure(page, true, &picture);
     }
+    page.push_str("</div>\n");
 }
 
 /// The lowest voltage of a chip, in uV, and its faulty cells there; none if it has no voltages.

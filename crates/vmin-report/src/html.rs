@@ -4,11 +4,13 @@ use std::fmt::Write;
 
 use vmin_accel::VddReference;
 use vmin_accel::energy::Sourced;
+use vmin_diagnostic::visible;
 use vmin_sram::Chip;
 use vmin_sweep::Results;
 use vmin_sweep::statistics::{interval_words, share_words, yield_words};
 
-use crate::figures;
+use crate::colors::dark_style;
+use crate::figures::{self, SYMLOG};
 
 /// The report of a sweep: one HTML document that opens offline, with pictures of its first chip, if it is
 /// given.
@@ -18,8 +20,8 @@ pub fn page(results: &Results, first_chip: Option<&Chip>) -> String {
     lead(&mut page, results);
     facts(&mut page, results);
     page.push_str("<h2>What happens as the voltage falls</h2>\n<div class=\"figures\">\n");
-    for figure in figures::all(results) {
-        let _ = writeln!(page, "<div class=\"card\">{figure}</div>");
+    for svg in figures::all(results) {
+        figure(&mut page, false, &svg);
     }
     page.push_str("</div>\n");
     operating_points(&mut page, results);
@@ -36,14 +38,61 @@ pub fn page(results: &Results, first_chip: Option<&Chip>) -> String {
 
 /// The head of a page and its title.
 pub(crate) fn begin(name: &str) -> String {
+    begin_styled(name, "")
+}
+
+/// The head of a page with style of its own.
+pub(crate) fn begin_styled(name: &str, style: &str) -> String {
     let name = escape(name);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{name} · vmin</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n",
-        include_str!("page.css")
+         <title>{name} · vmin</title>\n<style>\n{}{style}{}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{name}</h1>\n",
+        include_str!("page.css"),
+        dark_style(),
     )
 }
+
+/// The answers of a page: a value and what it is, each in a tile.
+pub(crate) fn tiles(page: &mut String, answers: &[(String, String)]) {
+    page.push_str("<div class=\"facts\">\n");
+    for (value, words) in answers {
+        let (value, words) = (escape(value), escape(words));
+        let _ = writeln!(page, "<div class=\"fact\"><b>{value}</b><span>{words}</span></div>");
+    }
+    page.push_str("</div>\n");
+}
+
+/// A figure that goes over the width of the page if it is `wide`.
+pub(crate) fn figure(page: &mut String, wide: bool, svg: &str) {
+    let class = if wide { "card wide" } else { "card" };
+    let _ = writeln!(page, "<figure class=\"{class}\">{svg}</figure>");
+}
+
+/// The start of a table, up to its first row. Captions are text, columns HTML; the first cell of each row
+/// shall be `<th scope="row">`.
+pub(crate) fn begin_table(page: &mut String, caption: &str, columns: &[&str]) {
+    let caption = escape(caption);
+    // More do not fit on paper but broken into lines.
+    let many = if columns.len() > 16 { " many" } else { "" };
+    let _ = write!(
+        page,
+        "<div class=\"scroll{many}\" tabindex=\"0\"><table>\n<caption><span>{caption}</span></caption>\n<thead><tr>"
+    );
+    for column in columns {
+        let _ = write!(page, "<th scope=\"col\">{column}</th>");
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+}
+
+/// A number and its unit on one line.
+pub(crate) fn unbroken(text: &str) -> String {
+    text.replace(' ', "\u{a0}")
+}
+
+/// The end of a table.
+pub(crate) const END_TABLE: &str = "</tbody></table></div>\n";
 
 /// The end of a page, with its numbers as JSON in the element `id`.
 pub(crate) fn end(page: &mut String, version: &str, id: &str, json: &str) {
@@ -104,48 +153,45 @@ fn measured(results: &Results) -> bool {
 }
 
 fn facts(page: &mut String, results: &Results) {
-    page.push_str("<div class=\"facts\">\n");
-    let mut fact = |value: String, words: &str| {
-        let words = escape(words);
-        let _ = writeln!(page, "<div class=\"fact\"><b>{value}</b><span>{words}</span></div>");
-    };
     let Results { setting, vmin, clean, .. } = results;
-    for (value, words) in results.vmin_words() {
+    let mut facts: Vec<(String, String)> = results
+        .vmin_words()
+        .into_iter()
         // `896 mV (89.6 % of V_min)`: what it stands for is no headline.
-        match value.split_once(" (") {
-            Some((value, of)) => fact(value.to_owned(), &format!("({of}: {words}")),
-            None => fact(value, &words),
-        }
-    }
+        .map(|(value, words)| match value.split_once(" (") {
+            Some((value, of)) => (value.to_owned(), format!("({of}: {words}")),
+            None => (value, words),
+        })
+        .collect();
     if let Some(point) = results.points.iter().find(|point| Some(point.vdd_mv) == vmin.reached_mv) {
-        fact(
+        facts.push((
             percent(point.energy_saving, 1),
-            &format!(
+            format!(
                 "of the energy of an inference saved at {} mV; {} of {} access energy",
                 point.vdd_mv,
                 percent(point.memory_energy_saving, 1),
                 if setting.memories.is_empty() { "the weight memory's" } else { "the memories'" },
             ),
-        );
+        ));
     }
-    fact(
+    facts.push((
         percent(clean.err, 2),
-        &format!(
+        format!(
             "clean test error ({} of {} right)",
             thousands(clean.correct),
             thousands(clean.images)
         ),
-    );
-    fact(
+    ));
+    facts.push((
         energy(clean.energy_per_inference_nj),
-        &format!(
+        format!(
             "and {:.1} µs per inference of {} MACs, at {} mV",
             clean.latency_us,
             thousands(setting.macs_per_image),
             setting.vdd_nominal_mv
         ),
-    );
-    page.push_str("</div>\n");
+    ));
+    tiles(page, &facts);
 }
 
 /// A mean with its standard deviation, in percent; one chip has none.
@@ -158,15 +204,29 @@ pub(crate) fn mean_std(mean: f64, std: f64, chips: u32) -> String {
 
 fn operating_points(page: &mut String, results: &Results) {
     let by = if measured(results) { "measured" } else { "by profile" };
-    let confidence = share_words(results.setting.confidence, 0);
-    let _ = writeln!(
+    let confidence = unbroken(&share_words(results.setting.confidence, 0));
+    page.push_str("<h2>Operating points</h2>\n");
+    let by = format!("faulty cells {by}");
+    let (mean, shown) = (format!("mean at {confidence} (%)"), format!("yield at {confidence}"));
+    begin_table(
         page,
-        "<h2>Operating points</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub><br>\
-         (mV)</th><th>faulty cells<br>{by}</th>\
-         <th>flipped<br>bits</th><th>RErr (%)<br>mean ± std</th><th>mean at<br>{confidence} (%)</th>\
-         <th>worst chip<br>(%)</th><th>papers'<br>bound (%)</th><th>union RErr (%)<br>mean ± std</th>\
-         <th>chips within<br>budget</th><th>yield at<br>{confidence}</th><th>energy per<br>inference</th>\
-         <th>saved,<br>inference</th><th>saved,<br>accesses</th><th>latency<br>(µs)</th></tr></thead>\n<tbody>",
+        "Errors, yield, energy and time at each swept voltage; highlighted is the lowest voltage reached",
+        &[
+            "V<sub>DD</sub><br>(mV)",
+            &by,
+            "flipped bits",
+            "RErr (%)<br>mean ± std",
+            &mean,
+            "worst chip (%)",
+            "papers' bound (%)",
+            "union RErr (%)<br>mean ± std",
+            "chips within budget",
+            &shown,
+            "energy per inference",
+            "saved, inference",
+            "saved, accesses",
+            "latency (µs)",
+        ],
     );
     for point in &results.points {
         let is_best = results.vmin.reached_mv == Some(point.vdd_mv);
@@ -181,7 +241,7 @@ fn operating_points(page: &mut String, results: &Results) {
         };
         let _ = writeln!(
             page,
-            "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{interval}</td>\
+            "<tr{class}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{interval}</td>\
              <td>{:.2}</td><td>{bound}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
              <td>{:.1}</td></tr>",
             point.vdd_mv,
@@ -198,7 +258,7 @@ fn operating_points(page: &mut String, results: &Results) {
             point.latency_us,
         );
     }
-    page.push_str("</tbody></table></div>\n");
+    page.push_str(END_TABLE);
 }
 
 fn words(page: &mut String, results: &Results) {
@@ -223,6 +283,7 @@ fn words(page: &mut String, results: &Results) {
          <li><b>RErr</b> is the test error with the chip's faulty cells{place}; \
          <b>union RErr</b> also counts an image as wrong if the network without bit errors gets it \
          wrong.</li>\n\
+         <li>{SYMLOG}</li>\n\
          <li><b>Faulty cells</b> are cells that fail at that voltage; a faulty cell of kind \
          <code>flip</code> always inverts its bit, one of kind <code>stuck_at</code> only where the \
          stored bit differs, so <b>flipped bits</b> are then about half as many.</li>\n\
@@ -333,10 +394,10 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// Text escaped for HTML elements and quoted attributes.
+/// Text escaped for HTML elements and quoted attributes; control characters are shown as on a terminal.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in visible(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -368,5 +429,10 @@ mod tests {
             escape("<img src=x onerror='a&b'>"),
             "&lt;img src=x onerror=&#39;a&amp;b&#39;&gt;"
         );
+        let page = begin("a\u{1b}[31mb\u{7}\u{202e}c");
+        let name = "a\\x1b[31mb\\x07\\u{202e}c";
+        assert!(page.contains(&format!("<title>{name} · vmin</title>")), "{page}");
+        assert!(page.contains(&format!("<h1>{name}</h1>")));
+        assert!(!page.contains(|c: char| c.is_control() && c != '\n'));
     }
 }

@@ -10,7 +10,9 @@
 //! runs no experiments.
 
 pub mod accelerator;
+mod axis;
 pub mod chip;
+mod colors;
 mod comparison;
 mod energy;
 mod exploration;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use vmin_sweep::{Point, Results};
 
-use crate::html::rate;
+use crate::html::{END_TABLE, begin_table, rate};
 
 /// A memory at a point: supply, share of faulty cells under the stored data, share of changed bits.
 struct At {
@@ -42,19 +42,16 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         .iter()
         .filter(|(_, at)| results.points.iter().any(|point| at(point).vdd_mv.is_some()))
         .collect();
-    page.push_str(
-        "<h2>Each memory</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>swept<br>(mV)</th>",
-    );
-    for (name, _) in &erring {
-        let _ = write!(
-            page,
-            "<th>{name}<br>(mV)</th><th>faulty cells<br>realised</th><th>flipped bits</th>"
-        );
-    }
-    page.push_str("</tr></thead>\n<tbody>\n");
+    page.push_str("<h2>Each memory</h2>\n");
+    let names = erring.iter().flat_map(|(name, _)| {
+        [format!("{name} (mV)"), "faulty cells realised".to_owned(), "flipped bits".to_owned()]
+    });
+    let columns: Vec<String> = std::iter::once("swept (mV)".to_owned()).chain(names).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    begin_table(page, "Supply and errors of each memory at each swept voltage", &columns);
     let share = |fraction: Option<f64>| fraction.map_or_else(String::new, rate);
     for point in &results.points {
-        let _ = write!(page, "<tr><td>{}</td>", point.vdd_mv);
+        let _ = write!(page, "<tr><th scope=\"row\">{}</th>", point.vdd_mv);
         for (_, at) in &erring {
             let At { vdd_mv, cells, bits } = at(point);
             let vdd_mv = vdd_mv.map_or_else(String::new, |vdd_mv| vdd_mv.to_string());
@@ -63,5 +60,5 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         }
         page.push_str("</tr>\n");
     }
-    page.push_str("</tbody></table></div>\n");
+    page.push_str(END_TABLE);
 }

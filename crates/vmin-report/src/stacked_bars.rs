@@ -2,33 +2,21 @@
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use vmin_diagnostic::visible;
 
-use crate::html::escape;
-use crate::plot::{BLUE, GREEN, GREY, ORANGE, VIOLET};
+use crate::axis::round_step;
+use crate::colors::{GRID, SERIES};
+use crate::plot::{Legend, Swatch, font, responsive, short};
 
-/// Colours of the parts, in order of use; distinct under common colour blindness.
-pub(crate) const PALETTE: [RGBColor; 8] = [
-    BLUE,
-    ORANGE,
-    GREEN,
-    VIOLET,
-    RGBColor(202, 138, 4),
-    RGBColor(8, 145, 178),
-    GREY,
-    RGBColor(190, 24, 93),
-];
-const WIDTH: u32 = 1200;
+const WIDTH: u32 = 960;
 const BAR: u32 = 20;
-const TOP: u32 = 64;
+const TITLE: i32 = 32;
 const BOTTOM: u32 = 48;
-const LEFT: u32 = 230;
+const LEFT: u32 = 220;
 const RIGHT: u32 = 90;
 /// Most bars; a longer network is cut, with a note.
 const BARS_MAX: usize = 200;
 const NAME_MAX: usize = 30;
-const FONT: &str = "system-ui, sans-serif";
-const INK: RGBColor = RGBColor(51, 65, 85);
-const LINE: RGBColor = RGBColor(226, 232, 240);
 
 /// One part of every bar.
 pub(crate) struct Part<'a> {
@@ -44,72 +32,62 @@ pub(crate) fn stacked(title: &str, unit: &str, names: &[&str], parts: &[Part<'_>
     let totals: Vec<f64> =
         (0..count).map(|bar| parts.iter().map(|part| part.values[bar]).sum()).collect();
     let longest = totals.iter().copied().fold(0.0, f64::max);
-    let height = TOP + BOTTOM + BAR * u32::try_from(count).unwrap_or(u32::MAX / 64);
+    let labels: Vec<String> = parts.iter().map(|part| part.label.replace('_', " ")).collect();
+    let entries =
+        labels.iter().zip(SERIES).map(|(label, color)| (label.as_str(), color, Swatch::Area(1.0)));
+    let legend = Legend::of(entries, WIDTH);
+    let top = TITLE.cast_unsigned() + legend.height() + 14;
+    let height = top + BOTTOM + BAR * u32::try_from(count).unwrap_or(u32::MAX / 64);
     let mut svg = String::new();
     let drawn = {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&area, title, unit, names, parts, &totals, longest)
+        draw(&area, top, title, unit, &legend, names, parts, &totals, longest)
             .and_then(|()| area.present().map_err(|error| error.to_string()))
     };
     drawn.expect("drawing into memory succeeds");
-    svg.replacen(
-        &format!("<svg width=\"{WIDTH}\" height=\"{height}\" "),
-        &format!("<svg class=\"figure\" role=\"img\" aria-label=\"{}\" ", escape(title)),
-        1,
-    )
+    responsive(&svg, WIDTH, &format!("{title}: {unit}"))
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn draw(
     area: &Area<'_>,
+    top: u32,
     title: &str,
     unit: &str,
+    legend: &Legend,
     names: &[&str],
     parts: &[Part<'_>],
     totals: &[f64],
     longest: f64,
 ) -> Result<(), String> {
     let say = |error: DrawingAreaErrorKind<_>| error.to_string();
-    let style = |size: i32, horizontal, vertical| {
-        (FONT, size).into_font().color(&INK).pos(Pos::new(horizontal, vertical))
-    };
+    let style = |pixels, horizontal, vertical| font(pixels).pos(Pos::new(horizontal, vertical));
     let left = LEFT.cast_signed();
     let span = f64::from(WIDTH - LEFT - RIGHT);
     let x = |value: f64| left + if longest > 0.0 { (value / longest * span) as i32 } else { 0 };
-    let y = |bar: usize| (TOP + BAR * u32::try_from(bar).unwrap_or(0)).cast_signed();
+    let y = |bar: usize| (top + BAR * u32::try_from(bar).unwrap_or(0)).cast_signed();
     let bottom = y(totals.len());
-    area.draw_text(title, &style(17, HPos::Left, VPos::Top), (8, 6)).map_err(say)?;
-    let mut legend_x = left;
-    for (part, color) in parts.iter().zip(PALETTE.iter().cycle()) {
-        area.draw(&Rectangle::new([(legend_x, 36), (legend_x + 12, 48)], color.filled()))
-            .map_err(say)?;
-        area.draw_text(part.label, &style(13, HPos::Left, VPos::Center), (legend_x + 17, 42))
-            .map_err(say)?;
-        legend_x += 34 + 8 * i32::try_from(part.label.len()).unwrap_or(0);
-    }
-    let step = tick(longest);
+    area.draw_text(title, &style(15.0, HPos::Left, VPos::Top), (8, 6)).map_err(say)?;
+    legend.draw(area, TITLE)?;
+    let step = round_step(longest / 8.0);
     let mut value = 0.0;
     while longest > 0.0 && value <= longest * 1.000_001 {
         let at = x(value);
-        area.draw(&PathElement::new(vec![(at, y(0) - 4), (at, bottom + 4)], LINE)).map_err(say)?;
-        let label = style(12, HPos::Center, VPos::Top);
+        area.draw(&PathElement::new(vec![(at, y(0) - 4), (at, bottom + 4)], GRID)).map_err(say)?;
+        let label = style(12.0, HPos::Center, VPos::Top);
         area.draw_text(&number(value), &label, (at, bottom + 8)).map_err(say)?;
         value += step;
     }
-    let label = style(13, HPos::Center, VPos::Top);
+    let label = style(13.0, HPos::Center, VPos::Top);
     area.draw_text(unit, &label, (left + (span / 2.0) as i32, bottom + 26)).map_err(say)?;
     for (bar, total) in totals.iter().enumerate() {
-        let name: String = if names[bar].chars().count() > NAME_MAX {
-            names[bar].chars().take(NAME_MAX - 1).chain(['…']).collect()
-        } else {
-            names[bar].to_owned()
-        };
+        let name = short(&visible(names[bar]), NAME_MAX);
         let middle = y(bar) + BAR.cast_signed() / 2;
-        area.draw_text(&name, &style(12, HPos::Right, VPos::Center), (left - 8, middle))
+        area.draw_text(&name, &style(12.0, HPos::Right, VPos::Center), (left - 8, middle))
             .map_err(say)?;
         let mut from = 0.0;
-        for (part, color) in parts.iter().zip(PALETTE.iter().cycle()) {
+        for (part, color) in parts.iter().zip(SERIES.iter().cycle()) {
             let to = from + part.values[bar];
             if x(to) > x(from) {
                 let corners = [(x(from), y(bar) + 3), (x(to), y(bar + 1) - 3)];
@@ -117,23 +95,10 @@ fn draw(
             }
             from = to;
         }
-        let label = style(12, HPos::Left, VPos::Center);
+        let label = style(12.0, HPos::Left, VPos::Center);
         area.draw_text(&number(*total), &label, (x(*total) + 6, middle)).map_err(say)?;
     }
     Ok(())
-}
-
-/// A round step that gives four to ten ticks.
-fn tick(longest: f64) -> f64 {
-    if longest <= 0.0 {
-        return 1.0;
-    }
-    let decade = 10_f64.powf((longest / 4.0).log10().floor());
-    [1.0, 2.0, 5.0]
-        .into_iter()
-        .map(|factor| factor * decade)
-        .rfind(|step| longest / step >= 4.0)
-        .unwrap_or(decade)
 }
 
 fn number(value: f64) -> String {
@@ -153,18 +118,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_few() {
-        for longest in [0.013, 1.0, 3.9, 42.0, 1e5, 123_456.0] {
-            let count = longest / tick(longest);
-            assert!((4.0..=10.0).contains(&count), "{longest}: {count}");
-        }
-    }
-
-    #[test]
     fn hostile_names_stay_text_and_empty_bars_are_drawn() {
         let parts = [Part { label: "a", values: vec![0.0, 2.0] }];
-        let svg = stacked("t", "nJ", &["<script>", "x"], &parts);
-        assert!(!svg.contains("<script>"), "{svg}");
+        let svg = stacked("t", "nJ", &["<script>\u{1b}", "x"], &parts);
+        assert!(!svg.contains("<script>") && !svg.contains('\u{1b}'), "{svg}");
         assert!(
             stacked("t", "nJ", &["x"], &[Part { label: "a", values: vec![0.0] }]).contains("svg")
         );

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use plotters::prelude::SeriesLabelPosition;
-
-use crate::html::{begin, end, escape, percent, thousands};
-use crate::plot::{Axes, BLUE, GREEN, ORANGE, Series, VIOLET, draw};
+use crate::axis::Axis;
+use crate::colors::{BLUE, GREEN, ORANGE, VIOLET};
+use crate::html::{begin, end, escape, percent, thousands, tiles};
+use crate::plot::{Axes, Series, draw};
 
 /// Results of one epoch; shares are 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,17 +65,35 @@ pub fn training_page(view: &TrainingPage<'_>) -> String {
         view.epochs.len(),
         view.epochs_total,
     );
-    let _ = writeln!(
-        page,
-        "<h2>Learning curves</h2>\n<div class=\"figures\"><div class=\"card\">{}</div>\
-         <div class=\"card\">{}</div><div class=\"card\">{}</div></div>",
-        errors(view),
-        losses(view),
-        rates(view)
-    );
+    tiles(&mut page, &answers(view));
+    page.push_str("<h2>Learning curves</h2>\n<div class=\"figures\">\n");
+    for svg in [errors(view), losses(view), rates(view)] {
+        crate::html::figure(&mut page, false, &svg);
+    }
+    page.push_str("</div>\n");
     let _ = writeln!(page, "<h2>Recipe</h2>\n<pre>{}</pre>", escape(view.recipe));
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-training", view.json);
     page
+}
+
+/// Errors of the last epoch and of the networks it gave.
+fn answers(view: &TrainingPage<'_>) -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    let mut add = |share, words: &str| answers.push((percent(share, 2), words.to_owned()));
+    match (view.outcome, view.epochs.last()) {
+        (Some([float, integer]), _) => {
+            add(integer, "test error of the network as integers");
+            add(float, "test error of the trained network");
+        }
+        (None, Some(last)) => add(last.err, "test error after the last epoch"),
+        (None, None) => {}
+    }
+    if let Some(rerr) = view.epochs.iter().rev().find_map(|epoch| epoch.rerr) {
+        add(rerr, "test error under bit errors (RErr), when last measured");
+    }
+    let epochs = format!("{} of {}", view.epochs.len(), view.epochs_total);
+    answers.push((epochs, "epochs".to_owned()));
+    answers
 }
 
 fn errors(view: &TrainingPage<'_>) -> String {
@@ -129,6 +147,7 @@ fn figure(
     let heights = series.iter().flat_map(|series| match series {
         Series::Line { points, .. } => points.as_slice(),
         Series::Band { .. }
+        | Series::Curve { .. }
         | Series::Dots { .. }
         | Series::Points { .. }
         | Series::Bars { .. }
@@ -139,11 +158,8 @@ fn figure(
         title,
         x_label: "epoch",
         y_label,
-        x: (0.5, view.epochs.len() as f64 + 0.5),
-        y: (0.0, (1.08 * top).max(1e-9)),
-        x_logarithmic: false,
-        y_logarithmic: false,
-        legend: SeriesLabelPosition::UpperRight,
+        x: Axis::whole(0.5, view.epochs.len() as f64 + 0.5),
+        y: Axis::linear(0.0, (1.08 * top).max(1e-9)),
     };
     draw(&axes, series)
 }

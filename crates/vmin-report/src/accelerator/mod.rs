@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use vmin_accel::cycles::{Bound, LayerReport, totals};
 
-use crate::html::{escape, thousands};
+use crate::html::{END_TABLE, begin_styled, begin_table, end, escape, figure, thousands, tiles};
 
 /// Content of the page.
 #[derive(Clone, Copy, Debug)]
@@ -35,33 +35,20 @@ pub struct Run<'r> {
 #[must_use]
 pub fn page(run: &Run<'_>) -> String {
     let title = format!("{} on {}", run.model, run.accelerator);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{0} · vmin cycles</title>\n<style>\n{1}{2}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{0}</h1>\n<p class=\"lead\">{3}</p>\n",
-        escape(&title),
-        include_str!("../page.css"),
-        include_str!("cycles.css"),
-        escape(run.setting),
-    );
+    let mut page = begin_styled(&title, include_str!("cycles.css"));
+    let _ = writeln!(page, "<p class=\"lead\">{}</p>", escape(run.setting));
     facts(&mut page, run);
     page.push_str("<h2>Where the cycles go</h2>\n<div class=\"card\">\n");
     page.push_str(&layer_bars::stacked(run.layers));
     page.push_str("</div>\n<h2>Utilization of the array</h2>\n<div class=\"card\">\n");
     page.push_str(&strip::utilization(run.layers));
-    page.push_str("</div>\n<h2>Roofline</h2>\n<div class=\"card\">\n");
-    page.push_str(&roofline::draw(run));
-    page.push_str("</div>\n");
+    page.push_str("</div>\n<h2>Roofline</h2>\n");
+    match roofline::draw(run) {
+        Some(svg) => figure(&mut page, false, &svg),
+        None => page.push_str("<p class=\"lead\">No layer multiplies and moves data.</p>\n"),
+    }
     table(&mut page, run.layers);
-    // `<` never appears inside the JSON block, so no text can end it.
-    let _ = write!(
-        page,
-        "<footer>Made by vmin. The numbers are inside this file as JSON (element \
-         <code>vmin-cycles</code>).</footer>\n<script type=\"application/json\" \
-         id=\"vmin-cycles\">\n{}\n</script>\n</main>\n</body>\n</html>\n",
-        run.json.replace('<', "\\u003c")
-    );
+    end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-cycles", run.json);
     page
 }
 
@@ -70,8 +57,7 @@ fn facts(page: &mut String, run: &Run<'_>) {
     let cycles = sum.cycles.max(1) as f64;
     let share = |part: u64| format!("{:.1} %", 100.0 * part as f64 / cycles);
     let reached = sum.macs as f64 / cycles;
-    page.push_str("<div class=\"facts\">\n");
-    for (value, words) in [
+    let answers = [
         (format!("{:.1} µs", sum.cycles as f64 / run.clock_mhz), "per run".to_owned()),
         (thousands(sum.cycles), format!("cycles at {} MHz", run.clock_mhz)),
         (
@@ -80,22 +66,40 @@ fn facts(page: &mut String, run: &Run<'_>) {
         ),
         (share(sum.stall_cycles), "of the cycles wait for DRAM".to_owned()),
         (share(sum.sram_stall_cycles), "wait for on-chip memories".to_owned()),
-        (format!("{} KiB", thousands(sum.dram_bytes / 1024)), "from and to DRAM".to_owned()),
-    ] {
-        let _ = writeln!(page, "<div class=\"fact\"><b>{value}</b><span>{words}</span></div>");
-    }
-    page.push_str("</div>\n");
+        match sum.dram_bytes {
+            few @ ..10_240 => (format!("{} bytes", thousands(few)), "from and to DRAM".to_owned()),
+            bytes => (format!("{} KiB", thousands(bytes / 1024)), "from and to DRAM".to_owned()),
+        },
+    ];
+    tiles(page, &answers);
 }
 
 fn table(page: &mut String, layers: &[LayerReport]) {
-    page.push_str(
-        "<h2>Layers</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>layer</th><th>m</th><th>n</th>\
-         <th>k</th><th>groups</th><th>MACs</th><th>folds</th><th>cycles</th><th>DRAM<br>stalls</th>\
-         <th>SRAM<br>stalls</th><th>utilization</th><th>mapping</th><th>MACs per<br>DRAM byte</th>\
-         <th>MACs per cycle</th><th>attainable</th><th>bound by</th></tr></thead>\n<tbody>\n",
+    page.push_str("<h2>Layers</h2>\n");
+    begin_table(
+        page,
+        "Sizes, cycles, traffic and bound of each layer",
+        &[
+            "layer",
+            "m",
+            "n",
+            "k",
+            "groups",
+            "MACs",
+            "folds",
+            "cycles",
+            "DRAM stalls",
+            "SRAM stalls",
+            "utili&shy;zation",
+            "mapping",
+            "MACs per DRAM byte",
+            "MACs per cycle",
+            "attain&shy;able",
+            "bound by",
+        ],
     );
     for layer in layers {
-        let _ = write!(page, "<tr><td>{}</td>", escape(&layer.name));
+        let _ = write!(page, "<tr><th scope=\"row\">{}</th>", escape(&layer.name));
         for count in [
             layer.m,
             layer.n,
@@ -121,7 +125,7 @@ fn table(page: &mut String, layers: &[LayerReport]) {
             bound(layer.bound_by),
         );
     }
-    page.push_str("</tbody></table></div>\n");
+    page.push_str(END_TABLE);
 }
 
 const fn bound(bound: Bound) -> &'static str {

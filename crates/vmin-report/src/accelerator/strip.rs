@@ -6,10 +6,6 @@ use vmin_accel::cycles::LayerReport;
 
 use crate::html::escape;
 
-/// Colours of an idle and of a full array.
-const IDLE: [f64; 3] = [241.0, 245.0, 249.0];
-const FULL: [f64; 3] = [30.0, 58.0, 138.0];
-
 pub(super) fn utilization(layers: &[LayerReport]) -> String {
     let all = layers.iter().map(|layer| layer.cycles).fold(0, u64::saturating_add).max(1) as f64;
     let mut html = String::from(
@@ -18,10 +14,9 @@ pub(super) fn utilization(layers: &[LayerReport]) -> String {
     );
     for layer in layers.iter().filter(|layer| layer.cycles > 0) {
         let share = (layer.utilization_pct / 100.0).clamp(0.0, 1.0);
-        let [r, g, b] = [0, 1, 2].map(|i: usize| IDLE[i] + (FULL[i] - IDLE[i]) * share);
         let _ = write!(
             html,
-            "<i style=\"width:{:.3}%;background:rgb({r:.0},{g:.0},{b:.0})\" title=\"{}: {:.1} %\"></i>",
+            "<i style=\"width:{:.3}%;opacity:{share:.3}\" title=\"{}: {:.1} %\"></i>",
             100.0 * layer.cycles as f64 / all,
             escape(&layer.name),
             layer.utilization_pct,

@@ -4,16 +4,15 @@ use std::fmt::Write;
 
 use vmin_sram::{FaultyCell, Geometry};
 
-use super::{FAINT, GRID, WIDTH, heading, picture, text};
+use super::{WIDTH, heading, picture, text};
+use crate::colors::{FAINT, FIELD, GRID, SHADES, hex};
 
 /// Most squares of a map; only those with a fault are drawn.
 const BINS_MAX: u32 = 60_000;
 /// Most tiles; where there are more banks, several share one.
 const TILES_MAX: u32 = 12_000;
-/// Faults of one square from which a colour is used, light to dark (a single-hue scale, distinct also in
-/// grey).
-const COLORS: [(u64, &str); 5] =
-    [(1, "#7fb0f5"), (2, "#3f7fe0"), (4, "#1d4fb0"), (16, "#132f72"), (64, "#060f2e")];
+/// Faults of one square from which a shade is used.
+const LEAST: [u64; SHADES.len()] = [1, 2, 4, 16, 64];
 const MARGIN: f64 = 24.0;
 const TOP: f64 = 72.0;
 
@@ -55,8 +54,9 @@ pub fn map(title: &str, geometry: Geometry, faults: &[FaultyCell]) -> String {
         let (x, y) = (index % grid.tiles_across, index / grid.tiles_across);
         (MARGIN + f64::from(x) * tile, TOP + f64::from(y) * tile_height)
     };
-    let mut body = heading(title, &caption(&grid, geometry, faults.len()));
-    let _ = write!(body, "<path fill=\"#f1f5f9\" d=\"");
+    let below = caption(&grid, geometry, faults.len());
+    let mut body = heading(title, &below);
+    let _ = write!(body, "<path fill=\"{}\" d=\"", hex(FIELD));
     for index in 0..grid.tiles {
         let (x, y) = corner(index);
         let (w, h) = (tile - gap, tile_height - gap);
@@ -64,8 +64,8 @@ pub fn map(title: &str, geometry: Geometry, faults: &[FaultyCell]) -> String {
     }
     body.push_str("\"/>\n");
     let bins = bins(&grid, geometry, faults);
-    for (class, (least, color)) in COLORS.iter().enumerate() {
-        let next = COLORS.get(class + 1).map_or(u64::MAX, |next| next.0);
+    for (class, (least, color)) in LEAST.iter().zip(SHADES).enumerate() {
+        let next = LEAST.get(class + 1).copied().unwrap_or(u64::MAX);
         let mut path = String::new();
         for &(index, row, column, _) in bins.iter().filter(|bin| (*least..next).contains(&bin.3)) {
             let (left, top) = corner(index);
@@ -75,12 +75,12 @@ pub fn map(title: &str, geometry: Geometry, faults: &[FaultyCell]) -> String {
             let _ = write!(path, "M{x:.2} {y:.2}h{w:.2}v{h:.2}h-{w:.2}z");
         }
         if !path.is_empty() {
-            let _ = writeln!(body, "<path fill=\"{color}\" d=\"{path}\"/>");
+            let _ = writeln!(body, "<path fill=\"{}\" d=\"{path}\"/>", hex(color));
         }
     }
     let bottom = TOP + f64::from(grid.tiles.div_ceil(grid.tiles_across)) * tile_height;
     body.push_str(&legend(bottom + 24.0));
-    picture((bottom + 48.0).ceil(), &body)
+    picture((bottom + 48.0).ceil(), &format!("{title}: {below}"), &body)
 }
 
 fn caption(grid: &Grid, geometry: Geometry, faults: usize) -> String {
@@ -126,15 +126,16 @@ fn bins(grid: &Grid, geometry: Geometry, faults: &[FaultyCell]) -> Vec<(u32, u32
 fn legend(y: f64) -> String {
     let mut body = text(MARGIN, y, 13, FAINT, "start", "faults in a square:");
     let mut x = MARGIN + 130.0;
-    for (class, (least, color)) in COLORS.iter().enumerate() {
-        let name = match COLORS.get(class + 1) {
-            Some((next, _)) if *next == least + 1 => least.to_string(),
-            Some((next, _)) => format!("{least} to {}", next - 1),
+    for (class, (least, color)) in LEAST.iter().zip(SHADES).enumerate() {
+        let (color, edge) = (hex(color), hex(GRID));
+        let name = match LEAST.get(class + 1) {
+            Some(next) if *next == least + 1 => least.to_string(),
+            Some(next) => format!("{least} to {}", next - 1),
             None => format!("{least} or more"),
         };
         let _ = writeln!(
             body,
-            "<rect x=\"{x}\" y=\"{:.1}\" width=\"14\" height=\"14\" fill=\"{color}\" stroke=\"{GRID}\"/>",
+            "<rect x=\"{x}\" y=\"{:.1}\" width=\"14\" height=\"14\" fill=\"{color}\" stroke=\"{edge}\"/>",
             y - 11.0
         );
         body.push_str(&text(x + 20.0, y, 13, FAINT, "start", &name));

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{BLUE, FAINT, GRID, INK, ORANGE, WIDTH, heading, picture, text};
+use super::{WIDTH, heading, picture, text};
+use crate::colors::{BLUE, FAINT, GRID, INK, ORANGE, hex};
 
 /// One group of bars.
 pub(super) struct Group {
@@ -33,13 +34,14 @@ pub(super) fn chart(
         BOTTOM - share * (BOTTOM - TOP)
     };
     let mut body = heading(title, below);
+    let grid = hex(GRID);
     let mut decade = -1.0;
     while decade <= decades {
         let value = 10.0_f64.powf(decade);
         let at = y(value);
         let _ = writeln!(
             body,
-            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"{GRID}\" fill=\"none\"/>",
+            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"{grid}\" fill=\"none\"/>",
             WIDTH - 24.0
         );
         body.push_str(&text(LEFT - 8.0, at + 4.0, 12, FAINT, "end", &format!("{value}")));
@@ -48,6 +50,9 @@ pub(super) fn chart(
     body.push_str(&text(24.0, TOP - 16.0, 13, INK, "start", y_label));
     let step = (WIDTH - 24.0 - LEFT) / groups.len().max(1) as f64;
     let bar = (step * 0.36).min(44.0);
+    // Digits are about 0.6 of their size wide.
+    let letters = groups.iter().map(|group| group.name.chars().count()).max().unwrap_or(1);
+    let size = (step / (0.62 * letters as f64)).floor().clamp(8.0, 12.0) as u32;
     for (index, group) in groups.iter().enumerate() {
         let middle = LEFT + (index as f64 + 0.5) * step;
         let sides = [(group.measured, BLUE, middle - bar), (group.chance, ORANGE, middle)];
@@ -55,17 +60,24 @@ pub(super) fn chart(
             if value > LEAST {
                 let _ = writeln!(
                     body,
-                    "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{bar:.1}\" height=\"{:.1}\" fill=\"{color}\"/>",
+                    "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{bar:.1}\" height=\"{:.1}\" fill=\"{}\"/>",
                     y(value),
-                    BOTTOM - y(value)
+                    BOTTOM - y(value),
+                    hex(color)
                 );
             }
         }
-        body.push_str(&text(middle, BOTTOM + 18.0, 12, INK, "middle", &group.name));
+        body.push_str(&text(middle, BOTTOM + 18.0, size, INK, "middle", &group.name));
         let count = group.measured;
         if count > 0.0 {
-            let at = y(count) - 4.0;
-            body.push_str(&text(middle - bar / 2.0, at, 11, INK, "middle", &format!("{count}")));
+            let number = format!("{count}");
+            // A number wider than its bar goes to the left, away from the other bar.
+            let (x, anchor) = if number.len() as f64 * 7.0 < bar {
+                (middle - bar / 2.0, "middle")
+            } else {
+                (middle - 1.0, "end")
+            };
+            body.push_str(&text(x, y(count) - 4.0, 11, INK, anchor, &number));
         }
     }
     body.push_str(&text((LEFT + WIDTH - 24.0) / 2.0, BOTTOM + 42.0, 13, INK, "middle", x_label));
@@ -75,10 +87,11 @@ pub(super) fn chart(
     ] {
         let _ = writeln!(
             body,
-            "<rect x=\"{x}\" y=\"{:.1}\" width=\"12\" height=\"12\" fill=\"{color}\"/>",
-            TOP - 27.0
+            "<rect x=\"{x}\" y=\"{:.1}\" width=\"12\" height=\"12\" fill=\"{}\"/>",
+            TOP - 27.0,
+            hex(color)
         );
         body.push_str(&text(x + 18.0, TOP - 16.0, 13, INK, "start", name));
     }
-    picture(HEIGHT, &body)
+    picture(HEIGHT, &format!("{title}: {below}"), &body)
 }

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use vmin_sram::fit::{CurvePoint, Fit};
 use vmin_sram::normal;
 
-use super::{BLUE, FAINT, GRID, INK, ORANGE, WIDTH, heading, picture, text};
+use super::{WIDTH, heading, picture, text};
+use crate::colors::{BLUE, FAINT, GRID, INK, ORANGE, hex};
 
+const TITLE: &str = "Cell-fault rate over the supply voltage";
 const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 80.0;
 const TOP: f64 = 108.0;
@@ -19,7 +21,7 @@ const STEPS_MV: [f64; 12] =
 #[must_use]
 pub fn probit(fit: &Fit) -> String {
     let (Some(first), Some(last)) = (fit.curve.first(), fit.curve.last()) else {
-        return picture(HEIGHT, "");
+        return picture(HEIGHT, TITLE, "");
     };
     let (v_low, v_high) = (first.vdd_mv.min(last.vdd_mv), first.vdd_mv.max(last.vdd_mv));
     let points = points(fit);
@@ -33,7 +35,8 @@ pub fn probit(fit: &Fit) -> String {
     let (z_low, z_high) = (z_low.max(-7.0) - 0.1, z_high.min(1.5) + 0.1);
     let x = |vdd: f64| LEFT + (vdd - v_low) / (v_high - v_low) * (WIDTH - 40.0 - LEFT);
     let y = |z: f64| BOTTOM - (z.clamp(z_low, z_high) - z_low) / (z_high - z_low) * (BOTTOM - TOP);
-    let mut body = heading("Cell-fault rate over the supply voltage", &caption(fit));
+    let (below, blue, orange) = (caption(fit), hex(BLUE), hex(ORANGE));
+    let mut body = heading(TITLE, &below);
     axes(&mut body, (v_low, v_high), (z_low, z_high), &x, &y);
     let mut outline = String::new();
     let low = fit.curve.iter().map(|point| (point.vdd_mv, point.z.low));
@@ -42,26 +45,26 @@ pub fn probit(fit: &Fit) -> String {
         let letter = if outline.is_empty() { 'M' } else { 'L' };
         let _ = write!(outline, "{letter}{:.1} {:.1}", x(vdd), y(z));
     }
-    let _ = writeln!(body, "<path d=\"{outline}z\" fill=\"{BLUE}\" fill-opacity=\"0.15\"/>");
+    let _ = writeln!(body, "<path d=\"{outline}z\" fill=\"{blue}\" fill-opacity=\"0.15\"/>");
     let line = |point: &CurvePoint| (x(point.vdd_mv), y(point.z.value));
     let (from, to) = (line(first), line(last));
     let _ = writeln!(
         body,
-        "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{BLUE}\" stroke-width=\"2\" fill=\"none\"/>",
+        "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{blue}\" stroke-width=\"2\" fill=\"none\"/>",
         from.0, from.1, to.0, to.1
     );
     for point in &points {
         let (at, middle) = (x(point.vdd_mv), y(point.z));
         let _ = writeln!(
             body,
-            "<path d=\"M{at:.1} {:.1}V{:.1}\" stroke=\"{ORANGE}\" stroke-width=\"1.5\" \
-             fill=\"none\"/>\n<circle cx=\"{at:.1}\" cy=\"{middle:.1}\" r=\"4\" fill=\"{ORANGE}\"/>",
+            "<path d=\"M{at:.1} {:.1}V{:.1}\" stroke=\"{orange}\" stroke-width=\"1.5\" \
+             fill=\"none\"/>\n<circle cx=\"{at:.1}\" cy=\"{middle:.1}\" r=\"4\" fill=\"{orange}\"/>",
             y(point.low),
             y(point.high)
         );
     }
-    legend(&mut body);
-    picture(HEIGHT, &body)
+    legend(&mut body, fit);
+    picture(HEIGHT, &format!("{TITLE}: {below}"), &body)
 }
 
 struct Point {
@@ -115,6 +118,7 @@ fn axes(
 ) {
     let rates =
         [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9];
+    let grid = hex(GRID);
     let mut drawn: Option<f64> = None;
     for rate in rates {
         let z = normal::quantile(rate);
@@ -125,7 +129,7 @@ fn axes(
         let at = y(z);
         let _ = writeln!(
             body,
-            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"{GRID}\" fill=\"none\"/>",
+            "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"{grid}\" fill=\"none\"/>",
             WIDTH - 40.0
         );
         let name = if rate < 1e-2 { format!("{rate:.0e}") } else { rate.to_string() };
@@ -136,7 +140,7 @@ fn axes(
     while vdd <= v_high {
         let at = x(vdd);
         let _ =
-            writeln!(body, "<path d=\"M{at:.1} {TOP}V{BOTTOM}\" stroke=\"{GRID}\" fill=\"none\"/>");
+            writeln!(body, "<path d=\"M{at:.1} {TOP}V{BOTTOM}\" stroke=\"{grid}\" fill=\"none\"/>");
         body.push_str(&text(at, BOTTOM + 18.0, 12, FAINT, "middle", &vdd.to_string()));
         vdd += step;
     }
@@ -158,12 +162,16 @@ fn axes(
     ));
 }
 
-fn legend(body: &mut String) {
-    let y = TOP - 16.0;
+fn legend(body: &mut String, fit: &Fit) {
+    let (y, blue, orange) = (TOP - 16.0, hex(BLUE), hex(ORANGE));
+    let counted = match fit.chips {
+        1 => "this chip, ± 2 sigma of chance".to_owned(),
+        chips => format!("{chips} chips, ± 2 sigma of chance"),
+    };
     let _ = writeln!(
         body,
-        "<circle cx=\"{}\" cy=\"{}\" r=\"4\" fill=\"{ORANGE}\"/>\n<path d=\"M{} {}h22\" stroke=\"{BLUE}\" \
-         stroke-width=\"2\"/>\n<rect x=\"{}\" y=\"{}\" width=\"22\" height=\"12\" fill=\"{BLUE}\" \
+        "<circle cx=\"{}\" cy=\"{}\" r=\"4\" fill=\"{orange}\"/>\n<path d=\"M{} {}h22\" stroke=\"{blue}\" \
+         stroke-width=\"2\"/>\n<rect x=\"{}\" y=\"{}\" width=\"22\" height=\"12\" fill=\"{blue}\" \
          fill-opacity=\"0.15\"/>",
         WIDTH - 548.0,
         y - 4.0,
@@ -173,7 +181,7 @@ fn legend(body: &mut String) {
         y - 10.0
     );
     let names = [
-        (WIDTH - 536.0, "measured, ± 2 sigma of chips"),
+        (WIDTH - 536.0, counted.as_str()),
         (WIDTH - 290.0, "fitted Gaussian"),
         (WIDTH - 140.0, "95 % band"),
     ];
