@@ -34,7 +34,7 @@ pub struct EnergyArgs {
     #[arg(long, value_name = "FILE")]
     pub ert: Option<PathBuf>,
     /// Map a component of that table to `mac`, `vector_unit`, `pe_register_bit`, `weight_memory`,
-    /// `activation_memory`, `accumulator_memory`, `dram` or `ignore`
+    /// `activation_memory`, `accumulator_memory`, `dram`, `dram:BITS` (of an access) or `ignore`
     #[arg(long, value_name = "NAME=COMPONENT", value_parser = parse_pair, requires = "ert")]
     pub ert_map: Vec<(String, String)>,
     /// Write the accelerator's energies as an energy reference table
