@@ -4,19 +4,25 @@ use std::fmt::Write;
 
 use plotters::prelude::SeriesLabelPosition;
 use vmin_accel::area::ComponentArea;
-use vmin_accel::energy::{EnergyEntry, EnergyReport};
+use vmin_accel::energy::{EnergyEntry, EnergyReport, OperatingPoint};
+use vmin_sweep::Verdict;
+use vmin_sweep::statistics::share_words;
 
-use crate::html::{begin, end, energy, escape};
+use crate::html::{begin, end, energy, escape, percent};
 use crate::plot::{Axes, BLUE, GREEN, GREY, INK, ORANGE, Series, VIOLET, draw};
 use crate::stacked_bars::{Part, stacked};
 
 /// One voltage of a curve.
 #[derive(Clone, Debug)]
 pub struct EnergyAtVoltage {
-    /// Supply of the lowered rails, in mV.
+    /// The swept supply, in mV.
     pub vdd_mv: f64,
+    /// The voltage of each supply.
+    pub point: OperatingPoint,
     /// Energy and time there.
     pub report: EnergyReport,
+    /// What is known of the accuracy there.
+    pub verdict: Verdict,
 }
 
 /// Content of the page.
@@ -28,12 +34,18 @@ pub struct EnergyPage<'a> {
     pub accelerator: &'a str,
     /// Voltage profile.
     pub profile: &'a str,
-    /// The lowered supplies, in words.
-    pub rails: &'a str,
+    /// The voltage of each supply, in words.
+    pub supplies: &'a str,
+    /// The placement of the weights that is priced.
+    pub placement: &'a str,
     /// The voltages in the requested order; at least one.
     pub points: &'a [EnergyAtVoltage],
-    /// Index of the point with the least energy.
-    pub least: usize,
+    /// Index of the point with the least energy among those that keep the accuracy.
+    pub least: Option<usize>,
+    /// Index of the point with the least energy, whatever its accuracy.
+    pub least_of_all: usize,
+    /// Where the accuracy comes from, in words.
+    pub accuracy: &'a str,
     /// Energy per action, with sources.
     pub constants: &'a [EnergyEntry],
     /// Area per component, with sources.
@@ -42,20 +54,40 @@ pub struct EnergyPage<'a> {
     pub json: &'a str,
 }
 
+impl EnergyPage<'_> {
+    /// The point that the page is about.
+    fn shown(&self) -> &EnergyAtVoltage {
+        &self.points[self.least.unwrap_or(self.least_of_all)]
+    }
+}
+
 /// One HTML document that opens offline.
 #[must_use]
 pub fn energy_page(view: &EnergyPage<'_>) -> String {
-    let at = &view.points[view.least];
+    let at = view.shown();
     let mut page = begin(&format!("Energy of {} on {}", view.model, view.accelerator));
+    let choice = match (view.least, view.points.len()) {
+        (_, 1) => "one voltage",
+        (Some(_), _) => "the least energy of the voltages below that keep the accuracy",
+        (None, _) => {
+            "the least energy of the voltages below, none of which is known to keep the accuracy"
+        }
+    };
     let _ = writeln!(
         page,
-        "<p class=\"lead\">{} at {} mV: {} and {:.1} µs per inference · voltages by {} · {}</p>",
-        escape(view.rails),
-        at.vdd_mv,
+        "<p class=\"lead\">{} and {:.1} µs per inference{}, accuracy {} · {choice} · weights {} · supplies by {}: {}</p>\n\
+         <p class=\"lead\">{}.</p>",
         energy(at.report.total_nj),
         at.report.latency_us,
+        match view.points.len() {
+            1 => String::new(),
+            _ => format!(" at {} mV", at.vdd_mv),
+        },
+        at.verdict.accuracy.word(),
+        escape(view.placement),
         escape(view.profile),
-        if view.points.len() > 1 { "the least of the voltages below" } else { "one voltage" },
+        escape(view.supplies),
+        escape(&view.accuracy.replace('`', "")),
     );
     if view.points.len() > 1 {
         let _ = writeln!(
@@ -65,6 +97,7 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
             energy_curve(view),
             latency_curve(view)
         );
+        voltages(&mut page, view);
     }
     let layers = &at.report.layers;
     let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -79,8 +112,11 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
         .collect();
     let _ = writeln!(
         page,
-        "<h2>Where it goes at {} mV</h2>\n<div class=\"card\">{}</div>",
-        at.vdd_mv,
+        "<h2>Where it goes{}</h2>\n<div class=\"card\">{}</div>",
+        match view.points.len() {
+            1 => String::new(),
+            _ => format!(" at {} mV", at.vdd_mv),
+        },
         stacked("Energy by layer and component", "energy per inference (nJ)", &names, &parts)
     );
     table(&mut page, view);
@@ -101,7 +137,8 @@ fn voltage_axis(view: &EnergyPage<'_>) -> (f64, f64) {
 fn energy_curve(view: &EnergyPage<'_>) -> String {
     // Room for the legend above the highest line.
     let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.75;
-    let least = &view.points[view.least];
+    let least = view.shown();
+    let kept = view.points.iter().filter(|point| point.verdict.accuracy.keeps());
     let line = |label, color, of: fn(&EnergyReport) -> f64| Series::Line {
         label,
         color,
@@ -114,13 +151,18 @@ fn energy_curve(view: &EnergyPage<'_>) -> String {
             parts.mac_nj + parts.registers_nj + parts.vector_nj
         }),
         line("memories", ORANGE, |report| report.by_component.memory_access_nj()),
-        line("DRAM", GREEN, |report| report.by_component.dram_nj),
+        line("DRAM", GREY, |report| report.by_component.dram_nj),
         line("leakage", VIOLET, |report| report.by_component.leakage_nj),
+        Series::Points {
+            label: "accuracy kept",
+            color: GREEN,
+            points: kept.map(|point| (point.vdd_mv, point.report.total_nj)).collect(),
+        },
         Series::Level { label: "", color: GREY, y: least.report.total_nj },
     ];
     draw(
         &Axes {
-            title: "Energy per inference (dashed: the least)",
+            title: "Energy per inference (dots: accuracy kept; dashed: the least)",
             x_label: "supply (mV)",
             y_label: "energy (nJ)",
             x: voltage_axis(view),
@@ -154,8 +196,36 @@ fn latency_curve(view: &EnergyPage<'_>) -> String {
     )
 }
 
+/// The voltages with their accuracy.
+fn voltages(page: &mut String, view: &EnergyPage<'_>) {
+    page.push_str(
+        "<h2>Voltages</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>V<sub>DD</sub><br>(mV)</th>\
+         <th>energy per<br>inference</th><th>latency<br>(µs)</th><th>accuracy</th><th>RErr</th><th>yield</th>\
+         <th>faulty cells<br>expected</th></tr></thead>\n<tbody>\n",
+    );
+    let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |it| percent(it, 2));
+    for (index, point) in view.points.iter().enumerate() {
+        let verdict = &point.verdict;
+        let _ = writeln!(
+            page,
+            "<tr{}><td>{}</td><td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            if Some(index) == view.least { " class=\"best\"" } else { "" },
+            point.vdd_mv,
+            energy(point.report.total_nj),
+            point.report.latency_us,
+            verdict.accuracy.word(),
+            share(verdict.rerr_mean),
+            verdict.yield_fraction.map_or_else(|| "–".to_owned(), |it| share_words(it, 0)),
+            verdict
+                .faulty_cells_expected
+                .map_or_else(|| "–".to_owned(), |cells| format!("{cells:.3}")),
+        );
+    }
+    page.push_str("</tbody></table></div>\n");
+}
+
 fn table(page: &mut String, view: &EnergyPage<'_>) {
-    let at = &view.points[view.least].report;
+    let at = &view.shown().report;
     page.push_str("<h2>Layers</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>layer</th>");
     for (component, _) in at.by_component.list() {
         let _ = write!(page, "<th>{}<br>(nJ)</th>", component.replace('_', " "));
@@ -196,7 +266,7 @@ fn sources(page: &mut String, view: &EnergyPage<'_>) {
         );
     }
     page.push_str("</dl>\n");
-    let notes = &view.points[view.least].report.notes;
+    let notes = &view.shown().report.notes;
     if !notes.is_empty() {
         page.push_str("<ul>\n");
         for note in notes {

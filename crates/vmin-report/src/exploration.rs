@@ -34,6 +34,25 @@ pub fn exploration_page(exploration: &Exploration) -> String {
         thousands(front.len() as u64),
     );
     crate::html::reference(&mut page, exploration.vdd_reference);
+    for (words, least) in exploration.least() {
+        let _ = writeln!(
+            page,
+            "<p class=\"lead\">{words}: {} with {} x {}, {}, weights {}, at {} mV, accuracy {}.</p>",
+            energy(least.energy_nj),
+            least.rows,
+            least.columns,
+            least.dataflow.name(),
+            least.placement.word(),
+            least.vdd_mv,
+            least.accuracy.word(),
+        );
+    }
+    let _ = writeln!(
+        page,
+        "<p class=\"lead\">{}; {}.</p>",
+        escape(&exploration.accuracy.replace('`', "")),
+        exploration.candidates.replace('`', ""),
+    );
     page.push_str("<h2>Designs and their front</h2>\n<div class=\"figures\">\n");
     for figure in figures(exploration) {
         let _ = writeln!(page, "<div class=\"card\">{figure}</div>");
@@ -149,13 +168,13 @@ fn table(page: &mut String, front: &[&Point]) {
          <th>weight<br>(KiB)</th><th>activation<br>(KiB)</th><th>accumulator<br>(KiB)</th>\
          <th>V<sub>DD</sub><br>(mV)</th><th>faulty<br>cells</th><th>latency<br>(µs)</th>\
          <th>utilization</th><th>energy per<br>inference</th><th>on chip<br>(KiB)</th><th>area<br>(mm²)</th>\
-         <th>DRAM<br>(bytes)</th><th>weights<br>fit</th><th>RErr</th></tr></thead>\n<tbody>"
+         <th>DRAM<br>(bytes)</th><th>weights<br>fit</th><th>weights</th><th>accuracy</th><th>RErr</th></tr></thead>\n<tbody>"
     );
     for point in front.iter().take(ROWS_MAX) {
         let _ = writeln!(
             page,
             "<tr><td>{} x {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             point.rows,
             point.columns,
             point.dataflow.name(),
@@ -171,6 +190,8 @@ fn table(page: &mut String, front: &[&Point]) {
             point.area_mm2,
             thousands(point.dram_bytes),
             if point.weights_fit { "yes" } else { "no" },
+            point.placement.word(),
+            point.accuracy.word(),
             point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),
         );
     }

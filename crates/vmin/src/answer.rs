@@ -88,7 +88,8 @@ pub(crate) fn fitted(
         return drawn;
     }
     let names: Vec<&str> = left_out.iter().map(|&column| header[column]).collect();
-    format!("{drawn}\nonly with `--format csv` or `json`: {}", names.join(", "))
+    let names = format!("only with `--format csv` or `json`: {}", names.join(", "));
+    format!("{drawn}\n{}", wrapped(&names))
 }
 
 fn width(text: &str) -> usize {
@@ -119,7 +120,7 @@ fn draw(
         if column >= left {
             drawn.set_cell_alignment(CellAlignment::Right);
             drawn.set_constraint(ColumnConstraint::ContentWidth);
-        } else {
+        } else if breaks {
             // Names stay readable, even if the table then is too wide.
             drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(14)));
         }
