@@ -66,9 +66,11 @@ fn what_is_exported_is_imported_again() {
 fn a_foreign_table_needs_names_and_the_dearest_entry_counts() {
     let accelerator = Accelerator::load("eyeriss-size").unwrap();
     let source = Source::new("ERT.yaml", FOREIGN);
-    let refused = ert::import(&accelerator, &source, &BTreeMap::new()).unwrap_err().to_string();
-    assert!(refused.contains("`system.chip.shared_glb[1..1]` is not known here"), "{refused}");
-    assert!(refused.contains("--ert-map shared_glb=COMPONENT"), "{refused}");
+    let (read, notes) = ert::import(&accelerator, &source, &BTreeMap::new()).unwrap();
+    assert_eq!(read.energy.pj(Action::Mac), 0.208);
+    let unknown = "1 components of the table have no meaning here (`--ert-map` gives one): \
+                   `system.chip.shared_glb[1..1]`";
+    assert_eq!(notes[0], unknown);
 
     let names = map(&[("shared_glb", "activation_memory")]);
     let (read, notes) = ert::import(&accelerator, &source, &names).unwrap();
@@ -79,26 +81,101 @@ fn a_foreign_table_needs_names_and_the_dearest_entry_counts() {
     assert!((read.leakage_uw_per_pe - 0.2).abs() < 1e-12, "0.001 pJ per cycle at 200 MHz");
     let entry = &read.energy.entries()[Action::ActivationRead as usize];
     assert!(entry.source.contains("ERT.yaml, system.chip.shared_glb"), "{entry:?}");
-    assert_eq!(notes.len(), 1);
     assert!(notes[0].contains("2 entries; the dearest counts"), "{notes:?}");
+    assert!(notes[1].starts_with("7 energies are not in the table"), "{notes:?}");
+    assert_eq!(notes.len(), 2);
 }
 
 #[test]
 fn all_problems_are_told_at_once() {
     let accelerator = Accelerator::load("gemmini-16").unwrap();
     let text = "ERT:\n  version: 0.4\n  tables:\n  - {name: mac, actions: [{name: mac_gated, energy: 1}]}\n  \
-                - {name: noc, actions: [{name: transfer, energy: 1}]}\n  \
+                - {name: DRAM, actions: [{name: read, energy: 512}]}\n  \
+                - {name: x.dram, actions: [{name: read, energy: 512}]}\n  \
                 - {name: dram, actions: [{name: transfer, energy: -1}]}\n";
     let source = Source::new("ERT.yaml", text);
-    let names = map(&[("glb", "activation_memroy")]);
+    let names = map(&[("glb", "activation_memroy"), ("spad", "mac"), ("DRAM", "dram:0")]);
     let refused = ert::import(&accelerator, &source, &names).unwrap_err().to_string();
     for part in [
-        "`mac.mac_gated` is not counted",
-        "`noc` is not known here",
+        "the table has no component `spad`",
+        "`DRAM` is mapped to `dram:0`",
+        "`x.dram.read` costs 512 pJ, for a number of bits that no table tells",
         "`dram.transfer` costs -1 pJ",
         "did you mean `activation_memory`",
     ] {
         assert!(refused.contains(part), "{part}: {refused}");
+    }
+}
+
+/// The actions of the public component libraries, with energies that tell them apart.
+const PUBLIC: &str = "\
+ERT:
+  version: '0.3'
+  tables:
+  - name: sys.DRAM[1..1]
+    actions: [{name: read, energy: 512}, {name: write, energy: 448}, {name: update, energy: 9}, {name: leak, energy: 7}]
+  - name: sys.PE[0..3].mac
+    actions: [{name: mac_random, energy: 2.2}, {name: mac_reused, energy: 1.5}, {name: mac_gated, energy: .1}, {name: idle, energy: 0}]
+  - name: sys.glb
+    actions: [{name: read, energy: 6}, {name: fill, energy: 5}, {name: update, energy: 4}, {name: metadata_read, energy: 3}]
+  - name: sys.psum
+    actions: [{name: read, energy: 6}, {name: write, energy: 5}, {name: update, energy: 4}]
+  - name: sys.weights_NoC
+    actions: [{name: transfer_random, energy: 49}]
+";
+
+#[test]
+fn public_actions_count_or_are_named() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let source = Source::new("ERT.yaml", PUBLIC);
+    let names = map(&[
+        ("DRAM", "dram:64"),
+        ("glb", "activation_memory"),
+        ("psum", "accumulator_memory"),
+        ("weights_NoC", "ignore"),
+    ]);
+    let (read, notes) = ert::import(&accelerator, &source, &names).unwrap();
+    for (action, pj) in [
+        (Action::DramByte, 64.0),
+        (Action::Mac, 2.2),
+        (Action::ActivationRead, 6.0),
+        (Action::ActivationWrite, 5.0),
+        (Action::AccumulatorRead, 6.0),
+        (Action::AccumulatorWrite, 4.0),
+        (Action::WeightRead, accelerator.energy.pj(Action::WeightRead)),
+    ] {
+        assert_eq!(read.energy.pj(action), pj, "{action:?}");
+    }
+    assert_eq!(read.leakage_uw_per_pe, 0.0, "an idle multiplier leaks nothing");
+    let [dram, uncounted, kept] = &notes[..] else { panic!("{notes:?}") };
+    assert_eq!(
+        dram,
+        "`sys.DRAM[1..1].read` is dearer than `sys.DRAM[1..1].write` and counts for both"
+    );
+    assert_eq!(
+        uncounted,
+        "7 actions of the table are not counted here: `sys.DRAM[1..1].update`, `sys.DRAM[1..1].leak`, \
+         `sys.PE[0..3].mac.mac_reused`, `sys.PE[0..3].mac.mac_gated`, `sys.glb.update`, \
+         `sys.glb.metadata_read`, `sys.psum.write`"
+    );
+    assert!(kept.starts_with("4 energies are not in the table and stay those of `gemmini-16`"));
+}
+
+#[test]
+fn a_table_of_which_nothing_counts_is_refused() {
+    let accelerator = Accelerator::load("gemmini-16").unwrap();
+    let refused = |names: &BTreeMap<String, String>, text: &str| {
+        let source = Source::new("ERT.yaml", text);
+        ert::import(&accelerator, &source, names).unwrap_err().to_string()
+    };
+    let all = ["DRAM", "mac", "glb", "psum", "weights_NoC"].map(|name| (name, "ignore"));
+    for (names, text, why) in [
+        (map(&[]), "ERT: {tables: []}", "it lists no components"),
+        (map(&all), PUBLIC, "has an action that is counted here"),
+        (map(&[("mac", "ignore")]), PUBLIC, "`sys.DRAM[1..1]`, `sys.glb`"),
+    ] {
+        let text = refused(&names, text);
+        assert!(text.contains("the table changes no energy") && text.contains(why), "{text}");
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 use serde::Serialize;
 use vmin_accel::accelerator::Variation;
-use vmin_accel::cycles::{self, Schedule};
 use vmin_accel::energy::{self, Sourced};
-use vmin_accel::{Dataflow, VddReference, area};
+use vmin_accel::{Dataflow, VddReference, area, cycles};
+use vmin_sweep::{Kept, Placement, accuracy};
 
 use crate::plan::Plan;
 use crate::{Objective, front};
@@ -65,11 +65,22 @@ pub struct Point {
     pub processing_elements: u64,
     /// Whether all weights fit in the weight memory at once.
     pub weights_fit: bool,
-    /// Mean test error under bit errors at that voltage, where a sweep's results are given.
+    /// The placement of the weights that is priced.
+    pub placement: Placement,
+    /// Faulty cells expected under the network's data at that voltage.
+    pub faulty_cells_expected: f64,
+    /// Whether the accuracy is kept there.
+    pub accuracy: Kept,
+    /// Mean test error under bit errors, where a sweep of the same cells has that voltage.
     pub rerr_mean: Option<f64>,
+    /// Share of that sweep's chips within its budget.
+    #[serde(rename = "yield")]
+    pub yield_fraction: Option<f64>,
+    /// Share of the population that it shows to be within it.
+    pub yield_shown: Option<f64>,
     /// Whether the point keeps all limits.
     pub within_limits: bool,
-    /// Whether it lies on the Pareto front of the points within the limits.
+    /// Whether it lies on the Pareto front of the candidates: see [`Exploration::candidates`].
     pub pareto: bool,
 }
 
@@ -96,6 +107,14 @@ pub struct Exploration {
     pub notes: Vec<String>,
     /// Where the numbers of the base design come from.
     pub sources: Vec<Sourced>,
+    /// What is known of the accuracy, in words.
+    pub accuracy: String,
+    /// Which points are candidates for the front, in words.
+    pub candidates: String,
+    /// The candidate within the limits that keeps the accuracy and takes the least energy.
+    pub least_energy: Option<usize>,
+    /// The point within the limits that takes the least energy, whatever its accuracy.
+    pub least_energy_of_all: Option<usize>,
     /// Designs at voltages, in the order of the lists.
     pub points: Vec<Point>,
 }
@@ -104,6 +123,14 @@ impl Exploration {
     /// The points of the Pareto front, in the order of the space.
     pub fn front(&self) -> impl Iterator<Item = &Point> {
         self.points.iter().filter(|point| point.pareto)
+    }
+
+    /// The least energy that keeps the accuracy, and the least of all where that is another, each with its words.
+    pub fn least(&self) -> impl Iterator<Item = (&'static str, &Point)> {
+        let of_all = self.least_energy_of_all.filter(|&index| Some(index) != self.least_energy);
+        let kept = self.least_energy.map(|index| ("least energy that keeps the accuracy", index));
+        let of_all = of_all.map(|index| ("least energy of all, whatever the accuracy", index));
+        kept.into_iter().chain(of_all).map(|(words, index)| (words, &self.points[index]))
     }
 
     /// Writes the contents of `explore.csv`.
@@ -146,8 +173,9 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
     let mut points = Vec::with_capacity(plan.points());
     points.extend(of_designs.into_iter().flatten());
     let objectives = &plan.space.objectives;
-    let candidates: Vec<usize> =
-        points.iter().filter(|point| point.within_limits).map(|point| point.index).collect();
+    let (is_candidate, candidate_words) = candidates(plan);
+    let candidates = points.iter().filter(|point| point.within_limits && is_candidate(point));
+    let candidates: Vec<usize> = candidates.map(|point| point.index).collect();
     let values: Vec<f64> = candidates
         .iter()
         .flat_map(|&index| {
@@ -158,8 +186,23 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
     for member in front(&values) {
         points[candidates[member]].pareto = true;
     }
+    let least = |of: fn(&Point) -> bool| {
+        let points = points.iter().filter(|point| point.within_limits && of(point));
+        let least = points.min_by(|a, b| a.energy_nj.total_cmp(&b.energy_nj));
+        least.map(|point| point.index)
+    };
+    let accuracy = match &plan.accuracy {
+        Some(accuracy) => accuracy.words(),
+        None => "no results of a sweep are given: the accuracy is known only where fewer than one faulty cell is \
+                 expected under the network's data"
+            .to_owned(),
+    };
     Ok(Exploration {
-        exploration_version: 1,
+        exploration_version: 2,
+        accuracy,
+        candidates: candidate_words.to_owned(),
+        least_energy: least(|point| point.accuracy.keeps()),
+        least_energy_of_all: least(|_| true),
         name: plan.space.name.clone(),
         model: plan.space.model.value.clone(),
         base: plan.base.name().to_owned(),
@@ -173,12 +216,32 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
     })
 }
 
+/// Which points within the limits are candidates for the front.
+fn candidates(plan: &Plan) -> (fn(&Point) -> bool, &'static str) {
+    let weighs = |objective| plan.space.weighs(objective);
+    match plan.accuracy {
+        Some(_) if weighs(Objective::Rerr) => (
+            |point| point.rerr_mean.is_some(),
+            "candidates have a measured error (`rerr` is weighed)",
+        ),
+        None if weighs(Objective::CellFaultRate) => (
+            |_| true,
+            "all are candidates, also of unknown accuracy (`cell_fault_rate` is weighed)",
+        ),
+        Some(_) | None => (|point| point.accuracy.keeps(), "candidates keep the accuracy"),
+    }
+}
+
 /// One design at every voltage: cycles once, energy at each.
 fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
-    let accelerator =
-        plan.base.varied(design).expect("`Plan::resolve` has tried every size of every memory");
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &plan.layers)
+    let (accelerator, schedule, placement) = plan.design(design);
+    let layers = cycles::run(&accelerator, schedule, &plan.layers)
         .expect("`Plan::resolve` has left out the designs that are too small");
+    let table = plan
+        .accuracy
+        .as_ref()
+        .filter(|accuracy| accuracy.check_design(&plan.graph, &accelerator, placement).is_ok());
+    let cells = accuracy::data_cells(&accelerator, plan.weight_bits, placement);
     let totals = cycles::totals(&layers);
     let memories = &accelerator.memories;
     let kib = |bits: u64| bits as f64 / 8192.0;
@@ -195,6 +258,9 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 &layers,
                 &supply.operating_point,
             );
+            let at = accuracy::supplies(&accelerator, &supply.operating_point);
+            let faulty_cells = accuracy::faulty_cells_expected(&plan.profile, &cells, &at);
+            let verdict = accuracy::verdict(table, &at, Some(faulty_cells));
             let mut point = Point {
                 index: index * plan.supplies.len() + supply_index,
                 rows: accelerator.array.rows(),
@@ -220,7 +286,12 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 area_mm2,
                 processing_elements: elements,
                 weights_fit: plan.weight_bits <= memories.weight.bits(),
-                rerr_mean: supply.rerr_mean,
+                placement,
+                faulty_cells_expected: faulty_cells,
+                accuracy: verdict.accuracy,
+                rerr_mean: verdict.rerr_mean,
+                yield_fraction: verdict.yield_fraction,
+                yield_shown: verdict.yield_shown,
                 within_limits: true,
                 pareto: false,
             };

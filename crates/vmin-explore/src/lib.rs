@@ -10,7 +10,7 @@
 //!
 //! A design is an accelerator with some of its numbers replaced ([`vmin_accel::accelerator::Variation`]); a
 //! point is a design at a supply voltage. No inference runs: the error under bit errors, if it is an
-//! objective, comes from the results of a sweep over the same voltages. `examples/pareto.rs` explores a small
+//! objective, comes from the results of a sweep of the same network on the same cells. `examples/pareto.rs` explores a small
 //! space.
 //!
 //! Not here: figures, training.

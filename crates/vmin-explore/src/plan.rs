@@ -8,8 +8,10 @@ use vmin_accel::{
     Accelerator, ArraySize, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
 };
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
-use vmin_sweep::Results;
+use vmin_nn::Graph;
+use vmin_sweep::accuracy::{self, priced_placement};
 use vmin_sweep::names::{Names, collected, keep};
+use vmin_sweep::{Accuracy, Placement};
 
 use crate::space::{POINTS_MAX, Space};
 
@@ -22,8 +24,6 @@ pub struct Supply {
     pub cell_fault_rate: f64,
     /// Voltages of all rails.
     pub operating_point: OperatingPoint,
-    /// Mean test error under bit errors, where a sweep's results are given.
-    pub rerr_mean: Option<f64>,
 }
 
 /// A resolved design space.
@@ -35,6 +35,10 @@ pub struct Plan {
     pub base: Accelerator,
     /// Energy and clock by voltage.
     pub profile: VoltageProfile,
+    /// The network.
+    pub graph: Graph,
+    /// What a sweep says of its accuracy.
+    pub accuracy: Option<Accuracy>,
     /// Layers of the network, in order.
     pub layers: Vec<Layer>,
     /// Bits that the weight codes occupy.
@@ -88,13 +92,12 @@ impl Plan {
             check_sizes(&space, accelerator, &mut problems);
         }
         let profile = keep(&mut problems, names.profile(&space.profile));
-        let results = space
-            .accuracy
-            .as_ref()
-            .and_then(|name| keep(&mut problems, read_results(&source, base, name)));
-        let supplies = profile
-            .as_ref()
-            .map(|profile| supplies(&space, profile, results.as_ref(), &mut problems));
+        let accuracy = space.accuracy.as_ref().and_then(|name| {
+            let read = Accuracy::read(&base.join(&name.value));
+            let read = read.map_err(|problem| problem.at(&source, name.span.clone()).into());
+            keep(&mut problems, read)
+        });
+        let supplies = profile.as_ref().map(|profile| supplies(&space, profile, &mut problems));
         match (graph, layers, accelerator, profile, supplies) {
             (Some(graph), Some(layers), Some(base), Some(profile), Some(supplies))
                 if problems.is_empty() =>
@@ -103,10 +106,27 @@ impl Plan {
                     graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum();
                 let all = designs(&space);
                 let count = all.len();
-                let designs = roomy(all, &base, &layers)
-                    .map_err(|problem| problem.at(&source, space.model.span.clone()))?;
-                let left_out = count - designs.len();
-                Ok(Self { space, base, profile, layers, weight_bits, designs, left_out, supplies })
+                let mut plan = Self {
+                    space,
+                    base,
+                    profile,
+                    graph,
+                    accuracy,
+                    layers,
+                    weight_bits,
+                    designs: all,
+                    left_out: 0,
+                    supplies,
+                };
+                plan.designs = plan
+                    .roomy()
+                    .map_err(|problem| problem.at(&source, plan.space.model.span.clone()))?;
+                plan.left_out = count - plan.designs.len();
+                plan.check_accuracy().map_err(|problem| {
+                    let span = plan.space.accuracy.as_ref().map_or(0..0, |name| name.span.clone());
+                    problem.at(&source, span)
+                })?;
+                Ok(plan)
             }
             _ => Err(collected(&source, problems)),
         }
@@ -141,33 +161,66 @@ impl Plan {
         notes
     }
 
+    /// Designs that are large enough; without DRAM the network must lie on the chip.
+    fn roomy(&self) -> Result<Vec<Variation>, Diagnostic> {
+        let mut designs = self.designs.clone();
+        if self.base.dram.is_some() {
+            return Ok(designs);
+        }
+        let mut refused = None;
+        designs.retain(|design| {
+            let (accelerator, schedule, _) = self.design(design);
+            let fits = cycles::run(&accelerator, schedule, &self.layers);
+            fits.map_err(|error| refused = Some(error)).is_ok()
+        });
+        match refused {
+            Some(error) if designs.is_empty() => {
+                Err(Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()))
+            }
+            Some(_) | None => Ok(designs),
+        }
+    }
+
+    /// The accelerator of a design, how its layers run, and the placement of the weights that its energy prices.
+    ///
+    /// # Panics
+    /// Never: [`Plan::resolve`] has tried every size of every memory.
+    #[must_use]
+    pub fn design(&self, design: &Variation) -> (Accelerator, Schedule, Placement) {
+        let accelerator = self.base.varied(design).expect("every size was tried");
+        let mut schedule = Schedule::of(&accelerator);
+        if let Some(placement) = self.space.placement {
+            schedule.weights = placement.residence();
+        }
+        let placement = priced_placement(&accelerator, schedule, &self.layers);
+        (accelerator, schedule, placement)
+    }
+
+    /// Refuses the results of a sweep that fit none of the designs.
+    fn check_accuracy(&self) -> Result<(), Box<Diagnostic>> {
+        let (Some(accuracy), Some(lowest)) = (&self.accuracy, self.supplies.last()) else {
+            return Ok(());
+        };
+        let at_lowest = accuracy::supplies(&self.base, &lowest.operating_point);
+        let lowered = at_lowest.map(|vdd_mv| *vdd_mv < self.profile.v_ref_mv());
+        accuracy
+            .check(&self.graph, &self.profile, &lowered)
+            .map_err(|differs| Box::new(accuracy.refused(&differs)))?;
+        let mut first = None;
+        for design in &self.designs {
+            let (accelerator, _, placement) = self.design(design);
+            match accuracy.check_design(&self.graph, &accelerator, placement) {
+                Ok(()) => return Ok(()),
+                Err(differs) => first = first.or(Some(differs)),
+            }
+        }
+        first.map_or(Ok(()), |differs| Err(Box::new(accuracy.refused(&differs))))
+    }
+
     /// Designs times voltages.
     #[must_use]
     pub fn points(&self) -> usize {
         self.designs.len() * self.supplies.len()
-    }
-}
-
-/// Designs that are large enough; without DRAM the network must lie on the chip.
-fn roomy(
-    mut designs: Vec<Variation>,
-    base: &Accelerator,
-    layers: &[Layer],
-) -> Result<Vec<Variation>, Diagnostic> {
-    if base.dram.is_some() {
-        return Ok(designs);
-    }
-    let mut refused = None;
-    designs.retain(|design| {
-        let Ok(accelerator) = base.varied(design) else { return false };
-        let fits = cycles::run(&accelerator, Schedule::of(&accelerator), layers);
-        fits.map_err(|error| refused = Some(error)).is_ok()
-    });
-    match refused {
-        Some(error) if designs.is_empty() => {
-            Err(Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()))
-        }
-        Some(_) | None => Ok(designs),
     }
 }
 
@@ -257,7 +310,6 @@ fn check_sizes(space: &Space, accelerator: &Accelerator, problems: &mut Vec<Diag
 fn supplies(
     space: &Space,
     profile: &VoltageProfile,
-    results: Option<&Results>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Supply> {
     let mut supplies = Vec::with_capacity(space.vdd_mv.len());
@@ -266,15 +318,6 @@ fn supplies(
         let vdd_mv = vdd_mv.value;
         if let Err(problem) = profile.check(vdd_mv) {
             problems.push(problem.at(&space.source, span));
-            continue;
-        }
-        let point = results.map(|results| results.points.iter().find(|p| p.vdd_mv == vdd_mv));
-        if let Some(None) = point {
-            problems.push(
-                Diagnostic::new("out-of-range", format!("the sweep has no point at {vdd_mv} mV"))
-                    .at(&space.source, span)
-                    .hint("sweep the same voltages, or name only those that were swept"),
-            );
             continue;
         }
         let operating_point = match space.rails.at(profile, vdd_mv) {
@@ -290,26 +333,7 @@ fn supplies(
             vdd_mv,
             cell_fault_rate: profile.cell_fault_rate(vdd_mv),
             operating_point: operating_point.with_clock(space.clock),
-            rerr_mean: point.flatten().map(|point| point.rerr_mean),
         });
     }
     supplies
-}
-
-fn read_results(
-    source: &Source,
-    base: &Path,
-    name: &Located<String>,
-) -> Result<Results, Diagnostics> {
-    let refused = |code, message: String| -> Diagnostics {
-        Diagnostic::new(code, message)
-            .at(source, name.span.clone())
-            .hint("name the `results.json` that `vmin sweep` wrote")
-            .into()
-    };
-    let bytes = vmin_files::bytes("results", &base.join(&name.value))
-        .map_err(|error| refused(error.code(), error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        refused("bad-results", format!("`{}` is not the result of a sweep: {error}", name.value))
-    })
 }

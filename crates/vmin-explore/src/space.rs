@@ -7,9 +7,11 @@ use vmin_accel::dataflow::ARRAY_SIDE_MAX;
 use vmin_accel::energy::{Clock, Rails};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 
+use vmin_sweep::Placement;
+
 use crate::Objective;
 
-/// Most points of one space. All are held at once, since any may beat any other: some 400 bytes each while the
+/// Most points of one space. All are held at once, since any may beat any other: some 500 bytes each while the
 /// front is found, and up to 2 KB where they are on it.
 pub const POINTS_MAX: u64 = 1_000_000;
 const MEMORY_KIB_MAX: i64 = 1 << 24;
@@ -47,6 +49,8 @@ pub struct Space {
     pub bits: Option<Located<u8>>,
     /// `[accelerator] base`.
     pub base: Located<String>,
+    /// `[accelerator] placement` of the weights; that of the accelerator's file if absent.
+    pub placement: Option<Placement>,
     /// `[memory] profile`.
     pub profile: Located<String>,
     /// `[memory] vdd_mv`, falling.
@@ -82,6 +86,7 @@ impl Space {
         network.finish();
         let accelerator = root.table("accelerator");
         let base = accelerator.string("base");
+        let placement = accelerator.optional_choice("placement", &Placement::ALL);
         accelerator.finish();
         let memory = root.table("memory");
         let profile = memory.string("profile");
@@ -109,6 +114,7 @@ impl Space {
                 model: model?,
                 bits,
                 base: base?,
+                placement: placement.map(|placement| placement.value),
                 profile: profile?,
                 vdd_mv: vdd_mv?,
                 rails: rails.map_or(Rails::Memories, |rails| rails.value),
@@ -123,6 +129,13 @@ impl Space {
         space.ok_or_else(|| {
             Diagnostic::new("incomplete", "the design space is incomplete").within(source).into()
         })
+    }
+
+    /// Whether an objective or a limit weighs this.
+    #[must_use]
+    pub fn weighs(&self, objective: Objective) -> bool {
+        let mut limits = self.limits.iter();
+        self.objectives.contains(&objective) || limits.any(|(limited, _)| *limited == objective)
     }
 
     /// Designs times voltages; saturating.

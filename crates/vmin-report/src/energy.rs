@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use vmin_accel::area::ComponentArea;
-use vmin_accel::energy::{EnergyReport, Sourced};
+use vmin_accel::energy::{EnergyReport, OperatingPoint, Sourced};
+use vmin_sweep::Verdict;
+use vmin_sweep::statistics::share_words;
 
 use crate::axis::Axis;
 use crate::colors::{BLUE, GREEN, GREY, INK, ORANGE, VIOLET};
@@ -16,10 +18,14 @@ use crate::stacked_bars::{Part, stacked};
 /// One voltage of a curve.
 #[derive(Clone, Debug)]
 pub struct EnergyAtVoltage {
-    /// Supply of the lowered rails, in mV.
+    /// The swept supply, in mV.
     pub vdd_mv: f64,
+    /// The voltage of each supply.
+    pub point: OperatingPoint,
     /// Energy and time there.
     pub report: EnergyReport,
+    /// What is known of the accuracy there.
+    pub verdict: Verdict,
 }
 
 /// Content of the page.
@@ -31,12 +37,18 @@ pub struct EnergyPage<'a> {
     pub accelerator: &'a str,
     /// Voltage profile.
     pub profile: &'a str,
-    /// The lowered supplies, in words.
-    pub rails: &'a str,
+    /// The voltage of each supply, in words.
+    pub supplies: &'a str,
+    /// The placement of the weights that is priced.
+    pub placement: &'a str,
     /// The voltages in the requested order; at least one.
     pub points: &'a [EnergyAtVoltage],
-    /// Index of the point with the least energy.
-    pub least: usize,
+    /// Index of the point with the least energy among those that keep the accuracy.
+    pub least: Option<usize>,
+    /// Index of the point with the least energy, whatever its accuracy.
+    pub least_of_all: usize,
+    /// Where the accuracy comes from, in words.
+    pub accuracy: &'a str,
     /// All numbers with their sources.
     pub sources: &'a [Sourced],
     /// Area per component, with sources.
@@ -45,20 +57,40 @@ pub struct EnergyPage<'a> {
     pub json: &'a str,
 }
 
+impl EnergyPage<'_> {
+    /// The point that the page is about.
+    fn shown(&self) -> &EnergyAtVoltage {
+        &self.points[self.least.unwrap_or(self.least_of_all)]
+    }
+}
+
 /// One HTML document that opens offline.
 #[must_use]
 pub fn energy_page(view: &EnergyPage<'_>) -> String {
-    let at = &view.points[view.least];
+    let at = view.shown();
     let mut page = begin(&format!("Energy of {} on {}", view.model, view.accelerator));
+    let choice = match (view.least, view.points.len()) {
+        (_, 1) => "one voltage",
+        (Some(_), _) => "the least energy of the voltages below that keep the accuracy",
+        (None, _) => {
+            "the least energy of the voltages below, none of which is known to keep the accuracy"
+        }
+    };
     let _ = writeln!(
         page,
-        "<p class=\"lead\">{} at {} mV: {} and {:.1} µs per inference · voltages by {} · {}</p>",
-        escape(view.rails),
-        at.vdd_mv,
+        "<p class=\"lead\">{} and {:.1} µs per inference{}, accuracy {} · {choice} · weights {} · supplies by {}: {}</p>\n\
+         <p class=\"lead\">{}.</p>",
         energy(at.report.total_nj),
         at.report.latency_us,
+        match view.points.len() {
+            1 => String::new(),
+            _ => format!(" at {} mV", at.vdd_mv),
+        },
+        at.verdict.accuracy.word(),
+        escape(view.placement),
         escape(view.profile),
-        if view.points.len() > 1 { "the least of the voltages below" } else { "one voltage" },
+        escape(view.supplies),
+        escape(&view.accuracy.replace('`', "")),
     );
     tiles(&mut page, &answers(at));
     if view.points.len() > 1 {
@@ -66,6 +98,7 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
         figure(&mut page, false, &energy_curve(view));
         figure(&mut page, false, &latency_curve(view));
         page.push_str("</div>\n");
+        voltages(&mut page, view);
     }
     let layers = &at.report.layers;
     let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -78,7 +111,11 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
             values: layers.iter().map(|layer| layer.by_component.list()[index].1).collect(),
         })
         .collect();
-    let _ = writeln!(page, "<h2>Where it goes at {} mV</h2>", at.vdd_mv);
+    let place = match view.points.len() {
+        1 => String::new(),
+        _ => format!(" at {} mV", at.vdd_mv),
+    };
+    let _ = writeln!(page, "<h2>Where it goes{place}</h2>");
     let bars =
         stacked("Energy by layer and component", "energy per inference (nJ)", &names, &parts);
     figure(&mut page, true, &bars);
@@ -117,7 +154,8 @@ fn voltage_axis(view: &EnergyPage<'_>) -> Axis {
 
 fn energy_curve(view: &EnergyPage<'_>) -> String {
     let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.08;
-    let least = &view.points[view.least];
+    let least = view.shown();
+    let kept = view.points.iter().filter(|point| point.verdict.accuracy.keeps());
     let line = |label, color, of: fn(&EnergyReport) -> f64| Series::Line {
         label,
         color,
@@ -130,8 +168,13 @@ fn energy_curve(view: &EnergyPage<'_>) -> String {
             parts.mac_nj + parts.registers_nj + parts.vector_nj
         }),
         line("memories", ORANGE, |report| report.by_component.memory_access_nj()),
-        line("DRAM", GREEN, |report| report.by_component.dram_nj),
+        line("DRAM", GREY, |report| report.by_component.dram_nj),
         line("leakage", VIOLET, |report| report.by_component.leakage_nj),
+        Series::Points {
+            label: "accuracy kept",
+            color: GREEN,
+            points: kept.map(|point| (point.vdd_mv, point.report.total_nj)).collect(),
+        },
         Series::Level { label: "least", color: GREY, y: least.report.total_nj },
     ];
     draw(
@@ -164,8 +207,46 @@ fn latency_curve(view: &EnergyPage<'_>) -> String {
     )
 }
 
+/// The voltages with their accuracy.
+fn voltages(page: &mut String, view: &EnergyPage<'_>) {
+    page.push_str("<h2>Voltages</h2>\n");
+    begin_table(
+        page,
+        "Energy, time and what is known of the accuracy at each voltage",
+        &[
+            "V<sub>DD</sub> (mV)",
+            "energy per inference",
+            "latency (µs)",
+            "accuracy",
+            "RErr",
+            "yield",
+            "faulty cells expected",
+        ],
+    );
+    let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |it| percent(it, 2));
+    for (index, point) in view.points.iter().enumerate() {
+        let verdict = &point.verdict;
+        let _ = writeln!(
+            page,
+            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            if Some(index) == view.least { " class=\"best\"" } else { "" },
+            point.vdd_mv,
+            energy(point.report.total_nj),
+            point.report.latency_us,
+            verdict.accuracy.word(),
+            share(verdict.rerr_mean),
+            verdict.yield_fraction.map_or_else(|| "–".to_owned(), |it| share_words(it, 0)),
+            verdict
+                .faulty_cells_expected
+                .map_or_else(|| "–".to_owned(), |cells| format!("{cells:.3}")),
+        );
+    }
+    page.push_str(END_TABLE);
+    page.push('\n');
+}
+
 fn table(page: &mut String, view: &EnergyPage<'_>) {
-    let at = &view.points[view.least].report;
+    let at = &view.shown().report;
     page.push_str("<h2>Layers</h2>\n");
     let names = at.by_component.list().map(|(name, _)| format!("{} (nJ)", name.replace('_', " ")));
     let names = names.iter().map(String::as_str);
@@ -198,5 +279,5 @@ fn sources(page: &mut String, view: &EnergyPage<'_>) {
         );
     }
     page.push_str("</dl>\n");
-    html::notes(page, &view.points[view.least].report.notes);
+    html::notes(page, &view.shown().report.notes);
 }

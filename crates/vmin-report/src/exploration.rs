@@ -38,6 +38,25 @@ pub fn exploration_page(exploration: &Exploration) -> String {
     );
     crate::html::reference(&mut page, exploration.vdd_reference);
     tiles(&mut page, &answers(exploration, &front));
+    for (words, least) in exploration.least() {
+        let _ = writeln!(
+            page,
+            "<p class=\"lead\">{words}: {} with {} x {}, {}, weights {}, at {} mV, accuracy {}.</p>",
+            energy(least.energy_nj),
+            least.rows,
+            least.columns,
+            least.dataflow.name(),
+            least.placement.word(),
+            least.vdd_mv,
+            least.accuracy.word(),
+        );
+    }
+    let _ = writeln!(
+        page,
+        "<p class=\"lead\">{}; {}.</p>",
+        escape(&exploration.accuracy.replace('`', "")),
+        exploration.candidates.replace('`', ""),
+    );
     page.push_str("<h2>Designs and their front</h2>\n<div class=\"figures\">\n");
     for svg in figures(exploration) {
         figure(&mut page, false, &svg);
@@ -202,6 +221,8 @@ fn table(page: &mut String, front: &[&Point]) {
             "area (mm²)",
             "DRAM (bytes)",
             "weights fit",
+            "weights",
+            "accuracy",
             "RErr",
         ],
     );
@@ -209,7 +230,7 @@ fn table(page: &mut String, front: &[&Point]) {
         let _ = writeln!(
             page,
             "<tr><th scope=\"row\">{} x {}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             point.rows,
             point.columns,
             point.dataflow.name(),
@@ -225,6 +246,8 @@ fn table(page: &mut String, front: &[&Point]) {
             point.area_mm2,
             thousands(point.dram_bytes),
             if point.weights_fit { "yes" } else { "no" },
+            point.placement.word(),
+            point.accuracy.word(),
             point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),
         );
     }

@@ -8,6 +8,7 @@ mod voltages;
 
 use std::ops::Range;
 
+use vmin_accel::cycles::Residence;
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source};
 use vmin_nn::{Pixels, Rounding};
@@ -37,7 +38,8 @@ const YIELD_TARGET_PCT: f64 = 90.0;
 const CONFIDENCE_PCT: f64 = 95.0;
 
 /// The placement of the network's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Placement {
     /// All weights lie in the weight memory at fixed addresses.
     Resident,
@@ -56,6 +58,15 @@ impl Placement {
         match self {
             Self::Resident => "resident",
             Self::Streamed => "streamed",
+        }
+    }
+
+    /// What it keeps on the chip between inferences; resident weights lie there even if they do not fit.
+    #[must_use]
+    pub const fn residence(self) -> Residence {
+        match self {
+            Self::Resident => Residence::Assumed,
+            Self::Streamed => Residence::Streamed,
         }
     }
 }

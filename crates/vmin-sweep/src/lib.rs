@@ -16,6 +16,7 @@
 //!
 //! Not here: drawing.
 
+pub mod accuracy;
 pub mod chip_file;
 mod experiment;
 mod first_chip;
@@ -28,6 +29,7 @@ mod results;
 mod run;
 pub mod statistics;
 
+pub use accuracy::{Accuracy, Differs, Kept, Subject, Verdict};
 pub use chip_file::ChipFile;
 pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, NotAnExperiment,
@@ -38,7 +40,8 @@ pub use plan::{Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
 pub use preset::Preset;
 pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint};
 pub use results::{
-    ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, Results, Setting, evaluate,
+    ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, RESULTS_VERSION, Results,
+    Setting, evaluate,
 };
 pub use run::{Progress, RunError, run};
 pub use statistics::{Spread, Vmin};

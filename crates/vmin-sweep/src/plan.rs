@@ -21,6 +21,7 @@ use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
 use vmin_sram::Chip;
 
+use crate::accuracy::Subject;
 use crate::journal::{ChipId, Counts, TrialId};
 use crate::results::{InputDigest, PointCost, Setting};
 
@@ -66,6 +67,8 @@ pub struct Plan {
     pub setting: Setting,
     /// Remarks that a reader of the results must know.
     pub notes: Vec<String>,
+    /// What its errors belong to.
+    pub subject: Subject,
     /// Digest of each input.
     pub inputs: Vec<InputDigest>,
     /// SHA-256 of all values that decide the trials and their costs. The budget, the target of yield and the

@@ -8,15 +8,19 @@ use serde::{Deserialize, Serialize};
 use vmin_accel::energy::Sourced;
 use vmin_accel::{MemoryAt, VddReference};
 
+use crate::accuracy::Subject;
 use crate::experiment::ReadErrors;
 use crate::journal::Counts;
 use crate::remedy::RemedyResult;
 use crate::statistics::{self, MeanError, Spread, Vmin, Yield, share_words, yield_words};
 
+/// Version of the layout of results. 3: with `subject`.
+pub const RESULTS_VERSION: u32 = 3;
+
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// Version of this layout.
+    /// Version of this layout, [`RESULTS_VERSION`].
     pub results_version: u32,
     /// `name` of the experiment.
     pub name: String,
@@ -35,6 +39,9 @@ pub struct Results {
     pub remedies: Vec<RemedyResult>,
     /// Remarks that a reader must know.
     pub notes: Vec<String>,
+    /// What the errors belong to; absent before version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
     /// Inputs and version behind these numbers.
     pub provenance: Provenance,
 }

@@ -14,7 +14,7 @@ use crate::Plan;
 use crate::journal::{Counts, Journal, JournalError, Log, Record};
 use crate::plan::{Candidate, Known};
 use crate::remedy;
-use crate::results::{Clean, Provenance, Results, evaluate};
+use crate::results::{Clean, Provenance, RESULTS_VERSION, Results, evaluate};
 
 /// Records between two calls that make the journal durable.
 const RECORDS_PER_SYNC: u64 = 64;
@@ -273,7 +273,7 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
     }
     let (points, chips, vmin) = of_own.ok_or(RunError::ForeignRecords)?;
     Ok(Results {
-        results_version: 2,
+        results_version: RESULTS_VERSION,
         name: plan.name.clone(),
         setting: plan.setting.clone(),
         clean,
@@ -282,6 +282,7 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
         vmin,
         remedies,
         notes: plan.notes.clone(),
+        subject: Some(plan.subject.clone()),
         provenance: Provenance {
             vmin_version: env!("CARGO_PKG_VERSION").to_owned(),
             plan_sha256: plan.digest.clone(),

@@ -121,7 +121,7 @@ fn draw(
         if column >= left {
             drawn.set_cell_alignment(CellAlignment::Right);
             drawn.set_constraint(ColumnConstraint::ContentWidth);
-        } else {
+        } else if breaks {
             // Names stay readable, even if the table then is too wide.
             drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(14)));
         }

@@ -4,16 +4,19 @@
 //! architecture. Its components carry the names of that architecture, so an import takes a mapping
 //! from its names to ours. Components with one of our names need no mapping:
 //!
-//! | component | actions | meaning here |
+//! | component | actions, the first that a table has counts | meaning here |
 //! |---|---|---|
-//! | `mac` | `compute`, `mac`, `mac_random`; `leak` | one int8 MAC; idle cycle of one PE |
+//! | `mac` | `mac_random`, `mult_random`, `mac`, `mult`, `compute`; `leak` | one int8 MAC; idle cycle of one PE |
 //! | `vector_unit` | `compute` | one element |
 //! | `pe_register_bit` | `write` | one bit |
-//! | `weight_memory`, `activation_memory`, `accumulator_memory` | `read`; `write`, `update`; `leak` | one word of the accelerator's width; one cycle |
+//! | `weight_memory`, `activation_memory` | `random_read`, `read`; `random_fill`, `random_write`, `fill`, `write`, `update`; `leak` | one word of the accelerator's width; one cycle |
+//! | `accumulator_memory` | the same, but `random_update`, `random_write`, `update`, `write`, `fill` | the same |
 //! | `dram` | `transfer` | one byte |
+//! | `dram:BITS` | as of a memory, without `leak` | one access of so many bits; the dearer of read and write |
 //!
-//! `leak` may also be called `idle`. Where a table lists an action several times, for several arguments,
-//! the dearest entry counts, and a note says so.
+//! The order of the names is that in which Timeloop looks for them (`topology.hpp`). `leak` may also be called
+//! `idle`. Where a table lists an action several times, for several arguments, the dearest entry counts. Notes say
+//! so, and name what has no count here: reused, gated and skipped actions, metadata, networks on chip.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +30,7 @@ use crate::{Accelerator, area};
 const VERSION: &str = "0.4";
 const MEMORIES: [&str; 3] = ["weight_memory", "activation_memory", "accumulator_memory"];
 
-/// Components that a table's names can be mapped to; `ignore` leaves one out.
+/// Components that a table's names can be mapped to; `ignore` leaves one out. `dram:BITS` is a `dram` of accesses.
 pub const COMPONENTS: [&str; 8] = [
     "mac",
     "vector_unit",
@@ -40,7 +43,7 @@ pub const COMPONENTS: [&str; 8] = [
 ];
 
 /// The number that an entry of a table replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     Energy(Action),
     /// pJ per cycle of one PE.
@@ -49,36 +52,37 @@ enum Target {
     MemoryLeakage(usize),
 }
 
-fn target(component: &str, action: &str) -> Option<Target> {
-    use Target::{ArrayLeakage, Energy, MemoryLeakage};
-    let of_memory = |read, write, index| match action {
-        "read" => Some(Energy(read)),
-        "write" | "update" => Some(Energy(write)),
-        "leak" | "idle" => Some(MemoryLeakage(index)),
-        _ => None,
-    };
-    match (component, action) {
-        ("mac", "compute" | "mac" | "mac_random") => Some(Energy(Action::Mac)),
-        ("mac", "leak" | "idle") => Some(ArrayLeakage),
-        ("vector_unit", "compute") => Some(Energy(Action::VectorOperation)),
-        ("pe_register_bit", "write") => Some(Energy(Action::RegisterBit)),
-        ("dram", "transfer") => Some(Energy(Action::DramByte)),
-        ("weight_memory", _) => of_memory(Action::WeightRead, Action::WeightWrite, 0),
-        ("activation_memory", _) => of_memory(Action::ActivationRead, Action::ActivationWrite, 1),
-        ("accumulator_memory", _) => {
-            of_memory(Action::AccumulatorRead, Action::AccumulatorWrite, 2)
-        }
-        _ => None,
-    }
-}
+const MACS: &[&str] = &["mac_random", "mult_random", "mac", "mult", "compute"];
+const READS: &[&str] = &["random_read", "read"];
+const WRITES: &[&str] =
+    &["random_fill", "random_write", "fill", "write", "random_update", "update"];
+const UPDATES: &[&str] =
+    &["random_update", "random_write", "update", "write", "random_fill", "fill"];
+const LEAKS: &[&str] = &["leak", "idle"];
 
-fn actions_of(component: &str) -> &'static [&'static str] {
+/// The numbers that a component replaces, each with the names of its action, the first ones first.
+fn targets(component: &str, access_bits: Option<f64>) -> Vec<(Target, &'static [&'static str])> {
+    use Target::{ArrayLeakage, Energy, MemoryLeakage};
+    let of_memory = |read, write, writes, index| {
+        vec![(Energy(read), READS), (Energy(write), writes), (MemoryLeakage(index), LEAKS)]
+    };
     match component {
-        "mac" => &["compute", "leak"],
-        "vector_unit" => &["compute"],
-        "pe_register_bit" => &["write"],
-        "dram" => &["transfer"],
-        _ => &["read", "write", "leak"],
+        "mac" => vec![(Energy(Action::Mac), MACS), (ArrayLeakage, LEAKS)],
+        "vector_unit" => vec![(Energy(Action::VectorOperation), &["compute"])],
+        "pe_register_bit" => vec![(Energy(Action::RegisterBit), &["write"])],
+        "weight_memory" => of_memory(Action::WeightRead, Action::WeightWrite, WRITES, 0),
+        "activation_memory" => {
+            of_memory(Action::ActivationRead, Action::ActivationWrite, WRITES, 1)
+        }
+        "accumulator_memory" => {
+            of_memory(Action::AccumulatorRead, Action::AccumulatorWrite, UPDATES, 2)
+        }
+        "dram" if access_bits.is_some() => {
+            let byte = Energy(Action::DramByte);
+            vec![(byte, READS), (byte, WRITES)]
+        }
+        "dram" => vec![(Energy(Action::DramByte), &["transfer"])],
+        _ => Vec::new(),
     }
 }
 
@@ -88,8 +92,8 @@ fn actions_of(component: &str) -> &'static [&'static str] {
 /// in full or by its last part, without the range in brackets.
 ///
 /// # Errors
-/// The text is no energy reference table, a component is neither ours nor mapped, a mapping leads
-/// nowhere, an action is not one that is counted, an energy is negative or not finite.
+/// The text is no energy reference table, a mapping leads nowhere or to nothing, the bits of a DRAM access are not
+/// told, an energy is negative or not finite, nothing is replaced.
 pub fn import(
     accelerator: &Accelerator,
     source: &Source,
@@ -97,61 +101,125 @@ pub fn import(
 ) -> Result<(Accelerator, Vec<String>), Diagnostics> {
     let document: InputDocument =
         serde_saphyr::from_str(source.text()).map_err(|error| not_a_table(source, &error))?;
-    let mut problems = check_names(source, names);
-    let mut found: BTreeMap<String, (Target, f64, usize)> = BTreeMap::new();
-    for table in &document.ert.tables {
-        let component = match component(&table.name, names) {
-            Some("ignore") => continue,
+    let tables = &document.ert.tables;
+    let mut problems = check_names(source, names, tables);
+    let mut found = Vec::new();
+    let (mut unnamed, mut uncounted) = (Vec::new(), Vec::new());
+    for table in tables {
+        let (component, access_bits) = match component(&table.name, names) {
+            Some(("ignore", _)) => continue,
             Some(component) => component,
             None => {
-                problems.push(unknown_component(source, &table.name));
+                unnamed.push(table.name.clone());
                 continue;
             }
         };
+        let mut used: Vec<&str> = Vec::new();
+        for (target, actions) in targets(component, access_bits) {
+            let of = |name: &&str| table.actions.iter().any(|entry| entry.name == **name);
+            let Some(&action) = actions.iter().find(|name| of(name)) else { continue };
+            used.push(action);
+            let entries = table.actions.iter().filter(|entry| entry.name == action);
+            let dearest = entries.clone().map(|entry| entry.energy).fold(0.0, f64::max);
+            found.push(Found {
+                place: format!("{}.{action}", table.name),
+                target,
+                pj: access_bits.map_or(dearest, |bits| dearest * 8.0 / bits),
+                entries: entries.count(),
+                is_access: access_bits.is_some(),
+            });
+        }
         for entry in &table.actions {
             let place = format!("{}.{}", table.name, entry.name);
-            let Some(target) = target(component, &entry.name) else {
-                problems.push(
-                    Diagnostic::new("ert-action", format!("`{place}` is not counted"))
-                        .within(source)
-                        .allowed(format!(
-                            "expected {} of `{component}`",
-                            list_words(actions_of(component).iter().copied())
-                        ))
-                        .hint(format!("leave it out, or map `{}` to `ignore`", table.name)),
-                );
-                continue;
-            };
             if !(0.0..=1e9).contains(&entry.energy) {
                 problems.push(
                     Diagnostic::new("out-of-range", format!("`{place}` costs {} pJ", entry.energy))
                         .within(source)
                         .allowed("expected 0 to 1e9"),
                 );
-                continue;
+            } else if used.contains(&entry.name.as_str()) || entry.energy == 0.0 {
+            } else if component == "dram" && access_bits.is_none() && is_access(&entry.name) {
+                problems.push(width_unknown(source, &table.name, &place, entry.energy));
+            } else if !uncounted.contains(&place) {
+                uncounted.push(place);
             }
-            let (_, energy, entries) = found.entry(place).or_insert((target, entry.energy, 0));
-            *energy = energy.max(entry.energy);
-            *entries += 1;
         }
     }
     problems.extend(conflicts(source, &found));
     if problems.is_empty() && found.is_empty() {
+        let known = list_words(COMPONENTS);
         problems.push(
-            Diagnostic::new("ert-empty", "the table changes no energy")
-                .within(source)
-                .allowed(if document.ert.tables.is_empty() {
-                    "it lists no components"
-                } else {
-                    "none of its components has an action that is counted here"
-                })
-                .hint("leave `--ert` out, or map its components to ours with `--ert-map`"),
+            Diagnostic::new("ert-empty", "the table changes no energy").within(source).allowed(
+                match (&tables[..], &unnamed[..]) {
+                    ([], _) => "it lists no components".to_owned(),
+                    (_, []) => "none of its components has an action that is counted here".to_owned(),
+                    (_, names) => format!("its components {} are not known here", some(names)),
+                },
+            )
+            .hint("leave `--ert` out, or map its components to ours with `--ert-map NAME=COMPONENT`")
+            .hint(format!("COMPONENT is {known}; `dram:64` for accesses of 64 bits")),
         );
     }
     if let Some(problems) = Diagnostics::from_list(problems) {
         return Err(problems);
     }
-    Ok(apply(accelerator, source, &found))
+    let (changed, mut notes) = apply(accelerator, source, &found);
+    let kept = Action::ALL
+        .into_iter()
+        .filter(|&action| !found.iter().any(|entry| entry.target == Target::Energy(action)));
+    let kept: Vec<String> = kept.map(|action| action.name().to_owned()).collect();
+    let count = |list: &[String], words: &str| format!("{} {words}: {}", list.len(), some(list));
+    if !unnamed.is_empty() {
+        notes.push(count(
+            &unnamed,
+            "components of the table have no meaning here (`--ert-map` gives one)",
+        ));
+    }
+    if !uncounted.is_empty() {
+        notes.push(count(&uncounted, "actions of the table are not counted here"));
+    }
+    if !kept.is_empty() {
+        let name = accelerator.name();
+        notes.push(count(
+            &kept,
+            &format!("energies are not in the table and stay those of `{name}`"),
+        ));
+    }
+    Ok((changed, notes))
+}
+
+/// A number that a table replaces.
+struct Found {
+    place: String,
+    target: Target,
+    pj: f64,
+    /// Entries of the table, of which the dearest counts.
+    entries: usize,
+    /// Given by access, not by byte.
+    is_access: bool,
+}
+
+fn is_access(action: &str) -> bool {
+    READS.contains(&action) || WRITES.contains(&action)
+}
+
+/// The first names of a list.
+fn some(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let words: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", words.join(", "))
+}
+
+fn width_unknown(source: &Source, table: &str, place: &str, pj: f64) -> Diagnostic {
+    Diagnostic::new(
+        "ert-width",
+        format!("`{place}` costs {pj} pJ, for a number of bits that no table tells"),
+    )
+    .within(source)
+    .hint(format!("say the bits of one access: `--ert-map {}=dram:64`", bare(table)))
+    .hint(format!("or leave it out: `--ert-map {}=ignore`", bare(table)))
 }
 
 fn not_a_table(source: &Source, error: &serde_saphyr::Error) -> Diagnostic {
@@ -176,17 +244,21 @@ fn offset(text: &str, line: u64, column: u64) -> Option<std::ops::Range<usize>> 
 }
 
 /// Two components of the table that stand for the same number here.
-fn conflicts(source: &Source, found: &BTreeMap<String, (Target, f64, usize)>) -> Vec<Diagnostic> {
-    let list: Vec<_> = found.iter().collect();
+fn conflicts(source: &Source, found: &[Found]) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    for (index, (place, (target, energy, _))) in list.iter().enumerate() {
-        let earlier =
-            list[..index].iter().find(|(_, (other, pj, _))| other == target && pj != energy);
-        if let Some((other, _)) = earlier {
+    for (index, one) in found.iter().enumerate() {
+        // Of the two accesses of a DRAM the dearer counts.
+        let differs = |other: &&Found| {
+            other.target == one.target && other.pj != one.pj && !(other.is_access && one.is_access)
+        };
+        if let Some(other) = found[..index].iter().find(differs) {
             problems.push(
                 Diagnostic::new(
                     "ert-conflict",
-                    format!("`{other}` and `{place}` give different energies for the same action"),
+                    format!(
+                        "`{}` and `{}` give different energies for the same action",
+                        other.place, one.place
+                    ),
                 )
                 .within(source)
                 .hint("map one of the two components to `ignore`"),
@@ -199,20 +271,25 @@ fn conflicts(source: &Source, found: &BTreeMap<String, (Target, f64, usize)>) ->
 fn apply(
     accelerator: &Accelerator,
     source: &Source,
-    found: &BTreeMap<String, (Target, f64, usize)>,
+    found: &[Found],
 ) -> (Accelerator, Vec<String>) {
     let mut accelerator = accelerator.clone();
     let mut notes = Vec::new();
-    for (place, &(target, energy, entries)) in found {
-        if entries > 1 {
+    for Found { place, target, pj, entries, is_access } in found {
+        if *entries > 1 {
             notes.push(format!("`{place}` has {entries} entries; the dearest counts"));
         }
+        let dearer = |other: &&Found| *is_access && other.target == *target && other.pj > *pj;
+        if let Some(other) = found.iter().find(dearer) {
+            notes.push(format!("`{}` is dearer than `{place}` and counts for both", other.place));
+            continue;
+        }
         // 1 pJ per cycle at 1 MHz is 1 uW.
-        let microwatts = energy * accelerator.clock_mhz;
+        let microwatts = pj * accelerator.clock_mhz;
         let memories = &mut accelerator.memories;
-        match target {
+        match *target {
             Target::Energy(action) => {
-                accelerator.energy.set(action, energy, &format!("{}, {place}", source.name()));
+                accelerator.energy.set(action, *pj, &format!("{}, {place}", source.name()));
             }
             Target::ArrayLeakage => accelerator.leakage_uw_per_pe = microwatts,
             Target::MemoryLeakage(index) => {
@@ -229,13 +306,27 @@ fn apply(
     (accelerator, notes)
 }
 
-/// The component that a table's name stands for, by the mapping or by itself.
-fn component<'a>(name: &str, names: &'a BTreeMap<String, String>) -> Option<&'a str> {
+/// The component that a table's name stands for, by the mapping or by itself, with the bits of a DRAM access.
+fn component<'a>(
+    name: &str,
+    names: &'a BTreeMap<String, String>,
+) -> Option<(&'a str, Option<f64>)> {
     let bare = bare(name);
     let mapped = names.get(name).or_else(|| names.get(&bare));
-    mapped
-        .map(String::as_str)
-        .or_else(|| COMPONENTS.into_iter().find(|component| *component == bare))
+    let own = || COMPONENTS.into_iter().find(|component| *component == bare);
+    mapped.map_or_else(|| own().map(|own| (own, None)), |to| meaning(to))
+}
+
+/// One of [`COMPONENTS`], or `dram:BITS`.
+fn meaning(word: &str) -> Option<(&str, Option<f64>)> {
+    match word.split_once(':') {
+        Some(("dram", bits)) => {
+            let bits = bits.parse::<u32>().ok().filter(|bits| (1..=1 << 20).contains(bits))?;
+            Some(("dram", Some(f64::from(bits))))
+        }
+        Some(_) => None,
+        None => COMPONENTS.contains(&word).then_some((word, None)),
+    }
 }
 
 /// `chip.PE[0..255].mac[0..1]` is `mac`.
@@ -258,27 +349,33 @@ fn bare(name: &str) -> String {
     without.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
-fn check_names(source: &Source, names: &BTreeMap<String, String>) -> Vec<Diagnostic> {
-    names
-        .iter()
-        .filter(|(_, to)| !COMPONENTS.contains(&to.as_str()))
-        .map(|(from, to)| {
+fn check_names(
+    source: &Source,
+    names: &BTreeMap<String, String>,
+    tables: &[InputTable],
+) -> Vec<Diagnostic> {
+    let problem = |(from, to): (&String, &String)| {
+        if meaning(to).is_none() {
             let problem = Diagnostic::new("unknown-word", format!("`{from}` is mapped to `{to}`"))
                 .within(source)
-                .allowed(format!("expected {}", list_words(COMPONENTS)));
-            match closest(to, COMPONENTS) {
+                .allowed(format!(
+                    "expected {}; `dram:64` for accesses of 64 bits",
+                    list_words(COMPONENTS)
+                ));
+            return Some(match closest(to, COMPONENTS) {
                 Some(word) => problem.hint(format!("did you mean `{word}`?")),
                 None => problem,
-            }
+            });
+        }
+        let is_there = tables.iter().any(|table| table.name == *from || bare(&table.name) == *from);
+        let known: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
+        (!is_there).then(|| {
+            Diagnostic::new("ert-component", format!("the table has no component `{from}`"))
+                .within(source)
+                .allowed(format!("it has {}", some(&known)))
         })
-        .collect()
-}
-
-fn unknown_component(source: &Source, name: &str) -> Diagnostic {
-    Diagnostic::new("ert-component", format!("the table's component `{name}` is not known here"))
-        .within(source)
-        .allowed(format!("expected {}", list_words(COMPONENTS)))
-        .hint(format!("say which it is: `--ert-map {}=COMPONENT`", bare(name)))
+    };
+    names.iter().filter_map(problem).collect()
 }
 
 /// The accelerator's energies at the reference voltage as an energy reference table.

@@ -128,6 +128,7 @@ impl Plan {
         };
         let graph = Arc::new(graph);
         let graph_sha256 = saved(&graph, &experiment.model.span)?;
+        let errs = PerMemory::from_fn(|memory| experiment.memories.lowered(memory));
         let moves_map = !chip_files.is_empty();
         let population = experiment.preset.map(Preset::population);
         let population = population.unwrap_or_else(|| profile.population().clone());
@@ -157,6 +158,8 @@ impl Plan {
             vdd_mv: &experiment.vdd_mv,
             remedy: None,
         })?;
+        let subject = Subject::of(&graph, &accelerator, experiment.placement, &errs)
+            .map_err(|message| at(&experiment.model.span, "placement", message))?;
         let largest = Memory::ALL.map(|(_, memory)| own.placement.cells(memory));
         let largest = largest.into_iter().fold(0, u64::max);
         measured::check(&experiment, &chip_files, largest, &source)?;
@@ -294,6 +297,7 @@ impl Plan {
             profile,
             setting,
             notes,
+            subject,
             inputs,
             digest: String::new(),
             chip_ids,
@@ -350,7 +354,7 @@ fn notes(
 ) -> Vec<String> {
     let placement = &own.placement;
     let mut notes = vec![supplies_note(experiment)];
-    notes.extend(weights::note(&placement.weights, accelerator));
+    notes.push(weights::note(&placement.weights, accelerator));
     notes.extend(placement.activations.as_ref().and_then(wrapping_note));
     notes.extend(nominal.notes.iter().cloned());
     notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));

@@ -1,5 +1,6 @@
 //! The placement of an experiment's weights.
 
+use vmin_accel::cycles::Residence;
 use vmin_accel::placement::{Alignment, WeightPlacement};
 use vmin_accel::{Accelerator, ResidentPlacement, StreamedPlacement};
 use vmin_diagnostic::{Diagnostic, Diagnostics};
@@ -73,22 +74,30 @@ pub(super) fn place(
     }
 }
 
-/// A remark for readers of the results, if one is needed.
-pub(super) fn note(placement: &WeightPlacement, accelerator: &Accelerator) -> Option<String> {
+/// A remark on the placement and what energies price, for readers of the results.
+pub(super) fn note(placement: &WeightPlacement, accelerator: &Accelerator) -> String {
+    let name = accelerator.name();
     match placement {
-        WeightPlacement::Resident(placement) => placement.exceeds_physical.then(|| {
-            format!(
-                "resident placement assumes a weight memory of {} banks; {} has {}",
-                placement.geometry.banks(),
-                accelerator.name(),
-                placement.physical_banks
-            )
-        }),
-        WeightPlacement::Streamed(placement) => Some(format!(
+        WeightPlacement::Resident(placement) => {
+            let mut note = "resident placement: energies price weights that stay in the weight memory between \
+                            inferences"
+                .to_owned();
+            if placement.exceeds_physical {
+                let (taken, has) = (placement.geometry.banks(), placement.physical_banks);
+                note += &format!("; it is taken to have {taken} banks, {name} has {has}");
+            }
+            if accelerator.dram.is_some_and(|dram| dram.weights == Residence::Streamed) {
+                note += &format!(
+                    "; {name} by itself streams them, as `placement = \"streamed\"` and `vmin energy` price it"
+                );
+            }
+            note
+        }
+        WeightPlacement::Streamed(placement) => format!(
             "streamed placement: the weights pass through halves of {} bits in {} loads, so that \
              a faulty cell lies under a weight of every load that reaches it",
             placement.half_bits,
             placement.loads()
-        )),
+        ),
     }
 }

@@ -38,6 +38,9 @@ pub struct CyclesArgs {
     /// The layers to run.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// Show every cycle of an R x C array on a small product; 4x4:6x8x8 if no value is given
+    #[arg(long, group = "WorkArgs", value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
+    pub trace: Option<[u64; 5]>,
     /// Dataflow; that of the accelerator file if absent
     #[arg(long, value_parser = dataflows())]
     pub dataflow: Option<Dataflow>,
@@ -80,9 +83,6 @@ pub struct WorkArgs {
     /// Multi-head attention: tokens, width, heads, key-value heads, cached tokens
     #[arg(long, value_name = "S,D,H[,KV[,CACHED]]", value_parser = parse_attention)]
     pub attention: Option<vmin_accel::Attention>,
-    /// Show every cycle of an R x C array on a small product; 4x4:6x8x8 if no value is given
-    #[arg(long, value_name = "RxC:MxNxK", num_args = 0..=1, default_missing_value = "4x4:6x8x8", value_parser = parse_trace)]
-    pub trace: Option<[u64; 5]>,
 }
 
 fn batch(text: &str) -> Result<u64, String> {

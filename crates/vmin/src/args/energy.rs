@@ -6,13 +6,16 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use vmin_accel::energy::Rails;
 
-use super::FormatArgs;
+use super::{FormatArgs, PlacementArg, WorkArgs};
 
 /// Options of `vmin energy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite")]
+Examples:
+  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite
+  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 1000..800:10 --model net.tflite \\
+    --accuracy vmin-out                       the least energy at the accuracy of a sweep
+  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 900 --attention 128,768,12")]
 pub struct EnergyArgs {
     /// Accelerator: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "ACCELERATOR")]
@@ -32,11 +35,17 @@ pub struct EnergyArgs {
     /// Clock at lower voltages
     #[arg(long, value_enum, default_value_t, value_name = "CLOCK")]
     pub clock: ClockArg,
+    /// Placement of the weights that is priced; that of the accelerator file if absent
+    #[arg(long, value_enum, value_name = "PLACEMENT")]
+    pub placement: Option<PlacementArg>,
+    /// Mark the least energy at the accuracy of this sweep: its folder or `results.json`
+    #[arg(long, value_name = "DIR")]
+    pub accuracy: Option<PathBuf>,
     /// Take energies from an energy reference table of Accelergy (YAML)
     #[arg(long, value_name = "FILE")]
     pub ert: Option<PathBuf>,
     /// Map a component of that table to `mac`, `vector_unit`, `pe_register_bit`, `weight_memory`,
-    /// `activation_memory`, `accumulator_memory`, `dram` or `ignore`
+    /// `activation_memory`, `accumulator_memory`, `dram`, `dram:BITS` (of an access) or `ignore`
     #[arg(long, value_name = "NAME=COMPONENT", value_parser = parse_pair, requires = "ert")]
     pub ert_map: Vec<(String, String)>,
     /// Write the accelerator's energies as an energy reference table
@@ -51,9 +60,9 @@ pub struct EnergyArgs {
     /// Write a page with figures to this HTML file
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
-    /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
-    #[arg(long, value_name = "MODEL")]
-    pub model: String,
+    /// The layers to run.
+    #[command(flatten)]
+    pub work: WorkArgs,
     /// How to print.
     #[command(flatten)]
     pub format: FormatArgs,

@@ -10,6 +10,7 @@ use vmin_accel::scalesim::{self, TableKind};
 use vmin_accel::{Accelerator, CycleModel, Dataflow, DoesNotFit, Layer, LayerReport, Schedule};
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
+use vmin_nn::Graph;
 use vmin_sweep::names::Names;
 
 use crate::args::{CycleModelArg, CyclesArgs, WorkArgs};
@@ -95,10 +96,10 @@ pub struct Cycles {
 pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     let accelerator = Names::typed().accelerator(args.accelerator.as_str())?;
     let schedule = schedule(args, &accelerator)?;
-    if let Some(case) = args.work.trace {
+    if let Some(case) = args.trace {
         return trace::run(args, schedule, case).map(|trace| CyclesAnswer::Trace(Box::new(trace)));
     }
-    let (name, layers) = work(&args.work)?;
+    let Work { name, layers, .. } = work(&args.work)?;
     let layers: Vec<Layer> = layers
         .iter()
         .map(|layer| layer.batched(args.batch))
@@ -171,11 +172,19 @@ pub(super) fn note_unused(accelerator: &Accelerator, layers: &[Layer]) {
     }
 }
 
-/// The workload's name and layers.
-fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
+/// A workload; without a network its weights have no values.
+pub(super) struct Work {
+    pub(super) name: String,
+    pub(super) layers: Vec<Layer>,
+    pub(super) graph: Option<Graph>,
+}
+
+/// The workload that is named.
+pub(super) fn work(args: &WorkArgs) -> Result<Work, Failure> {
     let table = |path: &String, kind| -> Result<_, Failure> {
         let source = scalesim::read_table(path)?;
-        Ok((path.clone(), scalesim::layers(&source, kind)?))
+        let layers = scalesim::layers(&source, kind)?;
+        Ok(Work { name: path.clone(), layers, graph: None })
     };
     match args {
         WorkArgs { topology: Some(path), .. } => table(path, TableKind::Topology),
@@ -188,14 +197,14 @@ fn work(args: &WorkArgs) -> Result<(String, Vec<Layer>), Failure> {
                 "attention of {} tokens of {} in {} heads",
                 attention.sequence, attention.d_model, attention.heads
             );
-            Ok((name, layers))
+            Ok(Work { name, layers, graph: None })
         }
         WorkArgs { model, .. } => {
             let name = model.as_deref().unwrap_or_default();
             let graph = Names::typed().model(name)?;
             let layers = vmin_accel::layers_of_graph(&graph)
                 .map_err(|error| Failure::input("model", &error))?;
-            Ok((name.to_owned(), layers))
+            Ok(Work { name: name.to_owned(), layers, graph: Some(graph) })
         }
     }
 }

@@ -5,33 +5,50 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
-    self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Saving, Sourced,
-    ert,
+    self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving,
+    Sourced, ert,
 };
 use vmin_accel::mapping::{Home, LoopOrder};
-use vmin_accel::{Accelerator, LayerReport, Schedule, VoltageProfile, cycles};
+use vmin_accel::{Accelerator, CycleModel, LayerReport, Schedule, VoltageProfile, cycles};
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_set;
+use vmin_nn::Graph;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
+use vmin_sweep::accuracy::{self, priced_placement};
 use vmin_sweep::names::Names;
+use vmin_sweep::{Accuracy, Placement, Verdict};
 
-use crate::args::{ClockArg, EnergyArgs};
+use super::cycles::{Work, work};
+use crate::args::{ClockArg, EnergyArgs, PlacementArg};
 use crate::failure::{say, unwritable};
 use crate::{Answer, Failure, answer, columns};
 
-/// Energy of one inference at the least of the voltages asked for, and a summary of all.
+/// Energy of one inference where it is least and the accuracy is kept, and a summary of all voltages.
 #[derive(Debug, Serialize)]
 pub struct Energy {
     accelerator: String,
     profile: String,
     model: String,
-    rails: &'static str,
-    vdd_mv: f64,
+    /// The placement of the weights that is priced.
+    placement: Placement,
+    /// The swept supply at the point below; absent where every lowered rail has a voltage of its own.
+    vdd_mv: Option<f64>,
+    supplies_mv: SuppliesMv,
     vdd_nominal_mv: f64,
     #[serde(flatten)]
     report: EnergyReport,
     nominal_total_nj: f64,
     saving: Saving,
+    #[serde(flatten)]
+    verdict: Verdict,
+    /// Where the accuracy comes from.
+    accuracy_source: String,
+    /// Down to this swept supply fewer than one faulty cell is expected under the network's data.
+    clean_down_to_mv: Option<f64>,
+    /// The point of the least energy among those that keep the accuracy.
+    least: Option<usize>,
+    /// The point of the least energy, whatever its accuracy.
+    least_of_all: usize,
     points: Vec<Point>,
     area_mm2: f64,
     area: Vec<ComponentArea>,
@@ -40,8 +57,28 @@ pub struct Energy {
     mappings: Vec<LayerMapping>,
     #[serde(skip)]
     rows: Vec<Row>,
-    #[serde(skip)]
-    least: usize,
+}
+
+/// The voltage of each supply, in mV.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct SuppliesMv {
+    logic: f64,
+    weight: f64,
+    activation: f64,
+    accumulator: f64,
+    io: f64,
+}
+
+impl From<&OperatingPoint> for SuppliesMv {
+    fn from(point: &OperatingPoint) -> Self {
+        Self {
+            logic: point.vdd_mv(Rail::Logic),
+            weight: point.vdd_mv(Rail::Weight),
+            activation: point.vdd_mv(Rail::Activation),
+            accumulator: point.vdd_mv(Rail::Accumulator),
+            io: point.vdd_mv(Rail::Io),
+        }
+    }
 }
 
 /// The tiles that a layer runs in, and where its tensors live; nothing in SCALE-Sim's model.
@@ -73,8 +110,12 @@ impl LayerMapping {
 /// One of several voltages.
 #[derive(Debug, Serialize)]
 struct Point {
-    vdd_mv: f64,
+    vdd_mv: Option<f64>,
+    supplies_mv: SuppliesMv,
+    /// At the lowest supply of a memory.
     cell_fault_rate: f64,
+    #[serde(flatten)]
+    verdict: Verdict,
     total_nj: f64,
     latency_us: f64,
     energy_delay_nj_us: f64,
@@ -85,40 +126,64 @@ struct Point {
 
 #[derive(Debug, Serialize)]
 struct Row {
-    vdd_mv: f64,
+    vdd_mv: Option<f64>,
     layer: String,
     component: &'static str,
     energy_nj: f64,
+    accuracy: &'static str,
+    faulty_cells_expected: Option<f64>,
+    rerr_mean: Option<f64>,
+    #[serde(rename = "yield")]
+    yield_fraction: Option<f64>,
+    yield_shown: Option<f64>,
+}
+
+/// What is priced, and what of it decides the accuracy.
+struct Priced<'a> {
+    args: &'a EnergyArgs,
+    accelerator: Accelerator,
+    profile: VoltageProfile,
+    work: Work,
+    placement: Placement,
+    accuracy: Option<Accuracy>,
 }
 
 /// Prices one inference at each voltage and writes the files that are asked for.
 ///
 /// # Errors
-/// A name leads nowhere, a voltage is out of reach, or a file cannot be written.
+/// A name leads nowhere, a voltage is out of reach, the sweep is of something else, or a file cannot be written.
 pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     let accelerator = accelerator(args)?;
     let profile = Names::typed().profile(args.profile.as_str())?;
-    for &vdd_mv in &args.vdd_mv.0 {
-        profile.check(vdd_mv)?;
+    for vdd_mv in args.vdd_mv.0.iter().chain(args.rail.iter().map(|(_, vdd_mv)| vdd_mv)) {
+        profile.check(*vdd_mv)?;
     }
-    for &(_, vdd_mv) in &args.rail {
-        profile.check(vdd_mv)?;
-    }
-    let graph = Names::typed().model(args.model.as_str())?;
+    let work = work(&args.work)?;
+    super::cycles::note_unused(&accelerator, &work.layers);
+    let schedule = schedule(args, &accelerator)?;
+    let placement = priced_placement(&accelerator, schedule, &work.layers);
     let layers =
-        vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
-    super::cycles::note_unused(&accelerator, &layers);
-    let layers = cycles::run(&accelerator, Schedule::of(&accelerator), &layers)
-        .map_err(super::cycles::does_not_fit)?;
-    let at = |point| energy::per_inference(&accelerator, &profile, &layers, &point);
-    let nominal = at(OperatingPoint::nominal(&profile));
+        cycles::run(&accelerator, schedule, &work.layers).map_err(super::cycles::does_not_fit)?;
+    if args.accuracy.is_some() && work.graph.is_none() {
+        let message = "the weights of this workload have no values, so no sweep can be of it";
+        return Err(Diagnostic::new("accuracy", message)
+            .hint("leave `--accuracy` away, or name a network with `--model`")
+            .into());
+    }
+    let accuracy = args.accuracy.as_deref().map(Accuracy::read).transpose()?;
+    let priced = Priced { args, accelerator, profile, work, placement, accuracy };
+    let Priced { accelerator, profile, .. } = &priced;
+    priced.check()?;
+    let at = |point: &OperatingPoint| energy::per_inference(accelerator, profile, &layers, point);
+    let nominal = at(&OperatingPoint::nominal(profile));
     let points: Vec<EnergyAtVoltage> = args
         .vdd_mv
         .0
         .iter()
         .map(|&vdd_mv| {
-            let point = operating_point(args, &profile, vdd_mv)?;
-            Ok(EnergyAtVoltage { vdd_mv, report: at(point) })
+            let point = operating_point(args, profile, vdd_mv)?;
+            let verdict = priced.verdict(&point);
+            Ok(EnergyAtVoltage { vdd_mv, point, report: at(&point), verdict })
         })
         .collect::<Result<_, Failure>>()?;
     if let Some(point) = points.iter().find(|point| !point.report.total_nj.is_finite()) {
@@ -129,32 +194,129 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         .hint("name a higher voltage, or `--clock fixed`")
         .into());
     }
-    let least = (0..points.len())
-        .min_by(|&a, &b| points[a].report.total_nj.total_cmp(&points[b].report.total_nj))
-        .unwrap_or(0);
-    let area = area::components(&accelerator);
-    let report = &points[least].report;
+    let least = |keeps: &dyn Fn(&EnergyAtVoltage) -> bool| {
+        let points = points.iter().enumerate().filter(|(_, point)| keeps(point));
+        let least = points.min_by(|(_, a), (_, b)| a.report.total_nj.total_cmp(&b.report.total_nj));
+        least.map(|(index, _)| index)
+    };
+    let kept = least(&|point| point.verdict.accuracy.keeps());
+    let least_of_all = least(&|_| true).unwrap_or(0);
+    let shown = &points[kept.unwrap_or(least_of_all)];
+    let area = area::components(accelerator);
+    let summaries: Vec<Point> =
+        points.iter().map(|point| summary(point, &priced, &nominal)).collect();
     let energy = Energy {
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),
-        model: args.model.clone(),
-        rails: args.rails.name(),
-        vdd_mv: points[least].vdd_mv,
+        model: priced.work.name.clone(),
+        placement,
+        vdd_mv: follows(args).then_some(shown.vdd_mv),
+        supplies_mv: (&shown.point).into(),
         vdd_nominal_mv: profile.v_ref_mv(),
-        report: report.clone(),
+        report: shown.report.clone(),
         nominal_total_nj: nominal.total_nj,
-        saving: energy::saving(&nominal, report),
-        points: points.iter().map(|point| summary(point, &profile, &nominal)).collect(),
+        saving: energy::saving(&nominal, &shown.report),
+        verdict: shown.verdict,
+        accuracy_source: priced.source(),
+        clean_down_to_mv: priced.clean_down_to_mv(),
+        least: kept,
+        least_of_all,
+        points: summaries,
         area_mm2: area.iter().map(|component| component.area_mm2).sum(),
         area,
         constants: accelerator.energy.entries().to_vec(),
-        sources: energy::sources(&accelerator, &profile),
+        sources: energy::sources(accelerator, profile),
         mappings: layers.iter().map(LayerMapping::of).collect(),
-        rows: rows(&points),
-        least,
+        rows: rows(args, &points),
     };
-    write(args, &accelerator, &energy, &points)?;
+    write(args, accelerator, &energy, &points)?;
     Ok(energy)
+}
+
+impl Priced<'_> {
+    /// Refuses a sweep of something else, and voltages that move nothing.
+    fn check(&self) -> Result<(), Failure> {
+        let Self { args, accelerator, profile, work, placement, accuracy } = self;
+        if !follows(args) && args.vdd_mv.0.len() > 1 {
+            let message = "the voltages of `--vdd-mv` move no supply";
+            return Err(Diagnostic::new("no-rail", message)
+                .hint("`--rail` holds each lowered one: name one voltage, or lower others with `--rails`")
+                .into());
+        }
+        let (Some(accuracy), Some(graph)) = (accuracy, &work.graph) else { return Ok(()) };
+        let lowest = args.vdd_mv.0.iter().copied().fold(f64::INFINITY, f64::min);
+        let at_lowest = accuracy::supplies(accelerator, &operating_point(args, profile, lowest)?);
+        let lowered = at_lowest.map(|vdd_mv| *vdd_mv < profile.v_ref_mv());
+        accuracy
+            .check(graph, profile, &lowered)
+            .and_then(|()| accuracy.check_design(graph, accelerator, *placement))
+            .map_err(|differs| accuracy.refused(&differs).into())
+    }
+
+    /// Faulty cells expected under the network's data, if it has any.
+    fn faulty_cells(&self, point: &OperatingPoint) -> Option<f64> {
+        let graph = self.work.graph.as_ref()?;
+        let cells = accuracy::data_cells(&self.accelerator, weight_bits(graph), self.placement);
+        let supplies = accuracy::supplies(&self.accelerator, point);
+        Some(accuracy::faulty_cells_expected(&self.profile, &cells, &supplies))
+    }
+
+    fn verdict(&self, point: &OperatingPoint) -> Verdict {
+        let supplies = accuracy::supplies(&self.accelerator, point);
+        accuracy::verdict(self.accuracy.as_ref(), &supplies, self.faulty_cells(point))
+    }
+
+    fn clean_down_to_mv(&self) -> Option<f64> {
+        self.work.graph.as_ref().filter(|_| follows(self.args))?;
+        accuracy::clean_down_to_mv(&self.profile, |vdd_mv| {
+            let point = operating_point(self.args, &self.profile, vdd_mv).ok();
+            point.and_then(|point| self.faulty_cells(&point)).unwrap_or(f64::INFINITY)
+        })
+    }
+
+    /// Where the accuracy comes from, in words.
+    fn source(&self) -> String {
+        match (&self.accuracy, &self.work.graph) {
+            (Some(accuracy), _) => accuracy.words(),
+            (None, None) => "accuracy and faulty cells unknown: the weights have no values".to_owned(),
+            (None, Some(_)) => match self.clean_down_to_mv() {
+                Some(mv) => format!(
+                    "accuracy unknown below {mv} mV, where `{}` expects one faulty cell or more under the network's \
+                     data; `--accuracy DIR` takes it from a sweep",
+                    self.profile.name()
+                ),
+                None => "accuracy known only where fewer than one faulty cell is expected; `--accuracy DIR` takes \
+                         it from a sweep"
+                    .to_owned(),
+            },
+        }
+    }
+}
+
+fn weight_bits(graph: &Graph) -> u64 {
+    graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum()
+}
+
+/// How the layers run: as the accelerator's file says, but for the placement that is asked for.
+fn schedule(args: &EnergyArgs, accelerator: &Accelerator) -> Result<Schedule, Failure> {
+    let schedule = Schedule::of(accelerator);
+    let placement = match args.placement {
+        None => return Ok(schedule),
+        Some(PlacementArg::Resident) => Placement::Resident,
+        Some(PlacementArg::Streamed) => Placement::Streamed,
+    };
+    if placement == Placement::Resident && schedule.cycle_model == CycleModel::ScalesimV3 {
+        return Err(Diagnostic::new("placement", "SCALE-Sim's model streams all weights")
+            .hint("leave `--placement` away, or set `cycle_model = \"causal\"` in the accelerator's file")
+            .into());
+    }
+    Ok(Schedule { weights: placement.residence(), ..schedule })
+}
+
+/// Whether a supply has the voltage of `--vdd-mv`.
+fn follows(args: &EnergyArgs) -> bool {
+    let is_own = |rail: &Rail| args.rail.iter().any(|(own, _)| own == rail);
+    !args.rails.rails().iter().all(is_own)
 }
 
 impl Answer for Energy {
@@ -163,7 +325,7 @@ impl Answer for Energy {
     }
 
     fn table(&self) -> String {
-        if self.points.len() > 1 { show_curve(self, self.least) } else { show(self) }
+        if self.points.len() > 1 { show_curve(self) } else { show(self) }
     }
 }
 
@@ -196,11 +358,15 @@ fn operating_point(
     })
 }
 
-fn summary(point: &EnergyAtVoltage, profile: &VoltageProfile, nominal: &EnergyReport) -> Point {
+fn summary(point: &EnergyAtVoltage, priced: &Priced<'_>, nominal: &EnergyReport) -> Point {
     let report = &point.report;
+    let supplies = accuracy::supplies(&priced.accelerator, &point.point);
+    let lowest = supplies.iter().map(|(_, vdd_mv)| *vdd_mv).fold(f64::INFINITY, f64::min);
     Point {
-        vdd_mv: point.vdd_mv,
-        cell_fault_rate: profile.cell_fault_rate(point.vdd_mv),
+        vdd_mv: follows(priced.args).then_some(point.vdd_mv),
+        supplies_mv: (&point.point).into(),
+        cell_fault_rate: priced.profile.cell_fault_rate(lowest),
+        verdict: point.verdict,
         total_nj: report.total_nj,
         latency_us: report.latency_us,
         energy_delay_nj_us: report.total_nj * report.latency_us,
@@ -210,21 +376,25 @@ fn summary(point: &EnergyAtVoltage, profile: &VoltageProfile, nominal: &EnergyRe
     }
 }
 
-fn rows(points: &[EnergyAtVoltage]) -> Vec<Row> {
-    let of_layer = |vdd_mv: f64, layer: &energy::LayerEnergy| {
+fn rows(args: &EnergyArgs, points: &[EnergyAtVoltage]) -> Vec<Row> {
+    let of_layer = |point: &EnergyAtVoltage, layer: &energy::LayerEnergy| {
+        let (vdd_mv, verdict) = (follows(args).then_some(point.vdd_mv), point.verdict);
         let name = layer.name.clone();
         layer.by_component.list().map(move |(component, energy_nj)| Row {
             vdd_mv,
             layer: name.clone(),
             component,
             energy_nj,
+            accuracy: verdict.accuracy.word(),
+            faulty_cells_expected: verdict.faulty_cells_expected,
+            rerr_mean: verdict.rerr_mean,
+            yield_fraction: verdict.yield_fraction,
+            yield_shown: verdict.yield_shown,
         })
     };
     points
         .iter()
-        .flat_map(|point| {
-            point.report.layers.iter().flat_map(move |layer| of_layer(point.vdd_mv, layer))
-        })
+        .flat_map(|point| point.report.layers.iter().flat_map(move |layer| of_layer(point, layer)))
         .collect()
 }
 
@@ -248,9 +418,12 @@ fn write(
             model: &energy.model,
             accelerator: &energy.accelerator,
             profile: &energy.profile,
-            rails: energy.rails,
+            supplies: &supplies(&energy.points, energy.vdd_nominal_mv),
+            placement: energy.placement.word(),
             points,
             least: energy.least,
+            least_of_all: energy.least_of_all,
+            accuracy: &energy.accuracy_source,
             sources: &energy.sources,
             area: &energy.area,
             json: &json,
@@ -270,41 +443,100 @@ fn write(
 }
 
 /// Columns that a narrow table lacks.
-const SPARE: [&str; 6] = ["vector", "registers", "leakage", "us", "faulty cells", "mac"];
+const SPARE: [&str; 10] = [
+    "vector",
+    "registers",
+    "leakage",
+    "us",
+    "faulty cells",
+    "mac",
+    "activation memory",
+    "accumulator memory",
+    "dram",
+    "weight memory",
+];
 
-fn show_curve(energy: &Energy, least: usize) -> String {
+/// The voltage of each supply over all points: those that leave the nominal one, then the others.
+fn supplies(points: &[Point], nominal_mv: f64) -> String {
+    let of = |supplies: &SuppliesMv| {
+        let SuppliesMv { logic, weight, activation, accumulator, io } = *supplies;
+        [logic, weight, activation, accumulator, io]
+    };
+    let mut words = Vec::new();
+    for (index, (rail, _)) in Rail::ALL.iter().enumerate() {
+        let all = || points.iter().map(|point| of(&point.supplies_mv)[index]);
+        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+        if low == high && low != nominal_mv {
+            words.push(format!("{rail} {low} mV"));
+        } else if low != high {
+            words.push(format!("{rail} {high} to {low} mV"));
+        }
+    }
+    if words.is_empty() {
+        return format!("all supplies {nominal_mv} mV nominal");
+    }
+    format!("{}, others {nominal_mv} mV nominal", words.join(", "))
+}
+
+fn title(energy: &Energy) -> String {
+    answer::wrapped(&format!(
+        "{} on {}, weights {}; supplies by {}: {}",
+        energy.model,
+        energy.accelerator,
+        energy.placement.word(),
+        energy.profile,
+        supplies(&energy.points, energy.vdd_nominal_mv)
+    ))
+}
+
+/// Where the accuracy comes from, and the notes.
+fn notes(energy: &Energy) -> String {
+    let notes = energy.report.notes.iter().map(|note| format!("note: {note}"));
+    let lines = std::iter::once(energy.accuracy_source.clone()).chain(notes);
+    lines.map(|line| format!("\n{}", answer::wrapped(&line))).collect()
+}
+
+fn show_curve(energy: &Energy) -> String {
     let components = energy.report.by_component.list();
     let components = components.map(|(component, _)| component.replace('_', " "));
     let mut header = vec!["mV", "faulty cells", "us"];
     header.extend(components.iter().map(String::as_str));
-    header.extend(["total (nJ)", "saved", ""]);
+    header.extend(["total (nJ)", "saved", "RErr", "accuracy", ""]);
     let rows = energy.points.iter().enumerate().map(|(index, point)| {
         let mut row = vec![
-            point.vdd_mv.to_string(),
+            point.vdd_mv.map_or_else(String::new, |mv| mv.to_string()),
             answer::rate(point.cell_fault_rate),
             format!("{:.1}", point.latency_us),
         ];
         row.extend(point.by_component.list().iter().map(|(_, nj)| format!("{nj:.1}")));
         row.push(format!("{:.1}", point.total_nj));
         row.push(answer::percent(point.saving.total, 2));
-        row.push(if index == least { "<- least".to_owned() } else { String::new() });
+        let rerr = point.verdict.rerr_mean;
+        row.push(rerr.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)));
+        row.push(point.verdict.accuracy.word().to_owned());
+        row.push(if Some(index) == energy.least { "<- least".to_owned() } else { String::new() });
         row
     });
     let table = answer::fitted(&header, 0, &SPARE, rows);
-    let ends = least == 0 || least + 1 == energy.points.len();
-    let end =
-        if ends { "; it is an end of the range, the true minimum may lie beyond" } else { "" };
-    let notes: String = energy.report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
-    format!(
-        "{} on {}, {} from {} mV nominal ({})\n{table}\nleast energy {:.2} nJ per inference at {} mV{end}{notes}",
-        energy.model,
-        energy.accelerator,
-        energy.rails,
-        energy.vdd_nominal_mv,
-        energy.profile,
-        energy.report.total_nj,
-        energy.vdd_mv,
-    )
+    let at = |index: usize| {
+        let point = &energy.points[index];
+        let vdd_mv = point.vdd_mv.unwrap_or(energy.vdd_nominal_mv);
+        let accuracy = point.verdict.accuracy.word();
+        format!("{:.2} nJ per inference at {vdd_mv} mV, accuracy {accuracy}", point.total_nj)
+    };
+    let mut sentence = match energy.least {
+        Some(least) => format!("least energy {}", at(least)),
+        None => "no voltage of these is known to keep the accuracy".to_owned(),
+    };
+    if energy.least == Some(energy.least_of_all) {
+        let least = energy.least_of_all;
+        if least == 0 || least + 1 == energy.points.len() {
+            sentence += "; it is an end of the range, the true minimum may lie beyond";
+        }
+    } else {
+        sentence += &format!("; least of all, whatever the accuracy: {}", at(energy.least_of_all));
+    }
+    format!("{}\n{table}\n{}{}", title(energy), answer::wrapped(&sentence), notes(energy))
 }
 
 fn show(energy: &Energy) -> String {
@@ -345,24 +577,35 @@ fn show(energy: &Energy) -> String {
             ]
         }),
     );
-    let notes: String = report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
     let by_rail: Vec<String> =
         report.by_rail.list().iter().map(|(rail, nj)| format!("{rail} {nj:.2}")).collect();
-    let by_rail = by_rail.join(", ");
+    let sentences = [
+        format!(
+            "{:.2} nJ per inference, {} less than at the nominal voltage; weight memory accesses {} less; {:.1} us",
+            report.total_nj,
+            answer::percent(energy.saving.total, 2),
+            answer::percent(energy.saving.weight_memory, 2),
+            report.latency_us,
+        ),
+        format!("accuracy {}{}", energy.verdict.accuracy.word(), faults(&energy.verdict)),
+        format!("by supply (nJ): {}", by_rail.join(", ")),
+    ];
+    let sentences = sentences.map(|sentence| answer::wrapped(&sentence)).join("\n");
     format!(
-        "{} on {}, {} at {} mV of {} mV ({})\n{table}\n{:.2} nJ per inference, {} less than at the \
-         nominal voltage; weight memory accesses {} less; {:.1} us\nby supply (nJ): {by_rail}\n\n{sources}\n\n{area}\n\
-         {:.3} mm2 in all, without wires, control and pads{notes}",
-        energy.model,
-        energy.accelerator,
-        energy.rails,
-        energy.vdd_mv,
-        energy.vdd_nominal_mv,
-        energy.profile,
-        report.total_nj,
-        answer::percent(energy.saving.total, 2),
-        answer::percent(energy.saving.weight_memory, 2),
-        report.latency_us,
+        "{}\n{table}\n{sentences}\n\n{sources}\n\n{area}\n\
+         {:.3} mm2 in all, without wires, control and pads{}",
+        title(energy),
         energy.area_mm2,
+        notes(energy),
     )
+}
+
+/// The error and the faulty cells behind a verdict.
+fn faults(verdict: &Verdict) -> String {
+    let rerr = verdict.rerr_mean.map(|rerr| format!("RErr {}", answer::percent(rerr, 2)));
+    let cells = verdict.faulty_cells_expected;
+    let cells =
+        cells.map(|cells| format!("{cells:.3} faulty cells expected under the network's data"));
+    let words: Vec<String> = rerr.into_iter().chain(cells).collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }

@@ -112,6 +112,7 @@ fn show(exploration: &Exploration, front: &[&Point]) -> String {
         "mm2",
         "DRAM bytes",
         "RErr",
+        "accuracy",
     ];
     let rows = front.iter().take(ROWS_MAX).map(|point| {
         vec![
@@ -129,21 +130,39 @@ fn show(exploration: &Exploration, front: &[&Point]) -> String {
             format!("{:.3}", point.area_mm2),
             point.dram_bytes.to_string(),
             point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)),
+            point.accuracy.word().to_owned(),
         ]
     });
-    let table =
-        answer::fitted(&header, 2, &["on-chip KiB", "faulty cells", "DRAM bytes", "util."], rows);
+    let spare =
+        ["on-chip KiB", "faulty cells", "DRAM bytes", "util.", "acc. KiB", "act. KiB", "RErr"];
+    let table = answer::fitted(&header, 2, &spare, rows);
     let words: Vec<&str> = exploration.objectives.iter().map(|o| o.name()).collect();
     let more = match front.len().checked_sub(ROWS_MAX) {
         Some(more) if more > 0 => format!("\n... and {more} more in the files"),
         _ => String::new(),
     };
-    let note = exploration.vdd_reference.note();
-    let note = note.map_or_else(String::new, |note| format!("\nnote: {note}"));
-    format!(
-        "{table}{more}\n{} of {} points are on the Pareto front of {}{note}",
+    let front = format!(
+        "{} of {} points are on the Pareto front of {}",
         front.len(),
         exploration.points.len(),
         words.join(", ")
-    )
+    );
+    let least = exploration.least().map(|(words, point)| {
+        format!(
+            "{words}: {:.2} nJ with {} x {} {}, weights {}, at {} mV, accuracy {}",
+            point.energy_nj,
+            point.rows,
+            point.columns,
+            point.dataflow.name(),
+            point.placement.word(),
+            point.vdd_mv,
+            point.accuracy.word()
+        )
+    });
+    let mut lines = vec![front];
+    lines.extend(least);
+    lines.push(format!("{}; {}", exploration.accuracy, exploration.candidates));
+    lines.extend(exploration.vdd_reference.note().map(|note| format!("note: {note}")));
+    let lines: Vec<String> = lines.iter().map(|line| answer::wrapped(line)).collect();
+    format!("{table}{more}\n{}", lines.join("\n"))
 }
