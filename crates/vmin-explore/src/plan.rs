@@ -5,7 +5,7 @@ use std::path::Path;
 use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
 use vmin_accel::energy::{self, OperatingPoint};
 use vmin_accel::{
-    Accelerator, ArraySize, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
+    Accelerator, ArraySize, DoesNotFit, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
 };
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_sweep::Results;
@@ -103,8 +103,11 @@ impl Plan {
                     graph.weights.iter().map(|w| w.codes.len() as u64 * u64::from(w.bits)).sum();
                 let all = designs(&space);
                 let count = all.len();
-                let designs = roomy(all, &base, &layers)
-                    .map_err(|problem| problem.at(&source, space.model.span.clone()))?;
+                let designs = roomy(all, &base, &layers).map_err(|error| {
+                    Diagnostic::new("does-not-fit", error.to_string())
+                        .at(&source, space.model.span.clone())
+                        .hint(error.hint())
+                })?;
                 let left_out = count - designs.len();
                 Ok(Self { space, base, profile, layers, weight_bits, designs, left_out, supplies })
             }
@@ -153,7 +156,7 @@ fn roomy(
     mut designs: Vec<Variation>,
     base: &Accelerator,
     layers: &[Layer],
-) -> Result<Vec<Variation>, Diagnostic> {
+) -> Result<Vec<Variation>, DoesNotFit> {
     if base.dram.is_some() {
         return Ok(designs);
     }
@@ -164,9 +167,7 @@ fn roomy(
         fits.map_err(|error| refused = Some(error)).is_ok()
     });
     match refused {
-        Some(error) if designs.is_empty() => {
-            Err(Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()))
-        }
+        Some(error) if designs.is_empty() => Err(error),
         Some(_) | None => Ok(designs),
     }
 }
