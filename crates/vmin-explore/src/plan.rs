@@ -5,7 +5,7 @@ use std::path::Path;
 use vmin_accel::accelerator::{MemoryName, Variation, VariationError};
 use vmin_accel::energy::{self, OperatingPoint};
 use vmin_accel::{
-    Accelerator, ArraySize, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
+    Accelerator, ArraySize, DoesNotFit, Layer, Schedule, VoltageProfile, cycles, layers_of_graph,
 };
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source};
 use vmin_nn::Graph;
@@ -118,9 +118,11 @@ impl Plan {
                     left_out: 0,
                     supplies,
                 };
-                plan.designs = plan
-                    .roomy()
-                    .map_err(|problem| problem.at(&source, plan.space.model.span.clone()))?;
+                plan.designs = plan.roomy().map_err(|error| {
+                    Diagnostic::new("does-not-fit", error.to_string())
+                        .at(&source, plan.space.model.span.clone())
+                        .hint(error.hint())
+                })?;
                 plan.left_out = count - plan.designs.len();
                 plan.check_accuracy().map_err(|problem| {
                     let span = plan.space.accuracy.as_ref().map_or(0..0, |name| name.span.clone());
@@ -162,7 +164,7 @@ impl Plan {
     }
 
     /// Designs that are large enough; without DRAM the network must lie on the chip.
-    fn roomy(&self) -> Result<Vec<Variation>, Diagnostic> {
+    fn roomy(&self) -> Result<Vec<Variation>, DoesNotFit> {
         let mut designs = self.designs.clone();
         if self.base.dram.is_some() {
             return Ok(designs);
@@ -174,9 +176,7 @@ impl Plan {
             fits.map_err(|error| refused = Some(error)).is_ok()
         });
         match refused {
-            Some(error) if designs.is_empty() => {
-                Err(Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()))
-            }
+            Some(error) if designs.is_empty() => Err(error),
             Some(_) | None => Ok(designs),
         }
     }

@@ -515,6 +515,30 @@ proptest! {
 }
 
 #[test]
+fn inputs_that_a_stride_skips_are_not_fetched() {
+    // 6 x 5 x 2 inputs, kernel 2 x 1, stride 2 x 2: 60 inputs in the image, 9 x 4 in the activation matrix. Five
+    // outputs slide through 52 bytes, eight do not: they fetch 36 bytes.
+    let mut accelerator = Accelerator::load("gemmini-16").unwrap();
+    accelerator.array = ArraySize::new(1, 3).unwrap();
+    let memories = &mut accelerator.memories;
+    for (memory, rows) in
+        [(&mut memories.weight, 1), (&mut memories.activation, 13), (&mut memories.accumulator, 24)]
+    {
+        memory.geometry = Geometry::new(1, rows, 32).unwrap();
+        memory.word_bits = 8;
+    }
+    let schedule = Schedule {
+        weights: Residence::Streamed,
+        activations: Residence::Streamed,
+        ..Schedule::of(&accelerator)
+    };
+    let convolution = Convolution { stride: [2, 2], ..Convolution::new([6, 5], [2, 1], 2, 1) };
+    let layer = Layer::convolution("x", &convolution).unwrap();
+    assert_eq!((layer.inputs, layer.outputs), (60, 9));
+    assert_eq!(one(&accelerator, schedule, &layer).dram_reads_ifmap, Some(36));
+}
+
+#[test]
 fn sums_of_a_tile_have_words_of_their_own() {
     // The words of `SumPlacement`, for every tile that the mapper may choose.
     for (words, columns, m) in [(64_u64, 16_u64, 100_u64), (70, 16, 33), (9, 4, 40)] {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use vmin_accel::accelerator::MapError;
 use vmin_accel::cycles::{self, LayerReport};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
@@ -160,8 +161,10 @@ impl Shared<'_> {
             let fails = |alone: &Protection| Deployment::new(graph, &placement, alone).is_err();
             self.refused("protection", &wanted.blamed(fails), error.to_string())
         })?;
-        let (reports, weighted) = layers(self.accelerator, graph, &placement)
-            .map_err(|error| self.refused("model", named, error))?;
+        let (reports, weighted) = layers(self.accelerator, graph, &placement).map_err(|error| {
+            let refused = self.refused("model", named, error.to_string());
+            if let MapError::Fit(error) = error { refused.hint(error.hint()) } else { refused }
+        })?;
         let own_layers = ProtectedLayers {
             reports: &reports,
             weighted: &weighted,
@@ -421,8 +424,8 @@ fn layers(
     accelerator: &Accelerator,
     graph: &Graph,
     placement: &Placement,
-) -> Result<(Vec<LayerReport>, Vec<Option<usize>>), String> {
-    let layers = vmin_accel::layers_of_graph(graph).map_err(|error| error.to_string())?;
+) -> Result<(Vec<LayerReport>, Vec<Option<usize>>), MapError> {
+    let layers = vmin_accel::layers_of_graph(graph)?;
     let mut count = 0;
     let weighted = layers
         .iter()
@@ -434,6 +437,5 @@ fn layers(
         })
         .collect();
     let schedule = placement.weights.schedule(accelerator);
-    let reports = cycles::run(accelerator, schedule, &layers).map_err(|error| error.to_string())?;
-    Ok((reports, weighted))
+    Ok((cycles::run(accelerator, schedule, &layers)?, weighted))
 }
