@@ -12,7 +12,7 @@ use crate::remedy::RemedyResult;
 use crate::statistics::{self, MeanError, Spread, Vmin, Yield, share_words, yield_words};
 
 /// The results of a sweep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Results {
     /// Version of this layout.
     pub results_version: u32,
@@ -38,7 +38,7 @@ pub struct Results {
 }
 
 /// The setting, in words and sizes for tables.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Setting {
     /// Network.
     pub model: String,
@@ -101,7 +101,7 @@ const fn one() -> usize {
 }
 
 /// The network without bit errors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Clean {
     /// Images evaluated.
     pub images: u64,
@@ -116,7 +116,7 @@ pub struct Clean {
 }
 
 /// One operating point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Point {
     /// The swept voltage, in mV: the supply of the weight memory unless that is fixed.
     pub vdd_mv: f64,
@@ -222,7 +222,7 @@ pub struct Point {
 }
 
 /// One chip over all voltages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChipSummary {
     /// Index of the chip.
     pub chip: u32,
@@ -235,7 +235,7 @@ pub struct ChipSummary {
 }
 
 /// Inputs and version behind the numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Provenance {
     /// Version of the program.
     pub vmin_version: String,
@@ -246,7 +246,7 @@ pub struct Provenance {
 }
 
 /// Digest of one input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InputDigest {
     /// Which input: `experiment`, `model`, `data`, `accelerator`, `profile`, `chip`.
     pub role: String,
