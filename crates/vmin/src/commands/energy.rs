@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
@@ -16,10 +17,10 @@ use vmin_sweep::names::Names;
 
 use crate::args::{ClockArg, EnergyArgs, RailsArg};
 use crate::failure::{say, unwritable};
-use crate::{Answer, Failure, answer, columns};
+use crate::{Answer, Failure, answer, columns, files};
 
 /// Energy of one inference at the least of the voltages asked for, and a summary of all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Energy {
     accelerator: String,
     profile: String,
@@ -43,7 +44,7 @@ pub struct Energy {
 }
 
 /// The tiles that a layer runs in, and where its tensors live; nothing in SCALE-Sim's model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LayerMapping {
     layer: String,
     loop_order: Option<LoopOrder>,
@@ -69,7 +70,7 @@ impl LayerMapping {
 }
 
 /// One of several voltages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Point {
     vdd_mv: f64,
     cell_fault_rate: f64,
@@ -81,7 +82,7 @@ struct Point {
     by_rail: ByRail,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Row {
     vdd_mv: f64,
     layer: String,
@@ -237,12 +238,12 @@ fn write(
     energy: &Energy,
     points: &[EnergyAtVoltage],
 ) -> Result<(), Failure> {
-    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    let mut made: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(path) = &args.export_ert {
-        files.push((path.clone(), ert::export(accelerator).into_bytes()));
+        made.push((path.clone(), ert::export(accelerator).into_bytes()));
     }
     if let Some(path) = &args.export_art {
-        files.push((path.clone(), ert::export_area(accelerator).into_bytes()));
+        made.push((path.clone(), ert::export_area(accelerator).into_bytes()));
     }
     if let Some(path) = &args.report {
         let json = serde_json::to_string(energy).map_err(std::io::Error::from)?;
@@ -257,15 +258,23 @@ fn write(
             area: &energy.area,
             json: &json,
         });
-        files.push((path.clone(), page.into_bytes()));
+        made.push((path.clone(), page.into_bytes()));
     }
     if let Some(path) = &args.parquet {
-        files.push((path.clone(), columns::parquet(&energy.rows, &[])?));
+        made.push((path.clone(), columns::parquet(&energy.rows, &[])?));
+    }
+    for (path, like) in [
+        (&args.export_ert, files::REFERENCE_TABLE),
+        (&args.export_art, files::REFERENCE_TABLE),
+        (&args.report, files::PAGE),
+        (&args.parquet, files::PARQUET),
+    ] {
+        path.as_deref().map_or(Ok(()), |path| files::check(path, like))?;
     }
     let set: Vec<(PathBuf, &[u8])> =
-        files.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice())).collect();
+        made.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice())).collect();
     write_set(&set).map_err(|(path, error)| unwritable(&path, &error))?;
-    for (path, _) in &files {
+    for (path, _) in &made {
         say(&format!("wrote `{}`", Path::display(path)));
     }
     Ok(())
