@@ -97,3 +97,21 @@ fn every_dataflow_is_a_word_of_the_command_line_and_of_the_schemas() {
         assert!(vmin.ok(&arguments).contains(&format!("\n{word},")), "{word}");
     }
 }
+
+#[test]
+fn tables_of_cycles_fit_a_terminal() {
+    let vmin = vmin!();
+    let works = [
+        ["--model", "builtin:shapes-cnn"],
+        ["--attention", "2048,4096,32"],
+        ["--attention", "16,64,1"],
+    ];
+    for accelerator in vmin_accel::Accelerator::names() {
+        for [work, name] in works {
+            let table = vmin.ok(&["cycles", "--accelerator", accelerator, work, name]);
+            let widest = table.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(80), "{accelerator} {name}: {widest:?}\n{table}");
+            assert!(table.contains("cycles") && table.contains("utilization"), "{table}");
+        }
+    }
+}

@@ -34,8 +34,8 @@ fn two_sweeps() -> Vmin {
 #[test]
 fn every_row_is_a_point_of_its_sweep() {
     let vmin = two_sweeps();
-    let rows = vmin.json(&["compare", "streamed", "resident", "--format", "json"]);
-    let rows = rows.as_array().expect("rows");
+    let comparison = vmin.json(&["compare", "streamed", "resident", "--format", "json"]);
+    let rows = comparison["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 4);
     let mut rows = rows.iter();
     for out in ["streamed", "resident"] {

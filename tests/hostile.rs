@@ -156,6 +156,14 @@ fn problems_are_counted_and_the_first_are_shown() {
         assert_eq!(message.matches("error[").count(), 30, "{command}");
         assert!(message.contains(" more problems"), "{command}");
     }
+    // Parsed values take more memory than their text.
+    for unit in ["k = 1\n", "x,", "[[["] {
+        vmin.write("keys.toml", unit.repeat(110_000));
+        for command in ["check", "explore", "train"] {
+            let output = vmin.run(&[command, "keys.toml"]);
+            assert!(text(&output.stderr).contains("error[too-large]"), "{command}");
+        }
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn one_target_in_every_place_and_asked_of_finished_trials() {
         assert_eq!(results["remedies"][0]["vmin"], results["vmin"]);
         assert_eq!(results["remedies"][1]["vmin"], results["vmin"]);
         assert_eq!(results["remedies"][0]["best"]["vdd_mv"], at);
-        let rows = vmin.json(&["compare", "out", "--format", "json"]);
+        let rows = &vmin.json(&["compare", "out", "--format", "json"])["rows"];
         assert_eq!((&rows[0]["vmin_reached_mv"], &rows[0]["vmin_shown_mv"]), (&at, &shown));
         let at = at.as_f64().expect("1000 mV is high enough");
         assert!(table.contains(&format!("{at} mV ({} % of V_min): lowest", at / 10.0)));

@@ -41,7 +41,7 @@ const NM45_MM2: [f64; 12] = [
 ];
 
 /// Area of one component.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct ComponentArea {
     /// Which component.

@@ -10,6 +10,8 @@ use crate::{Diagnostic, Diagnostics, FileKind, Source, TableReader};
 
 /// Largest TOML file, in bytes. People write these files by hand; a larger one is a mistake.
 const TEXT_BYTES_MAX: usize = 4 << 20;
+/// Most values of a file, by the signs that begin one: each takes some 400 bytes once parsed.
+const VALUES_MAX: usize = 100_000;
 
 /// A parsed TOML text that collects problems while it is read.
 #[derive(Debug)]
@@ -33,6 +35,17 @@ impl<'s> Document<'s> {
                 .within(source)
                 .allowed(format!("at most {TEXT_BYTES_MAX} bytes, found {}", text.len()))
                 .into());
+        }
+        let begins = |byte: &&u8| matches!(byte, b'=' | b',' | b'[' | b'{');
+        let values = text.as_bytes().iter().filter(begins).count();
+        if values > VALUES_MAX {
+            return Err(Diagnostic::new(
+                "too-large",
+                "the file has too many values for a description",
+            )
+            .within(source)
+            .allowed(format!("at most {VALUES_MAX} of `=`, `,`, `[` and `{{`, found {values}"))
+            .into());
         }
         let (root, errors) = DeTable::parse_recoverable(text);
         match syntax(source, &errors) {

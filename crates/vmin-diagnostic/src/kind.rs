@@ -1,5 +1,7 @@
 //! Kinds of TOML files, told apart by their top-level keys.
 
+use crate::{Document, Source};
+
 /// A kind of TOML file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
@@ -26,6 +28,14 @@ impl FileKind {
         Self::Recipe,
         Self::Costs,
     ];
+
+    /// The kind of a text, told by its top-level keys; none if it is no TOML or of no kind.
+    #[must_use]
+    pub fn of(source: &Source) -> Option<Self> {
+        let document = Document::parse(source).ok()?;
+        let root = document.root();
+        Self::ALL.into_iter().find(|kind| kind.marks().iter().all(|key| root.has(key)))
+    }
 
     /// In words, with an article.
     pub(crate) const fn words(self) -> &'static str {

@@ -40,7 +40,7 @@ pub use causes::with_causes;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::Document;
 pub use kind::FileKind;
-pub use render::{render, visible};
+pub use render::{LISTED_MAX, render, thousands, visible};
 pub use source::Source;
 pub use suggest::{closest, list_words};
 pub use table::{Located, TableReader, Variant};

@@ -11,6 +11,9 @@ use crate::{Diagnostic, Diagnostics};
 /// Problems that are printed in full; the rest are only counted.
 pub(crate) const SHOWN_MAX: usize = 30;
 
+/// Problems that are told whole, as `allowed` and hints, wherever they are listed; the rest are only counted.
+pub const LISTED_MAX: usize = 1000;
+
 /// Most lines of one quotation.
 const QUOTED_LINES_MAX: usize = 100;
 
@@ -36,7 +39,7 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     match diagnostics.len().saturating_sub(SHOWN_MAX) {
         0 => {}
         1 => text.push_str("\n\nand 1 more problem"),
-        more => text.push_str(&format!("\n\nand {} more problems", thousands(more))),
+        more => text.push_str(&format!("\n\nand {} more problems", thousands(more as u64))),
     }
     // The quoted text has passed the renderer, which leaves these as they are.
     text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}")
@@ -64,7 +67,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// `1234567` as `1,234,567`.
-fn thousands(number: usize) -> String {
+#[must_use]
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

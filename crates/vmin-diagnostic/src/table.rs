@@ -6,7 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::render::SHOWN_MAX;
+use crate::render::LISTED_MAX;
 use crate::{Diagnostic, Source, closest, list_words};
 
 /// A value and its place.
@@ -641,8 +641,8 @@ impl<'d> TableReader<'d> {
             let message = format!("unknown key `{name}`{}", self.place());
             let mut diagnostic =
                 Diagnostic::new("unknown-key", message).at(self.source, key.span());
-            if index >= SHOWN_MAX {
-                // Never shown, only counted.
+            if index >= LISTED_MAX {
+                // Never listed, only counted.
                 self.report(diagnostic);
                 continue;
             }

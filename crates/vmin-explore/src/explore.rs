@@ -19,7 +19,7 @@ use crate::{Objective, front};
 pub struct Stopped;
 
 /// One design at one voltage.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Point {
     /// Index in the space, from 0.
     pub index: usize,

@@ -125,6 +125,7 @@ pub fn read_within(mut reader: impl Read, bytes_max: u64) -> io::Result<Option<V
 /// # Errors
 /// What the file system says. It is a folder or a device, or a pipe that nobody opens for writing.
 pub fn open(path: &Path) -> io::Result<File> {
+    log::debug!("reading `{}`", path.display());
     if !is_pipe(&std::fs::metadata(path)?) {
         return readable(File::open(path)?);
     }

@@ -53,6 +53,9 @@ pub fn write_streams(files: &[(PathBuf, &Content<'_>)]) -> Result<(), (PathBuf, 
             .map_err(|error| (path.clone(), error))
         })
     });
+    if renamed.is_ok() {
+        files.iter().for_each(|(path, _)| log::debug!("wrote `{}`", path.display()));
+    }
     let siblings = siblings.into_iter().flatten();
     if renamed.is_ok() {
         sync_folders(siblings);

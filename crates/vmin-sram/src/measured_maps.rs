@@ -251,6 +251,22 @@ impl Chip {
         }))
     }
 
+    /// Share that tends to 0 of the faulty cells at a stored level that tend to a value; none if there are none, as
+    /// among cells that invert what they store.
+    #[must_use]
+    pub fn share_stuck_at_0(&self, level: usize) -> Option<f64> {
+        let (mut to_0, mut all) = (0_u64, 0_u64);
+        for (cell, rates) in self.errors_at(level)? {
+            let tends = match self.maps {
+                Some(_) => rates.p01 != rates.p10,
+                None => self.kind() == FaultKind::StuckAt,
+            };
+            all += u64::from(tends);
+            to_0 += u64::from(tends && !cell.preferred);
+        }
+        (all > 0).then(|| to_0 as f64 / all as f64)
+    }
+
     /// As [`Self::errors_at`], by address and owned; empty beyond the levels.
     #[must_use]
     pub fn cell_errors(&self, level: usize) -> Vec<CellErrors> {

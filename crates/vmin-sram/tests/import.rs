@@ -537,3 +537,99 @@ fn arrays_hold_numbers_of_every_type() {
         problem(import(&[("flip_800mV.npy", &array("<c8", &wide(8)))], ImportOptions::default()));
     assert!(complex.to_string().contains("not numbers or booleans"), "{complex}");
 }
+
+/// One file of each format that is read without options beside these.
+fn one_of_each() -> Vec<(&'static str, &'static [u8], ImportOptions)> {
+    let plain = ImportOptions::default();
+    let bank = ImportOptions { words_per_bank: Some(4), written: vec![0xffff], ..plain.clone() };
+    let sized = ImportOptions { geometry: Geometry::new(1, 1, 4).ok(), ..plain.clone() };
+    let list = b"bank,row,column,vdd_mv,kind\n0,0,1,500,flip\n";
+    let array = b"\x93NUMPY\x01\x00\x45\x00{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }         \n\0\x01\0\0";
+    vec![
+        ("fmap_sa0_v_0.5.txt", b"0,1\n0,0\n", plain.clone()),
+        ("a-0.5.hex", b"FFFFFFFFFFFFFFFE", bank),
+        ("l.csv", list, sized),
+        ("flip-0.5.npy", array, plain),
+    ]
+}
+
+#[test]
+fn options_without_effect_are_refused_by_every_format() {
+    let options = [
+        ("--written", "dump"),
+        ("--byte-order", ""),
+        ("--dump-encoding", "dump"),
+        ("--fold-duplicates", "dump"),
+        ("--words-per-bank", "dump"),
+        ("--word-bits", "dump"),
+        ("--column-mux", "dump"),
+        ("--rows-per-bank", "ibm npy"),
+        ("--banks", "list"),
+        ("--npy-values", "npy"),
+        ("--levels-mv", ""),
+        ("--failure-kind", ""),
+        ("--meaning", "list"),
+        ("--vdd-mv", "ibm dump npy"),
+    ];
+    for (name, bytes, usual) in one_of_each() {
+        let (_, report) = import(&[(name, bytes)], usual.clone()).expect(name);
+        let format = report.files[0].format;
+        for (option, takers) in options {
+            let given = ImportOptions { given: vec![option], ..usual.clone() };
+            let found = import(&[(name, bytes)], given);
+            let refused = found.as_ref().is_err_and(|error| {
+                matches!(&error.problem, ImportProblem::NoEffect { option: of, .. } if *of == option)
+            });
+            assert_eq!(refused, !takers.contains(format), "{option} for {format}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn sizes_that_files_do_not_say_are_told_or_refused() {
+    let (name, bytes, usual) = one_of_each().swap_remove(0);
+    let (chip, report) = import(&[(name, bytes)], usual.clone()).expect("two rows");
+    assert_eq!(chip.geometry(), Geometry::new(1, 2, 2).unwrap());
+    assert!(report.notes.iter().any(|note| note.contains("for one bank")), "{:?}", report.notes);
+    let told = ImportOptions { rows_per_bank: Some(1), ..usual.clone() };
+    let (chip, report) = import(&[(name, bytes)], told).expect("two banks");
+    assert_eq!(chip.geometry(), Geometry::new(2, 1, 2).unwrap());
+    assert!(!report.notes.iter().any(|note| note.contains("for one bank")));
+    let many = b"0,1\n".repeat(8193);
+    let error = problem(import(&[(name, &many)], usual));
+    assert!(matches!(error, ImportProblem::NoBankRows { rows: 8193 }) && error.hint().is_some());
+}
+
+#[test]
+fn lists_without_banks_are_of_one_and_empty_ones_say_their_voltages() {
+    let sized =
+        |banks| ImportOptions { geometry: Geometry::new(banks, 4, 4).ok(), ..Default::default() };
+    let read = |text: &str, banks| import(&[("l_500mV.csv", text.as_bytes())], sized(banks));
+    let (chip, report) = read("row,column,vdd_mv,kind\n1,2,500,flip\n", 1).expect("one bank");
+    assert_eq!(chip.cells()[0].address, 6);
+    assert!(report.notes.iter().any(|note| note.contains("no column `bank`")));
+    assert_eq!(report.share_stuck_at_0, None, "it inverts what it stores");
+    let two = problem(read("row,column,vdd_mv,kind\n1,2,500,flip\n", 2));
+    assert!(matches!(two, ImportProblem::NoColumn { name: "bank" }));
+    let row = problem(read("bank,column,vdd_mv,kind\n0,2,500,flip\n", 1));
+    assert!(matches!(row, ImportProblem::NoColumn { name: "row" }));
+    let none = problem(read("row,column,vdd_mv,kind\n", 1));
+    assert_eq!(none, ImportProblem::NoRows);
+    // The name says the voltage.
+    let (chip, _) = read("row,column,kind\n", 1).expect("a chip without faults");
+    assert_eq!((chip.cells().len(), chip.levels()[0].vdd_uv), (0, 500_000));
+    let (chip, _) = read("# levels_mv=590,580\nrow,column,vdd_mv,kind\n", 1).expect("two levels");
+    assert_eq!((chip.cells().len(), chip.levels().len()), (0, 2));
+    let other =
+        problem(read("# geometry=2 x 4 x 4\nbank,row,column,vdd_mv,kind\n0,1,2,500,flip\n", 1));
+    assert_eq!(other, ImportProblem::OtherSize { banks: 2, rows: 4, columns: 4 });
+}
+
+#[test]
+fn the_share_of_cells_stuck_at_0_is_of_those_that_are_stuck() {
+    let sized = ImportOptions { geometry: Geometry::new(1, 4, 4).ok(), ..Default::default() };
+    let text = b"row,column,vdd_mv,kind\n0,0,500,flip\n0,1,500,sa0\n0,2,500,sa0\n0,3,500,sa1\n";
+    let (chip, report) = import(&[("l.csv", text)], sized).expect("a list");
+    assert_eq!(report.share_stuck_at_0, Some(2.0 / 3.0));
+    assert_eq!(chip.share_stuck_at_0(0), Some(2.0 / 3.0));
+}

@@ -31,7 +31,7 @@ use crate::results::{Point, RESULTS_VERSION, Results};
 use crate::statistics::share_words;
 
 /// What errors belong to, apart from supplies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Subject {
     /// Digest of the network without its rules for pixels and rounding.
     pub network_sha256: String,
@@ -115,7 +115,7 @@ pub fn priced_placement(
 }
 
 /// What is known of the accuracy at some supplies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kept {
     /// The sweep shows its target of yield for the population of chips.
@@ -154,7 +154,7 @@ impl Kept {
 }
 
 /// What is known of the accuracy at some supplies, with the numbers of the sweep if they were swept.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// What is known.
     pub accuracy: Kept,

@@ -38,7 +38,7 @@ const YIELD_TARGET_PCT: f64 = 90.0;
 const CONFIDENCE_PCT: f64 = 95.0;
 
 /// The placement of the network's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
     /// All weights lie in the weight memory at fixed addresses.

@@ -1,6 +1,7 @@
 //! The one place that turns names into networks, image sets, accelerators, profiles, costs and chips,
 //! whether a name stands in a file or was typed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use vmin_nn::{Graph, ModelError, Pixels, Rounding};
 use vmin_protection::ProtectionCosts;
 
 use crate::chip_file::{self, ChipFile, ChipFileProblem};
+use crate::experiment::CHIP_FILES_MAX;
 
 const RELATIVE: &str = "relative paths start at the folder of the file that names them";
 
@@ -25,6 +27,43 @@ pub fn keep<T>(problems: &mut Vec<Diagnostic>, result: Result<T, Diagnostics>) -
 pub fn collected(source: &Source, problems: Vec<Diagnostic>) -> Diagnostics {
     Diagnostics::from_list(problems)
         .unwrap_or_else(|| Diagnostic::new("incomplete", "nothing resolved").within(source).into())
+}
+
+/// The files that match a pattern such as `lot/*.chip` below `base`, sorted and without `base`; `None` if `name` is
+/// no pattern, or a file is called so.
+///
+/// # Errors
+/// No file matches, too many do, or the pattern is malformed.
+#[must_use]
+pub fn matching(base: &Path, name: &Path) -> Option<Result<Vec<PathBuf>, Diagnostics>> {
+    let text = name.to_str().filter(|text| text.contains(['*', '?', '[']))?;
+    if base.join(name).exists() {
+        return None;
+    }
+    let problem = |message: String| Diagnostics::from(Diagnostic::new("pattern", message));
+    if text.contains("**") {
+        let message = format!("the pattern `{text}` has `**`, which would search whole disks");
+        let problem = Diagnostic::new("pattern", message);
+        return Some(Err(problem.hint("name one folder, as in `lot/*.chip`").into()));
+    }
+    let below = Path::new(&glob::Pattern::escape(base.to_str()?)).join(name);
+    let found = match glob::glob(below.to_str()?) {
+        Ok(found) => found,
+        Err(error) => {
+            return Some(Err(problem(format!("the pattern `{text}` is malformed: {}", error.msg))));
+        }
+    };
+    let mut files = Vec::new();
+    // What cannot be listed does not match.
+    for file in found.flatten().filter(|file| file.is_file()).take(CHIP_FILES_MAX + 1) {
+        files.push(file.strip_prefix(base).map_or_else(|_| file.clone(), Path::to_owned));
+    }
+    files.sort();
+    Some(match files.len() {
+        0 => Err(problem(format!("no file matches the pattern `{text}`"))),
+        1..=CHIP_FILES_MAX => Ok(files),
+        _ => Err(problem(format!("more than {CHIP_FILES_MAX} files match the pattern `{text}`"))),
+    })
 }
 
 /// A name of a network, an image set, a description or a chip, as written.
@@ -169,6 +208,53 @@ impl<'a> Names<'a> {
             };
             self.problem(&name, diagnostic, unreadable)
         })
+    }
+
+    /// The names of chip files in a list of names and patterns, those of a pattern sorted and at its place.
+    ///
+    /// # Errors
+    /// A pattern that no file matches, a name that is not UTF-8, a file named twice, or too many.
+    pub fn chip_files(
+        &self,
+        listed: &[Located<String>],
+    ) -> Result<Vec<Located<String>>, Diagnostics> {
+        let mut files: Vec<Located<String>> = Vec::new();
+        // Whether a pattern led to the file; the reader of experiments has found names that repeat each other.
+        let mut known: BTreeMap<String, bool> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for name in listed {
+            let found = matching(self.base, Path::new(&name.value));
+            let is_pattern = found.is_some();
+            let found = found.unwrap_or_else(|| Ok(vec![PathBuf::from(&name.value)]));
+            let mut report = |problem| {
+                problems.extend(self.problem(&Name::from(name), problem, true).into_list());
+            };
+            match found {
+                Err(found) => found.into_list().into_iter().for_each(report),
+                Ok(found) => {
+                    for file in found {
+                        let Some(value) = file.to_str().map(str::to_owned) else {
+                            let message = format!("the name `{}` is not UTF-8", file.display());
+                            report(Diagnostic::new("not-utf8", message));
+                            continue;
+                        };
+                        let before = known.insert(value.clone(), is_pattern);
+                        if before.is_some_and(|before| before || is_pattern) {
+                            let message = format!("chip file `{value}` is named twice");
+                            report(Diagnostic::new("repeated", message));
+                        }
+                        files.push(Located { value, span: name.span.clone() });
+                    }
+                }
+            }
+        }
+        if let (CHIP_FILES_MAX.., Some(last)) = (files.len().saturating_sub(1), listed.last()) {
+            let message = format!("{} chip files are named", files.len());
+            let problem = Diagnostic::new("too-many", message);
+            let problem = problem.allowed(format!("expected at most {CHIP_FILES_MAX}"));
+            problems.extend(self.problem(&Name::from(last), problem, false).into_list());
+        }
+        Diagnostics::from_list(problems).map_or(Ok(files), Err)
     }
 
     /// The network with its weights re-quantized, if bits are given.

@@ -85,7 +85,7 @@ pub struct Plan {
 }
 
 /// The cost of a plan, for `vmin check`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct PlanCost {
     /// Voltages, those of remedies included.
     pub points: usize,

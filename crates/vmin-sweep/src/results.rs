@@ -18,7 +18,7 @@ use crate::statistics::{self, MeanError, Spread, Vmin, Yield, share_words, yield
 pub const RESULTS_VERSION: u32 = 3;
 
 /// The results of a sweep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Results {
     /// Version of this layout, [`RESULTS_VERSION`].
     pub results_version: u32,
@@ -47,7 +47,7 @@ pub struct Results {
 }
 
 /// The setting, in words and sizes for tables.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Setting {
     /// Network.
     pub model: String,
@@ -110,7 +110,7 @@ const fn one() -> usize {
 }
 
 /// The network without bit errors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Clean {
     /// Images evaluated.
     pub images: u64,
@@ -125,7 +125,7 @@ pub struct Clean {
 }
 
 /// One operating point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Point {
     /// The swept voltage, in mV: the supply of the weight memory unless that is fixed.
     pub vdd_mv: f64,
@@ -231,7 +231,7 @@ pub struct Point {
 }
 
 /// One chip over all voltages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChipSummary {
     /// Index of the chip.
     pub chip: u32,
@@ -244,7 +244,7 @@ pub struct ChipSummary {
 }
 
 /// Inputs and version behind the numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Provenance {
     /// Version of the program.
     pub vmin_version: String,
@@ -258,7 +258,7 @@ pub struct Provenance {
 }
 
 /// Digest of one input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InputDigest {
     /// Which input: `experiment`, `model`, `data`, `accelerator`, `profile`, `chip`.
     pub role: String,

@@ -167,7 +167,7 @@ pub fn chips_to_show(target: f64, confidence: f64) -> Option<u64> {
 }
 
 /// How low a candidate can go.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Vmin {
     /// Lowest swept voltage at which, and at all swept voltages above which, the share of the sampled chips
     /// within the budget reaches the target; absent if there is none.

@@ -3,6 +3,7 @@
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::visible;
 
@@ -12,7 +13,18 @@ use crate::args::Format;
 /// A rule under the header and no other lines.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
-/// What a command found out. Serialized, it is the JSON document of the command.
+/// The JSON document of a command: an object, whatever the command.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Document<'a, T: ?Sized> {
+    /// The command, such as `chip inspect`.
+    command: &'a str,
+    /// Version of the program.
+    version: &'a str,
+    #[serde(flatten)]
+    answer: &'a T,
+}
+
+/// What a command found out. Serialized, it is an object: the rest of the command's JSON document.
 pub trait Answer: Serialize {
     /// Its rows as CSV with a header.
     ///
@@ -23,13 +35,17 @@ pub trait Answer: Serialize {
     /// Its table and sentences, for people.
     fn table(&self) -> String;
 
-    /// The text for the standard output.
+    /// The text for the standard output, as the answer of `command`.
     ///
     /// # Errors
     /// The answer cannot be written in this format.
-    fn text(&self, format: Format) -> Result<String, Failure> {
+    fn text(&self, command: &str, format: Format) -> Result<String, Failure> {
         match format {
-            Format::Json => Ok(serde_json::to_string_pretty(self).map_err(std::io::Error::from)?),
+            Format::Json => {
+                let version = env!("CARGO_PKG_VERSION");
+                let document = Document { command, version, answer: self };
+                Ok(serde_json::to_string_pretty(&document).map_err(std::io::Error::from)?)
+            }
             Format::Csv => self.csv(),
             Format::Table => Ok(visible(&self.table()).into_owned()),
         }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use vmin_accel::voltage::READ_NOISE_MV;
+use vmin_diagnostic::FileKind;
 
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
@@ -38,6 +39,34 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// What is said on standard error.
+    #[command(flatten)]
+    pub messages: MessageArgs,
+}
+
+/// What is said on standard error; the same options for every command.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Messages")]
+pub struct MessageArgs {
+    /// Print errors only; data on stdout stays
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Also print files, threads, kernels and the time of each part
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Format of errors; `json`: the last line of stderr is one document
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub errors: ErrorFormat,
+}
+
+/// The format of errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ErrorFormat {
+    /// For people, with the quoted line
+    #[default]
+    Text,
+    /// One JSON document on one line (`vmin schema errors`)
+    Json,
 }
 
 impl Cli {
@@ -81,7 +110,7 @@ fn read_noise_mv(text: &str) -> Result<f64, String> {
 pub enum Command {
     /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
-    /// Check an experiment file and print its cost, without a run
+    /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
     /// not fit together.
@@ -106,14 +135,14 @@ pub enum Command {
     Report(ReportArgs),
     /// Compare finished sweeps in one table and one figure
     Compare(CompareArgs),
-    /// Print a commented experiment file to start from
+    /// Print a commented file to start from, of any kind
     Init(InitArgs),
     /// List the built-in networks, image sets, accelerators and profiles
     #[command(subcommand)]
     Data(DataCommand),
-    /// Print the JSON Schema of a kind of TOML file
+    /// Print the JSON Schema of a TOML file or of a command's JSON
     Schema {
-        /// Kind of file
+        /// Kind of file or document
         #[arg(value_enum, default_value_t)]
         kind: SchemaKind,
     },
@@ -124,7 +153,38 @@ pub enum Command {
     },
 }
 
-/// A kind of TOML file.
+impl Command {
+    /// The words of the command, such as `chip inspect`.
+    #[must_use]
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::Sweep(_) => "sweep",
+            Self::Check(_) => "check",
+            Self::Eval(_) => "eval",
+            Self::Model(ModelCommand::Inspect(_)) => "model inspect",
+            Self::Model(ModelCommand::Run(_)) => "model run",
+            Self::Model(ModelCommand::Convert(_)) => "model convert",
+            Self::Chip(ChipCommand::Sample(_)) => "chip sample",
+            Self::Chip(ChipCommand::Import(_)) => "chip import",
+            Self::Chip(ChipCommand::Export(_)) => "chip export",
+            Self::Chip(ChipCommand::Fit(_)) => "chip fit",
+            Self::Chip(ChipCommand::Draw(_)) => "chip draw",
+            Self::Chip(ChipCommand::Inspect(_)) => "chip inspect",
+            Self::Cycles(_) => "cycles",
+            Self::Energy(_) => "energy",
+            Self::Explore(_) => "explore",
+            Self::Train(_) => "train",
+            Self::Report(_) => "report",
+            Self::Compare(_) => "compare",
+            Self::Init(_) => "init",
+            Self::Data(DataCommand::List { .. }) => "data list",
+            Self::Schema { .. } => "schema",
+            Self::Completions { .. } => "completions",
+        }
+    }
+}
+
+/// A kind of TOML file, or of JSON document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SchemaKind {
     /// A sweep (`vmin sweep`)
@@ -138,6 +198,36 @@ pub enum SchemaKind {
     Space,
     /// A training recipe (`vmin train`)
     Recipe,
+    /// JSON of `vmin sweep`; `results.json` lacks `command` and `version`
+    Results,
+    /// JSON of `vmin check`
+    Check,
+    /// JSON of `vmin eval`
+    Eval,
+    /// JSON of `vmin model inspect`
+    Model,
+    /// JSON of `vmin chip inspect`
+    Chip,
+    /// JSON of `vmin chip sample`
+    ChipSample,
+    /// JSON of `vmin chip import`
+    ChipImport,
+    /// JSON of `vmin chip fit`
+    ChipFit,
+    /// JSON of `vmin cycles`
+    Cycles,
+    /// JSON of `vmin energy`
+    Energy,
+    /// JSON of `vmin explore`
+    Explore,
+    /// JSON of `vmin train`
+    Train,
+    /// JSON of `vmin compare`
+    Compare,
+    /// JSON of `vmin data list`
+    Data,
+    /// Errors of every command with `--errors json`
+    Errors,
 }
 
 /// The format of a table.
@@ -252,8 +342,11 @@ pub struct ExploreArgs {
 /// Options of `vmin check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Experiment file; the embedded demo if absent
-    pub experiment: Option<PathBuf>,
+    /// TOML file of any kind; the embedded demo experiment if absent
+    pub file: Option<PathBuf>,
+    /// Threads and kernel.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
     /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
@@ -345,10 +438,48 @@ pub enum CompareOver {
 
 /// Options of `vmin init`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin init > experiment.toml                 an experiment for `vmin sweep`
+  vmin init accelerator --out mine.toml       an accelerator for `--accelerator mine.toml`")]
 pub struct InitArgs {
+    /// Kind of file
+    #[arg(value_enum, default_value_t)]
+    pub kind: InitKind,
     /// Write to this file, not stdout; an existing file is kept
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// A kind of file that `vmin init` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum InitKind {
+    /// A sweep (`vmin sweep`)
+    #[default]
+    Experiment,
+    /// An accelerator (`--accelerator`)
+    Accelerator,
+    /// A voltage profile (`--profile`)
+    Profile,
+    /// A design space (`vmin explore`)
+    Space,
+    /// A training recipe (`vmin train`)
+    Recipe,
+    /// Costs of protection (`[protection] costs`)
+    Costs,
+}
+
+impl From<InitKind> for FileKind {
+    fn from(kind: InitKind) -> Self {
+        match kind {
+            InitKind::Experiment => Self::Experiment,
+            InitKind::Accelerator => Self::Accelerator,
+            InitKind::Profile => Self::Profile,
+            InitKind::Space => Self::Space,
+            InitKind::Recipe => Self::Recipe,
+            InitKind::Costs => Self::Costs,
+        }
+    }
 }
 
 /// Commands of `vmin data`.

@@ -1,4 +1,6 @@
-//! Threads and kernel as the options ask.
+//! Threads and kernel as the options ask; the time that a part of a command takes.
+
+use std::time::Instant;
 
 use vmin_diagnostic::Diagnostic;
 use vmin_kernels::GemmKernel;
@@ -7,12 +9,15 @@ use crate::Failure;
 
 /// The kernel of that name, or the fastest.
 pub(crate) fn kernel(name: Option<&str>) -> Result<&'static dyn GemmKernel, Failure> {
-    let Some(name) = name else { return Ok(vmin_kernels::best()) };
-    vmin_kernels::by_name(name).map_err(|error| {
-        Diagnostic::new("unknown-kernel", error.to_string())
-            .hint("leave `--kernel` out to use the fastest one")
-            .into()
-    })
+    let kernel = match name {
+        None => vmin_kernels::best(),
+        Some(name) => vmin_kernels::by_name(name).map_err(|error| {
+            Diagnostic::new("unknown-kernel", error.to_string())
+                .hint("leave `--kernel` out to use the fastest one")
+        })?,
+    };
+    log::debug!("kernel {}, {} threads", kernel.name(), rayon::current_num_threads());
+    Ok(kernel)
 }
 
 /// Runs in a pool of `jobs` threads, or in the pool that it is called from.
@@ -26,4 +31,12 @@ pub(crate) fn on_threads<T: Send>(
         .build()
         .map_err(|error| Failure::input("threads", &error))?
         .install(run)
+}
+
+/// The value of `run`; its time is told with `--verbose`.
+pub(crate) fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let value = run();
+    log::debug!("{what}: {:.3} s", started.elapsed().as_secs_f64());
+    value
 }

@@ -47,6 +47,16 @@ impl Failure {
         Diagnostic::new(code, with_causes(error)).into()
     }
 
+    /// The exit code of the program.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Input(_) => 2,
+            Self::Interrupted(_) => 130,
+        }
+    }
+
     /// A job that could not be finished.
     pub(crate) fn failed(diagnostic: Diagnostic) -> Self {
         Self::Failed(diagnostic.into())

@@ -31,12 +31,16 @@ mod columns;
 pub mod commands;
 mod compute;
 mod failure;
+mod files;
+mod problems;
+mod progress;
 
 use std::sync::atomic::AtomicBool;
 
 pub use answer::Answer;
 use args::{ChipCommand, Command, DataCommand, ModelCommand};
 pub use failure::Failure;
+pub use problems::Problems;
 
 /// Runs a command; gives the text for the standard output, without its last newline. A long command ends early
 /// once `stop` is set.
@@ -44,40 +48,48 @@ pub use failure::Failure;
 /// # Errors
 /// The input is wrong, the job could not be finished, or it was stopped.
 pub fn run(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
+    let words = command.words();
+    compute::timed(words, || answer(command, words, stop))
+}
+
+fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, Failure> {
     match command {
-        Command::Sweep(args) => commands::sweep::run(args, stop)?.text(args.format.format),
-        Command::Check(args) => commands::check::run(args)?.text(args.format.format),
-        Command::Eval(args) => commands::eval::run(args, stop)?.text(args.format.format),
+        Command::Sweep(args) => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        Command::Check(args) => commands::check::run(args, stop)?.text(words, args.format.format),
+        Command::Eval(args) => commands::eval::run(args, stop)?.text(words, args.format.format),
         Command::Model(ModelCommand::Inspect(args)) => {
-            commands::model::inspect(args)?.text(args.format.format)
+            commands::model::inspect(args)?.text(words, args.format.format)
         }
         Command::Model(ModelCommand::Run(args)) => written(commands::model::run(args)),
         Command::Model(ModelCommand::Convert(args)) => written(commands::model::convert(args)),
         Command::Chip(ChipCommand::Sample(args)) => {
-            commands::chip::sample::run(args)?.text(args.format.format)
+            commands::chip::sample::run(args)?.text(words, args.format.format)
         }
         Command::Chip(ChipCommand::Import(args)) => {
-            commands::chip::import::run(args)?.text(args.format.format)
+            commands::chip::import::run(args)?.text(words, args.format.format)
         }
         Command::Chip(ChipCommand::Export(args)) => written(commands::chip::export::run(args)),
         Command::Chip(ChipCommand::Fit(args)) => {
-            commands::chip::fit::run(args)?.text(args.format.format)
+            commands::chip::fit::run(args)?.text(words, args.format.format)
         }
         Command::Chip(ChipCommand::Draw(args)) => written(commands::chip::draw::run(args)),
         Command::Chip(ChipCommand::Inspect(args)) => {
-            commands::chip::inspect::run(args)?.text(args.format.format)
+            commands::chip::inspect::run(args)?.text(words, args.format.format)
         }
-        Command::Cycles(args) => commands::cycles::run(args)?.text(args.format.format),
-        Command::Energy(args) => commands::energy::run(args)?.text(args.format.format),
+        Command::Cycles(args) => commands::cycles::run(args)?.text(words, args.format.format),
+        Command::Energy(args) => commands::energy::run(args)?.text(words, args.format.format),
         Command::Explore(args) if args.example => Ok(vmin_explore::DEMO.trim_end().to_owned()),
-        Command::Explore(args) => commands::explore::run(args, stop)?.text(args.format.format),
-        Command::Train(args) => commands::train::run(args, stop)?.text(args.format.format),
+        Command::Explore(args) => {
+            commands::explore::run(args, stop)?.text(words, args.format.format)
+        }
+        Command::Train(args) => commands::train::run(args, stop)?.text(words, args.format.format),
         Command::Report(args) => written(commands::report::run(args)),
-        Command::Compare(args) => commands::compare::run(args)?.text(args.format.format),
-        Command::Init(args) if args.out.is_none() => Ok(vmin_sweep::DEMO.trim_end().to_owned()),
-        Command::Init(args) => written(commands::init::run(args)),
-        Command::Data(DataCommand::List { format }) => commands::data::run()?.text(format.format),
-        Command::Schema { kind } => Ok(commands::schema::text(*kind).trim_end().to_owned()),
+        Command::Compare(args) => commands::compare::run(args)?.text(words, args.format.format),
+        Command::Init(args) => commands::init::run(args),
+        Command::Data(DataCommand::List { format }) => {
+            commands::data::run()?.text(words, format.format)
+        }
+        Command::Schema { kind } => commands::schema::text(*kind),
         Command::Completions { shell } => Ok(commands::completions::script(*shell)),
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
-use vmin::Failure;
-use vmin::args::{Cli, Command};
+use vmin::args::{Cli, Command, ErrorFormat, MessageArgs};
+use vmin::{Failure, Problems};
 use vmin_diagnostic::{Diagnostic, render, visible};
 
 /// Set by Ctrl-C or a termination signal.
@@ -22,13 +22,22 @@ fn main() -> ExitCode {
     };
     #[cfg(unix)]
     file_limits_are_errors();
+    let errors = cli.messages.errors;
     if log::set_logger(&StandardError).is_ok() {
-        log::set_max_level(log::LevelFilter::Info);
+        log::set_max_level(level(cli.messages));
     }
     let listening = if stops(&cli.command) { listen() } else { Ok(()) };
     match listening.and_then(|()| vmin::run(&cli.command, &STOP)) {
-        Ok(text) => print(&text),
-        Err(failure) => report(&failure),
+        Ok(text) => print(&text, errors),
+        Err(failure) => report(&failure, errors),
+    }
+}
+
+const fn level(messages: MessageArgs) -> log::LevelFilter {
+    match messages {
+        MessageArgs { quiet: true, .. } => log::LevelFilter::Error,
+        MessageArgs { verbose: true, .. } => log::LevelFilter::Debug,
+        MessageArgs { .. } => log::LevelFilter::Info,
     }
 }
 
@@ -39,12 +48,16 @@ fn parse() -> Result<Cli, ExitCode> {
         Ok(cli) => return Ok(cli),
         Err(error) => error,
     };
+    let errors = typed_format(&words);
     if error.kind() == ErrorKind::InvalidUtf8
         && let Some(word) = words.iter().find(|word| word.to_str().is_none())
     {
         let problem = format!("`{}` is not UTF-8", word.display());
         let hint = "names in options are texts: rename the file, or give a link with such a name";
-        return Err(report(&Diagnostic::new("not-utf8", problem).hint(hint).into()));
+        return Err(report(&Diagnostic::new("not-utf8", problem).hint(hint).into(), errors));
+    }
+    if error.use_stderr() && errors == ErrorFormat::Json {
+        return Err(report(&usage(&error.render().to_string()), errors));
     }
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     if words.iter().any(|word| word.to_string_lossy().contains(char::is_control)) {
@@ -53,6 +66,24 @@ fn parse() -> Result<Cli, ExitCode> {
         let _ = error.print();
     }
     Err(ExitCode::from(code))
+}
+
+/// The format of errors that a command line asks for which is wrong otherwise.
+fn typed_format(words: &[OsString]) -> ErrorFormat {
+    let word = |at: usize| words.get(at).and_then(|word| word.to_str()).unwrap_or_default();
+    let asks = |at| word(at) == "--errors=json" || word(at) == "--errors" && word(at + 1) == "json";
+    if (0..words.len()).any(asks) { ErrorFormat::Json } else { ErrorFormat::Text }
+}
+
+/// What clap says about wrong words, as a problem: its first paragraph, and each tip as a hint.
+fn usage(text: &str) -> Failure {
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let (message, allowed) = message.split_once("\n  [").unwrap_or((message, ""));
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    let problem = Diagnostic::new("usage", lines.join(" ")).allowed(allowed.trim_end_matches(']'));
+    let tips = paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "));
+    tips.fold(problem, Diagnostic::hint).into()
 }
 
 /// Writing beyond the limit on the size of a file (`ulimit -f`) fails, where it would else end the program.
@@ -94,7 +125,7 @@ fn listen() -> Result<(), Failure> {
 }
 
 /// Prints a text and a newline, or nothing if there is none. A reader that left is no failure.
-fn print(text: &str) -> ExitCode {
+fn print(text: &str, errors: ErrorFormat) -> ExitCode {
     if text.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -102,30 +133,27 @@ fn print(text: &str) -> ExitCode {
     // Data is written as it is, except to a terminal.
     let text = if stdout.is_terminal() { visible(text) } else { text.into() };
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => report(&error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            report(&error.into(), errors)
+        }
         _ => ExitCode::SUCCESS,
     }
 }
 
 /// Prints a failure to standard error; gives the exit code.
-fn report(failure: &Failure) -> ExitCode {
-    match failure {
-        Failure::Input(problems) => {
+fn report(failure: &Failure, errors: ErrorFormat) -> ExitCode {
+    match (errors, failure) {
+        (ErrorFormat::Json, _) => say(&Problems::of(failure).json()),
+        (ErrorFormat::Text, Failure::Input(problems)) => {
             say(&render(problems, colored()));
             if problems.len() > 1 {
                 say(&format!("\n{} problems; nothing was done", problems.len()));
             }
-            ExitCode::from(2)
         }
-        Failure::Failed(problems) => {
-            say(&render(problems, colored()));
-            ExitCode::from(1)
-        }
-        Failure::Interrupted(text) => {
-            say(text);
-            ExitCode::from(130)
-        }
+        (ErrorFormat::Text, Failure::Failed(problems)) => say(&render(problems, colored())),
+        (ErrorFormat::Text, Failure::Interrupted(text)) => say(text),
     }
+    ExitCode::from(failure.exit_code())
 }
 
 /// A line on standard error; a closed one is nobody's problem.

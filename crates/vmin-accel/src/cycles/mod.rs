@@ -35,7 +35,7 @@ pub use traffic::Residence;
 use crate::{Accelerator, Dataflow, Layer, mapping};
 
 /// Which closed form counts the cycles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CycleModel {
     /// No value is used before it is computed; the default.

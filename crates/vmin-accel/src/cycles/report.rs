@@ -9,7 +9,7 @@ use crate::{Accelerator, Layer, Memory, Work};
 
 /// Cycles and traffic of one layer of one inference. Counts without `bytes` in their name are in
 /// elements: int8 activations, weight codes, accumulator sums.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct LayerReport {
     /// The layer's name.
@@ -202,7 +202,7 @@ impl LayerReport {
 }
 
 /// Sums over the layers of one inference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Totals {
     /// Multiply-accumulates.

@@ -10,7 +10,7 @@ use super::{CycleModel, LayerReport};
 use crate::Accelerator;
 
 /// The resource that limits a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
     /// The array.

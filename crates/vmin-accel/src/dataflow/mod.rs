@@ -246,6 +246,16 @@ impl Serialize for Dataflow {
     }
 }
 
+impl schemars::JsonSchema for Dataflow {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Dataflow".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "enum": Self::WORDS })
+    }
+}
+
 impl<'de> Deserialize<'de> for Dataflow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;

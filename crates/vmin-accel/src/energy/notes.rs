@@ -8,7 +8,7 @@ use crate::accelerator::Memory as OnChip;
 use crate::{Accelerator, Memory, VoltageProfile};
 
 /// A number or curve, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Sourced {
     /// What it is.

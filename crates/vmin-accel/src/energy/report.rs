@@ -8,7 +8,7 @@ use crate::cycles::LayerReport;
 use crate::{Accelerator, VoltageProfile};
 
 /// Energy by component, in nJ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Components {
     /// Multiply-accumulates.
@@ -70,7 +70,7 @@ impl Components {
 }
 
 /// Energy that each supply delivers, in nJ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct ByRail {
     /// Array and vector unit.
@@ -110,7 +110,7 @@ impl ByRail {
 }
 
 /// Energy of one layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct LayerEnergy {
     /// The layer's name.
@@ -122,7 +122,7 @@ pub struct LayerEnergy {
 }
 
 /// Energy and time of one inference at an operating point.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct EnergyReport {
     /// Per layer, in order.
@@ -140,7 +140,7 @@ pub struct EnergyReport {
 }
 
 /// Shares of energy saved against another operating point.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Saving {
     /// Of the whole inference: `1 - E(V) / E(nominal)`.

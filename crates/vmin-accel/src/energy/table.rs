@@ -6,7 +6,7 @@ use super::constants::{ConstantSet, Logic};
 use crate::accelerator::Memories;
 
 /// An action that costs energy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// One int8 multiply with int32 accumulation.
@@ -108,7 +108,7 @@ impl DramKind {
 }
 
 /// One number with its source.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct EnergyEntry {
     /// The action.

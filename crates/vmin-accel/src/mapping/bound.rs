@@ -25,7 +25,7 @@ use crate::scalesim::Window;
 use crate::{Accelerator, Layer, Work};
 
 /// Least bytes from and to DRAM of one inference, layer after layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct LowerBound {
     /// Weights that the weight memory cannot keep.

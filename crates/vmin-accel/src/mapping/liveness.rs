@@ -34,7 +34,7 @@ const LAYERS_MAX: usize = 4096;
 const ACTIVATION_BITS: u64 = 8;
 
 /// Where a tensor lives between its uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Home {
     /// In the activation memory.
@@ -67,7 +67,7 @@ impl Home {
 }
 
 /// One tensor's life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct TensorHome {
     /// The layer that writes it, or `input`.
     pub name: String,

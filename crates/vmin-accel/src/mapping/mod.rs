@@ -39,7 +39,7 @@ pub(crate) use mapper::candidates;
 pub(crate) use problem::{Fetched, Problem, Reuse};
 
 /// The tile loop that is outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
 pub enum LoopOrder {
     /// Tiles of `m`; each one meets all weights.
     #[serde(rename = "m-n")]

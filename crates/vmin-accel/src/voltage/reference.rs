@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a millivolt stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VddReference {
     /// A millivolt of a real supply.

@@ -35,6 +35,11 @@ impl Collector {
         }
     }
 
+    /// True if there is no level.
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+
     /// The index of a voltage's level.
     pub(super) fn level(&mut self, vdd_uv: u32) -> Result<u16, ImportProblem> {
         if let Some(&level) = self.levels.get(&vdd_uv) {

@@ -30,6 +30,16 @@ pub(super) struct Found {
 pub(super) const FORMAT: Format = Format {
     name: "dump",
     about: "Memory contents after a known pattern was written",
+    options: &[
+        "--vdd-mv",
+        "--written",
+        "--word-bits",
+        "--words-per-bank",
+        "--column-mux",
+        "--byte-order",
+        "--dump-encoding",
+        "--fold-duplicates",
+    ],
     recognizes: |head| {
         let hex = |byte: &u8| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace();
         head.bytes.iter().all(hex)
@@ -108,6 +118,9 @@ impl Importer {
         if bits == 0 || bits > 64 || !bits.is_multiple_of(unit) {
             let found = u64::from(bits);
             return Err(ImportProblem::Option { what: "bits of a word", found, expected });
+        }
+        if !(binary && bits > 8) {
+            self.no_effect("--byte-order", "the words of the dump have no order of bytes")?;
         }
         let big_endian = match (self.options.big_endian, binary && bits > 8) {
             (Some(big_endian), _) => big_endian,

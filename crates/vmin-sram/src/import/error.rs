@@ -141,6 +141,25 @@ pub enum ImportProblem {
     /// An array of voltages of failure without one.
     #[error("the array names no voltage: every cell is NaN, 0 or minus infinity")]
     NeverFails,
+    /// An option that is given and changes nothing.
+    #[error("`{option}` has no effect: {why}")]
+    NoEffect {
+        /// The option.
+        option: &'static str,
+        /// The reason.
+        why: String,
+    },
+    /// Maps with too many rows for one bank.
+    #[error("the maps do not say how many of their {rows} rows are a bank")]
+    NoBankRows {
+        /// Rows of a map.
+        rows: u64,
+    },
+    /// A list without a row and without a voltage.
+    #[error(
+        "the list has a header and no rows, so that no voltage is known at which cells were tested"
+    )]
+    NoRows,
     /// An option that the format cannot have.
     #[error("{what} of {found}: {expected}")]
     Option {
@@ -233,6 +252,18 @@ pub enum ImportProblem {
         /// Highest column.
         column: u32,
     },
+    /// A size that contradicts the list's own.
+    #[error(
+        "the list says that its memory is {banks} x {rows} x {columns}, and another size is given"
+    )]
+    OtherSize {
+        /// Banks that the list says.
+        banks: u32,
+        /// Rows of a bank.
+        rows: u32,
+        /// Columns of a bank.
+        columns: u32,
+    },
     /// A cell beyond the memory.
     #[error(
         "bank {bank}, row {row}, column {column} lies outside a memory of {banks} x {rows} x {columns}"
@@ -313,6 +344,16 @@ impl ImportProblem {
             Self::NoBanks { .. } => {
                 "add `--words-per-bank N` (all words for a single bank), and `--column-mux M` where a row has \
                  several words"
+            }
+            Self::NoEffect { .. } => "leave it away",
+            Self::OtherSize { .. } => "leave `--banks`, `--rows` and `--columns` away",
+
+            Self::NoBankRows { .. } => {
+                "add `--rows-per-bank N` (all rows for a single bank), or import an array with an axis of banks"
+            }
+            Self::NoRows => {
+                "a chip without faults needs its voltages: a line `# levels_mv=590,580` before the header, or \
+                 `--vdd-mv V` without a column of voltages"
             }
             Self::NeverFails => {
                 "check the measurement; a chip without faults needs its levels, `--levels-mv V,V,...`"

@@ -10,6 +10,7 @@ use crate::measured_maps::ErrorRates;
 pub(super) const FORMAT: Format = Format {
     name: "ibm",
     about: "Pairs of comma-separated 0/1 files",
+    options: &["--vdd-mv", "--rows-per-bank"],
     recognizes: |head| {
         head.line.contains(',') && head.line.chars().all(|c| "01,.e+- \t\r".contains(c))
     },

@@ -12,6 +12,8 @@
 //! The size of the memory, voltages without a fault and the source are
 //! *properties*, `key=value`: `geometry=B x R x C`, `levels_mv=590,580`, `source=...`, `licence=...`.
 
+use std::collections::BTreeSet;
+
 use super::voltage::{VddUnit, microvolts};
 use super::{ImportProblem, Importer, Meaning};
 use crate::geometry::{Geometry, Position};
@@ -35,6 +37,21 @@ const OTHER_NAMES: [&[&str]; 8] = [
     &["prob", "p"],
     &["addr", "word"],
     &[],
+];
+
+/// Options of the command line for lists, whatever the file type.
+pub(super) const OPTIONS: &[&str] = &[
+    "--vdd-mv",
+    "--word-bits",
+    "--words-per-bank",
+    "--column-mux",
+    "--banks",
+    "--rows",
+    "--columns",
+    "--levels-mv",
+    "--failure-kind",
+    "--columns-named",
+    "--meaning",
 ];
 
 /// Banks, rows and columns have 21 bits each in an address until the memory is known.
@@ -106,7 +123,8 @@ impl Places {
             let mux = self.column_mux;
             [bank, word / mux, bit * mux + word % mux]
         } else {
-            [whole(0)?, whole(1)?, whole(2)?]
+            let bank = if self.at[0].is_some() { whole(0)? } else { 0 };
+            [bank, whole(1)?, whole(2)?]
         };
         let vdd_mv = match self.vdd_mv {
             Some(vdd_mv) => vdd_mv,
@@ -170,14 +188,11 @@ fn column_named(name: &str) -> Option<usize> {
     (0..COLUMNS.len()).find(known)
 }
 
-/// True if a line names the columns of a list.
+/// True if a line names two columns of a list or more; which ones are missing is told later.
 pub(super) fn is_header(line: &str) -> bool {
-    let columns: Vec<usize> = line
-        .split(separator(line))
-        .filter_map(|name| column_named(name.trim().trim_matches('"')))
-        .collect();
-    let all = |wanted: &[usize]| wanted.iter().all(|column| columns.contains(column));
-    all(&[0, 1, 2]) || all(&[ADDRESS, ADDRESS + 1])
+    let names = line.split(separator(line));
+    let columns = names.filter_map(|name| column_named(name.trim().trim_matches('"')));
+    columns.collect::<BTreeSet<_>>().len() > 1
 }
 
 /// The separator of a line's fields.
@@ -234,10 +249,32 @@ impl Importer {
                 Some(_) | None => {}
             }
         }
-        let cell: &[usize] =
-            if at[ADDRESS].is_some() { &[ADDRESS, ADDRESS + 1] } else { &[0, 1, 2] };
+        let words = at[ADDRESS].is_some();
+        let cell: &[usize] = match (words, self.geometry()?.map(Geometry::banks)) {
+            (true, _) => &[ADDRESS, ADDRESS + 1],
+            (false, Some(2..)) => &[0, 1, 2],
+            (false, _) => &[1, 2],
+        };
         if let Some(&missing) = cell.iter().find(|&&column| at[column].is_none()) {
             return Err(ImportProblem::NoColumn { name: COLUMNS[missing] });
+        }
+        if !words {
+            for option in ["--word-bits", "--words-per-bank", "--column-mux"] {
+                self.no_effect(option, "the list has rows and columns, not words and bits")?;
+            }
+            if at[0].is_none() {
+                let note =
+                    "the list has no column `bank`: its cells are taken for those of one bank";
+                if !self.notes.iter().any(|known| known == note) {
+                    self.notes.push(note.to_owned());
+                }
+            }
+        }
+        if at[KIND].is_some() {
+            self.no_effect("--failure-kind", "the list has a column of kinds")?;
+        }
+        if self.options.meaning == Meaning::PerLevel {
+            self.no_effect("--levels-mv", "it cuts voltages of failure (`--meaning first-fails`)")?;
         }
         if at[KIND].is_none() && self.options.failure_rates.is_none() {
             return Err(ImportProblem::NoColumn { name: COLUMNS[KIND] });
@@ -248,9 +285,11 @@ impl Importer {
                     let missing = ImportProblem::NoColumn { name: COLUMNS[VDD] };
                     if problem == ImportProblem::NoVoltage { missing } else { problem }
                 })?;
+                self.collector.level(told)?;
                 (VddUnit::Millivolts, Some(f64::from(told) / 1000.0))
             }
             Some(place) => {
+                self.no_effect("--vdd-mv", "the list has a column of voltages")?;
                 let name = names[place].escape_default();
                 let unit = match (normal(names[place]).1, self.options.vdd_unit) {
                     (Some(own), Some(told)) if own != told => {
@@ -307,6 +346,17 @@ impl Importer {
         Ok(())
     }
 
+    /// The memory, as given or as the list says.
+    fn geometry(&self) -> Result<Option<Geometry>, ImportProblem> {
+        match (self.options.geometry, self.list.geometry) {
+            (Some(told), Some(own)) if told != own => {
+                let (banks, rows, columns) = (own.banks(), own.rows(), own.columns());
+                Err(ImportProblem::OtherSize { banks, rows, columns })
+            }
+            (told, own) => Ok(told.or(own)),
+        }
+    }
+
     /// Takes a property; unknown ones are ignored, as other tools write their own.
     pub(super) fn add_property(&mut self, key: &str, value: &str) -> Result<(), ImportProblem> {
         let bad = || ImportProblem::Table(format!("the property `{key}` is `{value}`"));
@@ -342,12 +392,11 @@ impl Importer {
         if self.options.meaning == Meaning::FirstFails {
             self.collector.extend_downwards();
         }
+        if self.collector.is_empty() {
+            return Err(ImportProblem::NoRows);
+        }
         let [bank, row, column] = self.list.highest;
-        let geometry = self
-            .options
-            .geometry
-            .or(self.list.geometry)
-            .ok_or(ImportProblem::NoGeometry { bank, row, column })?;
+        let geometry = self.geometry()?.ok_or(ImportProblem::NoGeometry { bank, row, column })?;
         let (banks, rows, columns) = (geometry.banks(), geometry.rows(), geometry.columns());
         self.collector.place(|packed| {
             let part = |shift: u32| (packed >> shift) as u32 & ((1 << COORDINATE_BITS) - 1);

@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader};
 
 use csv::StringRecord;
 
-use super::list::{Value, is_header, separator};
+use super::list::{OPTIONS, Value, is_header, separator};
 use super::source::{Lines, open, problem};
 use super::{Format, ImportProblem, Importer};
 
 pub(super) const FORMAT: Format = Format {
     name: "list",
     about: "Table of faulty cells, separated by commas, semicolons or tabs",
+    options: OPTIONS,
     recognizes: |head| is_header(head.line),
     add: Importer::add_list_csv,
     finish: Importer::finish_list,

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use super::list::Value;
+use super::list::{OPTIONS, Value};
 use super::source::whole;
 use super::{Format, ImportProblem, Importer, foreign};
 
 pub(super) const FORMAT: Format = Format {
     name: "parquet",
     about: "The same table as Parquet",
+    options: OPTIONS,
     recognizes: |head| head.bytes.starts_with(b"PAR1"),
     add: Importer::add_list_parquet,
     finish: Importer::finish_list,

@@ -41,6 +41,8 @@ pub struct Format {
     pub name: &'static str,
     /// A description for help texts.
     pub about: &'static str,
+    /// Its options on the command line, beside those of every format.
+    options: &'static [&'static str],
     /// Whether a file that begins so is of this format. No two formats recognize the same file.
     recognizes: fn(&Head<'_>) -> bool,
     /// Takes the contents of a file: its index, its name, its bytes.
@@ -66,6 +68,9 @@ impl PartialEq for Format {
         self.name == other.name
     }
 }
+
+/// Most rows of a map that is taken for one bank without being told: no array has more on one bit line.
+const BANK_ROWS_MAX: u64 = 8192;
 
 /// The first bytes of a file, decompressed.
 struct Head<'a> {
@@ -154,6 +159,8 @@ pub struct ImportOptions {
     pub source: Option<String>,
     /// Licence.
     pub licence: Option<String>,
+    /// Options of the command line that were given, as `--banks`: one that has no effect is an error.
+    pub given: Vec<&'static str>,
 }
 
 impl Default for ImportOptions {
@@ -178,6 +185,7 @@ impl Default for ImportOptions {
             failure_rates: None,
             source: None,
             licence: None,
+            given: Vec::new(),
         }
     }
 }
@@ -263,9 +271,38 @@ impl Importer {
         if first != format {
             return Err(ImportProblem::MixedFormats { first: first.name, this: format.name });
         }
+        self.check_options(format)?;
         self.files[index].format = format.name;
         self.files[index].gzip = source::is_gzip(bytes);
         (format.add)(self, index, name, bytes)
+    }
+
+    /// Refuses the options of other formats.
+    fn check_options(&self, format: Format) -> Result<(), ImportProblem> {
+        for &option in &self.options.given {
+            let of: Vec<&str> = FORMATS
+                .iter()
+                .filter(|format| format.options.contains(&option))
+                .map(|format| format.name)
+                .collect();
+            if !of.is_empty() && !of.contains(&format.name) {
+                let why = format!(
+                    "it belongs to the format {}, and the file is of the format {}",
+                    of.join(", "),
+                    format.name
+                );
+                return Err(ImportProblem::NoEffect { option, why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an option that has no effect, if it is given.
+    pub(crate) fn no_effect(&self, option: &'static str, why: &str) -> Result<(), ImportProblem> {
+        match self.options.given.contains(&option) {
+            true => Err(ImportProblem::NoEffect { option, why: why.to_owned() }),
+            false => Ok(()),
+        }
     }
 
     /// The chip and the report.
@@ -353,13 +390,23 @@ impl Importer {
         }
     }
 
-    fn matrix_geometry(&self) -> Result<Geometry, ImportProblem> {
+    fn matrix_geometry(&mut self) -> Result<Geometry, ImportProblem> {
         let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         match self.shape {
             Some((Shape::Banks { banks, rows, columns }, _)) => {
+                self.no_effect("--rows-per-bank", "the arrays have an axis of banks")?;
                 Ok(Geometry::new(small(banks), small(rows), small(columns))?)
             }
             Some((Shape::Matrix { rows, columns }, _)) => {
+                if self.options.rows_per_bank.is_none() {
+                    if rows > BANK_ROWS_MAX {
+                        return Err(ImportProblem::NoBankRows { rows });
+                    }
+                    self.notes.push(format!(
+                        "the maps mark no banks: their {rows} rows of {columns} cells are taken for one bank \
+                         (`--rows-per-bank N` divides them)"
+                    ));
+                }
                 let per_bank = self.options.rows_per_bank.map_or(rows, u64::from);
                 if per_bank == 0 || rows % per_bank != 0 {
                     return Err(ImportProblem::Divide { what: "rows", count: rows, by: per_bank });

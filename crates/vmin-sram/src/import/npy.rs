@@ -15,6 +15,7 @@ use crate::measured_maps::{ErrorRates, Run};
 pub(super) const FORMAT: Format = Format {
     name: "npy",
     about: "Arrays of numpy",
+    options: &["--vdd-mv", "--rows-per-bank", "--npy-values", "--levels-mv", "--failure-kind"],
     recognizes: |head| head.bytes.starts_with(b"\x93NUMPY"),
     add: Importer::add_npy,
     finish: |importer| importer.matrix_geometry(),
@@ -60,6 +61,10 @@ impl Importer {
             Some(values) => values,
             None => values_of_name(name)?,
         };
+        if values != NpyValues::FailureVoltage {
+            self.no_effect("--levels-mv", "the array holds no voltages of failure")?;
+            self.no_effect("--failure-kind", "the array's probabilities say what cells do")?;
+        }
         let (map, one): (MapId, fn(f32) -> ErrorRates) = match values {
             NpyValues::FailureVoltage => return self.add_failure_voltages(index, name, bytes),
             NpyValues::P01 => (MapId::P01, ErrorRates::stuck_at_1),
@@ -95,6 +100,7 @@ impl Importer {
         name: &str,
         bytes: &[u8],
     ) -> Result<(), ImportProblem> {
+        self.no_effect("--vdd-mv", "the array holds a voltage of failure for every cell")?;
         if file > 0 {
             return Err(ImportProblem::Count {
                 what: "array of voltages of failure",

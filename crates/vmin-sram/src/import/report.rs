@@ -63,7 +63,7 @@ pub struct ImportReport {
     pub nesting_violations: u64,
     /// Cells that err in both directions, at one voltage or at two.
     pub both_directions: u64,
-    /// Share of the faulty cells at the lowest voltage that tend to 0; none without faults.
+    /// Share that tends to 0 of the cells at the lowest voltage that tend to a value; none without such cells.
     pub share_stuck_at_0: Option<f64>,
     /// Whether words repeated their lower half and were folded.
     pub folded: bool,
@@ -105,12 +105,7 @@ pub(super) fn report(
         Origin::Measured { nesting_violations, .. } => *nesting_violations,
         Origin::Sampled { .. } => 0,
     };
-    let share_stuck_at_0 = levels.last().filter(|last| last.faults > 0).map(|last| {
-        let up = chip
-            .measured_faults(levels.len() - 1)
-            .map_or(0, |faults| faults.iter().filter(|fault| fault.preferred).count());
-        1.0 - up as f64 / last.faults as f64
-    });
+    let share_stuck_at_0 = chip.share_stuck_at_0(levels.len().saturating_sub(1));
     ImportReport {
         files,
         levels,

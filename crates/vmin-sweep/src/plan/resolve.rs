@@ -44,7 +44,8 @@ impl Plan {
             if let Some(profile) = &references.profile {
                 keep(&mut problems, names.profile(profile));
             }
-            for file in &references.chip_files {
+            let files = keep(&mut problems, names.chip_files(&references.chip_files));
+            for file in files.iter().flatten() {
                 keep(&mut problems, names.chip(file));
             }
             collected(source, problems)
@@ -76,6 +77,13 @@ impl Plan {
             .and_then(|profile| with_vmin(profile, experiment.vmin_mv.as_ref(), &source));
         let profile = keep(&mut problems, profile);
         let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
+        let by_file = !experiment.chip_files.is_empty();
+        let files = keep(&mut problems, names.chip_files(&experiment.chip_files));
+        experiment.chip_files = files.unwrap_or_default();
+        if by_file {
+            // At most ten thousand.
+            experiment.chips = experiment.chip_files.len() as u32;
+        }
         let named = &experiment.chip_files;
         let chip_files: Vec<ChipFile> =
             named.iter().filter_map(|file| keep(&mut problems, names.chip(file))).collect();

@@ -9,7 +9,7 @@ use crate::results::Point;
 use crate::statistics::Vmin;
 
 /// One remedy over its voltages. The first of a list is the experiment's network without protection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemedyResult {
     /// Its name.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct RemedyResult {
 }
 
 /// A remedy at one voltage.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemedySweepPoint {
     /// The swept voltage, in mV.
     pub vdd_mv: f64,

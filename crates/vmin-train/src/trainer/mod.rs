@@ -32,7 +32,7 @@ use crate::random::{Purpose, Stream};
 use crate::{CheckpointError, FloatNetwork, Recipe, StartError, TrainError, fine_tune, weights};
 
 /// Metrics of one epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EpochMetrics {
     /// Epoch, counted from 0.

@@ -30,7 +30,8 @@ pub enum ChipCommand {
 Example:
   vmin chip sample --profile fpga28-kc705b --seed 1 --rows 512 --columns 16 --banks 890 \\
     --out board.chip
-  vmin chip sample --profile fpga28-kc705b --seed 1 --read-noise-mv 3.8 --out measured.chip")]
+  vmin chip sample --profile fpga28-kc705b --seed 1 --read-noise-mv 3.8 --out measured.chip
+  vmin chip sample --profile fpga28-kc705b --seed 1 --count 100 --out lot/chip-{}.chip")]
 pub struct SampleArgs {
     /// Voltage profile: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "PROFILE")]
@@ -58,7 +59,10 @@ pub struct SampleArgs {
     /// Every voltage gets one noisy read, so the maps do not nest exactly.
     #[arg(long, value_name = "MV", value_parser = read_noise_mv)]
     pub read_noise_mv: Option<f64>,
-    /// Output chip file
+    /// Number of chips, numbered from `--chip` on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub count: Option<u32>,
+    /// Output chip file; with `--count` a folder or a name with `{}`
     #[arg(long, value_name = "CHIP")]
     pub out: PathBuf,
     /// How to print.

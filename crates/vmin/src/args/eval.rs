@@ -81,7 +81,7 @@ pub struct EvalArgs {
     /// Seed of the chips, or of a chip file's uncertain cells
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = whole)]
     pub chip_seed: u64,
-    /// Chips: a number, a range `0..99` (last included), or a file
+    /// Chips: number, range `0..99` (last included), file, or pattern `lot/*.chip`
     #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
     pub chip: ChipChoice,
     /// Cell of the chip file's map under the first stored bit. A map smaller than the memory is
@@ -142,7 +142,7 @@ pub enum ChipChoice {
     Index(u32),
     /// Numbers in the population.
     Range(std::ops::Range<u32>),
-    /// A chip file.
+    /// A chip file, or a pattern of several.
     File(PathBuf),
 }
 

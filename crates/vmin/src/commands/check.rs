@@ -1,49 +1,148 @@
-//! `vmin check`: what an experiment would cost.
+//! `vmin check`: whether a file is right, and what an experiment would cost.
 
+mod seconds;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_sweep::PlanCost;
+use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_diagnostic::{FileKind, Source};
+use vmin_protection::ProtectionCosts;
+use vmin_sweep::{Plan, PlanCost};
+use vmin_train::Recipe;
 
+pub use self::seconds::Seconds;
 use crate::args::CheckArgs;
-use crate::commands::sweep;
-use crate::{Answer, Failure, answer};
+use crate::progress::clock;
+use crate::{Answer, Failure, answer, compute};
+
+/// A file without mistakes.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Checked {
+    /// An experiment, with its cost.
+    Experiment(Box<Cost>),
+    /// A file of another kind.
+    Other(Described),
+}
 
 /// What an experiment would cost.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub struct Checked {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Cost {
     /// Its records, operations and sizes.
+    #[serde(flatten)]
     pub cost: PlanCost,
+    /// The time it would take here; absent if that cannot be measured.
+    #[serde(flatten)]
+    pub seconds: Option<Seconds>,
     #[serde(skip)]
     name: String,
     #[serde(skip)]
     notes: Vec<String>,
 }
 
-/// Plans an experiment and runs nothing.
+/// What a file describes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Described {
+    /// Kind of the file.
+    kind: &'static str,
+    /// Its `name`.
+    name: String,
+}
+
+/// Checks a file; plans an experiment and measures a few of its trials.
 ///
 /// # Errors
-/// All problems of the experiment.
-pub fn run(args: &CheckArgs) -> Result<Checked, Failure> {
-    let plan = sweep::plan(args.experiment.as_deref())?;
-    Ok(Checked { cost: plan.cost(), name: plan.name, notes: plan.notes })
+/// All problems of the file.
+pub fn run(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
+    compute::on_threads(args.compute.jobs, || run_here(args, stop))
+}
+
+fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
+    let kernel = compute::kernel(args.compute.kernel.as_deref())?;
+    let (source, base) = match &args.file {
+        None => (Source::new("embedded demo", vmin_sweep::DEMO), Path::new(".")),
+        Some(path) => {
+            let source = vmin_files::text("file", path).map_err(|error| {
+                error
+                    .diagnostic()
+                    .hint("`vmin init --out experiment.toml` writes one to start from")
+            })?;
+            (source, path.parent().unwrap_or(Path::new(".")))
+        }
+    };
+    let described = |kind, name: &str| {
+        let name = name.to_owned();
+        Ok(Checked::Other(Described { kind, name }))
+    };
+    match FileKind::of(&source) {
+        Some(FileKind::Experiment) | None => {
+            let plan = compute::timed("plan", || Plan::read(&source, base))?;
+            let seconds = compute::timed("trials", || seconds::measure(&plan, kernel, stop));
+            let cost = Cost { cost: plan.cost(), seconds, name: plan.name, notes: plan.notes };
+            Ok(Checked::Experiment(Box::new(cost)))
+        }
+        Some(FileKind::Accelerator) => {
+            described("accelerator", Accelerator::parse(&source)?.name())
+        }
+        Some(FileKind::Profile) => described("profile", VoltageProfile::parse(&source)?.name()),
+        Some(FileKind::Space) => {
+            described("space", &vmin_explore::Plan::read(&source, base)?.space.name)
+        }
+        Some(FileKind::Recipe) => described("recipe", &Recipe::parse(&source)?.name),
+        Some(FileKind::Costs) => described("costs", ProtectionCosts::parse(&source)?.name()),
+    }
 }
 
 impl Answer for Checked {
     fn csv(&self) -> Result<String, Failure> {
-        answer::csv(&[self])
+        match self {
+            Self::Experiment(cost) => {
+                let value = serde_json::to_value(cost).map_err(std::io::Error::from)?;
+                let (keys, values): (Vec<_>, Vec<_>) = value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(k, v)| (k.clone(), text(v)))
+                    .unzip();
+                answer::csv(&[keys, values])
+            }
+            Self::Other(described) => answer::csv(&[described]),
+        }
     }
 
     fn table(&self) -> String {
-        let value = serde_json::to_value(&self.cost).unwrap_or_default();
+        let Cost { cost, seconds, name, notes } = match self {
+            Self::Experiment(cost) => &**cost,
+            Self::Other(Described { kind, name }) => {
+                return format!("{kind} `{name}`: no mistakes");
+            }
+        };
+        let value = serde_json::to_value(cost).unwrap_or_default();
         let rows = value.as_object().into_iter().flatten().map(|(key, value)| {
             let text = match value.as_f64().filter(|_| value.is_f64()) {
                 Some(number) => format!("{number:.1}"),
-                None => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+                None => text(value),
             };
             vec![key.replace('_', " "), text]
         });
         let table = answer::table(&["plan", ""], 1, rows);
-        let notes: String = self.notes.iter().map(|note| format!("\nnote: {note}")).collect();
-        format!("{}\n{table}{notes}", self.name)
+        let notes: String = notes
+            .iter()
+            .map(|note| format!("\n{}", answer::wrapped(&format!("note: {note}"))))
+            .collect();
+        let seconds = seconds.as_ref().map_or_else(String::new, |seconds| {
+            let (low, high) = (clock(seconds.seconds_low), clock(seconds.seconds_high));
+            let text = format!("about {low} to {high}, {}", seconds.seconds_basis);
+            format!("\n{}", answer::wrapped(&text))
+        });
+        format!("{name}\n{table}{seconds}{notes}")
     }
+}
+
+/// A value as a cell of a table.
+fn text(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

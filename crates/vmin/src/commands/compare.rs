@@ -1,20 +1,18 @@
 //! `vmin compare`: several finished sweeps side by side.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg};
 use vmin_sweep::Results;
 use vmin_sweep::statistics::share_words;
 
 use crate::args::{CompareArgs, CompareOver};
 use crate::commands::report;
-use crate::failure::{say, unwritable};
-use crate::{Answer, Failure, answer};
+use crate::{Answer, Failure, answer, files};
 
 /// The points of several sweeps.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Comparison {
     rows: Vec<Row>,
     #[serde(skip)]
@@ -24,7 +22,7 @@ pub struct Comparison {
 }
 
 /// One point of one sweep.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Row {
     sweep: String,
     vdd_mv: f64,
@@ -67,9 +65,7 @@ pub fn run(args: &CompareArgs) -> Result<Comparison, Failure> {
     let rows: Vec<Row> = sweeps.iter().flat_map(rows_of).collect();
     if let Some(path) = &args.out {
         let json = serde_json::to_string(&rows).map_err(std::io::Error::from)?;
-        write_whole(path, comparison_page(&sweeps, &json).as_bytes())
-            .map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
+        files::write(path, comparison_page(&sweeps, &json).as_bytes(), files::PAGE)?;
     }
     if let Some(path) = &args.svg {
         let over = match args.over {
@@ -79,8 +75,7 @@ pub fn run(args: &CompareArgs) -> Result<Comparison, Failure> {
         let svg = comparison_svg(&sweeps, over).ok_or_else(|| {
             Diagnostic::new("nothing", "the sweeps have no point that could be drawn")
         })?;
-        write_whole(path, svg.as_bytes()).map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
+        files::write(path, svg.as_bytes(), files::SVG)?;
     }
     Ok(Comparison { rows, labels, sweeps: all })
 }

@@ -2,6 +2,7 @@
 
 mod trace;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 pub use trace::Trace;
 use vmin_accel::cycles::{self, Totals};
@@ -9,13 +10,12 @@ use vmin_accel::mapping::{self, LoopOrder, LowerBound, TensorHome};
 use vmin_accel::scalesim::{self, TableKind};
 use vmin_accel::{Accelerator, CycleModel, Dataflow, DoesNotFit, Layer, LayerReport, Schedule};
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_nn::Graph;
 use vmin_sweep::names::Names;
 
 use crate::args::{CycleModelArg, CyclesArgs, WorkArgs};
 use crate::failure::{say, unwritable};
-use crate::{Answer, Failure, answer, columns};
+use crate::{Answer, Failure, answer, columns, files};
 
 /// Counts that some cycle models lack.
 const COUNTS: [&str; 15] = [
@@ -37,7 +37,7 @@ const COUNTS: [&str; 15] = [
 ];
 
 /// Cycles and traffic of a network, or of a tiny product shown cycle by cycle.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum CyclesAnswer {
     /// Layer by layer.
@@ -63,7 +63,7 @@ impl Answer for CyclesAnswer {
 }
 
 /// Cycles and traffic of the layers of a network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Cycles {
     /// Name of the accelerator.
     pub accelerator: String,
@@ -139,19 +139,16 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         for (name, text) in scalesim::report_files(&cycles.layers) {
             let path = folder.join(name);
             std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-            write_whole(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
-            say(&format!("wrote `{}`", path.display()));
+            files::write(&path, text.as_bytes(), files::NOTHING)?;
         }
     }
     if let Some(path) = &args.report {
         let page = page(&cycles, &accelerator)?;
-        write_whole(path, page.as_bytes()).map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
+        files::write(path, page.as_bytes(), files::PAGE)?;
     }
     if let Some(path) = &args.parquet {
         let bytes = columns::parquet(&cycles.layers, &COUNTS)?;
-        write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
+        files::write(path, &bytes, files::PARQUET)?;
     }
     Ok(CyclesAnswer::Layers(Box::new(cycles)))
 }
@@ -307,7 +304,7 @@ fn show(cycles: &Cycles) -> String {
         "filter reads",
         "ofmap writes",
         "tiles",
-        "inputs, outputs",
+        "inputs / outputs",
         "DRAM bytes",
         "MACs/byte",
         "bound by",
@@ -339,24 +336,32 @@ fn show(cycles: &Cycles) -> String {
         "ifmap reads",
         "MACs/byte",
         "folds",
+        "inputs / outputs",
+        "tiles",
         "DRAM bytes",
         "bound by",
+        "k",
+        "n",
+        "m",
     ];
     let table = answer::fitted(&header, 1, &spare, rows);
     let totals = &cycles.totals;
     let bound = cycles.dram_lower_bound.map_or_else(String::new, |bound| {
         format!("\n{} DRAM bytes, of at least {}", totals.dram_bytes, bound.bytes)
     });
-    format!(
-        "{} on {}, {}, {}\n{table}\n{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz{bound}",
-        cycles.model,
-        cycles.accelerator,
-        cycles.dataflow.name(),
-        model_word(cycles.cycle_model),
+    let sums = answer::wrapped(&format!(
+        "{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz",
         totals.cycles,
         totals.macs,
         totals.stall_cycles.saturating_add(totals.sram_stall_cycles),
         cycles.latency_us,
         cycles.clock_mhz
+    ));
+    format!(
+        "{} on {}, {}, {}\n{table}\n{sums}{bound}",
+        cycles.model,
+        cycles.accelerator,
+        cycles.dataflow.name(),
+        model_word(cycles.cycle_model)
     )
 }

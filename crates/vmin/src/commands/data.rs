@@ -1,20 +1,20 @@
 //! `vmin data`: names that need no file.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::{Accelerator, VoltageProfile};
 
 use crate::{Answer, Failure, answer};
 
 /// Everything that can be named without a file.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Names {
     /// One entry a name.
-    pub entries: Vec<Entry>,
+    pub rows: Vec<Entry>,
 }
 
 /// One name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Entry {
     /// `model`, `data`, `accelerator` or `profile`.
     pub kind: &'static str,
@@ -60,16 +60,16 @@ pub fn run() -> Result<Names, Failure> {
     for name in VoltageProfile::names() {
         entries.push(entry("profile", name.to_owned(), VoltageProfile::load(name)?.title()));
     }
-    Ok(Names { entries })
+    Ok(Names { rows: entries })
 }
 
 impl Answer for Names {
     fn csv(&self) -> Result<String, Failure> {
-        answer::csv(&self.entries)
+        answer::csv(&self.rows)
     }
 
     fn table(&self) -> String {
-        let rows = self.entries.iter();
+        let rows = self.rows.iter();
         let rows = rows.map(|row| vec![row.kind.to_owned(), row.name.clone(), row.about.clone()]);
         answer::table(&["kind", "name", "about"], 3, rows)
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
@@ -21,10 +22,10 @@ use vmin_sweep::{Accuracy, Placement, Verdict};
 use super::cycles::{Work, work};
 use crate::args::{ClockArg, EnergyArgs, PlacementArg};
 use crate::failure::{say, unwritable};
-use crate::{Answer, Failure, answer, columns};
+use crate::{Answer, Failure, answer, columns, files};
 
 /// Energy of one inference where it is least and the accuracy is kept, and a summary of all voltages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Energy {
     accelerator: String,
     profile: String,
@@ -60,7 +61,7 @@ pub struct Energy {
 }
 
 /// The voltage of each supply, in mV.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 struct SuppliesMv {
     logic: f64,
     weight: f64,
@@ -82,7 +83,7 @@ impl From<&OperatingPoint> for SuppliesMv {
 }
 
 /// The tiles that a layer runs in, and where its tensors live; nothing in SCALE-Sim's model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LayerMapping {
     layer: String,
     loop_order: Option<LoopOrder>,
@@ -108,7 +109,7 @@ impl LayerMapping {
 }
 
 /// One of several voltages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Point {
     vdd_mv: Option<f64>,
     supplies_mv: SuppliesMv,
@@ -124,7 +125,7 @@ struct Point {
     by_rail: ByRail,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Row {
     vdd_mv: Option<f64>,
     layer: String,
@@ -405,12 +406,12 @@ fn write(
     energy: &Energy,
     points: &[EnergyAtVoltage],
 ) -> Result<(), Failure> {
-    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    let mut made: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(path) = &args.export_ert {
-        files.push((path.clone(), ert::export(accelerator).into_bytes()));
+        made.push((path.clone(), ert::export(accelerator).into_bytes()));
     }
     if let Some(path) = &args.export_art {
-        files.push((path.clone(), ert::export_area(accelerator).into_bytes()));
+        made.push((path.clone(), ert::export_area(accelerator).into_bytes()));
     }
     if let Some(path) = &args.report {
         let json = serde_json::to_string(energy).map_err(std::io::Error::from)?;
@@ -428,15 +429,23 @@ fn write(
             area: &energy.area,
             json: &json,
         });
-        files.push((path.clone(), page.into_bytes()));
+        made.push((path.clone(), page.into_bytes()));
     }
     if let Some(path) = &args.parquet {
-        files.push((path.clone(), columns::parquet(&energy.rows, &[])?));
+        made.push((path.clone(), columns::parquet(&energy.rows, &[])?));
+    }
+    for (path, like) in [
+        (&args.export_ert, files::REFERENCE_TABLE),
+        (&args.export_art, files::REFERENCE_TABLE),
+        (&args.report, files::PAGE),
+        (&args.parquet, files::PARQUET),
+    ] {
+        path.as_deref().map_or(Ok(()), |path| files::check(path, like))?;
     }
     let set: Vec<(PathBuf, &[u8])> =
-        files.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice())).collect();
+        made.iter().map(|(path, bytes)| (path.clone(), bytes.as_slice())).collect();
     write_set(&set).map_err(|(path, error)| unwritable(&path, &error))?;
-    for (path, _) in &files {
+    for (path, _) in &made {
         say(&format!("wrote `{}`", Path::display(path)));
     }
     Ok(())

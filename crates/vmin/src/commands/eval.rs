@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement};
 use vmin_diagnostic::{Diagnostic, Located};
 use vmin_emulator::{ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec};
-use vmin_files::write_whole;
 use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Split};
 use vmin_protection::Protection;
@@ -21,11 +21,12 @@ use vmin_sweep::Spread;
 use vmin_sweep::names::Names;
 
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, PlacementArg};
-use crate::failure::{say, with_causes};
-use crate::{Answer, Failure, answer, compute};
+use crate::failure::say;
+use crate::progress::Progress;
+use crate::{Answer, Failure, answer, compute, files};
 
 /// Accuracy of one network on one chip, or without bit errors.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Evaluation {
     /// The network, as named.
     pub model: String,
@@ -79,10 +80,13 @@ pub struct Evaluation {
     /// Number of the chip, where several were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip: Option<u32>,
+    /// File of the chip, where several files were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chip_file: Option<String>,
 }
 
 /// Accuracy of one network on several chips.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Chips {
     /// Mean test error.
     pub rerr_mean: f64,
@@ -97,7 +101,7 @@ pub struct Chips {
 }
 
 /// Accuracy of one network on the chips asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Evaluated {
     /// On one.
@@ -163,6 +167,9 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let mut clean = None;
     let mut evaluations = Vec::new();
     let mut of_chips = Vec::new();
+    let several = matches!(args.chip, ChipChoice::Range(_)) || chips.range.len() > 1;
+    let progress = Progress::new("eval", "chips");
+    progress.begin(chips.range.len() as u64, 0);
     for chip in chips.range.clone() {
         let started = Instant::now();
         let (predictions, applied) = if errs {
@@ -226,17 +233,18 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             kernel: kernel.name(),
             threads: rayon::current_num_threads(),
             chip_seed: args.chip_seed.to_string(),
-            chip: matches!(args.chip, ChipChoice::Range(_)).then_some(chip),
+            chip: several.then_some(chip),
+            chip_file: chips.files.get(chip as usize).filter(|_| several).cloned(),
         });
+        progress.advance();
     }
+    drop(progress);
     if let Some(path) = &args.predictions {
-        write_predictions(path, args, &data, &of_chips)?;
+        write_predictions(path, args, &data, several, &of_chips)?;
     }
     let errors: Vec<f64> = evaluations.iter().map(|of| of.err).collect();
-    match (&args.chip, evaluations.pop(), Spread::of(&errors)) {
-        (ChipChoice::Index(_) | ChipChoice::File(_), Some(one), _) => {
-            Ok(Evaluated::One(Box::new(one)))
-        }
+    match (several, evaluations.pop(), Spread::of(&errors)) {
+        (false, Some(one), _) => Ok(Evaluated::One(Box::new(one))),
         (_, last, Some(Spread { mean, std, min, max })) => {
             evaluations.extend(last);
             let (rerr_mean, rerr_std, rerr_min, rerr_max) = (mean, std, min, max);
@@ -299,7 +307,7 @@ impl Answer for Evaluated {
         header.extend(buffers.iter().filter(|(_, flips)| flips.is_some()).map(|(name, _)| *name));
         let rows = several.chips.iter().enumerate().map(|(index, of)| {
             let mut row = vec![
-                of.chip.unwrap_or_default().to_string(),
+                of.chip_file.clone().unwrap_or_else(|| of.chip.unwrap_or_default().to_string()),
                 answer::percent(of.err, 2),
                 of.cells_hit.to_string(),
                 of.flips.to_string(),
@@ -308,7 +316,8 @@ impl Answer for Evaluated {
             row.extend(flips.map(|flips| flips[index].to_string()));
             row
         });
-        let table = answer::table(&header, 0, rows);
+        let files = several.chips.iter().any(|of| of.chip_file.is_some());
+        let table = answer::table(&header, usize::from(files), rows);
         let kind = several.chips.first().and_then(Evaluation::kind_in_words);
         let kind = kind.map(|words| format!("\n{words}")).unwrap_or_default();
         format!(
@@ -397,7 +406,7 @@ fn check_writable(path: &Path) -> Result<(), Failure> {
         .hint("name a file in a folder that exists")
         .into());
     }
-    Ok(())
+    files::check(path, files::PREDICTIONS)
 }
 
 /// Writes the predictions of all chips, with a column of their numbers if there can be several.
@@ -405,10 +414,10 @@ fn write_predictions(
     path: &Path,
     args: &EvalArgs,
     data: &Dataset,
+    several: bool,
     of_chips: &[(u32, Vec<usize>)],
 ) -> Result<(), Failure> {
     let first = args.images.as_ref().map_or(0, |range| range.start);
-    let several = matches!(args.chip, ChipChoice::Range(_));
     let mut text = String::from(if several { "chip," } else { "" });
     text.push_str("image,label,prediction\n");
     for (chip, predictions) in of_chips {
@@ -417,12 +426,5 @@ fn write_predictions(
             text.push_str(&format!("{chip}{},{label},{prediction}\n", first + index));
         }
     }
-    write_whole(path, text.as_bytes()).map_err(|error| {
-        Failure::failed(Diagnostic::new(
-            "unwritable",
-            format!("cannot write `{}`: {}", path.display(), with_causes(&error)),
-        ))
-    })?;
-    say(&format!("wrote `{}`", path.display()));
-    Ok(())
+    files::write(path, text.as_bytes(), files::PREDICTIONS)
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 use vmin_diagnostic::Source;
 use vmin_explore::{Exploration, Plan, Point};
 use vmin_files::{Content, write_streams};
@@ -17,9 +18,12 @@ use crate::{Answer, Failure, answer, columns, compute};
 const ROWS_MAX: usize = 30;
 
 /// Every point of a design space. Serialized, its Pareto front.
-#[derive(Debug)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Explored {
+    /// The Pareto front, in the order of the space.
+    rows: Vec<Point>,
     /// The points and the objectives.
+    #[serde(skip)]
     pub exploration: Exploration,
 }
 
@@ -54,22 +58,16 @@ fn run_here(args: &ExploreArgs, stop: &AtomicBool) -> Result<Explored, Failure> 
         args.out.join("explore.csv").display(),
         args.out.join("explore.html").display()
     ));
-    Ok(Explored { exploration })
-}
-
-impl Serialize for Explored {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.exploration.front())
-    }
+    Ok(Explored { rows: exploration.front().cloned().collect(), exploration })
 }
 
 impl Answer for Explored {
     fn csv(&self) -> Result<String, Failure> {
-        answer::csv(&self.exploration.front().collect::<Vec<_>>())
+        answer::csv(&self.rows)
     }
 
     fn table(&self) -> String {
-        show(&self.exploration, &self.exploration.front().collect::<Vec<_>>())
+        show(&self.exploration, &self.rows)
     }
 }
 
@@ -96,7 +94,7 @@ fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {
         .map_err(|(path, error)| unwritable(&path, &error))
 }
 
-fn show(exploration: &Exploration, front: &[&Point]) -> String {
+fn show(exploration: &Exploration, front: &[Point]) -> String {
     let header = [
         "array",
         "dataflow",

@@ -1,35 +1,45 @@
-//! `vmin init`: an experiment file to start from.
+//! `vmin init`: commented files to start from, one of each kind.
 
 use std::io::Write;
 
-use vmin_diagnostic::Diagnostic;
+use vmin_diagnostic::{Diagnostic, FileKind};
 
 use crate::Failure;
 use crate::args::InitArgs;
-use crate::failure::say;
+use crate::failure::{say, unwritable};
 
-/// Writes the embedded demo experiment to a new file, if one is named.
+/// The template of a kind of file, which `vmin check` accepts as it is.
+#[must_use]
+pub const fn template(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Experiment => vmin_sweep::DEMO,
+        FileKind::Space => vmin_explore::DEMO,
+        FileKind::Accelerator => include_str!("../templates/accelerator.toml"),
+        FileKind::Profile => include_str!("../templates/profile.toml"),
+        FileKind::Recipe => include_str!("../templates/recipe.toml"),
+        FileKind::Costs => include_str!("../templates/costs.toml"),
+    }
+}
+
+/// The template for the standard output, or nothing once it is in the new file that is named.
 ///
 /// # Errors
 /// The file exists already or cannot be written.
-pub fn run(args: &InitArgs) -> Result<(), Failure> {
-    let Some(path) = &args.out else { return Ok(()) };
-    let written = std::fs::File::create_new(path)
-        .and_then(|mut file| file.write_all(vmin_sweep::DEMO.as_bytes()));
+pub fn run(args: &InitArgs) -> Result<String, Failure> {
+    let text = template(args.kind.into());
+    let Some(path) = &args.out else { return Ok(text.trim_end().to_owned()) };
+    let written =
+        std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => {
             say(&format!("wrote `{0}`; next: vmin check {0}", path.display()));
-            Ok(())
+            Ok(String::new())
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Diagnostic::new("file-exists", format!("`{}` exists already", path.display()))
                 .hint("choose another name, or remove the file first")
                 .into())
         }
-        Err(error) => Err(Diagnostic::new(
-            "unwritable",
-            format!("cannot write `{}`: {error}", path.display()),
-        )
-        .into()),
+        Err(error) => Err(unwritable(path, &error)),
     }
 }

@@ -5,16 +5,16 @@ use std::path::Path;
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Located};
-use vmin_files::write_whole;
 use vmin_nn::{Executor, Graph, LayerShape, Pixels};
 use vmin_sweep::names::Names;
 
 use crate::args::ArithmeticArgs;
 use crate::args::model::{ConvertArgs, InspectArgs, RunArgs};
-use crate::failure::{say, unwritable, with_causes};
-use crate::{Answer, Failure, answer, compute};
+use crate::failure::{say, with_causes};
+use crate::{Answer, Failure, answer, compute, files};
 
 const INPUT: &str = "an npy array of int8 codes or uint8 pixels, [images, height, width, channels]";
 
@@ -31,9 +31,7 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Failure> {
         with_pixels(&names, names.with_bits(graph, bits.as_ref())?, pixels.as_ref(), &args.model)?;
     let bytes =
         vmin_nn::import::native::save(&graph).map_err(|error| Failure::input("model", &error))?;
-    write(&args.output, &bytes)?;
-    say(&format!("wrote `{}`", args.output.display()));
-    Ok(())
+    files::write(&args.output, &bytes, files::NETWORK)
 }
 
 /// The network with this rule for pixels, if one is given; it may have none.
@@ -49,7 +47,7 @@ fn with_pixels(
 }
 
 /// The layers, tensors and weights of a network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Inspection {
     model: String,
     name: String,
@@ -65,7 +63,7 @@ pub struct Inspection {
     weights: Vec<WeightRow>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LayerRow {
     name: String,
     kind: &'static str,
@@ -80,7 +78,7 @@ struct LayerRow {
     k: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TensorRow {
     name: String,
     shape: Vec<usize>,
@@ -88,7 +86,7 @@ struct TensorRow {
     zero_point: i32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct WeightRow {
     name: String,
     shape: Vec<usize>,
@@ -228,6 +226,7 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
     let names = Names::typed();
     let graph = names.rounded(args.model.as_str(), *rounding)?;
     let graph = &with_pixels(&names, graph, pixels.as_ref(), &args.model)?;
+    files::check(&args.output, files::NPY)?;
     let inputs = read_inputs(graph, &args.input)?;
     let executor = Executor::new(graph, kernel);
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
@@ -244,7 +243,7 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::input("shape", &error))?;
         let mut bytes = Vec::new();
         array.write_npy(&mut bytes).map_err(|error| Failure::input("npy", &error))?;
-        write(path, &bytes)
+        files::put(path, &bytes, files::NPY)
     };
     if let Some(folder) = &args.layers {
         std::fs::create_dir_all(folder).map_err(|error| {
@@ -266,10 +265,6 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
     file(graph.output.0, &args.output)?;
     say(&format!("wrote `{}`: {} inputs", args.output.display(), inputs.len()));
     Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_whole(path, bytes).map_err(|error| unwritable(path, &error))
 }
 
 /// The inputs as codes: int8 arrays as they are, uint8 arrays as pixels.

@@ -4,22 +4,23 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
 use vmin_sweep::statistics::{interval_words, share_words};
-use vmin_sweep::{Journal, JournalError, Plan, Progress, RemedySweepPoint, Results, RunError};
+use vmin_sweep::{Journal, JournalError, Plan, RemedySweepPoint, Results, RunError};
 
 use crate::args::SweepArgs;
 use crate::commands::report::FIRST_CHIP;
 use crate::failure::{is_about_the_path, make_folder, say, with_causes};
+use crate::progress::Progress;
 use crate::{Answer, Failure, answer, compute};
 
 /// The results of a sweep.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Swept {
     /// What the result files hold.
@@ -39,7 +40,7 @@ pub fn run(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
 fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     let started = Instant::now();
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
-    let plan = plan(args.experiment.as_deref())?;
+    let plan = compute::timed("plan", || plan(args.experiment.as_deref()))?;
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
     let (mut journal, done) =
@@ -66,9 +67,10 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
         kernel.name(),
         rayon::current_num_threads()
     ));
-    let bar = Bar::new();
-    let outcome = vmin_sweep::run(&plan, &mut journal, &known, kernel, stop, &bar);
-    bar.0.finish_and_clear();
+    let outcome = compute::timed("trials", || {
+        let progress = Progress::new("sweep", "trials");
+        vmin_sweep::run(&plan, &mut journal, &known, kernel, stop, &progress)
+    });
     let results = match outcome {
         Ok(results) => results,
         Err(RunError::Stopped) if stop.load(Ordering::Relaxed) => {
@@ -85,7 +87,9 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
         }
     };
     let elapsed = started.elapsed();
-    write_results(&args.out, &results, plan.first_chip.as_ref(), kernel, elapsed)?;
+    compute::timed("results and report", || {
+        write_results(&args.out, &results, plan.first_chip.as_ref(), kernel, elapsed)
+    })?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
         elapsed.as_secs_f64(),
@@ -143,33 +147,6 @@ fn quoted(path: &Path) -> String {
         text
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template(
-            "{bar:40} {pos}/{len} chips x voltages  {elapsed} elapsed, {eta} to go",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style);
-        Self(bar)
-    }
-}
-
-impl Progress for Bar {
-    fn begin(&self, total: u64, done: u64) {
-        self.0.set_length(total);
-        self.0.set_position(done);
-        self.0.reset_eta();
-        self.0.enable_steady_tick(Duration::from_millis(250));
-    }
-
-    fn advance(&self) {
-        self.0.inc(1);
     }
 }
 

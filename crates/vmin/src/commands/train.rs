@@ -9,9 +9,9 @@ mod folder;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source};
 use vmin_files::write_whole;
@@ -27,12 +27,13 @@ use vmin_train::{
 
 use crate::args::{EngineChoice, TrainArgs};
 use crate::failure::{make_folder, say, unwritable, with_causes};
+use crate::progress::Progress;
 use crate::{Answer, Failure, answer, compute};
 
 use folder::{checkpoint, checkpoint_path, lock, occupied, refuse_checkpoint};
 
 /// A finished run and its integer network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Summary {
     name: String,
     data: String,
@@ -277,10 +278,10 @@ fn train(
     trainer: &mut Trainer<'_>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
-    let bar = bar(trainer);
-    let outcome = epochs(args, spec, source, recipe, trainer, stop, &bar);
-    bar.finish_and_clear();
-    outcome
+    let progress = Progress::new("train", "steps");
+    let (done, total) = trainer.steps();
+    progress.begin(total as u64, done as u64);
+    compute::timed("epochs", || epochs(args, spec, source, recipe, trainer, stop, &progress))
 }
 
 fn epochs(
@@ -290,12 +291,11 @@ fn epochs(
     recipe: &Recipe,
     trainer: &mut Trainer<'_>,
     stop: &AtomicBool,
-    bar: &ProgressBar,
+    progress: &Progress,
 ) -> Result<(), Failure> {
     while trainer.epochs().len() < recipe.epochs as usize {
         let done = trainer.epoch(|step, loss| {
-            bar.set_position(step as u64);
-            bar.set_message(format!("loss {loss:.3}"));
+            progress.at(step as u64, || format!("loss {loss:.3}"));
             if stop.load(Ordering::Relaxed) {
                 ControlFlow::Break(())
             } else {
@@ -303,7 +303,7 @@ fn epochs(
             }
         });
         match done.map_err(|error| failure(&error, None))? {
-            Some(metrics) => bar.suspend(|| say(&line(metrics, recipe.epochs))),
+            Some(metrics) => progress.say(&line(metrics, recipe.epochs)),
             None => {
                 return Err(Failure::Interrupted(format!(
                     "interrupted; the finished epochs are kept, go on with: vmin train {} --out {} \
@@ -373,20 +373,6 @@ fn curves(
     });
     let path = args.out.join("report.html");
     write_whole(&path, page.as_bytes()).map_err(|error| unwritable(&path, &error))
-}
-
-fn bar(trainer: &Trainer<'_>) -> ProgressBar {
-    let (done, total) = trainer.steps();
-    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template(
-        "{bar:40} {pos}/{len} steps  {msg}  {elapsed} elapsed, {eta} to go",
-    )
-    .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style);
-    bar.set_position(done as u64);
-    bar.reset_eta();
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
 }
 
 /// The line of an epoch on the terminal.

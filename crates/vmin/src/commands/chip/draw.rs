@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_report::chip as draw;
 use vmin_sram::fit::{FitOptions, fit};
 
-use crate::Failure;
-use crate::failure::{say, unwritable, with_causes};
+use crate::failure::with_causes;
+use crate::{Failure, files};
 
 /// Simulated chips behind the band of a picture.
 const REPLICATES: u32 = 100;
@@ -91,7 +90,5 @@ pub fn run(args: &DrawArgs) -> Result<(), Failure> {
             probit()?,
         ]),
     };
-    write_whole(&args.out, svg.as_bytes()).map_err(|error| unwritable(&args.out, &error))?;
-    say(&format!("wrote `{}`", args.out.display()));
-    Ok(())
+    files::write(&args.out, svg.as_bytes(), files::SVG)
 }

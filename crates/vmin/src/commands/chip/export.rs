@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_sram::export::{self, ExportFile};
 
-use crate::Failure;
 use crate::failure::{say, unwritable};
+use crate::{Failure, files};
 
 /// Options of `vmin chip export`.
 #[derive(Debug, Args)]
@@ -45,17 +44,20 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let chip = super::read(&args.chip)?;
     if let FormatOut::List = args.format_out {
         let ExportFile { bytes, .. } = export::list(&chip);
-        write_whole(&args.out, &bytes).map_err(|error| unwritable(&args.out, &error))?;
-        say(&format!("wrote `{}`", args.out.display()));
-        return Ok(());
+        return files::write(&args.out, &bytes, files::CELL_LIST);
     }
     let mut made = 0_usize;
+    let mut refused = None;
     let write = |file: ExportFile| {
         if made == 0 {
             std::fs::create_dir_all(&args.out)?;
         }
         made += 1;
-        write_whole(&args.out.join(&file.name), &file.bytes)
+        // Measured maps have such names too.
+        files::put(&args.out.join(&file.name), &file.bytes, files::NOTHING).map_err(|failure| {
+            refused = Some(failure);
+            std::io::ErrorKind::AlreadyExists.into()
+        })
     };
     let written = match args.format_out {
         FormatOut::Ibm => export::ibm(&chip, write),
@@ -66,7 +68,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             Diagnostic::new("not-exportable", format!("`{}`: {error}", args.chip.display()))
                 .hint("`--format-out list` writes every chip with voltage levels")
         })?
-        .map_err(|error| unwritable(&args.out, &error))?;
+        .map_err(|error| refused.unwrap_or_else(|| unwritable(&args.out, &error)))?;
     say(&format!("wrote {made} files into `{}`", args.out.display()));
     Ok(())
 }

@@ -9,14 +9,13 @@ use clap::Args;
 pub use show::Fitted;
 use vmin_accel::VoltageProfile;
 use vmin_diagnostic::{Diagnostic, Source};
-use vmin_files::write_whole;
 use vmin_sram::Chip;
 use vmin_sram::fit::{Fit, FitError, FitOptions, fit};
 use vmin_sweep::names::Names;
 
-use crate::Failure;
 use crate::args::FormatArgs;
-use crate::failure::{say, unwritable, with_causes};
+use crate::failure::{say, with_causes};
+use crate::{Failure, files};
 
 /// Longest name of a fitted profile in bytes.
 const NAME_BYTES_MAX: usize = 100;
@@ -28,7 +27,7 @@ Examples:
   vmin chip fit board.chip --out board.toml --v-ref-mv 1000
   vmin chip fit lot/*.chip --out lot.toml --energy-from sram14 --draw lot.svg")]
 pub struct FitArgs {
-    /// Chip files; the variation between dies needs two or more
+    /// Chip files or patterns; the variation between dies needs two or more
     #[arg(required = true, value_name = "CHIP")]
     pub chips: Vec<PathBuf>,
     /// Write the population as a voltage profile
@@ -74,32 +73,33 @@ pub fn run(args: &FitArgs) -> Result<Fitted, Failure> {
             .allowed("expected 1 to 20000 mV")
             .into());
     }
+    for (path, like) in [(&args.out, files::FITTED), (&args.draw, files::SVG)] {
+        path.as_deref().map_or(Ok(()), |path| files::check(path, like))?;
+    }
     let name = name(args)?;
     let energy =
         args.energy_from.as_deref().map(|name| Names::typed().profile(name)).transpose()?;
-    let chips: Result<Vec<Chip>, Failure> =
-        args.chips.iter().map(|path| super::read(path)).collect();
+    let paths = files::expanded(&args.chips)?;
+    let chips: Result<Vec<Chip>, Failure> = paths.iter().map(|path| super::read(path)).collect();
     let chips = chips?;
     let options = FitOptions {
         replicates: args.replicates,
         seed: args.seed,
         die_sigma_mv: args.die_sigma_mv,
     };
-    let fitted = fit(&chips, &options).map_err(|error| explain(&error, &args.chips))?;
+    let fitted = fit(&chips, &options).map_err(|error| explain(&error, &paths))?;
     if let Some(out) = &args.out {
-        let text = profile::text(args, &name, &fitted, energy.as_ref())?;
+        let text = profile::text(args, &paths, &name, &fitted, energy.as_ref())?;
         // The profile must parse.
         VoltageProfile::parse(&Source::new(&out.display().to_string(), &text))?;
-        write_whole(out, text.as_bytes()).map_err(|error| unwritable(out, &error))?;
-        say(&format!("wrote `{}`", out.display()));
+        files::write(out, text.as_bytes(), files::FITTED)?;
     }
     if let Some(path) = &args.draw {
         let svg = vmin_report::chip::probit(&fitted);
-        write_whole(path, svg.as_bytes()).map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
+        files::write(path, svg.as_bytes(), files::SVG)?;
     }
     notes(&fitted);
-    Ok(Fitted::new(&fitted, &args.chips))
+    Ok(Fitted::new(&fitted, &paths))
 }
 
 /// Notes on the figures.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_sram::import::{
@@ -14,7 +15,7 @@ use vmin_sram::{ErrorRates, Geometry};
 
 use crate::args::FormatArgs;
 use crate::failure::{say, with_causes};
-use crate::{Answer, Failure, answer};
+use crate::{Answer, Failure, answer, files};
 
 /// Options of `vmin chip import`.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ Examples:
   vmin chip import p01_850mV.npy p10_850mV.npy --out chip.chip
                                         error probabilities of every cell")]
 pub struct ImportArgs {
-    /// Files of one measurement, plain or gzip
+    /// Files of one measurement or patterns such as `maps/*.npy`; plain or gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Output chip file
@@ -52,17 +53,17 @@ pub struct ImportArgs {
     /// The default is the most frequent word.
     #[arg(long, value_name = "HEX,...", value_delimiter = ',', value_parser = pattern)]
     written: Vec<u64>,
-    /// Dumps, lists of words: bits of a word
-    #[arg(long, value_name = "BITS", default_value_t = 16)]
-    word_bits: u32,
+    /// Dumps, lists of words: bits of a word; 16 if absent
+    #[arg(long, value_name = "BITS")]
+    word_bits: Option<u32>,
     /// Words per bank: needed for dumps; lists of words: default one bank
     #[arg(long, value_name = "N")]
     words_per_bank: Option<u32>,
-    /// Dumps, lists of words: words per row
+    /// Dumps, lists of words: words per row; 1 if absent
     ///
     /// Bit `b` of word `w` is column `b * N + w % N`.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    column_mux: u32,
+    #[arg(long, value_name = "N")]
+    column_mux: Option<u32>,
     /// Dumps: byte order of binary words
     #[arg(long, value_enum, value_name = "ORDER")]
     byte_order: Option<ByteOrder>,
@@ -70,8 +71,8 @@ pub struct ImportArgs {
     #[arg(long, value_enum, value_name = "ENCODING")]
     dump_encoding: Option<DumpEncoding>,
     /// Dumps: count equal halves of a word as one cell
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    fold_duplicates: Fold,
+    #[arg(long, value_enum, value_name = "WHEN")]
+    fold_duplicates: Option<Fold>,
     /// 0/1 files and 2-D arrays: rows per bank; default: one bank
     #[arg(long, value_name = "R")]
     rows_per_bank: Option<u32>,
@@ -97,8 +98,8 @@ pub struct ImportArgs {
     #[arg(long, value_name = "OURS=THEIRS,...", value_delimiter = ',', value_parser = column)]
     columns_named: Vec<(String, String)>,
     /// Lists: what the voltage of a row means
-    #[arg(long, value_enum, default_value_t, value_name = "MEANING")]
-    meaning: RowMeaning,
+    #[arg(long, value_enum, value_name = "MEANING")]
+    meaning: Option<RowMeaning>,
     /// Most faulty cells, summed over the voltages
     ///
     /// The default fits the size of the files and 64 MiB.
@@ -139,7 +140,7 @@ enum DumpEncoding {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Fold {
-    /// If every word with a fault repeats its lower half
+    /// If every word with a fault repeats its lower half; the default
     #[default]
     Auto,
     /// Always; words that differ are an error
@@ -162,7 +163,7 @@ enum Values {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum RowMeaning {
-    /// The cell errs at this voltage
+    /// The cell errs at this voltage; the default
     #[default]
     PerLevel,
     /// The highest voltage at which the cell errs
@@ -208,6 +209,28 @@ fn pattern(text: &str) -> Result<u64, String> {
 }
 
 impl ImportArgs {
+    /// The options that some formats have, of those that are given.
+    fn given(&self) -> Vec<&'static str> {
+        let all = [
+            (!self.vdd_mv.is_empty(), "--vdd-mv"),
+            (!self.written.is_empty(), "--written"),
+            (self.word_bits.is_some(), "--word-bits"),
+            (self.words_per_bank.is_some(), "--words-per-bank"),
+            (self.column_mux.is_some(), "--column-mux"),
+            (self.byte_order.is_some(), "--byte-order"),
+            (self.dump_encoding.is_some(), "--dump-encoding"),
+            (self.fold_duplicates.is_some(), "--fold-duplicates"),
+            (self.rows_per_bank.is_some(), "--rows-per-bank"),
+            (self.banks.is_some(), "--banks"),
+            (self.npy_values.is_some(), "--npy-values"),
+            (!self.levels_mv.is_empty(), "--levels-mv"),
+            (self.failure_kind.is_some(), "--failure-kind"),
+            (!self.columns_named.is_empty(), "--columns-named"),
+            (self.meaning.is_some(), "--meaning"),
+        ];
+        all.into_iter().filter_map(|(given, option)| given.then_some(option)).collect()
+    }
+
     fn options(&self) -> Result<ImportOptions, Failure> {
         let geometry = match (self.banks, self.rows, self.columns) {
             (Some(banks), Some(rows), Some(columns)) => Some(
@@ -221,12 +244,12 @@ impl ImportArgs {
             vdd_mv: self.vdd_mv.clone(),
             vdd_unit: self.vdd_unit,
             written: self.written.clone(),
-            word_bits: self.word_bits,
+            word_bits: self.word_bits.unwrap_or(16),
             words_per_bank: self.words_per_bank,
-            column_mux: self.column_mux,
+            column_mux: self.column_mux.unwrap_or(1),
             big_endian: self.byte_order.map(|order| matches!(order, ByteOrder::Big)),
             binary: self.dump_encoding.map(|encoding| matches!(encoding, DumpEncoding::Binary)),
-            fold_duplicates: match self.fold_duplicates {
+            fold_duplicates: match self.fold_duplicates.unwrap_or_default() {
                 Fold::Auto => FoldDuplicates::Auto,
                 Fold::Always => FoldDuplicates::Always,
                 Fold::Never => FoldDuplicates::Never,
@@ -246,12 +269,13 @@ impl ImportArgs {
                 FailureKind::StuckAt1 => ErrorRates::stuck_at_1(1.0),
             }),
             columns: self.columns_named.clone(),
-            meaning: match self.meaning {
+            meaning: match self.meaning.unwrap_or_default() {
                 RowMeaning::PerLevel => Meaning::PerLevel,
                 RowMeaning::FirstFails => Meaning::FirstFails,
             },
             source: self.source.clone(),
             licence: self.licence.clone(),
+            given: self.given(),
         })
     }
 }
@@ -261,12 +285,13 @@ impl ImportArgs {
 /// # Errors
 /// All maps that cannot be read or do not belong together, or the chip cannot be written.
 pub fn run(args: &ImportArgs) -> Result<Imported, Failure> {
+    let paths = files::expanded(&args.files)?;
     for (what, given) in [("--vdd-mv", args.vdd_mv.len()), ("--written", args.written.len())] {
         let one_for_all = what == "--written" && given == 1;
-        if given > 0 && given != args.files.len() && !one_for_all {
+        if given > 0 && given != paths.len() && !one_for_all {
             return Err(Diagnostic::new(
                 "count",
-                format!("`{what}` has {given} values for {} files", args.files.len()),
+                format!("`{what}` has {given} values for {} files", paths.len()),
             )
             .hint("give one for each file, in their order")
             .into());
@@ -276,7 +301,7 @@ pub fn run(args: &ImportArgs) -> Result<Imported, Failure> {
     limits.observations_max = args.observations_max;
     let mut importer = Importer::new(args.options()?, limits);
     let mut problems = Vec::new();
-    for path in &args.files {
+    for path in &paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match vmin_files::bytes("map", path) {
             Err(error) => problems.push(error.diagnostic()),
@@ -307,7 +332,7 @@ fn diagnostic(error: &ImportError) -> Diagnostic {
 }
 
 /// The figures of imported maps.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Imported {
     files: Vec<FileRow>,
     cells: u64,
@@ -325,7 +350,7 @@ pub struct Imported {
     notes: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FileRow {
     name: String,
     format: &'static str,
@@ -334,7 +359,7 @@ struct FileRow {
     faulty_bits: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LevelRow {
     vdd_mv: f64,
     faults: u64,

@@ -1,5 +1,6 @@
 //! `vmin chip inspect`: the figures of a chip's fault maps.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_sram::{Chip, FaultKind, FaultStatistics, Origin, VddLevel};
 use vmin_sweep::{ReadErrors, chip_file};
@@ -27,7 +28,7 @@ pub fn run(InspectArgs { chip, vdd_mv, .. }: &InspectArgs) -> Result<Inspection,
 }
 
 /// The figures of a chip's fault maps.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Inspection {
     cells: u64,
     banks: u32,
@@ -44,13 +45,14 @@ pub struct Inspection {
     max_per_column: u64,
     share_banks_without_fault: f64,
     dispersion_per_bank: Option<f64>,
+    /// Of the cells that hold a value; absent where cells invert what they store.
     share_stuck_at_0: Option<f64>,
     nesting_violations: u64,
     #[serde(skip)]
     levels: Vec<LevelRow>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LevelRow {
     vdd_mv: f64,
     faults: u64,
@@ -68,6 +70,16 @@ fn fault_kind(chip: &Chip) -> &'static str {
     let lowest = chip.levels().len().saturating_sub(1);
     chip_file::kind_of(&chip.cell_errors(lowest))
         .map_or(ReadErrors::Measured.word(), FaultKind::word)
+}
+
+/// Share of 0 among the faulty cells at a level that hold a value; none where cells invert what they store.
+fn share_stuck_at_0(chip: &Chip, level: &VddLevel) -> Option<f64> {
+    let stored = chip.levels().iter().position(|known| known == level);
+    if let Some(stored) = stored {
+        return chip.share_stuck_at_0(stored);
+    }
+    let faults = chip.faults(level.threshold).ok().filter(|_| chip.kind() == FaultKind::StuckAt)?;
+    FaultStatistics::new(faults, chip.geometry()).ok()?.share_stuck_at_0()
 }
 
 /// The figures of the maps at `levels`, highest first.
@@ -120,7 +132,7 @@ pub(super) fn inspection(chip: &Chip, levels: &[VddLevel]) -> Result<Inspection,
             .as_ref()
             .map_or(1.0, |s| s.banks_without_fault as f64 / s.banks as f64),
         dispersion_per_bank: last.as_ref().and_then(FaultStatistics::dispersion_per_bank),
-        share_stuck_at_0: last.as_ref().and_then(FaultStatistics::share_stuck_at_0),
+        share_stuck_at_0: levels.last().and_then(|level| share_stuck_at_0(chip, level)),
         nesting_violations: match chip.origin() {
             Origin::Measured { nesting_violations, .. } => *nesting_violations,
             // A sampled chip's maps are prefixes of one list.

@@ -17,8 +17,8 @@ use vmin_sram::{Chip, FaultyCell, VddLevel};
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
-use crate::Failure;
 use crate::failure::{say, unwritable};
+use crate::{Failure, files};
 
 /// Reads a chip file.
 pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
@@ -32,10 +32,7 @@ pub(crate) fn write(path: &Path, chip: &Chip) -> Result<(), Failure> {
         old.is_ok_and(|old| discriminant(old.origin()) == discriminant(chip.origin()))
     };
     if path.is_file() && !vmin_files::bytes("chip", path).is_ok_and(replaces) {
-        let message = format!("`{}` is another file, which is kept", path.display());
-        return Err(Diagnostic::new("file-exists", message)
-            .hint("choose another name, or remove the file first")
-            .into());
+        return Err(files::kept(path));
     }
     let bytes = vmin_sram::file::write(chip);
     write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;

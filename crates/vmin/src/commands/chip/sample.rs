@@ -1,5 +1,9 @@
-//! `vmin chip sample`: sample a chip from a profile's population.
+//! `vmin chip sample`: sample chips from a profile's population.
 
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Serialize;
 use vmin_accel::Memory;
 use vmin_accel::VoltageProfile;
 use vmin_accel::voltage::ReadingError;
@@ -9,36 +13,155 @@ use vmin_sweep::chip_file::microvolts;
 use vmin_sweep::names::Names;
 
 use super::inspect::{Inspection, inspection};
-use crate::Failure;
 use crate::args::chip::SampleArgs;
-use crate::failure::{say, with_causes};
+use crate::failure::{make_folder, say, with_causes};
+use crate::{Answer, Failure, answer};
 
 /// Distance of the voltages stored with a sampled chip, in mV.
 const LEVEL_STEP_MV: f64 = 10.0;
 /// Most voltages stored with a sampled chip.
 const LEVELS_MAX: u32 = 500;
 
-/// Samples a chip and writes it.
+/// Samples a chip, or a lot of them, and writes each.
 ///
 /// # Errors
 /// The options do not fit the profile or each other, or the chip cannot be written.
-pub fn run(args: &SampleArgs) -> Result<Inspection, Failure> {
+pub fn run(args: &SampleArgs) -> Result<Sampled, Failure> {
     let geometry = Geometry::new(args.banks, args.rows, args.columns)
         .map_err(|error| Failure::input("geometry", &error))?;
-    let key = ChipKey { seed: args.seed, chip: args.chip, memory: Memory::Weight.number() };
-    let chip = sample(args, geometry, key)?;
-    super::write(&args.out, &chip)?;
-    inspection(&chip, chip.levels())
-}
-
-fn sample(args: &SampleArgs, geometry: Geometry, key: ChipKey) -> Result<Chip, Failure> {
+    let key = |chip| ChipKey { seed: args.seed, chip, memory: Memory::Weight.number() };
     let profile = Names::typed().profile(args.profile.as_str())?;
-    let lowest = args.vdd_mv_min.unwrap_or(*profile.vdd_mv_range().start());
-    profile.check(lowest)?;
     if let Some(note) = profile.kind_note() {
         say(&format!("note: {note}"));
     }
-    let levels = levels(&profile, lowest, geometry);
+    let Some(count) = args.count else {
+        let chip = sample(args, &profile, geometry, key(args.chip))?;
+        super::write(&args.out, &chip)?;
+        return Ok(Sampled::One(Box::new(inspection(&chip, chip.levels())?)));
+    };
+    let paths = Numbered::new(&args.out)?;
+    let last = args.chip.checked_add(u64::from(count) - 1).ok_or_else(|| {
+        Diagnostic::new("out-of-range", format!("no chip has a number above {}", u64::MAX))
+    })?;
+    let rows = (args.chip..=last).map(|number| {
+        let chip = sample(args, &profile, geometry, key(number))?;
+        let path = paths.of(number);
+        super::write(&path, &chip)?;
+        let lowest = chip.levels().last();
+        let faults = lowest.map(|level| super::faults_at(&chip, level)).transpose()?;
+        Ok(LotRow {
+            chip: number,
+            file: path.display().to_string(),
+            vdd_mv: lowest.map(|level| f64::from(level.vdd_uv) / 1000.0),
+            faults: faults.map_or(0, |faults| faults.len() as u64),
+        })
+    });
+    let rows = rows.collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Sampled::Lot(Lot { cells: geometry.cells(), rows }))
+}
+
+/// One chip of a population, or several.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Sampled {
+    /// One, with its figures.
+    One(Box<Inspection>),
+    /// Several, with `--count`.
+    Lot(Lot),
+}
+
+/// Several chips of a population.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Lot {
+    /// Cells of each chip.
+    cells: u64,
+    /// One row a chip.
+    rows: Vec<LotRow>,
+}
+
+/// One chip of several.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LotRow {
+    /// Number of the chip in the population.
+    chip: u64,
+    /// Its file.
+    file: String,
+    /// Its lowest voltage, in mV.
+    vdd_mv: Option<f64>,
+    /// Faulty cells there.
+    faults: u64,
+}
+
+impl Answer for Sampled {
+    fn csv(&self) -> Result<String, Failure> {
+        match self {
+            Self::One(one) => one.csv(),
+            Self::Lot(lot) => answer::csv(&lot.rows),
+        }
+    }
+
+    fn table(&self) -> String {
+        let lot = match self {
+            Self::One(one) => return one.table(),
+            Self::Lot(lot) => lot,
+        };
+        let rows = lot.rows.iter().map(|row| {
+            let vdd_mv = row.vdd_mv.map_or_else(String::new, |mv| mv.to_string());
+            vec![row.file.clone(), row.chip.to_string(), vdd_mv, row.faults.to_string()]
+        });
+        let table = answer::table(&["file", "chip", "lowest mV", "faulty cells"], 1, rows);
+        format!("{} chips of {} cells\n{table}", lot.rows.len(), lot.cells)
+    }
+}
+
+/// Names of chip files by number.
+struct Numbered {
+    before: String,
+    after: String,
+}
+
+impl Numbered {
+    /// A folder, which is made, or a name with `{}`.
+    fn new(out: &Path) -> Result<Self, Failure> {
+        let text = out.to_str().ok_or_else(|| {
+            Diagnostic::new("not-utf8", format!("`{}` is not UTF-8", out.display()))
+                .hint("chips of a lot have names that are texts")
+        })?;
+        let (before, after) = match text.split_once("{}") {
+            Some((before, after)) => (before.to_owned(), after.to_owned()),
+            None if out.is_dir() || text.ends_with('/') || out.extension().is_none() => {
+                (format!("{}/chip-", text.trim_end_matches('/')), ".chip".to_owned())
+            }
+            None => {
+                return Err(Diagnostic::new(
+                    "pattern",
+                    format!("`{text}` has no place for the number of a chip"),
+                )
+                .hint("write `{}` where it goes, as in `lot/chip-{}.chip`, or name a folder")
+                .into());
+            }
+        };
+        let numbered = Self { before, after };
+        if let Some(folder) = numbered.of(0).parent() {
+            make_folder(folder)?;
+        }
+        Ok(numbered)
+    }
+
+    fn of(&self, number: u64) -> PathBuf {
+        format!("{}{number}{}", self.before, self.after).into()
+    }
+}
+
+fn sample(
+    args: &SampleArgs,
+    profile: &VoltageProfile,
+    geometry: Geometry,
+    key: ChipKey,
+) -> Result<Chip, Failure> {
+    let lowest = args.vdd_mv_min.unwrap_or(*profile.vdd_mv_range().start());
+    profile.check(lowest)?;
+    let levels = levels(profile, lowest, geometry);
     let too_large = |error: &dyn std::error::Error| {
         Diagnostic::new("too-large", with_causes(error))
             .hint("raise `--vdd-mv-min`, or make the chip smaller")

@@ -1,16 +1,15 @@
 //! `vmin cycles --trace`: the array at work, cycle by cycle.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::pe_array::{Simulation, render};
 use vmin_accel::{ArraySize, Dataflow, Schedule};
-use vmin_files::write_whole;
 
-use crate::Failure;
 use crate::args::CyclesArgs;
-use crate::failure::{say, unwritable};
+use crate::{Failure, files};
 
 /// A tiny product on the array.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Trace {
     dataflow: Dataflow,
     double_buffer: bool,
@@ -48,9 +47,7 @@ pub(super) fn run(
         if double_buffer { ", tiles double-buffered" } else { "" }
     );
     if let Some(path) = &args.trace_out {
-        write_whole(path, render::svg(&start, &title).as_bytes())
-            .map_err(|error| unwritable(path, &error))?;
-        say(&format!("wrote `{}`", path.display()));
+        files::write(path, render::svg(&start, &title).as_bytes(), files::SVG)?;
     }
     Ok(Trace {
         dataflow: schedule.dataflow,

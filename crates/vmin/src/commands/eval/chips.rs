@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
 use vmin_protection::Protection;
-use vmin_sram::{FaultKind, Population, Threshold, VarianceShares};
+use vmin_sram::{CellErrors, FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::names::Names;
-use vmin_sweep::{ReadErrors, chip_file};
+use vmin_sweep::{ChipFile, ReadErrors, chip_file};
 
 use super::protect::Typed;
-use crate::Failure;
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply};
 use crate::commands::chip;
 use crate::failure::say;
+use crate::{Failure, files};
 
 /// Chips and their supplies.
 pub(super) struct Wanted {
@@ -28,6 +28,8 @@ pub(super) struct Wanted {
     pub(super) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
     pub(super) cell_fault_rate: f64,
+    /// Names of the chips' files, if they have some.
+    pub(super) files: Vec<String>,
 }
 
 pub(super) fn chips(
@@ -37,7 +39,7 @@ pub(super) fn chips(
 ) -> Result<Wanted, Failure> {
     let protection = &typed.listed.protection;
     let range = match &args.chip {
-        ChipChoice::File(path) => return of_file(path, args, typed, placement),
+        ChipChoice::File(path) => return of_files(path, args, typed, placement),
         ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
         ChipChoice::Range(range) => range.clone(),
     };
@@ -62,6 +64,7 @@ pub(super) fn chips(
             supplies: Supplies::default(),
             fault_kind: None,
             cell_fault_rate: 0.0,
+            files: Vec::new(),
         });
     };
     let note = || at.profile.as_ref()?.kind_note();
@@ -90,7 +93,7 @@ pub(super) fn chips(
             Box::new(SampledChips { population, seed, kind })
         }
     };
-    Ok(Wanted { source, range, supplies, fault_kind, cell_fault_rate })
+    Ok(Wanted { source, range, supplies, fault_kind, cell_fault_rate, files: Vec::new() })
 }
 
 /// An option that is given and means nothing without a supply.
@@ -136,8 +139,8 @@ fn supplies(
     PerMemory::from_fn(of).transpose()
 }
 
-/// The map of a chip file, repeated over the memories.
-fn of_file(
+/// The maps of chip files, each repeated over the memories.
+fn of_files(
     path: &Path,
     args: &EvalArgs,
     typed: &Typed,
@@ -152,7 +155,9 @@ fn of_file(
         .into());
     }
     let protection = &typed.listed.protection;
-    let file = Names::typed().chip(path.display().to_string().as_str())?;
+    let read = |path: &PathBuf| Names::typed().chip(path.display().to_string().as_str());
+    let paths = files::expanded(&[path.to_owned()])?;
+    let files = paths.iter().map(read).collect::<Result<Vec<ChipFile>, _>>()?;
     let Some(vdd_mv) = args.vdd_mv else {
         return Err(Diagnostic::new(
             "missing-argument",
@@ -161,10 +166,64 @@ fn of_file(
         .hint("add `--vdd-mv V`; `vmin chip inspect` shows the chip's voltages")
         .into());
     };
-    let errors = |mv: f64| {
-        let level = chip::level_at(&file.chip, mv)?;
-        chip_file::errors_at(&file.chip, &level).map_err(|e| Failure::input("below-floor", &e))
+    let mut fault_kinds = Vec::new();
+    for file in &files {
+        let map = errors_of(file, vdd_mv)?;
+        check_map(file, &map, args, placement)?;
+        fault_kinds
+            .push(chip_file::kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word));
+    }
+    // Of several chips, the mean.
+    let rate = |mv: f64| {
+        let shares = files.iter().map(|file| {
+            let cells = file.chip.geometry().cells();
+            Ok(chip_file::expected_rate(&errors_of(file, mv)?, cells))
+        });
+        let shares = shares.collect::<Result<Vec<f64>, Failure>>()?;
+        Ok::<_, Failure>(shares.iter().sum::<f64>() / shares.len() as f64)
     };
+    let at = |mv: f64| Ok(MemoryAt::new(mv, rate(mv)?));
+    let supplies = supplies(args, protection, vdd_mv, at)?;
+    let mut chips = Vec::new();
+    for file in &files {
+        let mut known = BTreeMap::new();
+        for level in supplies.present().flat_map(|(_, of)| of.levels()) {
+            known.insert(level.vdd_uv(), errors_of(file, level.vdd_mv)?);
+        }
+        let (sha256, cells) = (file.sha256.clone(), file.chip.geometry().cells());
+        chips.push(MeasuredChip { sha256, cells, errors: known });
+    }
+    let fault_kind = match args.fault_kind {
+        Some(FaultKindArg::Transient) => FaultKindArg::TRANSIENT,
+        Some(FaultKindArg::Flip) => FaultKind::Flip.word(),
+        Some(FaultKindArg::StuckAt) => FaultKind::StuckAt.word(),
+        None if fault_kinds.iter().all(|kind| *kind == fault_kinds[0]) => fault_kinds[0],
+        None => ReadErrors::Measured.word(),
+    };
+    Ok(Wanted {
+        // The number of files was checked.
+        range: 0..chips.len() as u32,
+        source: Box::new(Measured { chips, seed: args.chip_seed, kind: kind(args) }),
+        supplies,
+        fault_kind: Some(fault_kind),
+        cell_fault_rate: rate(vdd_mv)?,
+        files: files.into_iter().map(|file| file.name).collect(),
+    })
+}
+
+/// The cells of a chip that err at a voltage.
+fn errors_of(file: &ChipFile, mv: f64) -> Result<Vec<CellErrors>, Failure> {
+    let level = chip::level_at(&file.chip, mv)?;
+    chip_file::errors_at(&file.chip, &level).map_err(|e| Failure::input("below-floor", &e))
+}
+
+/// Refuses a map that is too large once repeated; tells what is assumed of it.
+fn check_map(
+    file: &ChipFile,
+    map: &[CellErrors],
+    args: &EvalArgs,
+    placement: &Placement,
+) -> Result<(), Failure> {
     let map_cells = file.chip.geometry().cells();
     if args.chip_offset >= map_cells {
         let message = format!(
@@ -176,10 +235,8 @@ fn of_file(
             .into());
     }
     let memory = placement.cells(Memory::Weight);
-    let map = errors(vdd_mv)?;
-    let cell_fault_rate = chip_file::expected_rate(&map, map_cells);
     for (_, memory) in Memory::ALL {
-        vmin_sram::tile_errors(&map, map_cells, placement.cells(memory), args.chip_offset)
+        vmin_sram::tile_errors(map, map_cells, placement.cells(memory), args.chip_offset)
             .map_err(|error| Failure::input("too-large", &error))?;
     }
     if map_cells < memory {
@@ -192,22 +249,7 @@ fn of_file(
              drawn once, by `--chip-seed`"
         ));
     }
-    let at = |mv: f64| Ok(MemoryAt::new(mv, chip_file::expected_rate(&errors(mv)?, map_cells)));
-    let supplies = supplies(args, protection, vdd_mv, at)?;
-    let mut known = BTreeMap::new();
-    for level in supplies.present().flat_map(|(_, of)| of.levels()) {
-        known.insert(level.vdd_uv(), errors(level.vdd_mv)?);
-    }
-    let chip = MeasuredChip { sha256: file.sha256, cells: map_cells, errors: known };
-    let source = Box::new(Measured { chips: vec![chip], seed: args.chip_seed, kind: kind(args) });
-    let fault_kind = match args.fault_kind {
-        Some(FaultKindArg::Transient) => FaultKindArg::TRANSIENT,
-        Some(FaultKindArg::Flip) => FaultKind::Flip.word(),
-        Some(FaultKindArg::StuckAt) => FaultKind::StuckAt.word(),
-        None => chip_file::kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word),
-    };
-    let fault_kind = Some(fault_kind);
-    Ok(Wanted { source, range: 0..1, supplies, fault_kind, cell_fault_rate })
+    Ok(())
 }
 
 /// How cells fail at the voltages that are asked for.

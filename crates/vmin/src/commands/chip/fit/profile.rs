@@ -1,7 +1,7 @@
 //! The voltage profile of a fit.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Value;
 use vmin_accel::VoltageProfile;
@@ -16,6 +16,7 @@ const NAMED_MAX: usize = 16;
 /// The text of the profile.
 pub(super) fn text(
     args: &FitArgs,
+    paths: &[PathBuf],
     name: &str,
     fit: &Fit,
     energy: Option<&VoltageProfile>,
@@ -37,7 +38,7 @@ pub(super) fn text(
     line(format!("v_ref_mv = {v_ref_mv:?}"));
     line(format!("vdd_mv_range = [{lowest:?}, {highest:?}]\n"));
     line("[provenance]".to_owned());
-    line(format!("source = {}", quoted(&sources(&args.chips)?)));
+    line(format!("source = {}", quoted(&sources(paths)?)));
     line(format!("measured = {}", quoted(&measured(fit))));
     line(format!("derived = {}", quoted(&derived(fit))));
     line(format!("assumed = {}", quoted(&assumed(args, fit, v_ref_mv))));

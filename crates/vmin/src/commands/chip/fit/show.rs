@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_sram::fit::{Estimate, Fit, PairKind};
 
 use crate::{Answer, Failure, answer};
 
 /// A parameter with its 95 % interval.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Parameter {
     parameter: &'static str,
     value: f64,
@@ -16,7 +17,7 @@ struct Parameter {
     high: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Level {
     chip: String,
     vdd_mv: f64,
@@ -27,7 +28,7 @@ struct Level {
     residual_sigmas: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Figure {
     figure: &'static str,
     measured: f64,
@@ -37,7 +38,7 @@ struct Figure {
     independent: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Columns {
     faults_min: u64,
     faults_max: Option<u64>,
@@ -47,7 +48,7 @@ struct Columns {
     independent: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Pairs {
     kind: &'static str,
     pairs: f64,
@@ -57,14 +58,14 @@ struct Pairs {
     high: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Line {
     mu_mv: f64,
     sigma_mv: f64,
 }
 
 /// A fitted population and how well it fits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Fitted {
     chips: usize,
     confidence: f64,
