@@ -75,7 +75,7 @@ fn uncertain_cells_of_a_chip_err_alike_in_a_sweep_and_in_eval() {
             let (row, column) = (cell / 64, cell % 64);
             list.push_str(&format!("800,0,{row},{column},flip,0.125\n"));
         }
-        vmin.write(&format!("{chip}.csv"), list);
+        vmin.write(format!("{chip}.csv"), list);
         let geometry = ["--banks", "1", "--rows", "64", "--columns", "64"];
         let (from, out) = (format!("{chip}.csv"), format!("{chip}.chip"));
         vmin.ok(&[&["chip", "import", &from, "--out", &out], &geometry[..]].concat());
