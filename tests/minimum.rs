@@ -315,6 +315,8 @@ fn workloads_without_a_network_have_energy_and_no_accuracy() {
         }
         let macs: f64 =
             cycles["layers"].as_array().unwrap().iter().map(|l| number(&l["macs"])).sum();
+        let table = vmin.ok(&[&energy[..], &["--vdd-mv", "900"]].concat());
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
         let mac_nj = number(&found["by_component"]["mac_nj"]);
         assert!((mac_nj - macs * 0.3e-3).abs() <= 1e-12 * mac_nj, "but for the order of the sum");
     }

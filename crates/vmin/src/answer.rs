@@ -90,12 +90,14 @@ pub(crate) fn fitted(
         return drawn;
     }
     let words: Vec<String> = header.iter().map(|name| name.replace(' ', "\n")).collect();
+    let place = |name: &&str| header.iter().position(|known| known == name);
+    let spare: Vec<usize> = spare.iter().filter_map(place).collect();
     let mut left_out = Vec::new();
     let drawn = loop {
         let drawn = draw(&words, left, &rows, &left_out, false);
         let next = spare.get(left_out.len()).filter(|_| width(&drawn) > WIDTH);
-        match next.and_then(|name| header.iter().position(|known| known == name)) {
-            Some(column) => left_out.push(column),
+        match next {
+            Some(&column) => left_out.push(column),
             None if width(&drawn) > WIDTH => break draw(&words, left, &rows, &left_out, true),
             None => break drawn,
         }
@@ -198,7 +200,7 @@ mod tests {
         let row = |width: usize| [vec!["a".repeat(width), "1".into(), "22".into(), "333".into()]];
         let narrow = fitted(&header, 1, &["second", "third"], row(20));
         assert!(narrow.contains("first words") && narrow.contains("333"), "{narrow}");
-        let wide = fitted(&header, 1, &["second", "third"], row(60));
+        let wide = fitted(&header, 1, &["absent", "second", "third"], row(60));
         assert!(width(&wide) <= WIDTH && wide.contains("333") && !wide.contains("22"), "{wide}");
         assert!(wide.ends_with("json`: second"), "{wide}");
     }

@@ -369,7 +369,7 @@ fn check_names(
         }
         let is_there = tables.iter().any(|table| table.name == *from || bare(&table.name) == *from);
         let known: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
-        (!is_there).then(|| {
+        (!is_there && !tables.is_empty()).then(|| {
             Diagnostic::new("ert-component", format!("the table has no component `{from}`"))
                 .within(source)
                 .allowed(format!("it has {}", some(&known)))
