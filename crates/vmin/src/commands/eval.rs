@@ -168,8 +168,8 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let mut evaluations = Vec::new();
     let mut of_chips = Vec::new();
     let several = matches!(args.chip, ChipChoice::Range(_)) || chips.range.len() > 1;
-    let progress = Progress::new("eval", "chips");
-    progress.begin(chips.range.len() as u64, 0);
+    let progress = several.then(|| Progress::new("eval", "chips"));
+    progress.iter().for_each(|progress| progress.begin(chips.range.len() as u64, 0));
     for chip in chips.range.clone() {
         let started = Instant::now();
         let (predictions, applied) = if errs {
@@ -235,7 +235,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             chip: several.then_some(chip),
             chip_file: chips.files.get(chip as usize).filter(|_| several).cloned(),
         });
-        progress.advance();
+        progress.iter().for_each(Progress::advance);
     }
     drop(progress);
     if let Some(path) = &args.predictions {
