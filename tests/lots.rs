@@ -125,3 +125,29 @@ fn vmin_npy() -> Vec<u8> {
     let length = u16::try_from(header.len()).expect("short").to_le_bytes();
     [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &[0; 256]].concat()
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_lie_beside_an_experiment_whose_folder_is_no_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let vmin = vmin!();
+    let folder = vmin.path(OsStr::from_bytes(b"odd-\xff"));
+    std::fs::create_dir(&folder).expect("made");
+    let shipped = vmin_testkit::root().join("accel-models/gemmini-16.toml");
+    std::fs::copy(shipped, folder.join("mine.toml")).expect("copied");
+    let text = "name = \"odd\"\nnetwork = { model = \"builtin:shapes-cnn\" }\n\
+                data = { set = \"npz:none.npz\" }\naccelerator = { model = \"./mine.toml\" }\n\
+                memory = { profile = \"sram14\", vdd_mv = [900] }\nchips = { count = 1, seed = 1 }\n";
+    std::fs::write(folder.join("a.toml"), text).expect("written");
+    let mut command = vmin.command(&["check"]);
+    let output = command.arg(folder.join("a.toml")).output().expect("it runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(message.matches("error[").count(), 1, "only the images are missing: {message}");
+    assert!(message.contains("error[data]"), "{message}");
+    std::fs::write(folder.join("none.npz"), b"no archive").expect("written");
+    let output = vmin.command(&["check"]).arg(folder.join("a.toml")).output().expect("it runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!message.contains("No such file"), "the file is found: {message}");
+}

@@ -12,14 +12,16 @@ use crate::{ReadError, text};
 /// There is neither, or the file cannot be read.
 pub fn shipped_or_path(
     noun: &str,
-    name_or_path: &str,
+    name_or_path: impl AsRef<Path>,
     shipped: &[(&'static str, &'static str)],
 ) -> Result<Source, Diagnostics> {
+    let path = name_or_path.as_ref();
+    let name_or_path = &*path.to_string_lossy();
     if let Some((name, text)) = shipped.iter().find(|(name, _)| *name == name_or_path) {
         return Ok(Source::new(&format!("{name}.toml (shipped)"), text));
     }
     let names = || shipped.iter().map(|(name, _)| *name);
-    text(noun, Path::new(name_or_path)).map_err(|error| {
+    text(noun, path).map_err(|error| {
         let a_name = !shipped.is_empty() && !name_or_path.contains(['/', '\\', '.']);
         let mut problem = match error {
             ReadError::Unreadable { .. } if a_name => {

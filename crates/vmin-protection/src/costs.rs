@@ -1,5 +1,7 @@
 //! The table of what mechanisms cost, each number with its source.
 
+use std::path::Path;
+
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Source};
 use vmin_files::shipped_or_path;
@@ -81,7 +83,7 @@ impl ProtectionCosts {
     ///
     /// # Errors
     /// No such name or file, or all problems of the file.
-    pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
+    pub fn load(name_or_path: impl AsRef<Path>) -> Result<Self, Diagnostics> {
         Self::parse(&shipped_or_path("table of protection costs", name_or_path, &SHIPPED)?)
     }
 

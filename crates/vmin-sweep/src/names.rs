@@ -151,18 +151,7 @@ impl<'a> Names<'a> {
         split: Split,
     ) -> Result<Dataset, Diagnostics> {
         let name = name.into();
-        let of_files = |form: &str| {
-            let forms = vmin_nn::data::KINDS.iter().filter_map(|kind| kind.split_once(':'));
-            form != "builtin" && forms.map(|(known, _)| known).any(|known| known == form)
-        };
-        // The loader refuses a form that it does not know.
-        let spec = match name.text.split_once(':') {
-            Some((form, path)) if of_files(form) => {
-                format!("{form}:{}", self.base.join(path).display())
-            }
-            _ => name.text.to_owned(),
-        };
-        vmin_nn::data::load(&spec, split, Limits::default()).map_err(|error| {
+        vmin_nn::data::load_below(self.base, name.text, split, Limits::default()).map_err(|error| {
             let problem = Diagnostic::new("data", with_causes(&error)).hint(error.hint());
             self.problem(&name, problem, false)
         })
@@ -310,16 +299,12 @@ impl<'a> Names<'a> {
         &self,
         name: &Name<'_>,
         shipped: &[&str],
-        load: fn(&str) -> Result<T, Diagnostics>,
+        load: fn(PathBuf) -> Result<T, Diagnostics>,
     ) -> Result<T, Diagnostics> {
         let a_path = name.text.contains(['/', '\\']) || name.text.ends_with(".toml");
         let a_name = shipped.contains(&name.text) || !a_path;
-        let path = if a_name {
-            name.text.to_owned()
-        } else {
-            self.base.join(name.text).display().to_string()
-        };
-        load(&path).map_err(|found| {
+        let path = if a_name { name.text.into() } else { self.base.join(name.text) };
+        load(path).map_err(|found| {
             // Problems within the text of a description have a place there.
             let place = |problem: Diagnostic| match (&problem.source, self.source, &name.span) {
                 (None, Some(source), Some(span)) => problem.at(source, span.clone()),

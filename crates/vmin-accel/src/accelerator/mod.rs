@@ -20,6 +20,8 @@ mod vary;
 
 pub use vary::{MemoryName, Variation, VariationError};
 
+use std::path::Path;
+
 use vmin_diagnostic::{Diagnostics, Source};
 use vmin_sram::Geometry;
 
@@ -182,9 +184,10 @@ impl Accelerator {
     ///
     /// # Errors
     /// No such name or file, or all problems of the file.
-    pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
-        let source = vmin_files::shipped_or_path("accelerator", name_or_path, shipped::ALL)?;
-        if name_or_path.ends_with(".cfg") {
+    pub fn load(name_or_path: impl AsRef<Path>) -> Result<Self, Diagnostics> {
+        let path = name_or_path.as_ref();
+        let source = vmin_files::shipped_or_path("accelerator", path, shipped::ALL)?;
+        if path.as_os_str().as_encoded_bytes().ends_with(b".cfg") {
             let config = crate::scalesim::Config::parse(&source)?;
             return Self::parse(&Source::new(source.name(), &config.to_toml()));
         }

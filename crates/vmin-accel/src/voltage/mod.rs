@@ -14,6 +14,7 @@ mod scale;
 mod shipped;
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Source};
 use vmin_sram::{Population, Threshold};
@@ -65,7 +66,7 @@ impl VoltageProfile {
     ///
     /// # Errors
     /// No such name or file, or all problems of the file.
-    pub fn load(name_or_path: &str) -> Result<Self, Diagnostics> {
+    pub fn load(name_or_path: impl AsRef<Path>) -> Result<Self, Diagnostics> {
         let source = vmin_files::shipped_or_path("voltage profile", name_or_path, shipped::ALL)?;
         Self::parse(&source)
     }

@@ -97,14 +97,31 @@ pub const KINDS: [&str; 5] =
 /// [`DataError`], with advice in [`hint`](DataError::hint): unknown spec, missing or damaged
 /// file, wrong size, a label out of range, more bytes than `limits` allow.
 pub fn load(spec: &str, split: Split, limits: Limits) -> Result<Dataset, DataError> {
+    load_below(Path::new(""), spec, split, limits)
+}
+
+/// [`load`] with paths that start at the folder `base`.
+///
+/// # Errors
+/// See there.
+pub fn load_below(
+    base: &Path,
+    spec: &str,
+    split: Split,
+    limits: Limits,
+) -> Result<Dataset, DataError> {
     let unknown = || DataError::UnknownSpec { spec: spec.to_owned() };
     let (kind, place) = spec.split_once(':').ok_or_else(unknown)?;
-    let name = format!("{spec} {}", split.name());
+    let path = &base.join(place);
+    let name = match kind {
+        "builtin" => format!("{spec} {}", split.name()),
+        _ => format!("{kind}:{} {}", path.display(), split.name()),
+    };
     match kind {
-        "cifar10" => cifar::load(Path::new(place), split, limits, name),
-        "mnist" => idx::load(Path::new(place), split, limits, name, &idx::DIGITS),
-        "fashion-mnist" => idx::load(Path::new(place), split, limits, name, &idx::CLOTHES),
-        "npz" => npz::load(Path::new(place), split, limits, name),
+        "cifar10" => cifar::load(path, split, limits, name),
+        "mnist" => idx::load(path, split, limits, name, &idx::DIGITS),
+        "fashion-mnist" => idx::load(path, split, limits, name, &idx::CLOTHES),
+        "npz" => npz::load(path, split, limits, name),
         "builtin" if place == shapes::NAME => Ok(shapes::dataset(split)),
         "builtin" => Err(DataError::UnknownBuiltin { name: place.to_owned() }),
         _ => Err(unknown()),
