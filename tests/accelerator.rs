@@ -107,7 +107,13 @@ fn tables_of_cycles_fit_a_terminal() {
         ["--attention", "16,64,1"],
     ];
     for accelerator in vmin_accel::Accelerator::names() {
+        let description = vmin_accel::Accelerator::load(accelerator).expect("shipped");
+        let has_dram = description.dram.is_some();
         for [work, name] in works {
+            // 64 MiB of weights lie in no chip without DRAM.
+            if !has_dram && name.starts_with("2048") {
+                continue;
+            }
             let table = vmin.ok(&["cycles", "--accelerator", accelerator, work, name]);
             let widest = table.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(80), "{accelerator} {name}: {widest:?}\n{table}");

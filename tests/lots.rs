@@ -34,7 +34,7 @@ fn a_pattern_is_its_files_in_sorted_order() {
     let vmin = vmin!();
     sample(&vmin, &["--count", "3", "--out", "lot/board-{}.chip"]);
     // A pattern begins at the folder of the experiment, whatever that is called.
-    let experiment = |files: &str| {
+    let experiment = |out: &str, files: &str| {
         let text = format!(
             "name = \"measured\"\nnetwork = {{ model = \"builtin:shapes-cnn\" }}\n\
              data = {{ set = \"builtin:shapes\", images = 8 }}\n\
@@ -42,19 +42,12 @@ fn a_pattern_is_its_files_in_sorted_order() {
              memory = {{ profile = \"fpga28-kc705b\", vdd_mv = [550] }}\nchips = {{ files = [{files}] }}\n"
         );
         vmin.write("[odd]/a.toml", text);
-        let sweep = vmin.json(&[
-            "sweep",
-            "[odd]/a.toml",
-            "--out",
-            files.get(1..6).unwrap_or("x"),
-            "--format",
-            "json",
-        ]);
+        let sweep = vmin.json(&["sweep", "[odd]/a.toml", "--out", out, "--format", "json"]);
         (sweep["points"].clone(), sweep["chips"].clone(), sweep["provenance"]["inputs"].clone())
     };
-    let by_pattern = experiment("\"../lot/*.chip\"");
+    let by_pattern = experiment("by-pattern", "\"../lot/*.chip\"");
     let names = ["0", "1", "2"].map(|of| format!("\"../lot/board-{of}.chip\"")).join(", ");
-    let by_name = experiment(&names);
+    let by_name = experiment("by-name", &names);
     assert_eq!(by_pattern.1.as_array().map(Vec::len), Some(3));
     assert_eq!((by_pattern.0, by_pattern.1), (by_name.0, by_name.1));
     let chips = |inputs: &serde_json::Value| -> Vec<serde_json::Value> {
