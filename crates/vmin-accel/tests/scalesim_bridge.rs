@@ -32,7 +32,7 @@ fn report_files_are_the_same_bytes() {
     let mut rows = 0;
     for run in runs {
         let cfg = run.join("scale.cfg");
-        let accelerator = Accelerator::load(&cfg.to_string_lossy()).expect("a configuration");
+        let accelerator = Accelerator::load(&cfg).expect("a configuration");
         assert_eq!(accelerator.cycle_model, CycleModel::ScalesimV3);
         let table = Source::new("topology.csv", &read(&run.join("topology.csv")));
         let layers = scalesim::layers(&table, kind(&run)).expect("a table");

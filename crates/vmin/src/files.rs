@@ -59,7 +59,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8], like: Like) -> Result<(), Failure
     Ok(())
 }
 
-/// [`write`] without a word.
+/// [`write()`] without a word.
 pub(crate) fn put(path: &Path, bytes: &[u8], like: Like) -> Result<(), Failure> {
     let same = || {
         let there = vmin_files::contents(path, bytes.len() as u64);
