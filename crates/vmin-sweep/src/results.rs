@@ -433,7 +433,7 @@ impl Results {
     /// What the target of yield comes to, each as a value and words about it: the lowest voltage that the
     /// sampled chips reach, the lowest that they show, and V_min of the chips.
     #[must_use]
-    pub fn vmin_words(&self) -> [(String, String); 3] {
+    pub fn vmin_words(&self) -> Vec<(String, String)> {
         let Self { setting, vmin, points, .. } = self;
         let point = |at: Option<f64>| points.iter().find(|point| Some(point.vdd_mv) == at);
         let mv = |mv: Option<f64>| mv.map_or("none".to_owned(), |mv| setting.voltage(mv));
@@ -490,11 +490,51 @@ impl Results {
                 )
             }
         };
-        [
+        let of_network = [
             (mv(vmin.reached_mv), reached),
             (mv(vmin.shown_mv), shown),
             (mv(vmin.chip_q50_mv), of_chips),
-        ]
+        ];
+        of_network.into_iter().chain(self.most_saved()).collect()
+    }
+
+    /// The remedy that saves most of a whole inference where it shows the target, or else reaches it; none
+    /// without remedies, or where none reaches it.
+    fn most_saved(&self) -> Option<(String, String)> {
+        let at = |remedy: &'_ RemedyResult, mv: Option<f64>| {
+            remedy.points.iter().find(|point| Some(point.vdd_mv) == mv).copied()
+        };
+        let shown = self.remedies.iter().any(|remedy| remedy.vmin.shown_mv.is_some());
+        let point = |remedy: &RemedyResult| {
+            at(remedy, if shown { remedy.vmin.shown_mv } else { remedy.vmin.reached_mv })
+        };
+        let all = self.remedies.iter().filter_map(|remedy| Some((remedy, point(remedy)?)));
+        // The first of equals: what is simpler comes first.
+        let (best, most) =
+            all.rev().max_by(|(_, a), (_, b)| a.energy_saving.total_cmp(&b.energy_saving))?;
+        let own = self.remedies.first().filter(|_| self.remedies.len() > 1)?;
+        let where_words = if shown {
+            "where the target is shown, each alone at that confidence"
+        } else {
+            "where the target is reached"
+        };
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let words = if best.name == own.name {
+            format!(
+                "saved of a whole inference at {} mV without a remedy; none saves more {where_words}",
+                most.vdd_mv
+            )
+        } else {
+            let without = match point(own) {
+                Some(own) => format!("{} at {} mV", percent(own.energy_saving), own.vdd_mv),
+                None => "at no swept voltage".to_owned(),
+            };
+            format!(
+                "saved of a whole inference by `{}` at {} mV, the most {where_words}; without a remedy {without}",
+                best.name, most.vdd_mv
+            )
+        };
+        Some((percent(most.energy_saving), words))
     }
 
     /// `results.json`: one document, ending in a newline.

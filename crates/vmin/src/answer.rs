@@ -89,7 +89,7 @@ pub(crate) fn fitted(
     if width(&drawn) <= WIDTH {
         return drawn;
     }
-    let words: Vec<String> = header.iter().map(|name| name.replace(' ', "\n")).collect();
+    let words: Vec<String> = header.iter().map(|name| in_lines(name)).collect();
     let place = |name: &&str| header.iter().position(|known| known == name);
     let spare: Vec<usize> = spare.iter().filter_map(place).collect();
     let mut left_out = Vec::new();
@@ -109,6 +109,11 @@ pub(crate) fn fitted(
         left_out.iter().map(|&column| header[column].replace('\n', " ")).collect();
     let note = format!("only with `--format csv` or `json`: {}", names.join(", "));
     format!("{drawn}\n{}", wrapped(&note))
+}
+
+/// A header with a line for each word, unless it has lines of its own.
+fn in_lines(name: &str) -> String {
+    if name.contains('\n') { name.to_owned() } else { name.replace(' ', "\n") }
 }
 
 fn width(text: &str) -> usize {
