@@ -88,10 +88,12 @@ fn the_minimum_keeps_the_budget_of_the_sweep() {
             );
         }
         // Six chips show no yield of 90 %.
-        let expected = match swept {
-            _ if vdd_mv >= reached_mv => "reached",
-            Some(_) => "missed",
-            None => "unknown",
+        let swept = results["points"].as_array().expect("points").iter();
+        let missed = swept.map(|swept| number(&swept["vdd_mv"])).filter(|&mv| mv < reached_mv);
+        let expected = match vdd_mv {
+            mv if mv >= reached_mv => "reached",
+            mv if mv <= missed.fold(0.0, f64::max) => "missed",
+            _ => "unknown",
         };
         assert_eq!(point["accuracy"], expected, "{vdd_mv}");
     }
@@ -114,7 +116,7 @@ fn the_minimum_keeps_the_budget_of_the_sweep() {
         vmin.ok(&[&ENERGY[..], &["--vdd-mv", "1000..720:10", "--accuracy", "sweep"]].concat());
     let marked: Vec<&str> = table.lines().filter(|line| line.contains("<- least")).collect();
     assert!(marked.len() == 1 && marked[0].trim().starts_with(&reached_mv.to_string()), "{table}");
-    assert!(table.contains("at 720 mV, accuracy unknown"), "{table}");
+    assert!(table.contains("at 720 mV, accuracy missed"), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
 }
 
@@ -143,9 +145,7 @@ fn without_a_sweep_only_what_has_no_faults_is_known() {
         let vdd_mv = number(&point["vdd_mv"]);
         let clean = vdd_mv >= down_to;
         assert_eq!(point["accuracy"], if clean { "clean" } else { "unknown" }, "{vdd_mv}");
-        // The nominal voltage makes no errors.
-        let expected = if vdd_mv < 1000.0 { faulty(vdd_mv) } else { 0.0 };
-        assert_eq!(point["faulty_cells_expected"], expected, "{vdd_mv}");
+        assert_eq!(point["faulty_cells_expected"], faulty(vdd_mv), "{vdd_mv}");
     }
     assert_eq!(found["least"], least(points, |point| number(&point["vdd_mv"]) >= down_to).unwrap());
     assert!(number(&points[28]["cell_fault_rate"]) > 0.3, "useless, and so not marked");
@@ -166,7 +166,7 @@ fn errors_of_something_else_are_refused() {
         let energy: Vec<&str> = ENERGY.iter().map(of).collect();
         let all = [&energy[..], &["--vdd-mv", "900", "--accuracy", "sweep"], more].concat();
         let text = fails(&vmin, &all);
-        assert!(text.contains(why) && text.starts_with("error[accuracy]"), "{text}");
+        assert!(text.contains(why) && text.contains("error[accuracy]"), "{text}");
     };
     let normal = ("builtin:shapes-cnn", "builtin:shapes-normal-8bit");
     refused(
@@ -233,7 +233,7 @@ fn a_space_is_told_which_of_its_designs_the_sweep_knows() {
         let known = point["weight_kib"] == 128.0;
         let expected = match (known, vdd_mv) {
             (true, vdd_mv) if vdd_mv >= reached_mv => "reached",
-            (true, 880.0) => "missed",
+            (true, 880.0 | 720.0) => "missed",
             (false, 1000.0) => "clean",
             (_, _) => "unknown",
         };

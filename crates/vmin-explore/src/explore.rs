@@ -67,7 +67,7 @@ pub struct Point {
     pub weights_fit: bool,
     /// The placement of the weights that is priced.
     pub placement: Placement,
-    /// Faulty cells expected under the network's data at that voltage.
+    /// Faulty cells expected under the weights and in the other lowered memories at that voltage.
     pub faulty_cells_expected: f64,
     /// Whether the accuracy is kept there.
     pub accuracy: Kept,
@@ -174,7 +174,7 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
     points.extend(of_designs.into_iter().flatten());
     let objectives = &plan.space.objectives;
     let (is_candidate, candidate_words) = candidates(plan);
-    let candidates = points.iter().filter(|point| point.within_limits && is_candidate(point));
+    let candidates = points.iter().filter(|point| point.is_allowed() && is_candidate(point));
     let candidates: Vec<usize> = candidates.map(|point| point.index).collect();
     let values: Vec<f64> = candidates
         .iter()
@@ -187,14 +187,14 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         points[candidates[member]].pareto = true;
     }
     let least = |of: fn(&Point) -> bool| {
-        let points = points.iter().filter(|point| point.within_limits && of(point));
+        let points = points.iter().filter(|point| point.is_allowed() && of(point));
         let least = points.min_by(|a, b| a.energy_nj.total_cmp(&b.energy_nj));
         least.map(|point| point.index)
     };
     let accuracy = match &plan.accuracy {
         Some(accuracy) => accuracy.words(),
         None => "no results of a sweep are given: the accuracy is known only where fewer than one faulty cell is \
-                 expected under the network's data"
+                 expected in the lowered memories"
             .to_owned(),
     };
     Ok(Exploration {
@@ -214,6 +214,17 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         sources: energy::sources(&plan.base, &plan.profile),
         points,
     })
+}
+
+impl Point {
+    /// Within the limits, and able to hold the weights that are to stay in its memory.
+    const fn is_allowed(&self) -> bool {
+        let holds = match self.placement {
+            Placement::Streamed => true,
+            Placement::Resident => self.weights_fit,
+        };
+        self.within_limits && holds
+    }
 }
 
 /// Which points within the limits are candidates for the front.
@@ -237,10 +248,10 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
     let (accelerator, schedule, placement) = plan.design(design);
     let layers = cycles::run(&accelerator, schedule, &plan.layers)
         .expect("`Plan::resolve` has left out the designs that are too small");
-    let table = plan
-        .accuracy
-        .as_ref()
-        .filter(|accuracy| accuracy.check_design(&plan.graph, &accelerator, placement).is_ok());
+    let fits = plan.accuracy.as_ref().is_some_and(|accuracy| {
+        accuracy.check_design(&plan.graph, &accelerator, placement).is_ok()
+    });
+    let lowered = accuracy::memories_on(&accelerator, plan.space.rails.rails());
     let cells = accuracy::data_cells(&accelerator, plan.weight_bits, placement);
     let totals = cycles::totals(&layers);
     let memories = &accelerator.memories;
@@ -259,8 +270,10 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 &supply.operating_point,
             );
             let at = accuracy::supplies(&accelerator, &supply.operating_point);
-            let faulty_cells = accuracy::faulty_cells_expected(&plan.profile, &cells, &at);
-            let verdict = accuracy::verdict(table, &at, Some(faulty_cells));
+            let faulty_cells =
+                accuracy::faulty_cells_expected(&plan.profile, &cells, &at, &lowered);
+            let verdict = accuracy::verdict(plan.accuracy.as_ref(), fits, &at, Some(faulty_cells));
+            let lowest = at.iter().map(|(_, vdd_mv)| *vdd_mv).fold(f64::INFINITY, f64::min);
             let mut point = Point {
                 index: index * plan.supplies.len() + supply_index,
                 rows: accelerator.array.rows(),
@@ -274,7 +287,7 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                     .dram
                     .map_or(0.0, |dram| dram.bytes_per_second / 1e9),
                 vdd_mv: supply.vdd_mv,
-                cell_fault_rate: supply.cell_fault_rate,
+                cell_fault_rate: plan.profile.cell_fault_rate(lowest),
                 cycles: totals.cycles,
                 stall_cycles: totals.stall_cycles,
                 utilization_pct: 100.0 * totals.macs as f64 / macs_possible,

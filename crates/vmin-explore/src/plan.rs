@@ -20,8 +20,6 @@ use crate::space::{POINTS_MAX, Space};
 pub struct Supply {
     /// In mV.
     pub vdd_mv: f64,
-    /// Share of faulty cells that the profile states for it.
-    pub cell_fault_rate: f64,
     /// Voltages of all rails.
     pub operating_point: OperatingPoint,
 }
@@ -329,11 +327,7 @@ fn supplies(
                 break;
             }
         };
-        supplies.push(Supply {
-            vdd_mv,
-            cell_fault_rate: profile.cell_fault_rate(vdd_mv),
-            operating_point: operating_point.with_clock(space.clock),
-        });
+        supplies.push(Supply { vdd_mv, operating_point: operating_point.with_clock(space.clock) });
     }
     supplies
 }

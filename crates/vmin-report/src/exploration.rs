@@ -74,7 +74,25 @@ pub fn exploration_page(exploration: &Exploration) -> String {
 fn answers(exploration: &Exploration, front: &[&Point]) -> Vec<(String, String)> {
     let count = thousands(front.len() as u64);
     let mut answers = vec![(count, "points on the Pareto front".to_owned())];
-    for &objective in exploration.objectives.iter().take(3) {
+    if exploration.objectives.contains(&Objective::EnergyNj) {
+        let at = exploration.least_energy.map(|index| &exploration.points[index]);
+        answers.push(match at {
+            Some(point) => (
+                energy(point.energy_nj),
+                format!(
+                    "least that keeps the accuracy ({}): {} x {}, {}, {} mV",
+                    point.accuracy.word(),
+                    point.rows,
+                    point.columns,
+                    point.dataflow.name(),
+                    point.vdd_mv
+                ),
+            ),
+            None => ("none".to_owned(), "of the points is known to keep the accuracy".to_owned()),
+        });
+    }
+    let others = exploration.objectives.iter().filter(|&&it| it != Objective::EnergyNj);
+    for &objective in others.take(2) {
         let least = front.iter().min_by(|a, b| objective.of(a).total_cmp(&objective.of(b)));
         if let Some(point) = least {
             let words = format!(

@@ -127,7 +127,7 @@ fn lead(page: &mut String, results: &Results) {
         escape(&setting.data),
         thousands(results.chips.len() as u64),
         if measured(results) {
-            format!("measured chips, energies of {}", escape(&setting.profile))
+            format!("chips of files, energies of {}", escape(&setting.profile))
         } else {
             format!("chips of {}", escape(&setting.profile))
         },
@@ -203,7 +203,7 @@ pub(crate) fn mean_std(mean: f64, std: f64, chips: u32) -> String {
 }
 
 fn operating_points(page: &mut String, results: &Results) {
-    let by = if measured(results) { "measured" } else { "by profile" };
+    let by = if measured(results) { "in the files" } else { "by profile" };
     let confidence = unbroken(&share_words(results.setting.confidence, 0));
     page.push_str("<h2>Operating points</h2>\n");
     let by = format!("faulty cells {by}");

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vmin_accel::cycles::Residence;
-use vmin_accel::energy::OperatingPoint;
+use vmin_accel::energy::{OperatingPoint, Rail};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{
     Accelerator, CycleModel, Layer, Memory, PerMemory, Schedule, StreamedPlacement, VoltageProfile,
@@ -26,7 +26,7 @@ use vmin_diagnostic::Diagnostic;
 use vmin_files::sha256;
 use vmin_nn::{Graph, Rounding};
 
-use crate::experiment::Placement;
+use crate::experiment::{Placement, ReadErrors};
 use crate::results::{Point, RESULTS_VERSION, Results};
 use crate::statistics::share_words;
 
@@ -124,7 +124,7 @@ pub enum Kept {
     Reached,
     /// The sampled chips miss the target here, or at a higher swept voltage.
     Missed,
-    /// Fewer than one faulty cell is expected under the network's data.
+    /// Fewer than one faulty cell is expected in the lowered memories.
     Clean,
     /// Nothing is known.
     Unknown,
@@ -158,7 +158,8 @@ impl Kept {
 pub struct Verdict {
     /// What is known.
     pub accuracy: Kept,
-    /// Faulty cells expected under the network's data; absent where its data is not known.
+    /// Faulty cells expected under the weights and in all of the other lowered memories; absent where the weights
+    /// are not known.
     pub faulty_cells_expected: Option<f64>,
     /// Mean test error under bit errors.
     pub rerr_mean: Option<f64>,
@@ -194,8 +195,9 @@ pub fn faulty_cells_expected(
     profile: &VoltageProfile,
     cells: &PerMemory<u64>,
     supplies: &PerMemory<f64>,
+    lowered: &PerMemory<bool>,
 ) -> f64 {
-    let lowered = supplies.iter().filter(|(_, vdd_mv)| **vdd_mv < profile.v_ref_mv());
+    let lowered = supplies.iter().filter(|(memory, _)| *lowered.get(*memory));
     lowered.fold(0.0, |sum, (memory, vdd_mv)| {
         sum + *cells.get(memory) as f64 * profile.cell_fault_rate(*vdd_mv)
     })
@@ -216,6 +218,12 @@ pub fn clean_down_to_mv(profile: &VoltageProfile, expected: impl Fn(f64) -> f64)
         if expected(mv(middle)) < 1.0 { most = middle } else { least = middle + 1 }
     }
     Some(mv(most))
+}
+
+/// Which memories hang on one of these rails.
+#[must_use]
+pub fn memories_on(accelerator: &Accelerator, rails: &[Rail]) -> PerMemory<bool> {
+    PerMemory::from_fn(|memory| rails.contains(&accelerator.memories.get(memory).rail))
 }
 
 /// The supplies of the memories at an operating point, in mV.
@@ -372,12 +380,16 @@ impl Accuracy {
             let lowest = points.iter().find(|point| Some(point.vdd_mv) == lowest_mv);
             lowest.is_some_and(|point| above(point, 1e-6))
         };
+        let at_or_below = |point: &Point| {
+            erring().all(|memory| *supplies.get(memory) <= supply(point, memory) + 1e-6)
+        };
+        let missed = |point: &&Point| vmin.reached_mv.is_none_or(|reached| point.vdd_mv < reached);
         let swept = points.iter().find(is_here);
         let known = if keeps(vmin.shown_mv) {
             Kept::Shown
         } else if keeps(vmin.reached_mv) {
             Kept::Reached
-        } else if swept.is_some() {
+        } else if points.iter().filter(missed).any(at_or_below) {
             Kept::Missed
         } else {
             Kept::Unknown
@@ -388,7 +400,8 @@ impl Accuracy {
     /// Whether its faulty cells are a profile's, and so few where that expects few.
     fn is_of_profile(&self) -> bool {
         let Results { setting, provenance, .. } = &self.results;
-        setting.fault_kind != "transient"
+        setting.fault_kind != ReadErrors::Transient.word()
+            && setting.read_noise_mv.is_none()
             && provenance.inputs.iter().all(|input| input.role != "chip")
     }
 
@@ -397,8 +410,8 @@ impl Accuracy {
     pub fn words(&self) -> String {
         let Results { setting, name, clean, chips, .. } = &self.results;
         format!(
-            "accuracy from the sweep `{name}` ({} chips, {} images of {}, weights {}): {} of chips {}, shown at {} \
-             confidence; {RULE}",
+            "accuracy from the sweep `{name}` ({} chips, {} images of {}, weights {}), which asks that {} of \
+             chips {}, at {} confidence where `shown`; {RULE}",
             chips.len() / setting.offsets.max(1),
             clean.images,
             setting.data,
@@ -421,14 +434,16 @@ impl Accuracy {
     }
 }
 
-/// What is known at some supplies: of a sweep that fits the design, if there is one, or else of the profile.
+/// What is known at some supplies: of the sweep that is given, if it `fits` the design, or else of the profile.
 #[must_use]
 pub fn verdict(
     accuracy: Option<&Accuracy>,
+    fits: bool,
     supplies: &PerMemory<f64>,
     faulty_cells_expected: Option<f64>,
 ) -> Verdict {
-    let (known, point) = accuracy.map_or((Kept::Unknown, None), |accuracy| accuracy.at(supplies));
+    let table = accuracy.filter(|_| fits);
+    let (known, point) = table.map_or((Kept::Unknown, None), |table| table.at(supplies));
     let is_clean = known == Kept::Unknown
         && accuracy.is_none_or(Accuracy::is_of_profile)
         && faulty_cells_expected.is_some_and(|cells| cells < 1.0);
@@ -443,8 +458,8 @@ pub fn verdict(
 
 /// How [`Accuracy::at`] and [`verdict`] decide, in words.
 const RULE: &str = "`shown` and `reached` keep the sweep's budget (for the population, in the sample) at \
-                        this voltage and at all swept ones above; between swept voltages that of the lower one holds, \
-                        below a failing one nothing is known; `clean`: fewer than one faulty cell expected";
+                        this voltage and at all swept ones above; between swept voltages that of the lower one holds; \
+                        `missed`: so does a failing one here or above; `clean`: fewer than one faulty cell expected";
 
 /// The supply of a memory that can err.
 fn supply(point: &Point, memory: Memory) -> f64 {

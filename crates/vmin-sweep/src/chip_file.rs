@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use vmin_accel::VoltageProfile;
+use vmin_accel::{Memory, VoltageProfile};
 use vmin_diagnostic::with_causes;
+use vmin_emulator::Placement;
 use vmin_files::ReadError;
 use vmin_sram::file::{ChipFileError, ChipFileLimits};
 use vmin_sram::{BelowFloor, CellErrors, CellKind, Chip, FaultKind, FaultyCell, Origin, VddLevel};
@@ -135,6 +136,27 @@ pub fn kind_of<'e>(errors: impl IntoIterator<Item = &'e CellErrors>) -> Option<F
 #[must_use]
 pub fn expected_rate(errors: &[CellErrors], cells: u64) -> f64 {
     errors.iter().map(|error| f64::from(error.rates.largest())).sum::<f64>() / cells as f64
+}
+
+/// A remark where a map is smaller than the memories that it is laid over, so that its cells serve more than once.
+#[must_use]
+pub fn repeated_note(map_cells: u64, placement: &Placement) -> Option<String> {
+    let ends = Memory::ALL.iter().filter_map(|&(word, memory)| {
+        let cells = placement.cells(memory);
+        (cells > 0).then(|| (word, placement.first_cells.get(memory) + cells))
+    });
+    let ends: Vec<(&str, u64)> = ends.collect();
+    let end = ends.iter().map(|&(_, end)| end).max()?;
+    if map_cells >= end {
+        return None;
+    }
+    Some(match ends.len() {
+        1 => format!("the map of {map_cells} cells is repeated over a memory of {end}"),
+        _ => format!(
+            "the map of {map_cells} cells is repeated over memories of {end} cells in all: several of them lie in the \
+             same cells of the chip"
+        ),
+    })
 }
 
 /// Nearest whole microvolt; voltages of profiles are far below 4 kV.

@@ -65,6 +65,9 @@ pub struct Setting {
     pub profile: String,
     /// `flip`, `stuck_at`, `measured` or `transient`.
     pub fault_kind: String,
+    /// Read noise of every cell, in mV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_noise_mv: Option<f64>,
     /// `resident` or `streamed`.
     pub placement: String,
     /// The supply of each memory, in words; empty where only weights err, at the swept voltage.
@@ -581,6 +584,7 @@ mod tests {
             accelerator: "a".into(),
             profile: "p".into(),
             fault_kind: "flip".into(),
+            read_noise_mv: None,
             placement: "resident".into(),
             memories: String::new(),
             layout: "linear".into(),

@@ -66,6 +66,12 @@ pub fn notes(
     notes.extend(node_note(accelerator, profile));
     let slow = slow_memories(accelerator, profile, point);
     notes.extend(slow.into_iter().map(|slow| slow_note(accelerator, &slow)));
+    if point.vdd_mv(Rail::Logic) < profile.v_ref_mv() {
+        notes.push(
+            "errors of the array are not modelled: its logic is taken to keep up with the clock"
+                .to_owned(),
+        );
+    }
     if point.vdd_mv(Rail::Logic) < profile.v_ref_mv() && !profile.has_clock_law() {
         notes.push(format!(
             "profile `{}` has no law of the clock: logic at {} mV keeps the nominal clock",
@@ -99,7 +105,9 @@ fn slow_note(accelerator: &Accelerator, slow: &SlowMemory) -> String {
             memory.bank().bytes / 1024.0
         ),
     };
-    let faster = faster_cells(accelerator, memory, slow.clock_ns);
+    // At a lower supply every kind of cell is as much slower.
+    let slower = slow.cycle_ns / accelerator.cycle_ns(slow.memory).0;
+    let faster = faster_cells(accelerator, memory, slow.clock_ns / slower);
     let faster =
         faster.map_or_else(String::new, |cells| format!("`cells = \"{}\"`, ", cells.word()));
     format!(

@@ -94,6 +94,18 @@ pub struct ResidentPlacement {
 }
 
 impl ResidentPlacement {
+    /// A remark where the weights do not fit in the weight memory of `accelerator`.
+    #[must_use]
+    pub fn larger_note(&self, accelerator: &str) -> Option<String> {
+        let (taken, has) = (self.geometry.banks(), self.physical_banks);
+        self.exceeds_physical.then(|| {
+            format!(
+                "the weights do not fit in the weight memory of `{accelerator}`: they take {taken} banks, it has {has}, \
+                 and the errors are those of a memory with all of them"
+            )
+        })
+    }
+
     /// Places tensors, given as (number of codes, bits per code) in memory order.
     ///
     /// # Errors

@@ -138,16 +138,18 @@ pub(super) fn cell_fault_rate(files: &[ChipFile], vdd_mv: f64) -> f64 {
 }
 
 /// A remark on the chips for readers of the results.
-pub(super) fn note(experiment: &Experiment, files: &[ChipFile], memory_cells: u64) -> String {
-    let smaller = files.iter().filter(|file| file.chip.geometry().cells() < memory_cells).count();
+pub(super) fn note(
+    experiment: &Experiment,
+    files: &[ChipFile],
+    placement: &vmin_emulator::Placement,
+) -> String {
+    let smallest = files.iter().map(|file| file.chip.geometry().cells()).min();
     let mut note = format!(
-        "measured chips, in the order of the experiment's files; the profile `{}` gives energies only",
+        "chips of files, in the order in which the experiment names them; the profile `{}` gives energies only",
         experiment.profile.value
     );
-    if smaller > 0 {
-        note.push_str(&format!(
-            "; maps smaller than the weight memory of {memory_cells} cells are repeated over it"
-        ));
+    if let Some(repeated) = smallest.and_then(|cells| chip_file::repeated_note(cells, placement)) {
+        note.push_str(&format!("; {repeated}"));
     }
     if !experiment.memories.weights_alone() {
         note.push_str(

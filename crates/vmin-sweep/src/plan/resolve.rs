@@ -361,14 +361,15 @@ fn notes(
     chip_files: &[ChipFile],
 ) -> Vec<String> {
     let placement = &own.placement;
-    let mut notes = vec![supplies_note(experiment)];
+    let larger = placement.weights.resident().and_then(|it| it.larger_note(accelerator.name()));
+    let mut notes = Vec::from_iter(larger);
+    notes.push(supplies_note(experiment));
     notes.push(weights::note(&placement.weights, accelerator));
     notes.extend(placement.activations.as_ref().and_then(wrapping_note));
     notes.extend(nominal.notes.iter().cloned());
     notes.extend(experiment.preset.map(|preset| preset.note().to_owned()));
     if !chip_files.is_empty() {
-        let cells = placement.weights.geometry().cells();
-        notes.push(measured::note(experiment, chip_files, cells));
+        notes.push(measured::note(experiment, chip_files, placement));
     }
     notes.extend(measured::errors_note(experiment, errors));
     if experiment.layout.offset_bits.len() > 1 {
@@ -411,6 +412,7 @@ fn setting(
         accelerator: accelerator.name().to_owned(),
         profile: profile.name().to_owned(),
         fault_kind: fault_kind.to_owned(),
+        read_noise_mv: experiment.read_noise_mv.as_ref().map(|noise| noise.value),
         placement: experiment.placement.word().to_owned(),
         memories: experiment.memories.words(),
         layout: experiment.layout.words(),

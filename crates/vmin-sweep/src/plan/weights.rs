@@ -2,7 +2,7 @@
 
 use vmin_accel::cycles::Residence;
 use vmin_accel::placement::{Alignment, WeightPlacement};
-use vmin_accel::{Accelerator, ResidentPlacement, StreamedPlacement};
+use vmin_accel::{Accelerator, CycleModel, ResidentPlacement, StreamedPlacement};
 use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_nn::Graph;
 
@@ -78,14 +78,18 @@ pub(super) fn place(
 pub(super) fn note(placement: &WeightPlacement, accelerator: &Accelerator) -> String {
     let name = accelerator.name();
     match placement {
-        WeightPlacement::Resident(placement) => {
-            let mut note = "resident placement: energies price weights that stay in the weight memory between \
-                            inferences"
-                .to_owned();
-            if placement.exceeds_physical {
-                let (taken, has) = (placement.geometry.banks(), placement.physical_banks);
-                note += &format!("; it is taken to have {taken} banks, {name} has {has}");
+        WeightPlacement::Resident(_) => {
+            let mut note = match accelerator.cycle_model {
+                CycleModel::Causal => {
+                    "resident placement: energies price weights that stay in the weight memory between \
+                     inferences"
+                }
+                CycleModel::ScalesimV3 => {
+                    "resident placement, but energies price weights that are fetched for every inference, as \
+                     SCALE-Sim counts them"
+                }
             }
+            .to_owned();
             if accelerator.dram.is_some_and(|dram| dram.weights == Residence::Streamed) {
                 note += &format!(
                     "; {name} by itself streams them, as `placement = \"streamed\"` and `vmin energy` price it"

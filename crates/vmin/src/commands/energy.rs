@@ -44,7 +44,7 @@ pub struct Energy {
     verdict: Verdict,
     /// Where the accuracy comes from.
     accuracy_source: String,
-    /// Down to this swept supply fewer than one faulty cell is expected under the network's data.
+    /// Down to this swept supply fewer than one faulty cell is expected in the lowered memories.
     clean_down_to_mv: Option<f64>,
     /// The point of the least energy among those that keep the accuracy.
     least: Option<usize>,
@@ -171,6 +171,7 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
             .hint("leave `--accuracy` away, or name a network with `--model`")
             .into());
     }
+    note_weights(&accelerator, &work, placement);
     let accuracy = args.accuracy.as_deref().map(Accuracy::read).transpose()?;
     let priced = Priced { args, accelerator, profile, work, placement, accuracy };
     let Priced { accelerator, profile, .. } = &priced;
@@ -234,6 +235,24 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     Ok(energy)
 }
 
+/// Says where a network is larger than the weight memory.
+fn note_weights(accelerator: &Accelerator, work: &Work, placement: Placement) {
+    let memory = accelerator.memories.weight.bits();
+    let Some(bits) = work.graph.as_ref().map(weight_bits).filter(|&bits| bits > memory) else {
+        return;
+    };
+    let kib = |bits: u64| bits as f64 / 8192.0;
+    let what = match placement {
+        Placement::Streamed => "they are fetched for every inference",
+        Placement::Resident => "they are priced as if they did",
+    };
+    say(&format!(
+        "note: the weights of {:.1} KiB do not fit in the weight memory of {:.1} KiB: {what}",
+        kib(bits),
+        kib(memory)
+    ));
+}
+
 impl Priced<'_> {
     /// Refuses a sweep of something else, and voltages that move nothing.
     fn check(&self) -> Result<(), Failure> {
@@ -254,17 +273,20 @@ impl Priced<'_> {
             .map_err(|differs| accuracy.refused(&differs).into())
     }
 
-    /// Faulty cells expected under the network's data, if it has any.
+    /// Faulty cells expected in the lowered memories, if the weights are known.
     fn faulty_cells(&self, point: &OperatingPoint) -> Option<f64> {
         let graph = self.work.graph.as_ref()?;
         let cells = accuracy::data_cells(&self.accelerator, weight_bits(graph), self.placement);
         let supplies = accuracy::supplies(&self.accelerator, point);
-        Some(accuracy::faulty_cells_expected(&self.profile, &cells, &supplies))
+        let own = self.args.rail.iter().map(|&(rail, _)| rail);
+        let rails: Vec<Rail> = self.args.rails.rails().iter().copied().chain(own).collect();
+        let lowered = accuracy::memories_on(&self.accelerator, &rails);
+        Some(accuracy::faulty_cells_expected(&self.profile, &cells, &supplies, &lowered))
     }
 
     fn verdict(&self, point: &OperatingPoint) -> Verdict {
         let supplies = accuracy::supplies(&self.accelerator, point);
-        accuracy::verdict(self.accuracy.as_ref(), &supplies, self.faulty_cells(point))
+        accuracy::verdict(self.accuracy.as_ref(), true, &supplies, self.faulty_cells(point))
     }
 
     fn clean_down_to_mv(&self) -> Option<f64> {
@@ -282,8 +304,8 @@ impl Priced<'_> {
             (None, None) => "accuracy and faulty cells unknown: the weights have no values".to_owned(),
             (None, Some(_)) => match self.clean_down_to_mv() {
                 Some(mv) => format!(
-                    "accuracy unknown below {mv} mV, where `{}` expects one faulty cell or more under the network's \
-                     data; `--accuracy DIR` takes it from a sweep",
+                    "accuracy unknown below {mv} mV, where `{}` expects one faulty cell or more under the weights and \
+                     in the other lowered memories; `--accuracy DIR` takes it from a sweep",
                     self.profile.name()
                 ),
                 None => "accuracy known only where fewer than one faulty cell is expected; `--accuracy DIR` takes \
@@ -451,19 +473,35 @@ fn write(
     Ok(())
 }
 
-/// Columns that a narrow table lacks.
-const SPARE: [&str; 10] = [
-    "vector",
-    "registers",
-    "leakage",
-    "us",
-    "faulty cells",
-    "mac",
-    "activation memory",
-    "accumulator memory",
-    "dram",
-    "weight memory",
-];
+/// Columns that a narrow table lacks. What is left adds up to the total.
+const SPARE: [&str; 3] = ["us", "faulty cells", "RErr"];
+
+/// What a column means, and where the others are.
+const ARRAY: &str =
+    "array: multipliers, registers and vector unit; each alone with `--format csv` or `json`";
+
+/// Energies that add up to the total, of an accelerator with or without DRAM.
+fn parts(of: &Components, dram: bool) -> Vec<(&'static str, f64)> {
+    let Components { mac_nj, vector_nj, registers_nj, .. } = *of;
+    let mut parts = vec![("array", mac_nj + vector_nj + registers_nj)];
+    parts.extend([
+        ("weight memory", of.weight_memory_nj),
+        ("activation memory", of.activation_memory_nj),
+        ("accumulator memory", of.accumulator_memory_nj),
+    ]);
+    if dram {
+        parts.push(("dram", of.dram_nj));
+    }
+    parts.push(("leakage", of.leakage_nj));
+    parts
+}
+
+/// [`parts`] with the three memories as one.
+fn coarse_parts(of: &Components, dram: bool) -> Vec<(&'static str, f64)> {
+    let mut parts = parts(of, dram);
+    parts.splice(1..4, [("memories", of.memory_access_nj())]);
+    parts
+}
 
 /// The voltage of each supply over all points: those that leave the nominal one, then the others.
 fn supplies(points: &[Point], nominal_mv: f64) -> String {
@@ -506,10 +544,9 @@ fn notes(energy: &Energy) -> String {
 }
 
 fn show_curve(energy: &Energy) -> String {
-    let components = energy.report.by_component.list();
-    let components = components.map(|(component, _)| component.replace('_', " "));
+    let dram = energy.points.iter().any(|point| point.by_component.dram_nj > 0.0);
     let mut header = vec!["mV", "faulty cells", "us"];
-    header.extend(components.iter().map(String::as_str));
+    header.extend(coarse_parts(&energy.report.by_component, dram).iter().map(|(name, _)| *name));
     header.extend(["total (nJ)", "saved", "RErr", "accuracy", ""]);
     let rows = energy.points.iter().enumerate().map(|(index, point)| {
         let mut row = vec![
@@ -517,7 +554,8 @@ fn show_curve(energy: &Energy) -> String {
             answer::rate(point.cell_fault_rate),
             format!("{:.1}", point.latency_us),
         ];
-        row.extend(point.by_component.list().iter().map(|(_, nj)| format!("{nj:.1}")));
+        let parts = coarse_parts(&point.by_component, dram);
+        row.extend(parts.iter().map(|(_, nj)| format!("{nj:.1}")));
         row.push(format!("{:.1}", point.total_nj));
         row.push(answer::percent(point.saving.total, 2));
         let rerr = point.verdict.rerr_mean;
@@ -526,7 +564,7 @@ fn show_curve(energy: &Energy) -> String {
         row.push(if Some(index) == energy.least { "<- least".to_owned() } else { String::new() });
         row
     });
-    let table = answer::fitted(&header, 0, &SPARE, rows);
+    let table = answer::fitted(&header, 0, &SPARE, rows) + "\n" + &answer::wrapped(ARRAY);
     let at = |index: usize| {
         let point = &energy.points[index];
         let vdd_mv = point.vdd_mv.unwrap_or(energy.vdd_nominal_mv);
@@ -550,10 +588,9 @@ fn show_curve(energy: &Energy) -> String {
 
 fn show(energy: &Energy) -> String {
     let report = &energy.report;
-    let components = report.by_component.list();
-    let components = components.map(|(component, _)| component.replace('_', " "));
+    let dram = report.by_component.dram_nj > 0.0;
     let mut header = vec!["layer"];
-    header.extend(components.iter().map(String::as_str));
+    header.extend(parts(&report.by_component, dram).iter().map(|(name, _)| *name));
     header.push("total (nJ)");
     let row = |name: &str, list: &[(&str, f64)], total: f64| {
         let mut row = vec![name.to_owned()];
@@ -564,10 +601,10 @@ fn show(energy: &Energy) -> String {
     let mut rows: Vec<_> = report
         .layers
         .iter()
-        .map(|layer| row(&layer.name, &layer.by_component.list(), layer.total_nj))
+        .map(|layer| row(&layer.name, &parts(&layer.by_component, dram), layer.total_nj))
         .collect();
-    rows.push(row("all", &report.by_component.list(), report.total_nj));
-    let table = answer::fitted(&header, 1, &SPARE, rows);
+    rows.push(row("all", &parts(&report.by_component, dram), report.total_nj));
+    let table = answer::fitted(&header, 1, &[], rows) + "\n" + &answer::wrapped(ARRAY);
     let sources = answer::table(
         &["number", "source", "value"],
         2,
@@ -613,8 +650,11 @@ fn show(energy: &Energy) -> String {
 fn faults(verdict: &Verdict) -> String {
     let rerr = verdict.rerr_mean.map(|rerr| format!("RErr {}", answer::percent(rerr, 2)));
     let cells = verdict.faulty_cells_expected;
-    let cells =
-        cells.map(|cells| format!("{cells:.3} faulty cells expected under the network's data"));
+    let cells = cells.map(|cells| {
+        format!(
+            "{cells:.3} faulty cells expected under the weights and in the other lowered memories"
+        )
+    });
     let words: Vec<String> = rerr.into_iter().chain(cells).collect();
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
-use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement};
+use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement, cycles};
 use vmin_diagnostic::{Diagnostic, Located};
 use vmin_emulator::{ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec};
 use vmin_nn::Graph;
@@ -131,6 +131,16 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let typed = protect::Typed::read(&args.protect)?;
     let protection = &typed.listed.protection;
     let placement = place(args, &accelerator, &graph)?;
+    let larger = placement.weights.resident().and_then(|it| it.larger_note(accelerator.name()));
+    if let Some(larger) = larger {
+        say(&format!("note: {larger}"));
+    }
+    if accelerator.dram.is_none() {
+        let layers =
+            vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
+        cycles::run(&accelerator, placement.weights.schedule(&accelerator), &layers)
+            .map_err(super::cycles::does_not_fit)?;
+    }
     let chips = chips::chips(args, &typed, &placement)?;
     let map = chips.source.map_kind();
     if let Some(reason) = protection.useless(map) {

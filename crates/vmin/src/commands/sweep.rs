@@ -220,7 +220,7 @@ impl Answer for Swept {
         let results = &self.results;
         let setting = &results.setting;
         let one_chip = results.chips.len() == 1;
-        let interval = format!("yield\nat {}", share_words(setting.confidence, 0));
+        let interval = format!("yield\n({} CI)", share_words(setting.confidence, 0));
         let error = if one_chip { "RErr\n(%)" } else { "RErr (%)\nmean ± std" };
         let mut header = vec!["Vdd\n(mV)", "faulty\ncells", "flipped\nbits", error, "worst\n(%)"];
         header.extend(["chips\nwithin", &interval, "energy\n(nJ)", "saved\n(%)"]);

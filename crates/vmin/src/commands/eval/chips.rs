@@ -67,8 +67,9 @@ pub(super) fn chips(
             files: Vec::new(),
         });
     };
-    let note = || at.profile.as_ref()?.kind_note();
-    if let (None, Some(note)) = (args.fault_kind, note()) {
+    let kind_note = || at.profile.as_ref()?.kind_note().filter(|_| args.fault_kind.is_none());
+    let reference = || at.profile.as_ref()?.reference().note();
+    for note in reference().into_iter().chain(kind_note()) {
         say(&format!("note: {note}"));
     }
     let kind = kind(args).unwrap_or(population.kind());
@@ -234,13 +235,12 @@ fn check_map(
             .allowed(format!("expected an offset of 0 to {}", map_cells - 1))
             .into());
     }
-    let memory = placement.cells(Memory::Weight);
     for (_, memory) in Memory::ALL {
         vmin_sram::tile_errors(map, map_cells, placement.cells(memory), args.chip_offset)
             .map_err(|error| Failure::input("too-large", &error))?;
     }
-    if map_cells < memory {
-        say(&format!("note: the map of {map_cells} cells is repeated over a memory of {memory}"));
+    if let Some(note) = chip_file::repeated_note(map_cells, placement) {
+        say(&format!("note: {note}"));
     }
     let uncertain = map.iter().filter(|error| error.rates.largest() < 1.0).count();
     if uncertain > 0 && args.fault_kind != Some(FaultKindArg::Transient) {
