@@ -1,6 +1,7 @@
 //! How a command can end other than well.
 
 use std::fmt::Display;
+use std::io::IsTerminal;
 
 pub(crate) use vmin_diagnostic::with_causes;
 use vmin_diagnostic::{Diagnostic, Diagnostics, visible};
@@ -101,5 +102,7 @@ pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Failure> {
 
 /// A line for whoever runs the command.
 pub(crate) fn say(text: &(impl Display + ?Sized)) {
-    log::info!("{}", visible(&text.to_string()));
+    let text = text.to_string();
+    let text = if std::io::stderr().is_terminal() { crate::answer::wrapped(&text) } else { text };
+    log::info!("{}", visible(&text));
 }
