@@ -6,6 +6,9 @@ use plotters::coord::ranged1d::{
     KeyPointHint, KeyPointWeight, NoDefaultFormatting, Ranged, ValueFormatter,
 };
 
+/// With as many ticks of one digit an axis needs none of two.
+const TICKS_ENOUGH: usize = 4;
+
 /// Room beyond the outermost values, as a share of an axis.
 const PAD: f64 = 0.04;
 
@@ -98,6 +101,9 @@ impl Axis {
                 let gap = 0.9 / most;
                 let mut ticks: Vec<f64> = Vec::new();
                 for value in roundest_first(low, high) {
+                    if ticks.len() >= TICKS_ENOUGH && has_two_digits(value) {
+                        break;
+                    }
                     let at = self.share(value);
                     if ticks.iter().all(|&tick| (self.share(tick) - at).abs() >= gap) {
                         ticks.push(value);
@@ -125,6 +131,11 @@ fn multiples(low: f64, high: f64, step: f64) -> Vec<f64> {
     let slack = 1e-9;
     let (first, last) = ((low / step - slack).ceil(), (high / step + slack).floor());
     (0..=(last - first).max(-1.0) as u32).map(|index| (first + f64::from(index)) * step).collect()
+}
+
+/// Whether a value is no digit times a power of ten.
+fn has_two_digits(value: f64) -> bool {
+    label(value).chars().filter(|digit| ('1'..='9').contains(digit)).count() > 1
 }
 
 /// Values of a range with one or two digits: 0 and powers of ten first, then 5, 2, the other digits, two digits.

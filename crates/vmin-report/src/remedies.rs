@@ -44,24 +44,26 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         confidence = share_words(setting.confidence, 0),
     );
     let shown = format!("yield at {}", unbroken(&share_words(setting.confidence, 0)));
+    let with_spares = results.remedies.iter().any(|remedy| remedy.cells_repaired_mean.is_some());
+    let columns = [
+        "remedy",
+        "clean error",
+        "extra bits",
+        "V<sub>DD</sub> (mV)<br>reached",
+        "V<sub>DD</sub> (mV)<br>shown",
+        "chips within the budget",
+        &shown,
+        "RErr (%)",
+        "energy per inference",
+        "saved, inference",
+        "saved, accesses",
+        "latency (µs)",
+        "faulty cells repaired / left",
+    ];
     begin_table(
         page,
         "Each remedy at the lowest voltage it reaches; highlighted is the one that saves most",
-        &[
-            "remedy",
-            "clean error",
-            "extra bits",
-            "V<sub>DD</sub> (mV)<br>reached",
-            "V<sub>DD</sub> (mV)<br>shown",
-            "chips within the budget",
-            &shown,
-            "RErr (%)",
-            "energy per inference",
-            "saved, inference",
-            "saved, accesses",
-            "latency (µs)",
-            "faulty cells repaired / left",
-        ],
+        &columns[..columns.len() - usize::from(!with_spares)],
     );
     let saving = |remedy: &RemedyResult| remedy.best.map(|best| best.energy_saving);
     let most = results.remedies.iter().filter_map(saving).fold(f64::NEG_INFINITY, f64::max);
@@ -71,7 +73,7 @@ pub(crate) fn section(page: &mut String, results: &Results) {
             page,
             "<tr{class}><th scope=\"row\" title=\"{}\"><svg class=\"mark\" viewBox=\"0 0 10 10\" \
              aria-hidden=\"true\"><rect width=\"10\" height=\"10\" fill=\"{}\"/></svg>{}</th>\
-             <td>{}</td><td>{}</td>",
+             <td>{}</td><td class=\"words\">{}</td>",
             escape(&format!("{}; {}, {} bit", remedy.protection, remedy.model, remedy.weight_bits)),
             hex(color(index)),
             escape(&remedy.name),
@@ -101,7 +103,8 @@ pub(crate) fn section(page: &mut String, results: &Results) {
             (Some(repaired), Some(left)) => {
                 let _ = writeln!(page, "<td>{repaired:.1} / {left:.1}</td></tr>");
             }
-            _ => page.push_str("<td></td></tr>\n"),
+            _ if with_spares => page.push_str("<td></td></tr>\n"),
+            _ => page.push_str("</tr>\n"),
         }
     }
     page.push_str(END_TABLE);
