@@ -35,26 +35,37 @@ struct Case {
     /// Bank, column, half-column.
     shares: [f64; 3],
     vdd_mv: &'static [f64],
+    banks: u32,
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         name: "columns",
         curve: (385.0, 39.8),
         shares: [0.046, 0.368, 0.156],
         vdd_mv: &[530.0, 510.0, 490.0, 470.0],
+        banks: 48,
     },
     Case {
         name: "independent",
         curve: (700.0, 55.0),
         shares: [0.0, 0.0, 0.0],
         vdd_mv: &[880.0, 850.0, 820.0],
+        banks: 48,
     },
     Case {
         name: "banks",
         curve: (500.0, 20.0),
         shares: [0.3, 0.1, 0.0],
         vdd_mv: &[560.0, 550.0, 540.0],
+        banks: 48,
+    },
+    Case {
+        name: "few banks",
+        curve: (500.0, 20.0),
+        shares: [0.3, 0.1, 0.0],
+        vdd_mv: &[560.0, 550.0, 540.0],
+        banks: 8,
     },
 ];
 
@@ -67,7 +78,7 @@ fn coverage(case: &Case, chips: u64, replicates: u32) -> [(&'static str, u64); 6
     let [bank, column, half] = case.shares;
     let shares = VarianceShares::with_cell_as_rest(0.0, bank, column, half).unwrap();
     let population = Population::new(case.name, shares, 0.7).unwrap();
-    let geometry = Geometry::new(48, 64, 16).unwrap();
+    let geometry = Geometry::new(case.banks, 64, 16).unwrap();
     let mut hits = ["mu", "sigma", "bank", "column", "half-column", "stuck at 0"].map(|n| (n, 0));
     for index in 0..chips {
         let key = ChipKey { seed: 77, chip: index, memory: 0 };

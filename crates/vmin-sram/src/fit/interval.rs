@@ -5,6 +5,9 @@ use statrs::distribution::{Beta, ChiSquared, ContinuousCDF, StudentsT};
 /// Two-sided standard normal quantile of 95 %.
 pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 
+/// From so many groups on, chi-squared is taken for Gaussian.
+const MANY_GROUPS: u64 = 1000;
+
 /// A value and its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
@@ -28,6 +31,30 @@ impl Estimate {
             low: clip(centre - Z95 * sigma).min(value),
             high: clip(centre + Z95 * sigma).max(value),
         }
+    }
+
+    /// The same for a variance between `groups.freedom` independent groups, from which their noise is taken
+    /// off: with the noise it is a multiple of chi-squared, wider upwards where groups are few. Where they are
+    /// many, this is [`Self::from_refits`].
+    pub(crate) fn from_refits_of_variance(
+        value: f64,
+        refits: &[f64],
+        freedom: u64,
+        range: (f64, f64),
+    ) -> Self {
+        if freedom > MANY_GROUPS || refits.is_empty() {
+            return Self::from_refits(value, refits, range);
+        }
+        if freedom == 0 {
+            return Self { value, low: range.0.min(value), high: range.1.max(value) };
+        }
+        let (mean, sigma) = mean_and_sigma(refits);
+        let centre = 2.0 * value - mean;
+        // The variance that scatters as much between so many groups.
+        let with_noise = sigma * libm::sqrt(freedom as f64 / 2.0);
+        let (low, high) = variance_factors(freedom as usize);
+        let at = |factor: f64| (centre + with_noise * (factor - 1.0)).clamp(range.0, range.1);
+        Self { value, low: at(low).min(value), high: at(high).max(value) }
     }
 
     /// The same on a logarithmic scale, for a value above zero.

@@ -295,7 +295,7 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
         sigma_within_mv,
         die_sigma_mv,
         sigma_mv: libm::sqrt(curve.sigma_mv * curve.sigma_mv + die * die),
-        shares: share_fit(shares, &drawn),
+        shares: share_fit(shares, &drawn, &observed),
         pairs: pair_fit(&observed, &correlations, &drawn),
         share_stuck_at_0: Estimate::proportion(
             sum(|chip| chip.figures.stuck_at_0),
@@ -404,11 +404,21 @@ fn widened(estimate: Estimate, half_width: f64) -> Estimate {
     Estimate { value, low: value - add(value - low), high: value + add(high - value) }
 }
 
-fn share_fit(shares: [f64; 4], drawn: &[Replicate]) -> ShareFit {
+fn share_fit(shares: [f64; 4], drawn: &[Replicate], observed: &[Observation]) -> ShareFit {
+    // Banks of a chip, columns of a bank and halves of a column differ from the mean of those beside them.
+    let freedoms = observed.iter().fold([0_u64; 3], |[banks, columns, halves], chip| {
+        let (b, c) = (u64::from(chip.geometry.banks()), u64::from(chip.geometry.columns()));
+        [banks + b - 1, columns + b * (c - 1), halves + b * c]
+    });
     let refits: Vec<[f64; 4]> = drawn.iter().map(|r| pairs::shares(&r.correlations)).collect();
     let [bank, column, half_column, cell] = core::array::from_fn(|part| {
         let values: Vec<f64> = refits.iter().map(|refit| refit[part]).collect();
-        Estimate::from_refits(shares[part], &values, (0.0, 1.0))
+        match freedoms.get(part) {
+            Some(&freedom) => {
+                Estimate::from_refits_of_variance(shares[part], &values, freedom, (0.0, 1.0))
+            }
+            None => Estimate::from_refits(shares[part], &values, (0.0, 1.0)),
+        }
     });
     ShareFit { bank, column, half_column, cell }
 }
