@@ -22,6 +22,24 @@ fn the_default_is_gemmini() {
 }
 
 #[test]
+fn a_memory_is_given_by_rows_or_by_kib() {
+    let weight = "[memory.weight]";
+    let (before, after) = GOOD.split_once(weight).expect("the memory");
+    let with =
+        |size: &str| parse(&format!("{before}{weight}{}", after.replacen("rows = 4096", size, 1)));
+    let (by_rows, by_kib) = (with("rows = 4096").unwrap(), with("kib = 128").unwrap());
+    assert_eq!(by_kib.memories.weight, by_rows.memories.weight);
+    assert_eq!(with("kib = 256").unwrap().memories.weight.geometry.rows(), 8192);
+    assert!(with("rows = 4096\nkib = 128").unwrap_err().contains("`rows` or `kib`, not both"));
+    let third = after.replacen("rows = 4096", "kib = 128", 1).replacen("banks = 2", "banks = 3", 1);
+    let refused = parse(&format!("{before}{weight}{third}")).unwrap_err();
+    assert!(
+        refused.contains("128 KiB are no whole number of rows in 3 banks of 128 columns"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn published_sizes_of_the_shipped_memories() {
     let bytes = |name: &str| {
         let memories = Accelerator::load(name).unwrap().memories;

@@ -1,6 +1,6 @@
 //! An accelerator file as a checked [`Accelerator`].
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Source, TableReader};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 use vmin_sram::Geometry;
 
 use super::{Accelerator, Dram, Memories, Memory, Provenance};
@@ -9,6 +9,8 @@ use crate::dataflow::{ARRAY_SIDE_MAX, ArraySize, Dataflow};
 use crate::energy::{Action, Bank, Cells, ConstantSet, DramKind, EnergyTable, Rail};
 use crate::mapping::{LoopOrder, MappingRules, Objective, Rule};
 
+/// Largest memory, in KiB.
+const KIB_MAX: i64 = 1 << 20;
 const CLOCK_MHZ_MAX: f64 = 20_000.0;
 const BANKS_MAX: i64 = 1 << 16;
 const ROWS_MAX: i64 = 1 << 24;
@@ -132,9 +134,43 @@ fn memories(
     Some((memories, sum_bits?.value.unsigned_abs(), psum))
 }
 
+/// The rows of a bank of a memory that is given by its size.
+fn rows_of(
+    table: &TableReader<'_>,
+    kib: &Located<i64>,
+    rows: Option<&Located<i64>>,
+    banks: i64,
+    columns: i64,
+) -> Option<Located<i64>> {
+    if let Some(rows) = rows {
+        let both = Diagnostic::new("both", "a memory has `rows` or `kib`, not both");
+        table.report_at(rows.span.clone(), both.hint("leave one of the two away"));
+        return None;
+    }
+    // Within the limits of the keys.
+    let (bits, of_rows) = (kib.value * 8192, banks * columns);
+    let rows = bits / of_rows;
+    if bits % of_rows != 0 || rows > ROWS_MAX {
+        let message = format!(
+            "{} KiB are no whole number of rows in {banks} banks of {columns} columns",
+            kib.value
+        );
+        let problem = Diagnostic::new("memory-size", message);
+        let hint = format!("a row of all banks holds {} KiB", of_rows as f64 / 8192.0);
+        table.report_at(kib.span.clone(), problem.hint(hint));
+        return None;
+    }
+    Some(Located { value: rows, span: kib.span.clone() })
+}
+
 fn memory(table: &TableReader<'_>, constants: Option<ConstantSet>) -> Option<Memory> {
     let banks = table.integer("banks", 1..=BANKS_MAX);
-    let rows = table.integer("rows", 1..=ROWS_MAX);
+    let kib = table.optional_integer("kib", 1..=KIB_MAX);
+    let rows = if table.has("kib") {
+        table.optional_integer("rows", 1..=ROWS_MAX)
+    } else {
+        table.integer("rows", 1..=ROWS_MAX)
+    };
     let columns = table.integer("columns", 1..=COLUMNS_MAX);
     let word_bits = table.integer("word_bits", 1..=COLUMNS_MAX);
     let rail = table.choice("rail", &Rail::MEMORIES);
@@ -142,7 +178,11 @@ fn memory(table: &TableReader<'_>, constants: Option<ConstantSet>) -> Option<Mem
     let leakage = table.optional_number("leakage_uw_per_kib", 0.0..=1e6);
     let cycle_ns = table.optional_number("cycle_ns", 1e-3..=1e6);
     let ports = table.optional_integer("ports", 1..=PORTS_MAX);
-    let (banks, rows, columns) = (banks?, rows?, columns?);
+    let (banks, columns) = (banks?, columns?);
+    let rows = match kib {
+        Some(kib) => rows_of(table, &kib, rows.as_ref(), banks.value, columns.value)?,
+        None => rows?,
+    };
     let word_bits = word_bits?;
     if columns.value % word_bits.value != 0 {
         table.report_at(
