@@ -34,12 +34,24 @@ pub fn write_set(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)>
     write_streams(&streams)
 }
 
+/// The first path that an earlier one leads to as well; devices may be named often.
+fn named_twice<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Option<&'p PathBuf> {
+    let mut known = std::collections::BTreeSet::new();
+    paths
+        .filter(|path| path.is_file() || !path.exists())
+        .find(|path| !known.insert(std::path::absolute(path).unwrap_or_else(|_| (*path).clone())))
+}
+
 /// Writes files that belong together: all siblings are written and synced before the first is
 /// renamed, so that a disk that fills up leaves the old set.
 ///
 /// # Errors
 /// The path that failed and what the file system says; the siblings are then removed.
 pub fn write_streams(files: &[(PathBuf, &Content<'_>)]) -> Result<(), (PathBuf, io::Error)> {
+    if let Some(path) = named_twice(files.iter().map(|(path, _)| path)) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "two outputs have this path");
+        return Err((path.clone(), error));
+    }
     let mut siblings = Vec::with_capacity(files.len());
     let written = files.iter().try_for_each(|(path, content)| {
         write_sibling(path, content, &mut siblings).map_err(|error| (path.clone(), error))

@@ -136,7 +136,7 @@ pub struct EvalArgs {
 }
 
 /// Chips of a population, or one in a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChipChoice {
     /// Number in the population.
     Index(u32),

@@ -159,6 +159,15 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     for vdd_mv in args.vdd_mv.0.iter().chain(args.rail.iter().map(|(_, vdd_mv)| vdd_mv)) {
         profile.check(*vdd_mv)?;
     }
+    let twice =
+        args.rail.iter().enumerate().find(|(index, (rail, _))| {
+            args.rail[..*index].iter().any(|(earlier, _)| earlier == rail)
+        });
+    if let Some((_, (rail, _))) = twice {
+        let name = Rail::ALL.iter().find(|(_, known)| known == rail).map_or("a rail", |it| it.0);
+        let message = format!("`--rail` names `{name}` twice");
+        return Err(Diagnostic::new("repeated", message).hint("leave one of the two away").into());
+    }
     let work = work(&args.work)?;
     super::cycles::note_unused(&accelerator, &work.layers);
     let schedule = schedule(args, &accelerator)?;

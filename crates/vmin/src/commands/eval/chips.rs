@@ -104,7 +104,9 @@ fn without_supply(args: &EvalArgs) -> Option<&'static str> {
         (!args.protect.is_empty(), "--protect"),
         (args.activation_vdd_mv.is_some(), "--activation-vdd-mv"),
         (args.accumulator_vdd_mv.is_some(), "--accumulator-vdd-mv"),
-        (matches!(args.chip, ChipChoice::Range(_)), "--chip"),
+        (args.chip != ChipChoice::Index(0), "--chip"),
+        (args.chip_seed != 0, "--chip-seed"),
+        (args.read_noise_mv.is_some(), "--read-noise-mv"),
     ];
     given.into_iter().find_map(|(given, option)| given.then_some(option))
 }
