@@ -25,6 +25,13 @@ fn a_lot_is_the_chips_that_are_sampled_one_by_one() {
         assert_eq!(vmin.read("one.chip"), vmin.read(row["file"].as_str().expect("a name")));
         assert_eq!(one["faults"].as_array().and_then(|all| all.last()), Some(&row["faults"]));
     }
+    sample(&vmin, &["--count", "2", "--out", "{}/of-{}.chip"]);
+    assert!(vmin.path("0/of-0.chip").exists() && vmin.path("1/of-1.chip").exists());
+    vmin.write("kept/chip-1.chip", "a text of somebody");
+    let call = ["chip", "sample", "--profile", "fpga28-kc705b", "--seed", "1", "--count", "2"];
+    let refused = vmin.run(&[&call[..], &SIZE, &["--out", "kept"]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!vmin.path("kept/chip-0.chip").exists(), "none or all");
     sample(&vmin, &["--count", "2", "--out", "folder"]);
     assert!(vmin.path("folder/chip-0.chip").exists() && vmin.path("folder/chip-1.chip").exists());
 }

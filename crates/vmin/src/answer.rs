@@ -1,5 +1,7 @@
 //! What commands answer, and its three forms: a table for people, JSON, CSV.
 
+use std::io::IsTerminal;
+
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
@@ -45,6 +47,10 @@ pub trait Answer: Serialize {
                 let version = env!("CARGO_PKG_VERSION");
                 let document = Document { command, version, answer: self };
                 Ok(serde_json::to_string_pretty(&document).map_err(std::io::Error::from)?)
+            }
+            // A terminal obeys control characters that names may hold; a file keeps them.
+            Format::Csv if std::io::stdout().is_terminal() => {
+                Ok(visible(&self.csv()?).into_owned())
             }
             Format::Csv => self.csv(),
             Format::Table => Ok(visible(&self.table()).into_owned()),

@@ -172,7 +172,8 @@ pub(super) fn errors_note(experiment: &Experiment, errors: ReadErrors) -> Option
             "measured errors: cells that err with a probability are drawn once per chip, offset and voltage"
         }
         ReadErrors::Transient if by_file => {
-            "transient errors: cells err as measured, drawn anew for every image and layer"
+            "transient errors: cells err as measured, drawn anew for every image and layer, though energies count \
+             every read"
         }
         ReadErrors::Transient if noisy => {
             "transient errors: cells near their critical voltage err or not, drawn anew for every image"
@@ -180,8 +181,8 @@ pub(super) fn errors_note(experiment: &Experiment, errors: ReadErrors) -> Option
         ReadErrors::Transient => {
             if experiment.memories.weights_alone() {
                 "transient errors: every stored bit is inverted with the cell-fault rate for its \
-                 probability, drawn anew for every image and layer; chips differ in the draws alone, and \
-                 the layout does not matter"
+                 probability, drawn anew for every image and layer, though energies count every read; chips \
+                 differ in the draws alone, and the layout does not matter"
             } else {
                 "transient errors: every bit is inverted with the cell-fault rate of its memory for its \
                  probability, drawn anew for every image and layer, of partial sums at every read; chips \

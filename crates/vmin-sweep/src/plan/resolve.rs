@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use vmin_accel::VddReference;
-use vmin_accel::energy::{self, EnergyReport, Rails};
+use vmin_accel::energy::{self, EnergyReport, Rail, Rails};
 use vmin_accel::placement::ActivationPlacement;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
@@ -134,6 +134,9 @@ impl Plan {
             let saved = saved.map_err(|error| at(span, "model", error.to_string()))?;
             Ok::<_, Diagnostics>(sha256(&saved))
         };
+        if let Some(problem) = shared_rail(&experiment, &accelerator, &profile) {
+            return Err(problem.at(&source, experiment.accelerator.span.clone()).into());
+        }
         let graph = Arc::new(graph);
         let graph_sha256 = saved(&graph, &experiment.model.span)?;
         let errs = PerMemory::from_fn(|memory| experiment.memories.lowered(memory));
@@ -349,6 +352,33 @@ fn inputs(
         input("accelerator", &experiment.accelerator.value, text(accelerator.text())),
         input("profile", &experiment.profile.value, text(profile.text())),
     ]
+}
+
+/// The problem of a memory that hangs on the rail of another with another supply: its errors and its energy
+/// would be those of two voltages.
+fn shared_rail(
+    experiment: &Experiment,
+    accelerator: &Accelerator,
+    profile: &VoltageProfile,
+) -> Option<Diagnostic> {
+    let lowest = experiment.vdd_mv.last().map_or(profile.v_ref_mv(), |vdd_mv| vdd_mv.value);
+    let point = operating_point(profile, &experiment.memories, lowest);
+    Memory::ALL.into_iter().find_map(|(word, memory)| {
+        let rail = accelerator.memories.get(memory).rail;
+        let (hangs_mv, errs_mv) = (point.vdd_mv(rail), point.vdd_mv(memory.rail()));
+        let message = || {
+            format!(
+                "the {word} memory of `{}` hangs on the {} rail at {hangs_mv} mV, and is to err at {errs_mv} mV",
+                accelerator.name(),
+                Rail::ALL.iter().find(|(_, known)| *known == rail).map_or("", |it| it.0)
+            )
+        };
+        (hangs_mv != errs_mv).then(|| {
+            Diagnostic::new("rail", message()).hint(
+                "give both memories the same supply, or each a `rail` of its own in the accelerator's file",
+            )
+        })
+    })
 }
 
 /// Remarks for readers of the results.

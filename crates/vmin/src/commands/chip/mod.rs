@@ -13,7 +13,7 @@ use std::path::Path;
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sram::file::ChipFileLimits;
-use vmin_sram::{Chip, FaultyCell, VddLevel};
+use vmin_sram::{Chip, FaultyCell, Origin, VddLevel};
 use vmin_sweep::chip_file;
 use vmin_sweep::names::Names;
 
@@ -25,15 +25,21 @@ pub(crate) fn read(path: &Path) -> Result<Chip, Failure> {
     Ok(Names::typed().chip(path.display().to_string().as_str())?.chip)
 }
 
-/// Writes a chip file. A chip of the same origin is replaced, sampled or measured; any other file is kept.
-pub(crate) fn write(path: &Path, chip: &Chip) -> Result<(), Failure> {
+/// Refuses a path where another file lies than a chip of such an origin.
+pub(crate) fn check(path: &Path, origin: &Origin) -> Result<(), Failure> {
     let replaces = |old: Vec<u8>| {
         let old = vmin_sram::file::read(&old, &ChipFileLimits::default());
-        old.is_ok_and(|old| discriminant(old.origin()) == discriminant(chip.origin()))
+        old.is_ok_and(|old| discriminant(old.origin()) == discriminant(origin))
     };
     if path.is_file() && !vmin_files::bytes("chip", path).is_ok_and(replaces) {
         return Err(files::kept(path));
     }
+    Ok(())
+}
+
+/// Writes a chip file. A chip of the same origin is replaced, sampled or measured; any other file is kept.
+pub(crate) fn write(path: &Path, chip: &Chip) -> Result<(), Failure> {
+    check(path, chip.origin())?;
     let bytes = vmin_sram::file::write(chip);
     write_whole(path, &bytes).map_err(|error| unwritable(path, &error))?;
     say(&format!("wrote `{}`", path.display()));

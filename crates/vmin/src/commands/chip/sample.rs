@@ -8,7 +8,7 @@ use vmin_accel::Memory;
 use vmin_accel::VoltageProfile;
 use vmin_accel::voltage::ReadingError;
 use vmin_diagnostic::Diagnostic;
-use vmin_sram::{Chip, ChipKey, Geometry, VddLevel};
+use vmin_sram::{Chip, ChipKey, Geometry, Origin, VddLevel};
 use vmin_sweep::chip_file::microvolts;
 use vmin_sweep::names::Names;
 
@@ -35,6 +35,12 @@ pub fn run(args: &SampleArgs) -> Result<Sampled, Failure> {
         say(&format!("note: {note}"));
     }
     let Some(count) = args.count else {
+        if args.out.to_string_lossy().contains("{}") {
+            let message = "`{}` stands for the numbers of several chips, and one is sampled";
+            return Err(Diagnostic::new("pattern", message)
+                .hint("add `--count N`, or name one file")
+                .into());
+        }
         let chip = sample(args, &profile, geometry, key(args.chip))?;
         super::write(&args.out, &chip)?;
         return Ok(Sampled::One(Box::new(inspection(&chip, chip.levels())?)));
@@ -43,6 +49,17 @@ pub fn run(args: &SampleArgs) -> Result<Sampled, Failure> {
     let last = args.chip.checked_add(u64::from(count) - 1).ok_or_else(|| {
         Diagnostic::new("out-of-range", format!("no chip has a number above {}", u64::MAX))
     })?;
+    let origin = match args.read_noise_mv {
+        Some(_) => Origin::Measured { source: String::new(), nesting_violations: 0 },
+        None => Origin::Sampled { population: profile.population().clone(), key: key(args.chip) },
+    };
+    // Before the first chip is written.
+    for path in (args.chip..=last).map(|number| paths.of(number)) {
+        super::check(&path, &origin)?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            make_folder(folder)?;
+        }
+    }
     let rows = (args.chip..=last).map(|number| {
         let chip = sample(args, &profile, geometry, key(number))?;
         let path = paths.of(number);
@@ -116,8 +133,7 @@ impl Answer for Sampled {
 
 /// Names of chip files by number.
 struct Numbered {
-    before: String,
-    after: String,
+    pattern: String,
 }
 
 impl Numbered {
@@ -127,12 +143,11 @@ impl Numbered {
             Diagnostic::new("not-utf8", format!("`{}` is not UTF-8", out.display()))
                 .hint("chips of a lot have names that are texts")
         })?;
-        let (before, after) = match text.split_once("{}") {
-            Some((before, after)) => (before.to_owned(), after.to_owned()),
-            None if out.is_dir() || text.ends_with('/') || out.extension().is_none() => {
-                (format!("{}/chip-", text.trim_end_matches('/')), ".chip".to_owned())
-            }
-            None => {
+        let is_folder = || out.is_dir() || text.ends_with('/') || out.extension().is_none();
+        let pattern = match text.contains("{}") {
+            true => text.to_owned(),
+            false if is_folder() => format!("{}/chip-{{}}.chip", text.trim_end_matches('/')),
+            false => {
                 return Err(Diagnostic::new(
                     "pattern",
                     format!("`{text}` has no place for the number of a chip"),
@@ -141,15 +156,11 @@ impl Numbered {
                 .into());
             }
         };
-        let numbered = Self { before, after };
-        if let Some(folder) = numbered.of(0).parent() {
-            make_folder(folder)?;
-        }
-        Ok(numbered)
+        Ok(Self { pattern })
     }
 
     fn of(&self, number: u64) -> PathBuf {
-        format!("{}{number}{}", self.before, self.after).into()
+        self.pattern.replace("{}", &number.to_string()).into()
     }
 }
 
