@@ -97,3 +97,22 @@ fn the_public_board_gives_its_figures() {
     }
     assert_eq!(imported["folded_duplicates"], true);
 }
+
+/// A column of voltages at which cells first fail needs its meaning told, under whatever name it goes.
+#[test]
+fn a_list_of_first_failures_is_known_by_its_header() {
+    let vmin = vmin!();
+    vmin.write(
+        "m.csv",
+        "Bank,Row,Col,Voltage at which it first fails (mV)\n0,1,2,800\n0,3,4,780\n",
+    );
+    let size = ["--banks", "1", "--rows", "16", "--columns", "8", "--failure-kind", "flip"];
+    let import = [&["chip", "import", "m.csv", "--out", "x.chip"], &size[..]].concat();
+    let refused = vmin.run(&import);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("add `--meaning first-fails`"), "{told}");
+    vmin.ok(&[&import[..], &["--meaning", "first-fails"]].concat());
+    let chip = vmin.json(&["chip", "inspect", "x.chip", "--format", "json"]);
+    assert_eq!(chip["vdd_mv"], serde_json::json!([800.0, 780.0]));
+    assert_eq!(chip["faults"], serde_json::json!([1, 2]));
+}

@@ -39,6 +39,17 @@ const OTHER_NAMES: [&[&str]; 8] = [
     &[],
 ];
 
+/// Names of a column with the voltage at which a cell first fails.
+const FIRST_FAILS: [&str; 7] = [
+    "vfail",
+    "v_fail",
+    "fail_voltage",
+    "failure_voltage",
+    "voltage_of_failure",
+    "first_fail_voltage",
+    "voltage_at_which_it_first_fails",
+];
+
 /// Options of the command line for lists, whatever the file type.
 pub(super) const OPTIONS: &[&str] = &[
     "--vdd-mv",
@@ -184,6 +195,7 @@ fn column_named(name: &str) -> Option<usize> {
         COLUMNS[*column] == stem
             || COLUMNS[*column].strip_suffix("_mv") == Some(&stem)
             || OTHER_NAMES[*column].contains(&&*stem)
+            || *column == VDD && FIRST_FAILS.contains(&&*stem)
     };
     (0..COLUMNS.len()).find(known)
 }
@@ -291,6 +303,13 @@ impl Importer {
             Some(place) => {
                 self.no_effect("--vdd-mv", "the list has a column of voltages")?;
                 let name = names[place].escape_default();
+                let first_fails = FIRST_FAILS.contains(&&*normal(names[place]).0);
+                if first_fails && self.options.meaning == Meaning::PerLevel {
+                    let text = format!(
+                        "its column `{name}` says where cells first fail: add `--meaning first-fails`"
+                    );
+                    return Err(ImportProblem::Table(text));
+                }
                 let unit = match (normal(names[place]).1, self.options.vdd_unit) {
                     (Some(own), Some(told)) if own != told => {
                         let text = format!("its column `{name}` has a unit, and another is given");
