@@ -145,7 +145,7 @@ impl Answer for Comparison {
         header.extend(sweeps.iter().map(|sweep| sweep.label));
         let mut rows = vec![
             std::iter::once("clean".to_owned())
-                .chain(sweeps.iter().map(|sweep| answer::percent(sweep.results.clean.err, 2)))
+                .chain(sweeps.iter().map(|sweep| format!("{:.2}", sweep.results.clean.err * 100.0)))
                 .collect::<Vec<_>>(),
         ];
         for vdd_mv in vmin_report::voltages(sweeps) {
@@ -153,9 +153,9 @@ impl Answer for Comparison {
             for sweep in sweeps {
                 let point = sweep.results.points.iter().find(|point| point.vdd_mv == vdd_mv);
                 row.push(point.map_or_else(String::new, |point| match point.chips {
-                    1 => answer::percent(point.rerr_mean, 2),
+                    1 => format!("{:.2}", point.rerr_mean * 100.0),
                     _ => {
-                        format!("{:.2} ± {:.2} %", point.rerr_mean * 100.0, point.rerr_std * 100.0)
+                        format!("{:.2} ± {:.2}", point.rerr_mean * 100.0, point.rerr_std * 100.0)
                     }
                 }));
             }
@@ -166,10 +166,10 @@ impl Answer for Comparison {
             rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
         };
         let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| format!("{mv} mV"));
-        row("target", &|results| {
+        row("target, loss", &|results| {
             let setting = &results.setting;
             let loss = setting.accuracy_loss_max * 100.0;
-            format!("{} lose <= {loss:.2}", share_words(setting.yield_target, 0))
+            format!("{}, {loss:.2}", share_words(setting.yield_target, 0))
         });
         row("reached", &|results| mv(results.vmin.reached_mv));
         row("shown", &|results| mv(results.vmin.shown_mv));
@@ -179,7 +179,10 @@ impl Answer for Comparison {
         notes.extend(references.filter_map(vmin_accel::VddReference::note));
         notes.dedup();
         let notes: Vec<_> = notes.iter().map(|note| answer::wrapped(note)).collect();
-        format!("test error under bit errors, mean ± std over chips\n{table}\n{}", notes.join("\n"))
+        format!(
+            "test error under bit errors in %, mean ± std over chips\n{table}\n{}",
+            notes.join("\n")
+        )
     }
 }
 

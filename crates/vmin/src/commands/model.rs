@@ -196,18 +196,20 @@ impl Answer for Inspection {
             ]
         });
         let weights = answer::table(&["weights", "shape", "codes", "scale", "step"], 5, rows);
-        format!(
-            "{}: input {} (scale {}, zero point {}), {} MACs, {} weights in {} stored bits\n\
-             rounding {}, pixels {}\n{layers}\n{weights}",
+        let network = format!(
+            "{}: input {} (scale {}, zero point {}), {} MACs, {} weights in {} stored bits",
             self.name,
             sides(&self.input.shape),
             self.input.scale,
             self.input.zero_point,
             self.macs_total,
             self.weights_total,
-            self.stored_bits,
-            self.rounding,
-            self.pixels
+            self.stored_bits
+        );
+        let network = answer::wrapped(&network);
+        format!(
+            "{network}\nrounding {}, pixels {}\n{layers}\n{weights}",
+            self.rounding, self.pixels
         )
     }
 }

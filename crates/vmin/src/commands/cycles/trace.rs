@@ -6,7 +6,7 @@ use vmin_accel::pe_array::{Simulation, render};
 use vmin_accel::{ArraySize, Dataflow, Schedule};
 
 use crate::args::CyclesArgs;
-use crate::{Failure, files};
+use crate::{Failure, answer, files};
 
 /// A tiny product on the array.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -67,7 +67,7 @@ impl Trace {
     pub(super) fn show(&self) -> String {
         format!(
             "{}\n`.` idle, `w` loads its next value, `#` multiplies, `v` hands a sum down\n\n{}",
-            self.title,
+            answer::wrapped(&self.title),
             render::text(&self.start).trim_end()
         )
     }
