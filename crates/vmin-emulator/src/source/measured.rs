@@ -47,8 +47,9 @@ impl CellSource for Measured {
     }
 
     fn reads(&self, chip: u32) -> u64 {
-        let digest = &self.chips[chip as usize].sha256;
-        u64::from_str_radix(&digest[..digest.len().min(16)], 16).unwrap_or_default()
+        let digits =
+            self.chips[chip as usize].sha256.chars().filter_map(|digit| digit.to_digit(16));
+        digits.take(16).fold(0, |key, digit| key << 4 | u64::from(digit))
     }
 
     fn identity(&self, chip: u32) -> serde_json::Value {
