@@ -66,18 +66,18 @@ pub fn notes(
     notes.extend(node_note(accelerator, profile));
     let slow = slow_memories(accelerator, profile, point);
     notes.extend(slow.into_iter().map(|slow| slow_note(accelerator, &slow)));
-    if point.vdd_mv(Rail::Logic) < profile.v_ref_mv() {
+    let logic_mv = point.vdd_mv(Rail::Logic);
+    if logic_mv < profile.v_ref_mv() {
         notes.push(
             "errors of the array are not modelled: its logic is taken to keep up with the clock"
                 .to_owned(),
         );
-    }
-    if point.vdd_mv(Rail::Logic) < profile.v_ref_mv() && !profile.has_clock_law() {
-        notes.push(format!(
-            "profile `{}` has no law of the clock: logic at {} mV keeps the nominal clock",
-            profile.name(),
-            point.vdd_mv(Rail::Logic)
-        ));
+        if !profile.has_clock_law() {
+            notes.push(format!(
+                "profile `{}` has no law of the clock: logic at {logic_mv} mV keeps the nominal clock",
+                profile.name()
+            ));
+        }
     }
     notes
 }

@@ -21,22 +21,34 @@ pub enum Rail {
 impl Rail {
     /// The rails that may supply a memory, with their words.
     pub const MEMORIES: [(&'static str, Self); 4] = [
-        ("weight", Self::Weight),
-        ("activation", Self::Activation),
-        ("accumulator", Self::Accumulator),
-        ("logic", Self::Logic),
+        (Self::Weight.word(), Self::Weight),
+        (Self::Activation.word(), Self::Activation),
+        (Self::Accumulator.word(), Self::Accumulator),
+        (Self::Logic.word(), Self::Logic),
     ];
 
     /// Every rail with its word.
     pub const ALL: [(&'static str, Self); 5] = [
-        ("logic", Self::Logic),
-        ("weight", Self::Weight),
-        ("activation", Self::Activation),
-        ("accumulator", Self::Accumulator),
-        ("io", Self::Io),
+        (Self::Logic.word(), Self::Logic),
+        (Self::Weight.word(), Self::Weight),
+        (Self::Activation.word(), Self::Activation),
+        (Self::Accumulator.word(), Self::Accumulator),
+        (Self::Io.word(), Self::Io),
     ];
 
     const COUNT: usize = 5;
+
+    /// Its word in files and options.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Logic => "logic",
+            Self::Weight => "weight",
+            Self::Activation => "activation",
+            Self::Accumulator => "accumulator",
+            Self::Io => "io",
+        }
+    }
 }
 
 /// How the clock follows the voltage.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use vmin_accel::VddReference;
-use vmin_accel::energy::{self, EnergyReport, Rail, Rails};
+use vmin_accel::energy::{self, EnergyReport, Rails};
 use vmin_accel::placement::ActivationPlacement;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
@@ -370,7 +370,7 @@ fn shared_rail(
             format!(
                 "the {word} memory of `{}` hangs on the {} rail at {hangs_mv} mV, and is to err at {errs_mv} mV",
                 accelerator.name(),
-                Rail::ALL.iter().find(|(_, known)| *known == rail).map_or("", |it| it.0)
+                rail.word()
             )
         };
         (hangs_mv != errs_mv).then(|| {

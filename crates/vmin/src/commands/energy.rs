@@ -164,8 +164,7 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
             args.rail[..*index].iter().any(|(earlier, _)| earlier == rail)
         });
     if let Some((_, (rail, _))) = twice {
-        let name = Rail::ALL.iter().find(|(_, known)| known == rail).map_or("a rail", |it| it.0);
-        let message = format!("`--rail` names `{name}` twice");
+        let message = format!("`--rail` names `{}` twice", rail.word());
         return Err(Diagnostic::new("repeated", message).hint("leave one of the two away").into());
     }
     let work = work(&args.work)?;
