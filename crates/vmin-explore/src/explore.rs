@@ -41,7 +41,7 @@ pub struct Point {
     pub dram_bandwidth_gb_per_s: f64,
     /// Supply of the lowered rails, in mV.
     pub vdd_mv: f64,
-    /// Share of faulty cells at that voltage.
+    /// Share of faulty cells at the lowest supply of a memory.
     pub cell_fault_rate: f64,
     /// Cycles of one inference, stalls among them.
     pub cycles: u64,

@@ -8,7 +8,9 @@
 //!  swept                                                       what was measured
 //!  every memory at least at the lowest supply that keeps       kept: no cell fails there that holds here
 //!    the target, if all swept voltages above it keep it
-//!  not swept, fewer than one faulty cell expected              clean (by the profile, not of measured chips)
+//!  every memory at most at a swept supply that misses it       missed: no cell holds here that fails there
+//!  any other, fewer than one faulty cell expected              clean (by the profile; not of chip files, transient
+//!                                                                errors or read noise)
 //!  any other                                                   unknown: nothing is interpolated
 //! ```
 
