@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
 use vmin_accel::{Memory, MemoryAt, PerMemory};
 use vmin_nn::{Graph, TensorId};
+use vmin_protection::store::Storage;
 use vmin_protection::{Extent, ProtectedAt, Protection};
 use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
@@ -353,12 +354,34 @@ impl OpenChip<'_> {
         self.powered(supplies).weights(read)
     }
 
+    /// How the bits of each memory are stored on the chip at these supplies; plain where it makes no errors.
+    #[must_use]
+    pub fn storages(&self, supplies: &Supplies) -> PerMemory<Storage> {
+        let PoweredChip { ref deployment, ref memories } = self.powered(supplies);
+        let Deployment { graph, placement, weights, activations, .. } = deployment;
+        PerMemory::from_fn(|memory| {
+            let Some(powered) = memories.get(memory) else { return Storage::default() };
+            let storage = match memory {
+                Memory::Weight => Some(weights::storage(graph, weights, powered)),
+                Memory::Activation => placement.activations.as_ref().map(|placed| {
+                    let spared = placement.spared_input;
+                    activations::storage(placed, activations, powered, spared)
+                }),
+                Memory::Accumulator => {
+                    placement.sums.as_ref().map(|placed| sums::storage(placed, powered))
+                }
+            };
+            storage.cloned().unwrap_or_default()
+        })
+    }
+
     fn powered<'a>(&'a self, supplies: &'a Supplies) -> PoweredChip<'a> {
         let deployment = self.deployment;
         let of = |memory: Memory| {
             let arrays = self.arrays.get(memory).as_ref()?;
-            let at = &supplies.get(memory).as_ref()?.access;
-            Some(arrays.powered(at, &deployment.contents(memory)))
+            let at = supplies.get(memory).as_ref()?;
+            let contents = deployment.contents(memory);
+            Some(arrays.powered(&at.access, at.known.as_ref(), &contents))
         };
         PoweredChip { deployment, memories: PerMemory::from_fn(of) }
     }

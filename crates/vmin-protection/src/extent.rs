@@ -35,6 +35,11 @@ impl Protection {
             }
             let mut number = 0;
             for mechanism in self.of(memory) {
+                if let Some(work) = mechanism.startup() {
+                    let (kind, word) = (mechanism.kind(), memory.word());
+                    remarks
+                        .push(format!("`{kind}` of the {word} memory needs, at start-up: {work}"));
+                }
                 let Effect::Rail(rail) = mechanism.effect(8) else { continue };
                 let words = format!("`{}` of the {} memory", mechanism.kind(), memory.word());
                 remarks.extend(cells_of(&rail, &words, *extents.get(memory))?);
@@ -107,7 +112,7 @@ mod tests {
     ) -> Result<Vec<String>, String> {
         let protection = Protection::of_weights(list).expect("they go together");
         let at = |&mv: &f64| {
-            let at = |mv| Ok::<_, ()>(MemoryAt::new(mv, 0.01));
+            let at = |mv, _| Ok::<_, ()>(MemoryAt::new(mv, 0.01));
             let weight = protection.at(Memory::Weight, mv, at).expect("every voltage");
             PerMemory::<Option<ProtectedAt>> { weight: Some(weight), ..PerMemory::default() }
         };

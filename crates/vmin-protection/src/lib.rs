@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! cells --> rails (which cells fail) --> spares (which cells are used) --> store --> words --> codes
-//!           boost, safe bits,            rows and columns of a bank       inverted   parity, SECDED,
-//!           layer and bank rails         replaced after a test            rows       detecting reads
+//!           boost, safe bits,            rows and columns of a bank       bits laid  parity, SECDED,
+//!           layer and bank rails         replaced after a test            otherwise  detecting reads
 //! ```
 //!
 //! A mechanism is one file of [`mechanisms`] and one line in [`mechanisms::ALL`]: its table in TOML files, its
@@ -18,11 +18,13 @@
 mod costs;
 mod energy;
 mod extent;
+mod known;
 mod listed;
 pub mod mechanism;
 pub mod mechanisms;
 mod protection;
 pub mod rails;
+pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod words;
@@ -30,6 +32,7 @@ pub mod words;
 pub use costs::{Basis, Cost, CostKey, ProtectionCosts};
 pub use energy::{ProtectedEnergy, ProtectedLayers, protected_energy};
 pub use extent::Extent;
+pub use known::{Known, KnownAt, Noise};
 pub use listed::{Entry, Listed, read_entry};
 pub use mechanism::Mechanism;
 pub use protection::{MapKind, ProtectedAt, Protection, ProtectionError, Stages};

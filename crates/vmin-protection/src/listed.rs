@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use vmin_accel::Memory;
-use vmin_diagnostic::{Located, TableReader};
+use vmin_diagnostic::{Diagnostic, Located, TableReader};
 
-use crate::{Mechanism, Protection, ProtectionError, mechanisms};
+use crate::{Known, Mechanism, Protection, ProtectionError, mechanisms};
 
 /// A mechanism for a memory.
 pub type Entry = (Memory, Arc<dyn Mechanism>);
@@ -32,6 +32,25 @@ impl Listed {
         };
         let each = list.into_iter().map(alone).collect::<Result<_, _>>()?;
         Ok(Self { protection, each })
+    }
+
+    /// The same mechanisms working from this knowledge of each chip.
+    ///
+    /// # Errors
+    /// None of them works from a fault map.
+    pub fn knowing(self, known: Known) -> Result<Self, Diagnostic> {
+        let asks = |(_, mechanism): (Memory, &dyn Mechanism)| mechanism.effect(8).asks_known();
+        if !known.is_exact() && !self.protection.iter().any(asks) {
+            let message = "`known` has no effect: no mechanism here works from a fault map";
+            return Err(Diagnostic::new("known", message)
+                .hint("leave it away, or add a mechanism such as `closest_code`"));
+        }
+        let alone = |of: Located<Protection>| Located {
+            value: of.value.knowing(known.clone()),
+            span: of.span,
+        };
+        let each = self.each.into_iter().map(alone).collect();
+        Ok(Self { protection: self.protection.knowing(known), each })
     }
 
     /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the

@@ -5,12 +5,13 @@ use core::fmt;
 use serde::Serialize;
 use vmin_accel::Memory;
 use vmin_diagnostic::TableReader;
-use vmin_sram::{Fault, Geometry};
+use vmin_sram::Geometry;
 
 use crate::ProtectionCosts;
 use crate::mechanisms::{DetectingReads, SpareLines};
 use crate::rails::Rail;
-use crate::words::{OnDetected, Stores, WordCode, Words};
+use crate::store::StoreRule;
+use crate::words::{OnDetected, WordCode, Words};
 
 /// One way to protect a memory.
 ///
@@ -28,6 +29,11 @@ pub trait Mechanism: Identity + fmt::Debug + Send + Sync {
 
     /// What it costs in a memory of this shape.
     fn price(&self, costs: &ProtectionCosts, shape: Shape) -> Price;
+
+    /// Work at start-up that no inference pays for, if there is some.
+    fn startup(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Why this memory cannot have it, if so.
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {
@@ -55,7 +61,7 @@ pub enum Effect {
     Rail(Rail),
     /// Spare lines replace faulty ones after a test at a voltage in mV.
     Spares(SpareLines, f64),
-    /// Bits are stored in another way where the chip's fault map asks for it.
+    /// Bits are stored otherwise where the chip's fault map asks for it.
     Store(Box<dyn StoreRule>),
     /// Words carry check bits.
     Word(Box<dyn WordCode>, Words, OnDetected),
@@ -97,30 +103,24 @@ impl Effect {
             Self::Word(..) | Self::Detect(_) => false,
         }
     }
-}
 
-/// A content that is about to be written.
-pub struct Content<'a> {
-    /// Which bit lies at which position in linear order.
-    pub stores: &'a dyn Stores,
-    /// The codes to be written, by tensor and number.
-    pub codes: &'a dyn Fn(usize, usize) -> u32,
-    /// The damage done if a code (`tensor`, `wanted`) reads as another: comparable between tensors.
-    pub damage: &'a dyn Fn(usize, u32, u32) -> u64,
-    /// The physical row of a position.
-    pub row: &'a dyn Fn(u64) -> u64,
-}
-
-impl fmt::Debug for Content<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Content").finish_non_exhaustive()
+    /// Whether [`crate::Known`] says from which map it decides; spare lines have a test of their own.
+    #[must_use]
+    pub const fn asks_known(&self) -> bool {
+        match self {
+            Self::Rail(_) | Self::Store(_) => self.needs_map(),
+            Self::Spares(..) | Self::Word(..) | Self::Detect(_) => false,
+        }
     }
-}
 
-/// How bits are stored over a known fault map.
-pub trait StoreRule: fmt::Debug + Send + Sync {
-    /// The physical rows that are stored inverted, rising; `known` are faulty cells by position.
-    fn inverted_rows(&self, content: &Content<'_>, known: &[Fault]) -> Vec<u64>;
+    /// Whether it does nothing about cells that invert what they store.
+    #[must_use]
+    pub fn needs_held_values(&self) -> bool {
+        match self {
+            Self::Store(rule) => rule.needs_held_values(),
+            Self::Rail(_) | Self::Spares(..) | Self::Word(..) | Self::Detect(_) => false,
+        }
+    }
 }
 
 /// What the price of a mechanism depends on.

@@ -3,9 +3,11 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::mechanism::{Effect, Mechanism, Stage, StoreRule};
+use crate::known::{Known, KnownAt, Noise};
+use crate::mechanism::{Effect, Mechanism, Stage};
 use crate::mechanisms::{self, SpareLines};
 use crate::rails::{Rail, RailCells, Supplies};
+use crate::store::StoreRule;
 use crate::words::Scheme;
 use vmin_accel::{Memory, MemoryAt, PerMemory};
 use vmin_diagnostic::Diagnostic;
@@ -55,6 +57,16 @@ pub enum ProtectionError {
         /// The mechanism with words.
         code: &'static str,
     },
+    /// Mechanisms that undo each other.
+    #[error("`{first}` and `{second}` do not go together: {reason}")]
+    Together {
+        /// Listed first.
+        first: &'static str,
+        /// Listed later.
+        second: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The memory cannot have it.
     #[error("the {} memory cannot have `{kind}`: {reason}", memory.word())]
     Memory {
@@ -77,7 +89,7 @@ impl ProtectionError {
                 "list the mechanisms of a memory from the cells outwards: {}",
                 mechanisms::words()
             ),
-            Self::TwoOnWords { .. } | Self::WordOnTwoRails { .. } => {
+            Self::TwoOnWords { .. } | Self::WordOnTwoRails { .. } | Self::Together { .. } => {
                 "leave one of the two away".to_owned()
             }
             Self::Memory { .. } => "leave the mechanism away, or name another `memory`".to_owned(),
@@ -90,6 +102,7 @@ impl ProtectionError {
 #[derive(Clone, Default)]
 pub struct Protection {
     lists: PerMemory<Vec<Arc<dyn Mechanism>>>,
+    known: Known,
 }
 
 impl fmt::Debug for Protection {
@@ -129,19 +142,23 @@ pub struct ProtectedAt {
     pub access: Supplies,
     /// Supplies during the test that allocates spares, if there are spares.
     pub test: Option<Supplies>,
+    /// The test that finds the fault map, where it is not that of the accesses' own supplies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownAt>,
 }
 
 impl ProtectedAt {
     /// An unprotected memory.
     #[must_use]
     pub fn plain(at: MemoryAt) -> Self {
-        Self { access: Supplies::single(at), test: None }
+        Self { access: Supplies::single(at), test: None, known: None }
     }
 
     /// Every supply that some cell may hang on.
     pub fn levels(&self) -> impl Iterator<Item = &MemoryAt> {
-        let both = [Some(&self.access), self.test.as_ref()];
-        both.into_iter().flatten().flat_map(Supplies::levels).map(|(_, at)| at)
+        let known = self.known.as_ref().map(|known| &known.supplies);
+        let all = [Some(&self.access), self.test.as_ref(), known];
+        all.into_iter().flatten().flat_map(Supplies::levels).map(|(_, at)| at)
     }
 }
 
@@ -219,13 +236,29 @@ impl Protection {
         &self,
         memory: Memory,
         vdd_mv: f64,
-        at: impl Fn(f64) -> Result<MemoryAt, E>,
+        at: impl Fn(f64, Noise) -> Result<MemoryAt, E>,
     ) -> Result<ProtectedAt, E> {
         let Stages { rails, spares, .. } = self.stages(memory, 8);
+        let here = |mv: f64| at(mv, Noise::OfReads);
+        let knows = self.of(memory).iter().any(|mechanism| mechanism.effect(8).asks_known());
+        let known = knows.then(|| self.known.at(vdd_mv, &rails, &at)).transpose()?.flatten();
         Ok(ProtectedAt {
-            access: Supplies::new(vdd_mv, &rails, &at)?,
-            test: spares.map(|(_, test_mv)| Supplies::new(test_mv, &rails, &at)).transpose()?,
+            access: Supplies::new(vdd_mv, &rails, here)?,
+            test: spares.map(|(_, test_mv)| Supplies::new(test_mv, &rails, here)).transpose()?,
+            known,
         })
+    }
+
+    /// The same, working from this knowledge of each chip.
+    #[must_use]
+    pub fn knowing(self, known: Known) -> Self {
+        Self { known, ..self }
+    }
+
+    /// What is known of each chip.
+    #[must_use]
+    pub const fn known(&self) -> &Known {
+        &self.known
     }
 
     /// True without any mechanism.
@@ -243,7 +276,7 @@ impl Protection {
                 MapKind::Nothing if effect.needs_map() => Some(format!(
                     "`{kind}` needs the fault map of a chip, and transient errors have none"
                 )),
-                MapKind::Inverting if effect.stage() == Stage::Store => Some(format!(
+                MapKind::Inverting if effect.needs_held_values() => Some(format!(
                     "`{kind}` needs cells that hold a value, and all faulty cells here invert theirs"
                 )),
                 MapKind::Nothing | MapKind::Inverting | MapKind::Stuck => None,
@@ -269,7 +302,8 @@ impl Protection {
         let of = |(memory, mechanism): (Memory, &dyn Mechanism)| {
             serde_json::json!([memory.word(), mechanism.kind(), mechanism.identity()])
         };
-        self.iter().map(of).collect()
+        let list: serde_json::Value = self.iter().map(of).collect();
+        if self.known.is_exact() { list } else { serde_json::json!([list, self.known]) }
     }
 }
 
@@ -289,11 +323,18 @@ fn check(
         if earlier.kind() == kind {
             return Err(ProtectionError::Twice { kind });
         }
-        if outer.stage() > effect.stage() {
+        let both_store = outer.stage() == Stage::Store && effect.stage() == Stage::Store;
+        let listed_late = both_store && mechanisms::rank(earlier.kind()) > mechanisms::rank(kind);
+        if outer.stage() > effect.stage() || listed_late {
             return Err(ProtectionError::Order { inner: kind, outer: earlier.kind() });
         }
         if outer.stage() == Stage::Words {
             return Err(ProtectionError::TwoOnWords { first: earlier.kind(), second: kind });
+        }
+        for (first, second, reason) in mechanisms::APART {
+            if (earlier.kind(), kind) == (first, second) {
+                return Err(ProtectionError::Together { first, second, reason });
+            }
         }
         let on_two = matches!(&outer, Effect::Rail(Rail { cells: RailCells::TopBits(_), .. }));
         if on_two && matches!(effect, Effect::Word(..)) {

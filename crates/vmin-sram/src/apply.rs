@@ -31,6 +31,17 @@ pub enum CellEffect {
     Holds(bool),
 }
 
+impl CellEffect {
+    /// What it does to a bit that is stored inverted and inverted back, if it is.
+    #[must_use]
+    pub const fn seen_through(self, inverted: bool) -> Self {
+        match self {
+            Self::Inverts => Self::Inverts,
+            Self::Holds(value) => Self::Holds(value ^ inverted),
+        }
+    }
+}
+
 impl FaultKind {
     /// Both kinds with their words in files and options.
     pub const WORDS: [(&'static str, Self); 2] =

@@ -71,6 +71,13 @@ impl PlacedSums {
         (along * self.columns + across % self.columns) % self.words
     }
 
+    /// Words that hold a sum at some time, counted from the first.
+    #[must_use]
+    pub fn words_used(&self) -> u64 {
+        let last = (0..self.outputs).map(|element| self.word(element)).max();
+        last.map_or(0, |last| last + 1)
+    }
+
     /// How often an inference reads the words of this layer.
     #[must_use]
     pub const fn reads(&self, bias_in_memory: bool) -> u64 {

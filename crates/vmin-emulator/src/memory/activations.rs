@@ -2,6 +2,7 @@
 
 use vmin_accel::placement::{ActivationPlacement, PlacedActivation};
 use vmin_nn::{Graph, TensorId};
+use vmin_protection::store::Storage;
 use vmin_protection::words::{
     CodeBit, Faults, OneTensor, Scheme, Stored, Stores, TowardZero, compile,
 };
@@ -90,6 +91,19 @@ impl ActivationFaults<'static> {
     }
 }
 
+/// How the bits of activations are stored; their values are not known when that is decided.
+pub(crate) fn storage<'a>(
+    placement: &ActivationPlacement,
+    contents: &[Vec<Contents<'_>>],
+    powered: &'a Powered<'_>,
+    spared: Option<TensorId>,
+) -> &'a Storage {
+    let all = contents.iter().zip(&placement.tensors).enumerate();
+    let written = all.filter(|(tensor, (_, placed))| !is_spared(placed, *tensor, spared));
+    let written = written.flat_map(|(_, (pieces, _))| pieces).cloned();
+    powered.storage(&written.collect::<Vec<_>>(), None)
+}
+
 /// The activation memory at a read.
 pub(crate) fn read<'a>(
     placement: &ActivationPlacement,
@@ -100,7 +114,7 @@ pub(crate) fn read<'a>(
 ) -> ActivationFaults<'a> {
     let Arrays { protected, reads, .. } = powered.arrays;
     if protected.stages.is_plain()
-        && let [(_, errors)] = &powered.levels[..]
+        && let [(_, errors)] = &powered.at.data[..]
     {
         let Errors::AnyBit(rate) = errors else {
             return ActivationFaults::plain(
@@ -122,12 +136,12 @@ pub(crate) fn read<'a>(
         let tensors = (0..).zip(&placement.tensors).map(of_tensor).collect();
         return ActivationFaults { tensors, scheme: &Scheme::Plain, stored: &[] };
     }
+    let storage = storage(placement, contents, powered, spared);
     let of_tensor = |(tensor, placed): (usize, &PlacedActivation)| {
         if is_spared(placed, tensor, spared) {
             return Vec::new();
         }
-        // What is written is not known when the faults are sorted out, and no store rule may need it.
-        contents[tensor].iter().map(|piece| powered.compiled(piece, &|_, _| 0, read)).collect()
+        contents[tensor].iter().map(|piece| powered.compiled(piece, read, storage)).collect()
     };
     let tensors = placement.tensors.iter().enumerate().map(of_tensor).collect();
     ActivationFaults { tensors, scheme: &protected.stages.scheme, stored: &protected.stored }

@@ -125,6 +125,23 @@ impl<'p> Contents<'p> {
         Some(CodeBit { tensor: span.tensor, code, bit: bit as u8 })
     }
 
+    /// The rows in which something lies, by position, rising.
+    pub(super) fn rows(&self, layout: &AddressMap) -> Vec<u64> {
+        let columns = u64::from(layout.geometry().columns());
+        let cells = layout.geometry().cells();
+        let mut rows = Vec::new();
+        for span in &self.spans {
+            let first = layout.position(layout.cell(span.first_bit));
+            let length = span.end() - span.first_bit;
+            // What reaches beyond the last cell begins again at the first.
+            let last = first + length.max(1) - 1;
+            rows.extend((first / columns..=last / columns).map(|row| row % (cells / columns)));
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
     /// The tensors with their numbers of codes, by number.
     fn tensors(&self) -> Vec<(usize, u64)> {
         let mut tensors: Vec<_> = self.spans.iter().map(|span| (span.tensor, span.codes)).collect();

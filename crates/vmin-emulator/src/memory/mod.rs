@@ -18,19 +18,18 @@ mod transient;
 pub(crate) mod weights;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use vmin_accel::placement::AddressMap;
 use vmin_accel::{Memory, MemoryAt};
-use vmin_protection::mechanism::Content;
 use vmin_protection::mechanisms::{Repair, SpareFaults, SpareLines, repaired_faults};
 use vmin_protection::rails::{RailCells, RailPlace, Supplies, banks_on_rail, weakest_banks};
+use vmin_protection::store::{CellPlaces, Content, Damage, KnownChip, Storage};
 use vmin_protection::words::{
     CodeBit, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
-use vmin_protection::{Protection, Stages};
-use vmin_sram::{
-    ApplyError, CellEffect, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold,
-};
+use vmin_protection::{KnownAt, Protection, Stages};
+use vmin_sram::{ApplyError, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold};
 
 use crate::deployment::ChipSpec;
 use crate::source::{CellSource, Cells, Errors, Site, faults};
@@ -114,15 +113,6 @@ pub(crate) struct Protected {
     damage: Vec<Damage>,
     /// True if what lies there stays for good, so that a test knows what each cell holds.
     lasting: bool,
-}
-
-/// How much a wrong code of a tensor hurts: the squared error of its value, weighted by the tensor's scale.
-#[derive(Clone, Debug)]
-pub(crate) struct Damage {
-    /// The value of each code.
-    pub(crate) values: Vec<i16>,
-    /// Weight of a squared error of one step.
-    pub(crate) weight: u64,
 }
 
 /// What [`Protected::new`] needs to know of a memory.
@@ -287,13 +277,16 @@ impl<'c> Arrays<'c> {
     /// Allocates spare lines by the chip's map at the supplies of the test; `contents` are all that lie there.
     pub(crate) fn test(&mut self, supplies: Option<&Supplies>, contents: &[Contents<'_>]) {
         let (Some(supplies), Some(_)) = (supplies, self.protected.stages.spares) else { return };
-        let powered = self.powered(supplies, contents);
+        let powered = self.powered(supplies, None, contents);
+        let map = |stores: &dyn Stores| {
+            let data = self.protected.data;
+            powered.on_their_rails(&powered.at, &powered.at.data, data, stores, |of| of.map())
+        };
         let known = match contents {
             [contents] if self.protected.lasting => {
-                let stores = InCells { contents, layout: &self.layout };
-                powered.known(&powered.levels, self.protected.data, &stores)
+                map(&InCells { contents, layout: &self.layout })
             }
-            _ => powered.known(&powered.levels, self.protected.data, &Empty),
+            _ => map(&Empty),
         };
         let map = |cells: &Option<Box<dyn Cells + 'c>>| {
             cells.as_ref().map_or_else(Vec::new, |cells| cells.errors(supplies.base()).map())
@@ -310,12 +303,14 @@ impl<'c> Arrays<'c> {
         self.repair.as_ref()
     }
 
-    /// The arrays at these supplies.
+    /// The arrays at these supplies; `known` tells the test that found the fault map.
     pub(crate) fn powered<'a>(
         &'a self,
         supplies: &'a Supplies,
+        known: Option<&'a KnownAt>,
         contents: &[Contents<'_>],
     ) -> Powered<'a> {
+        let tested = known.map_or(supplies, |known| &known.supplies);
         let places = self.protected.stages.rails.iter().map(|rail| match &rail.cells {
             RailCells::All => RailPlace::All,
             RailCells::TopBits(count) => RailPlace::TopBits(*count),
@@ -331,19 +326,23 @@ impl<'c> Arrays<'c> {
                 let used = contents::banks(contents.iter(), &self.layout);
                 // At most a geometry's banks.
                 let count = banks_on_rail(*share, used.len() as u32) as usize;
-                let map = self.data.errors(supplies.base()).map();
+                let map = self.data.errors(tested.base()).map();
                 RailPlace::Banks(weakest_banks(&map, self.protected.data, &used, count))
             }
         });
-        let levels = |cells: &'a dyn Cells| -> Vec<(usize, Errors<'a>)> {
-            supplies.levels().map(|(level, at)| (level, cells.errors(at))).collect()
+        let levels = |supplies: &'a Supplies| {
+            let of = |cells: &'a dyn Cells| -> Vec<(usize, Errors<'a>)> {
+                supplies.levels().map(|(level, at)| (level, cells.errors(at))).collect()
+            };
+            let check = self.check.as_deref().map_or_else(Vec::new, of);
+            Levels { supplies, data: of(self.data.as_ref()), check }
         };
         Powered {
             arrays: self,
-            supplies,
             places: places.collect(),
-            levels: levels(self.data.as_ref()),
-            check: self.check.as_deref().map_or_else(Vec::new, levels),
+            at: levels(supplies),
+            tested: known.map(|known| (levels(&known.supplies), known.reads)),
+            storage: OnceLock::new(),
         }
     }
 }
@@ -353,14 +352,36 @@ const fn region(memory: u32, part: u32) -> u32 {
     0x100 + 0x10 * memory + part
 }
 
+/// Errors of the arrays of a memory at one set of supplies.
+struct Levels<'a> {
+    supplies: &'a Supplies,
+    /// At each supply that some cell may hang on.
+    data: Vec<(usize, Errors<'a>)>,
+    check: Vec<(usize, Errors<'a>)>,
+}
+
 /// The arrays of one memory of one chip at one set of supplies.
 pub(crate) struct Powered<'a> {
     arrays: &'a Arrays<'a>,
-    supplies: &'a Supplies,
     places: Vec<RailPlace>,
-    /// Errors at each supply that some cell may hang on.
-    levels: Vec<(usize, Errors<'a>)>,
-    check: Vec<(usize, Errors<'a>)>,
+    at: Levels<'a>,
+    /// At the supplies of the test that found the fault map, with its reads; none if the map is that of the
+    /// supplies themselves.
+    tested: Option<(Levels<'a>, u32)>,
+    /// How bits are stored, once it was asked for.
+    storage: OnceLock<Storage>,
+}
+
+/// Number of the first read of a test.
+const TEST: u64 = 1 << 63;
+
+/// The faults that a test of `reads` reads finds: every cell that errs at one of them.
+fn found_by(errors: &Errors<'_>, key: ChipKey, reads: u32) -> Vec<Fault> {
+    let of = |read: u32| faults(&errors.at_read(key, TEST + u64::from(read)));
+    let mut found: Vec<Fault> = (0..reads).flat_map(of).collect();
+    found.sort_by_key(|fault| fault.address);
+    found.dedup_by_key(|fault| fault.address);
+    found
 }
 
 impl Powered<'_> {
@@ -368,16 +389,10 @@ impl Powered<'_> {
         self.arrays.protected
     }
 
-    /// The supply of a cell: index of its level.
-    fn level(&self, geometry: Geometry, stores: &dyn Stores, cell: u64) -> usize {
-        let bank = geometry.position(cell).map_or(0, |position| position.bank);
-        let width = |held: CodeBit| Some((held, self.protected().stored.get(held.tensor)?.bits));
-        self.supplies.level_of(&self.places, bank, stores.held(cell).and_then(width))
-    }
-
     /// Of the faults on each level those whose cells hang on it.
     fn on_their_rails(
         &self,
+        at: &Levels<'_>,
         levels: &[(usize, Errors<'_>)],
         geometry: Geometry,
         stores: &dyn Stores,
@@ -386,28 +401,24 @@ impl Powered<'_> {
         if let [(_, errors)] = levels {
             return of(errors);
         }
+        let width = |held: CodeBit| Some((held, self.protected().stored.get(held.tensor)?.bits));
+        let level_of = |cell: u64| {
+            let bank = geometry.position(cell).map_or(0, |position| position.bank);
+            at.supplies.level_of(&self.places, bank, stores.held(cell).and_then(width))
+        };
         let mut found = Vec::new();
         for (level, errors) in levels {
-            let here = |fault: &Fault| self.level(geometry, stores, fault.address) == *level;
+            let here = |fault: &Fault| level_of(fault.address) == *level;
             found.extend(of(errors).into_iter().filter(here));
         }
         found
-    }
-
-    /// The chip's fault map under the rails, by cell.
-    fn known(
-        &self,
-        levels: &[(usize, Errors<'_>)],
-        geometry: Geometry,
-        stores: &dyn Stores,
-    ) -> Vec<Fault> {
-        self.on_their_rails(levels, geometry, stores, |errors: &Errors<'_>| errors.map())
     }
 
     /// The faults of a content by position, after spares; `of` takes them from the errors of an array, whose
     /// reads have this key.
     fn data_faults(
         &self,
+        at: &Levels<'_>,
         contents: &Contents<'_>,
         of: impl Fn(&Errors<'_>, ChipKey) -> Vec<Fault>,
     ) -> Vec<Fault> {
@@ -415,12 +426,12 @@ impl Powered<'_> {
             self.arrays;
         let stores = InCells { contents, layout };
         let mut found =
-            self.on_their_rails(&self.levels, protected.data, &stores, |errors| of(errors, *reads));
+            self.on_their_rails(at, &at.data, protected.data, &stores, |errors| of(errors, *reads));
         if let Some(repair) = repair {
             let spare = |cells: &Option<Box<dyn Cells + '_>>, part: u32| {
                 let key = ChipKey { memory: region(reads.memory, part), ..*reads };
                 let cells = cells.as_ref();
-                cells.map_or_else(Vec::new, |cells| of(&cells.errors(self.supplies.base()), key))
+                cells.map_or_else(Vec::new, |cells| of(&cells.errors(at.supplies.base()), key))
             };
             let (rows, columns) = (spare(spare_rows, 1), spare(spare_columns, 2));
             let spares = SpareFaults { rows: &rows, columns: &columns };
@@ -432,38 +443,107 @@ impl Powered<'_> {
         found
     }
 
-    /// The faults of a content at a read: of data by position, of check bits by position among check bits.
-    fn faults(
-        &self,
-        contents: &Contents<'_>,
-        codes: &dyn Fn(usize, usize) -> u32,
-        read: u64,
-    ) -> [Vec<Fault>; 2] {
-        let mut data = self.data_faults(contents, |errors: &Errors<'_>, key: ChipKey| {
-            faults(&errors.at_read(key, read))
-        });
-        for rule in &self.protected().stages.store {
-            let known = self.data_faults(contents, |errors: &Errors<'_>, _: ChipKey| errors.map());
-            let layout = &self.arrays.layout;
-            let columns = u64::from(self.protected().data.columns());
-            let row = |position: u64| layout.cell(layout.bit_at(position)) / columns;
-            let damage = |tensor: usize, wanted: u32, read: u32| {
-                self.protected().damage.get(tensor).map_or(0, |damage| damage.of(wanted, read))
-            };
-            let stores = InWords { contents, layout };
-            let content = Content { stores: &stores, codes, damage: &damage, row: &row };
-            let inverted = rule.inverted_rows(&content, &known);
-            for fault in &mut data {
-                if let CellEffect::Holds(value) = &mut fault.effect {
-                    *value ^= inverted.binary_search(&row(fault.address)).is_ok();
-                }
+    /// The known faults of a content: of data by position, of check bits by position among check bits.
+    fn known(&self, contents: &Contents<'_>) -> [Vec<Fault>; 2] {
+        match &self.tested {
+            None => {
+                let map = |errors: &Errors<'_>, _: ChipKey| errors.map();
+                [
+                    self.data_faults(&self.at, contents, map),
+                    self.check_faults(&self.at, contents, map),
+                ]
+            }
+            Some((at, reads)) => {
+                let found = |errors: &Errors<'_>, key: ChipKey| found_by(errors, key, *reads);
+                [self.data_faults(at, contents, found), self.check_faults(at, contents, found)]
             }
         }
-        [data, self.check_faults(contents, read)]
+    }
+
+    /// The faults of a content at a read: of data by position, of check bits by position among check bits.
+    fn faults(&self, contents: &Contents<'_>, read: u64, storage: &Storage) -> [Vec<Fault>; 2] {
+        let at_read = |errors: &Errors<'_>, key: ChipKey| faults(&errors.at_read(key, read));
+        let data = self.data_faults(&self.at, contents, at_read);
+        let check = self.check_faults(&self.at, contents, at_read);
+        if storage.is_plain() {
+            return [data, check];
+        }
+        let Protected { stored, check: beside, .. } = self.protected();
+        let stores = InWords { contents, layout: &self.arrays.layout };
+        let bank = |row| self.bank(row);
+        let data = storage.data_faults(contents.number, &stores, stored, self.cells(&bank), data);
+        let columns = beside.map_or(1, |geometry| u64::from(geometry.columns()));
+        // Check bits of codes are not in the rows of their codes.
+        let of_rows = self.words() == Some(Words::Cells);
+        let check = if of_rows { storage.check_faults(columns, check) } else { check };
+        [data, check]
+    }
+
+    fn words(&self) -> Option<Words> {
+        match &self.protected().stages.scheme {
+            Scheme::Code { words, .. } => Some(*words),
+            Scheme::Plain | Scheme::Detecting(_) => None,
+        }
+    }
+
+    /// The bank of a row, by position.
+    fn bank(&self, row: u64) -> u32 {
+        let Protected { data, .. } = self.protected();
+        let layout = &self.arrays.layout;
+        let cell = layout.cell(layout.bit_at(row * u64::from(data.columns())));
+        data.position(cell).map_or(0, |position| position.bank)
+    }
+
+    fn cells<'a>(&self, bank: &'a dyn Fn(u64) -> u32) -> CellPlaces<'a> {
+        let Protected { data, .. } = self.protected();
+        let rows = u64::from(data.banks()) * u64::from(data.rows());
+        CellPlaces { columns: data.columns().into(), rows, bank }
+    }
+
+    /// How the bits of `contents`, all that the memory ever holds, are stored on this chip; `codes` are those to
+    /// be written, where they are known.
+    pub(crate) fn storage(
+        &self,
+        contents: &[Contents<'_>],
+        codes: Option<&dyn Fn(usize, usize) -> u32>,
+    ) -> &Storage {
+        self.storage.get_or_init(|| {
+            let Protected { stages, stored, damage, .. } = self.protected();
+            let mut storage = Storage::default();
+            if stages.store.is_empty() {
+                return storage;
+            }
+            let layout = &self.arrays.layout;
+            let stores: Vec<InWords<'_>> =
+                contents.iter().map(|contents| InWords { contents, layout }).collect();
+            let all = contents.iter().zip(&stores).map(|(contents, stores)| {
+                let [known, known_checks] = self.known(contents);
+                let (number, rows) = (contents.number, contents.rows(layout));
+                Content { number, stores, codes, known, known_checks, rows }
+            });
+            let bank = |row| self.bank(row);
+            let chip = KnownChip {
+                contents: all.collect(),
+                cells: self.cells(&bank),
+                tensors: stored,
+                damage,
+                scheme: &stages.scheme,
+                writes_around: stages.store.iter().any(|rule| rule.writes_around()),
+            };
+            for rule in &stages.store {
+                rule.decide(&chip, &mut storage);
+            }
+            storage
+        })
     }
 
     /// Faults of check bits. A check bit hangs on the rail of its word's first data bit.
-    fn check_faults(&self, contents: &Contents<'_>, read: u64) -> Vec<Fault> {
+    fn check_faults(
+        &self,
+        at: &Levels<'_>,
+        contents: &Contents<'_>,
+        of: impl Fn(&Errors<'_>, ChipKey) -> Vec<Fault>,
+    ) -> Vec<Fault> {
         let Protected { check: Some(geometry), stages, .. } = self.protected() else {
             return Vec::new();
         };
@@ -477,36 +557,27 @@ impl Powered<'_> {
             words: *words,
         };
         let key = ChipKey { memory: region(self.arrays.reads.memory, 0), ..self.arrays.reads };
-        let mut found = self.on_their_rails(&self.check, *geometry, &stores, |errors| {
-            faults(&errors.at_read(key, read))
-        });
+        let mut found =
+            self.on_their_rails(at, &at.check, *geometry, &stores, |errors| of(errors, key));
         for fault in &mut found {
             fault.address = layout.position(fault.address);
         }
         found
     }
 
-    /// The faults of a content at a read, ready to be applied to its codes; `codes` are those written.
+    /// The faults of a content at a read, ready to be applied to its codes.
     fn compiled(
         &self,
         contents: &Contents<'_>,
-        codes: &dyn Fn(usize, usize) -> u32,
         read: u64,
+        storage: &Storage,
     ) -> vmin_protection::words::Faults {
         let [data, check] = match AnyBit::of(self, read) {
             Some(any) => any.faults(contents),
-            None => self.faults(contents, codes, read),
+            None => self.faults(contents, read, storage),
         };
         let stores = InWords { contents, layout: &self.arrays.layout };
         let Protected { stages, stored, .. } = self.protected();
         compile(&stages.scheme, &stores, stored, &data, &check)
-    }
-}
-
-impl Damage {
-    fn of(&self, wanted: u32, read: u32) -> u64 {
-        let value = |code: u32| self.values.get(code as usize).copied().map_or(0, i64::from);
-        let error = value(wanted).abs_diff(value(read));
-        error * error * self.weight
     }
 }

@@ -6,6 +6,7 @@ use vmin_accel::placement::{PlacedSums, SUM_BITS, SumPlacement};
 use vmin_nn::Graph;
 use vmin_nn::exec::OutputSums;
 use vmin_protection::rails::RailPlace;
+use vmin_protection::store::Storage;
 use vmin_protection::words::{CodeBit, Faults, Scheme, Stored, Stores, Sum, TowardZero, compile};
 use vmin_sram::{Applied, CellEffect, ChipKey, Fault, FaultKind, FaultyCell, random_bits};
 
@@ -118,6 +119,11 @@ fn lasting(placed: &PlacedSums, of_word: &[(usize, Arc<Faults>)]) -> Option<Laye
     (!outputs.is_empty()).then_some(Layer { fold: placed.fold, outputs })
 }
 
+/// How the bits of sums are stored; their values are not known when that is decided.
+pub(crate) fn storage<'a>(placement: &SumPlacement, powered: &'a Powered<'_>) -> &'a Storage {
+    powered.storage(&[used(placement)], None)
+}
+
 /// The accumulator memory at a read.
 pub(crate) fn read<'a>(
     placement: &SumPlacement,
@@ -128,15 +134,16 @@ pub(crate) fn read<'a>(
     let Arrays { protected, reads, .. } = powered.arrays;
     let scheme = &protected.stages.scheme;
     if protected.stages.is_plain()
-        && let [(_, errors @ (Errors::Always(..) | Errors::Sometimes(_)))] = &powered.levels[..]
+        && let [(_, errors @ (Errors::Always(..) | Errors::Sometimes(_)))] = &powered.at.data[..]
     {
         return SumFaults::plain(placement, faults(&errors.at_read(*reads, read)), bias_in_memory);
     }
     let any = AnyBit::of(powered, read);
     let per_layer = powered.places.iter().any(RailPlace::depends_on_tensor);
+    let storage = storage(placement, powered);
     let of_words = |node: usize| {
         let content = contents(placement, node);
-        shared(powered.compiled(&content, &|_, _| 0, read))
+        shared(powered.compiled(&content, read, storage))
     };
     let shared = (any.is_none() && !per_layer).then(|| of_words(0));
     let layers = placement.layers.iter().enumerate().map(|(node, placed)| {
@@ -209,6 +216,16 @@ pub(crate) fn contents(placement: &SumPlacement, node: usize) -> Contents<'stati
         Span { first_bit: 0, tensor: node, first_code: 0, codes, bits: SUM_BITS, order: None };
     // Nodes are numbered in u32.
     Contents { spans: vec![span], number: node as u32 }
+}
+
+/// The words of the memory that are used at some time.
+fn used(placement: &SumPlacement) -> Contents<'static> {
+    let words = placement.layers.iter().flatten().map(PlacedSums::words_used).max().unwrap_or(0);
+    let mut contents = contents(placement, 0);
+    for span in &mut contents.spans {
+        span.codes = span.codes.min(words);
+    }
+    contents
 }
 
 /// The sums of each node, all words of the memory.

@@ -40,7 +40,7 @@ impl<'a> AnyBit<'a> {
             Errors::AnyBit(rate) => Some((*level, *rate)),
             Errors::Always(..) | Errors::Sometimes(_) => None,
         };
-        let rates: Vec<(usize, f64)> = powered.levels.iter().map(of).collect::<Option<_>>()?;
+        let rates: Vec<(usize, f64)> = powered.at.data.iter().map(of).collect::<Option<_>>()?;
         // The lowest supply comes last.
         let rate = rates.last().map_or(0.0, |&(_, rate)| rate);
         Some(Self { powered, rates, rate, read })
@@ -55,7 +55,7 @@ impl<'a> AnyBit<'a> {
     /// `array` holds for its tensor.
     pub(super) fn errs(&self, held: CodeBit, number: u64, array: u32) -> bool {
         let bits = self.powered.arrays.protected.stored[held.tensor].bits;
-        let level = self.powered.supplies.level_of(&self.powered.places, 0, Some((held, bits)));
+        let level = self.powered.at.supplies.level_of(&self.powered.places, 0, Some((held, bits)));
         let rate =
             self.rates.iter().find(|(of, _)| *of == level).map_or(self.rate, |(_, rate)| *rate);
         let key = ChipKey { memory: array + RAILS, ..self.powered.arrays.reads };

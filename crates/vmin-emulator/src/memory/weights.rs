@@ -2,12 +2,13 @@
 
 use vmin_accel::placement::WeightPlacement;
 use vmin_nn::{Graph, WeightTensor};
-use vmin_protection::words::{ReadBack, Stored, TowardZero};
+use vmin_protection::store::{Damage, Storage};
+use vmin_protection::words::{Codes, ReadBack, Stored, TowardZero};
 use vmin_quant::Encoding;
 use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
 
 use super::contents::Contents;
-use super::{Arrays, Damage, Powered, ProtectedError};
+use super::{Arrays, Powered, ProtectedError};
 use crate::source::Errors;
 
 /// The codes that a chip gives back.
@@ -97,7 +98,7 @@ pub(crate) fn read(
 ) -> Corrupted {
     let Arrays { protected, layout, reads, .. } = powered.arrays;
     if protected.stages.is_plain()
-        && let [(_, errors)] = &powered.levels[..]
+        && let [(_, errors)] = &powered.at.data[..]
     {
         if let Errors::AnyBit(rate) = errors {
             return flip_at_random(graph, *rate, *reads, read);
@@ -111,14 +112,31 @@ pub(crate) fn read(
         let parts: Vec<_> = parts.iter().map(|(cells, kind)| (&cells[..], *kind)).collect();
         return corrupt(graph, placement, &parts).expect("placed codes");
     }
+    let storage = storage(graph, contents, powered);
     let mut codes = written(graph);
     let mut done = ReadBack::default();
     for contents in contents {
-        let faults = powered.compiled(contents, &|tensor, code| codes[tensor][code].into(), read);
+        for &(tensor, code, written) in storage.codes(contents.number) {
+            codes[..].set(tensor, code, written);
+        }
+        let faults = powered.compiled(contents, read, storage);
         done += faults.read(&protected.stages.scheme, &protected.stored, &mut codes[..]);
     }
-    let applied = Applied { cells_hit: done.cells_hit, bits_flipped: done.bits_flipped };
-    Corrupted { codes, applied }
+    let wrong = |(codes, weights): (&Vec<u8>, &WeightTensor)| -> u64 {
+        let bits = codes.iter().zip(&weights.codes).map(|(read, code)| (read ^ code).count_ones());
+        bits.map(u64::from).sum()
+    };
+    let bits_flipped = codes.iter().zip(&graph.weights).map(wrong).sum();
+    Corrupted { codes, applied: Applied { cells_hit: done.cells_hit, bits_flipped } }
+}
+
+/// How the bits of the weights are stored.
+pub(crate) fn storage<'a>(
+    graph: &Graph,
+    contents: &[Contents<'_>],
+    powered: &'a Powered<'_>,
+) -> &'a Storage {
+    powered.storage(contents, Some(&|tensor, code| graph.weights[tensor].codes[code].into()))
 }
 
 /// Codes of the weight tensors of a network, with their zeros.
@@ -136,22 +154,30 @@ pub(crate) fn stored(graph: &Graph) -> Vec<Stored> {
     graph.weights.iter().map(of).collect()
 }
 
-/// The damage of wrong weights, per tensor: scales relative to the largest, squared, in steps of 2^-20.
+/// The damage of wrong weights, per tensor and channel: what a step of a weight moves the output, in steps of the
+/// output and for an input of a given number of steps, relative to the largest, squared, in steps of 2^-20.
 pub(crate) fn damage(graph: &Graph) -> Vec<Damage> {
-    let scale = |weights: &WeightTensor| {
-        weights.scales.iter().map(|&scale| f64::from(scale)).fold(0.0, f64::max)
-    };
-    let largest = graph.weights.iter().map(scale).fold(f64::MIN_POSITIVE, f64::max);
-    let of = |weights: &WeightTensor| {
-        let relative = scale(weights) / largest;
+    let mut steps: Vec<Vec<f64>> =
+        graph.weights.iter().map(|of| vec![1.0; of.scales.len().max(1)]).collect();
+    for node in &graph.nodes {
+        let Some(product) = node.op.product() else { continue };
+        let scale =
+            |tensor: vmin_nn::TensorId| f64::from(graph.tensors[tensor.0].quantization.scale);
+        let through = scale(node.inputs[0]) / scale(node.output);
+        let tensor = product.weights.0;
+        let of = graph.weights[tensor].scales.iter().map(|&of| f64::from(of) * through);
+        steps[tensor] = of.collect();
+    }
+    let largest = steps.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let of = |(weights, steps): (&WeightTensor, Vec<f64>)| {
         let values = weights.encoding.decode_table(weights.bits);
-        Damage {
-            values: values.iter().map(|&value| value.into()).collect(),
-            // At most 2^20.
-            weight: (relative * relative * f64::from(1 << 20)).ceil() as u64,
-        }
+        // At most 2^20.
+        let weight = |step: f64| ((step / largest).powi(2) * f64::from(1 << 20)).ceil() as u64;
+        let weights_of = steps.into_iter().map(weight).collect();
+        let values = values.iter().map(|&value| value.into()).collect();
+        Damage::new(values, weights_of, weights.codes.len())
     };
-    graph.weights.iter().map(of).collect()
+    graph.weights.iter().zip(steps).map(of).collect()
 }
 
 /// The codes that mean zero, one per channel where they differ.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{
@@ -16,7 +17,7 @@ use vmin_emulator::{
 };
 use vmin_nn::{Executor, Graph, Op};
 use vmin_protection::Protection;
-use vmin_protection::mechanisms::{Masking, SpareLines};
+use vmin_protection::mechanisms::{Masking, RotateBits, SpareLines, StrongestRows};
 use vmin_protection::words::OnDetected;
 use vmin_sram::{
     Applied, CellEffect, CellErrors, ErrorRates, FaultKind, FaultyCell, Geometry, Score,
@@ -102,7 +103,7 @@ pub(crate) fn supplies(
 ) -> Supplies {
     PerMemory::from_fn(|memory| {
         of.get(memory).as_ref()?;
-        let Ok(at) = protection.at(memory, vdd_mv, |mv| Ok::<_, Infallible>(at(mv)));
+        let Ok(at) = protection.at(memory, vdd_mv, |mv, _| Ok::<_, Infallible>(at(mv)));
         Some(at)
     })
 }
@@ -192,6 +193,11 @@ fn slow<S: CellSource + Silicon>(
     let Setting { graph, placement, .. } = setting;
     let activations = placement.activations.as_ref().unwrap();
     let sums = placement.sums.as_ref().unwrap();
+    // How bits are stored is decided elsewhere; here they are laid so, one by one.
+    let together = protection(of);
+    let deployment = Deployment::new(graph, placement, &together).unwrap();
+    let at_all = supplies(of, &together, VDD_MV, at);
+    let storages = deployment.open(source, spec, &[&at_all], None).unwrap().storages(&at_all);
     let layouts = PerMemory {
         weight: placement.layouts[0].clone(),
         activation: AddressMap::linear(activations.geometry),
@@ -241,7 +247,7 @@ fn slow<S: CellSource + Silicon>(
             Reads::EveryImage => 7 + index,
         };
         let of_weights = on_chip(Memory::Weight, read);
-        let codes = of_weights.map(|chip| walk(graph, &placement.weights, chip));
+        let codes = of_weights.map(|chip| walk(graph, &placement.weights, chip, &storages.weight));
         let (codes, of_weights) = codes.unwrap_or_else(|| {
             let written = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
             (written, Applied::default())
@@ -266,7 +272,11 @@ fn slow<S: CellSource + Silicon>(
                 }
                 let raised = chip.mechanisms.layer.map(|(layer, _)| layers[layer - 1]);
                 let content = |position| Some(sum_bit(node, position));
-                let holding = chip.holding(&content, &|of| raised == Some(of), &sum_banks);
+                let mut holding = chip.holding(&content, &|of| raised == Some(of), &sum_banks);
+                if !chip.mechanisms.store.is_empty() {
+                    let first = |position| Some((position / SUM_BITS * SUM_BITS, 32));
+                    holding.laid(&storages.accumulator, 0, &layouts.accumulator, &first);
+                }
                 let words = usize::try_from(sums.geometry.cells() / SUM_BITS).unwrap();
                 let mut memory = ProtectedSums { holding, stored: vec![None; words], node };
                 let x = &tensors[graph.nodes[node].inputs[0].0];
@@ -298,6 +308,10 @@ fn slow<S: CellSource + Silicon>(
                 for piece in &all_pieces[id.0] {
                     let at = |position: u64| piece.get(&position).copied();
                     let mut holding = chip.holding(&at, &raised, &used);
+                    if !chip.mechanisms.store.is_empty() {
+                        let first = |position| Some((position - u64::from(at(position)?.bit), 8));
+                        holding.laid(&storages.activation, 0, &layouts.activation, &first);
+                    }
                     let before = tensor.to_vec();
                     let written = |position: u64| {
                         let bit = at(position)?;
@@ -340,6 +354,14 @@ fn protections(word: u32) -> Vec<Mechanisms> {
             ..none()
         },
         Mechanisms { words: OnRead::Detecting(Masking::Code), ..none() },
+        Mechanisms { store: vec![Arc::new(StrongestRows {})], ..none() },
+        Mechanisms { store: vec![Arc::new(RotateBits {})], ..none() },
+        Mechanisms {
+            store: vec![Arc::new(StrongestRows {}), Arc::new(RotateBits {})],
+            spares: lines(1, 1),
+            words: OnRead::Secded(word, OnDetected::Zero),
+            ..none()
+        },
         Mechanisms {
             safe_bits: Some((2, 5.0)),
             spares: lines(1, 0),

@@ -12,6 +12,7 @@ use vmin_protection::mechanisms::{
     SafeBits, Secded, SecdedCode, SpareFaults, SpareLines, Spares, repaired_faults,
 };
 use vmin_protection::rails::{Supply, weakest_banks};
+use vmin_protection::store::Storage;
 use vmin_protection::words::{OnDetected, Stored, TowardZero, Verdict, WordCode};
 use vmin_protection::{Mechanism, Protection};
 use vmin_sram::{
@@ -30,6 +31,8 @@ pub(crate) struct Mechanisms {
     pub(crate) layer: Option<(usize, f64)>,
     pub(crate) banks: Option<(f64, f64)>,
     pub(crate) spares: Option<SpareLines>,
+    /// How bits are stored.
+    pub(crate) store: Vec<Arc<dyn Mechanism>>,
     pub(crate) words: OnRead,
 }
 
@@ -62,6 +65,7 @@ impl Mechanisms {
         if let Some(SpareLines { rows, columns }) = self.spares {
             list.push(Arc::new(Spares { rows, columns, repair_vdd_mv: TEST_MV }));
         }
+        list.extend(self.store.iter().cloned());
         match self.words {
             OnRead::Plain => {}
             OnRead::Secded(data_bits, on_detected) => {
@@ -394,6 +398,54 @@ fn through(effect: Option<CellEffect>, stored: bool) -> bool {
 }
 
 impl Holding {
+    /// Lays the bits of a content in other cells, as `storage` says, going from each bit to its cell. `first` is
+    /// the position of the code of a bit.
+    pub(crate) fn laid(
+        &mut self,
+        storage: &Storage,
+        content: u32,
+        layout: &AddressMap,
+        first: &dyn Fn(u64) -> Option<(u64, u8)>,
+    ) {
+        let geometry = layout.geometry();
+        let columns = u64::from(geometry.columns());
+        let moved = |row: u64| storage.rows.as_ref().map_or(Some(row), |table| table.row_of(row));
+        let bank = |row: u64| {
+            let cell = layout.cell(layout.bit_at(row * columns));
+            geometry.position(cell).unwrap().bank
+        };
+        let inverted = storage.contents.get(&content).map_or(&[][..], |of| &of.inverted_rows);
+        let of_data = |position: u64| {
+            let rotated = first(position).map_or(position, |(first, width)| {
+                let Some(row) = moved(first / columns) else { return position };
+                let lane = (bank(row), first % columns);
+                let mut by = 0;
+                for rotation in &storage.rotations {
+                    if (rotation.bank, rotation.column) == lane {
+                        by = u64::from(rotation.bits);
+                    }
+                }
+                first + (position - first + by) % u64::from(width)
+            });
+            let row = moved(rotated / columns)?;
+            let cell = row * columns + rotated % columns;
+            let effect = self.data[usize::try_from(cell).unwrap()]?;
+            Some(match effect {
+                CellEffect::Holds(value) => CellEffect::Holds(value != inverted.contains(&row)),
+                CellEffect::Inverts => CellEffect::Inverts,
+            })
+        };
+        let data = (0..geometry.cells()).map(of_data).collect();
+        let rows = u64::from(geometry.banks()) * u64::from(geometry.rows());
+        let checks = self.check.len() as u64 / rows;
+        let of_check = |bit: u64| {
+            let row = moved(bit / checks)?;
+            self.check[usize::try_from(row * checks + bit % checks).unwrap()]
+        };
+        let check = (0..self.check.len() as u64).map(of_check).collect();
+        (self.data, self.check) = (data, check);
+    }
+
     /// Reads whole words: `held` gives the bits by position with the values that were written.
     pub(crate) fn read(
         &mut self,

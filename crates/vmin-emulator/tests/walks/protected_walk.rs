@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use vmin_accel::placement::{AddressMap, Interleaving, WeightPlacement};
 use vmin_accel::{
@@ -12,9 +13,12 @@ use vmin_accel::{
 use vmin_emulator::source::{CellSource, Cells, Errors, SampledChips, Site};
 use vmin_emulator::{ChipSpec, Deployment, LOAD, Placement, ProtectedError, Supplies};
 use vmin_nn::{Graph, Op};
-use vmin_protection::mechanisms::{Masking, SpareLines};
+use vmin_protection::mechanisms::{
+    ClosestCode, InvertRows, Masking, RotateBits, SpareLines, StrongestRows,
+};
+use vmin_protection::store::Storage;
 use vmin_protection::words::OnDetected;
-use vmin_protection::{MapKind, Protection};
+use vmin_protection::{MapKind, Mechanism, Protection};
 use vmin_quant::Encoding;
 use vmin_sram::{Applied, Chip, ChipKey, FaultKind, Geometry, SampleError, Threshold};
 use vmin_testkit::random_graph;
@@ -81,6 +85,7 @@ pub(crate) fn walk(
     graph: &Graph,
     placement: &WeightPlacement,
     chip: OnChip<'_>,
+    storage: &Storage,
 ) -> (Vec<Vec<u8>>, Applied) {
     let mut codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
     let mut applied = Applied::default();
@@ -97,12 +102,23 @@ pub(crate) fn walk(
     let geometry = placement.geometry();
     let bank = |bit: &u64| geometry.position(chip.layout.cell(*bit)).unwrap().bank;
     let used: BTreeSet<u32> = contents.iter().flat_map(|held| held.keys().map(bank)).collect();
-    for content in contents {
+    for (number, content) in (0..).zip(contents) {
         let at = |bit: u64| content.get(&bit).copied();
         let mut holding = chip.holding(&at, &|tensor| raised == Some(tensor), &used);
+        if !chip.mechanisms.store.is_empty() {
+            let first = |position: u64| {
+                let held = at(chip.layout.bit_at(position))?;
+                Some((position - u64::from(held.bit), held.width))
+            };
+            holding.laid(storage, number, chip.layout, &first);
+        }
+        let mut stored: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
+        for &(tensor, code, value) in storage.codes(number) {
+            stored[tensor][code] = u8::try_from(value).unwrap();
+        }
         let written = |position: u64| {
             let bit = at(chip.layout.bit_at(position))?;
-            Some((bit, graph.weights[bit.tensor].codes[bit.code] >> bit.bit & 1 == 1))
+            Some((bit, stored[bit.tensor][bit.code] >> bit.bit & 1 == 1))
         };
         for (Bit { tensor, code, bit, .. }, value) in holding.read(0..geometry.cells(), &written) {
             let byte: &mut u8 = &mut codes[tensor][code];
@@ -110,6 +126,9 @@ pub(crate) fn walk(
         }
         applied += holding.applied;
     }
+    let pairs = codes.iter().zip(&graph.weights);
+    let flips = pairs.flat_map(|(read, w)| read.iter().zip(&w.codes));
+    applied.bits_flipped = flips.map(|(a, b)| u64::from((a ^ b).count_ones())).sum();
     (codes, applied)
 }
 
@@ -128,6 +147,16 @@ fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
     layouts
 }
 
+/// All ways of storing bits.
+pub(crate) fn all_of_them() -> Vec<Arc<dyn Mechanism>> {
+    vec![
+        Arc::new(StrongestRows {}),
+        Arc::new(RotateBits {}),
+        Arc::new(InvertRows {}),
+        Arc::new(ClosestCode {}),
+    ]
+}
+
 fn protections() -> Vec<Mechanisms> {
     let secded = |on_detected| OnRead::Secded(32, on_detected);
     let none = Mechanisms::default;
@@ -140,6 +169,17 @@ fn protections() -> Vec<Mechanisms> {
         Mechanisms { layer: Some((1, 12.0)), words: secded(OnDetected::Zero), ..none() },
         Mechanisms { banks: Some((0.3, 12.0)), words: OnRead::Detecting(Masking::Bits), ..none() },
         Mechanisms { spares: Some(SpareLines { rows: 1, columns: 2 }), ..none() },
+        Mechanisms { store: vec![Arc::new(InvertRows {})], ..none() },
+        Mechanisms { store: vec![Arc::new(StrongestRows {})], ..none() },
+        Mechanisms { store: vec![Arc::new(RotateBits {})], ..none() },
+        Mechanisms { store: vec![Arc::new(ClosestCode {})], safe_bits: Some((1, 8.0)), ..none() },
+        Mechanisms {
+            store: all_of_them(),
+            spares: Some(SpareLines { rows: 1, columns: 0 }),
+            ..none()
+        },
+        Mechanisms { store: all_of_them(), words: secded(OnDetected::Zero), ..none() },
+        Mechanisms { store: all_of_them(), words: OnRead::Detecting(Masking::Bits), ..none() },
         Mechanisms {
             safe_bits: Some((1, 8.0)),
             banks: Some((0.5, 9.0)),
@@ -175,7 +215,7 @@ pub(crate) fn supplies(
     vdd_mv: f64,
     at: &dyn Fn(f64) -> MemoryAt,
 ) -> Supplies {
-    let Ok(at) = protection.at(memory, vdd_mv, |mv| Ok::<_, Infallible>(at(mv)));
+    let Ok(at) = protection.at(memory, vdd_mv, |mv, _| Ok::<_, Infallible>(at(mv)));
     let mut supplies = Supplies::default();
     *supplies.get_mut(memory) = Some(at);
     supplies
@@ -221,7 +261,7 @@ fn both(
         lasting: weights.resident().is_some(),
         read: LOAD,
     };
-    [(fast.codes, fast.applied), walk(graph, weights, slow)]
+    [(fast.codes, fast.applied), walk(graph, weights, slow, &open.storages(&supplies).weight)]
 }
 
 #[test]

@@ -30,6 +30,10 @@ impl Mechanism for BankRail {
         Effect::Rail(Rail { cells, supply: self.supply, accesses_only: false })
     }
 
+    fn startup(&self) -> Option<&'static str> {
+        Some("a memory test, and a count of the faulty cells of each bank")
+    }
+
     fn price(&self, costs: &ProtectionCosts, _: Shape) -> Price {
         Price { access_share: costs.value(CostKey::SecondRailShare), ..Price::default() }
     }

@@ -5,15 +5,16 @@
 //! a comparison per row with faults, once; a read costs an XOR per bit. Cells that invert what they store do
 //! the same damage either way. Flags are taken as safe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use vmin_accel::Memory;
 use vmin_diagnostic::TableReader;
-use vmin_sram::{CellEffect, Fault};
 
 use crate::ProtectionCosts;
-use crate::mechanism::{Codec, Content, Effect, Mechanism, Price, Shape, StoreRule};
+use crate::mechanism::{Codec, Effect, Mechanism, Price, Shape};
+use crate::store::{CellUnder, KnownChip, Storage, StoreRule};
+use crate::words::Mask;
 
 /// `kind = "invert_rows"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +31,10 @@ impl Mechanism for InvertRows {
 
     fn effect(&self, _: u8) -> Effect {
         Effect::Store(Box::new(*self))
+    }
+
+    fn startup(&self) -> Option<&'static str> {
+        Some("a memory test, and a comparison per row with faulty cells")
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
@@ -49,12 +54,7 @@ impl Mechanism for InvertRows {
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {
-        match memory {
-            Memory::Weight => None,
-            Memory::Activation | Memory::Accumulator => {
-                Some("the damage of its values is not known before they are written")
-            }
-        }
+        super::values_unknown(memory)
     }
 }
 
@@ -62,50 +62,52 @@ pub(super) fn read(_: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
     Some(Box::new(InvertRows {}))
 }
 
-/// Bits of a code that its cells change: inverted ones, and held ones with their values.
-#[derive(Clone, Copy, Default)]
-struct Harm {
-    inverted: u32,
-    held: u32,
-    ones: u32,
-}
-
 impl StoreRule for InvertRows {
-    fn inverted_rows(&self, content: &Content<'_>, known: &[Fault]) -> Vec<u64> {
-        let mut rows: BTreeMap<u64, BTreeMap<(usize, usize), Harm>> = BTreeMap::new();
-        for fault in known {
-            let Some(held) = content.stores.held(fault.address) else { continue };
-            let of_row = rows.entry((content.row)(fault.address)).or_default();
-            let harm = of_row.entry((held.tensor, held.code)).or_default();
-            let bit = 1_u32 << held.bit;
-            match fault.effect {
-                CellEffect::Inverts => harm.inverted |= bit,
-                CellEffect::Holds(value) => {
-                    harm.held |= bit;
-                    harm.ones |= if value { bit } else { 0 };
+    fn decide(&self, chip: &KnownChip<'_>, storage: &mut Storage) {
+        for content in &chip.contents {
+            let mut codes: BTreeMap<(usize, usize), Vec<CellUnder>> = BTreeMap::new();
+            let mut rows: BTreeMap<u64, BTreeSet<(usize, usize)>> = BTreeMap::new();
+            for cell in chip.cells_under(content, storage) {
+                let code = (cell.held.tensor, cell.held.code);
+                codes.entry(code).or_default().push(cell);
+                rows.entry(cell.row).or_default().insert(code);
+            }
+            let mut inverted: Vec<u64> = Vec::new();
+            for (row, of_row) in rows {
+                // A code may reach into the next row, which is not inverted yet.
+                let harm = |inverted: &[u64]| -> u128 {
+                    let of_code = |&code: &(usize, usize)| {
+                        let mut mask = Mask::NONE;
+                        for cell in &codes[&code] {
+                            let is_inverted = inverted.binary_search(&cell.row).is_ok();
+                            let effect = cell.effect.seen_through(is_inverted);
+                            mask.add(cell.held.bit.into(), effect);
+                        }
+                        chip.harm(content, code, mask)
+                    };
+                    of_row.iter().map(of_code).sum()
+                };
+                let plain = harm(&inverted);
+                inverted.push(row);
+                if harm(&inverted) >= plain {
+                    inverted.pop();
                 }
             }
+            storage.contents.entry(content.number).or_default().inverted_rows = inverted;
         }
-        let worse = |codes: &BTreeMap<(usize, usize), Harm>| {
-            let damage = |inverted: bool| -> u128 {
-                let of_code = |(&(tensor, code), harm): (&(usize, usize), &Harm)| {
-                    let wanted = (content.codes)(tensor, code);
-                    let ones = if inverted { !harm.ones } else { harm.ones };
-                    let read = (wanted ^ harm.inverted) & !harm.held | ones & harm.held;
-                    u128::from((content.damage)(tensor, wanted, read))
-                };
-                codes.iter().map(of_code).sum()
-            };
-            damage(true) < damage(false)
-        };
-        rows.into_iter().filter(|(_, codes)| worse(codes)).map(|(row, _)| row).collect()
+    }
+
+    fn needs_held_values(&self) -> bool {
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{CodeBit, Stores};
+    use crate::store::{CellPlaces, Content, Damage};
+    use crate::words::{CodeBit, Scheme, Stored, Stores, TowardZero};
+    use vmin_sram::{CellEffect, Fault};
 
     /// Codes of 4 bits, 2 to a row.
     struct Codes;
@@ -134,6 +136,9 @@ mod tests {
     #[test]
     fn every_row_does_the_lesser_damage() {
         let damage = |_: usize, wanted: u32, read: u32| u64::from(wanted.abs_diff(read)).pow(2);
+        let damages = [Damage::new((0..16).collect(), vec![1], 6)];
+        let toward_zero = TowardZero::Clear;
+        let tensors = [Stored { codes: 6, bits: 4, zeros: vec![0], toward_zero }];
         let mut turned = 0;
         for pattern in 0_u32..3_000 {
             // Pseudo-random codes and faults over 3 rows.
@@ -150,12 +155,24 @@ mod tests {
                     },
                 })
                 .collect();
-            let content = Content {
-                stores: &Codes,
-                codes: &|_, code| codes[code],
-                damage: &damage,
-                row: &|position| position / 8,
+            let wanted = |_: usize, code: usize| codes[code];
+            let chip = KnownChip {
+                contents: vec![Content {
+                    number: 0,
+                    stores: &Codes,
+                    codes: Some(&wanted),
+                    known: faults.clone(),
+                    known_checks: Vec::new(),
+                    rows: vec![0, 1, 2],
+                }],
+                cells: CellPlaces { columns: 8, rows: 3, bank: &|_| 0 },
+                tensors: &tensors,
+                damage: &damages,
+                scheme: &Scheme::Plain,
+                writes_around: false,
             };
+            let mut storage = Storage::default();
+            InvertRows {}.decide(&chip, &mut storage);
             let expected: Vec<u64> = (0..3)
                 .filter(|&row| {
                     let of = |inverted: bool| -> u64 {
@@ -169,7 +186,7 @@ mod tests {
                 })
                 .collect();
             turned += expected.len();
-            assert_eq!(InvertRows {}.inverted_rows(&content, &faults), expected);
+            assert_eq!(storage.contents[&0].inverted_rows, expected);
         }
         assert!(turned > 1_000, "{turned} rows inverted");
     }

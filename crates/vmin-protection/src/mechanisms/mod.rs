@@ -2,23 +2,29 @@
 
 mod bank_rail;
 mod boost;
+mod closest_code;
 mod detecting_read;
 mod invert_rows;
 mod layer_rail;
 mod parity;
+mod rotate_bits;
 mod safe_bits;
 mod secded;
 mod spares;
+mod strongest_rows;
 
 pub use bank_rail::BankRail;
 pub use boost::Boost;
+pub use closest_code::ClosestCode;
 pub use detecting_read::{DetectingRead, DetectingReads, Masking};
 pub use invert_rows::InvertRows;
 pub use layer_rail::LayerRail;
 pub use parity::{Parity, ParityCode};
+pub use rotate_bits::RotateBits;
 pub use safe_bits::SafeBits;
 pub use secded::{Secded, SecdedCode, SecdedError};
 pub use spares::{Repair, SpareFaults, SpareLines, Spares, repaired_faults};
+pub use strongest_rows::StrongestRows;
 
 use crate::mechanism::Reader;
 
@@ -28,14 +34,38 @@ pub fn words() -> String {
     ALL.map(|(kind, _)| format!("`{kind}`")).join(", ")
 }
 
+/// Place of a mechanism among all, from the cells outwards.
+pub(crate) fn rank(kind: &str) -> usize {
+    ALL.iter().position(|(of, _)| *of == kind).unwrap_or(ALL.len())
+}
+
+/// Mechanisms that cannot be together in one memory, in the order of [`ALL`], with the reason.
+pub(crate) const APART: [(&str, &str, &str); 2] = [
+    ("layer_rail", "strongest_rows", "a row that moves leaves the rail of its layer"),
+    ("safe_bits", "rotate_bits", "a rotated code leaves its safe cells"),
+];
+
+/// Why a memory cannot have a mechanism that must know codes before they are written.
+fn values_unknown(memory: vmin_accel::Memory) -> Option<&'static str> {
+    match memory {
+        vmin_accel::Memory::Weight => None,
+        vmin_accel::Memory::Activation | vmin_accel::Memory::Accumulator => {
+            Some("the damage of its values is not known before they are written")
+        }
+    }
+}
+
 /// Every mechanism with its word in files.
-pub const ALL: [(&str, Reader); 9] = [
+pub const ALL: [(&str, Reader); 12] = [
     ("boost", boost::read),
     ("safe_bits", safe_bits::read),
     ("layer_rail", layer_rail::read),
     ("bank_rail", bank_rail::read),
     ("spares", spares::read),
+    ("strongest_rows", strongest_rows::read),
+    ("rotate_bits", rotate_bits::read),
     ("invert_rows", invert_rows::read),
+    ("closest_code", closest_code::read),
     ("parity", parity::read),
     ("secded", secded::read),
     ("detecting_read", detecting_read::read),

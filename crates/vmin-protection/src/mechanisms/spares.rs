@@ -53,6 +53,10 @@ impl Mechanism for Spares {
         Effect::Spares(SpareLines { rows, columns }, repair_vdd_mv)
     }
 
+    fn startup(&self) -> Option<&'static str> {
+        Some("a memory test, and an allocation of spare lines")
+    }
+
     fn price(&self, costs: &ProtectionCosts, shape: Shape) -> Price {
         let of = |spares: u32, lines: u32| f64::from(spares) / f64::from(lines);
         let Shape { geometry, .. } = shape;

@@ -5,6 +5,7 @@ mod codes;
 mod costs;
 mod rails_and_spares;
 mod reading;
+mod store;
 
 use vmin_sram::{Fault, FaultKind, FaultyCell};
 

@@ -9,10 +9,12 @@
 
 pub mod closed_form;
 mod code;
+mod mask;
 mod read;
 mod stored;
 
 pub(crate) use code::low_bits;
 pub use code::{Decoded, OnDetected, Verdict, WordCode};
+pub use mask::{Bits, Mask};
 pub use read::{Faults, ReadBack, ReadError, Scheme, Words, check_widths, compile, read_back};
 pub use stored::{CodeBit, Codes, OneTensor, Stored, Stores, Sum, TowardZero};

@@ -4,11 +4,9 @@
 //! the codes, as often as they are written anew. Words without a faulty cell read as written and are not
 //! touched, so the work grows with the number of faults.
 
-use core::ops::{BitAnd, BitOr, BitXor, Not};
-
 use vmin_sram::{CellEffect, Fault};
 
-use super::{CodeBit, Codes, OnDetected, Stored, Stores, Verdict, WordCode};
+use super::{CodeBit, Codes, Mask, OnDetected, Stored, Stores, Verdict, WordCode};
 use crate::mechanisms::DetectingReads;
 
 /// Which bits make a word.
@@ -107,61 +105,6 @@ pub enum ReadError {
         /// Its bits per code.
         bits: u8,
     },
-}
-
-/// Bits as wide as a code or a word.
-trait Bits:
-    Copy + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self> + Not<Output = Self>
-{
-    const NONE: Self;
-    const ALL: Self;
-    fn bit(index: u32) -> Self;
-}
-
-impl Bits for u32 {
-    const NONE: Self = 0;
-    const ALL: Self = Self::MAX;
-    fn bit(index: u32) -> Self {
-        1 << index
-    }
-}
-
-impl Bits for u128 {
-    const NONE: Self = 0;
-    const ALL: Self = Self::MAX;
-    fn bit(index: u32) -> Self {
-        1 << index
-    }
-}
-
-/// Faulty cells under one code or word: it reads as `stored & keep ^ turn`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mask<T> {
-    keep: T,
-    turn: T,
-}
-
-impl<T: Bits> Mask<T> {
-    const NONE: Self = Self { keep: T::ALL, turn: T::NONE };
-
-    fn add(&mut self, index: u32, effect: CellEffect) {
-        let bit = T::bit(index);
-        match effect {
-            CellEffect::Inverts => self.turn = self.turn | bit,
-            CellEffect::Holds(value) => {
-                self.keep = self.keep & !bit;
-                self.turn = if value { self.turn | bit } else { self.turn & !bit };
-            }
-        }
-    }
-
-    fn read(self, stored: T) -> T {
-        stored & self.keep ^ self.turn
-    }
-
-    fn cells(self) -> T {
-        !self.keep | self.turn
-    }
 }
 
 /// One code with faulty cells.
@@ -395,6 +338,26 @@ impl Faults {
             }
         }
         all
+    }
+
+    /// Groups of codes that share no word, as tensor and code.
+    #[must_use]
+    pub(crate) fn groups(&self) -> Vec<Vec<(usize, usize)>> {
+        let mut groups: Vec<Vec<(usize, usize)>> =
+            self.codes.iter().map(|of| vec![(of.tensor, of.code)]).collect();
+        for word in &self.words {
+            let parts = &self.parts[word.parts.clone()];
+            let mut codes: Vec<_> = parts.iter().map(|part| (part.tensor, part.code)).collect();
+            codes.dedup();
+            // Words rise by address, so a code that lies in two words is the last of one, the first of the next.
+            match groups.last_mut() {
+                Some(last) if codes.first().is_some_and(|first| last.contains(first)) => {
+                    last.extend(codes);
+                }
+                Some(_) | None => groups.push(codes),
+            }
+        }
+        groups
     }
 
     /// Replaces the codes that were written by those that are read.

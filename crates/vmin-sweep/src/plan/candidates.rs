@@ -292,7 +292,8 @@ impl Shared<'_> {
         own: f64,
         (index, vdd_mv): (usize, f64),
     ) -> Result<ProtectedAt, Box<Diagnostic>> {
-        protection.at(memory, own, |mv| self.rates.at(mv, (mv == vdd_mv).then_some(index)))
+        protection
+            .at(memory, own, |mv, noise| self.rates.at(mv, (mv == vdd_mv).then_some(index), noise))
     }
 
     /// The supplies under one mechanism; none where they cannot be had.

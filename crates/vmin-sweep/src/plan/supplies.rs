@@ -3,6 +3,7 @@
 use vmin_accel::energy::{Components, OperatingPoint, Rail};
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Located};
+use vmin_protection::Noise;
 
 use super::measured;
 use crate::chip_file::ChipFile;
@@ -29,6 +30,7 @@ impl Rates<'_> {
         &self,
         vdd_mv: f64,
         swept: Option<usize>,
+        noise: Noise,
     ) -> Result<MemoryAt, Box<Diagnostic>> {
         if let Some(problem) = measured::not_measured(vdd_mv, self.chip_files) {
             return Err(Box::new(problem));
@@ -39,7 +41,11 @@ impl Rates<'_> {
             [] => self.profile.cell_fault_rate(vdd_mv),
             files => measured::cell_fault_rate(files, vdd_mv),
         });
-        let noise = self.read_noise_mv.map(|noise| self.profile.read_noise(vdd_mv, noise));
+        let noise_mv = match noise {
+            Noise::OfReads => self.read_noise_mv,
+            Noise::OfTestMv(mv) => Some(mv).filter(|mv| *mv > 0.0),
+        };
+        let noise = noise_mv.map(|noise| self.profile.read_noise(vdd_mv, noise));
         Ok(MemoryAt { noise, ..MemoryAt::new(vdd_mv, rate) })
     }
 }

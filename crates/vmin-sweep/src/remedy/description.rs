@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use vmin_diagnostic::{Diagnostic, Located, TableReader};
-use vmin_protection::Listed;
+use vmin_protection::{Known, Listed};
 
 use crate::experiment::voltages;
 
@@ -34,6 +34,15 @@ pub(crate) fn read(root: &TableReader<'_>) -> Option<Vec<Remedy>> {
     for table in root.tables("remedy") {
         let name = table.string("name");
         let protection = Listed::read(&table, "protection");
+        let known = Known::read(&table, "known");
+        let protection =
+            protection.zip(known).and_then(|(listed, known)| match listed.knowing(known) {
+                Ok(listed) => Some(listed),
+                Err(problem) => {
+                    table.report(problem);
+                    None
+                }
+            });
         let model = table.optional_string("model");
         let bits = table.optional_integer("bits", 2..=8);
         let own_voltages = table.has("vdd_mv");

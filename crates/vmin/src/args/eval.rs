@@ -121,6 +121,9 @@ pub struct EvalArgs {
     /// Mechanisms of protection, each as a table.
     #[arg(long, value_name = "TOML", help = protect_help())]
     pub protect: Vec<String>,
+    /// Map from which mechanisms decide, as `known` in `[[remedy]]`
+    #[arg(long, value_name = "TOML", requires = "protect")]
+    pub known: Option<String>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
     pub accelerator: String,

@@ -128,7 +128,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let graph = names.with_pixels(graph, pixels.as_ref(), model)?;
     let data = select(names.data(args.data.as_str(), Split::Test)?, args)?;
     let accelerator = names.accelerator(args.accelerator.as_str())?;
-    let typed = protect::Typed::read(&args.protect)?;
+    let typed = protect::Typed::read(&args.protect, args.known.as_deref())?;
     let protection = &typed.listed.protection;
     let placement = place(args, &accelerator, &graph)?;
     let larger = placement.weights.resident().and_then(|it| it.larger_note(accelerator.name()));

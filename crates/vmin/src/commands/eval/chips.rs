@@ -8,7 +8,7 @@ use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
-use vmin_protection::Protection;
+use vmin_protection::{Noise, Protection};
 use vmin_sram::{CellErrors, FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::names::Names;
 use vmin_sweep::{ChipFile, ReadErrors, chip_file};
@@ -76,7 +76,7 @@ pub(super) fn chips(
     let transient = args.fault_kind == Some(FaultKindArg::Transient);
     let fault_kind = Some(if transient { FaultKindArg::TRANSIENT } else { kind.word() });
     let cell_fault_rate = at.own.threshold.rate();
-    let supplies = supplies(args, protection, at.own.vdd_mv, |mv| at.at(mv))?;
+    let supplies = supplies(args, protection, at.own.vdd_mv, |mv, noise| at.at(mv, noise))?;
     let beyond =
         supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
     if beyond {
@@ -124,7 +124,7 @@ fn supplies(
     args: &EvalArgs,
     protection: &Protection,
     vdd_mv: f64,
-    at: impl Fn(f64) -> Result<MemoryAt, Failure>,
+    at: impl Fn(f64, Noise) -> Result<MemoryAt, Failure>,
 ) -> Result<Supplies, Failure> {
     let asked = PerMemory {
         weight: Some(MemorySupply::Same),
@@ -185,7 +185,8 @@ fn of_files(
         let shares = shares.collect::<Result<Vec<f64>, Failure>>()?;
         Ok::<_, Failure>(shares.iter().sum::<f64>() / shares.len() as f64)
     };
-    let at = |mv: f64| Ok(MemoryAt::new(mv, rate(mv)?));
+    // Measured maps include the noise of their measurement.
+    let at = |mv: f64, _| Ok(MemoryAt::new(mv, rate(mv)?));
     let supplies = supplies(args, protection, vdd_mv, at)?;
     let mut chips = Vec::new();
     for file in &files {
@@ -262,8 +263,8 @@ struct Rates {
 }
 
 impl Rates {
-    fn at(&self, mv: f64) -> Result<MemoryAt, Failure> {
-        if mv == self.own.vdd_mv {
+    fn at(&self, mv: f64, noise: Noise) -> Result<MemoryAt, Failure> {
+        if mv == self.own.vdd_mv && noise == Noise::OfReads {
             return Ok(self.own.clone());
         }
         let Some(profile) = self.profile.as_ref().filter(|_| self.own.vdd_mv > 0.0) else {
@@ -275,7 +276,11 @@ impl Rates {
             .into());
         };
         profile.check(mv)?;
-        let noise = self.noise_mv.map(|noise| profile.read_noise(mv, noise));
+        let noise_mv = match noise {
+            Noise::OfReads => self.noise_mv,
+            Noise::OfTestMv(own) => Some(own).filter(|own| *own > 0.0),
+        };
+        let noise = noise_mv.map(|noise| profile.read_noise(mv, noise));
         Ok(MemoryAt { noise, ..MemoryAt::new(mv, profile.cell_fault_rate(mv)) })
     }
 }

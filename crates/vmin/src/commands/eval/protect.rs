@@ -1,7 +1,7 @@
 //! `--protect`: mechanisms as they were typed, one an argument.
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source};
-use vmin_protection::{Entry, Listed, Protection, read_entry};
+use vmin_protection::{Entry, Known, Listed, Protection, read_entry};
 
 /// The mechanisms, with the text of each.
 pub(super) struct Typed {
@@ -14,7 +14,7 @@ impl Typed {
     ///
     /// # Errors
     /// All problems of the arguments.
-    pub(super) fn read(arguments: &[String]) -> Result<Self, Diagnostics> {
+    pub(super) fn read(arguments: &[String], known: Option<&str>) -> Result<Self, Diagnostics> {
         let sources: Vec<Source> =
             arguments.iter().map(|text| Source::new("--protect", text)).collect();
         let (mut entries, mut problems) = (Vec::new(), Vec::new());
@@ -30,6 +30,8 @@ impl Typed {
         let listed = Listed::new(entries).map_err(|(index, error)| {
             error.diagnostic().at(&sources[index], whole(&sources[index]))
         })?;
+        let known = known.map_or_else(|| Ok(Known::default()), known_map)?;
+        let listed = listed.knowing(known)?;
         Ok(Self { listed, sources })
     }
 
@@ -67,4 +69,18 @@ fn mechanism(source: &Source) -> Result<Located<Entry>, Diagnostics> {
     let entry =
         entry.ok_or_else(|| Diagnostic::new("protection", "no mechanism").within(source))?;
     Ok(Located { value: entry, span: whole(source) })
+}
+
+fn known_map(text: &str) -> Result<Known, Diagnostics> {
+    let source = Source::new("--known", &format!("{{ known = {text} }}"));
+    let document = Document::parse_inline(&source).map_err(|problems| {
+        let example = "for instance `{ margin_mv = 10, reads = 5 }`, or `\"exact\"`";
+        let hinted = problems.into_list().into_iter().map(|problem| problem.hint(example));
+        Diagnostics::from_list(hinted.collect()).expect("as many as before")
+    })?;
+    let root = document.root();
+    let known = Known::read(&root, "known");
+    root.finish();
+    document.finish()?;
+    Ok(known.unwrap_or_default())
 }
