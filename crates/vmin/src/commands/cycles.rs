@@ -144,11 +144,11 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     }
     if let Some(path) = &args.report {
         let page = page(&cycles, &accelerator)?;
-        files::write(path, page.as_bytes(), files::PAGE)?;
+        files::write(path, page.as_bytes(), files::Output::page("cycles"))?;
     }
     if let Some(path) = &args.parquet {
-        let bytes = columns::parquet(&cycles.layers, &COUNTS)?;
-        files::write(path, &bytes, files::PARQUET)?;
+        let bytes = columns::parquet(&cycles.layers, &COUNTS, "cycles")?;
+        files::write(path, &bytes, files::Output::parquet("cycles"))?;
     }
     Ok(CyclesAnswer::Layers(Box::new(cycles)))
 }

@@ -438,10 +438,10 @@ fn write(
 ) -> Result<(), Failure> {
     let mut made: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(path) = &args.export_ert {
-        made.push((path.clone(), ert::export(accelerator).into_bytes()));
+        made.push((path.clone(), files::ENERGIES.headed(&ert::export(accelerator)).into_bytes()));
     }
     if let Some(path) = &args.export_art {
-        made.push((path.clone(), ert::export_area(accelerator).into_bytes()));
+        made.push((path.clone(), files::AREAS.headed(&ert::export_area(accelerator)).into_bytes()));
     }
     if let Some(path) = &args.report {
         let json = serde_json::to_string(energy).map_err(std::io::Error::from)?;
@@ -462,13 +462,13 @@ fn write(
         made.push((path.clone(), page.into_bytes()));
     }
     if let Some(path) = &args.parquet {
-        made.push((path.clone(), columns::parquet(&energy.rows, &[])?));
+        made.push((path.clone(), columns::parquet(&energy.rows, &[], "energy")?));
     }
     for (path, like) in [
-        (&args.export_ert, files::REFERENCE_TABLE),
-        (&args.export_art, files::REFERENCE_TABLE),
-        (&args.report, files::PAGE),
-        (&args.parquet, files::PARQUET),
+        (&args.export_ert, files::ENERGIES),
+        (&args.export_art, files::AREAS),
+        (&args.report, files::Output::page("energy")),
+        (&args.parquet, files::Output::parquet("energy")),
     ] {
         path.as_deref().map_or(Ok(()), |path| files::check(path, like))?;
     }
