@@ -171,8 +171,8 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     super::cycles::note_unused(&accelerator, &work.layers);
     let schedule = schedule(args, &accelerator)?;
     let placement = priced_placement(&accelerator, schedule, &work.layers);
-    let layers =
-        cycles::run(&accelerator, schedule, &work.layers).map_err(super::cycles::does_not_fit)?;
+    let layers = cycles::run(&accelerator, schedule, &work.layers)
+        .map_err(|error| super::cycles::does_not_fit(&error, 1))?;
     if args.accuracy.is_some() && work.graph.is_none() {
         let message = "the weights of this workload have no values, so no sweep can be of it";
         return Err(Diagnostic::new("accuracy", message)
