@@ -1,9 +1,12 @@
 //! Accelerators without DRAM: what fits runs with nothing but its input and output crossing the edge of the chip.
 
+use std::collections::BTreeMap;
+
 use vmin_accel::accelerator::{Variation, VariationError};
 use vmin_accel::cycles::{self, Residence, Schedule};
-use vmin_accel::energy::{Action, OperatingPoint, per_inference};
+use vmin_accel::energy::{Action, OperatingPoint, ert, per_inference};
 use vmin_accel::{Accelerator, CycleModel, DoesNotFit, GemmShape, Layer, VoltageProfile};
+use vmin_diagnostic::Source;
 
 const WITHOUT: [&str; 2] = ["max78000", "edge-14nm"];
 
@@ -58,6 +61,21 @@ fn what_does_not_fit_is_refused_by_what_lacks_room() {
         let error = refused(own, &[wide("large"), narrow]);
         assert!(error.contains("layer `large`"), "{error}");
     }
+}
+
+#[test]
+fn a_table_with_dram_changes_nothing_and_says_so() {
+    let accelerator = Accelerator::load("edge-14nm").unwrap();
+    let table = "ERT:\n  version: '0.4'\n  tables:\n  - name: x.mac\n    actions:\n    - name: compute\n      \
+                 energy: 0.5\n  - name: x.dram\n    actions:\n    - name: transfer\n      energy: 20\n";
+    let source = Source::new("t.yaml", table);
+    let (changed, notes) = ert::import(&accelerator, &source, &BTreeMap::new()).unwrap();
+    assert_eq!(changed.energy.pj(Action::Mac), 0.5);
+    assert_eq!(changed.energy.pj(Action::DramByte), 0.0);
+    let told = "`x.dram.transfer` has no effect: `edge-14nm` has no DRAM";
+    assert!(notes.iter().any(|note| note == told), "{notes:?}");
+    assert!(!ert::export(&accelerator).contains("dram"));
+    assert!(ert::export(&Accelerator::load("gemmini-16").unwrap()).contains(".dram"));
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    const ALL: [Self; 6] = [
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
         Self::Experiment,
         Self::Accelerator,
         Self::Profile,
@@ -37,6 +38,19 @@ impl FileKind {
         Self::ALL.into_iter().find(|kind| kind.marks().iter().all(|key| root.has(key)))
     }
 
+    /// In one word, the argument of `vmin init` and `vmin schema`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Experiment => "experiment",
+            Self::Accelerator => "accelerator",
+            Self::Profile => "profile",
+            Self::Space => "space",
+            Self::Recipe => "recipe",
+            Self::Costs => "costs",
+        }
+    }
+
     /// In words, with an article.
     pub(crate) const fn words(self) -> &'static str {
         match self {
@@ -50,7 +64,8 @@ impl FileKind {
     }
 
     /// Where such a file goes.
-    pub(crate) const fn place(self) -> &'static str {
+    #[must_use]
+    pub const fn place(self) -> &'static str {
         match self {
             Self::Experiment => "`vmin sweep` and `vmin check` take experiments",
             Self::Accelerator => "`--accelerator` and `[accelerator] model` take accelerators",

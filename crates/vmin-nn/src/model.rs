@@ -29,8 +29,9 @@ pub fn load_within(
         |expected| ModelError::UnknownModel { spec: path.display().to_string(), expected };
     if let Some(name) = path.to_str().and_then(|spec| spec.strip_prefix("builtin:")) {
         let bytes = builtin::bytes(name).ok_or_else(|| {
-            let names: Vec<_> = builtin::BUILTIN_MODELS.iter().map(|(n, _)| *n).collect();
-            unknown(format!("built-in models are [{}]", names.join(", ")))
+            let names = builtin::BUILTIN_MODELS.iter().map(|(name, _)| format!("`{name}`"));
+            let names: Vec<_> = names.collect();
+            unknown(format!("built-in models are {}", names.join(", ")))
         })?;
         return import::native::load(bytes, limits);
     }

@@ -25,7 +25,8 @@ impl Protection {
         extents: &PerMemory<Extent>,
         points: &[&PerMemory<Option<ProtectedAt>>],
     ) -> Result<Vec<String>, String> {
-        let mut remarks = Vec::new();
+        // What is told of a mechanism, and of which memories: the same of several is one remark.
+        let mut told: Vec<(&str, String, Vec<&str>)> = Vec::new();
         for (_, memory) in Memory::ALL {
             let at: Vec<&ProtectedAt> =
                 points.iter().filter_map(|point| point.get(memory).as_ref()).collect();
@@ -35,19 +36,30 @@ impl Protection {
             }
             let mut number = 0;
             for mechanism in self.of(memory) {
-                if let Some(work) = mechanism.startup() {
-                    let (kind, word) = (mechanism.kind(), memory.word());
-                    remarks
-                        .push(format!("`{kind}` of the {word} memory needs, at start-up: {work}"));
-                }
-                let Effect::Rail(rail) = mechanism.effect(8) else { continue };
                 let words = format!("`{}` of the {} memory", mechanism.kind(), memory.word());
-                remarks.extend(cells_of(&rail, &words, *extents.get(memory))?);
-                remarks.extend(supply_of(&rail, number, &words, &at)?);
-                number += 1;
+                let startup = mechanism.startup();
+                let mut remarks = Vec::from_iter(
+                    startup.map(|work| format!("{words} needs, at start-up: {work}")),
+                );
+                if let Effect::Rail(rail) = mechanism.effect(8) {
+                    remarks.extend(cells_of(&rail, &words, *extents.get(memory))?);
+                    remarks.extend(supply_of(&rail, number, &words, &at)?);
+                    number += 1;
+                }
+                for remark in remarks {
+                    let of = (mechanism.kind(), &remark[words.len()..]);
+                    match told.iter_mut().find(|told| (told.0, told.1.as_str()) == of) {
+                        Some((.., memories)) => memories.push(memory.word()),
+                        None => told.push((of.0, of.1.to_owned(), vec![memory.word()])),
+                    }
+                }
             }
         }
-        Ok(remarks)
+        let remark = |(kind, text, memories): (&str, String, Vec<&str>)| match &memories[..] {
+            [memory] => format!("`{kind}` of the {memory} memory{text}"),
+            several => format!("`{kind}` of the memories of {}{text}", several.join(", ")),
+        };
+        Ok(told.into_iter().map(remark).collect())
     }
 }
 
@@ -133,6 +145,27 @@ mod tests {
         told(1, 2);
         assert!(raised(0.01, 1).is_err() && raised(0.2, 2).is_err());
         assert!(raised(0.5, 1).is_ok());
+    }
+
+    #[test]
+    fn the_same_of_several_memories_is_told_once() {
+        let supply = Supply::FixedMv(850.0);
+        let safe: Arc<dyn Mechanism> = Arc::new(SafeBits { bits: 2, supply });
+        let all = Memory::ALL.map(|(_, memory)| (memory, safe.clone()));
+        let protection = Protection::new(all).expect("they go together");
+        let at = |mv: f64| {
+            let at = |mv, _| Ok::<_, ()>(MemoryAt::new(mv, 0.01));
+            PerMemory::from_fn(|memory| Some(protection.at(memory, mv, at).expect("every voltage")))
+        };
+        let points = [at(900.0), at(800.0)];
+        let extents = PerMemory::from_fn(|_| Extent { code_bits: 8, banks_used: 1 });
+        let remarks = protection.remarks(&extents, &points.iter().collect::<Vec<_>>());
+        let [remark] = &remarks.expect("useful at 800 mV")[..] else { panic!("one remark") };
+        assert!(
+            remark.starts_with("`safe_bits` of the memories of weight, activation, accumulator")
+                && remark.ends_with("at 900 mV"),
+            "{remark}"
+        );
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn comparison_svg(sweeps: &[Compared<'_>], over: Over) -> Option<String> {
 /// The comparison as one HTML document that opens offline; `json` are its numbers.
 #[must_use]
 pub fn comparison_page(sweeps: &[Compared<'_>], json: &str) -> String {
-    let mut page = begin("Sweeps compared");
+    let mut page = begin("Sweeps compared", "compare");
     tiles(&mut page, &answers(sweeps));
     page.push_str(
         "<h2>Test error under bit errors, mean over chips</h2>\n<div class=\"figures\">\n",

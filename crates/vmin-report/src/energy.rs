@@ -68,7 +68,7 @@ impl EnergyPage<'_> {
 #[must_use]
 pub fn energy_page(view: &EnergyPage<'_>) -> String {
     let at = view.shown();
-    let mut page = begin(&format!("Energy of {} on {}", view.model, view.accelerator));
+    let mut page = begin(&format!("Energy of {} on {}", view.model, view.accelerator), "energy");
     let choice = match (view.least, view.points.len()) {
         (_, 1) => "one voltage",
         (Some(_), _) => "the least energy of the voltages below that keep the accuracy",

@@ -20,7 +20,7 @@ const GRID: f64 = 1.0 / 500.0;
 /// The report of a design space: one HTML document that opens offline.
 #[must_use]
 pub fn exploration_page(exploration: &Exploration) -> String {
-    let mut page = begin(&exploration.name);
+    let mut page = begin(&exploration.name, "explore");
     let front: Vec<&Point> = exploration.front().collect();
     let words: Vec<String> =
         exploration.objectives.iter().map(|o| format!("<code>{}</code>", o.name())).collect();

@@ -16,7 +16,7 @@ use crate::figures::{self, SYMLOG};
 /// given.
 #[must_use]
 pub fn page(results: &Results, first_chip: Option<&Chip>) -> String {
-    let mut page = begin(&results.name);
+    let mut page = begin(&results.name, "sweep");
     lead(&mut page, results);
     facts(&mut page, results);
     page.push_str("<h2>What happens as the voltage falls</h2>\n<div class=\"figures\">\n");
@@ -36,16 +36,17 @@ pub fn page(results: &Results, first_chip: Option<&Chip>) -> String {
     page
 }
 
-/// The head of a page and its title.
-pub(crate) fn begin(name: &str) -> String {
-    begin_styled(name, "")
+/// The head of a page and its title; `by` is the command that makes it.
+pub(crate) fn begin(name: &str, by: &str) -> String {
+    begin_styled(name, by, "")
 }
 
 /// The head of a page with style of its own.
-pub(crate) fn begin_styled(name: &str, style: &str) -> String {
+pub(crate) fn begin_styled(name: &str, by: &str, style: &str) -> String {
     let name = escape(name);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"generator\" content=\"vmin {by}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{name} · vmin</title>\n<style>\n{}{style}{}</style>\n</head>\n<body>\n<main>\n\
          <h1>{name}</h1>\n",
@@ -429,7 +430,7 @@ mod tests {
             escape("<img src=x onerror='a&b'>"),
             "&lt;img src=x onerror=&#39;a&amp;b&#39;&gt;"
         );
-        let page = begin("a\u{1b}[31mb\u{7}\u{202e}c");
+        let page = begin("a\u{1b}[31mb\u{7}\u{202e}c", "vmin sweep");
         let name = "a\\x1b[31mb\\x07\\u{202e}c";
         assert!(page.contains(&format!("<title>{name} · vmin</title>")), "{page}");
         assert!(page.contains(&format!("<h1>{name}</h1>")));

@@ -51,7 +51,7 @@ pub struct TrainingPage<'a> {
 /// One HTML document that opens offline.
 #[must_use]
 pub fn training_page(view: &TrainingPage<'_>) -> String {
-    let mut page = begin(&format!("Training of {}", view.name));
+    let mut page = begin(&format!("Training of {}", view.name), "train");
     let outcome = view.outcome.map_or_else(String::new, |[float, integer]| {
         let (float, integer) = (percent(float, 2), percent(integer, 2));
         format!(" · test error {float}, as integers {integer}")

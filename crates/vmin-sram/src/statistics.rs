@@ -36,24 +36,24 @@ impl FaultStatistics {
     /// # Errors
     /// A fault lies outside the memory.
     pub fn new(faults: &[FaultyCell], geometry: Geometry) -> Result<Self, ChipError> {
+        let of_a_bank = u64::from(geometry.columns());
         let mut columns = Vec::with_capacity(faults.len());
         let mut stuck_at_0 = 0;
         for fault in faults {
             let position = geometry
                 .position(fault.address)
                 .ok_or(ChipError::Address { address: fault.address, cells: geometry.cells() })?;
-            columns.push((position.bank, position.column));
+            columns.push(u64::from(position.bank) * of_a_bank + u64::from(position.column));
             stuck_at_0 += u64::from(!fault.preferred);
         }
-        columns.sort_unstable();
+        let columns = tally(columns, u64::from(geometry.banks()) * of_a_bank);
         let mut figures = Self {
             faults: faults.len() as u64,
             stuck_at_0,
             banks: u64::from(geometry.banks()),
             ..Self::default()
         };
-        for column in columns.chunk_by(|a, b| a == b) {
-            let count = column.len() as u64;
+        for &(_, count) in &columns {
             figures.columns_hit += 1;
             figures.max_per_column = figures.max_per_column.max(count);
             if count >= CROWDED_COLUMN {
@@ -61,9 +61,10 @@ impl FaultStatistics {
             }
         }
         let mut banks_hit = 0;
-        for bank in columns.chunk_by(|a, b| a.0 == b.0) {
+        for bank in columns.chunk_by(|a, b| a.0 / of_a_bank == b.0 / of_a_bank) {
             banks_hit += 1;
-            figures.sum_of_squares_per_bank += (bank.len() as u128).pow(2);
+            let count: u64 = bank.iter().map(|(_, count)| count).sum();
+            figures.sum_of_squares_per_bank += u128::from(count).pow(2);
         }
         figures.banks_without_fault = figures.banks - banks_hit;
         Ok(figures)
@@ -107,6 +108,22 @@ impl FaultStatistics {
     #[must_use]
     pub fn dispersion_per_bank(&self) -> Option<f64> {
         (self.faults > 0).then(|| self.variance_per_bank() / self.mean_per_bank())
+    }
+}
+
+/// The keys that occur, each below `groups`, ascending with their counts. Where keys are many, a counter per group is
+/// faster than a sort, and its memory within a few times that of the keys.
+pub(crate) fn tally(mut keys: Vec<u64>, groups: u64) -> Vec<(u64, u64)> {
+    match usize::try_from(groups) {
+        Ok(groups) if groups / 4 <= keys.len() => {
+            let mut counts = vec![0_u64; groups];
+            keys.iter().for_each(|&key| counts[key as usize] += 1);
+            (0..).zip(counts).filter(|&(_, count)| count > 0).collect()
+        }
+        Ok(_) | Err(_) => {
+            keys.sort_unstable();
+            keys.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect()
+        }
     }
 }
 
@@ -165,6 +182,18 @@ mod tests {
         assert!(matches!(outside, Err(ChipError::Address { address: 48, cells: 48 })));
         let none = FaultStatistics::new(&[], geometry).unwrap();
         assert_eq!((none.share_stuck_at_0(), none.dispersion_per_bank()), (None, None));
+    }
+
+    #[test]
+    fn counting_tells_what_sorting_tells() {
+        let keys: Vec<u64> = (0..500).map(|n| n * n * 7 % 93).collect();
+        let counted = tally(keys.clone(), 93);
+        assert_eq!(counted, tally(keys.clone(), u64::MAX), "sorted");
+        assert_eq!(counted.iter().map(|(_, count)| count).sum::<u64>(), 500);
+        for (key, count) in counted {
+            assert_eq!(keys.iter().filter(|other| **other == key).count() as u64, count);
+        }
+        assert_eq!(tally(Vec::new(), 0), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use vmin_accel::{Accelerator, VoltageProfile};
-use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, closest, with_causes};
 use vmin_files::ReadError;
 use vmin_nn::data::{Dataset, Limits, Split};
 use vmin_nn::{Graph, ModelError, Pixels, Rounding};
@@ -123,7 +123,14 @@ impl<'a> Names<'a> {
                 None if !names_it => format!("`{}`: {text}", name.text),
                 _ => text,
             };
-            self.problem(&name, Diagnostic::new("model", text), unreadable)
+            let mut problem = Diagnostic::new("model", text);
+            if let ModelError::UnknownModel { .. } = error {
+                let bare = name.text.strip_prefix("builtin:").unwrap_or(name.text);
+                let known = vmin_nn::builtin::BUILTIN_MODELS.iter().map(|(known, _)| *known);
+                let hint = closest(bare, known).map(|it| format!("did you mean `builtin:{it}`?"));
+                problem = hint.into_iter().fold(problem, Diagnostic::hint);
+            }
+            self.problem(&name, problem, unreadable)
         })
     }
 

@@ -10,6 +10,8 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, StyledStr, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::FileKind;
@@ -75,9 +77,27 @@ impl Cli {
     /// # Errors
     /// They are wrong, or ask for help.
     pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
-        let matches = signed(Self::command()).try_get_matches_from(words)?;
+        let matches = signed(Self::command()).try_get_matches_from(words).map_err(with_kind)?;
         Self::from_arg_matches(&matches)
     }
+}
+
+/// Where a command is given for a kind, the kinds of its file and of its JSON.
+fn with_kind(mut error: clap::Error) -> clap::Error {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => word.as_str(),
+        _ => "",
+    };
+    let tip = match (word(ContextKind::InvalidArg), word(ContextKind::InvalidValue)) {
+        ("[KIND]", "sweep") => "`experiment` is the file of `vmin sweep`, `results` its JSON",
+        ("[KIND]", "report") => "`results` is what `vmin report` reads",
+        ("[KIND]", "explore") => "`space` is the file of `vmin explore`",
+        ("[KIND]", "train") => "`recipe` is the file of `vmin train`",
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedValue);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    error
 }
 
 /// Lets the values of options begin with a minus where they are numbers, so that their ranges refuse them.
@@ -184,7 +204,7 @@ impl Command {
     }
 }
 
-/// A kind of TOML file, or of JSON document.
+/// A kind of TOML file (a [`FileKind`] by its word, where `schemas/` has one), or of JSON document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SchemaKind {
     /// A sweep (`vmin sweep`)
@@ -444,42 +464,18 @@ Examples:
   vmin init accelerator --out mine.toml       an accelerator for `--accelerator mine.toml`")]
 pub struct InitArgs {
     /// Kind of file
-    #[arg(value_enum, default_value_t)]
-    pub kind: InitKind,
+    #[arg(value_parser = file_kinds(), default_value = FileKind::Experiment.word())]
+    pub kind: FileKind,
     /// Write to this file, not stdout; an existing file is kept
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
-/// A kind of file that `vmin init` writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum InitKind {
-    /// A sweep (`vmin sweep`)
-    #[default]
-    Experiment,
-    /// An accelerator (`--accelerator`)
-    Accelerator,
-    /// A voltage profile (`--profile`)
-    Profile,
-    /// A design space (`vmin explore`)
-    Space,
-    /// A training recipe (`vmin train`)
-    Recipe,
-    /// Costs of protection (`[protection] costs`)
-    Costs,
-}
-
-impl From<InitKind> for FileKind {
-    fn from(kind: InitKind) -> Self {
-        match kind {
-            InitKind::Experiment => Self::Experiment,
-            InitKind::Accelerator => Self::Accelerator,
-            InitKind::Profile => Self::Profile,
-            InitKind::Space => Self::Space,
-            InitKind::Recipe => Self::Recipe,
-            InitKind::Costs => Self::Costs,
-        }
-    }
+/// The kinds of files by their words.
+fn file_kinds() -> impl TypedValueParser<Value = FileKind> {
+    let value = |kind: FileKind| PossibleValue::new(kind.word()).help(kind.place());
+    PossibleValuesParser::new(FileKind::ALL.map(value))
+        .try_map(|word| FileKind::ALL.into_iter().find(|kind| kind.word() == word).ok_or("unknown"))
 }
 
 /// Commands of `vmin data`.
@@ -513,6 +509,42 @@ mod tests {
             all.extend(options(below, &path));
         }
         all
+    }
+
+    #[test]
+    fn help_fits_80_columns() {
+        fn check(command: &clap::Command) {
+            let mut command = command.clone().term_width(80);
+            for help in [command.render_help(), command.render_long_help()] {
+                for line in help.to_string().lines() {
+                    assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        let mut command = signed(Cli::command());
+        command.build();
+        check(&command);
+    }
+
+    #[test]
+    fn every_kind_of_file_but_costs_has_a_schema() {
+        for kind in FileKind::ALL {
+            let has = SchemaKind::from_str(kind.word(), false).is_ok();
+            assert_eq!(has, kind != FileKind::Costs, "{}", kind.word());
+        }
+    }
+
+    #[test]
+    fn a_command_for_a_kind_leads_to_its_kinds() {
+        let tip = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            Cli::read(&words).expect_err("no kind").render().to_string()
+        };
+        let text = tip(&["vmin", "schema", "sweep"]);
+        assert!(text.contains("tip: `experiment` is the file of `vmin sweep`, `results` its JSON"));
+        assert!(tip(&["vmin", "init", "explore"]).contains("tip: `space` is the file"));
+        assert!(tip(&["vmin", "schema", "report"]).contains("tip: `results` is what"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
@@ -68,21 +69,22 @@ const GROUP_ROWS: usize = 1 << 13;
 ///
 /// # Errors
 /// A row that is not plain.
-pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str]) -> Result<Vec<u8>> {
+pub(crate) fn parquet<T: Serialize>(rows: &[T], counts: &[&str], by: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    write_parquet(rows, counts, &mut bytes)?;
+    write_parquet(rows, counts, by, &mut bytes)?;
     Ok(bytes)
 }
 
 /// Writes a Parquet file with `rows`, which are plain structs of unsigned integers, floats,
 /// truths and words, each perhaps absent. A column without a single value is one of counts if `counts`
-/// names it, else one of floats.
+/// names it, else one of floats. The metadata names the command `by` which it is written.
 ///
 /// # Errors
 /// A row that is not plain, which CSV refuses too, or what `out` says.
 pub(crate) fn write_parquet<T: Serialize>(
     rows: &[T],
     counts: &[&str],
+    by: &str,
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
     let names = names(rows)?;
@@ -96,7 +98,13 @@ pub(crate) fn write_parquet<T: Serialize>(
         });
         let fields = fields.collect::<std::result::Result<_, _>>()?;
         let schema = Type::group_type_builder("rows").with_fields(fields).build()?;
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_key_value_metadata(Some(vec![KeyValue::new(
+                "made_by".to_owned(),
+                format!("vmin {by}"),
+            )]))
+            .build();
         let mut file = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties))?;
         for rows in rows.chunks(GROUP_ROWS) {
             let rows: Vec<Value> = rows
@@ -213,7 +221,7 @@ mod tests {
     #[test]
     fn every_type_and_absence_comes_back() {
         let rows = [row(u64::MAX, 1.0, None), row(0, 0.1, Some(7))];
-        let bytes = parquet(&rows, &["nothing"]).unwrap();
+        let bytes = parquet(&rows, &["nothing"], "cycles").unwrap();
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
         let read: Vec<Vec<(String, Field)>> =
             reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns()).collect();
@@ -243,7 +251,7 @@ mod tests {
 
     #[test]
     fn no_rows_are_a_file_too() {
-        let bytes = parquet::<Row>(&[], &[]).unwrap();
+        let bytes = parquet::<Row>(&[], &[], "cycles").unwrap();
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
         assert_eq!(reader.metadata().file_metadata().num_rows(), 0);
     }

@@ -1,8 +1,20 @@
 //! Files that options name: which an output may replace, and patterns for several inputs.
 //!
-//! One rule for every command: an output replaces its like, which an earlier run wrote; any other file is kept. The
-//! first bytes decide. Folders of `--out DIR` are the command's own.
+//! One rule for every command: an output replaces what an earlier run of the same command wrote, which its mark
+//! tells; any other file is kept.
+//!
+//! ```text
+//!  page             <meta name="generator" content="vmin COMMAND"> in its head
+//!  picture          <!-- vmin COMMAND --> at its end
+//!  Parquet table    the key `made_by` of its metadata, at its end
+//!  network          the key `made_by` of its metadata, at its start
+//!  other text       its first line or its first key
+//! ```
+//!
+//! Numpy's arrays have no place for a mark, and others write 0/1 maps and SCALE-Sim's reports too: only the same
+//! bytes replace these.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use vmin_diagnostic::Diagnostic;
@@ -11,61 +23,179 @@ use vmin_files::write_whole;
 use crate::Failure;
 use crate::failure::{say, unwritable};
 
-/// True for the first bytes of a file that an output may replace.
-pub(crate) type Like = fn(&[u8]) -> bool;
+/// What a file is, as far as marks tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Output<'b> {
+    what: &'static str,
+    /// The command that writes it, without `vmin`.
+    by: &'b str,
+    begins: &'static str,
+    /// What stands before and after the command in the file; nothing where only one command writes such files.
+    around: [&'static str; 2],
+}
 
-pub(crate) const SVG: Like = |head| head.starts_with(b"<svg ");
-pub(crate) const PAGE: Like = |head| head.starts_with(b"<!doctype html>\n<html lang=\"en\">");
-pub(crate) const PARQUET: Like = |head| head.starts_with(b"PAR1");
-pub(crate) const NPY: Like = |head| head.starts_with(b"\x93NUMPY");
-pub(crate) const NETWORK: Like =
-    |head| head.get(8..).is_some_and(|json| json.starts_with(b"{\"__metadata__\":{\"vmin\":"));
-pub(crate) const REFERENCE_TABLE: Like =
-    |head| head.starts_with(b"ERT:") || head.starts_with(b"ART:");
-pub(crate) const PREDICTIONS: Like = |head| {
-    head.starts_with(b"image,label,prediction") || head.starts_with(b"chip,image,label,prediction")
-};
-pub(crate) const FITTED: Like = |head| head.starts_with(b"# Population fitted to ");
-pub(crate) const CELL_LIST: Like = |head| head.starts_with(b"# vmin list of faulty cells");
-/// What is replaced only by the same bytes: others write such files too.
-pub(crate) const NOTHING: Like = |_| false;
-
-/// Bytes of a file that tell what it is.
-const HEAD_BYTES: u64 = 1 << 10;
-
-/// Refuses a path where a file lies that is not replaced.
-pub(crate) fn check(path: &Path, like: Like) -> Result<(), Failure> {
-    let first = |file| std::io::Read::take(file, HEAD_BYTES);
-    let head = || vmin_files::read_within(first(vmin_files::open(path)?), HEAD_BYTES);
-    let is_like = |head: Vec<u8>| head.is_empty() || like(&head);
-    if path.is_file() && !head().is_ok_and(|head| head.is_some_and(is_like)) {
-        return Err(kept(path));
+impl<'b> Output<'b> {
+    pub(crate) const fn page(by: &'b str) -> Self {
+        let around = ["<meta name=\"generator\" content=\"vmin ", "\">"];
+        Self { what: "page", by, begins: "<!doctype html>\n", around }
     }
-    Ok(())
+
+    pub(crate) const fn picture(by: &'b str) -> Self {
+        Self { what: "picture", by, begins: "<svg ", around: ["<!-- vmin ", " -->\n"] }
+    }
+
+    pub(crate) const fn parquet(by: &'b str) -> Self {
+        Self { what: "table", by, begins: "PAR1", around: ["vmin ", "\0"] }
+    }
+
+    pub(crate) const fn network(by: &'b str) -> Self {
+        let around = ["{\"__metadata__\":{\"made_by\":\"vmin ", "\","];
+        Self { what: "network", by, begins: "", around }
+    }
+
+    const fn alone(what: &'static str, by: &'b str, begins: &'static str) -> Self {
+        Self { what, by, begins, around: ["", ""] }
+    }
+
+    /// What holds these bytes, the first and last of a file.
+    fn of(ends: &'b str) -> Option<Self> {
+        KINDS.into_iter().find_map(|kind| {
+            let Self { by, begins, around: [before, after], .. } = kind;
+            let marked = || Some(ends.rsplit_once(before)?.1.split_once(after)?.0);
+            let by = if before.is_empty() { Some(by) } else { marked() };
+            by.filter(|_| ends.starts_with(begins)).map(|by| Self { by, ..kind })
+        })
+    }
+
+    /// A text with its mark as first line.
+    pub(crate) fn headed(&self, text: &str) -> String {
+        format!("{}{text}", self.begins)
+    }
+
+    fn words(&self) -> String {
+        format!("the {} of `vmin {}`", self.what, self.by)
+    }
+}
+
+pub(crate) const ENERGIES: Output<'_> =
+    Output::alone("energy reference table", "energy", "# vmin energy --export-ert\n");
+pub(crate) const AREAS: Output<'_> =
+    Output::alone("area reference table", "energy", "# vmin energy --export-art\n");
+pub(crate) const PREDICTIONS: Output<'_> =
+    Output::alone("predictions", "eval", "image,label,prediction\n");
+pub(crate) const PREDICTIONS_OF_CHIPS: Output<'_> =
+    Output::alone("predictions", "eval", "chip,image,label,prediction\n");
+pub(crate) const FITTED: Output<'_> =
+    Output::alone("profile", "chip fit", "# Population fitted to ");
+pub(crate) const CELL_LIST: Output<'_> =
+    Output::alone("list", "chip export", "# vmin list of faulty cells");
+pub(crate) const RESULTS: Output<'_> =
+    Output::alone("results", "sweep", "{\n  \"results_version\"");
+pub(crate) const RESULT_ROWS: Output<'_> =
+    Output::alone("table", "sweep", "vdd_mv,cell_fault_rate,");
+pub(crate) const REMEDY_ROWS: Output<'_> =
+    Output::alone("table", "sweep", "name,protection,model,");
+pub(crate) const MANIFEST: Output<'_> =
+    Output::alone("manifest", "sweep", "{\n  \"manifest_version\"");
+pub(crate) const EXPLORATION: Output<'_> =
+    Output::alone("results", "explore", "{\n  \"exploration_version\"");
+pub(crate) const EXPLORATION_ROWS: Output<'_> =
+    Output::alone("table", "explore", "index,rows,columns,dataflow,");
+pub(crate) const METRICS: Output<'_> = Output::alone("metrics", "train", "{\"epoch\":");
+pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
+/// What is replaced only by the same bytes.
+pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
+
+/// All kinds of outputs that a mark tells.
+const KINDS: [Output<'_>; 18] = [
+    Output::page(""),
+    Output::picture(""),
+    Output::parquet(""),
+    Output::network(""),
+    ENERGIES,
+    AREAS,
+    PREDICTIONS,
+    PREDICTIONS_OF_CHIPS,
+    FITTED,
+    CELL_LIST,
+    RESULTS,
+    RESULT_ROWS,
+    REMEDY_ROWS,
+    MANIFEST,
+    EXPLORATION,
+    EXPLORATION_ROWS,
+    METRICS,
+    CHIP,
+];
+
+/// Bytes at either end of a file that tell what it is.
+const END_BYTES: u64 = 1 << 10;
+
+/// The two ends of a file as text.
+fn ends(mut file: impl Read + Seek) -> std::io::Result<String> {
+    let mut ends = Vec::new();
+    let length = file.seek(SeekFrom::End(0))?;
+    for start in [0, length.saturating_sub(END_BYTES)] {
+        file.seek(SeekFrom::Start(start))?;
+        file.by_ref().take(END_BYTES).read_to_end(&mut ends)?;
+    }
+    Ok(String::from_utf8_lossy(&ends).into_owned())
+}
+
+/// Refuses a path where a file lies that `output` does not replace.
+pub(crate) fn check(path: &Path, output: Output<'_>) -> Result<(), Failure> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let there = vmin_files::open_seekable(path).and_then(ends).unwrap_or_else(|_| "?".to_owned());
+    let is = Output::of(&there);
+    let same = is.is_some_and(|is| (is.what, is.by) == (output.what, output.by));
+    if same || there.is_empty() { Ok(()) } else { Err(kept_as(path, is, Some(output))) }
+}
+
+/// [`check`] of the files that a command writes into a folder, before it starts to work.
+pub(crate) fn check_folder(folder: &Path, files: &[(&str, Output<'_>)]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(name, output)| check(&folder.join(name), *output))
 }
 
 /// The problem of an output whose path another file has.
 pub(crate) fn kept(path: &Path) -> Failure {
-    let message = format!("`{}` is another file, which is kept", path.display());
-    Diagnostic::new("file-exists", message)
-        .hint("choose another name, or remove the file first")
-        .into()
+    kept_as(path, None, None)
 }
 
-/// Writes a file, or replaces its like, and says so.
-pub(crate) fn write(path: &Path, bytes: &[u8], like: Like) -> Result<(), Failure> {
-    put(path, bytes, like)?;
+fn kept_as(path: &Path, is: Option<Output<'_>>, output: Option<Output<'_>>) -> Failure {
+    let what = is.map_or_else(|| "another file".to_owned(), |is| is.words());
+    let message = format!("`{}` is {what}, which is kept", path.display());
+    let problem = Diagnostic::new("file-exists", message);
+    match output.filter(|output| *output != NOTHING) {
+        Some(output) => problem.allowed(format!("expected no file, or {}", output.words())),
+        None => problem,
+    }
+    .hint("choose another name, or remove the file first")
+    .into()
+}
+
+/// Writes a file, or replaces what the same command wrote, and says so.
+pub(crate) fn write(path: &Path, bytes: &[u8], output: Output<'_>) -> Result<(), Failure> {
+    put(path, bytes, output)?;
     say(&format!("wrote `{}`", path.display()));
     Ok(())
 }
 
+/// [`write()`] of a picture, to which it adds the mark of the command.
+pub(crate) fn write_picture(path: &Path, svg: &str, by: &str) -> Result<(), Failure> {
+    let output = Output::picture(by);
+    let [before, after] = output.around;
+    write(path, format!("{svg}{before}{by}{after}").as_bytes(), output)
+}
+
 /// [`write()`] without a word.
-pub(crate) fn put(path: &Path, bytes: &[u8], like: Like) -> Result<(), Failure> {
+pub(crate) fn put(path: &Path, bytes: &[u8], output: Output<'_>) -> Result<(), Failure> {
     let same = || {
         let there = vmin_files::contents(path, bytes.len() as u64);
         there.is_ok_and(|there| there.is_some_and(|there| there == bytes))
     };
-    check(path, like).or_else(|kept| if same() { Ok(()) } else { Err(kept) })?;
+    check(path, output).or_else(|kept| if same() { Ok(()) } else { Err(kept) })?;
     write_whole(path, bytes).map_err(|error| unwritable(path, &error))
 }
 
@@ -86,25 +216,48 @@ pub(crate) fn expanded(names: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]
     fn an_output_replaces_its_like_and_keeps_any_other_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out");
-        let outputs: [(&[u8], Like); 3] =
-            [(b"<svg 1", SVG), (b"\x93NUMPY1", NPY), (b"0,1\n", NOTHING)];
-        for (bytes, like) in outputs {
+        let outputs: [(&[u8], Output<'_>); 5] = [
+            (b"<svg 1/>\n<!-- vmin chip fit -->\n", Output::picture("chip fit")),
+            (b"<svg 1/>\n<!-- vmin chip draw -->\n", Output::picture("chip draw")),
+            (b"<svg 1/>\n", NOTHING),
+            (b"image,label,prediction\n", PREDICTIONS),
+            (b"0,1\n", NOTHING),
+        ];
+        for (bytes, output) in outputs {
             std::fs::write(&path, b"").expect("written");
-            assert!(put(&path, bytes, like).is_ok(), "an empty file");
-            assert!(put(&path, bytes, like).is_ok(), "the same");
+            assert!(put(&path, bytes, output).is_ok(), "an empty file");
+            assert!(put(&path, bytes, output).is_ok(), "the same");
             for (other, _) in outputs.iter().filter(|(other, _)| *other != bytes) {
-                assert!(put(&path, other, like).is_ok() == like(bytes));
                 std::fs::write(&path, other).expect("written");
-                assert!(put(&path, bytes, like).is_err(), "another kind");
+                assert!(put(&path, bytes, output).is_err(), "another kind");
                 assert_eq!(&std::fs::read(&path).expect("there"), other);
-                std::fs::write(&path, bytes).expect("written");
             }
         }
+    }
+
+    #[test]
+    fn a_mark_is_found_at_the_ends_of_long_files() {
+        let svg = format!("<svg >{}</svg>\n<!-- vmin cycles -->\n", " ".repeat(1 << 20));
+        let page = format!(
+            "<!doctype html>\n<meta name=\"generator\" content=\"vmin sweep\">{svg}<!-- vmin energy"
+        );
+        for (text, output) in [(&svg, Output::picture("cycles")), (&page, Output::page("sweep"))] {
+            let ends = ends(Cursor::new(text)).expect("read");
+            assert!(ends.len() <= 2 << 10);
+            assert_eq!(Output::of(&ends), Some(output));
+        }
+        let table = crate::columns::parquet(&[[1]], &[], "energy").expect("a table");
+        assert_eq!(
+            Output::of(&ends(Cursor::new(table)).expect("read")),
+            Some(Output::parquet("energy"))
+        );
     }
 }

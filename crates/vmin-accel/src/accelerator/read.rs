@@ -35,6 +35,14 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     let dram = dram(&root);
     let mapping = mapping(&root);
     let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
+    if let Some(model) = &cycle_model
+        && model.value == CycleModel::ScalesimV3
+        && !root.has_table("dram")
+    {
+        let message = "`scalesim-v3` moves all operands through DRAM, and there is none";
+        let hint = "choose the cycle model `causal`, or add a table `[dram]`";
+        root.report_at(model.span.clone(), Diagnostic::new("no-dram", message).hint(hint));
+    }
     root.finish();
     document.finish()?;
 
@@ -299,23 +307,29 @@ impl Energy {
 fn energy(root: &TableReader<'_>) -> Option<Energy> {
     let table = root.table("energy");
     let constants = table.choice("constants", &ConstantSet::ALL);
-    let dram = if root.has_table("dram") {
+    let has_dram = root.has_table("dram");
+    let without_dram = |reader: &TableReader<'_>, key: &str, span| {
+        let problem = Diagnostic::new("no-dram", format!("`{key}` is given, but there is no DRAM"))
+            .hint("remove it, or add a table `[dram]`");
+        reader.report_at(span, problem);
+    };
+    let dram = if has_dram {
         table.choice("dram", &DramKind::ALL).map(|dram| Some(dram.value))
     } else {
         if let Some(dram) = table.optional_choice("dram", &DramKind::ALL) {
-            let problem =
-                Diagnostic::new("no-dram", "`energy.dram` is given, but there is no DRAM")
-                    .hint("remove it, or add a table `[dram]`");
-            table.report_at(dram.span, problem);
+            without_dram(&table, "energy.dram", dram.span);
         }
         Some(None)
     };
     let mut overrides = Vec::new();
     if let Some(reader) = table.optional_table("override_pj") {
         for action in Action::ALL {
-            if let Some(pj) = reader.optional_number(action.name(), 0.0..=1e9) {
-                overrides.push((action, pj.value));
+            let Some(pj) = reader.optional_number(action.name(), 0.0..=1e9) else { continue };
+            if action == Action::DramByte && !has_dram {
+                without_dram(&reader, "energy.override_pj.dram_byte", pj.span);
+                continue;
             }
+            overrides.push((action, pj.value));
         }
         reader.finish();
     }

@@ -25,7 +25,8 @@ pub enum DoesNotFit {
     /// A layer's tensors or sums find no room.
     #[error(
         "`{accelerator}` has no DRAM, and the network does not fit: layer `{layer}` moves {bytes} bytes of \
-         activations or sums for which its memories have no room"
+         activations or sums for which there is no room; it reads {read} and writes {written}, its activation \
+         memory has {capacity} bytes"
     )]
     Layer {
         /// The accelerator.
@@ -34,6 +35,12 @@ pub enum DoesNotFit {
         layer: String,
         /// Bytes beyond the network's own input and output.
         bytes: u64,
+        /// Activations that the layer reads, in bytes.
+        read: u64,
+        /// Activations that it writes.
+        written: u64,
+        /// Bytes of the activation memory, of which other living tensors take a part.
+        capacity: u64,
     },
     /// Weights are asked to come from DRAM.
     #[error("`{accelerator}` has no DRAM to stream weights from")]
@@ -111,13 +118,16 @@ pub(super) fn layers(
         return Ok(());
     }
     let from_outside = mapping::from_outside(accelerator, layers);
-    for (report, outside) in reports.iter().zip(from_outside) {
+    for ((layer, report), outside) in layers.iter().zip(reports).zip(from_outside) {
         let moved = report.dram_bytes_read.saturating_add(report.dram_bytes_written);
         if moved > outside {
             return Err(DoesNotFit::Layer {
                 accelerator: accelerator.name().to_owned(),
                 layer: report.name.clone(),
                 bytes: moved - outside,
+                read: layer.inputs,
+                written: layer.outputs,
+                capacity: accelerator.memories.activation.bits() / 8,
             });
         }
     }

@@ -166,6 +166,7 @@ pub fn import(
     let (changed, mut notes) = apply(accelerator, source, &found);
     let kept = Action::ALL
         .into_iter()
+        .filter(|&action| action != Action::DramByte || accelerator.dram.is_some())
         .filter(|&action| !found.iter().any(|entry| entry.target == Target::Energy(action)));
     let kept: Vec<String> = kept.map(|action| action.name().to_owned()).collect();
     let count = |list: &[String], words: &str| format!("{} {words}: {}", list.len(), some(list));
@@ -282,6 +283,11 @@ fn apply(
         let dearer = |other: &&Found| *is_access && other.target == *target && other.pj > *pj;
         if let Some(other) = found.iter().find(dearer) {
             notes.push(format!("`{}` is dearer than `{place}` and counts for both", other.place));
+            continue;
+        }
+        if *target == Target::Energy(Action::DramByte) && accelerator.dram.is_none() {
+            let name = accelerator.name();
+            notes.push(format!("`{place}` has no effect: `{name}` has no DRAM"));
             continue;
         }
         // 1 pJ per cycle at 1 MHz is 1 uW.
@@ -411,7 +417,9 @@ pub fn export(accelerator: &Accelerator) -> String {
         of_memory.actions.push(entry("leak", leak(memory.leakage_uw_per_kib * kib)));
         tables.push(of_memory);
     }
-    tables.push(one("dram", "transfer", table.pj(Action::DramByte)));
+    if accelerator.dram.is_some() {
+        tables.push(one("dram", "transfer", table.pj(Action::DramByte)));
+    }
     let document = OutputDocument { ert: OutputErt { version: VERSION, tables } };
     serde_saphyr::to_string(&document).expect("names and finite numbers")
 }

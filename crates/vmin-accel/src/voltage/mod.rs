@@ -25,6 +25,13 @@ pub use reading::ReadingError;
 pub use reference::VddReference;
 use scale::{ClockLaw, LeakageLaw, Scale};
 
+/// A hint where a voltage that does not reach, taken for volts, does.
+pub fn in_volts(vdd_mv: f64, reaches: impl Fn(f64) -> bool) -> Option<String> {
+    // Rounded, as 1000 times 0.83 is not 830.
+    let meant_mv = (vdd_mv * 1e6).round() / 1e3;
+    reaches(meant_mv).then(|| format!("voltages are in mV: {vdd_mv} V is {meant_mv}"))
+}
+
 /// A point of the source that the profile was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -198,7 +205,9 @@ impl VoltageProfile {
         }
         let message = format!("profile `{}` does not reach {vdd_mv} mV", self.name);
         let problem = Diagnostic::new("out-of-range", message);
-        Err(Box::new(problem.allowed(format!("expected {least} to {most} mV"))))
+        let problem = problem.allowed(format!("expected {least} to {most} mV"));
+        let hint = in_volts(vdd_mv, |vdd_mv| self.vdd_mv_range().contains(&vdd_mv));
+        Err(Box::new(hint.into_iter().fold(problem, Diagnostic::hint)))
     }
 
     /// Points of the source.

@@ -35,7 +35,7 @@ pub struct Run<'r> {
 #[must_use]
 pub fn page(run: &Run<'_>) -> String {
     let title = format!("{} on {}", run.model, run.accelerator);
-    let mut page = begin_styled(&title, include_str!("cycles.css"));
+    let mut page = begin_styled(&title, "cycles", include_str!("cycles.css"));
     let _ = writeln!(page, "<p class=\"lead\">{}</p>", escape(run.setting));
     facts(&mut page, run);
     page.push_str("<h2>Where the cycles go</h2>\n<div class=\"card\">\n");

@@ -3,7 +3,7 @@
 use super::FitError;
 use crate::chip::{Chip, FaultyCell, Origin};
 use crate::geometry::{Geometry, Position};
-use crate::statistics::FaultStatistics;
+use crate::statistics::{FaultStatistics, tally};
 
 /// Levels with a larger share of failed cells are left out: chips can be sampled up to a rate of one
 /// half only.
@@ -88,9 +88,9 @@ impl Observation {
 
     /// An observation of the faults at the lowest of the levels.
     pub(crate) fn arranged(geometry: Geometry, levels: Vec<Level>, faults: &[FaultyCell]) -> Self {
-        let mut places: Vec<Position> =
+        let places: Vec<Position> =
             faults.iter().filter_map(|fault| geometry.position(fault.address)).collect();
-        let (pairs, columns) = count_pairs(geometry, &mut places);
+        let (pairs, columns) = count_pairs(geometry, &places);
         let figures = FaultStatistics::new(faults, geometry).unwrap_or_default();
         Self { geometry, levels, pairs, figures, columns, violations: None, levels_left_out: 0 }
     }
@@ -120,31 +120,36 @@ impl Observation {
     }
 }
 
-fn pairs(count: usize) -> f64 {
+fn pairs(count: u64) -> f64 {
     let count = count as f64;
     count * (count - 1.0) / 2.0
 }
 
-fn count_pairs(geometry: Geometry, places: &mut [Position]) -> (Pairs, [u64; 8]) {
-    let upper = u64::from(geometry.rows_upper_half());
-    let (mut half, mut column, mut row, mut bank) = (0.0, 0.0, 0.0, 0.0);
+fn count_pairs(geometry: Geometry, places: &[Position]) -> (Pairs, [u64; 8]) {
+    let (banks, rows) = (u64::from(geometry.banks()), u64::from(geometry.rows()));
+    let (columns, upper) = (u64::from(geometry.columns()), u64::from(geometry.rows_upper_half()));
+    let (mut half, mut column, mut bank) = (0.0, 0.0, 0.0);
     let mut classes = [0; 8];
-    places.sort_unstable_by_key(|place| (place.bank, place.column, place.row));
-    for same in places.chunk_by(|a, b| (a.bank, a.column) == (b.bank, b.column)) {
-        let above = same.partition_point(|place| u64::from(place.row) < upper);
-        half += pairs(above) + pairs(same.len() - above);
-        column += above as f64 * (same.len() - above) as f64;
-        let count = same.len() as u64;
+    let half_of = |place: &Position| {
+        let column = u64::from(place.bank) * columns + u64::from(place.column);
+        2 * column + u64::from(u64::from(place.row) >= upper)
+    };
+    let halves = tally(places.iter().map(half_of).collect(), 2 * banks * columns);
+    for same in halves.chunk_by(|a, b| a.0 / 2 == b.0 / 2) {
+        let counts = same.iter().map(|half| half.1);
+        let count: u64 = counts.clone().sum();
+        let alike: f64 = counts.map(pairs).sum();
+        half += alike;
+        column += pairs(count) - alike;
         if let Some(class) = COLUMN_CLASSES.iter().position(|&(_, last)| count <= last) {
             classes[class] += 1;
         }
     }
-    for same in places.chunk_by(|a, b| a.bank == b.bank) {
-        bank += pairs(same.len());
-    }
-    places.sort_unstable_by_key(|place| (place.bank, place.row));
-    for same in places.chunk_by(|a, b| (a.bank, a.row) == (b.bank, b.row)) {
-        row += pairs(same.len());
+    let row_of = |place: &Position| u64::from(place.bank) * rows + u64::from(place.row);
+    let in_rows = tally(places.iter().map(row_of).collect(), banks * rows);
+    let row: f64 = in_rows.iter().map(|row| pairs(row.1)).sum();
+    for same in in_rows.chunk_by(|a, b| a.0 / rows == b.0 / rows) {
+        bank += pairs(same.iter().map(|row| row.1).sum());
     }
     ([half, column, row, bank - half - column - row], classes)
 }

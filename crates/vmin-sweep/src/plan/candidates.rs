@@ -313,14 +313,9 @@ impl Shared<'_> {
         vdd: &Located<f64>,
     ) -> Result<Supplies, Diagnostics> {
         let profile = self.profile;
-        let range = profile.vdd_mv_range();
-        if !range.contains(&vdd.value) {
-            let message = format!("profile `{}` does not reach {} mV", profile.name(), vdd.value);
-            return Err(self
-                .refused("out-of-range", &vdd.span, message)
-                .allowed(format!("expected {} to {} mV", range.start(), range.end()))
-                .into());
-        }
+        profile
+            .check(vdd.value)
+            .map_err(|problem| problem.at(&self.experiment.source, vdd.span.clone()))?;
         let swept = (index, vdd.value);
         // A sampled chip knows its weaker half; of a measured one all cells are known.
         let beyond = |at: &ProtectedAt| {

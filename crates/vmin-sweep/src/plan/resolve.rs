@@ -509,25 +509,13 @@ fn check_voltages(
     profile: &VoltageProfile,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let range = profile.vdd_mv_range();
     let mut refused = None;
     for vdd_mv in experiment.vdd_mv.iter().chain(experiment.memories.fixed()) {
         // The voltages of chip files share one place: once is enough.
         let again = !experiment.chip_files.is_empty() && refused == Some(&vdd_mv.span);
-        if !range.contains(&vdd_mv.value) && !again {
+        if let (Err(problem), false) = (profile.check(vdd_mv.value), again) {
             refused = Some(&vdd_mv.span);
-            problems.push(
-                Diagnostic::new(
-                    "out-of-range",
-                    format!("profile `{}` does not reach {} mV", profile.name(), vdd_mv.value),
-                )
-                .at(&experiment.source, vdd_mv.span.clone())
-                .allowed(format!(
-                    "expected {} to {} mV",
-                    range.start(),
-                    range.end()
-                )),
-            );
+            problems.push(problem.at(&experiment.source, vdd_mv.span.clone()));
         }
     }
 }

@@ -20,6 +20,10 @@ pub enum CycleModelArg {
 
 /// Options of `vmin cycles`.
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+vmin cycles [OPTIONS] --accelerator <ACCELERATOR>
+         <--model <MODEL>|--topology <T.csv>|--gemm <T.csv>|
+          --attention <S,D,H[,KV[,CACHED]]>|--trace [<RxC:MxNxK>]>")]
 #[command(after_help = "\
 Examples:
   vmin cycles --accelerator gemmini-16 --model builtin:shapes-cnn

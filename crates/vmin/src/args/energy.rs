@@ -10,6 +10,10 @@ use super::{FormatArgs, PlacementArg, WorkArgs};
 
 /// Options of `vmin energy`.
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+vmin energy [OPTIONS] --accelerator <ACCELERATOR> --profile <PROFILE>
+         --vdd-mv <V> <--model <MODEL>|--topology <T.csv>|--gemm <T.csv>|
+          --attention <S,D,H[,KV[,CACHED]]>>")]
 #[command(after_help = "\
 Examples:
   vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite

@@ -73,26 +73,21 @@ fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
             (source, path.parent().unwrap_or(Path::new(".")))
         }
     };
-    let described = |kind, name: &str| {
-        let name = name.to_owned();
-        Ok(Checked::Other(Described { kind, name }))
-    };
-    match FileKind::of(&source) {
-        Some(FileKind::Experiment) | None => {
+    let kind = FileKind::of(&source).unwrap_or(FileKind::Experiment);
+    let described =
+        |name: &str| Ok(Checked::Other(Described { kind: kind.word(), name: name.to_owned() }));
+    match kind {
+        FileKind::Experiment => {
             let plan = compute::timed("plan", || Plan::read(&source, base))?;
             let seconds = compute::timed("trials", || seconds::measure(&plan, kernel, stop));
             let cost = Cost { cost: plan.cost(), seconds, name: plan.name, notes: plan.notes };
             Ok(Checked::Experiment(Box::new(cost)))
         }
-        Some(FileKind::Accelerator) => {
-            described("accelerator", Accelerator::parse(&source)?.name())
-        }
-        Some(FileKind::Profile) => described("profile", VoltageProfile::parse(&source)?.name()),
-        Some(FileKind::Space) => {
-            described("space", &vmin_explore::Plan::read(&source, base)?.space.name)
-        }
-        Some(FileKind::Recipe) => described("recipe", &Recipe::parse(&source)?.name),
-        Some(FileKind::Costs) => described("costs", ProtectionCosts::parse(&source)?.name()),
+        FileKind::Accelerator => described(Accelerator::parse(&source)?.name()),
+        FileKind::Profile => described(VoltageProfile::parse(&source)?.name()),
+        FileKind::Space => described(&vmin_explore::Plan::read(&source, base)?.space.name),
+        FileKind::Recipe => described(&Recipe::parse(&source)?.name),
+        FileKind::Costs => described(ProtectionCosts::parse(&source)?.name()),
     }
 }
 

@@ -65,7 +65,11 @@ pub fn run(args: &CompareArgs) -> Result<Comparison, Failure> {
     let rows: Vec<Row> = sweeps.iter().flat_map(rows_of).collect();
     if let Some(path) = &args.out {
         let json = serde_json::to_string(&rows).map_err(std::io::Error::from)?;
-        files::write(path, comparison_page(&sweeps, &json).as_bytes(), files::PAGE)?;
+        files::write(
+            path,
+            comparison_page(&sweeps, &json).as_bytes(),
+            files::Output::page("compare"),
+        )?;
     }
     if let Some(path) = &args.svg {
         let over = match args.over {
@@ -75,7 +79,7 @@ pub fn run(args: &CompareArgs) -> Result<Comparison, Failure> {
         let svg = comparison_svg(&sweeps, over).ok_or_else(|| {
             Diagnostic::new("nothing", "the sweeps have no point that could be drawn")
         })?;
-        files::write(path, svg.as_bytes(), files::SVG)?;
+        files::write_picture(path, &svg, "compare")?;
     }
     Ok(Comparison { rows, labels, sweeps: all })
 }

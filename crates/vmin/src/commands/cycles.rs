@@ -87,6 +87,8 @@ pub struct Cycles {
     pub latency_us: f64,
     #[serde(skip)]
     clock_mhz: f64,
+    #[serde(skip)]
+    has_dram: bool,
 }
 
 /// Maps layers to an accelerator and counts.
@@ -109,7 +111,8 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     let tensors = mapping::tensors(&accelerator, schedule, &layers);
     let causal = schedule.cycle_model == CycleModel::Causal;
     let dram_lower_bound = causal.then(|| mapping::lower_bound(&accelerator, schedule, &layers));
-    let layers = cycles::run(&accelerator, schedule, &layers).map_err(does_not_fit)?;
+    let layers = cycles::run(&accelerator, schedule, &layers)
+        .map_err(|error| does_not_fit(&error, args.batch))?;
     let totals = cycles::totals(&layers);
     let uncounted: Vec<_> =
         layers.iter().filter(|layer| layer.macs > 0 && layer.spans.is_none()).collect();
@@ -134,6 +137,7 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
         totals,
         latency_us: totals.cycles as f64 / accelerator.clock_mhz,
         clock_mhz: accelerator.clock_mhz,
+        has_dram: accelerator.dram.is_some(),
     };
     if let Some(folder) = &args.reports {
         for (name, text) in scalesim::report_files(&cycles.layers) {
@@ -144,19 +148,24 @@ pub fn run(args: &CyclesArgs) -> Result<CyclesAnswer, Failure> {
     }
     if let Some(path) = &args.report {
         let page = page(&cycles, &accelerator)?;
-        files::write(path, page.as_bytes(), files::PAGE)?;
+        files::write(path, page.as_bytes(), files::Output::page("cycles"))?;
     }
     if let Some(path) = &args.parquet {
-        let bytes = columns::parquet(&cycles.layers, &COUNTS)?;
-        files::write(path, &bytes, files::PARQUET)?;
+        let bytes = columns::parquet(&cycles.layers, &COUNTS, "cycles")?;
+        files::write(path, &bytes, files::Output::parquet("cycles"))?;
     }
     Ok(CyclesAnswer::Layers(Box::new(cycles)))
 }
 
 /// A network that is too large for a chip without DRAM.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that `map_err` wants")]
-pub(super) fn does_not_fit(error: DoesNotFit) -> Failure {
-    Diagnostic::new("does-not-fit", error.to_string()).hint(error.hint()).into()
+pub(super) fn does_not_fit(error: &DoesNotFit, batch: u64) -> Failure {
+    let problem = Diagnostic::new("does-not-fit", error.to_string());
+    let problem = if let (DoesNotFit::Layer { .. }, 2..) = (error, batch) {
+        problem.hint(format!("take fewer images at once than `--batch {batch}`"))
+    } else {
+        problem
+    };
+    problem.hint(error.hint()).into()
 }
 
 /// Says which prescribed tiles are for no layer of the network.
@@ -290,6 +299,7 @@ fn homes(layer: &LayerReport) -> String {
 }
 
 fn show(cycles: &Cycles) -> String {
+    let crossing = if cycles.has_dram { "DRAM bytes" } else { "bytes in/out" };
     let header = [
         "layer",
         "m",
@@ -305,7 +315,7 @@ fn show(cycles: &Cycles) -> String {
         "ofmap writes",
         "tiles",
         "inputs / outputs",
-        "DRAM bytes",
+        crossing,
         "MACs/byte",
         "bound by",
     ];
@@ -338,7 +348,7 @@ fn show(cycles: &Cycles) -> String {
         "folds",
         "inputs / outputs",
         "tiles",
-        "DRAM bytes",
+        crossing,
         "bound by",
         "k",
         "n",
@@ -347,7 +357,8 @@ fn show(cycles: &Cycles) -> String {
     let table = answer::fitted(&header, 1, &spare, rows);
     let totals = &cycles.totals;
     let bound = cycles.dram_lower_bound.map_or_else(String::new, |bound| {
-        format!("\n{} DRAM bytes, of at least {}", totals.dram_bytes, bound.bytes)
+        let words = if cycles.has_dram { "DRAM bytes" } else { "bytes in and out of the chip" };
+        format!("\n{} {words}, of at least {}", totals.dram_bytes, bound.bytes)
     });
     let sums = answer::wrapped(&format!(
         "{} cycles for {} MACs, {} of them stalls; {:.1} us at {} MHz",

@@ -171,8 +171,8 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     super::cycles::note_unused(&accelerator, &work.layers);
     let schedule = schedule(args, &accelerator)?;
     let placement = priced_placement(&accelerator, schedule, &work.layers);
-    let layers =
-        cycles::run(&accelerator, schedule, &work.layers).map_err(super::cycles::does_not_fit)?;
+    let layers = cycles::run(&accelerator, schedule, &work.layers)
+        .map_err(|error| super::cycles::does_not_fit(&error, 1))?;
     if args.accuracy.is_some() && work.graph.is_none() {
         let message = "the weights of this workload have no values, so no sweep can be of it";
         return Err(Diagnostic::new("accuracy", message)
@@ -438,10 +438,10 @@ fn write(
 ) -> Result<(), Failure> {
     let mut made: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(path) = &args.export_ert {
-        made.push((path.clone(), ert::export(accelerator).into_bytes()));
+        made.push((path.clone(), files::ENERGIES.headed(&ert::export(accelerator)).into_bytes()));
     }
     if let Some(path) = &args.export_art {
-        made.push((path.clone(), ert::export_area(accelerator).into_bytes()));
+        made.push((path.clone(), files::AREAS.headed(&ert::export_area(accelerator)).into_bytes()));
     }
     if let Some(path) = &args.report {
         let json = serde_json::to_string(energy).map_err(std::io::Error::from)?;
@@ -462,13 +462,13 @@ fn write(
         made.push((path.clone(), page.into_bytes()));
     }
     if let Some(path) = &args.parquet {
-        made.push((path.clone(), columns::parquet(&energy.rows, &[])?));
+        made.push((path.clone(), columns::parquet(&energy.rows, &[], "energy")?));
     }
     for (path, like) in [
-        (&args.export_ert, files::REFERENCE_TABLE),
-        (&args.export_art, files::REFERENCE_TABLE),
-        (&args.report, files::PAGE),
-        (&args.parquet, files::PARQUET),
+        (&args.export_ert, files::ENERGIES),
+        (&args.export_art, files::AREAS),
+        (&args.report, files::Output::page("energy")),
+        (&args.parquet, files::Output::parquet("energy")),
     ] {
         path.as_deref().map_or(Ok(()), |path| files::check(path, like))?;
     }

@@ -139,7 +139,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         let layers =
             vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
         cycles::run(&accelerator, placement.weights.schedule(&accelerator), &layers)
-            .map_err(super::cycles::does_not_fit)?;
+            .map_err(|error| super::cycles::does_not_fit(&error, 1))?;
     }
     let chips = chips::chips(args, &typed, &placement)?;
     let map = chips.source.map_kind();

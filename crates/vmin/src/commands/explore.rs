@@ -12,6 +12,7 @@ use vmin_files::{Content, write_streams};
 
 use crate::args::ExploreArgs;
 use crate::failure::{make_folder, say, unwritable};
+use crate::files::{self, Output};
 use crate::{Answer, Failure, answer, columns, compute};
 
 /// Rows of the printed table; the files hold all.
@@ -38,6 +39,7 @@ pub fn run(args: &ExploreArgs, stop: &AtomicBool) -> Result<Explored, Failure> {
 fn run_here(args: &ExploreArgs, stop: &AtomicBool) -> Result<Explored, Failure> {
     let started = Instant::now();
     let plan = plan(args.space.as_deref())?;
+    files::check_folder(&args.out, &FILES)?;
     make_folder(&args.out)?;
     say(&format!(
         "{}: {} designs, {} voltages, {} points",
@@ -82,15 +84,24 @@ fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
     Ok(Plan::read(&source, path.parent().unwrap_or(Path::new(".")))?)
 }
 
+/// The files of an exploration.
+const FILES: [(&str, Output<'_>); 4] = [
+    ("explore.json", files::EXPLORATION),
+    ("explore.csv", files::EXPLORATION_ROWS),
+    ("explore.parquet", Output::parquet("explore")),
+    ("explore.html", Output::page("explore")),
+];
+
 fn write(folder: &Path, exploration: &Exploration) -> Result<(), Failure> {
     let page = vmin_report::exploration_page(exploration);
-    let files: [(&str, &Content<'_>); 4] = [
-        ("explore.json", &|out| exploration.write_json(out)),
-        ("explore.csv", &|out| exploration.write_csv(out)),
-        ("explore.parquet", &|out| columns::write_parquet(&exploration.points, &[], out)),
-        ("explore.html", &|out| out.write_all(page.as_bytes())),
+    let contents: [&Content<'_>; 4] = [
+        &|out| exploration.write_json(out),
+        &|out| exploration.write_csv(out),
+        &|out| columns::write_parquet(&exploration.points, &[], "explore", out),
+        &|out| out.write_all(page.as_bytes()),
     ];
-    write_streams(&files.map(|(name, content)| (folder.join(name), content)))
+    let paths = FILES.iter().map(|(name, _)| folder.join(name));
+    write_streams(&paths.zip(contents).collect::<Vec<_>>())
         .map_err(|(path, error)| unwritable(&path, &error))
 }
 

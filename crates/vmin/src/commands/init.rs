@@ -26,7 +26,7 @@ pub const fn template(kind: FileKind) -> &'static str {
 /// # Errors
 /// The file exists already or cannot be written.
 pub fn run(args: &InitArgs) -> Result<String, Failure> {
-    let text = template(args.kind.into());
+    let text = template(args.kind);
     let Some(path) = &args.out else { return Ok(text.trim_end().to_owned()) };
     let written =
         std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));

@@ -29,9 +29,9 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Failure> {
     let graph = names.rounded(args.model.as_str(), *rounding)?;
     let graph =
         with_pixels(&names, names.with_bits(graph, bits.as_ref())?, pixels.as_ref(), &args.model)?;
-    let bytes =
-        vmin_nn::import::native::save(&graph).map_err(|error| Failure::input("model", &error))?;
-    files::write(&args.output, &bytes, files::NETWORK)
+    let bytes = vmin_nn::import::native::save_by(&graph, "vmin model convert")
+        .map_err(|error| Failure::input("model", &error))?;
+    files::write(&args.output, &bytes, files::Output::network("model convert"))
 }
 
 /// The network with this rule for pixels, if one is given; it may have none.
@@ -228,7 +228,6 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
     let names = Names::typed();
     let graph = names.rounded(args.model.as_str(), *rounding)?;
     let graph = &with_pixels(&names, graph, pixels.as_ref(), &args.model)?;
-    files::check(&args.output, files::NPY)?;
     let inputs = read_inputs(graph, &args.input)?;
     let executor = Executor::new(graph, kernel);
     let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
@@ -245,7 +244,7 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::input("shape", &error))?;
         let mut bytes = Vec::new();
         array.write_npy(&mut bytes).map_err(|error| Failure::input("npy", &error))?;
-        files::put(path, &bytes, files::NPY)
+        files::put(path, &bytes, files::NOTHING)
     };
     if let Some(folder) = &args.layers {
         std::fs::create_dir_all(folder).map_err(|error| {

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use vmin_diagnostic::Diagnostic;
-use vmin_files::write_whole;
 use vmin_sram::Chip;
 use vmin_sram::file::ChipFileLimits;
 use vmin_sweep::Results;
 
-use crate::Failure;
 use crate::args::ReportArgs;
-use crate::failure::{say, unwritable, with_causes};
+use crate::failure::with_causes;
+use crate::files::Output;
+use crate::{Failure, files};
+
+/// The page of a sweep.
+pub(crate) const REPORT: &str = "report.html";
 
 /// The file with the first chip of a sweep.
 pub(crate) const FIRST_CHIP: &str = "first-chip.chip";
@@ -21,12 +24,9 @@ pub(crate) const FIRST_CHIP: &str = "first-chip.chip";
 /// The folder holds no finished sweep, or the page cannot be written.
 pub fn run(args: &ReportArgs) -> Result<(), Failure> {
     let results = results(&args.folder)?;
-    let report = args.folder.join("report.html");
     let chip = first_chip(&args.folder)?;
-    write_whole(&report, vmin_report::page(&results, chip.as_ref()).as_bytes())
-        .map_err(|error| unwritable(&report, &error))?;
-    say(&format!("wrote `{}`", report.display()));
-    Ok(())
+    let page = vmin_report::page(&results, chip.as_ref());
+    files::write(&args.folder.join(REPORT), page.as_bytes(), Output::page("sweep"))
 }
 
 /// The first chip of the finished sweep in a folder, if it left one.

@@ -14,10 +14,11 @@ use vmin_sweep::statistics::{interval_words, share_words};
 use vmin_sweep::{Journal, JournalError, Plan, RemedySweepPoint, Results, RunError};
 
 use crate::args::SweepArgs;
-use crate::commands::report::FIRST_CHIP;
+use crate::commands::report::{FIRST_CHIP, REPORT};
 use crate::failure::{is_about_the_path, make_folder, say, with_causes};
+use crate::files::Output;
 use crate::progress::Progress;
-use crate::{Answer, Failure, answer, compute};
+use crate::{Answer, Failure, answer, compute, files};
 
 /// The results of a sweep.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,6 +42,7 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     let started = Instant::now();
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let plan = compute::timed("plan", || plan(args.experiment.as_deref()))?;
+    files::check_folder(&args.out, &FILES)?;
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
     let (mut journal, done) =
@@ -98,6 +100,16 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     ));
     Ok(Swept { results, with_union: plan.with_union })
 }
+
+/// The files of a sweep beside its journal.
+const FILES: [(&str, Output<'_>); 6] = [
+    ("results.json", files::RESULTS),
+    ("results.csv", files::RESULT_ROWS),
+    ("remedies.csv", files::REMEDY_ROWS),
+    ("manifest.json", files::MANIFEST),
+    (REPORT, Output::page("sweep")),
+    (FIRST_CHIP, files::CHIP),
+];
 
 /// The plan of an experiment file, or of the embedded demo.
 pub(crate) fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
@@ -192,7 +204,7 @@ fn write_results(
     let mut files = vec![
         ("results.json", results.to_json()),
         ("results.csv", results.to_csv()),
-        ("report.html", vmin_report::page(results, first_chip)),
+        (REPORT, vmin_report::page(results, first_chip)),
         ("manifest.json", manifest),
     ];
     if !results.remedies.is_empty() {

@@ -27,6 +27,7 @@ use vmin_train::{
 
 use crate::args::{EngineChoice, TrainArgs};
 use crate::failure::{make_folder, say, unwritable, with_causes};
+use crate::files::{self, Output};
 use crate::progress::Progress;
 use crate::{Answer, Failure, answer, compute};
 
@@ -50,6 +51,13 @@ pub struct Summary {
     /// The file of the integer network.
     pub model: PathBuf,
 }
+
+/// The files of a run beside its checkpoint.
+const FILES: [(&str, Output<'_>); 3] = [
+    ("metrics.jsonl", files::METRICS),
+    ("report.html", Output::page("train")),
+    ("model.safetensors", Output::network("train")),
+];
 
 /// Trains by a recipe, or goes on with a run, and writes its files.
 ///
@@ -93,6 +101,7 @@ fn run_here(args: &TrainArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
         engine.name().to_owned()
     };
     let mut trainer = trainer.with_engine(engine);
+    files::check_folder(&args.out, &FILES)?;
     make_folder(&args.out)?;
     let _held = match held {
         Some(held) => held,
@@ -111,7 +120,7 @@ fn run_here(args: &TrainArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
         .compare(&data, &test)
         .map_err(|error| Failure::failed(Diagnostic::new("deploy", with_causes(&error))))?;
     let model = args.out.join("model.safetensors");
-    let bytes = vmin_nn::import::native::save(&deployed.graph)
+    let bytes = vmin_nn::import::native::save_by(&deployed.graph, "vmin train")
         .map_err(|error| Failure::failed(Diagnostic::new("model", with_causes(&error))))?;
     write_whole(&model, &bytes).map_err(|error| unwritable(&model, &error))?;
     let summary = Summary {

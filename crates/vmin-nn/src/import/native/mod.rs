@@ -48,6 +48,25 @@ pub fn save(graph: &Graph) -> Result<Vec<u8>, ModelError> {
         .map_err(|source| ModelError::Safetensors { source })
 }
 
+/// [`save`] with a key `made_by` before the graph, which tells who wrote the file.
+///
+/// # Errors
+/// As for [`save`].
+pub fn save_by(graph: &Graph, made_by: &str) -> Result<Vec<u8>, ModelError> {
+    const START: &[u8] = br#"{"__metadata__":{"#;
+    let mut bytes = save(graph)?;
+    // The library writes several keys in any order. Spaces keep the codes aligned, as the format asks.
+    let mut key = format!("\"made_by\":{},", serde_json::Value::from(made_by));
+    key.extend(std::iter::repeat_n(' ', key.len().next_multiple_of(8) - key.len()));
+    let (length, rest) = bytes.split_at_mut(8);
+    let header = u64::from_le_bytes(core::array::from_fn(|byte| length[byte])) + key.len() as u64;
+    debug_assert!(rest.starts_with(START));
+    length.copy_from_slice(&header.to_le_bytes());
+    let at = length.len() + START.len();
+    bytes.splice(at..at, key.into_bytes());
+    Ok(bytes)
+}
+
 /// Reads what [`save`] wrote.
 ///
 /// # Errors

@@ -90,5 +90,5 @@ pub fn run(args: &DrawArgs) -> Result<(), Failure> {
             probit()?,
         ]),
     };
-    files::write(&args.out, svg.as_bytes(), files::SVG)
+    files::write_picture(&args.out, &svg, "chip draw")
 }

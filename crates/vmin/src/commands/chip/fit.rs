@@ -73,7 +73,9 @@ pub fn run(args: &FitArgs) -> Result<Fitted, Failure> {
             .allowed("expected 1 to 20000 mV")
             .into());
     }
-    for (path, like) in [(&args.out, files::FITTED), (&args.draw, files::SVG)] {
+    for (path, like) in
+        [(&args.out, files::FITTED), (&args.draw, files::Output::picture("chip fit"))]
+    {
         path.as_deref().map_or(Ok(()), |path| files::check(path, like))?;
     }
     let name = name(args)?;
@@ -96,7 +98,7 @@ pub fn run(args: &FitArgs) -> Result<Fitted, Failure> {
     }
     if let Some(path) = &args.draw {
         let svg = vmin_report::chip::probit(&fitted);
-        files::write(path, svg.as_bytes(), files::SVG)?;
+        files::write_picture(path, &svg, "chip fit")?;
     }
     notes(&fitted);
     Ok(Fitted::new(&fitted, &paths))

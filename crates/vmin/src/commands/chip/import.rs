@@ -26,8 +26,9 @@ Examples:
   vmin chip import KC705B-0.*.bin.gz --written 0xFFFF --words-per-bank 1024 --column-mux 2 \\
     --out kc705b.chip                   read-outs of 16-bit words
   vmin chip import faults.csv --banks 4 --rows 512 --columns 64 --out chip.chip
-                                        columns bank,row,column,vdd_mv,kind[,probability],
-                                        or address,bit, or other names (`--columns-named`)
+                                        columns bank,row,column,vdd_mv,kind (and
+                                        probability), or address,bit, or others
+                                        (`--columns-named`)
   vmin chip import p01_850mV.npy p10_850mV.npy --out chip.chip
                                         error probabilities of every cell")]
 pub struct ImportArgs {

@@ -10,6 +10,7 @@ pub mod sample;
 use std::mem::discriminant;
 use std::path::Path;
 
+use vmin_accel::voltage::in_volts;
 use vmin_diagnostic::Diagnostic;
 use vmin_files::write_whole;
 use vmin_sram::file::ChipFileLimits;
@@ -60,8 +61,10 @@ pub(crate) fn faults_at(chip: &Chip, level: &VddLevel) -> Result<Vec<FaultyCell>
 /// The level of a voltage: a stored one, or for a chip of a shipped profile any above its lowest.
 pub(crate) fn level_at(chip: &Chip, vdd_mv: f64) -> Result<VddLevel, Failure> {
     chip_file::level_at(chip, vdd_mv).ok_or_else(|| {
-        Diagnostic::new("out-of-range", format!("the chip has no level at {vdd_mv} mV"))
-            .hint(format!("its levels are {}", chip_file::levels_words(chip)))
-            .into()
+        let problem =
+            Diagnostic::new("out-of-range", format!("the chip has no level at {vdd_mv} mV"))
+                .hint(format!("its levels are {}", chip_file::levels_words(chip)));
+        let hint = in_volts(vdd_mv, |vdd_mv| chip_file::level_at(chip, vdd_mv).is_some());
+        hint.into_iter().fold(problem, Diagnostic::hint).into()
     })
 }

@@ -47,7 +47,7 @@ pub(super) fn run(
         if double_buffer { ", tiles double-buffered" } else { "" }
     );
     if let Some(path) = &args.trace_out {
-        files::write(path, render::svg(&start, &title).as_bytes(), files::SVG)?;
+        files::write_picture(path, &render::svg(&start, &title), "cycles")?;
     }
     Ok(Trace {
         dataflow: schedule.dataflow,
