@@ -47,6 +47,9 @@ pub enum EmulatorError {
         /// Outputs of the network.
         classes: usize,
     },
+    /// Asked to stop.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// Evaluation was asked to stop.

@@ -17,6 +17,7 @@
 mod deployment;
 mod emulator;
 mod memory;
+mod recalibrate;
 pub mod source;
 mod sum_ranges;
 
@@ -28,4 +29,5 @@ pub use memory::ProtectedError;
 pub use memory::activations::ActivationFaults;
 pub use memory::sums::{LoadedSumFaults, SumFaults, SumRule};
 pub use memory::weights::{Corrupted, corrupt};
+pub use recalibrate::{Calibration, Corrected};
 pub use sum_ranges::{sum_bits, sum_bounds, sum_ranges};
