@@ -47,6 +47,9 @@ pub enum EmulatorError {
         /// Outputs of the network.
         classes: usize,
     },
+    /// Asked to stop.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// Evaluation was asked to stop.
@@ -174,7 +177,7 @@ impl<'g> Emulator<'g> {
         stop: &AtomicBool,
     ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
         let weights = self.executor.load_weights(codes);
-        let sums = faults.sums.map(|sums| sums.load(self.graph, codes));
+        let sums = faults.sums.map(|sums| sums.load(self.graph, codes, self.executor.kernel()));
         let mut predictions = vec![0; self.images.labels.len()];
         // Sums of integers: the same whatever the order of the tasks.
         let applied = self
@@ -269,7 +272,8 @@ impl<'g> Emulator<'g> {
                     *prediction = if activations.is_none() && sums.is_none() {
                         self.executor.classify(weights, image, scratch)
                     } else {
-                        let sums = sums.as_ref().map(|sums| sums.load(self.graph, &codes));
+                        let kernel = self.executor.kernel();
+                        let sums = sums.as_ref().map(|sums| sums.load(self.graph, &codes, kernel));
                         let faults = (activations.as_ref(), sums.as_ref());
                         self.classify_through(weights, image, faults, &mut applied, scratch)
                     };

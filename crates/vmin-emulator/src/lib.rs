@@ -17,7 +17,9 @@
 mod deployment;
 mod emulator;
 mod memory;
+mod recalibrate;
 pub mod source;
+mod sum_ranges;
 
 pub use deployment::{
     ChipSpec, Deployment, LOAD, OpenChip, Outcome, Placement, Reads, Supplies, TrialSpec,
@@ -25,5 +27,7 @@ pub use deployment::{
 pub use emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Images, Score, Stopped};
 pub use memory::ProtectedError;
 pub use memory::activations::ActivationFaults;
-pub use memory::sums::{LoadedSumFaults, SumFaults};
+pub use memory::sums::{LoadedSumFaults, SumFaults, SumRule};
 pub use memory::weights::{Corrupted, corrupt};
+pub use recalibrate::{Calibration, Corrected};
+pub use sum_ranges::{sum_bits, sum_bounds, sum_ranges};

@@ -1,10 +1,16 @@
 //! Partial sums as the memory gives them back.
+//!
+//! ```text
+//!  sum ─ cut to the cells in use ─ faults ─ sign extended ─ clamped into the node's range ─> sum as read
+//! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vmin_accel::placement::{PlacedSums, SUM_BITS, SumPlacement};
+use vmin_kernels::GemmKernel;
 use vmin_nn::Graph;
-use vmin_nn::exec::OutputSums;
+use vmin_nn::exec::{LayerSums, OutputSums};
 use vmin_protection::rails::RailPlace;
 use vmin_protection::store::Storage;
 use vmin_protection::words::{CodeBit, Faults, Scheme, Stored, Stores, Sum, TowardZero, compile};
@@ -14,6 +20,7 @@ use super::contents::{Contents, Span};
 use super::transient::AnyBit;
 use super::{Arrays, Powered, region};
 use crate::source::{Errors, faults};
+use crate::sum_ranges::sum_bounds;
 
 /// Faults of the sum of one output.
 #[derive(Clone, Debug)]
@@ -37,12 +44,54 @@ impl Reads {
     }
 }
 
+/// How the sums of a node are kept and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumRule {
+    /// Cells in use of each word, 1..=32, the lowest first: a sum is cut to them and sign extended when it is
+    /// read.
+    pub bits: u8,
+    /// Lowest and highest sum; what is read beyond them is clamped.
+    pub range: [i32; 2],
+}
+
+impl SumRule {
+    /// Whole words, whatever they hold.
+    pub const NONE: Self = Self { bits: 32, range: [i32::MIN, i32::MAX] };
+
+    /// A sum as its cells hold it.
+    fn cut(self, sum: i32) -> i32 {
+        let unused = 32 - u32::from(self.bits);
+        sum << unused >> unused
+    }
+
+    /// What the rule makes of the bits of a word.
+    fn read(self, sum: i32) -> i32 {
+        self.cut(sum).clamp(self.range[0], self.range[1])
+    }
+
+    /// True if the rule changes no sum of this range.
+    fn keeps(self, [low, high]: [i64; 2]) -> bool {
+        let fits = |sum: i64| {
+            i32::try_from(sum).is_ok_and(|sum| self.range[0] <= sum && sum <= self.range[1])
+                && sum << (64 - u32::from(self.bits)) >> (64 - u32::from(self.bits)) == sum
+        };
+        fits(low) && fits(high)
+    }
+}
+
 /// The outputs of a layer whose sums are read wrongly.
 #[derive(Clone, Debug)]
 struct Layer {
     fold: usize,
     /// Rising by output element.
     outputs: Vec<(usize, Reads)>,
+    rule: SumRule,
+}
+
+impl Layer {
+    fn of(fold: usize, outputs: Vec<(usize, Reads)>) -> Option<Self> {
+        (!outputs.is_empty()).then_some(Self { fold, outputs, rule: SumRule::NONE })
+    }
 }
 
 /// Faults of the accumulator memory, sorted out by layer and output. Persistent ones act at **every** read:
@@ -116,7 +165,7 @@ fn lasting(placed: &PlacedSums, of_word: &[(usize, Arc<Faults>)]) -> Option<Laye
         Some((element, Reads::All(Arc::clone(&of_word[found].1))))
     };
     let outputs: Vec<(usize, Reads)> = (0..placed.outputs).filter_map(faults).collect();
-    (!outputs.is_empty()).then_some(Layer { fold: placed.fold, outputs })
+    Layer::of(placed.fold, outputs)
 }
 
 /// How the bits of sums are stored; their values are not known when that is decided.
@@ -206,7 +255,7 @@ fn transient(
             Some(_) | None => outputs.push((element, Reads::Single(vec![(read, compiled)]))),
         }
     }
-    (!outputs.is_empty()).then_some(Layer { fold: placed.fold, outputs })
+    Layer::of(placed.fold, outputs)
 }
 
 /// All words of the memory, as sums of a node.
@@ -236,8 +285,50 @@ pub(crate) fn stored(placement: &SumPlacement) -> Vec<Stored> {
     vec![stored; placement.layers.len().max(1)]
 }
 
-impl SumFaults<'_> {
-    /// True if no sum lies on a faulty cell.
+/// Faults of one word without those of the cells from `bits` on.
+fn narrowed(faults: &Faults, bits: u8) -> Faults {
+    let read = |word: u32| {
+        let mut read = Sum(word);
+        faults.read(&Scheme::Plain, &[], &mut read);
+        read.0
+    };
+    let (zeros, ones) = (read(0), read(u32::MAX));
+    let of_cell = |cell: u32| {
+        let effect = match [zeros, ones].map(|word| word >> cell & 1 == 1) {
+            [false, true] => return None,
+            [true, false] => CellEffect::Inverts,
+            [held, _] => CellEffect::Holds(held),
+        };
+        Some(Fault { address: cell.into(), effect })
+    };
+    let left: Vec<Fault> = (0..bits.into()).filter_map(of_cell).collect();
+    compile(&Scheme::Plain, &InSums, &[], &left, &[])
+}
+
+impl<'m> SumFaults<'m> {
+    /// The same memory with one rule for the sums of each node. Words with check bits hold all 32 bits of a
+    /// sum whatever the rule; elsewhere faults of cells that are not in use are left out.
+    ///
+    /// # Panics
+    /// If there is not one rule per node of `placement`, or a rule has no or more than 32 bits.
+    #[must_use]
+    pub fn with_rules(mut self, placement: &SumPlacement, rules: &[SumRule]) -> Self {
+        assert_eq!(rules.len(), placement.layers.len(), "one rule per node");
+        let of_nodes = self.layers.iter_mut().zip(&placement.layers).zip(rules);
+        for ((layer, placed), &rule) in of_nodes {
+            assert!((1..=32).contains(&rule.bits), "sums have 1 to 32 bits");
+            let Some(placed) = placed.as_ref().filter(|_| rule != SumRule::NONE) else { continue };
+            let whole = layer.take().map_or_else(Vec::new, |layer| layer.outputs);
+            let outputs = match self.scheme {
+                Scheme::Code { .. } => whole,
+                Scheme::Plain | Scheme::Detecting(_) => narrowed_outputs(whole, rule.bits),
+            };
+            *layer = Some(Layer { fold: placed.fold, outputs, rule });
+        }
+        self
+    }
+
+    /// True if every sum is read as it was written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.layers.iter().all(Option::is_none)
@@ -248,51 +339,179 @@ impl SumFaults<'_> {
     /// # Panics
     /// If `graph` is not the graph whose sums were placed, or `codes` are not its.
     #[must_use]
-    pub fn load<'a>(&'a self, graph: &'a Graph, codes: &[Vec<u8>]) -> LoadedSumFaults<'a> {
-        let sums = self.layers.iter().enumerate().map(|(node, layer)| {
-            let layer = layer.as_ref()?;
-            Some((layer, OutputSums::new(graph, codes, node)?))
-        });
+    pub fn load<'a>(
+        &'a self,
+        graph: &'a Graph,
+        codes: &[Vec<u8>],
+        kernel: &'static dyn GemmKernel,
+    ) -> LoadedSumFaults<'a> {
+        let layer = |node| self.load_layer(graph, codes, node, kernel);
         LoadedSumFaults {
-            scheme: self.scheme,
-            stored: self.stored,
             inputs: graph.nodes.iter().map(|node| node.inputs[0].0).collect(),
-            layers: sums.collect(),
-            bias_in_memory: self.bias_in_memory,
+            layers: (0..self.layers.len()).map(layer).collect(),
         }
     }
+
+    /// As [`Self::load`], of one node.
+    pub(crate) fn load_layer<'a>(
+        &'a self,
+        graph: &'a Graph,
+        codes: &[Vec<u8>],
+        node: usize,
+        kernel: &'static dyn GemmKernel,
+    ) -> Option<LoadedLayer<'a>> {
+        let layer = self.layers[node].as_ref()?;
+        let bounds = sum_bounds(graph, codes, node)?;
+        let elements = graph.tensors[graph.nodes[node].output.0].elements();
+        let few = layer.outputs.len() <= elements / FEW;
+        let sums = if few && layer.rule.keeps(bounds) {
+            Outputs::Few(OutputSums::new(graph, codes, node)?)
+        } else {
+            Outputs::All(LayerSums::new(graph, node, codes, layer.fold, kernel)?)
+        };
+        Some(LoadedLayer {
+            layer,
+            sums,
+            bias_in_memory: self.bias_in_memory,
+            scheme: self.scheme,
+            stored: self.stored,
+        })
+    }
+}
+
+/// Outputs of a layer per one that is computed by itself; with more, matrix products of all are faster.
+const FEW: usize = 32;
+
+/// The outputs that are read wrongly for cells below `bits`.
+fn narrowed_outputs(outputs: Vec<(usize, Reads)>, bits: u8) -> Vec<(usize, Reads)> {
+    // Outputs that wait in one word share its faults.
+    let mut of_word: BTreeMap<*const Faults, Arc<Faults>> = BTreeMap::new();
+    let narrow = |(element, reads): (usize, Reads)| match reads {
+        Reads::All(whole) => {
+            let left = of_word.entry(Arc::as_ptr(&whole));
+            let left = left.or_insert_with(|| Arc::new(narrowed(&whole, bits)));
+            (!left.is_empty()).then(|| (element, Reads::All(Arc::clone(left))))
+        }
+        Reads::Single(reads) => {
+            let left = reads.into_iter().map(|(read, whole)| (read, narrowed(&whole, bits)));
+            let left: Vec<_> = left.filter(|(_, left)| !left.is_empty()).collect();
+            (!left.is_empty()).then_some((element, Reads::Single(left)))
+        }
+    };
+    outputs.into_iter().filter_map(narrow).collect()
 }
 
 /// Faults of sums beside the weights that make these sums.
 pub struct LoadedSumFaults<'a> {
     /// The tensor each node reads.
     inputs: Vec<usize>,
-    layers: Vec<Option<(&'a Layer, OutputSums<'a>)>>,
-    bias_in_memory: bool,
-    scheme: &'a Scheme,
-    stored: &'a [Stored],
+    layers: Vec<Option<LoadedLayer<'a>>>,
 }
 
 impl LoadedSumFaults<'_> {
     /// Makes of a node's right outputs those that the memory lets through; `tensors` are all activations as
     /// they are read.
     pub fn apply(&self, node: usize, tensors: &[Vec<i8>], out: &mut [i8]) -> Applied {
+        let layer = self.layers[node].as_ref();
+        layer.map_or_else(Applied::default, |layer| layer.apply(&tensors[self.inputs[node]], out))
+    }
+}
+
+/// How sums are computed again.
+enum Outputs<'a> {
+    Few(OutputSums<'a>),
+    All(LayerSums),
+}
+
+/// Faults of one layer's sums.
+pub(crate) struct LoadedLayer<'a> {
+    layer: &'a Layer,
+    sums: Outputs<'a>,
+    bias_in_memory: bool,
+    scheme: &'a Scheme,
+    stored: &'a [Stored],
+}
+
+impl LoadedLayer<'_> {
+    /// Makes of the right outputs those that the memory lets through.
+    pub(crate) fn apply(&self, input: &[i8], out: &mut [i8]) -> Applied {
         let mut applied = Applied::default();
-        let Some((layer, sums)) = &self.layers[node] else { return applied };
-        let input = &tensors[self.inputs[node]];
-        for (element, reads) in &layer.outputs {
-            let mut number = 0;
-            out[*element] = sums.output(input, *element, layer.fold, self.bias_in_memory, |sum| {
-                let faults = reads.at(number);
-                number += 1;
-                let Some(faults) = faults else { return sum };
-                let mut read = Sum(sum.cast_unsigned());
-                let done = faults.read(self.scheme, self.stored, &mut read);
-                applied.cells_hit += done.cells_hit;
-                applied.bits_flipped += done.bits_flipped;
-                read.0.cast_signed()
-            });
+        let Layer { fold, outputs, .. } = self.layer;
+        match &self.sums {
+            Outputs::Few(sums) => {
+                for (element, reads) in outputs {
+                    let through = self.reader(reads, &mut applied);
+                    out[*element] =
+                        sums.output(input, *element, *fold, self.bias_in_memory, through);
+                }
+            }
+            Outputs::All(sums) => {
+                out.copy_from_slice(&sums.run(input, self.bias_in_memory, |number, first, sums| {
+                    self.read_all(number, first, sums, &mut applied)
+                }))
+            }
         }
         applied
+    }
+
+    /// Makes of the right sums of all outputs those that the requantization reads.
+    pub(crate) fn read_sums(&self, input: &[i8], right: &mut [i32]) {
+        let mut applied = Applied::default();
+        let Layer { fold, outputs, .. } = self.layer;
+        match &self.sums {
+            Outputs::Few(sums) => {
+                for (element, reads) in outputs {
+                    let through = self.reader(reads, &mut applied);
+                    right[*element] =
+                        sums.sum(input, *element, *fold, self.bias_in_memory, through);
+                }
+            }
+            Outputs::All(sums) => {
+                let _ = sums.run(input, self.bias_in_memory, |number, first, sums| {
+                    self.read_all(number, first, sums, &mut applied);
+                    // The last read of a block stays.
+                    right[first..first + sums.len()].copy_from_slice(sums);
+                });
+            }
+        }
+    }
+
+    /// The sum that is read of what was written.
+    fn read(&self, faults: Option<&Faults>, sum: i32, applied: &mut Applied) -> i32 {
+        let rule = self.layer.rule;
+        let Some(faults) = faults else { return rule.read(sum) };
+        let mut read = Sum(rule.cut(sum).cast_unsigned());
+        let done = faults.read(self.scheme, self.stored, &mut read);
+        applied.cells_hit += done.cells_hit;
+        applied.bits_flipped += done.bits_flipped;
+        rule.read(read.0.cast_signed())
+    }
+
+    /// The reads of one output, one after the other.
+    fn reader(&self, reads: &Reads, applied: &mut Applied) -> impl FnMut(i32) -> i32 {
+        let mut number = 0;
+        move |sum| {
+            number += 1;
+            self.read(reads.at(number - 1), sum, applied)
+        }
+    }
+
+    /// One read of the sums of some neighbouring outputs.
+    fn read_all(&self, number: u64, first: usize, sums: &mut [i32], applied: &mut Applied) {
+        let Layer { outputs, rule, .. } = self.layer;
+        let from = outputs.partition_point(|&(element, _)| element < first);
+        let end = first + sums.len();
+        let hit = outputs[from..].iter().take_while(|&&(element, _)| element < end);
+        let read = |(element, reads): &(usize, Reads)| {
+            let faults = reads.at(number)?;
+            Some((element - first, self.read(Some(faults), sums[element - first], applied)))
+        };
+        let read: Vec<(usize, i32)> = hit.filter_map(read).collect();
+        if *rule != SumRule::NONE {
+            sums.iter_mut().for_each(|sum| *sum = rule.read(*sum));
+        }
+        for (at, sum) in read {
+            sums[at] = sum;
+        }
     }
 }

@@ -3,13 +3,13 @@
 use vmin_accel::dataflow::{Operand, Path};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_accel::{ArraySize, Dataflow, StreamedPlacement};
-use vmin_emulator::{ActivationFaults, SumFaults, corrupt};
+use vmin_emulator::{ActivationFaults, SumFaults, SumRule, corrupt};
 use vmin_nn::exec::reference;
 use vmin_nn::{Executor, Graph, Op};
 use vmin_sram::{Applied, FaultKind, Geometry};
 use vmin_testkit::{Lcg, random_graph};
 
-use crate::cells::{Cells, KINDS, faults, walk_sums};
+use crate::cells::{Cells, KINDS, Sums, faults, walk_sums};
 
 /// The rows of weights that enter the array, as `(filter, tap)`, fold by fold.
 fn tiles(dataflow: Dataflow, array: [usize; 2], sizes: [usize; 3]) -> Vec<Vec<(usize, usize)>> {
@@ -236,6 +236,40 @@ fn no_fault_changes_nothing() {
     assert_eq!(found, expected[graph.output.0]);
 }
 
+/// A rule of any width and range.
+fn rule(rng: &mut Lcg) -> SumRule {
+    let bits = [32, 32, rng.pick(1..=32), rng.pick(12..=20)][rng.pick(0..=3)] as u8;
+    let ends = [0; 2].map(|_: i32| rng.pick(0..=60_000) as i32 - 30_000);
+    let ranges = [SumRule::NONE.range, [ends[0].min(ends[1]), ends[0].max(ends[1])]];
+    SumRule { bits, range: ranges[rng.pick(0..=1)] }
+}
+
+/// An array of cells of which a rule uses some.
+struct Ruled {
+    cells: Cells,
+    rule: SumRule,
+}
+
+impl Sums for Ruled {
+    fn words(&self) -> usize {
+        self.cells.words()
+    }
+
+    fn put(&mut self, word: usize, sum: i32) {
+        (0..usize::from(self.rule.bits))
+            .for_each(|bit| self.cells.write(word * 32 + bit, sum >> bit & 1 == 1));
+    }
+
+    fn get(&mut self, word: usize) -> i32 {
+        let SumRule { bits, range: [low, high] } = self.rule;
+        let read: Vec<bool> =
+            (0..usize::from(bits)).map(|bit| self.cells.read(word * 32 + bit)).collect();
+        let sign = *read.last().unwrap();
+        let all = read.into_iter().chain(std::iter::repeat(sign)).take(32).enumerate();
+        all.fold(0, |sum, (bit, read)| sum | i32::from(read) << bit).max(low).min(high)
+    }
+}
+
 #[test]
 fn partial_sums_are_those_of_the_walk() {
     let (mut hit, mut spilt, mut several_folds, mut grouped) = (0, 0, 0, 0);
@@ -250,14 +284,17 @@ fn partial_sums_are_those_of_the_walk() {
         let codes: Vec<Vec<u8>> = graph.weights.iter().map(|w| w.codes.clone()).collect();
         let weights = executor.load_clean_weights();
         let input = rng.codes(graph.tensors[0].elements());
+        let rules: Vec<SumRule> = graph.nodes.iter().map(|_| rule(&mut rng)).collect();
         for &(word, dataflow) in Dataflow::ALL {
             let Ok(placement) = SumPlacement::in_memory(geometry, size, dataflow, &graph) else {
                 continue;
             };
             for (kind, bias) in KINDS.into_iter().flat_map(|k| [(k, true), (k, false)]) {
                 let fast = SumFaults::new(&placement, &faults, kind, bias);
-                let loaded = fast.load(&graph, &codes);
-                let mut cells = Cells::new(geometry, &faults, kind);
+                let fast = if seed % 3 == 0 { fast } else { fast.with_rules(&placement, &rules) };
+                let loaded = fast.load(&graph, &codes, vmin_kernels::best());
+                let cells = Cells::new(geometry, &faults, kind);
+                let mut cells = Ruled { cells, rule: SumRule::NONE };
                 let mut applied = Applied::default();
                 let mut scratch = executor.scratch();
                 let mut reads = 0;
@@ -269,6 +306,9 @@ fn partial_sums_are_those_of_the_walk() {
                         applied += loaded.apply(node, tensors, out);
                         let Some(placed) = &placement.layers[node] else { return };
                         let x = &tensors[graph.nodes[node].inputs[0].0];
+                        if seed % 3 > 0 {
+                            cells.rule = rules[node];
+                        }
                         let (expected, outside) =
                             walk_sums(&graph, node, x, &mut cells, array, dataflow, bias);
                         assert_eq!(out, expected, "seed {seed} {word} {kind:?} node {node}");
@@ -279,7 +319,7 @@ fn partial_sums_are_those_of_the_walk() {
                     },
                     |_, _| {},
                 );
-                assert_eq!(applied, cells.applied, "seed {seed} {word} {kind:?}");
+                assert_eq!(applied, cells.cells.applied, "seed {seed} {word} {kind:?}");
                 assert_eq!(placement.bits_read(bias), reads * 32);
                 hit += applied.bits_flipped;
             }

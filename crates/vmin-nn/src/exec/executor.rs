@@ -3,6 +3,7 @@
 use vmin_kernels::GemmKernel;
 
 use super::scratch::{Scratch, Work};
+use super::step::decoded;
 use crate::ops::{At, NodeWeights, Plan, Run};
 use crate::pixels::PixelCodes;
 use crate::{Graph, Node, TensorId};
@@ -44,6 +45,12 @@ impl<'g> Executor<'g> {
         self.graph
     }
 
+    /// The kernel.
+    #[must_use]
+    pub fn kernel(&self) -> &'static dyn GemmKernel {
+        self.kernel
+    }
+
     /// The kernel's name.
     #[must_use]
     pub fn kernel_name(&self) -> &'static str {
@@ -58,15 +65,10 @@ impl<'g> Executor<'g> {
     #[must_use]
     pub fn load_weights(&self, codes: &[Vec<u8>]) -> LoadedWeights {
         assert_eq!(codes.len(), self.graph.weights.len(), "one vector of codes per weight tensor");
-        let mut integers = Vec::new();
         let nodes = self.graph.nodes.iter().zip(&self.plans).map(|(node, plan)| {
             let Some(conv) = node.op.product() else { return NodeWeights::None };
             let tensor = &self.graph.weights[conv.weights.0];
-            let codes = &codes[conv.weights.0];
-            assert_eq!(codes.len(), tensor.codes.len(), "one code per weight");
-            let table = tensor.encoding.decode_table(tensor.bits);
-            integers.clear();
-            integers.extend(codes.iter().map(|&code| table[usize::from(code)]));
+            let integers = decoded(tensor, &codes[conv.weights.0]);
             plan.load(self.kernel, &conv.bias, tensor, &integers)
         });
         LoadedWeights { nodes: nodes.collect() }

@@ -70,22 +70,38 @@ impl<'g> OutputSums<'g> {
         })
     }
 
-    /// Output `element` for this input tensor, `fold` taps at a time; `through` sees every sum that is
-    /// read from the memory, the bias too if `bias_in_memory`.
+    /// Output `element` for this input tensor: [`Self::sum`] requantized.
     ///
     /// # Panics
-    /// If `element` or `input` are not of this layer, or `fold` is 0.
+    /// As [`Self::sum`].
     pub fn output(
         &self,
         input: &[i8],
         element: usize,
         fold: usize,
         bias_in_memory: bool,
-        mut through: impl FnMut(i32) -> i32,
+        through: impl FnMut(i32) -> i32,
     ) -> i8 {
+        let sum = self.sum(input, element, fold, bias_in_memory, through);
+        let scaled = self.conv.scaled(self.rounding, element % self.output[2], sum);
+        self.conv.activation.clamp(scaled.wrapping_add(self.output_zero))
+    }
+
+    /// The sum of output `element` as the requantization reads it, `fold` taps at a time; `through` sees every
+    /// sum that is read from the memory, the bias too if `bias_in_memory`.
+    ///
+    /// # Panics
+    /// If `element` or `input` are not of this layer, or `fold` is 0.
+    pub fn sum(
+        &self,
+        input: &[i8],
+        element: usize,
+        fold: usize,
+        bias_in_memory: bool,
+        mut through: impl FnMut(i32) -> i32,
+    ) -> i32 {
         assert!(fold > 0, "a fold has taps");
-        let channel = element % self.output[2];
-        let bias = self.conv.bias[channel];
+        let bias = self.conv.bias[element % self.output[2]];
         let mut sum = if bias_in_memory { through(bias) } else { bias };
         let mut first = 0;
         while first < self.taps {
@@ -96,9 +112,7 @@ impl<'g> OutputSums<'g> {
             sum = sum.wrapping_add(self.products(input, element, first, last));
             first = last;
         }
-        let sum = through(sum);
-        let scaled = self.conv.scaled(self.rounding, channel, sum);
-        self.conv.activation.clamp(scaled.wrapping_add(self.output_zero))
+        through(sum)
     }
 
     /// The sum of the products of taps `first..last`.

@@ -119,6 +119,14 @@ pub(crate) trait Plan: Send + Sync {
 
     /// Computes the output.
     fn run(&self, run: Run<'_>);
+
+    /// Packs decoded weights, `fold` taps at a time.
+    fn load_folds(&self, _: &dyn GemmKernel, _: &WeightTensor, _: &[i8], _: usize) -> FoldWeights {
+        FoldWeights::None
+    }
+
+    /// Computes the output of a product; `through` sees its sums each time they leave the array.
+    fn run_folds(&self, _: RunFolds<'_>, _: &mut Through<'_>) {}
 }
 
 /// A step without work buffers or weights is a closure.
@@ -136,6 +144,32 @@ pub(crate) struct Run<'a> {
     pub(crate) inputs: [&'a [i8]; 2],
     pub(crate) work: &'a mut Work,
     pub(crate) out: &'a mut [i8],
+}
+
+/// Sees the sums of some neighbouring outputs: number of the read, first element, sums.
+pub(crate) type Through<'t> = dyn FnMut(u64, usize, &mut [i32]) + 't;
+
+/// One execution of a product whose sums leave the array.
+pub(crate) struct RunFolds<'a> {
+    pub(crate) kernel: &'static dyn GemmKernel,
+    pub(crate) weights: &'a FoldWeights,
+    pub(crate) bias: &'a [i32],
+    pub(crate) bias_in_memory: bool,
+    pub(crate) input: &'a [i8],
+    pub(crate) work: &'a mut Work,
+    pub(crate) out: &'a mut [i8],
+}
+
+/// The packed weights of a product, fold by fold.
+pub(crate) enum FoldWeights {
+    None,
+    /// With the zero point per channel, where any is not zero.
+    Matrix(Vec<conv::MatrixFold>, Option<Vec<i32>>),
+    /// `[tap][channel]`, less the zero points.
+    Depthwise {
+        taps: Vec<i16>,
+        fold: usize,
+    },
 }
 
 /// The packed weights of a node.

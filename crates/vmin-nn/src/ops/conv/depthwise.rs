@@ -1,9 +1,11 @@
 //! Depthwise convolution: a loop over channels inside a loop over window positions.
 
+use std::ops::Range;
+
 use vmin_kernels::{GemmKernel, Requantization};
 
 use super::Conv2d;
-use crate::ops::{At, NodeWeights, Plan, Run};
+use crate::ops::{At, FoldWeights, NodeWeights, Plan, Run, RunFolds, Through};
 use crate::{LayerShape, WeightTensor};
 
 /// A layer without its weights.
@@ -41,10 +43,7 @@ impl Plan for DepthwisePlan {
         tensor: &WeightTensor,
         integers: &[i8],
     ) -> NodeWeights {
-        let (channels, k) = (self.layer.output[2], self.layer.k);
-        let zero_of = |c: usize| tensor.zero_points[c % tensor.zero_points.len()] as i16;
-        let at = |tap: usize, c: usize| i16::from(integers[c * k + tap]) - zero_of(c);
-        let taps = (0..k).flat_map(|tap| (0..channels).map(move |c| at(tap, c))).collect();
+        let taps = self.taps(tensor, integers);
         NodeWeights::Depthwise(DepthwiseWeights { taps, bias: bias.to_vec() })
     }
 
@@ -53,31 +52,80 @@ impl Plan for DepthwisePlan {
         let NodeWeights::Depthwise(weights) = weights else {
             panic!("weights were loaded by an executor of this graph")
         };
-        let layer = &self.layer;
-        let [in_h, in_w, in_c] = layer.input;
-        let [_, out_w, channels] = layer.output;
-        let ([kh, kw], [sv, sh], [dv, dh]) = (layer.kernel, layer.stride, layer.dilation);
-        let [top, left] = layer.padding;
+        let channels = self.layer.output[2];
         let sums = &mut work.sums[..channels];
         for (pixel, out) in out.chunks_exact_mut(channels).enumerate() {
-            let (oy, ox) = (pixel / out_w, pixel % out_w);
             sums.fill(0);
-            for ky in 0..kh {
-                let Some(iy) = (oy * sv + ky * dv).checked_sub(top).filter(|&y| y < in_h) else {
-                    continue;
-                };
-                for kx in 0..kw {
-                    let Some(ix) = (ox * sh + kx * dh).checked_sub(left).filter(|&x| x < in_w)
-                    else {
-                        continue;
-                    };
-                    let from = (iy * in_w + ix) * in_c;
-                    let x = &input[from..from + in_c];
-                    let tap = (ky * kw + kx) * channels;
-                    accumulate(&weights.taps[tap..tap + channels], x, self.input_zero, sums);
-                }
-            }
+            self.add(input, &weights.taps, pixel, 0..self.layer.k, sums);
             kernel.requantize(sums, &weights.bias, &self.rule, out);
+        }
+    }
+
+    fn load_folds(
+        &self,
+        _: &dyn GemmKernel,
+        tensor: &WeightTensor,
+        integers: &[i8],
+        fold: usize,
+    ) -> FoldWeights {
+        FoldWeights::Depthwise { taps: self.taps(tensor, integers), fold }
+    }
+
+    fn run_folds(&self, run: RunFolds<'_>, through: &mut Through<'_>) {
+        let RunFolds { kernel, weights, bias, bias_in_memory, input, work, out } = run;
+        let FoldWeights::Depthwise { taps, fold } = weights else {
+            panic!("weights were loaded for this layer")
+        };
+        let (channels, k) = (self.layer.output[2], self.layer.k);
+        let sums = &mut work.sums[..channels];
+        let zeros = vec![0; channels];
+        for (pixel, out) in out.chunks_exact_mut(channels).enumerate() {
+            let mut read = 0;
+            let mut reread = |sums: &mut [i32]| {
+                through(read, pixel * channels, sums);
+                read += 1;
+            };
+            sums.copy_from_slice(bias);
+            if bias_in_memory {
+                reread(sums);
+            }
+            for first in (0..k).step_by(*fold) {
+                if first > 0 {
+                    reread(sums);
+                }
+                self.add(input, taps, pixel, first..k.min(first + fold), sums);
+            }
+            reread(sums);
+            kernel.requantize(sums, &zeros, &self.rule, out);
+        }
+    }
+}
+
+impl DepthwisePlan {
+    /// The weights less their zero points, `[tap][channel]`.
+    fn taps(&self, tensor: &WeightTensor, integers: &[i8]) -> Vec<i16> {
+        let (channels, k) = (self.layer.output[2], self.layer.k);
+        let zero_of = |c: usize| tensor.zero_points[c % tensor.zero_points.len()] as i16;
+        let at = |tap: usize, c: usize| i16::from(integers[c * k + tap]) - zero_of(c);
+        (0..k).flat_map(|tap| (0..channels).map(move |c| at(tap, c))).collect()
+    }
+
+    /// Adds some taps of an output pixel; those in the padding add nothing.
+    fn add(&self, input: &[i8], taps: &[i16], pixel: usize, range: Range<usize>, sums: &mut [i32]) {
+        let layer = &self.layer;
+        let [in_h, in_w, in_c] = layer.input;
+        let (oy, ox) = (pixel / layer.output[1], pixel % layer.output[1]);
+        for tap in range {
+            let (ky, kx) = (tap / layer.kernel[1], tap % layer.kernel[1]);
+            let at = |axis: usize, out: usize, of: usize, length: usize| {
+                let place = out * layer.stride[axis] + of * layer.dilation[axis];
+                place.checked_sub(layer.padding[axis]).filter(|&place| place < length)
+            };
+            let (Some(iy), Some(ix)) = (at(0, oy, ky, in_h), at(1, ox, kx, in_w)) else {
+                continue;
+            };
+            let x = &input[(iy * in_w + ix) * in_c..][..in_c];
+            accumulate(&taps[tap * sums.len()..][..sums.len()], x, self.input_zero, sums);
         }
     }
 }

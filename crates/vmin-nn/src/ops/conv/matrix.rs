@@ -12,7 +12,8 @@
 use vmin_kernels::{GemmKernel, PackedWeights, Requantization};
 
 use super::Conv2d;
-use crate::ops::{At, NodeWeights, Plan, Run};
+use crate::exec::Work;
+use crate::ops::{At, FoldWeights, NodeWeights, Plan, Run, RunFolds, Through};
 use crate::{LayerShape, WeightTensor};
 
 /// Pixels multiplied in one call: enough rows for a kernel, few enough to stay in the cache.
@@ -37,6 +38,14 @@ pub(crate) struct MatrixWeights {
     offsets: Vec<i32>,
     /// Zero point per channel, where any is not zero.
     zeros: Option<Vec<i32>>,
+}
+
+/// The weights of the taps that are added at a time, packed.
+pub(crate) struct MatrixFold {
+    first: usize,
+    packed: PackedWeights,
+    /// Zero point terms per channel.
+    offsets: Vec<i32>,
 }
 
 impl MatrixPlan {
@@ -79,11 +88,10 @@ impl Plan for MatrixPlan {
     ) -> NodeWeights {
         let (n, k) = (self.layer.n, self.layer.k);
         let zx = i32::from(self.input_zero);
-        let zero_of = |c: usize| tensor.zero_points[c % tensor.zero_points.len()];
         let offsets = (0..n).map(|c| {
             let row = &integers[c * k..(c + 1) * k];
             let sum = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
-            let all = (k as i32).wrapping_mul(zero_of(c)).wrapping_sub(sum);
+            let all = (k as i32).wrapping_mul(self.zero_of(tensor, c)).wrapping_sub(sum);
             bias[c].wrapping_add(zx.wrapping_mul(all))
         });
         let offsets = offsets.collect();
@@ -91,7 +99,7 @@ impl Plan for MatrixPlan {
         NodeWeights::Matrix(MatrixWeights {
             packed: kernel.pack(integers, n, k),
             offsets,
-            zeros: zeros.then(|| (0..n).map(zero_of).collect()),
+            zeros: zeros.then(|| (0..n).map(|c| self.zero_of(tensor, c)).collect()),
         })
     }
 
@@ -100,6 +108,95 @@ impl Plan for MatrixPlan {
         let NodeWeights::Matrix(weights) = weights else {
             panic!("weights were loaded by an executor of this graph")
         };
+        let (n, k) = (self.layer.n, self.layer.k);
+        self.blocks(input, work, |first, patches, sums| {
+            kernel.gemm(patches, k, sums.len() / n, &weights.packed, sums);
+            if let Some(zeros) = &weights.zeros {
+                subtract_zeros(zeros, patches.chunks_exact(k), sums);
+            }
+            let out = &mut out[first..first + sums.len()];
+            kernel.requantize(sums, &weights.offsets, &self.rule, out);
+        });
+    }
+
+    fn load_folds(
+        &self,
+        kernel: &dyn GemmKernel,
+        tensor: &WeightTensor,
+        integers: &[i8],
+        fold: usize,
+    ) -> FoldWeights {
+        let (n, k) = (self.layer.n, self.layer.k);
+        let zeros: Vec<i32> = (0..n).map(|c| self.zero_of(tensor, c)).collect();
+        let of_fold = |first: usize| {
+            let taps = fold.min(k - first);
+            let rows = integers.chunks_exact(k).map(|row| &row[first..first + taps]);
+            let offset = |(row, zero): (&[i8], &i32)| {
+                let sum = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+                let all = (taps as i32).wrapping_mul(*zero).wrapping_sub(sum);
+                i32::from(self.input_zero).wrapping_mul(all)
+            };
+            let offsets = rows.clone().zip(&zeros).map(offset).collect();
+            let packed = kernel.pack(&rows.flatten().copied().collect::<Vec<i8>>(), n, taps);
+            MatrixFold { first, packed, offsets }
+        };
+        let folds = (0..k).step_by(fold).map(of_fold).collect();
+        FoldWeights::Matrix(folds, zeros.iter().any(|&zero| zero != 0).then_some(zeros))
+    }
+
+    fn run_folds(&self, run: RunFolds<'_>, through: &mut Through<'_>) {
+        let RunFolds { kernel, weights, bias, bias_in_memory, input, work, out } = run;
+        let FoldWeights::Matrix(folds, zeros) = weights else {
+            panic!("weights were loaded for this layer")
+        };
+        let (n, k) = (self.layer.n, self.layer.k);
+        let mut products = vec![0; self.work()[2]];
+        self.blocks(input, work, |first, patches, sums| {
+            let mut read = 0;
+            let mut reread = |sums: &mut [i32]| {
+                through(read, first, sums);
+                read += 1;
+            };
+            sums.chunks_exact_mut(n).for_each(|pixel| pixel.copy_from_slice(bias));
+            if bias_in_memory {
+                reread(sums);
+            }
+            let pixels = sums.len() / n;
+            for (number, MatrixFold { first, packed, offsets }) in folds.iter().enumerate() {
+                if number > 0 {
+                    reread(sums);
+                }
+                let products = &mut products[..sums.len()];
+                kernel.gemm(&patches[*first..], k, pixels, packed, products);
+                if let Some(zeros) = zeros {
+                    let taps = *first..*first + packed.k();
+                    let rows = patches.chunks_exact(k).map(|row| &row[taps.clone()]);
+                    subtract_zeros(zeros, rows, products);
+                }
+                for (sums, products) in sums.chunks_exact_mut(n).zip(products.chunks_exact(n)) {
+                    for ((sum, &product), &offset) in sums.iter_mut().zip(products).zip(offsets) {
+                        *sum = sum.wrapping_add(product).wrapping_add(offset);
+                    }
+                }
+            }
+            reread(sums);
+            kernel.requantize(sums, &vec![0; n], &self.rule, &mut out[first..first + sums.len()]);
+        });
+    }
+}
+
+impl MatrixPlan {
+    fn zero_of(&self, tensor: &WeightTensor, channel: usize) -> i32 {
+        tensor.zero_points[channel % tensor.zero_points.len()]
+    }
+
+    /// Some output rows at a time: the first element, the patches of its pixels and room for their sums.
+    fn blocks(
+        &self,
+        input: &[i8],
+        work: &mut Work,
+        mut block: impl FnMut(usize, &[i8], &mut [i32]),
+    ) {
         let [out_h, out_w, _] = self.layer.output;
         let (n, k) = (self.layer.n, self.layer.k);
         let (source, width) = match self.padded {
@@ -121,13 +218,7 @@ impl Plan for MatrixPlan {
                 gather(&self.layer, source, width, top, rows, patches);
                 &*patches
             };
-            let sums = &mut work.sums[..pixels * n];
-            kernel.gemm(patches, k, pixels, &weights.packed, sums);
-            if let Some(zeros) = &weights.zeros {
-                subtract_zeros(zeros, patches, k, sums);
-            }
-            let out = &mut out[first * n..(first + pixels) * n];
-            kernel.requantize(sums, &weights.offsets, &self.rule, out);
+            block(first * n, patches, &mut work.sums[..pixels * n]);
         }
     }
 }
@@ -199,8 +290,8 @@ fn copy_run(from: &[i8], to: &mut [i8]) {
 }
 
 /// `sums[pixel][channel] -= zeros[channel] * sum of the patch`.
-fn subtract_zeros(zeros: &[i32], patches: &[i8], k: usize, sums: &mut [i32]) {
-    for (patch, sums) in patches.chunks_exact(k).zip(sums.chunks_exact_mut(zeros.len())) {
+fn subtract_zeros<'p>(zeros: &[i32], patches: impl Iterator<Item = &'p [i8]>, sums: &mut [i32]) {
+    for (patch, sums) in patches.zip(sums.chunks_exact_mut(zeros.len())) {
         let total = patch.iter().fold(0i32, |sum, &x| sum.wrapping_add(i32::from(x)));
         for (sum, &zero) in sums.iter_mut().zip(zeros) {
             *sum = sum.wrapping_sub(zero.wrapping_mul(total));

@@ -13,7 +13,7 @@ use crate::layers::height_width_channels;
 use crate::{Activation, LayerShape, Limits, ModelError, WeightId, WeightTensor};
 
 pub(crate) use depthwise::DepthwiseWeights;
-pub(crate) use matrix::MatrixWeights;
+pub(crate) use matrix::{MatrixFold, MatrixWeights};
 
 /// The connections of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
