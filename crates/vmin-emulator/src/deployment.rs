@@ -5,16 +5,21 @@ use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
 use vmin_accel::{Memory, MemoryAt, PerMemory};
+use vmin_kernels::GemmKernel;
 use vmin_nn::{Graph, TensorId};
+use vmin_protection::mechanism::{Fitted, Guard, SumKeeping};
 use vmin_protection::store::Storage;
 use vmin_protection::{Extent, ProtectedAt, Protection};
 use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
-use crate::emulator::{BufferFaults, Emulator, ImageRead, Score as Counts, Stopped};
+use crate::emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Score as Counts, Stopped};
 use crate::memory::Contents;
+use crate::memory::sums::SumRule;
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
+use crate::recalibrate::{Calibration, Corrected};
 use crate::source::CellSource;
+use crate::sum_ranges::sum_ranges;
 
 /// Where the codes of a network lie.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -108,6 +113,9 @@ pub enum Reads {
 /// The number of the read of [`Reads::Once`].
 pub const LOAD: u64 = u64::MAX;
 
+/// The number of the first read by which a chip is calibrated where every image reads anew.
+const CALIBRATION: u64 = 1 << 62;
+
 /// Which chip, and how the network lies on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChipSpec {
@@ -149,6 +157,10 @@ pub struct Deployment<'g> {
     memories: PerMemory<Option<Protected>>,
     weights: Vec<Contents<'g>>,
     activations: Vec<Vec<Contents<'static>>>,
+    /// How sums are kept, per node; none if they are whole words.
+    sum_rules: Option<Vec<SumRule>>,
+    fitted: Option<(Fitted, Option<Calibration<'g>>)>,
+    guards: Vec<Guard>,
 }
 
 impl<'g> Deployment<'g> {
@@ -225,7 +237,26 @@ impl<'g> Deployment<'g> {
             first_extra_cell += protected.extra_cells();
             Ok(Some(protected))
         });
+        let stages = protection.stages(Memory::Accumulator, 32);
+        let mut sum_rules = None;
+        let mut guards = Vec::new();
+        for keeping in stages.sums {
+            match keeping {
+                SumKeeping::Narrow => {
+                    let bits = crate::sum_bits(graph).into_iter();
+                    let rule = |bits: Option<u8>| SumRule {
+                        bits: bits.map_or(32, |bits| bits.min(32)),
+                        ..SumRule::NONE
+                    };
+                    sum_rules = Some(bits.map(rule).collect());
+                }
+                SumKeeping::Guarded(guard) => guards.push(guard),
+            }
+        }
         let deployment = Self {
+            sum_rules,
+            guards,
+            fitted: protection.fitted().map(|fitted| (fitted, None)),
             graph,
             placement,
             memories: memories.transpose()?,
@@ -236,6 +267,38 @@ impl<'g> Deployment<'g> {
                 .map_or_else(Vec::new, activations::contents),
         };
         Ok(deployment)
+    }
+
+    /// The same, calibrated on unlabelled images, `[count, height, width, channels]` flat: as many of the first as
+    /// each mechanism asks for. A protection that asks for images ([`Protection::calibration_images`]) must be
+    /// calibrated before a chip runs.
+    ///
+    /// # Errors
+    /// The images do not fit the network, or `stop` was set.
+    pub fn calibrated(
+        mut self,
+        pixels: &[u8],
+        kernel: &'static dyn GemmKernel,
+        stop: &AtomicBool,
+    ) -> Result<Self, EmulatorError> {
+        let size = self.graph.tensors[self.graph.input.0].elements();
+        let first = |images: u32| &pixels[..pixels.len().min(images as usize * size)];
+        if let Some((fitted, calibration)) = &mut self.fitted {
+            *calibration = Some(Calibration::new(self.graph, first(fitted.images), kernel, stop)?);
+        }
+        let Some(placed) = &self.placement.sums else { return Ok(self) };
+        for guard in &self.guards {
+            let biases = self.placement.biases_in_memory;
+            let ranges =
+                sum_ranges(self.graph, placed, biases, first(guard.images), guard.margin, kernel)
+                    .map_err(|error| EmulatorError::Pixels(error.to_string()))?;
+            let none = || vec![SumRule::NONE; ranges.len()];
+            let rules = self.sum_rules.get_or_insert_with(none);
+            for (rule, range) in rules.iter_mut().zip(ranges) {
+                rule.range = range.unwrap_or(rule.range);
+            }
+        }
+        Ok(self)
     }
 
     /// All contents of a memory.
@@ -442,7 +505,11 @@ impl PoweredChip<'_> {
     fn sums(&self, read: u64) -> Option<sums::SumFaults<'_>> {
         let placement = self.deployment.placement;
         let (placed, powered) = (placement.sums.as_ref()?, self.memories.accumulator.as_ref()?);
-        Some(sums::read(placed, powered, placement.biases_in_memory, read))
+        let faults = sums::read(placed, powered, placement.biases_in_memory, read);
+        Some(match &self.deployment.sum_rules {
+            Some(rules) => faults.with_rules(placed, rules),
+            None => faults,
+        })
     }
 
     fn predict(
@@ -452,34 +519,57 @@ impl PoweredChip<'_> {
         clean: &[usize],
         stop: &AtomicBool,
     ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+        let fitted = self.deployment.fitted.as_ref().map(|(fitted, calibration)| {
+            let what = match fitted.multipliers {
+                true => Corrected::BiasesAndMultipliers,
+                false => Corrected::Biases,
+            };
+            (what, calibration.as_ref().expect("deployments that fit constants are calibrated"))
+        });
+        let read = |image: u64| ImageRead {
+            weights: self.weights(image),
+            activations: self.activations(image),
+            sums: self.sums(image),
+        };
         match trial.reads {
-            Reads::EveryImage => emulator.predict_reread(
-                |index| {
-                    let image = trial.first_image + index as u64;
-                    ImageRead {
-                        weights: self.weights(image),
-                        activations: self.activations(image),
-                        sums: self.sums(image),
+            Reads::EveryImage => {
+                let own;
+                let emulator = match fitted {
+                    None => emulator,
+                    Some((what, calibration)) => {
+                        let read = |index: usize| read(CALIBRATION + index as u64);
+                        own = calibration.recalibrated_reread(read, what, stop)?;
+                        &emulator.with_graph(&own)
                     }
-                },
-                stop,
-            ),
+                };
+                emulator.predict_reread(|index| read(trial.first_image + index as u64), stop)
+            }
             Reads::Once => {
-                let weights = self.weights(LOAD);
-                let activations = self.activations(LOAD).filter(|faults| !faults.is_empty());
-                let sums = self.sums(LOAD).filter(|faults| !faults.is_empty());
+                let ImageRead { weights, activations, sums } = read(LOAD);
+                let activations = activations.filter(|faults| !faults.is_empty());
+                let sums = sums.filter(|faults| !faults.is_empty());
                 let faults =
                     BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
                 let mut applied =
                     PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
-                let predictions = if faults.activations.is_some() || faults.sums.is_some() {
+                let in_buffers = faults.activations.is_some() || faults.sums.is_some();
+                if !in_buffers && weights.applied.bits_flipped == 0 {
+                    return Ok((clean.to_vec(), applied));
+                }
+                let own;
+                let emulator = match fitted {
+                    None => emulator,
+                    Some((what, calibration)) => {
+                        own = calibration.recalibrated(&weights.codes, faults, what, stop)?;
+                        &emulator.with_graph(&own)
+                    }
+                };
+                let predictions = if in_buffers {
                     let (predictions, of_buffers) =
                         emulator.predict_through(&weights.codes, faults, stop)?;
                     applied.activation = of_buffers.activation;
                     applied.accumulator = of_buffers.accumulator;
                     predictions
-                } else if weights.applied.bits_flipped == 0 {
-                    clean.to_vec()
                 } else {
                     emulator.predict(&weights.codes, stop)?
                 };

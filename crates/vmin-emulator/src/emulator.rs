@@ -135,6 +135,15 @@ impl<'g> Emulator<'g> {
         Ok(Self { graph, executor: Executor::new(graph, kernel), images, image_size })
     }
 
+    /// The same images under another graph of the same tensors.
+    pub(crate) fn with_graph<'a>(&self, graph: &'a Graph) -> Emulator<'a>
+    where
+        'g: 'a,
+    {
+        let executor = Executor::new(graph, self.executor.kernel());
+        Emulator { graph, executor, images: self.images, image_size: self.image_size }
+    }
+
     /// The predicted class of every image under `codes`.
     ///
     /// # Errors

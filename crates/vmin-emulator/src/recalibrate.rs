@@ -97,6 +97,12 @@ pub struct Calibration<'g> {
     clean: Vec<Option<Vec<Channel>>>,
 }
 
+impl std::fmt::Debug for Calibration<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calibration").field("images", &self.images.len()).finish_non_exhaustive()
+    }
+}
+
 /// What the memories of a chip do to the images.
 enum Memories<'a, 'm> {
     Lasting(&'a [Vec<u8>], BufferFaults<'a>),

@@ -31,7 +31,7 @@ pub trait Mechanism: Identity + fmt::Debug + Send + Sync {
     fn price(&self, costs: &ProtectionCosts, shape: Shape) -> Price;
 
     /// Work at start-up that no inference pays for, if there is some.
-    fn startup(&self) -> Option<&'static str> {
+    fn startup(&self) -> Option<String> {
         None
     }
 
@@ -67,6 +67,37 @@ pub enum Effect {
     Word(Box<dyn WordCode>, Words, OnDetected),
     /// Sense amplifiers detect wrong bits.
     Detect(DetectingReads),
+    /// Partial sums are kept, or read, otherwise.
+    Sum(SumKeeping),
+    /// The network's constants are fitted to what the chip reads.
+    Fit(Fitted),
+}
+
+/// How partial sums are kept and read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SumKeeping {
+    /// In as many cells as the sums of the layer need.
+    Narrow,
+    /// Clamped into the range seen on calibration images.
+    Guarded(Guard),
+}
+
+/// A range of sums.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guard {
+    /// Calibration images.
+    pub images: u32,
+    /// Both ends move outwards by this share of their distance.
+    pub margin: f64,
+}
+
+/// Constants of a network that are written anew for each chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fitted {
+    /// Calibration images.
+    pub images: u32,
+    /// True if requantization multipliers are fitted beside biases.
+    pub multipliers: bool,
 }
 
 /// Where an effect acts, from the cells outwards.
@@ -80,6 +111,10 @@ pub enum Stage {
     Store,
     /// How cells become codes.
     Words,
+    /// How partial sums are kept and read.
+    Sums,
+    /// What the network makes of it.
+    Network,
 }
 
 impl Effect {
@@ -91,6 +126,8 @@ impl Effect {
             Self::Spares(..) => Stage::Spares,
             Self::Store(_) => Stage::Store,
             Self::Word(..) | Self::Detect(_) => Stage::Words,
+            Self::Sum(_) => Stage::Sums,
+            Self::Fit(_) => Stage::Network,
         }
     }
 
@@ -100,7 +137,7 @@ impl Effect {
         match self {
             Self::Rail(rail) => matches!(rail.cells, crate::rails::RailCells::WeakestBanks(_)),
             Self::Spares(..) | Self::Store(_) => true,
-            Self::Word(..) | Self::Detect(_) => false,
+            Self::Word(..) | Self::Detect(_) | Self::Sum(_) | Self::Fit(_) => false,
         }
     }
 
@@ -109,7 +146,9 @@ impl Effect {
     pub const fn asks_known(&self) -> bool {
         match self {
             Self::Rail(_) | Self::Store(_) => self.needs_map(),
-            Self::Spares(..) | Self::Word(..) | Self::Detect(_) => false,
+            Self::Spares(..) | Self::Word(..) | Self::Detect(_) | Self::Sum(_) | Self::Fit(_) => {
+                false
+            }
         }
     }
 
@@ -118,7 +157,12 @@ impl Effect {
     pub fn needs_held_values(&self) -> bool {
         match self {
             Self::Store(rule) => rule.needs_held_values(),
-            Self::Rail(_) | Self::Spares(..) | Self::Word(..) | Self::Detect(_) => false,
+            Self::Rail(_)
+            | Self::Spares(..)
+            | Self::Word(..)
+            | Self::Detect(_)
+            | Self::Sum(_)
+            | Self::Fit(_) => false,
         }
     }
 }
@@ -132,6 +176,8 @@ pub struct Shape {
     pub word_bits: u64,
     /// Bits per code.
     pub code_bits: u8,
+    /// Bits that the sums of the layer need, where it is a layer with weights.
+    pub sum_bits: Option<u8>,
 }
 
 /// The price of a mechanism.

@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::known::{Known, KnownAt, Noise};
-use crate::mechanism::{Effect, Mechanism, Stage};
+use crate::mechanism::{Effect, Fitted, Mechanism, Stage, SumKeeping};
 use crate::mechanisms::{self, SpareLines};
 use crate::rails::{Rail, RailCells, Supplies};
 use crate::store::StoreRule;
@@ -122,10 +122,12 @@ pub struct Stages {
     pub store: Vec<Box<dyn StoreRule>>,
     /// How words become codes.
     pub scheme: Scheme,
+    /// How partial sums are kept and read.
+    pub sums: Vec<SumKeeping>,
 }
 
 impl Stages {
-    /// True if the memory gives back what its cells hold.
+    /// True if the memory gives back what its cells hold, before partial sums are cut or clamped.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         self.rails.is_empty()
@@ -207,8 +209,13 @@ impl Protection {
     /// The effects on a memory with codes of `code_bits` bits, by stage.
     #[must_use]
     pub fn stages(&self, memory: Memory, code_bits: u8) -> Stages {
-        let mut stages =
-            Stages { rails: Vec::new(), spares: None, store: Vec::new(), scheme: Scheme::Plain };
+        let mut stages = Stages {
+            rails: Vec::new(),
+            spares: None,
+            store: Vec::new(),
+            scheme: Scheme::Plain,
+            sums: Vec::new(),
+        };
         for mechanism in self.of(memory) {
             match mechanism.effect(code_bits) {
                 Effect::Rail(rail) => stages.rails.push(rail),
@@ -218,6 +225,8 @@ impl Protection {
                     stages.scheme = Scheme::Code { code, words, on_detected };
                 }
                 Effect::Detect(reads) => stages.scheme = Scheme::Detecting(reads),
+                Effect::Sum(keeping) => stages.sums.push(keeping),
+                Effect::Fit(_) => {}
             }
         }
         stages
@@ -247,6 +256,36 @@ impl Protection {
             test: spares.map(|(_, test_mv)| Supplies::new(test_mv, &rails, here)).transpose()?,
             known,
         })
+    }
+
+    /// The constants that are fitted to each chip, if some are.
+    #[must_use]
+    pub fn fitted(&self) -> Option<Fitted> {
+        self.iter().find_map(|(_, mechanism)| match mechanism.effect(8) {
+            Effect::Fit(fitted) => Some(fitted),
+            Effect::Rail(_)
+            | Effect::Spares(..)
+            | Effect::Store(_)
+            | Effect::Word(..)
+            | Effect::Detect(_)
+            | Effect::Sum(_) => None,
+        })
+    }
+
+    /// Calibration images that its mechanisms need, if they need some.
+    #[must_use]
+    pub fn calibration_images(&self) -> Option<u32> {
+        let of = |(_, mechanism): (Memory, &dyn Mechanism)| match mechanism.effect(8) {
+            Effect::Fit(fitted) => Some(fitted.images),
+            Effect::Sum(SumKeeping::Guarded(guard)) => Some(guard.images),
+            Effect::Sum(SumKeeping::Narrow)
+            | Effect::Rail(_)
+            | Effect::Spares(..)
+            | Effect::Store(_)
+            | Effect::Word(..)
+            | Effect::Detect(_) => None,
+        };
+        self.iter().filter_map(of).max()
     }
 
     /// The same, working from this knowledge of each chip.
@@ -323,12 +362,14 @@ fn check(
         if earlier.kind() == kind {
             return Err(ProtectionError::Twice { kind });
         }
-        let both_store = outer.stage() == Stage::Store && effect.stage() == Stage::Store;
-        let listed_late = both_store && mechanisms::rank(earlier.kind()) > mechanisms::rank(kind);
+        let ordered = matches!(effect.stage(), Stage::Store | Stage::Sums);
+        let listed_late = outer.stage() == effect.stage()
+            && ordered
+            && mechanisms::rank(earlier.kind()) > mechanisms::rank(kind);
         if outer.stage() > effect.stage() || listed_late {
             return Err(ProtectionError::Order { inner: kind, outer: earlier.kind() });
         }
-        if outer.stage() == Stage::Words {
+        if outer.stage() == Stage::Words && effect.stage() == Stage::Words {
             return Err(ProtectionError::TwoOnWords { first: earlier.kind(), second: kind });
         }
         for (first, second, reason) in mechanisms::APART {

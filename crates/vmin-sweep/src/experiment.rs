@@ -111,6 +111,8 @@ pub struct Experiment {
     pub rounding: Option<Rounding>,
     /// `[data] set`.
     pub data: Located<String>,
+    /// `[data] calibration`: the set whose training images calibrate mechanisms; that of `set` if absent.
+    pub calibration: Option<Located<String>>,
     /// `[data] pixels`: how pixels become the network's input, in place of its own rule.
     pub pixels: Option<Located<Pixels>>,
     /// `[data] first`: index of the first image.
@@ -181,6 +183,7 @@ impl Experiment {
 
         let data = root.table("data");
         let set = data.string("set");
+        let calibration = data.optional_string("calibration");
         let pixels = pixels::read(&data);
         let first = data.optional_integer("first", 0..=IMAGES_MAX);
         let images = data.optional_integer("images", 1..=IMAGES_MAX);
@@ -285,6 +288,7 @@ impl Experiment {
                 bits: bits.and_then(narrow),
                 rounding: rounding.map(|named| named.value),
                 data: set?,
+                calibration,
                 pixels,
                 first_image: first.and_then(narrow).unwrap_or(Located { value: 0, span: 0..0 }),
                 images: match (images, preset) {

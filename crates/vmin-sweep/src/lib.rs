@@ -17,6 +17,7 @@
 //! Not here: drawing.
 
 pub mod accuracy;
+mod calibration;
 pub mod chip_file;
 mod experiment;
 mod first_chip;
@@ -30,6 +31,7 @@ mod run;
 pub mod statistics;
 
 pub use accuracy::{Accuracy, Differs, Kept, Subject, Verdict};
+pub use calibration::CalibrationImages;
 pub use chip_file::ChipFile;
 pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, NotAnExperiment,

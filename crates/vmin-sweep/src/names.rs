@@ -69,7 +69,7 @@ pub fn matching(base: &Path, name: &Path) -> Option<Result<Vec<PathBuf>, Diagnos
 /// A name of a network, an image set, a description or a chip, as written.
 #[derive(Clone, Debug)]
 pub struct Name<'a> {
-    text: &'a str,
+    pub(crate) text: &'a str,
     span: Option<Range<usize>>,
 }
 
@@ -322,7 +322,12 @@ impl<'a> Names<'a> {
         })
     }
 
-    fn problem(&self, name: &Name<'_>, problem: Diagnostic, unreadable: bool) -> Diagnostics {
+    pub(crate) fn problem(
+        &self,
+        name: &Name<'_>,
+        problem: Diagnostic,
+        unreadable: bool,
+    ) -> Diagnostics {
         let Some(source) = self.source else { return problem.into() };
         let problem = if unreadable { problem.hint(RELATIVE) } else { problem };
         match &name.span {

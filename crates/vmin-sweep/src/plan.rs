@@ -79,6 +79,7 @@ pub struct Plan {
     /// Digest of each chip that a record may name.
     chip_ids: Vec<String>,
     data: Dataset,
+    calibration: Option<crate::CalibrationImages>,
     data_id: String,
     /// True if an offset moves the map of a chip, not the network over it.
     moves_map: bool,
@@ -138,6 +139,12 @@ impl Plan {
     #[must_use]
     pub fn images(&self) -> Images<'_> {
         Images { pixels: &self.data.images, labels: &self.data.labels }
+    }
+
+    /// Unlabelled images by which mechanisms are calibrated, if some are.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&[u8]> {
+        self.calibration.as_ref().map(|images| &images.pixels[..])
     }
 
     /// One label per image.

@@ -39,7 +39,7 @@ pub enum RunError {
     Journal(#[from] JournalError),
     /// Network and images do not fit; [`Plan::resolve`] refuses that.
     #[error(transparent)]
-    Emulator(#[from] EmulatorError),
+    Emulator(EmulatorError),
     /// Protection does not fit the network; [`Plan::resolve`] refuses that.
     #[error(transparent)]
     Protected(#[from] ProtectedError),
@@ -54,6 +54,15 @@ pub enum RunError {
 impl From<Stopped> for RunError {
     fn from(_: Stopped) -> Self {
         Self::Stopped
+    }
+}
+
+impl From<EmulatorError> for RunError {
+    fn from(error: EmulatorError) -> Self {
+        match error {
+            EmulatorError::Stopped(stopped) => stopped.into(),
+            other => Self::Emulator(other),
+        }
     }
 }
 
@@ -100,6 +109,10 @@ pub fn run<L: Log>(
             None => emulator.predict_clean(stop)?,
         };
         let deployment = candidate.deployment()?;
+        let deployment = match plan.calibration() {
+            Some(pixels) => deployment.calibrated(pixels, kernel, stop)?,
+            None => deployment,
+        };
         let trials = Trials { plan, index, candidate, emulator, deployment, clean };
         let of_candidate = trials.run(&known, stop, &append)?;
         plan.share(index, &of_candidate.counts, &mut known);

@@ -30,8 +30,8 @@ impl Mechanism for BankRail {
         Effect::Rail(Rail { cells, supply: self.supply, accesses_only: false })
     }
 
-    fn startup(&self) -> Option<&'static str> {
-        Some("a memory test, and a count of the faulty cells of each bank")
+    fn startup(&self) -> Option<String> {
+        Some("a memory test, and a count of the faulty cells of each bank".to_owned())
     }
 
     fn price(&self, costs: &ProtectionCosts, _: Shape) -> Price {

@@ -39,8 +39,8 @@ impl Mechanism for ClosestCode {
         Effect::Store(Box::new(*self))
     }
 
-    fn startup(&self) -> Option<&'static str> {
-        Some("a memory test, and a search per code with faulty cells")
+    fn startup(&self) -> Option<String> {
+        Some("a memory test, and a search per code with faulty cells".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, _: Shape) -> Price {

@@ -33,8 +33,8 @@ impl Mechanism for InvertRows {
         Effect::Store(Box::new(*self))
     }
 
-    fn startup(&self) -> Option<&'static str> {
-        Some("a memory test, and a comparison per row with faulty cells")
+    fn startup(&self) -> Option<String> {
+        Some("a memory test, and a comparison per row with faulty cells".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {

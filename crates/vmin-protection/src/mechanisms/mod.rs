@@ -6,12 +6,15 @@ mod closest_code;
 mod detecting_read;
 mod invert_rows;
 mod layer_rail;
+mod narrow_sums;
 mod parity;
+mod recalibrate;
 mod rotate_bits;
 mod safe_bits;
 mod secded;
 mod spares;
 mod strongest_rows;
+mod sum_guard;
 
 pub use bank_rail::BankRail;
 pub use boost::Boost;
@@ -19,12 +22,15 @@ pub use closest_code::ClosestCode;
 pub use detecting_read::{DetectingRead, DetectingReads, Masking};
 pub use invert_rows::InvertRows;
 pub use layer_rail::LayerRail;
+pub use narrow_sums::NarrowSums;
 pub use parity::{Parity, ParityCode};
+pub use recalibrate::Recalibrate;
 pub use rotate_bits::RotateBits;
 pub use safe_bits::SafeBits;
 pub use secded::{Secded, SecdedCode, SecdedError};
 pub use spares::{Repair, SpareFaults, SpareLines, Spares, repaired_faults};
 pub use strongest_rows::StrongestRows;
+pub use sum_guard::SumGuard;
 
 use crate::mechanism::Reader;
 
@@ -40,10 +46,30 @@ pub(crate) fn rank(kind: &str) -> usize {
 }
 
 /// Mechanisms that cannot be together in one memory, in the order of [`ALL`], with the reason.
-pub(crate) const APART: [(&str, &str, &str); 2] = [
+pub(crate) const APART: [(&str, &str, &str); 4] = [
     ("layer_rail", "strongest_rows", "a row that moves leaves the rail of its layer"),
     ("safe_bits", "rotate_bits", "a rotated code leaves its safe cells"),
+    ("parity", "narrow_sums", "words with check bits hold every bit of a sum"),
+    ("secded", "narrow_sums", "words with check bits hold every bit of a sum"),
 ];
+
+/// Why a memory cannot have a mechanism of partial sums.
+fn only_sums(memory: vmin_accel::Memory) -> Option<&'static str> {
+    match memory {
+        vmin_accel::Memory::Accumulator => None,
+        vmin_accel::Memory::Weight | vmin_accel::Memory::Activation => {
+            Some("it holds no partial sums; name `memory = \"accumulator\"`")
+        }
+    }
+}
+
+/// `images` of a mechanism that calibrates; 128 if absent.
+fn calibration_images(entry: &vmin_diagnostic::TableReader<'_>) -> Option<u32> {
+    if !entry.has("images") {
+        return Some(128);
+    }
+    entry.optional_integer("images", 1..=100_000).and_then(|of| u32::try_from(of.value).ok())
+}
 
 /// Why a memory cannot have a mechanism that must know codes before they are written.
 fn values_unknown(memory: vmin_accel::Memory) -> Option<&'static str> {
@@ -56,7 +82,7 @@ fn values_unknown(memory: vmin_accel::Memory) -> Option<&'static str> {
 }
 
 /// Every mechanism with its word in files.
-pub const ALL: [(&str, Reader); 12] = [
+pub const ALL: [(&str, Reader); 15] = [
     ("boost", boost::read),
     ("safe_bits", safe_bits::read),
     ("layer_rail", layer_rail::read),
@@ -69,4 +95,7 @@ pub const ALL: [(&str, Reader); 12] = [
     ("parity", parity::read),
     ("secded", secded::read),
     ("detecting_read", detecting_read::read),
+    ("narrow_sums", narrow_sums::read),
+    ("sum_guard", sum_guard::read),
+    ("recalibrate", recalibrate::read),
 ];

@@ -32,8 +32,8 @@ impl Mechanism for RotateBits {
         Effect::Store(Box::new(*self))
     }
 
-    fn startup(&self) -> Option<&'static str> {
-        Some("a memory test, and a choice per column of words")
+    fn startup(&self) -> Option<String> {
+        Some("a memory test, and a choice per column of words".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {

@@ -53,8 +53,8 @@ impl Mechanism for Spares {
         Effect::Spares(SpareLines { rows, columns }, repair_vdd_mv)
     }
 
-    fn startup(&self) -> Option<&'static str> {
-        Some("a memory test, and an allocation of spare lines")
+    fn startup(&self) -> Option<String> {
+        Some("a memory test, and an allocation of spare lines".to_owned())
     }
 
     fn price(&self, costs: &ProtectionCosts, shape: Shape) -> Price {

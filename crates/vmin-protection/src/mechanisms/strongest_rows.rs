@@ -34,8 +34,8 @@ impl Mechanism for StrongestRows {
         Effect::Store(Box::new(*self))
     }
 
-    fn startup(&self) -> Option<&'static str> {
-        Some("a memory test, and a sort of the rows")
+    fn startup(&self) -> Option<String> {
+        Some("a memory test, and a sort of the rows".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {

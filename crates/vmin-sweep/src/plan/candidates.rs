@@ -132,6 +132,7 @@ pub(super) struct Shared<'a> {
     pub(super) costs: &'a ProtectionCosts,
     pub(super) rates: Rates<'a>,
     pub(super) images: Images<'a>,
+    pub(super) calibration: Option<&'a crate::CalibrationImages>,
     pub(super) moves_map: bool,
     /// Memories whose accesses are compared between candidates.
     pub(super) counted: PerMemory<bool>,
@@ -165,10 +166,12 @@ impl Shared<'_> {
             let refused = self.refused("model", named, error.to_string());
             if let MapError::Fit(error) = error { refused.hint(error.hint()) } else { refused }
         })?;
+        let sum_bits: Vec<u8> = vmin_emulator::sum_bits(graph).into_iter().flatten().collect();
         let own_layers = ProtectedLayers {
             reports: &reports,
             weighted: &weighted,
             banks_used: deployment.banks_used(),
+            sum_bits: &sum_bits,
         };
         if self.nominal.is_none() {
             let point = OperatingPoint::nominal(self.profile);
@@ -200,7 +203,13 @@ impl Shared<'_> {
         let candidate = Candidate {
             name: name.to_owned(),
             model: model.value.clone(),
-            id: identity::candidate(graph_sha256, &placement, protection, points.last()),
+            id: identity::candidate(
+                graph_sha256,
+                &placement,
+                protection,
+                self.calibration.filter(|_| protection.calibration_images().is_some()),
+                points.last(),
+            ),
             graph: Arc::clone(graph),
             placement: placement.clone(),
             protection: protection.clone(),

@@ -8,6 +8,7 @@ use vmin_files::sha256;
 use vmin_protection::Protection;
 
 use super::{CandidatePoint, Plan};
+use crate::CalibrationImages;
 use crate::journal::SupplyId;
 
 /// Raised when the same trial gives other counts than before.
@@ -32,6 +33,7 @@ pub(super) fn candidate(
     graph_sha256: &str,
     placement: &Placement,
     protection: &Protection,
+    calibration: Option<&CalibrationImages>,
     lowest: Option<&CandidatePoint>,
 ) -> String {
     // Offsets are part of the chip.
@@ -39,7 +41,11 @@ pub(super) fn candidate(
     let placement = Placement { layouts: layouts.unwrap_or_default(), ..placement.clone() };
     let columns_at = placement.reliable_columns.and(lowest).map(|point| &point.id);
     let version = env!("CARGO_PKG_VERSION");
-    short(&(version, REVISION, graph_sha256, &placement, columns_at, protection.identity()))
+    let value = (version, REVISION, graph_sha256, &placement, columns_at, protection.identity());
+    match calibration {
+        None => short(&value),
+        Some(images) => short(&(value, &images.sha256)),
+    }
 }
 
 /// The supplies of a point, with the thresholds that decide which cells fail.

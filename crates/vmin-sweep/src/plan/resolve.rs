@@ -10,12 +10,13 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
 use vmin_files::sha256;
 use vmin_nn::data::Split;
-use vmin_protection::{Listed, ProtectionCosts};
+use vmin_protection::{Listed, Protection, ProtectionCosts};
 use vmin_sram::FaultKind;
 
 use super::candidates::{Shared, Wanted};
 use super::supplies::{Rates, operating_point};
 use super::*;
+use crate::CalibrationImages;
 use crate::chip_file::{self, ChipFile};
 use crate::experiment::{Experiment, NotAnExperiment, ReadErrors};
 use crate::first_chip::first_chip;
@@ -108,11 +109,29 @@ impl Plan {
                 problems.push(problem.hint("leave logic nominal: `rails = \"memories\"`"));
             }
         }
+        let protections = experiment.remedies.iter().map(|remedy| &remedy.protection.protection);
+        let images = protections.filter_map(Protection::calibration_images).max();
+        let calibration = match (images, &data) {
+            (Some(images), Some(data)) => {
+                let set = experiment.calibration.as_ref().unwrap_or(&experiment.data);
+                let found = CalibrationImages::load(&names, set, images, data);
+                keep(&mut problems, found)
+            }
+            (None, _) if experiment.calibration.is_some() => {
+                let span = experiment.calibration.as_ref().map_or(0..0, |set| set.span.clone());
+                let message = "`calibration` has no effect: no mechanism here is calibrated";
+                let problem = Diagnostic::new("calibration", message).at(&source, span);
+                problems.push(problem.hint("leave it away, or add `recalibrate` to a remedy"));
+                None
+            }
+            (Some(_) | None, _) => None,
+        };
         match (graph, data, accelerator, profile, costs) {
             (Some(graph), Some(data), Some(accelerator), Some(profile), Some(costs))
                 if problems.is_empty() =>
             {
-                let parts = Parts { graph, data, accelerator, profile, costs, chip_files };
+                let parts =
+                    Parts { graph, data, calibration, accelerator, profile, costs, chip_files };
                 Self::assemble(experiment, parts, &names)
             }
             _ => Err(collected(&source, problems)),
@@ -124,7 +143,7 @@ impl Plan {
         parts: Parts,
         names: &Names<'_>,
     ) -> Result<Self, Diagnostics> {
-        let Parts { graph, data, accelerator, profile, costs, chip_files } = parts;
+        let Parts { graph, data, calibration, accelerator, profile, costs, chip_files } = parts;
         let source = experiment.source.clone();
         let at = |span: &Range<usize>, code, message: String| {
             Diagnostics::from(Diagnostic::new(code, message).at(&source, span.clone()))
@@ -156,6 +175,7 @@ impl Plan {
                 read_noise_mv: experiment.read_noise_mv.as_ref().map(|noise| noise.value),
             },
             images: Images { pixels: &data.images, labels: &data.labels },
+            calibration: calibration.as_ref(),
             moves_map,
             counted: counted(&experiment),
             nominal: None,
@@ -260,6 +280,9 @@ impl Plan {
             return Err(problems);
         }
         let nominal = shared.nominal.expect("the first candidate was priced");
+        if let Some(images) = &calibration {
+            inputs.push(input("calibration", &images.name, images.sha256.clone()));
+        }
         let mut notes =
             notes(&experiment, errors, &candidates[0], &accelerator, &nominal, &chip_files);
         if experiment.errors.is_none() && experiment.preset.is_none() && to_draw.is_some() {
@@ -314,6 +337,7 @@ impl Plan {
             chip_ids,
             data_id: data.sha256()[..16].to_owned(),
             data,
+            calibration,
             moves_map,
         };
         plan.check_sizes(&data_span, &layout_span)
@@ -327,6 +351,7 @@ impl Plan {
 struct Parts {
     graph: Graph,
     data: Dataset,
+    calibration: Option<CalibrationImages>,
     accelerator: Accelerator,
     profile: VoltageProfile,
     costs: ProtectionCosts,

@@ -124,6 +124,9 @@ pub struct EvalArgs {
     /// Map from which mechanisms decide, as `known` in `[[remedy]]`
     #[arg(long, value_name = "TOML", requires = "protect")]
     pub known: Option<String>,
+    /// Set whose training images calibrate mechanisms; that of `--data` if absent
+    #[arg(long, value_name = "DATA", requires = "protect")]
+    pub calibration: Option<String>,
     /// Accelerator whose weight memory holds the network
     #[arg(long, value_name = "ACCELERATOR", default_value = "gemmini-16")]
     pub accelerator: String,

@@ -12,13 +12,15 @@ use serde::Serialize;
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
 use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement, cycles};
 use vmin_diagnostic::{Diagnostic, Located};
-use vmin_emulator::{ChipSpec, Deployment, Emulator, Images, Placement, Reads, TrialSpec};
+use vmin_emulator::{
+    ChipSpec, Deployment, Emulator, EmulatorError, Images, Placement, Reads, TrialSpec,
+};
 use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Split};
 use vmin_protection::Protection;
 use vmin_sram::Applied;
-use vmin_sweep::Spread;
 use vmin_sweep::names::Names;
+use vmin_sweep::{CalibrationImages, Spread};
 
 use crate::args::{ChipChoice, EvalArgs, FaultKindArg, PlacementArg};
 use crate::failure::say;
@@ -156,6 +158,25 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         let fails = |alone: &Protection| Deployment::new(&graph, &placement, alone).is_err();
         typed.refused(fails, error.to_string())
     })?;
+    let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
+    let deployment = match protection.calibration_images() {
+        None if args.calibration.is_some() => {
+            let message = "`--calibration` has no effect: no mechanism here is calibrated";
+            return Err(Diagnostic::new("calibration", message)
+                .hint("leave it away, or add `--protect '{ kind = \"recalibrate\" }'`")
+                .into());
+        }
+        None => deployment,
+        Some(images) => {
+            let set = args.calibration.as_deref().unwrap_or(&args.data);
+            let images = CalibrationImages::load(&names, set, images, &data)?;
+            say(&format!("note: calibrated by the {}", images.name));
+            deployment.calibrated(&images.pixels, kernel, stop).map_err(|error| match error {
+                EmulatorError::Stopped(stopped) => interrupted(stopped),
+                other => Failure::input("does-not-fit", &other),
+            })?
+        }
+    };
     let extents = deployment.extents();
     let remarks = protection.remarks(&extents, &[&chips.supplies]).map_err(|reason| {
         let fails = |alone: &Protection| alone.remarks(&extents, &[&chips.supplies]).is_err();
@@ -167,7 +188,6 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let images = Images { pixels: &data.images, labels: &data.labels };
     let emulator = Emulator::new(&graph, images, kernel)
         .map_err(|error| Failure::input("does-not-fit", &error))?;
-    let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
     let reads = match args.fault_kind {
         Some(FaultKindArg::Transient) => Reads::EveryImage,
         Some(FaultKindArg::Flip | FaultKindArg::StuckAt) | None => Reads::Once,
