@@ -71,3 +71,30 @@ fn page_and_picture_show_both_under_their_labels() {
     assert_eq!(few.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&few.stderr).contains("1 labels are named for 2 sweeps"));
 }
+
+/// Answers to different questions have no order.
+#[test]
+fn sweeps_of_other_targets_are_not_ranked() {
+    let vmin = two_sweeps();
+    let compare = ["compare", "streamed", "resident", "--format", "json", "--out", "c.html"];
+    let ranked = vmin.json(&compare);
+    assert_eq!(ranked["not_ranked"], serde_json::Value::Null);
+    assert!(vmin.text("c.html").contains("lowest voltage reached: "));
+    let text = vmin.text("e.toml");
+    for (question, why) in [
+        ("target_pct = 50", "target of yield (90 %, 50 %);"),
+        ("accuracy_loss_max_pct = 30", "budget of loss (1.00 %, 30.00 %);"),
+        ("confidence_pct = 80", "confidence (95 %, 80 %);"),
+    ] {
+        let loss = if question.starts_with("acc") { "" } else { "accuracy_loss_max_pct = 1\n" };
+        vmin.write("e.toml", format!("{text}[yield]\n{loss}{question}\n"));
+        vmin.ok(&["sweep", "e.toml", "--out", "resident", "--resume"]);
+        let found = vmin.json(&compare)["not_ranked"].clone();
+        let found = found.as_str().expect("words");
+        assert!(found.starts_with(&format!("not ranked: the sweeps differ in {why}")), "{found}");
+        let page = vmin.text("c.html");
+        assert!(page.contains("<b>not ranked</b>") && !page.contains("reached: "), "{question}");
+        let table = vmin.ok(&["compare", "streamed", "resident"]);
+        assert!(table.contains("not ranked: the sweeps differ in"), "{table}");
+    }
+}

@@ -175,7 +175,11 @@ fn errors_of_something_else_are_refused() {
         &[],
         "the sweep ran another network: `builtin:shapes-cnn` with 8-bit weights",
     );
-    refused(&[("sram14", "sram14-dvfs")], &[], "another profile: `sram14`, 1000 mV nominal");
+    let shipped = include_str!("../voltage-profiles/sram14.toml");
+    let other = shipped.replace("sigma_mv = 55.3", "sigma_mv = 55.4");
+    assert_ne!(other, shipped);
+    vmin.write("other.toml", other);
+    refused(&[("sram14", "other.toml")], &[], "another profile: `sram14`, 1000 mV nominal");
     refused(&[("gemmini-16", "eyeriss-size")], &["--placement", "resident"], "another accelerator");
     refused(&[], &["--placement", "streamed"], "weights are resident, here they are streamed");
     refused(&[], &["--rails", "memories"], "lowers weight memory, here weight, activation");
@@ -189,6 +193,12 @@ fn errors_of_something_else_are_refused() {
     vmin.write("slow.toml", other);
     let slow = ENERGY.map(|word| if word == "gemmini-16" { "slow.toml" } else { word });
     vmin.ok(&[&slow[..], &["--vdd-mv", "900", "--accuracy", "sweep"]].concat());
+    // So do a comment and another law of energy: they decide no cell.
+    vmin.write("told.toml", format!("# A remark.\n{shipped}"));
+    for profile in ["told.toml", "sram14-dvfs"] {
+        let told = ENERGY.map(|word| if word == "sram14" { profile } else { word });
+        vmin.ok(&[&told[..], &["--vdd-mv", "900", "--accuracy", "sweep"]].concat());
+    }
 
     let mut old = results;
     let fields = old.as_object_mut().expect("an object");
@@ -271,6 +281,79 @@ fn a_space_is_told_which_of_its_designs_the_sweep_knows() {
         let refused = fails(&vmin, &["explore", "space.toml", "--out", "other"]);
         assert!(refused.contains(why), "{refused}");
     }
+}
+
+/// A design whose clock is too fast for its memories is nowhere named the best without saying so.
+#[test]
+fn the_best_design_is_named_with_its_clock() {
+    let vmin = vmin!();
+    let space = SPACE.split("[accuracy]").next().expect("a space").replace("[8, 16]", "[16]");
+    for (kib, too_fast) in [(128, false), (512, true)] {
+        // 45 nm, 500 MHz: banks of 64 KiB follow (1.89 ns), those of 256 KiB do not (3.21 ns).
+        vmin.write("space.toml", space.replace("[128, 64]", &format!("[{kib}]")));
+        let table = vmin.ok(&["explore", "space.toml", "--out", "out"]);
+        let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (page, _) =
+            vmin.text("out/explore.html").split_once("<script").map(owned).expect("data");
+        let points = vmin.json(&["explore", "space.toml", "--out", "out", "--format", "json"]);
+        let rows = points["rows"].as_array().expect("rows");
+        assert!(!rows.is_empty() && rows.iter().all(|row| row["clock_too_fast"] == too_fast));
+        let caveat = ", with a clock too fast for a memory";
+        let told = |text: &str| text.matches(caveat).count();
+        // The least that keeps the accuracy, and the least of all; in tiles also the least latency.
+        assert_eq!((told(&words), told(&page)), if too_fast { (2, 4) } else { (0, 0) }, "{words}");
+        let named = page.matches("least ").count() - page.matches("least energy of all").count();
+        assert!(named >= 3, "{named}");
+        let marked = if too_fast { "too fast" } else { "ok" };
+        assert!(words.contains(&format!("clean {marked}")), "{table}");
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    }
+}
+
+fn owned((before, after): (&str, &str)) -> (String, String) {
+    (before.to_owned(), after.to_owned())
+}
+
+/// A profile that is relative to V_min, on the supply of a memory whose V_min is known: the same in all commands.
+#[test]
+fn a_known_vmin_is_one_subject_in_all_commands() {
+    let vmin = vmin!();
+    let at_500 = |text: &str| {
+        let voltages = text.lines().find(|line| line.starts_with("vdd_mv")).expect("voltages");
+        text.replace(voltages, "vmin_mv = 500\nvdd_mv = [500, 470, 440, 430]")
+    };
+    vmin.write("e.toml", at_500(EXPERIMENT));
+    vmin.ok(&["sweep", "e.toml", "--out", "sweep"]);
+    let of_sweep: Value = serde_json::from_str(&vmin.text("sweep/results.json")).expect("JSON");
+    let swept = of_sweep["points"].as_array().expect("points");
+    let vdd_mv = ["--vdd-mv", "500,470,440,430", "--accuracy", "sweep"];
+    let refused = fails(&vmin, &[&ENERGY[..], &vdd_mv].concat());
+    assert!(refused.contains("`sram14` does not reach 500 mV"), "{refused}");
+    let found = energy(&vmin, &[&vdd_mv[..], &["--vmin-mv", "500"]].concat());
+    vmin.write("space.toml", at_500(SPACE));
+    vmin.ok(&["explore", "space.toml", "--out", "out"]);
+    let explored: Value = serde_json::from_str(&vmin.text("out/explore.json")).expect("JSON");
+    let here = |point: &&Value| point["rows"] == 16 && point["weight_kib"] == 128.0;
+    let explored: Vec<&Value> =
+        explored["points"].as_array().expect("points").iter().filter(here).collect();
+    for (index, swept) in swept.iter().enumerate() {
+        let (priced, design) = (&found["points"][index], explored[index]);
+        for point in [priced, design] {
+            for key in ["vdd_mv", "cell_fault_rate", "rerr_mean", "yield", "yield_shown"] {
+                assert_eq!(point[key], swept[key], "{key}");
+            }
+        }
+        assert_eq!(priced["total_nj"], swept["energy_per_inference_nj"]);
+        assert_eq!(design["energy_nj"], swept["energy_per_inference_nj"]);
+    }
+    let words = found["accuracy_source"].as_str().expect("words");
+    assert!(words.contains("weights resident, linear)"), "{words}");
+
+    let real = ENERGY.map(|word| if word == "sram14" { "fpga28-vc707" } else { word });
+    let refused = fails(&vmin, &[&real[..], &["--vdd-mv", "600", "--vmin-mv", "700"]].concat());
+    assert!(refused.contains("`fpga28-vc707` has the voltages of a real supply"), "{refused}");
+    let refused = fails(&vmin, &[&ENERGY[..], &["--vdd-mv", "600", "--vmin-mv", "0"]].concat());
+    assert!(refused.contains("expected 1 to 5000 mV"), "{refused}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::energy::{self, Sourced};
 use vmin_accel::{Dataflow, VddReference, area, cycles};
-use vmin_sweep::{Kept, Placement, accuracy};
+use vmin_sweep::accuracy::{self, CLEAN};
+use vmin_sweep::{Kept, Placement};
 
 use crate::plan::Plan;
 use crate::{Objective, front};
@@ -63,6 +64,8 @@ pub struct Point {
     pub area_mm2: f64,
     /// Processing elements.
     pub processing_elements: u64,
+    /// Whether the clock is too fast for the cycle time of a memory, at the memory's supply.
+    pub clock_too_fast: bool,
     /// Whether all weights fit in the weight memory at once.
     pub weights_fit: bool,
     /// The placement of the weights that is priced.
@@ -193,9 +196,9 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
     };
     let accuracy = match &plan.accuracy {
         Some(accuracy) => accuracy.words(),
-        None => "no results of a sweep are given: the accuracy is known only where fewer than one faulty cell is \
-                 expected in the lowered memories"
-            .to_owned(),
+        None => format!(
+            "no results of a sweep are given: the accuracy is known only where it is `clean`; {CLEAN}"
+        ),
     };
     Ok(Exploration {
         exploration_version: 2,
@@ -217,6 +220,12 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
 }
 
 impl Point {
+    /// What must be said wherever the point is named the best; starts with a comma.
+    #[must_use]
+    pub const fn caveat(&self) -> &'static str {
+        if self.clock_too_fast { ", with a clock too fast for a memory" } else { "" }
+    }
+
     /// Within the limits, and able to hold the weights that are to stay in its memory.
     const fn is_allowed(&self) -> bool {
         let holds = match self.placement {
@@ -298,6 +307,12 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
                 on_chip_kib: kib(accelerator.on_chip_bits()),
                 area_mm2,
                 processing_elements: elements,
+                clock_too_fast: !energy::slow_memories(
+                    &accelerator,
+                    &plan.profile,
+                    &supply.operating_point,
+                )
+                .is_empty(),
                 weights_fit: plan.weight_bits <= memories.weight.bits(),
                 placement,
                 faulty_cells_expected: faulty_cells,

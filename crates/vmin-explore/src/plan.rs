@@ -89,7 +89,10 @@ impl Plan {
         if let Some(accelerator) = &accelerator {
             check_sizes(&space, accelerator, &mut problems);
         }
-        let profile = keep(&mut problems, names.profile(&space.profile));
+        let profile = names
+            .profile(&space.profile)
+            .and_then(|profile| names.with_vmin(profile, space.vmin_mv.as_ref()));
+        let profile = keep(&mut problems, profile);
         let accuracy = space.accuracy.as_ref().and_then(|name| {
             let read = Accuracy::read(&base.join(&name.value));
             let read = read.map_err(|problem| problem.at(&source, name.span.clone()).into());

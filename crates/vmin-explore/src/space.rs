@@ -7,7 +7,7 @@ use vmin_accel::dataflow::ARRAY_SIDE_MAX;
 use vmin_accel::energy::{Clock, Rails};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 
-use vmin_sweep::Placement;
+use vmin_sweep::{Placement, VDD_MV_MAX};
 
 use crate::Objective;
 
@@ -53,6 +53,8 @@ pub struct Space {
     pub placement: Option<Placement>,
     /// `[memory] profile`.
     pub profile: Located<String>,
+    /// `[memory] vmin_mv`: V_min of the user's memory, for a profile that is relative to it.
+    pub vmin_mv: Option<Located<f64>>,
     /// `[memory] vdd_mv`, falling.
     pub vdd_mv: Vec<Located<f64>>,
     /// `[memory] rails`: the supplies that follow the voltage.
@@ -90,6 +92,7 @@ impl Space {
         accelerator.finish();
         let memory = root.table("memory");
         let profile = memory.string("profile");
+        let vmin_mv = memory.optional_number("vmin_mv", 1.0..=VDD_MV_MAX);
         let vdd_mv = vmin_sweep::voltages(&memory);
         let rails = memory.optional_choice("rails", &Rails::ALL);
         let clock = memory.optional_choice(
@@ -116,6 +119,7 @@ impl Space {
                 base: base?,
                 placement: placement.map(|placement| placement.value),
                 profile: profile?,
+                vmin_mv,
                 vdd_mv: vdd_mv?,
                 rails: rails.map_or(Rails::Memories, |rails| rails.value),
                 clock: clock.map_or(Clock::FollowsVoltage, |clock| clock.value),

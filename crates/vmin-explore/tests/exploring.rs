@@ -116,5 +116,8 @@ fn a_design_that_the_clock_is_too_fast_for_is_told() {
     let told = |words: &str| exploration.notes.iter().filter(|note| note.contains(words)).count();
     assert_eq!(told("1 of 2 designs have a memory that the clock is too fast for"), 1);
     assert_eq!(told("two technology nodes"), 1);
+    let found: Vec<_> =
+        exploration.points.iter().map(|p| (p.weight_kib, p.clock_too_fast)).collect();
+    assert_eq!(found, [(128.0, false), (512.0, true)]);
     assert!(exploration.sources.iter().any(|sourced| sourced.what.contains("faults")));
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use vmin_sweep::statistics::{share_words, yield_words};
-use vmin_sweep::{Point, Results};
+use vmin_sweep::{Point, Results, Setting};
 
 use crate::axis::Axis;
 use crate::colors::SERIES;
@@ -58,6 +58,32 @@ pub fn comparison_page(sweeps: &[Compared<'_>], json: &str) -> String {
     page
 }
 
+/// Where the sweeps ask different questions, so that their answers have no order: what differs, and the way out.
+#[must_use]
+pub fn not_ranked(sweeps: &[Compared<'_>]) -> Option<String> {
+    let settings = || sweeps.iter().map(|sweep| &sweep.results.setting);
+    let listed = |what: &str, of: &dyn Fn(&Setting) -> String| {
+        let mut words: Vec<String> = settings().map(of).collect();
+        words.dedup();
+        (words.len() > 1).then(|| format!("{what} ({})", words.join(", ")))
+    };
+    let differ: Vec<String> = [
+        listed("target of yield", &|of| share_words(of.yield_target, 0)),
+        listed("budget of loss", &|of| share_words(of.accuracy_loss_max, 2)),
+        listed("confidence", &|of| share_words(of.confidence, 0)),
+        listed("images", &|of| of.data.clone()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!differ.is_empty()).then(|| {
+        format!(
+            "not ranked: the sweeps differ in {}; `vmin sweep --resume` answers another `[yield]` without a run",
+            differ.join(", ")
+        )
+    })
+}
+
 /// The sweeps that go lowest, save most and err least.
 fn answers(sweeps: &[Compared<'_>]) -> Vec<(String, String)> {
     let least = |of: &dyn Fn(&Results) -> Option<f64>| {
@@ -65,6 +91,11 @@ fn answers(sweeps: &[Compared<'_>]) -> Vec<(String, String)> {
         values.min_by(|a, b| a.0.total_cmp(&b.0))
     };
     let mut answers = vec![(sweeps.len().to_string(), "sweeps compared".to_owned())];
+    if let Some(why) = not_ranked(sweeps) {
+        let why = why.trim_start_matches("not ranked: ").replace('`', "");
+        answers.push(("not ranked".to_owned(), why));
+        return answers;
+    }
     let mut references = sweeps.iter().map(|sweep| sweep.results.setting.vdd_reference);
     let first = references.next();
     // Voltages relative to different references are not comparable.

@@ -41,7 +41,7 @@ pub fn exploration_page(exploration: &Exploration) -> String {
     for (words, least) in exploration.least() {
         let _ = writeln!(
             page,
-            "<p class=\"lead\">{words}: {} with {} x {}, {}, weights {}, at {} mV, accuracy {}.</p>",
+            "<p class=\"lead\">{words}: {} with {} x {}, {}, weights {}, at {} mV, accuracy {}{}.</p>",
             energy(least.energy_nj),
             least.rows,
             least.columns,
@@ -49,6 +49,7 @@ pub fn exploration_page(exploration: &Exploration) -> String {
             least.placement.word(),
             least.vdd_mv,
             least.accuracy.word(),
+            least.caveat(),
         );
     }
     let _ = writeln!(
@@ -80,12 +81,13 @@ fn answers(exploration: &Exploration, front: &[&Point]) -> Vec<(String, String)>
             Some(point) => (
                 energy(point.energy_nj),
                 format!(
-                    "least that keeps the accuracy ({}): {} x {}, {}, {} mV",
+                    "least that keeps the accuracy ({}): {} x {}, {}, {} mV{}",
                     point.accuracy.word(),
                     point.rows,
                     point.columns,
                     point.dataflow.name(),
-                    point.vdd_mv
+                    point.vdd_mv,
+                    point.caveat()
                 ),
             ),
             None => ("none".to_owned(), "of the points is known to keep the accuracy".to_owned()),
@@ -96,12 +98,13 @@ fn answers(exploration: &Exploration, front: &[&Point]) -> Vec<(String, String)>
         let least = front.iter().min_by(|a, b| objective.of(a).total_cmp(&objective.of(b)));
         if let Some(point) = least {
             let words = format!(
-                "least {}: {} x {}, {}, {} mV",
+                "least {}: {} x {}, {}, {} mV{}",
                 words(objective),
                 point.rows,
                 point.columns,
                 point.dataflow.name(),
-                point.vdd_mv
+                point.vdd_mv,
+                point.caveat()
             );
             answers.push((short_number(objective.of(point)), words));
         }
@@ -242,13 +245,14 @@ fn table(page: &mut String, front: &[&Point]) {
             "weights",
             "accuracy",
             "RErr",
+            "clock",
         ],
     );
     for point in front.iter().take(ROWS_MAX) {
         let _ = writeln!(
             page,
             "<tr><th scope=\"row\">{} x {}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+             <td>{:.1}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             point.rows,
             point.columns,
             point.dataflow.name(),
@@ -267,6 +271,7 @@ fn table(page: &mut String, front: &[&Point]) {
             point.placement.word(),
             point.accuracy.word(),
             point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),
+            if point.clock_too_fast { "too fast" } else { "ok" },
         );
     }
     page.push_str(END_TABLE);

@@ -26,7 +26,8 @@ mod stacked_bars;
 mod training;
 
 pub use comparison::{
-    Compared, Over, SWEEPS_MAX as COMPARED_MAX, comparison_page, comparison_svg, voltages,
+    Compared, Over, SWEEPS_MAX as COMPARED_MAX, comparison_page, comparison_svg, not_ranked,
+    voltages,
 };
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;

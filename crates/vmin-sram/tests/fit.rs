@@ -119,11 +119,31 @@ fn known_parameters_lie_in_their_intervals_as_often_as_stated() {
 #[test]
 #[ignore = "takes minutes"]
 fn coverage_in_detail() {
+    let mut few = Vec::new();
     for case in &CASES {
         for (name, held) in coverage(case, 400, 200) {
             eprintln!("{:12} {name:12} {:.1} %", case.name, held as f64 / 4.0);
-            assert!(held >= 362, "{} {name}: {held} of 400", case.name);
+            few.extend((held < 362).then(|| format!("{} {name}: {held} of 400", case.name)));
         }
+    }
+    assert!(few.is_empty(), "{few:?}");
+}
+
+/// A share of nothing is the correlation of its pairs, but that its estimate is never below zero: this must not make
+/// it surer. (When refits were cut off at zero, 85 % of such intervals held the truth.)
+#[test]
+fn a_share_near_zero_is_no_surer_than_its_correlation() {
+    let Case { curve, banks, vdd_mv, .. } = CASES[1];
+    let shares = VarianceShares::with_cell_as_rest(0.0, 0.0, 0.0, 0.0).unwrap();
+    let population = Population::new("independent", shares, 0.7).unwrap();
+    let geometry = Geometry::new(banks, 64, 16).unwrap();
+    for index in 0..6 {
+        let key = ChipKey { seed: 78, chip: index, memory: 0 };
+        let chip = chip(curve, &population, key, geometry, vdd_mv);
+        let fit = fit(&[chip], &FitOptions { replicates: 60, ..FitOptions::default() }).unwrap();
+        let of_pairs = fit.pairs.iter().find(|pairs| pairs.kind == PairKind::Bank).unwrap();
+        let (share, correlation) = (fit.shares.bank, of_pairs.correlation);
+        assert!(share.high >= correlation.high, "{share:?} {correlation:?}");
     }
 }
 

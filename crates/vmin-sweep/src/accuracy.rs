@@ -37,6 +37,8 @@ use crate::statistics::share_words;
 pub struct Subject {
     /// Digest of the network without its rules for pixels and rounding.
     pub network_sha256: String,
+    /// Digest of the values of the profile that decide which cells fail; absent before version 4.
+    pub faults_sha256: Option<String>,
     /// Digest of the cells that hold data, of each memory that can err. The layout of the weights is no part of
     /// it: it is a choice of the sweep, not of the accelerator.
     pub cells_sha256: PerMemory<Option<String>>,
@@ -50,6 +52,7 @@ impl Subject {
     pub fn of(
         graph: &Graph,
         accelerator: &Accelerator,
+        profile: &VoltageProfile,
         placement: Placement,
         errs: &PerMemory<bool>,
     ) -> Result<Self, String> {
@@ -58,6 +61,7 @@ impl Subject {
         };
         Ok(Self {
             network_sha256: network(graph)?,
+            faults_sha256: Some(faults(profile)?),
             cells_sha256: PerMemory::from_fn(of).transpose()?,
         })
     }
@@ -70,6 +74,11 @@ fn network(graph: &Graph) -> Result<String, String> {
     vmin_nn::import::native::save(&graph)
         .map(|bytes| sha256(&bytes))
         .map_err(|error| error.to_string())
+}
+
+fn faults(profile: &VoltageProfile) -> Result<String, String> {
+    let bytes = serde_json::to_vec(&profile.faults());
+    bytes.map(|bytes| sha256(&bytes)).map_err(|error| error.to_string())
 }
 
 /// Digest of what an accelerator adds to the place of each code in a memory.
@@ -126,7 +135,7 @@ pub enum Kept {
     Reached,
     /// The sampled chips miss the target here, or at a higher swept voltage.
     Missed,
-    /// Fewer than one faulty cell is expected in the lowered memories.
+    /// Fewer than one faulty cell is expected under the weights and in the other lowered memories, which is not none.
     Clean,
     /// Nothing is known.
     Unknown,
@@ -280,7 +289,8 @@ impl Accuracy {
             return Err(Box::new(Diagnostic::new("bad-results", message).hint(hint)));
         }
         let placement = Placement::ALL.iter().find(|(word, _)| *word == results.setting.placement);
-        let (Some(subject), Some((_, placement))) = (results.subject.clone(), placement) else {
+        let subject = results.subject.clone().filter(|subject| subject.faults_sha256.is_some());
+        let (Some(subject), Some((_, placement))) = (subject, placement) else {
             let message =
                 format!("`{name}`, of version {version}, does not say what its errors belong to");
             let hint = "run `vmin sweep --resume` to write it again from its journal";
@@ -315,9 +325,7 @@ impl Accuracy {
             );
             return differs(what, "sweep this network, or name that one");
         }
-        let inputs = &self.results.provenance.inputs;
-        let of_profile = inputs.iter().find(|input| input.role == "profile");
-        let same = of_profile.is_some_and(|it| it.sha256 == sha256(profile.text().as_bytes()));
+        let same = faults(profile).ok() == self.subject.faults_sha256;
         if !same || setting.vdd_nominal_mv != profile.v_ref_mv() {
             let what = format!(
                 "the sweep's voltages are of another profile: `{}`, {} mV nominal",
@@ -412,12 +420,13 @@ impl Accuracy {
     pub fn words(&self) -> String {
         let Results { setting, name, clean, chips, .. } = &self.results;
         format!(
-            "accuracy from the sweep `{name}` ({} chips, {} images of {}, weights {}), which asks that {} of \
-             chips {}, at {} confidence where `shown`; {RULE}",
+            "accuracy from the sweep `{name}` ({} chips, {} images of {}, weights {}, {}), which asks that {} of \
+             chips {}, at {} confidence where `shown`; {RULE}; {CLEAN}",
             chips.len() / setting.offsets.max(1),
             clean.images,
             setting.data,
             setting.placement,
+            setting.layout,
             share_words(setting.yield_target, 0),
             setting.budget(),
             share_words(setting.confidence, 0),
@@ -461,7 +470,11 @@ pub fn verdict(
 /// How [`Accuracy::at`] and [`verdict`] decide, in words.
 const RULE: &str = "`shown` and `reached` keep the sweep's budget (for the population, in the sample) at \
                         this voltage and at all swept ones above; between swept voltages that of the lower one holds; \
-                        `missed`: so does a failing one here or above; `clean`: fewer than one faulty cell expected";
+                        `missed`: so does a failing one here or above";
+
+/// What `clean` means, in words.
+pub const CLEAN: &str = "`clean`: fewer than one faulty cell expected under the weights and in the other lowered \
+                         memories, which is not none";
 
 /// The supply of a memory that can err.
 fn supply(point: &Point, memory: Memory) -> f64 {

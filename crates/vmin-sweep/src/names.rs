@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_accel::{Accelerator, VddReference, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, closest, with_causes};
 use vmin_files::ReadError;
 use vmin_nn::data::{Dataset, Limits, Split};
@@ -178,6 +178,30 @@ impl<'a> Names<'a> {
     /// It cannot be loaded.
     pub fn profile<'n>(&self, name: impl Into<Name<'n>>) -> Result<VoltageProfile, Diagnostics> {
         self.shipped(&name.into(), &VoltageProfile::names(), VoltageProfile::load)
+    }
+
+    /// A profile that is relative to V_min, for a memory whose V_min is known; any profile where it is not.
+    ///
+    /// # Errors
+    /// The profile has the voltages of a real supply.
+    pub fn with_vmin(
+        &self,
+        profile: VoltageProfile,
+        vmin_mv: Option<&Located<f64>>,
+    ) -> Result<VoltageProfile, Diagnostics> {
+        let Some(vmin_mv) = vmin_mv else { return Ok(profile) };
+        match profile.reference() {
+            VddReference::Vmin { .. } => Ok(profile.at_vmin(vmin_mv.value)),
+            VddReference::Absolute => {
+                let message =
+                    format!("profile `{}` has the voltages of a real supply", profile.name());
+                let problem = Diagnostic::new("vmin", message).hint(
+                    "leave V_min away, or name a profile that is relative to it, such as `sram14`",
+                );
+                let place = Name { text: "", span: Some(vmin_mv.span.clone()) };
+                Err(self.problem(&place, problem, false))
+            }
+        }
     }
 
     /// A table of protection costs: a shipped name or a file.

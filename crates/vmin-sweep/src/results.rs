@@ -14,8 +14,8 @@ use crate::journal::Counts;
 use crate::remedy::RemedyResult;
 use crate::statistics::{self, MeanError, Spread, Vmin, Yield, share_words, yield_words};
 
-/// Version of the layout of results. 3: with `subject`.
-pub const RESULTS_VERSION: u32 = 3;
+/// Version of the layout of results. 3: with `subject`; 4: with the faults of the profile in it.
+pub const RESULTS_VERSION: u32 = 4;
 
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

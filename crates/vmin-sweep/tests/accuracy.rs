@@ -108,6 +108,6 @@ fn results_of_other_versions_are_named() {
     };
     let old = Results { results_version: 2, subject: None, ..results.clone() };
     assert!(refused(&old).ends_with("of version 2, does not say what its errors belong to"));
-    let new = Results { results_version: 4, ..results };
-    assert!(refused(&new).ends_with("is of version 4, this program knows 3"));
+    let new = Results { results_version: 5, ..results };
+    assert!(refused(&new).ends_with("is of version 5, this program knows 4"));
 }

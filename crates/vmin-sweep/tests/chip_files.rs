@@ -212,6 +212,22 @@ fn transient_errors_of_a_population_are_new_for_every_image() {
     assert_eq!(results, sweep(&plan, 1));
 }
 
+/// An array that reads a weight several times for one image has one draw for all of them, and says so.
+#[test]
+fn reads_that_share_a_draw_are_told() {
+    let memory = "fault_kind = \"transient\"\nvdd_mv = [880]";
+    for (accelerator, words) in [
+        ("gemmini-16", "for every image and layer, in which a weight is read once; chips"),
+        // Output stationary: once for every 32 of 16 x 16 output pixels.
+        ("lowvolt-14nm", "energies count up to 8 reads of a weight: drawn at each"),
+    ] {
+        let text = text(memory, "count = 1\nseed = 9", 1).replace("gemmini-16", accelerator);
+        let notes = plan(&text, Path::new(".")).notes;
+        let note = notes.iter().find(|note| note.starts_with("transient errors")).expect("a note");
+        assert!(note.contains(words), "{note}");
+    }
+}
+
 #[test]
 fn transient_errors_of_a_measured_chip_are_drawn_by_its_own_cells() {
     let folder = folder();

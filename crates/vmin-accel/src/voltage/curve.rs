@@ -13,10 +13,11 @@
 //!    +---------------------------- V
 //! ```
 
+use serde::Serialize;
 use vmin_sram::normal;
 
 /// `p(V) = Phi((mu - V) / sigma)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Gaussian {
     pub(super) mu_mv: f64,
     pub(super) sigma_mv: f64,
@@ -30,7 +31,7 @@ impl Gaussian {
 }
 
 /// A measured rate and the same in probit space.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Knot {
     pub(super) vdd_mv: f64,
     pub(super) rate: f64,
@@ -38,7 +39,7 @@ pub(super) struct Knot {
 }
 
 /// The fault rate as a function of the voltage.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) enum Curve {
     /// The fit alone.
     Gaussian(Gaussian),

@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Source};
-use vmin_sram::{Population, Threshold};
+use vmin_sram::{FaultKind, Population, Threshold};
 
 use curve::Curve;
 pub use read_noise::{READ_NOISE_MV, ReadNoise};
@@ -228,6 +228,17 @@ impl VoltageProfile {
     pub fn threshold(&self, vdd_mv: f64) -> Threshold {
         // A rate always lies within [0, 1]; outside, every cell counts as faulty.
         Threshold::from_rate(self.cell_fault_rate(vdd_mv)).unwrap_or(Threshold::ALWAYS)
+    }
+
+    /// What decides which cells fail at which voltage, and how, for digests: prose, energy, leakage and clock are
+    /// no part of it.
+    #[must_use]
+    pub fn faults(&self) -> impl serde::Serialize {
+        let shares = self.population.shares();
+        let shares =
+            [shares.die(), shares.bank(), shares.column(), shares.half_column(), shares.cell()];
+        let stuck = self.population.kind() == FaultKind::StuckAt;
+        (&self.curve, shares, self.population.share_stuck_at_0(), stuck)
     }
 
     /// The population that chips are sampled from.

@@ -410,7 +410,7 @@ fn share_fit(shares: [f64; 4], drawn: &[Replicate], observed: &[Observation]) ->
         let (b, c) = (u64::from(chip.geometry.banks()), u64::from(chip.geometry.columns()));
         [banks + b - 1, columns + b * (c - 1), halves + b * c]
     });
-    let refits: Vec<[f64; 4]> = drawn.iter().map(|r| pairs::shares(&r.correlations)).collect();
+    let refits: Vec<[f64; 4]> = drawn.iter().map(|r| pairs::rises(&r.correlations)).collect();
     let [bank, column, half_column, cell] = core::array::from_fn(|part| {
         let values: Vec<f64> = refits.iter().map(|refit| refit[part]).collect();
         match freedoms.get(part) {

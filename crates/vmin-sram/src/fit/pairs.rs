@@ -44,6 +44,16 @@ pub(crate) fn independent(chips: &[Observation]) -> [f64; 4] {
     })
 }
 
+/// The rise of the correlation from one kind of pair to the next closer one: bank, column, half-column, and what
+/// is left for the cell. By chance a rise may be a fall; its scatter is seen in these, not in [`shares`].
+pub(crate) fn rises(correlations: &Correlations) -> [f64; 4] {
+    let of = |kind: PairKind| correlations[kind as usize];
+    let bank = of(PairKind::Bank).unwrap_or(0.0);
+    let column = of(PairKind::Column).unwrap_or(bank);
+    let half = of(PairKind::HalfColumn).unwrap_or(column);
+    [bank, column - bank, half - column, 1.0 - half]
+}
+
 /// Shares of the variance within a die: bank, column, half-column, cell.
 ///
 /// Each is the rise of the correlation from one kind of pair to the next closer one; a fall is taken

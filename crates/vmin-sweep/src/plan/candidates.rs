@@ -6,7 +6,7 @@ use vmin_accel::accelerator::MapError;
 use vmin_accel::cycles::{self, LayerReport};
 use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
-use vmin_accel::{Accelerator, VoltageProfile};
+use vmin_accel::{Accelerator, Layer, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located};
 use vmin_protection::{Listed, ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
 use vmin_sram::{STORED_CELLS_MAX, Threshold};
@@ -422,6 +422,17 @@ impl Shared<'_> {
         };
         (cost, energy.extra_bits_share)
     }
+}
+
+/// How often the array reads a weight for one image, in the layer where that is most.
+pub(super) fn weight_reads(accelerator: &Accelerator, own: &Candidate) -> u64 {
+    let weights = vmin_accel::layers_of_graph(&own.graph).unwrap_or_default();
+    let reports = layers(accelerator, &own.graph, &own.placement);
+    let reports = reports.map_or_else(|_| Vec::new(), |(reports, _)| reports);
+    let reads = |(layer, report): (&Layer, &LayerReport)| {
+        report.sram_reads_filter.checked_div(layer.weights).unwrap_or(0)
+    };
+    weights.iter().zip(&reports).map(reads).fold(1, u64::max)
 }
 
 /// Cycles and traffic of a network, and for each layer its number among those with weights.

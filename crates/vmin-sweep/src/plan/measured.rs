@@ -159,36 +159,49 @@ pub(super) fn note(
     note
 }
 
-/// A remark on the errors for readers of the results.
-pub(super) fn errors_note(experiment: &Experiment, errors: ReadErrors) -> Option<String> {
+/// A remark on the errors for readers of the results; `weight_reads` tells how often an array reads a weight for one
+/// image.
+pub(super) fn errors_note(
+    experiment: &Experiment,
+    errors: ReadErrors,
+    weight_reads: &dyn Fn() -> u64,
+) -> Option<String> {
     let by_file = !experiment.chip_files.is_empty();
     let noisy = experiment.read_noise_mv.is_some();
-    let note = match errors {
+    let what = match errors {
         ReadErrors::Alike(_) if noisy => {
-            "noisy cells are drawn once per chip, offset and voltage, as weights are loaded once"
+            return Some(
+                "noisy cells are drawn once per chip, offset and voltage, as weights are loaded once"
+                    .to_owned(),
+            );
         }
         ReadErrors::Alike(_) => return None,
         ReadErrors::Measured => {
-            "measured errors: cells that err with a probability are drawn once per chip, offset and voltage"
+            return Some(
+                "measured errors: cells that err with a probability are drawn once per chip, offset and voltage"
+                    .to_owned(),
+            );
         }
-        ReadErrors::Transient if by_file => {
-            "transient errors: cells err as measured, drawn anew for every image and layer, though energies count \
-             every read"
-        }
-        ReadErrors::Transient if noisy => {
-            "transient errors: cells near their critical voltage err or not, drawn anew for every image"
+        ReadErrors::Transient if by_file => "cells err as measured",
+        ReadErrors::Transient if noisy => "cells near their critical voltage err or not",
+        ReadErrors::Transient if experiment.memories.weights_alone() => {
+            "every stored bit is inverted with the cell-fault rate for its probability"
         }
         ReadErrors::Transient => {
-            if experiment.memories.weights_alone() {
-                "transient errors: every stored bit is inverted with the cell-fault rate for its \
-                 probability, drawn anew for every image and layer, though energies count every read; chips \
-                 differ in the draws alone, and the layout does not matter"
-            } else {
-                "transient errors: every bit is inverted with the cell-fault rate of its memory for its \
-                 probability, drawn anew for every image and layer, of partial sums at every read; chips \
-                 differ in the draws alone, and the layout does not matter"
-            }
+            "every bit is inverted with the cell-fault rate of its memory for its probability, of partial sums at \
+             every read"
         }
     };
-    Some(note.to_owned())
+    let mut note = format!("transient errors: {what}, drawn anew for every image and layer");
+    match weight_reads() {
+        1 => note.push_str(", in which a weight is read once"),
+        reads => note.push_str(&format!(
+            ", in which energies count up to {reads} reads of a weight: drawn at each, a layer's outputs would err as \
+             often, but less alike (docs/results/transient-reads.md)"
+        )),
+    }
+    if !by_file && !noisy {
+        note.push_str("; chips differ in the draws alone, and the layout does not matter");
+    }
+    Some(note)
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::path::Path;
 
-use vmin_accel::VddReference;
 use vmin_accel::energy::{self, EnergyReport, Rails};
 use vmin_accel::placement::ActivationPlacement;
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
@@ -13,7 +12,7 @@ use vmin_nn::data::Split;
 use vmin_protection::{Listed, Protection, ProtectionCosts};
 use vmin_sram::FaultKind;
 
-use super::candidates::{Shared, Wanted};
+use super::candidates::{self, Shared, Wanted};
 use super::supplies::{Rates, operating_point};
 use super::*;
 use crate::CalibrationImages;
@@ -75,7 +74,7 @@ impl Plan {
         let accelerator = keep(&mut problems, names.accelerator(&experiment.accelerator));
         let profile = names
             .profile(&experiment.profile)
-            .and_then(|profile| with_vmin(profile, experiment.vmin_mv.as_ref(), &source));
+            .and_then(|profile| names.with_vmin(profile, experiment.vmin_mv.as_ref()));
         let profile = keep(&mut problems, profile);
         let costs = keep(&mut problems, names.costs(&experiment.protection_costs));
         let by_file = !experiment.chip_files.is_empty();
@@ -189,7 +188,7 @@ impl Plan {
             vdd_mv: &experiment.vdd_mv,
             remedy: None,
         })?;
-        let subject = Subject::of(&graph, &accelerator, experiment.placement, &errs)
+        let subject = Subject::of(&graph, &accelerator, &profile, experiment.placement, &errs)
             .map_err(|message| at(&experiment.model.span, "placement", message))?;
         let largest = Memory::ALL.map(|(_, memory)| own.placement.cells(memory));
         let largest = largest.into_iter().fold(0, u64::max);
@@ -426,7 +425,8 @@ fn notes(
     if !chip_files.is_empty() {
         notes.push(measured::note(experiment, chip_files, placement));
     }
-    notes.extend(measured::errors_note(experiment, errors));
+    let weight_reads = || candidates::weight_reads(accelerator, own);
+    notes.extend(measured::errors_note(experiment, errors, &weight_reads));
     if experiment.layout.offset_bits.len() > 1 {
         notes.push(
             "every chip at every offset counts as a chip; intervals take only chips as independent, not \
@@ -484,25 +484,6 @@ fn setting(
         accuracy_loss_max: experiment.accuracy_loss_max_pct / 100.0,
         yield_target: experiment.yield_target_pct / 100.0,
         confidence: experiment.confidence_pct / 100.0,
-    }
-}
-
-/// A profile that is relative to V_min, for a memory whose V_min is known.
-fn with_vmin(
-    profile: VoltageProfile,
-    vmin_mv: Option<&Located<f64>>,
-    source: &Source,
-) -> Result<VoltageProfile, Diagnostics> {
-    let Some(vmin_mv) = vmin_mv else { return Ok(profile) };
-    match profile.reference() {
-        VddReference::Vmin { .. } => Ok(profile.at_vmin(vmin_mv.value)),
-        VddReference::Absolute => Err(Diagnostic::new(
-            "vmin",
-            format!("profile `{}` has the voltages of a real supply", profile.name()),
-        )
-        .at(source, vmin_mv.span.clone())
-        .hint("leave `vmin_mv` away, or name a profile that is relative to V_min, such as `sram14`")
-        .into()),
     }
 }
 

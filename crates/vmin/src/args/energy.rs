@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use vmin_accel::energy::Rails;
+use vmin_sweep::VDD_MV_MAX;
 
 use super::{FormatArgs, PlacementArg, WorkArgs};
 
@@ -19,7 +20,15 @@ Examples:
   vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite
   vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 1000..800:10 --model net.tflite \\
     --accuracy vmin-out                       the least energy at the accuracy of a sweep
-  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 900 --attention 128,768,12")]
+  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 900 --attention 128,768,12
+
+Accuracy:
+  clean             fewer than one faulty cell is expected under the weights and in the
+                    other lowered memories, which is not none
+  shown, reached    the sweep of --accuracy keeps its budget here and at all swept
+                    voltages above: for the population of chips, or in the sample
+  missed            it misses its budget here or at a swept voltage above
+  unknown           none of these")]
 pub struct EnergyArgs {
     /// Accelerator: a name (see `vmin data list`) or a file
     #[arg(long, value_name = "ACCELERATOR")]
@@ -27,6 +36,9 @@ pub struct EnergyArgs {
     /// Voltage profile: a name or a file
     #[arg(long, value_name = "PROFILE")]
     pub profile: String,
+    /// V_min of your memory, for a profile relative to it
+    #[arg(long, value_name = "MV", value_parser = parse_vmin)]
+    pub vmin_mv: Option<f64>,
     /// Supply voltage of the lowered rails, in mV: one, a list `900,850`, or `1000..700:25`
     #[arg(long, value_name = "V", value_parser = parse_voltages)]
     pub vdd_mv: Voltages,
@@ -129,6 +141,12 @@ fn parse_voltages(text: &str) -> Result<Voltages, String> {
     // Whole microvolts, so that 900 - 3 * 0.1 reads 899.7.
     let at = |index: usize| ((from + direction * index as f64) * 1000.0).round() / 1000.0;
     Ok(Voltages((0..=count).map(at).collect()))
+}
+
+fn parse_vmin(text: &str) -> Result<f64, String> {
+    let vmin_mv = text.trim().parse::<f64>().ok();
+    let vmin_mv = vmin_mv.filter(|vmin_mv| (1.0..=VDD_MV_MAX).contains(vmin_mv));
+    vmin_mv.ok_or_else(|| format!("expected 1 to {VDD_MV_MAX} mV"))
 }
 
 fn parse_rail(text: &str) -> Result<(vmin_accel::energy::Rail, f64), String> {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::Diagnostic;
-use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg};
+use vmin_report::{COMPARED_MAX, Compared, Over, comparison_page, comparison_svg, not_ranked};
 use vmin_sweep::Results;
 use vmin_sweep::statistics::share_words;
 
@@ -15,6 +15,8 @@ use crate::{Answer, Failure, answer, files};
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Comparison {
     rows: Vec<Row>,
+    /// What differs between the questions of the sweeps, if that forbids to rank their answers.
+    not_ranked: Option<String>,
     #[serde(skip)]
     labels: Vec<String>,
     #[serde(skip)]
@@ -38,6 +40,7 @@ struct Row {
     yield_high: f64,
     yield_shown: f64,
     yield_target: f64,
+    accuracy_loss_max: f64,
     confidence: f64,
     vmin_reached_mv: Option<f64>,
     vmin_shown_mv: Option<f64>,
@@ -81,7 +84,8 @@ pub fn run(args: &CompareArgs) -> Result<Comparison, Failure> {
         })?;
         files::write_picture(path, &svg, "compare")?;
     }
-    Ok(Comparison { rows, labels, sweeps: all })
+    let not_ranked = not_ranked(&sweeps);
+    Ok(Comparison { rows, not_ranked, labels, sweeps: all })
 }
 
 fn compared<'c>(labels: &'c [String], sweeps: &'c [Results]) -> Vec<Compared<'c>> {
@@ -129,6 +133,7 @@ fn rows_of<'r>(sweep: &Compared<'r>) -> impl Iterator<Item = Row> + use<'r> {
         yield_high: point.yield_high,
         yield_shown: point.yield_shown,
         yield_target: results.setting.yield_target,
+        accuracy_loss_max: results.setting.accuracy_loss_max,
         confidence: results.setting.confidence,
         vmin_reached_mv: results.vmin.reached_mv,
         vmin_shown_mv: results.vmin.shown_mv,
@@ -180,6 +185,7 @@ impl Answer for Comparison {
         let table = answer::table(&header, 1, rows);
         let references = sweeps.iter().map(|sweep| sweep.results.setting.vdd_reference);
         let mut notes = vec![LOWEST.to_owned()];
+        notes.extend(self.not_ranked.clone());
         notes.extend(references.filter_map(vmin_accel::VddReference::note));
         notes.dedup();
         let notes: Vec<_> = notes.iter().map(|note| answer::wrapped(note)).collect();

@@ -11,11 +11,11 @@ use vmin_accel::energy::{
 };
 use vmin_accel::mapping::{Home, LoopOrder};
 use vmin_accel::{Accelerator, CycleModel, LayerReport, Schedule, VoltageProfile, cycles};
-use vmin_diagnostic::Diagnostic;
+use vmin_diagnostic::{Diagnostic, Located};
 use vmin_files::write_set;
 use vmin_nn::Graph;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
-use vmin_sweep::accuracy::{self, priced_placement};
+use vmin_sweep::accuracy::{self, CLEAN, priced_placement};
 use vmin_sweep::names::Names;
 use vmin_sweep::{Accuracy, Placement, Verdict};
 
@@ -155,7 +155,9 @@ struct Priced<'a> {
 /// A name leads nowhere, a voltage is out of reach, the sweep is of something else, or a file cannot be written.
 pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     let accelerator = accelerator(args)?;
+    let vmin_mv = args.vmin_mv.map(|value| Located { value, span: 0..0 });
     let profile = Names::typed().profile(args.profile.as_str())?;
+    let profile = Names::typed().with_vmin(profile, vmin_mv.as_ref())?;
     for vdd_mv in args.vdd_mv.0.iter().chain(args.rail.iter().map(|(_, vdd_mv)| vdd_mv)) {
         profile.check(*vdd_mv)?;
     }
@@ -309,16 +311,18 @@ impl Priced<'_> {
     fn source(&self) -> String {
         match (&self.accuracy, &self.work.graph) {
             (Some(accuracy), _) => accuracy.words(),
-            (None, None) => "accuracy and faulty cells unknown: the weights have no values".to_owned(),
+            (None, None) => {
+                "accuracy and faulty cells unknown: the weights have no values".to_owned()
+            }
             (None, Some(_)) => match self.clean_down_to_mv() {
                 Some(mv) => format!(
-                    "accuracy unknown below {mv} mV, where `{}` expects one faulty cell or more under the weights and \
-                     in the other lowered memories; `--accuracy DIR` takes it from a sweep",
+                    "accuracy unknown below {mv} mV, where `{}` expects one faulty cell or more; {CLEAN}; \
+                     `--accuracy DIR` takes it from a sweep",
                     self.profile.name()
                 ),
-                None => "accuracy known only where fewer than one faulty cell is expected; `--accuracy DIR` takes \
-                         it from a sweep"
-                    .to_owned(),
+                None => format!(
+                    "accuracy known only where it is `clean`; {CLEAN}; `--accuracy DIR` takes it from a sweep"
+                ),
             },
         }
     }

@@ -122,6 +122,7 @@ fn show(exploration: &Exploration, front: &[Point]) -> String {
         "DRAM bytes",
         "RErr",
         "accuracy",
+        "clock",
     ];
     let rows = front.iter().take(ROWS_MAX).map(|point| {
         vec![
@@ -140,11 +141,13 @@ fn show(exploration: &Exploration, front: &[Point]) -> String {
             point.dram_bytes.to_string(),
             point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)),
             point.accuracy.word().to_owned(),
+            if point.clock_too_fast { "too fast" } else { "ok" }.to_owned(),
         ]
     });
     let spare =
         ["on-chip KiB", "faulty cells", "DRAM bytes", "util.", "acc. KiB", "act. KiB", "RErr"];
     let table = answer::fitted(&header, 2, &spare, rows);
+    let front_is_too_fast = front.iter().any(|point| point.clock_too_fast);
     let words: Vec<&str> = exploration.objectives.iter().map(|o| o.name()).collect();
     let more = match front.len().checked_sub(ROWS_MAX) {
         Some(more) if more > 0 => format!("\n... and {more} more in the files"),
@@ -158,17 +161,23 @@ fn show(exploration: &Exploration, front: &[Point]) -> String {
     );
     let least = exploration.least().map(|(words, point)| {
         format!(
-            "{words}: {:.2} nJ with {} x {} {}, weights {}, at {} mV, accuracy {}",
+            "{words}: {:.2} nJ with {} x {} {}, weights {}, at {} mV, accuracy {}{}",
             point.energy_nj,
             point.rows,
             point.columns,
             point.dataflow.name(),
             point.placement.word(),
             point.vdd_mv,
-            point.accuracy.word()
+            point.accuracy.word(),
+            point.caveat()
         )
     });
     let mut lines = vec![front];
+    if front_is_too_fast {
+        lines.push(
+            "clock too fast: shorter than the cycle time of a memory at its supply".to_owned(),
+        );
+    }
     lines.extend(least);
     lines.push(format!("{}; {}", exploration.accuracy, exploration.candidates));
     lines.extend(exploration.vdd_reference.note().map(|note| format!("note: {note}")));
