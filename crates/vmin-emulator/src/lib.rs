@@ -14,6 +14,7 @@
 //! Not here: which voltages and chips to try (that is an experiment), and where codes lie (that is the
 //! accelerator's placement). `examples/one_chip.rs` runs one network on one chip.
 
+mod assignment;
 mod deployment;
 mod emulator;
 mod memory;
@@ -21,6 +22,7 @@ mod recalibrate;
 pub mod source;
 mod sum_ranges;
 
+pub use assignment::least_cost;
 pub use deployment::{
     ChipSpec, Deployment, LOAD, OpenChip, Outcome, Placement, Reads, Supplies, TrialSpec,
 };
