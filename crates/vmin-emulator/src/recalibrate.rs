@@ -163,7 +163,7 @@ impl<'g> Calibration<'g> {
     }
 
     /// As [`Self::recalibrated`], with everything read anew for every image: `read` tells what the memories do
-    /// to an image, by its index. It is asked three times per image and layer.
+    /// to an image, by its index. It is asked once or twice per image and node.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.

@@ -35,6 +35,7 @@ pub mod layers;
 pub mod limits;
 pub mod model;
 mod ops;
+pub mod permute;
 pub mod pixels;
 mod validate;
 mod weight_bits;
@@ -50,5 +51,6 @@ pub use ops::{
     Add, Conv2d, ConvKind, Extremum, ExtremumKind, GroupNorm, Op, Pool2d, PoolKind, Rounding,
     Softmax,
 };
+pub use permute::ChannelGroup;
 pub use pixels::Pixels;
 pub use weight_bits::with_weight_bits;

@@ -35,6 +35,11 @@ pub trait Mechanism: Identity + fmt::Debug + Send + Sync {
         None
     }
 
+    /// Share of the accumulator memory's rows to which it keeps tiles of partial sums, if it does.
+    fn share_of_rows(&self) -> Option<f64> {
+        None
+    }
+
     /// Why this memory cannot have it, if so.
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {
         let _ = memory;

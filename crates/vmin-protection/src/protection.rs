@@ -272,6 +272,13 @@ impl Protection {
         })
     }
 
+    /// Share of the accumulator memory's rows that tiles of partial sums may fill.
+    #[must_use]
+    pub fn share_of_sums(&self) -> f64 {
+        let of = self.of(Memory::Accumulator).iter();
+        of.filter_map(|mechanism| mechanism.share_of_rows()).fold(1.0, f64::min)
+    }
+
     /// Calibration images that its mechanisms need, if they need some.
     #[must_use]
     pub fn calibration_images(&self) -> Option<u32> {

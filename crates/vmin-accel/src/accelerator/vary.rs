@@ -71,6 +71,19 @@ pub enum VariationError {
 }
 
 impl Accelerator {
+    /// The same with an accumulator memory of this share of the rows, one at least.
+    #[must_use]
+    pub fn with_sums_in(&self, share: f64) -> Self {
+        let mut smaller = self.clone();
+        let geometry = &mut smaller.memories.accumulator.geometry;
+        // A share of a number of rows.
+        let rows = ((f64::from(geometry.rows()) * share) as u32).clamp(1, geometry.rows());
+        if let Ok(of) = vmin_sram::Geometry::new(geometry.banks(), rows, geometry.columns()) {
+            *geometry = of;
+        }
+        smaller
+    }
+
     /// The same accelerator with `variation` applied.
     ///
     /// A memory of another size keeps its banks, columns and word width and gets more or fewer rows;

@@ -149,6 +149,19 @@ impl SumPlacement {
         Ok(Self { layers, geometry })
     }
 
+    /// The sums of `graph` on `accelerator` in a share of its accumulator memory's rows; they may come to lie in any
+    /// of them.
+    ///
+    /// # Errors
+    /// See [`SumError`].
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn within(accelerator: &Accelerator, graph: &Graph, share: f64) -> Result<Self, SumError> {
+        let placed = Self::new(&accelerator.with_sums_in(share), graph)?;
+        Ok(Self { geometry: accelerator.memories.accumulator.geometry, ..placed })
+    }
+
     /// Bits that an inference reads from the memory.
     #[must_use]
     pub fn bits_read(&self, bias_in_memory: bool) -> u64 {

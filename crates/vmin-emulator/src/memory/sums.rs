@@ -4,7 +4,6 @@
 //!  sum ─ cut to the cells in use ─ faults ─ sign extended ─ clamped into the node's range ─> sum as read
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vmin_accel::placement::{PlacedSums, SUM_BITS, SumPlacement};
@@ -22,23 +21,93 @@ use super::{Arrays, Powered, region};
 use crate::source::{Errors, faults};
 use crate::sum_ranges::sum_bounds;
 
+/// Faulty cells under a sum without protection: it reads as `sum & keep ^ turn`.
+#[derive(Clone, Copy, Debug)]
+struct Mask {
+    keep: u32,
+    turn: u32,
+}
+
+impl Mask {
+    /// What plain reads of one word do.
+    fn of(faults: &Faults) -> Self {
+        let read = |word: u32| {
+            let mut read = Sum(word);
+            faults.read(&Scheme::Plain, &[], &mut read);
+            read.0
+        };
+        let turn = read(0);
+        Self { keep: turn ^ read(u32::MAX), turn }
+    }
+
+    /// Without the cells from `bits` on.
+    fn below(self, bits: u8) -> Self {
+        let used = u32::MAX >> (32 - u32::from(bits));
+        Self { keep: self.keep | !used, turn: self.turn & used }
+    }
+
+    fn cells(self) -> u32 {
+        !self.keep | self.turn
+    }
+
+    fn faults(self) -> Faults {
+        let effect = |cell: u32| {
+            let holds = CellEffect::Holds(self.turn >> cell & 1 == 1);
+            if self.keep >> cell & 1 == 1 { CellEffect::Inverts } else { holds }
+        };
+        let faulty = (0..32).filter(|cell| self.cells() >> cell & 1 == 1);
+        let faulty = faulty.map(|cell| Fault { address: cell.into(), effect: effect(cell) });
+        compile(&Scheme::Plain, &InSums, &[], &faulty.collect::<Vec<_>>(), &[])
+    }
+}
+
 /// Faults of the sum of one output.
 #[derive(Clone, Debug)]
 enum Reads {
+    /// The same at every read, without protection.
+    Plain(Mask),
     /// The same at every read.
     All(Arc<Faults>),
     /// At single reads, rising by number.
     Single(Vec<(u64, Faults)>),
 }
 
+/// Faults at one read.
+#[derive(Clone, Copy)]
+enum Read<'f> {
+    Plain(Mask),
+    Through(&'f Faults),
+}
+
 impl Reads {
     /// The faults at a read.
-    fn at(&self, number: u64) -> Option<&Faults> {
+    fn at(&self, number: u64) -> Option<Read<'_>> {
         match self {
-            Self::All(faults) => Some(faults),
+            Self::Plain(mask) => Some(Read::Plain(*mask)),
+            Self::All(faults) => Some(Read::Through(faults)),
             Self::Single(reads) => {
                 let found = reads.binary_search_by_key(&number, |&(read, _)| read).ok()?;
-                Some(&reads[found].1)
+                Some(Read::Through(&reads[found].1))
+            }
+        }
+    }
+
+    /// Those of the cells below `bits`, if there are any.
+    fn below(self, bits: u8) -> Option<Self> {
+        let narrow = |faults: &Faults| Mask::of(faults).below(bits).faults();
+        match self {
+            Self::Plain(mask) => {
+                let left = mask.below(bits);
+                (left.cells() != 0).then_some(Self::Plain(left))
+            }
+            Self::All(faults) => {
+                let left = narrow(&faults);
+                (!left.is_empty()).then(|| Self::All(Arc::new(left)))
+            }
+            Self::Single(reads) => {
+                let left = reads.into_iter().map(|(read, faults)| (read, narrow(&faults)));
+                let left: Vec<_> = left.filter(|(_, left)| !left.is_empty()).collect();
+                (!left.is_empty()).then_some(Self::Single(left))
             }
         }
     }
@@ -145,24 +214,28 @@ impl SumFaults<'static> {
         // The memory's whole words; cells behind the last hold nothing.
         let end = placement.geometry.cells() / SUM_BITS * SUM_BITS;
         all.retain(|fault| fault.address < end);
-        let of_word = shared(compile(&Scheme::Plain, &InSums, &[], &all, &[]));
+        let of_word = by_word(compile(&Scheme::Plain, &InSums, &[], &all, &[]), &Scheme::Plain);
         let layers = placement.layers.iter().map(|placed| lasting(placed.as_ref()?, &of_word));
         Self { layers: layers.collect(), bias_in_memory, scheme: &Scheme::Plain, stored: &[] }
     }
 }
 
 /// The faults of each word, rising, for all outputs that wait in it.
-fn shared(faults: Faults) -> Vec<(usize, Arc<Faults>)> {
-    faults.by_code().into_iter().map(|(word, faults)| (word, Arc::new(faults))).collect()
+fn by_word(faults: Faults, scheme: &Scheme) -> Vec<(usize, Reads)> {
+    let reads = |faults: Faults| match scheme {
+        Scheme::Plain => Reads::Plain(Mask::of(&faults)),
+        Scheme::Code { .. } | Scheme::Detecting(_) => Reads::All(Arc::new(faults)),
+    };
+    faults.by_code().into_iter().map(|(word, faults)| (word, reads(faults))).collect()
 }
 
 /// The outputs of a layer whose words have faults, given by word, rising.
-fn lasting(placed: &PlacedSums, of_word: &[(usize, Arc<Faults>)]) -> Option<Layer> {
+fn lasting(placed: &PlacedSums, of_word: &[(usize, Reads)]) -> Option<Layer> {
     let faults = |element: usize| {
         // A word lies in the memory, whose words have usize numbers.
         let word = placed.word(element) as usize;
         let found = of_word.binary_search_by_key(&word, |&(word, _)| word).ok()?;
-        Some((element, Reads::All(Arc::clone(&of_word[found].1))))
+        Some((element, of_word[found].1.clone()))
     };
     let outputs: Vec<(usize, Reads)> = (0..placed.outputs).filter_map(faults).collect();
     Layer::of(placed.fold, outputs)
@@ -192,7 +265,7 @@ pub(crate) fn read<'a>(
     let storage = storage(placement, powered);
     let of_words = |node: usize| {
         let content = contents(placement, node);
-        shared(powered.compiled(&content, read, storage))
+        by_word(powered.compiled(&content, read, storage), scheme)
     };
     let shared = (any.is_none() && !per_layer).then(|| of_words(0));
     let layers = placement.layers.iter().enumerate().map(|(node, placed)| {
@@ -285,26 +358,6 @@ pub(crate) fn stored(placement: &SumPlacement) -> Vec<Stored> {
     vec![stored; placement.layers.len().max(1)]
 }
 
-/// Faults of one word without those of the cells from `bits` on.
-fn narrowed(faults: &Faults, bits: u8) -> Faults {
-    let read = |word: u32| {
-        let mut read = Sum(word);
-        faults.read(&Scheme::Plain, &[], &mut read);
-        read.0
-    };
-    let (zeros, ones) = (read(0), read(u32::MAX));
-    let of_cell = |cell: u32| {
-        let effect = match [zeros, ones].map(|word| word >> cell & 1 == 1) {
-            [false, true] => return None,
-            [true, false] => CellEffect::Inverts,
-            [held, _] => CellEffect::Holds(held),
-        };
-        Some(Fault { address: cell.into(), effect })
-    };
-    let left: Vec<Fault> = (0..bits.into()).filter_map(of_cell).collect();
-    compile(&Scheme::Plain, &InSums, &[], &left, &[])
-}
-
 impl<'m> SumFaults<'m> {
     /// The same memory with one rule for the sums of each node. Words with check bits hold all 32 bits of a
     /// sum whatever the rule; elsewhere faults of cells that are not in use are left out.
@@ -321,7 +374,11 @@ impl<'m> SumFaults<'m> {
             let whole = layer.take().map_or_else(Vec::new, |layer| layer.outputs);
             let outputs = match self.scheme {
                 Scheme::Code { .. } => whole,
-                Scheme::Plain | Scheme::Detecting(_) => narrowed_outputs(whole, rule.bits),
+                Scheme::Plain | Scheme::Detecting(_) => {
+                    let below =
+                        |(element, reads): (usize, Reads)| Some((element, reads.below(rule.bits)?));
+                    whole.into_iter().filter_map(below).collect()
+                }
             };
             *layer = Some(Layer { fold: placed.fold, outputs, rule });
         }
@@ -380,26 +437,7 @@ impl<'m> SumFaults<'m> {
 }
 
 /// Outputs of a layer per one that is computed by itself; with more, matrix products of all are faster.
-const FEW: usize = 32;
-
-/// The outputs that are read wrongly for cells below `bits`.
-fn narrowed_outputs(outputs: Vec<(usize, Reads)>, bits: u8) -> Vec<(usize, Reads)> {
-    // Outputs that wait in one word share its faults.
-    let mut of_word: BTreeMap<*const Faults, Arc<Faults>> = BTreeMap::new();
-    let narrow = |(element, reads): (usize, Reads)| match reads {
-        Reads::All(whole) => {
-            let left = of_word.entry(Arc::as_ptr(&whole));
-            let left = left.or_insert_with(|| Arc::new(narrowed(&whole, bits)));
-            (!left.is_empty()).then(|| (element, Reads::All(Arc::clone(left))))
-        }
-        Reads::Single(reads) => {
-            let left = reads.into_iter().map(|(read, whole)| (read, narrowed(&whole, bits)));
-            let left: Vec<_> = left.filter(|(_, left)| !left.is_empty()).collect();
-            (!left.is_empty()).then_some((element, Reads::Single(left)))
-        }
-    };
-    outputs.into_iter().filter_map(narrow).collect()
-}
+const FEW: usize = 16;
 
 /// Faults of sums beside the weights that make these sums.
 pub struct LoadedSumFaults<'a> {
@@ -446,9 +484,10 @@ impl LoadedLayer<'_> {
                 }
             }
             Outputs::All(sums) => {
-                out.copy_from_slice(&sums.run(input, self.bias_in_memory, |number, first, sums| {
-                    self.read_all(number, first, sums, &mut applied)
-                }))
+                let read = |number, first, sums: &mut [i32]| {
+                    self.read_all(number, first, sums, &mut applied);
+                };
+                out.copy_from_slice(&sums.run(input, self.bias_in_memory, read));
             }
         }
         applied
@@ -477,14 +516,26 @@ impl LoadedLayer<'_> {
     }
 
     /// The sum that is read of what was written.
-    fn read(&self, faults: Option<&Faults>, sum: i32, applied: &mut Applied) -> i32 {
+    fn read(&self, read: Option<Read<'_>>, sum: i32, applied: &mut Applied) -> i32 {
         let rule = self.layer.rule;
-        let Some(faults) = faults else { return rule.read(sum) };
-        let mut read = Sum(rule.cut(sum).cast_unsigned());
-        let done = faults.read(self.scheme, self.stored, &mut read);
-        applied.cells_hit += done.cells_hit;
-        applied.bits_flipped += done.bits_flipped;
-        rule.read(read.0.cast_signed())
+        let written = rule.cut(sum).cast_unsigned();
+        let word = match read {
+            None => written,
+            Some(Read::Plain(mask)) => {
+                let word = written & mask.keep ^ mask.turn;
+                applied.cells_hit += u64::from(mask.cells().count_ones());
+                applied.bits_flipped += u64::from((word ^ written).count_ones());
+                word
+            }
+            Some(Read::Through(faults)) => {
+                let mut word = Sum(written);
+                let done = faults.read(self.scheme, self.stored, &mut word);
+                applied.cells_hit += done.cells_hit;
+                applied.bits_flipped += done.bits_flipped;
+                word.0
+            }
+        };
+        rule.read(word.cast_signed())
     }
 
     /// The reads of one output, one after the other.
@@ -503,8 +554,8 @@ impl LoadedLayer<'_> {
         let end = first + sums.len();
         let hit = outputs[from..].iter().take_while(|&&(element, _)| element < end);
         let read = |(element, reads): &(usize, Reads)| {
-            let faults = reads.at(number)?;
-            Some((element - first, self.read(Some(faults), sums[element - first], applied)))
+            let read = reads.at(number)?;
+            Some((element - first, self.read(Some(read), sums[element - first], applied)))
         };
         let read: Vec<(usize, i32)> = hit.filter_map(read).collect();
         if *rule != SumRule::NONE {
@@ -512,6 +563,46 @@ impl LoadedLayer<'_> {
         }
         for (at, sum) in read {
             sums[at] = sum;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vmin_testkit::Lcg;
+
+    use super::*;
+
+    #[test]
+    fn masks_and_faults_of_a_word_read_alike_below_any_bit() {
+        let mut rng = Lcg(3);
+        let mut word = |sparse: bool| {
+            let bytes =
+                [0; 4].map(|_: u8| if sparse { rng.byte() & rng.byte() } else { rng.byte() });
+            u32::from_le_bytes(bytes)
+        };
+        for bits in 1..=32 {
+            for _ in 0..20 {
+                let mask = Mask { keep: !word(true), turn: word(true) };
+                let through = Reads::Single(vec![(4, mask.faults())]);
+                let all = Reads::All(Arc::new(mask.faults()));
+                let used = u32::MAX >> (32 - u32::from(bits));
+                let written = word(false);
+                let expected = (written & mask.keep ^ mask.turn) & used | written & !used;
+                for reads in [Reads::Plain(mask), all, through] {
+                    let left = reads.below(bits);
+                    let read = match left.as_ref().and_then(|reads| reads.at(4)) {
+                        None => written,
+                        Some(Read::Plain(mask)) => written & mask.keep ^ mask.turn,
+                        Some(Read::Through(faults)) => {
+                            let mut read = Sum(written);
+                            faults.read(&Scheme::Plain, &[], &mut read);
+                            read.0
+                        }
+                    };
+                    assert_eq!(read, expected, "{mask:?} {bits}");
+                }
+            }
         }
     }
 }

@@ -185,7 +185,7 @@ impl Setting {
         }
         // Other cells at other reads.
         let some = |cells: &[FaultyCell]| -> Vec<FaultyCell> {
-            let err = |cell: &&FaultyCell| (cell.address + read) % 3 > 0;
+            let err = |cell: &&FaultyCell| !(cell.address + read).is_multiple_of(3);
             cells.iter().filter(err).copied().collect()
         };
         let (placed, faulty) = &self.activations;

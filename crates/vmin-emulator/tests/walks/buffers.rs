@@ -354,10 +354,10 @@ fn protections(word: u32) -> Vec<Mechanisms> {
             ..none()
         },
         Mechanisms { words: OnRead::Detecting(Masking::Code), ..none() },
-        Mechanisms { store: vec![Arc::new(StrongestRows {})], ..none() },
+        Mechanisms { store: vec![Arc::new(StrongestRows { share: None })], ..none() },
         Mechanisms { store: vec![Arc::new(RotateBits {})], ..none() },
         Mechanisms {
-            store: vec![Arc::new(StrongestRows {}), Arc::new(RotateBits {})],
+            store: vec![Arc::new(StrongestRows { share: None }), Arc::new(RotateBits {})],
             spares: lines(1, 1),
             words: OnRead::Secded(word, OnDetected::Zero),
             ..none()

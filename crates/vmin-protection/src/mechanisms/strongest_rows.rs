@@ -5,11 +5,16 @@
 //! is what its faulty cells do to codes of any value: squared errors by the significance of their bits. What
 //! matters of a row of the order is how much of what lies there at some time weighs how much. Costs: a table with
 //! the number of a row for each row, read at every access; a memory test and a sort, once.
+//!
+//! Partial sums fill whatever memory there is, since larger tiles load weights less often. `share` keeps their tiles
+//! to a share of the rows, so that there are rows to choose among; the weights that are loaded more often for it are
+//! part of the energy.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use vmin_accel::Memory;
 use vmin_diagnostic::TableReader;
 use vmin_sram::CellEffect;
 
@@ -18,8 +23,11 @@ use crate::mechanism::{Effect, Mechanism, Price, Shape};
 use crate::store::{KnownChip, RowTable, Storage, StoreRule};
 
 /// `kind = "strongest_rows"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct StrongestRows {}
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct StrongestRows {
+    /// Share of the rows of the accumulator memory that tiles of sums may fill; all that they like if absent.
+    pub share: Option<f64>,
+}
 
 impl Mechanism for StrongestRows {
     fn kind(&self) -> &'static str {
@@ -27,7 +35,10 @@ impl Mechanism for StrongestRows {
     }
 
     fn describe(&self) -> String {
-        "in the strongest rows".to_owned()
+        match self.share {
+            None => "in the strongest rows".to_owned(),
+            Some(share) => format!("in the strongest {} % of the rows", share * 100.0),
+        }
     }
 
     fn effect(&self, _: u8) -> Effect {
@@ -36,6 +47,19 @@ impl Mechanism for StrongestRows {
 
     fn startup(&self) -> Option<String> {
         Some("a memory test, and a sort of the rows".to_owned())
+    }
+
+    fn refused_in(&self, memory: Memory) -> Option<&'static str> {
+        match memory {
+            Memory::Accumulator => None,
+            Memory::Weight | Memory::Activation => self
+                .share
+                .map(|_| "`share` makes tiles of partial sums smaller; leave it away here"),
+        }
+    }
+
+    fn share_of_rows(&self) -> Option<f64> {
+        self.share
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
@@ -50,8 +74,12 @@ impl Mechanism for StrongestRows {
     }
 }
 
-pub(super) fn read(_: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
-    Some(Box::new(StrongestRows {}))
+pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
+    let share = entry.optional_number("share", 0.001..=1.0).map(|share| share.value);
+    if share.is_none() && entry.has("share") {
+        return None;
+    }
+    Some(Box::new(StrongestRows { share }))
 }
 
 impl StoreRule for StrongestRows {

@@ -190,7 +190,7 @@ impl Case {
 }
 
 const RULES: [&dyn Mechanism; 4] =
-    [&StrongestRows {}, &RotateBits {}, &InvertRows {}, &ClosestCode {}];
+    [&StrongestRows { share: None }, &RotateBits {}, &InvertRows {}, &ClosestCode {}];
 
 /// The rules whose bits are set.
 fn chosen(set: usize) -> Vec<&'static dyn Mechanism> {

@@ -150,7 +150,8 @@ impl Shared<'_> {
         let Wanted { name, model, ref graph, graph_sha256, protection, vdd_mv, remedy } = *wanted;
         let protection = &protection.protection;
         let named = remedy.map_or(&model.span, |[candidate, _]| candidate);
-        let placement = self.place(graph, name, named, remedy.is_some())?;
+        let share = protection.share_of_sums();
+        let placement = self.place(graph, name, named, remedy.is_some(), share)?;
         // Refuses images that do not fit the network.
         vmin_emulator::Emulator::new(graph, self.images, vmin_kernels::best()).map_err(
             |error| {
@@ -162,10 +163,11 @@ impl Shared<'_> {
             let fails = |alone: &Protection| Deployment::new(graph, &placement, alone).is_err();
             self.refused("protection", &wanted.blamed(fails), error.to_string())
         })?;
-        let (reports, weighted) = layers(self.accelerator, graph, &placement).map_err(|error| {
-            let refused = self.refused("model", named, error.to_string());
-            if let MapError::Fit(error) = error { refused.hint(error.hint()) } else { refused }
-        })?;
+        let (reports, weighted) =
+            layers(self.accelerator, graph, &placement, share).map_err(|error| {
+                let refused = self.refused("model", named, error.to_string());
+                if let MapError::Fit(error) = error { refused.hint(error.hint()) } else { refused }
+            })?;
         let sum_bits: Vec<u8> = vmin_emulator::sum_bits(graph).into_iter().flatten().collect();
         let own_layers = ProtectedLayers {
             reports: &reports,
@@ -237,6 +239,7 @@ impl Shared<'_> {
         name: &str,
         named: &Range<usize>,
         is_remedy: bool,
+        share_of_sums: f64,
     ) -> Result<Placement, Diagnostics> {
         let Experiment { layout, memories, .. } = self.experiment;
         let on_chip = &self.accelerator.memories;
@@ -255,7 +258,7 @@ impl Shared<'_> {
         let activations = errs(Memory::Activation)
             .then(|| ActivationPlacement::new(on_chip.activation.geometry, graph));
         let sums = errs(Memory::Accumulator)
-            .then(|| SumPlacement::new(self.accelerator, graph))
+            .then(|| SumPlacement::within(self.accelerator, graph, share_of_sums))
             .transpose()
             .map_err(|error| {
                 let own = memories.accumulator_span.clone().unwrap_or(0..0);
@@ -427,7 +430,7 @@ impl Shared<'_> {
 /// How often the array reads a weight for one image, in the layer where that is most.
 pub(super) fn weight_reads(accelerator: &Accelerator, own: &Candidate) -> u64 {
     let weights = vmin_accel::layers_of_graph(&own.graph).unwrap_or_default();
-    let reports = layers(accelerator, &own.graph, &own.placement);
+    let reports = layers(accelerator, &own.graph, &own.placement, own.protection.share_of_sums());
     let reports = reports.map_or_else(|_| Vec::new(), |(reports, _)| reports);
     let reads = |(layer, report): (&Layer, &LayerReport)| {
         report.sram_reads_filter.checked_div(layer.weights).unwrap_or(0)
@@ -440,6 +443,7 @@ fn layers(
     accelerator: &Accelerator,
     graph: &Graph,
     placement: &Placement,
+    share_of_sums: f64,
 ) -> Result<(Vec<LayerReport>, Vec<Option<usize>>), MapError> {
     let layers = vmin_accel::layers_of_graph(graph)?;
     let mut count = 0;
@@ -452,6 +456,13 @@ fn layers(
             })
         })
         .collect();
+    let smaller;
+    let accelerator = if share_of_sums < 1.0 {
+        smaller = accelerator.with_sums_in(share_of_sums);
+        &smaller
+    } else {
+        accelerator
+    };
     let schedule = placement.weights.schedule(accelerator);
     Ok((cycles::run(accelerator, schedule, &layers)?, weighted))
 }

@@ -132,7 +132,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let accelerator = names.accelerator(args.accelerator.as_str())?;
     let typed = protect::Typed::read(&args.protect, args.known.as_deref())?;
     let protection = &typed.listed.protection;
-    let placement = place(args, &accelerator, &graph)?;
+    let placement = place(args, &accelerator, &graph, protection.share_of_sums())?;
     let larger = placement.weights.resident().and_then(|it| it.larger_note(accelerator.name()));
     if let Some(larger) = larger {
         say(&format!("note: {larger}"));
@@ -286,7 +286,12 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
 }
 
 /// Where the network lies.
-fn place(args: &EvalArgs, accelerator: &Accelerator, graph: &Graph) -> Result<Placement, Failure> {
+fn place(
+    args: &EvalArgs,
+    accelerator: &Accelerator,
+    graph: &Graph,
+    share_of_sums: f64,
+) -> Result<Placement, Failure> {
     let memories = &accelerator.memories;
     let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
     let weights: WeightPlacement = match args.placement {
@@ -310,7 +315,7 @@ fn place(args: &EvalArgs, accelerator: &Accelerator, graph: &Graph) -> Result<Pl
         placement.activations = Some(ActivationPlacement::new(memories.activation.geometry, graph));
     }
     if args.accumulator_vdd_mv.is_some() {
-        let sums = SumPlacement::new(accelerator, graph);
+        let sums = SumPlacement::within(accelerator, graph, share_of_sums);
         placement.sums = Some(sums.map_err(|error| Failure::input("placement", &error))?);
     }
     Ok(placement)
