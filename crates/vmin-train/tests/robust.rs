@@ -364,7 +364,11 @@ fn a_start_from_the_closest_codes_of_a_chip_meets_no_errors() {
     let codes: usize = graph.weights.iter().map(|weights| weights.codes.len()).sum();
     let stuck = (0..8 * codes as u64).filter(|cell| (cell * 7_919) % 100 == 3);
     let rates = |cell: u64| {
-        if cell % 3 == 0 { ErrorRates::stuck_at_1(1.0) } else { ErrorRates::stuck_at_0(1.0) }
+        if cell.is_multiple_of(3) {
+            ErrorRates::stuck_at_1(1.0)
+        } else {
+            ErrorRates::stuck_at_0(1.0)
+        }
     };
     let errors: Vec<CellErrors> = stuck
         .map(|address| {
@@ -400,7 +404,7 @@ fn a_start_from_the_closest_codes_of_a_chip_meets_no_errors() {
     let recipe = Recipe { epochs: 2, ..Recipe::from_toml(&text).expect("valid") };
     let losses = |graph| {
         let trainer = Trainer::start_from(&recipe, &data, &test, graph).expect("fits");
-        let mut trainer = trainer.with_chips(&[chip.clone()]).expect("a chip");
+        let mut trainer = trainer.with_chips(std::slice::from_ref(&chip)).expect("a chip");
         // The first step has no errors, as its loss decides whether there will be some. It moves no code.
         let mut first = trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains");
         if first.is_some_and(|metrics| metrics.perturbed_loss.is_none()) {

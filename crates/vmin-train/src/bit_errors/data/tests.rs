@@ -156,3 +156,26 @@ fn rates_are_checked() {
         assert!(message.contains(&format!("`{field}`")), "{wrong}: {message}");
     }
 }
+
+#[test]
+fn persistent_errors_are_the_same_in_every_image() {
+    let quantization = Quantization { scale: 1.0, zero_point: 0 };
+    let stored = vec![None, Some(quantization), None];
+    let errors =
+        DataErrors { faults: DataFaults::Persistent, ..errors(0.02, 0.02, stored.clone()) };
+    // Images of 400 pixels and values of 100 elements.
+    let pixels: Vec<u8> = (0..=255).cycle().take(40 * 400).collect();
+    let read = errors.batch_pixels(0, &pixels);
+    let flipped: Vec<u8> = pixels.iter().zip(&read).map(|(a, b)| a ^ b).collect();
+    assert!(flipped[..400].iter().any(|&bits| bits != 0));
+    assert!(flipped.chunks(400).all(|image| *image == flipped[..400]), "in every chunk");
+    let made = vec![3.0; 20 * 100];
+    let [mut first, mut second] = [Vec::new(), Vec::new()];
+    errors.read_back(ValueId(1), 0, &made, &mut first);
+    errors.read_back(ValueId(1), 1, &made, &mut second);
+    assert_eq!(first, second);
+    assert!(first.iter().any(|&x| x != 3.0));
+    assert!(first.chunks(100).all(|image| *image == first[..100]));
+    let next = DataErrors { index: 4, ..errors };
+    assert_ne!(next.batch_pixels(0, &pixels), read, "another step has other cells");
+}
