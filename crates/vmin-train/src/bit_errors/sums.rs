@@ -1,18 +1,18 @@
 //! Errors in partial sums: words of 32 bits that wait in the accumulator memory between the folds of a product.
 //!
-//! The array adds `fold` taps at a time, in the order of the weights; a sum is read before each further fold and
-//! once more by the requantization, as in [`vmin_nn::exec::OutputSums`]. Only outputs with errors are computed
+//! The bias is written first. The array adds `fold` taps at a time, in the order of the weights; a sum is read before
+//! each fold and once more by the requantization, as in [`vmin_nn::exec::OutputSums`] with the bias in memory. Only outputs with errors are computed
 //! again:
 //!
 //! ```text
-//!  sum = bias                             the deployed one, which a batch normalization is part of
+//!  sum = flips(bias)                      the deployed one, which a batch normalization is part of
 //!  sum = flips(sum + taps of a fold)      fold by fold, modulo 2^32
 //!  output                                 cut off at the ends of the deployed codes; then it has no derivative
 //! ```
 //!
 //! Differences to the accelerator: the sums are those of the float pass, rounded to the accumulator's unit (exact
 //! where inputs are codes); every output has a word of its own, though outputs of several columns and layers
-//! share words there; the bias does not pass through the memory.
+//! share words there.
 
 use vmin_nn::Quantization;
 
@@ -90,7 +90,7 @@ impl StoredProduct {
     }
 }
 
-/// Wrong bits of the sum of one output at a read, which is before fold `read + 1` or, the last, after all.
+/// Wrong bits of the sum of one output at a read, after so many folds: 0 is that of the bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Hit {
     output: usize,
@@ -120,7 +120,7 @@ impl Sums {
         else {
             return Vec::new();
         };
-        let reads = product.taps().div_ceil(self.fold);
+        let reads = product.taps().div_ceil(self.fold) + 1;
         let per_image = product.output.iter().product();
         let hits = if persistent {
             lasting(per_image, made.len() / per_image, reads, rate, stream)
@@ -155,7 +155,7 @@ impl Sums {
         let mut sum = product.bias.get(channel).map_or(0.0, |&bias| f64::from(bias)) + more;
         let (mut taps, mut error) = (0, 0_i32);
         for hit in hits {
-            let last = product.taps().min((hit.read + 1) * self.fold);
+            let last = product.taps().min(hit.read * self.fold);
             sum += product.sum(x, place, channel, taps..last);
             taps = last;
             let whole = integer(sum / layer.unit);

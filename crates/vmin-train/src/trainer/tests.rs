@@ -103,7 +103,7 @@ fn integer_rerr(graph: &Graph, test: &Dataset, rates: DataRates, chips: usize) -
                         flip_all([&mut bytes[..]], 8, rates.sums, &mut of_sums);
                         i32::from_le_bytes(bytes)
                     };
-                    *out = sums.output(input, element, FOLD, false, flips);
+                    *out = sums.output(input, element, FOLD, true, flips);
                 }
             };
             let read = |id: TensorId, tensor: &mut [i8]| {
