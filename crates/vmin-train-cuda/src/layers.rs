@@ -16,6 +16,8 @@ pub(crate) struct Values<D: Device> {
     made: Vec<Option<D::Floats>>,
     /// As the following steps read them; `None` where they are as computed.
     read: Vec<Option<D::Floats>>,
+    /// Elements of each value that have no derivative.
+    cut_off: Vec<Vec<usize>>,
     /// Derivatives of the loss by the values as read.
     derivatives: Vec<Option<D::Floats>>,
     patches: Option<D::Floats>,
@@ -28,6 +30,7 @@ impl<D: Device> Default for Values<D> {
             parameters: Vec::new(),
             made: Vec::new(),
             read: Vec::new(),
+            cut_off: Vec::new(),
             derivatives: Vec::new(),
             patches: None,
             images: 0,
@@ -77,6 +80,8 @@ impl<D: Device> Values<D> {
         self.made.resize_with(network.values.len(), || None);
         self.read.resize_with(network.values.len(), || None);
         self.read.fill_with(|| None);
+        self.cut_off.clear();
+        self.cut_off.resize_with(network.values.len(), Vec::new);
         self.made[0] = Some(device.upload(batch.inputs)?);
         let mut found = Forward { moments: Vec::new(), statistics: Vec::new() };
         if let Normalization::Constant(moments) = pass.normalization {
@@ -91,6 +96,12 @@ impl<D: Device> Values<D> {
             let mut patches = self.patches.take();
             self.step(device, pass, step, &mut found, &mut patches, &mut y)?;
             self.patches = patches;
+            if pass.errs_in_sums(step.output) {
+                let x = device.download(self.seen(step.inputs[0]))?;
+                let mut made = device.download(&y)?;
+                self.cut_off[step.output.0] = pass.read_sums(step, &x, &mut made);
+                y = device.upload(&made)?;
+            }
             self.made[step.output.0] = Some(y);
             if pass.changes(step.output) {
                 let read = pass.read_back(step.output, &self.made(device, step.output)?);
@@ -177,7 +188,13 @@ impl<D: Device> Values<D> {
         let mut gradients: Gradients<f32> =
             pass.parameters.iter().map(|values| vec![0.0; values.len()]).collect();
         for step in network.steps.iter().rev() {
-            let dy = self.derivatives[step.output.0].take().expect("made above");
+            let mut dy = self.derivatives[step.output.0].take().expect("made above");
+            let cut_off = &self.cut_off[step.output.0];
+            if !cut_off.is_empty() {
+                let mut values = device.download(&dy)?;
+                cut_off.iter().for_each(|&element| values[element] = 0.0);
+                dy = device.upload(&values)?;
+            }
             let from = step.inputs[0].0;
             let mut dx = self.derivatives[from].take().expect("made above");
             let mut patches = self.patches.take();

@@ -239,7 +239,7 @@ fn a_run_agrees_with_the_processor() {
     }
 }
 
-/// A whole run under errors in weights, activations and inputs. After its few steps the weights of both engines differ by
+/// A whole run under errors in weights, activations, inputs and sums. After its few steps the weights of both engines differ by
 /// rounding only.
 pub(crate) fn compare_run(engine: Engine) {
     let text = r#"
@@ -256,6 +256,7 @@ bits = 8
 rate = 0.01
 activations_rate = 0.002
 inputs_rate = 0.002
+sums_rate = 0.0002
 start_loss = 100.0
 [rerr]
 rate = 0.01

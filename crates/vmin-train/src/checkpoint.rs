@@ -3,6 +3,8 @@
 //! ```text
 //!  tensors `parameter.00000` ..   F32, the master floats
 //!  tensors `velocity.00000` ..    F32, of the optimizer
+//!  tensors `bound.00000`          F32, learned bounds of the weights; none if they are not learned
+//!  tensors `bound-velocity.00000` F32, of their optimizer
 //!  tensors `mean.00000` ..        F32, running averages of batch normalizations
 //!  tensors `variance.00000` ..    F32, the same
 //!  metadata key `vmin-training`   recipe, digests of the images, counters, metrics as JSON
@@ -14,6 +16,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use vmin_nn::data::Dataset;
 
+use crate::clip::Learned;
 use crate::{EpochMetrics, Recipe};
 
 /// Version of the file format.
@@ -63,6 +66,8 @@ pub struct Checkpoint {
     pub(crate) chips_sha256: Vec<String>,
     pub(crate) parameters: Vec<Vec<f32>>,
     pub(crate) velocities: Vec<Vec<f32>>,
+    /// Learned bounds of the weights, and their velocities.
+    pub(crate) clip: Option<Learned>,
     /// Running means, then running variances, of the batch normalizations.
     pub(crate) statistics: [Vec<Vec<f32>>; 2],
     pub(crate) steps_done: usize,
@@ -79,10 +84,16 @@ struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     chips_sha256: Vec<String>,
     tensors: usize,
+    #[serde(default, skip_serializing_if = "is_false")]
+    learned_clip: bool,
     norms: usize,
     steps_done: usize,
     injecting: bool,
     epochs: Vec<EpochMetrics>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Checkpoint {
@@ -97,6 +108,7 @@ impl Checkpoint {
             data_sha256: self.data_sha256.clone(),
             chips_sha256: self.chips_sha256.clone(),
             tensors: self.parameters.len(),
+            learned_clip: self.clip.is_some(),
             norms: self.statistics[0].len(),
             steps_done: self.steps_done,
             injecting: self.injecting,
@@ -104,9 +116,14 @@ impl Checkpoint {
         };
         let header = serde_json::to_string(&header).map_err(CheckpointError::Header)?;
         let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();
+        let clip = self.clip.iter();
+        let [bounds, bound_velocities]: [Vec<_>; 2] =
+            clip.map(|clip| (clip.bounds.clone(), clip.velocities.clone())).unzip().into();
         for (kind, values) in [
             ("parameter", &self.parameters),
             ("velocity", &self.velocities),
+            ("bound", &bounds),
+            ("bound-velocity", &bound_velocities),
             ("mean", &self.statistics[0]),
             ("variance", &self.statistics[1]),
         ] {
@@ -142,7 +159,9 @@ impl Checkpoint {
             return Err(CheckpointError::Version { found: header.version });
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(container)?;
-        let count = header.tensors.checked_add(header.norms).and_then(|sum| sum.checked_mul(2));
+        let clips = usize::from(header.learned_clip);
+        let count = header.tensors.checked_add(header.norms).and_then(|sum| sum.checked_add(clips));
+        let count = count.and_then(|sum| sum.checked_mul(2));
         if Some(tensors.len()) != count {
             return Err(CheckpointError::Damaged("tensors are missing"));
         }
@@ -159,7 +178,10 @@ impl Checkpoint {
             };
             (0..count).map(tensor).collect()
         };
+        let pairs = read("bound", clips)?.into_iter().zip(read("bound-velocity", clips)?);
+        let clip = pairs.map(|(bounds, velocities)| Learned { bounds, velocities }).next();
         Ok(Self {
+            clip,
             parameters: read("parameter", header.tensors)?,
             velocities: read("velocity", header.tensors)?,
             statistics: [read("mean", header.norms)?, read("variance", header.norms)?],

@@ -64,6 +64,7 @@
 
 pub mod bit_errors;
 mod checkpoint;
+mod clip;
 mod codec;
 pub mod deploy;
 pub mod engine;
@@ -93,8 +94,8 @@ pub use network::Network;
 pub use optimizer::Sgd;
 pub use real::Real;
 pub use recipe::{
-    BatchSize, ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors,
-    WeightQuantization, at_key,
+    BatchSize, ClipScope, InputScaling, LayerSpec, LearnedClip, Recipe, Sharpness, StartPixels,
+    TestErrors, WeightQuantization, at_key,
 };
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};

@@ -6,39 +6,10 @@
 
 use rayon::prelude::*;
 
+use crate::WeightQuantization;
 use crate::codec::{self, Encoded};
 use crate::network::{Network, Parameter, ParameterKind};
 use crate::parallel::together;
-use crate::recipe::ClipScope;
-use crate::{Recipe, WeightQuantization};
-
-/// Clamps every parameter to its bound if the recipe clips.
-pub(crate) fn clip(net: &Network, parameters: &mut [Vec<f32>], recipe: &Recipe) {
-    let together = together(parameters);
-    let tensors = bounds(net, recipe).into_par_iter().zip(parameters);
-    tensors.with_min_len(together).for_each(|(bound, values)| {
-        values.iter_mut().for_each(|value| *value = value.clamp(-bound, bound));
-    });
-}
-
-/// The bound of each parameter: `clip`, times the fraction of its weight tensor if the recipe has fractions (a bias has
-/// the fraction of its weights), or infinity without clipping.
-pub(crate) fn bounds(net: &Network, recipe: &Recipe) -> Vec<f32> {
-    let limit = recipe.clip.unwrap_or(f32::INFINITY);
-    let mut layers = recipe.clip_fractions.iter().flatten();
-    let mut bound = limit;
-    let parameters = net.parameters.iter();
-    parameters
-        .map(|parameter| match (parameter.kind, recipe.clip_scope) {
-            (ParameterKind::Weight, _) => {
-                bound = limit * layers.next().unwrap_or(&1.0);
-                bound
-            }
-            (ParameterKind::Bias | ParameterKind::Scale, ClipScope::All) => bound,
-            (ParameterKind::Bias | ParameterKind::Scale, ClipScope::Weights) => f32::INFINITY,
-        })
-        .collect()
-}
 
 /// The codes of the weights, in the order of the network.
 ///

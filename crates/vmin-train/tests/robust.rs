@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use vmin_nn::data::Dataset;
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 use vmin_train::{
-    BatchSize, Checkpoint, CheckpointError, ClipScope, ErrorMap, LayerSpec, Recipe, TrainError,
-    Trainer, train,
+    BatchSize, Checkpoint, CheckpointError, ClipScope, ErrorMap, LayerSpec, LearnedClip, Recipe,
+    Sharpness, TrainError, Trainer, WeightQuantization, train,
 };
 
 use common::{assert_refused, data, recipe_text};
@@ -34,11 +34,13 @@ start_loss = 5.0"#;
     recipe_text(NETWORK, lines)
 }
 
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 10] = [
     "",
     "activations_rate = 0.02",
     "method = \"alternating\"\nactivations_rate = 0.02\ninputs_rate = 0.03",
     "inputs_rate = 0.03",
+    "sums_rate = 0.0005",
+    "sums_rate = 0.0005\nsums_fold = 5\nactivations_rate = 0.002\ndata_faults = \"persistent\"",
     "method = \"alternating\"",
     "curricular = true",
     "pattern = \"fixed\"\nchip_seed = 7",
@@ -66,6 +68,13 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
     let later = |from_epoch, images| BatchSize { from_epoch, images };
     let later_batches = vec![later(1, 60), later(2, 125)];
     recipes.push(("larger batches", Recipe { later_batches, ..recipe("") }));
+    let learned_clip = Some(LearnedClip { decay: 1e-3 });
+    let sharpness = Some(Sharpness { rho: 0.05 });
+    recipes.push(("learned bounds", Recipe { learned_clip, ..recipe("") }));
+    recipes.push(("learned from the start", Recipe { learned_clip, clip: None, ..recipe("") }));
+    recipes.push(("sharpness", Recipe { sharpness, ..recipe("") }));
+    recipes
+        .push(("everything", Recipe { learned_clip, sharpness, ..recipe("sums_rate = 0.0005") }));
     recipes.push(("batch normalization", normalized));
     recipes
 }
@@ -248,6 +257,11 @@ fn values_out_of_range_are_refused() {
         ("start_loss = 5.0", "population = { die = 1.0 }", "bit_errors.population"),
         ("start_loss = 5.0", "population = { rows = 0 }", "bit_errors.population.rows"),
         ("chips = 2", "chips = 0", "rerr.chips"),
+        ("chips = 2", "chips = 2\nsums_fold = 0", "rerr.sums_fold"),
+        ("start_loss = 5.0", "sums_rate = 0.6", "bit_errors.sums_rate"),
+        ("start_loss = 5.0", "data_faults = \"lasting\"", "bit_errors.data_faults"),
+        ("clip = 0.4", "learned_clip = { decay = 1.0 }", "learned_clip.decay"),
+        ("clip = 0.4", "sharpness = { rho = 0 }", "sharpness.rho"),
         ("clip = 0.4", "clip_fractions = [0.5, 0.5]", "clip_fractions"),
         ("clip = 0.4", "clip = 0.4\nclip_fractions = [0.5, 2.0]", "clip_fractions[1]"),
         ("quantization = { bits = 4 }", "", "bit_errors"),
@@ -327,4 +341,80 @@ fn errors_in_what_layers_read_are_measured() {
     let (_, inputs) = measured("rate = 0\ninputs_rate = 0.5");
     assert!(activations > 0.8 && inputs > 0.8, "nothing is left: {activations} {inputs}");
     assert_ne!(activations, inputs);
+}
+
+/// The code nearest to `wanted` whose bits in `held` are those of `values`.
+fn closest(wanted: u8, held: u8, values: u8) -> u8 {
+    let fits = (0..=u8::MAX).filter(|code| code & held == values & held);
+    fits.min_by_key(|code| code.abs_diff(wanted)).expect("some code fits")
+}
+
+/// A network whose codes a chip can hold starts without errors there, although a hundredth of its cells is stuck, and
+/// trains on under the chip's map.
+#[test]
+fn a_start_from_the_closest_codes_of_a_chip_meets_no_errors() {
+    let (data, test) = data(250);
+    let start = Recipe {
+        bit_errors: None,
+        quantization: Some(WeightQuantization::deployable(8)),
+        ..recipe("")
+    };
+    let trained = train(&start, &data, &test, |_| ControlFlow::Continue(())).expect("trains");
+    let graph = trained.lower(&data).expect("deployable");
+    let codes: usize = graph.weights.iter().map(|weights| weights.codes.len()).sum();
+    let stuck = (0..8 * codes as u64).filter(|cell| (cell * 7_919) % 100 == 3);
+    let rates = |cell: u64| {
+        if cell.is_multiple_of(3) {
+            ErrorRates::stuck_at_1(1.0)
+        } else {
+            ErrorRates::stuck_at_0(1.0)
+        }
+    };
+    let errors: Vec<CellErrors> = stuck
+        .map(|address| {
+            let rates = rates(address);
+            let cell = FaultyCell { address, score: Score(0), preferred: rates.preferred() };
+            CellErrors { cell, rates }
+        })
+        .collect();
+    let mut written = graph.clone();
+    let mut first = 0;
+    for weights in &mut written.weights {
+        for (index, code) in weights.codes.iter_mut().enumerate() {
+            let (mut held, mut values) = (0, 0);
+            for error in &errors {
+                let bit = error.cell.address.wrapping_sub(first + 8 * index as u64);
+                if bit < 8 {
+                    held |= 1 << bit;
+                    values |= u8::from(error.cell.preferred) << bit;
+                }
+            }
+            *code = closest(*code, held, values);
+        }
+        first += 8 * weights.codes.len() as u64;
+    }
+    assert_ne!(written.weights, graph.weights, "the chip holds other codes");
+    let chip = ErrorMap { errors, cells: 8 * codes as u64, sha256: "chip".to_owned() };
+    let text = text()
+        .replace("[bit_errors]\nrate = 0.02", "[bit_errors]\npattern = 'fixed'")
+        .replace("bits = 4", "bits = 8")
+        .replace("batch_size = 40", "batch_size = 250")
+        .replace("learning_rate = 0.02", "learning_rate = 1e-12");
+    let text = format!("{text}measured = {{ files = ['chip'], vdd_mv = 500 }}");
+    let recipe = Recipe { epochs: 2, ..Recipe::from_toml(&text).expect("valid") };
+    let losses = |graph| {
+        let trainer = Trainer::start_from(&recipe, &data, &test, graph).expect("fits");
+        let mut trainer = trainer.with_chips(std::slice::from_ref(&chip)).expect("a chip");
+        // The first step has no errors, as its loss decides whether there will be some. It moves no code.
+        let mut first = trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains");
+        if first.is_some_and(|metrics| metrics.perturbed_loss.is_none()) {
+            first = trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains");
+        }
+        let metrics = first.expect("an epoch");
+        (metrics.loss, metrics.perturbed_loss.expect("under errors"))
+    };
+    let (loss, perturbed) = losses(&written);
+    assert_eq!(loss, perturbed);
+    let (loss, perturbed) = losses(&graph);
+    assert_ne!(loss, perturbed);
 }

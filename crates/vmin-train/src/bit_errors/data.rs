@@ -1,19 +1,22 @@
-//! Errors in what layers read: pixels and activations, as int8 codes.
+//! Errors in what layers read: pixels and activations, as int8 codes, and partial sums (`sums.rs`).
 //!
 //! Activations take the codes they are deployed as: one asymmetric int8 range per tensor that the
 //! integer network keeps. What a layer, its normalization and its rectifier hand to each other never
 //! lies in a memory, and the logits are read by nobody. Each bit flips on its own, anew for every
-//! image. Gradients pass from the code that is read to the number that was made (straight-through,
+//! image, or the same bits of a step in all of its images. Gradients pass from the code that is read to the number that was made (straight-through,
 //! without a mask at the ends of the range).
 
 use std::borrow::Cow;
 
 use vmin_nn::Quantization;
 
+use super::DataFaults;
 use super::random::flip_all;
+use super::sums::{StoredProduct, Sums};
 use crate::CHUNK_IMAGES;
+use crate::codec::Encoded;
 use crate::deploy::{Fused, Range, covering, input_quantization};
-use crate::network::{Layer, Memory, Network, ValueId};
+use crate::network::{Layer, Memory, Moments, Network, Step, ValueId};
 use crate::random::{Purpose, Stream};
 use crate::recipe::InputScaling;
 
@@ -34,10 +37,11 @@ enum Source {
 pub(crate) struct StoredValues {
     sources: Vec<(ValueId, Source)>,
     ranged: Vec<ValueId>,
+    products: Vec<StoredProduct>,
 }
 
 impl StoredValues {
-    pub(crate) fn of(network: &Network, steps: &[Fused<'_>]) -> Self {
+    pub(crate) fn of(steps: &[Fused<'_>]) -> Self {
         let mut stored = Self::default();
         for fused in steps {
             let source = match &fused.step.layer {
@@ -52,8 +56,15 @@ impl StoredValues {
             if source == Source::Own {
                 stored.ranged.push(fused.output);
             }
-            if fused.output != network.output() {
-                stored.sources.push((fused.output, source));
+            stored.sources.push((fused.output, source));
+            if fused.step.layer.product().is_some() {
+                stored.products.push(StoredProduct {
+                    made: fused.step.output,
+                    input: fused.step.inputs[0],
+                    norm: fused.norm.cloned(),
+                    rectified: fused.rectified,
+                    stored: fused.output,
+                });
             }
         }
         stored
@@ -64,7 +75,7 @@ impl StoredValues {
         &self.ranged
     }
 
-    /// How each value of the network is stored, by the ranges of [`Self::ranged`].
+    /// The codes of each value of the network, image and logits among them, by the ranges of [`Self::ranged`].
     pub(crate) fn quantized(
         &self,
         network: &Network,
@@ -82,9 +93,24 @@ impl StoredValues {
                 all[value.0] = all[other.0];
             }
         }
-        all[0] = None;
-        all[network.output().0] = None;
         all
+    }
+
+    /// The sums of the products with weights in these codes; `fold` taps are added before a sum leaves the array.
+    pub(crate) fn sums(
+        &self,
+        network: &Network,
+        parameters: &[Vec<f32>],
+        moments: &[Moments<f32>],
+        (codes, weights): (&[Option<Quantization>], &[Encoded]),
+        fold: usize,
+    ) -> Sums {
+        let mut layers: Vec<_> = network.values.iter().map(|_| None).collect();
+        for (product, weights) in self.products.iter().zip(weights) {
+            layers[product.made.0] =
+                product.layer(network, parameters, moments, codes, weights.scale);
+        }
+        Sums { fold, layers }
     }
 }
 
@@ -93,11 +119,17 @@ impl StoredValues {
 pub(crate) struct DataRates {
     pub(crate) inputs: f64,
     pub(crate) activations: f64,
+    pub(crate) sums: f64,
 }
 
 impl DataRates {
     pub(crate) fn any(self) -> bool {
-        self.inputs > 0.0 || self.activations > 0.0
+        self.inputs > 0.0 || self.need_codes()
+    }
+
+    /// Whether the errors depend on the codes of activations.
+    pub(crate) fn need_codes(self) -> bool {
+        self.activations > 0.0 || self.sums > 0.0
     }
 }
 
@@ -105,8 +137,13 @@ impl DataRates {
 #[derive(Debug)]
 pub(crate) struct DataErrors {
     pub(crate) rates: DataRates,
-    /// How each value is stored; empty without errors in activations.
+    pub(crate) faults: DataFaults,
+    /// Shape of every value.
+    pub(crate) shapes: Vec<[usize; 3]>,
+    /// Codes of every value; empty without errors in activations.
     pub(crate) stored: Vec<Option<Quantization>>,
+    /// Empty without errors in sums.
+    pub(crate) sums: Sums,
     pub(crate) seed: u64,
     pub(crate) purpose: Purpose,
     /// Number of the step or chip.
@@ -114,8 +151,19 @@ pub(crate) struct DataErrors {
 }
 
 impl DataErrors {
+    /// Random numbers of a value or, numbered behind all values, of the sums of a value.
     fn stream(&self, value: usize, chunk: usize) -> Stream {
+        let chunk = if self.faults.last() { 0 } else { chunk };
         Stream::of(self.seed, self.purpose, &[self.index, value, chunk])
+    }
+
+    /// Flips bits of the codes of a value: of all images, or the same of every image.
+    fn flip(&self, value: usize, chunk: usize, codes: &mut [u8], rate: f64) {
+        let image: usize = self.shapes[value].iter().product();
+        let together = if self.faults.last() { image } else { codes.len() };
+        for codes in codes.chunks_mut(together.max(1)) {
+            flip_all([codes], BITS, rate, &mut self.stream(value, chunk));
+        }
     }
 
     /// The pixels of a chunk as the first layer reads them. A code is its pixel less 128: their bits
@@ -125,33 +173,46 @@ impl DataErrors {
             return Cow::Borrowed(pixels);
         }
         let mut read = pixels.to_vec();
-        let mut stream = self.stream(0, chunk);
-        flip_all([read.as_mut_slice()], BITS, self.rates.inputs, &mut stream);
+        self.flip(0, chunk, &mut read, self.rates.inputs);
         Cow::Owned(read)
     }
 
     /// As [`Self::pixels`], for all chunks of a batch from `first_chunk` on.
-    pub(crate) fn batch_pixels(
-        &self,
-        first_chunk: usize,
-        pixels: &[u8],
-        image_size: usize,
-    ) -> Vec<u8> {
-        let chunks = pixels.chunks((CHUNK_IMAGES * image_size).max(1)).zip(first_chunk..);
+    pub(crate) fn batch_pixels(&self, first_chunk: usize, pixels: &[u8]) -> Vec<u8> {
+        let image: usize = self.shapes[0].iter().product();
+        let chunks = pixels.chunks((CHUNK_IMAGES * image).max(1)).zip(first_chunk..);
         chunks.flat_map(|(pixels, chunk)| self.pixels(chunk, pixels).into_owned()).collect()
     }
 }
 
 impl Memory<f32> for DataErrors {
     fn holds(&self, value: ValueId) -> bool {
-        self.rates.activations > 0.0 && matches!(self.stored.get(value.0), Some(Some(_)))
+        let inner = value.0 > 0 && value.0 + 1 < self.shapes.len();
+        let coded = matches!(self.stored.get(value.0), Some(Some(_)));
+        self.rates.activations > 0.0 && inner && coded
+    }
+
+    fn errs_in_sums(&self, value: ValueId) -> bool {
+        self.rates.sums > 0.0 && self.sums.errs(value)
+    }
+
+    fn read_sums(
+        &self,
+        step: &Step,
+        chunk: usize,
+        parameters: &[Vec<f32>],
+        x: &[f32],
+        made: &mut [f32],
+    ) -> Vec<usize> {
+        let mut stream = self.stream(self.shapes.len() + step.output.0, chunk);
+        let how = (self.rates.sums, self.faults.last());
+        self.sums.read(step, parameters, x, made, how, &mut stream)
     }
 
     fn read_back(&self, value: ValueId, chunk: usize, made: &[f32], read: &mut Vec<f32>) {
         let Some(Some(quantization)) = self.stored.get(value.0) else { return };
         let mut codes: Vec<u8> = made.iter().map(|&x| code(x, *quantization)).collect();
-        let mut stream = self.stream(value.0, chunk);
-        flip_all([codes.as_mut_slice()], BITS, self.rates.activations, &mut stream);
+        self.flip(value.0, chunk, &mut codes, self.rates.activations);
         let meanings: [f32; 256] = std::array::from_fn(|code| real(code, *quantization));
         read.extend(codes.iter().map(|&code| meanings[usize::from(code)]));
     }

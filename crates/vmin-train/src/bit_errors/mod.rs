@@ -1,5 +1,5 @@
-//! Training under bit errors in weights, activations and inputs: which errors, and how their
-//! gradient counts.
+//! Training under bit errors in weights, activations, inputs and partial sums: which errors, and how
+//! their gradient counts.
 //!
 //! | `pattern` | errors | known as |
 //! |---|---|---|
@@ -9,7 +9,8 @@
 //!
 //! Chips come from the sources of `vmin-emulator`: sampled from a population, or measured (`measured.rs`).
 //!
-//! Activations and inputs (`data.rs`) have random errors only, whatever the pattern of the weights.
+//! Activations, inputs (`data.rs`) and partial sums (`sums.rs`) have random errors only, whatever the pattern of the
+//! weights.
 //!
 //! Source: D. Stutz, N. Chandramoorthy, M. Hein, B. Schiele, "Bit Error Robustness for
 //! Energy-Efficient DNN Accelerators", MLSys 2021, section 4.3, and its released code (gradient
@@ -21,6 +22,7 @@ mod data;
 mod measured;
 mod random;
 mod start;
+mod sums;
 
 use serde::Serialize;
 
@@ -31,12 +33,13 @@ pub(crate) use random::flip;
 #[cfg(test)]
 pub(crate) use random::flip_all;
 pub(crate) use start::StartRule;
+pub(crate) use sums::Sums;
 
 /// Bit errors in training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BitErrors {
     /// Probability that a cell of the weight memory is faulty, above 0 and up to 0.5; 0 where only
-    /// activations or inputs have errors; absent where the chips were measured.
+    /// activations, inputs or sums have errors; absent where the chips were measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// Probability that a bit of an activation flips, 0 up to 0.5.
@@ -45,6 +48,15 @@ pub struct BitErrors {
     /// Probability that a bit of an input pixel flips, 0 up to 0.5.
     #[serde(skip_serializing_if = "is_zero")]
     pub inputs_rate: f64,
+    /// Probability that a bit of a partial sum flips, 0 up to 0.5.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sums_rate: f64,
+    /// Taps that the array adds before a sum leaves it: the rows of a weight-stationary array.
+    #[serde(skip_serializing_if = "is_usual_fold")]
+    pub sums_fold: usize,
+    /// Which bits of activations, inputs and sums flip within a step.
+    #[serde(skip_serializing_if = "DataFaults::is_transient")]
+    pub data_faults: DataFaults,
     /// Where the faulty cells are.
     pub pattern: Pattern,
     /// How the gradient under errors joins that without.
@@ -72,8 +84,40 @@ pub struct BitErrors {
     pub measured: Option<Measured>,
 }
 
+/// Rows of the array of `gemmini-16`.
+pub(crate) const USUAL_FOLD: usize = 16;
+
+pub(crate) fn is_usual_fold(fold: &usize) -> bool {
+    *fold == USUAL_FOLD
+}
+
 pub(crate) fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
+}
+
+/// Which bits of activations, inputs and sums flip within a step or on a test chip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataFaults {
+    /// Others in every image, and of sums at every read.
+    #[default]
+    Transient,
+    /// The same in every image, and of sums at every read: those of faulty cells under a value.
+    Persistent,
+}
+
+impl DataFaults {
+    /// Every value with its word in a recipe.
+    pub(crate) const WORDS: [(&str, Self); 2] =
+        [("transient", Self::Transient), ("persistent", Self::Persistent)];
+
+    pub(crate) fn last(self) -> bool {
+        self == Self::Persistent
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        *self == Self::Transient
+    }
 }
 
 /// Where the faulty cells are.
@@ -187,6 +231,9 @@ impl Default for BitErrors {
             rate: None,
             activations_rate: 0.0,
             inputs_rate: 0.0,
+            sums_rate: 0.0,
+            sums_fold: USUAL_FOLD,
+            data_faults: DataFaults::default(),
             pattern: Pattern::default(),
             method: Method::default(),
             curricular: false,
@@ -220,6 +267,7 @@ impl BitErrors {
         DataRates {
             inputs: self.risen(self.inputs_rate, epoch, epochs),
             activations: self.risen(self.activations_rate, epoch, epochs),
+            sums: self.risen(self.sums_rate, epoch, epochs),
         }
     }
 

@@ -39,6 +39,18 @@ pub(crate) fn flip_all<'a>(
     flips
 }
 
+/// Numbers of the bits, of so many, that flip with probability `rate` each, rising.
+pub(super) fn flips(bits: usize, rate: f64, stream: &mut Stream) -> impl Iterator<Item = usize> {
+    let log_kept = libm::log1p(-rate);
+    let mut next = if rate > 0.0 { skip(log_kept, stream) } else { u64::MAX };
+    std::iter::from_fn(move || {
+        // Below the number of bits, which is a usize.
+        let bit = usize::try_from(next).ok().filter(|&bit| bit < bits)?;
+        next = next.saturating_add(1).saturating_add(skip(log_kept, stream));
+        Some(bit)
+    })
+}
+
 /// Bits that are kept before the next flip: `floor(ln u / ln(1 - rate))` with `u` in `(0, 1]`.
 #[expect(clippy::cast_possible_truncation, reason = "a saturating cast: no bit lies that far")]
 #[expect(clippy::cast_sign_loss, reason = "a quotient of two logarithms of at most 1")]

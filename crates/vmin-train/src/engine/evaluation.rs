@@ -123,6 +123,6 @@ impl<'a> Evaluation<'a> {
     /// The pixels of some chunks as the first layer reads them.
     fn pixels(&self, first_chunk: usize, pixels: &'a [u8]) -> Cow<'a, [u8]> {
         let Some(errors) = self.errors else { return Cow::Borrowed(pixels) };
-        Cow::Owned(errors.batch_pixels(first_chunk, pixels, self.data.pixels_per_image()))
+        Cow::Owned(errors.batch_pixels(first_chunk, pixels))
     }
 }

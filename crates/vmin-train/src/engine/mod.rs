@@ -20,6 +20,8 @@
 //!   ([`BatchNorm::moments`](crate::network::BatchNorm::moments),
 //!   [`BatchNorm::lines`](crate::network::BatchNorm::lines) and so on), so that a device only has to sum and to
 //!   apply lines;
+//! - asks [`Pass::errs_in_sums`] after each step, and lets [`Pass::read_sums`] change its outputs then, because the
+//!   memory of partial sums may have errors;
 //! - asks [`Pass::read_back`] after each step what the following steps read, because the memory of activations may
 //!   have errors;
 //! - gets loss and derivatives of the logits from [`Pass::loss`].
@@ -38,7 +40,7 @@ use rayon::prelude::*;
 
 use crate::CHUNK_IMAGES;
 use crate::loss::cross_entropy;
-use crate::network::{Network, ValueId};
+use crate::network::{Network, Step, ValueId};
 
 /// Why an engine is missing or failed.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +144,28 @@ impl Pass<'_> {
             read
         });
         Some(read.collect::<Vec<_>>().concat())
+    }
+
+    /// Whether sums of the product that makes a value are read wrongly, so that [`Self::read_sums`] must change it.
+    #[must_use]
+    pub fn errs_in_sums(&self, value: ValueId) -> bool {
+        self.batch.memory.is_some_and(|memory| memory.errs_in_sums(value))
+    }
+
+    /// Makes of the outputs of a product those of its sums as the accumulator memory returns them. `x` is its input as
+    /// read and `made` its outputs, of all images of the batch. Returns the elements of `made` that have no derivative:
+    /// the backward pass sets theirs to 0 before it goes through the step.
+    pub fn read_sums(&self, step: &Step, x: &[f32], made: &mut [f32]) -> Vec<usize> {
+        let Some(memory) = self.batch.memory else { return Vec::new() };
+        let [of_x, of_made] =
+            [step.inputs[0], step.output].map(|value| CHUNK_IMAGES * self.network.elements(value));
+        let chunks = made.par_chunks_mut(of_made).zip(x.par_chunks(of_x)).enumerate();
+        let cut_off = chunks.map(|(chunk, (made, x))| {
+            let number = self.batch.first_chunk + chunk;
+            let cut_off = memory.read_sums(step, number, self.parameters, x, made);
+            cut_off.into_iter().map(|element| chunk * of_made + element).collect::<Vec<_>>()
+        });
+        cut_off.collect::<Vec<_>>().concat()
     }
 
     /// Loss, wrong images and derivatives of the batch from its logits.

@@ -12,7 +12,7 @@ use vmin_nn::WeightTensor;
 
 use crate::codec::{Encoded, integers};
 use crate::network::{Network, ParameterId};
-use crate::{Recipe, weights};
+use crate::{Recipe, clip, weights};
 
 /// Most rounds of moving weights whose code changed.
 const ROUNDS: usize = 3;
@@ -35,7 +35,7 @@ pub(super) fn settle(
     recipe: &Recipe,
 ) {
     let quantization = recipe.storage();
-    let bounds = weights::bounds(network, recipe);
+    let bounds = clip::bounds(network, recipe);
     let Some((ends, truncates)) = integers(quantization) else { return };
     for &(tensor, parameter) in sources {
         let bound = bounds[parameter.0];

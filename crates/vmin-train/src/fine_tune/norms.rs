@@ -6,7 +6,7 @@ use vmin_nn::data::Dataset;
 use super::Affine;
 use crate::network::{BatchNorm, EPSILON, Network, ValueId, forward};
 use crate::real::Real;
-use crate::{CHUNK_IMAGES, Recipe, weights};
+use crate::{CHUNK_IMAGES, Recipe, clip};
 
 /// Most images for the moments.
 const IMAGES_MAX: usize = 1024;
@@ -39,7 +39,7 @@ pub(super) fn take_apart(
         set(network, folded, &vec![[0.0, 1.0]; channels], [f32::INFINITY; 2]);
     }
     let moments = measured(network, recipe, data, folded);
-    let bounds = weights::bounds(network, recipe);
+    let bounds = clip::bounds(network, recipe);
     for (folded, moments) in folded.iter().zip(&moments) {
         let bounds = [bounds[folded.norm.scale.0], bounds[folded.norm.shift.0]];
         set(network, folded, moments, bounds);

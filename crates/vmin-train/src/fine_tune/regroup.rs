@@ -15,7 +15,7 @@ use vmin_nn::data::Dataset;
 
 use crate::network::{BatchNorm, EPSILON, GroupNorm, Layer, Network, Statistics, ValueId, forward};
 use crate::real::Real;
-use crate::{CHUNK_IMAGES, Recipe, weights};
+use crate::{CHUNK_IMAGES, Recipe, clip};
 
 /// Most images for the average moments.
 const IMAGES_MAX: usize = 1024;
@@ -37,7 +37,7 @@ pub(super) fn twin(network: &Network) -> Option<Network> {
 /// Gives `network` the parameters of its `twin`, and scales and shifts with the same effect on average.
 pub(super) fn take(network: &mut Network, twin: &Network, recipe: &Recipe, data: &Dataset) {
     let moments = measured(network, twin, recipe, data);
-    let bounds = weights::bounds(network, recipe);
+    let bounds = clip::bounds(network, recipe);
     network.parameters.clone_from(&twin.parameters);
     let kept = network.statistics.len();
     network.statistics.clone_from_slice(&twin.statistics[..kept]);

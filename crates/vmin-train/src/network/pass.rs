@@ -66,6 +66,11 @@ pub(super) fn forward_steps<T: Real>(
             Layer::Add => add::forward(x, values.read(step.inputs[1]), &mut y),
             Layer::Pool2d(layer) => layer.forward(x, &mut y),
         }
+        if let Some((memory, chunk)) = memory.filter(|(memory, _)| memory.errs_in_sums(step.output))
+        {
+            let cut_off = memory.read_sums(step, chunk, parameters, x, &mut y);
+            values.cut_off[step.output.0] = cut_off;
+        }
         if let Some((memory, chunk)) = memory.filter(|(memory, _)| memory.holds(step.output)) {
             memory.read_back(step.output, chunk, &y, &mut values.read[step.output.0]);
         }
@@ -91,7 +96,8 @@ pub(super) fn backward_steps<T: Real>(
     gradients: &mut Gradients<T>,
 ) {
     for step in back.net.steps[steps].iter().rev() {
-        let dy = std::mem::take(&mut dvalues[step.output.0]);
+        let mut dy = std::mem::take(&mut dvalues[step.output.0]);
+        values.cut_off[step.output.0].iter().for_each(|&element| dy[element] = T::zero());
         backward_step(back, step, values, &dy, dvalues, gradients);
         dvalues[step.output.0] = dy;
     }

@@ -13,11 +13,12 @@ use vmin_diagnostic::{
 
 use super::values::{BANK_SIDE, BITS, CHIPS, Problem};
 use super::{
-    BatchSize, ClipScope, InputScaling, LayerSpec, Recipe, StartPixels, TestErrors,
-    WeightQuantization,
+    BatchSize, ClipScope, InputScaling, LayerSpec, LearnedClip, Recipe, Sharpness, StartPixels,
+    TestErrors, WeightQuantization,
 };
 use crate::bit_errors::{
-    BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming,
+    BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern, Streaming,
+    USUAL_FOLD,
 };
 use crate::network::{Norm, Shortcut};
 use crate::real::Real;
@@ -117,6 +118,8 @@ fn recipe(root: &TableReader<'_>) -> Recipe {
             .map(|fractions| fractions.value.iter().map(|number| f32::of(number.value)).collect()),
         clip_scope: value(root.optional_choice("clip_scope", &ClipScope::WORDS))
             .unwrap_or_default(),
+        learned_clip: table(root, "learned_clip", learned_clip),
+        sharpness: table(root, "sharpness", sharpness),
         quantization: table(root, "quantization", quantization),
         bit_errors: table(root, "bit_errors", bit_errors),
         norm_frozen_from_epoch: integer(root.optional_integer("norm_frozen_from_epoch", INTEGERS)),
@@ -163,6 +166,14 @@ fn step(keys: &TableReader<'_>) -> Option<Schedule> {
     Some(Schedule::Step { factor: factor?, milestones })
 }
 
+fn learned_clip(keys: &TableReader<'_>) -> LearnedClip {
+    LearnedClip { decay: narrow(keys.number("decay", NUMBERS)).unwrap_or(0.0) }
+}
+
+fn sharpness(keys: &TableReader<'_>) -> Sharpness {
+    Sharpness { rho: narrow(keys.number("rho", NUMBERS)).unwrap_or(1.0) }
+}
+
 fn quantization(keys: &TableReader<'_>) -> WeightQuantization {
     WeightQuantization {
         bits: integer(keys.integer("bits", BITS)).unwrap_or(8),
@@ -178,6 +189,9 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
         rate: number("rate"),
         activations_rate: number("activations_rate").unwrap_or(0.0),
         inputs_rate: number("inputs_rate").unwrap_or(0.0),
+        sums_rate: number("sums_rate").unwrap_or(0.0),
+        sums_fold: sums_fold(keys),
+        data_faults: data_faults(keys),
         pattern: value(keys.optional_choice("pattern", &Pattern::WORDS)).unwrap_or_default(),
         method: value(keys.optional_choice("method", &Method::WORDS)).unwrap_or_default(),
         curricular: value(keys.optional_boolean("curricular")).unwrap_or(false),
@@ -191,6 +205,14 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
         population: table(keys, "population", population).unwrap_or_default(),
         measured: table(keys, "measured", measured),
     }
+}
+
+fn sums_fold(keys: &TableReader<'_>) -> usize {
+    integer(keys.optional_integer("sums_fold", SIZES)).unwrap_or(USUAL_FOLD)
+}
+
+fn data_faults(keys: &TableReader<'_>) -> DataFaults {
+    value(keys.optional_choice("data_faults", &DataFaults::WORDS)).unwrap_or_default()
 }
 
 fn population(keys: &TableReader<'_>) -> ChipPopulation {
@@ -246,6 +268,9 @@ fn rerr(keys: &TableReader<'_>) -> TestErrors {
         rate: value(keys.number("rate", NUMBERS)).unwrap_or(0.01),
         activations_rate: other("activations_rate"),
         inputs_rate: other("inputs_rate"),
+        sums_rate: other("sums_rate"),
+        sums_fold: sums_fold(keys),
+        data_faults: data_faults(keys),
         chips: integer(keys.integer("chips", CHIPS)).unwrap_or(1),
     }
 }

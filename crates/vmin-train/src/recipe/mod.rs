@@ -11,7 +11,7 @@ pub use file::at_key;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostics, Source};
 
-use crate::bit_errors::{BitErrors, is_zero};
+use crate::bit_errors::{BitErrors, DataFaults, is_usual_fold, is_zero};
 use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::{Norm, Shortcut};
 use crate::{AutoAugment, Schedule, Sgd};
@@ -58,6 +58,12 @@ pub struct Recipe {
     /// Parameters to which `clip` applies.
     #[serde(skip_serializing_if = "ClipScope::is_all")]
     pub clip_scope: ClipScope,
+    /// Learns the bounds of the weight tensors, from `clip` and `clip_fractions` or from their largest weights on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learned_clip: Option<LearnedClip>,
+    /// Steps along the gradient at the worst nearby weights, for twice the passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<Sharpness>,
     /// Trains on quantized copies of the weights, straight-through.
     pub quantization: Option<WeightQuantization>,
     /// Trains under bit errors in the quantized weights.
@@ -113,6 +119,20 @@ impl ClipScope {
     }
 }
 
+/// Learned bounds of weights (WCAT).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LearnedClip {
+    /// Weight decay of the bounds, per step and rate, 0 or more and below 1.
+    pub decay: f32,
+}
+
+/// Sharpness-aware steps (SAM).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sharpness {
+    /// Euclidean length of the ascent over all parameters together, above 0; 0.05 in the paper.
+    pub rho: f32,
+}
+
 /// Quantization of the weights in the forward pass; the gradient passes through unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct WeightQuantization {
@@ -138,8 +158,8 @@ impl WeightQuantization {
 /// Independent bit flips in the test after an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TestErrors {
-    /// Probability that a bit of a weight flips, above 0 and up to 0.5; 0 where only activations or
-    /// inputs have errors.
+    /// Probability that a bit of a weight flips, above 0 and up to 0.5; 0 where only activations,
+    /// inputs or sums have errors.
     pub rate: f64,
     /// Probability that a bit of an activation flips, 0 up to 0.5.
     #[serde(skip_serializing_if = "is_zero")]
@@ -147,6 +167,15 @@ pub struct TestErrors {
     /// Probability that a bit of an input pixel flips, 0 up to 0.5.
     #[serde(skip_serializing_if = "is_zero")]
     pub inputs_rate: f64,
+    /// Probability that a bit of a partial sum flips, 0 up to 0.5.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sums_rate: f64,
+    /// Taps that the array adds before a sum leaves it.
+    #[serde(skip_serializing_if = "is_usual_fold")]
+    pub sums_fold: usize,
+    /// Which bits of activations, inputs and sums flip on a chip.
+    #[serde(skip_serializing_if = "DataFaults::is_transient")]
+    pub data_faults: DataFaults,
     /// Number of chips, the same chips in every epoch, 1 to 10,000.
     pub chips: u32,
 }

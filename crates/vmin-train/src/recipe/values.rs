@@ -3,9 +3,11 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{BatchSize, Recipe, StartPixels};
-use crate::bit_errors::{BitErrors, ChipPopulation, FaultKindChoice, Measured, Pattern, Streaming};
-use crate::{Schedule, TrainError};
+use super::{BatchSize, LearnedClip, Recipe, Sharpness, StartPixels};
+use crate::bit_errors::{
+    BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming,
+};
+use crate::{Schedule, TrainError, WeightScheme};
 
 /// Bits of a weight code.
 pub(super) const BITS: RangeInclusive<i64> = 2..=8;
@@ -91,6 +93,7 @@ impl Recipe {
             let bits = quantization.bits;
             problems.value(BITS.contains(&bits.into()), "quantization.bits", &bits, "2 to 8");
         }
+        problems.learning(self);
         problems.positive("input.scale", self.input.scale);
         if let Schedule::Step { factor, milestones } = &self.schedule {
             problems.positive("schedule.step.factor", *factor);
@@ -106,9 +109,11 @@ impl Recipe {
             problems.bit_errors(errors, self.quantization.is_some());
         }
         if let Some(rerr) = self.rerr {
-            let others = [rerr.activations_rate, rerr.inputs_rate];
-            let names = ["rerr.rate", "rerr.activations_rate", "rerr.inputs_rate"];
+            let others = [rerr.activations_rate, rerr.inputs_rate, rerr.sums_rate];
+            let names =
+                ["rerr.rate", "rerr.activations_rate", "rerr.inputs_rate", "rerr.sums_rate"];
             problems.rates(names, rerr.rate, others, true);
+            problems.value(rerr.sums_fold > 0, "rerr.sums_fold", &rerr.sums_fold, "1 or more");
             let fine = CHIPS.contains(&rerr.chips.into());
             problems.value(fine, "rerr.chips", &rerr.chips, "1 to 10000");
         }
@@ -156,16 +161,36 @@ impl Problems {
         self.value(fine, field, &found, "a positive finite number");
     }
 
-    /// Rates of weights, activations and inputs. The rate of the weights may be 0 beside another rate
+    /// Learned bounds and sharpness-aware steps.
+    fn learning(&mut self, recipe: &Recipe) {
+        if let Some(LearnedClip { decay }) = recipe.learned_clip {
+            let fine = (0.0..1.0).contains(&decay);
+            self.value(fine, "learned_clip.decay", &decay, "0 or more and below 1");
+            let scheme = recipe.storage().scheme;
+            let fine = scheme == WeightScheme::Deployable;
+            let expected = "`deployable` beside `learned_clip`";
+            self.beside(fine, "quantization.scheme", &"another scheme", expected);
+        }
+        if let Some(Sharpness { rho }) = recipe.sharpness {
+            self.positive("sharpness.rho", rho);
+        }
+        let learning = recipe.learned_clip.is_some() || recipe.sharpness.is_some();
+        let method = recipe.bit_errors.as_ref().map_or(Method::Average, |errors| errors.method);
+        let fine = method == Method::Average || !learning;
+        let expected = "`average` beside `learned_clip` or `sharpness`";
+        self.beside(fine, "bit_errors.method", &"alternating", expected);
+    }
+
+    /// Rates of weights, activations, inputs and sums. The rate of the weights may be 0 beside another rate
     /// above 0, unless it selects the cells of a chip.
     fn rates(
         &mut self,
-        names: [&'static str; 3],
+        names: [&'static str; 4],
         weights: f64,
-        others: [f64; 2],
+        others: [f64; 3],
         without_chip: bool,
     ) {
-        self.data_rates([names[1], names[2]], others);
+        self.data_rates([names[1], names[2], names[3]], others);
         if without_chip && others.iter().any(|&rate| rate != 0.0) {
             self.rate_or_zero(names[0], weights);
         } else {
@@ -173,8 +198,8 @@ impl Problems {
         }
     }
 
-    /// Rates of activations and inputs.
-    fn data_rates(&mut self, names: [&'static str; 2], rates: [f64; 2]) {
+    /// Rates of activations, inputs and sums.
+    fn data_rates(&mut self, names: [&'static str; 3], rates: [f64; 3]) {
         for (name, rate) in names.into_iter().zip(rates) {
             self.rate_or_zero(name, rate);
         }
@@ -189,7 +214,7 @@ impl Problems {
         let rate = errors.cell_rate();
         let expected = "no rate beside `measured`: the voltage decides which cells are faulty";
         self.beside(errors.rate.is_none(), "bit_errors.rate", &rate, expected);
-        let others = [errors.activations_rate, errors.inputs_rate];
+        let others = [errors.activations_rate, errors.inputs_rate, errors.sums_rate];
         let fixed = match errors.pattern {
             Pattern::Fixed => true,
             Pattern::Population => false,
@@ -220,7 +245,7 @@ impl Problems {
         let expected = "no `chip` beside `measured`";
         self.beside(chip == 0, "bit_errors.chip", &chip, expected);
         let data = others.iter().any(|&rate| rate != 0.0);
-        let expected = "`false` beside `measured`, unless activations or inputs have a rate";
+        let expected = "`false` beside `measured`, unless activations, inputs or sums have a rate";
         self.beside(data || !errors.curricular, "bit_errors.curricular", &true, expected);
         let own = errors.population;
         let rest = ChipPopulation {
@@ -236,20 +261,27 @@ impl Problems {
     fn bit_errors(&mut self, errors: &BitErrors, quantized: bool) {
         let expected = "`quantization` in the recipe: errors hit codes";
         self.beside(quantized, "bit_errors", &"without `quantization`", expected);
-        let others = [errors.activations_rate, errors.inputs_rate];
-        let names = ["bit_errors.rate", "bit_errors.activations_rate", "bit_errors.inputs_rate"];
+        let others = [errors.activations_rate, errors.inputs_rate, errors.sums_rate];
+        let names = [
+            "bit_errors.rate",
+            "bit_errors.activations_rate",
+            "bit_errors.inputs_rate",
+            "bit_errors.sums_rate",
+        ];
+        let fold = errors.sums_fold;
+        self.value(fold > 0, "bit_errors.sums_fold", &fold, "1 or more");
         let without_chip = match errors.pattern {
             Pattern::Random => true,
             Pattern::Fixed | Pattern::Population => false,
         };
         match (&errors.measured, errors.rate) {
             (Some(measured), _) => {
-                self.data_rates([names[1], names[2]], others);
+                self.data_rates([names[1], names[2], names[3]], others);
                 self.measured(errors, measured);
             }
             (None, Some(rate)) => self.rates(names, rate, others, without_chip),
             (None, None) if without_chip && others.iter().any(|&rate| rate != 0.0) => {
-                self.data_rates([names[1], names[2]], others);
+                self.data_rates([names[1], names[2], names[3]], others);
             }
             (None, None) => {
                 let expected = "a rate above 0 and at most 0.5, or `measured` chips";

@@ -2,7 +2,7 @@
 
 use super::step::EpochSums;
 use super::{EpochMetrics, Trainer};
-use crate::bit_errors::{DataErrors, DataRates, flip};
+use crate::bit_errors::{DataErrors, DataRates, Sums, flip};
 use crate::deploy::over;
 use crate::engine::Evaluation;
 use crate::random::{Purpose, Stream};
@@ -32,6 +32,7 @@ impl Trainer<'_> {
             train_err: sums.wrong as f64 / images,
             err: score.wrong as f64 / self.test.len() as f64,
             rerr: self.robust_error(epoch)?,
+            clip: self.learned_clip.as_ref().map(|learned| learned.bounds.clone()),
             engine: self.engine.name().to_owned(),
         })
     }
@@ -42,14 +43,27 @@ impl Trainer<'_> {
         let storage = self.recipe.storage();
         let stored_codes = weights::stored(&self.network, &self.parameters, storage)
             .ok_or(TrainError::Diverged { epoch })?;
-        let rates = DataRates { inputs: wanted.inputs_rate, activations: wanted.activations_rate };
+        let rates = DataRates {
+            inputs: wanted.inputs_rate,
+            activations: wanted.activations_rate,
+            sums: wanted.sums_rate,
+        };
         // The ranges of deployment.
-        let quantized = self.stored.as_ref().filter(|_| rates.activations > 0.0).map(|stored| {
+        let quantized = self.stored.as_ref().filter(|_| rates.need_codes()).map(|stored| {
             let seen = weights::with_codes(&self.network, &self.parameters, &stored_codes);
             let ranges = over(&self.network, &seen, self.recipe.input, self.data);
             let ranges: Vec<_> = stored.ranged().iter().map(|value| ranges[value.0]).collect();
             stored.quantized(&self.network, self.recipe.input, &ranges)
         });
+        let sums = || {
+            let stored = self.stored.as_ref().filter(|_| rates.sums > 0.0);
+            let Some((stored, codes)) = stored.zip(quantized.as_deref()) else {
+                return Sums::default();
+            };
+            let moments = self.network.running_moments();
+            let codes = (codes, &stored_codes[..]);
+            stored.sums(&self.network, &self.parameters, &moments, codes, wanted.sums_fold)
+        };
         let mut wrong = 0;
         for chip in 0..wanted.chips {
             let mut stored = stored_codes.clone();
@@ -58,6 +72,9 @@ impl Trainer<'_> {
             let seen = weights::with_codes(&self.network, &self.parameters, &stored);
             let errors = rates.any().then(|| DataErrors {
                 rates,
+                faults: wanted.data_faults,
+                shapes: self.network.values.clone(),
+                sums: sums(),
                 stored: quantized.clone().unwrap_or_default(),
                 seed: self.recipe.seed,
                 purpose: Purpose::TestData,

@@ -3,6 +3,7 @@
 //! ```text
 //!  batch: clip ─ encode ─┬─ decode ─────────────── forward, backward ── g ──┐
 //!                        └─ bit errors ─ decode ── forward, backward ── g~ ─┴─ step (step.rs)
+//!         `sharpness`: both passes again at the weights moved along the joint gradient, then the step
 //!  epoch: every batch in random order, then the test set, clean and under errors
 //! ```
 //!
@@ -13,6 +14,7 @@ mod augment;
 mod autoaugment;
 mod gradient;
 mod measure;
+mod sharpness;
 mod step;
 
 pub use autoaugment::AutoAugment;
@@ -25,6 +27,7 @@ use vmin_nn::data::Dataset;
 
 use crate::bit_errors::{ChipErrors, ErrorMap, StartRule, StoredValues};
 use crate::checkpoint::Checkpoint;
+use crate::clip::{self, Learned};
 use crate::deploy::fuse;
 use crate::engine::Engine;
 use crate::network::Network;
@@ -49,6 +52,9 @@ pub struct EpochMetrics {
     pub err: f64,
     /// Share of wrong test images under the bit errors of `rerr`, mean over its chips.
     pub rerr: Option<f64>,
+    /// Learned bounds of the weight tensors in the order of the network, if the recipe learns them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Vec<f32>>,
     /// Name of the engine: `cpu`, or the name of the GPU.
     #[serde(default = "on_cpu")]
     pub engine: String,
@@ -110,6 +116,8 @@ pub struct Trainer<'a> {
     /// Master floats.
     parameters: Vec<Vec<f32>>,
     velocities: Vec<Vec<f32>>,
+    /// Learned bounds of the weights, if the recipe learns them.
+    learned_clip: Option<Learned>,
     steps_done: usize,
     steps_total: usize,
     start: StartRule,
@@ -117,7 +125,7 @@ pub struct Trainer<'a> {
     /// Digests of the measured chips; those of the checkpoint before [`Self::with_chips`] is called.
     chips_sha256: Vec<String>,
     resumed: bool,
-    /// Values in the activation memory, if that has errors.
+    /// Values in the activation memory, if that or the sums have errors.
     stored: Option<StoredValues>,
     epochs: Vec<EpochMetrics>,
     engine: Engine,
@@ -196,15 +204,17 @@ impl<'a> Trainer<'a> {
             Some(Start::Float(float)) => fine_tune::float::take(&mut network, recipe, float)?,
             None => {}
         }
-        let in_training = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.activations_rate);
-        let in_test = recipe.rerr.map_or(0.0, |errors| errors.activations_rate);
-        let stored = if in_training > 0.0 || in_test > 0.0 {
+        let in_training = recipe.bit_errors.as_ref().map(|e| [e.activations_rate, e.sums_rate]);
+        let in_test = recipe.rerr.map(|errors| [errors.activations_rate, errors.sums_rate]);
+        let mut rates = in_training.into_iter().chain(in_test).flatten();
+        let stored = if rates.any(|rate| rate > 0.0) {
             let steps = fuse(&network).map_err(TrainError::NoActivationCodes)?;
-            Some(StoredValues::of(&network, &steps))
+            Some(StoredValues::of(&steps))
         } else {
             None
         };
         let parameters = network.parameter_values();
+        let learned_clip = recipe.learned_clip.map(|_| Learned::new(&network, recipe));
         let velocities = parameters.iter().map(|values| vec![0.0; values.len()]).collect();
         let loss = recipe.bit_errors.as_ref().map_or(0.0, |errors| errors.start_loss);
         Ok(Self {
@@ -214,6 +224,7 @@ impl<'a> Trainer<'a> {
             network,
             parameters,
             velocities,
+            learned_clip,
             steps_done: 0,
             steps_total: steps_before(recipe, data, recipe.epochs),
             start: StartRule { loss, active: false },
@@ -275,7 +286,11 @@ impl<'a> Trainer<'a> {
         let lengths = |values: &[Vec<f32>]| values.iter().map(Vec::len).collect::<Vec<_>>();
         let expected = lengths(&trainer.parameters);
         let epochs = u32::try_from(checkpoint.epochs.len()).unwrap_or(u32::MAX);
+        let clips = |learned: &Option<Learned>| {
+            learned.as_ref().map(|clip| [clip.bounds.len(), clip.velocities.len()])
+        };
         let fits = lengths(&checkpoint.parameters) == expected
+            && clips(&checkpoint.clip) == clips(&trainer.learned_clip)
             && lengths(&checkpoint.velocities) == expected
             && trainer.network.running().each_ref().map(|values| lengths(values))
                 == checkpoint.statistics.each_ref().map(|values| lengths(values))
@@ -286,6 +301,7 @@ impl<'a> Trainer<'a> {
         }
         trainer.parameters = checkpoint.parameters;
         trainer.velocities = checkpoint.velocities;
+        trainer.learned_clip = checkpoint.clip;
         trainer.network.set_running(checkpoint.statistics);
         trainer.steps_done = checkpoint.steps_done;
         trainer.start.active = checkpoint.injecting;
@@ -304,6 +320,7 @@ impl<'a> Trainer<'a> {
             chips_sha256: self.chips_sha256.clone(),
             parameters: self.parameters.clone(),
             velocities: self.velocities.clone(),
+            clip: self.learned_clip.clone(),
             statistics: self.network.running(),
             steps_done: self.steps_done,
             injecting: self.start.active,
@@ -383,7 +400,11 @@ impl<'a> Trainer<'a> {
 
     /// Clips the master floats if the recipe clips.
     fn clip(&mut self) {
-        weights::clip(&self.network, &mut self.parameters, self.recipe);
+        let bounds = match &self.learned_clip {
+            Some(learned) => learned.of_parameters(&self.network, self.recipe.clip_scope),
+            None => clip::bounds(&self.network, self.recipe),
+        };
+        clip::clip(&bounds, &mut self.parameters);
     }
 }
 

@@ -3,10 +3,12 @@
 use super::Trainer;
 use super::augment::collect;
 use super::gradient::{average, clamp};
-use crate::bit_errors::{BitErrors, DataErrors, Method, flip};
+use super::sharpness::{ascended, ascent};
+use crate::bit_errors::{BitErrors, DataErrors, Method, Sums, flip};
+use crate::clip::Seen;
 use crate::codec::Encoded;
 use crate::deploy::Range;
-use crate::engine::{Engine, Pass, Passes, Slot};
+use crate::engine::{Engine, Forward, Pass, Passes, Slot};
 use crate::network::{Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
@@ -43,10 +45,28 @@ impl Images {
 
 /// The errors of a step.
 struct Hit {
-    /// The weights with errors.
-    stored: Vec<Encoded>,
-    /// Errors in pixels and activations.
+    /// The parameters with errors in their weights.
+    parameters: Vec<Vec<f32>>,
+    /// Errors in pixels, activations and sums.
     data: Option<DataErrors>,
+    /// Largest magnitude of an element of the gradient.
+    clamp: Option<f32>,
+}
+
+/// The parameters of the forward pass, and the steps of the codes of their weights; no steps without codes.
+struct Forwarded {
+    parameters: Vec<Vec<f32>>,
+    steps: Vec<f32>,
+}
+
+/// The gradients of a step.
+struct Joined {
+    /// Sums without errors, with the mean gradient without and under errors.
+    clean: BatchSum<f32>,
+    /// Loss under errors, if the step has errors.
+    perturbed: Option<f64>,
+    /// Derivatives by learned bounds, if there are such.
+    bounds: Vec<f32>,
 }
 
 impl Trainer<'_> {
@@ -93,69 +113,114 @@ impl Trainer<'_> {
         let recipe = self.recipe;
         let engine = engine.passes();
         let (seen, stored) = self.seen(epoch);
+        let steps = stored.iter().flatten().map(|tensor| tensor.scale).collect();
+        let seen = Forwarded { parameters: seen, steps };
         let frozen = self.frozen(epoch);
         let normalization = normalization(frozen.as_deref());
-        let pass = Pass {
+        let at = |parameters| Pass {
             network: &self.network,
-            parameters: &seen,
+            parameters,
             batch: images.batch(),
             normalization,
         };
+        let pass = at(&seen.parameters);
         let forward = engine.forward(Slot::Clean, &pass)?;
         let errors = recipe.bit_errors.as_ref().zip(stored);
         let errors = errors.filter(|(errors, _)| self.start.active && epoch >= errors.from_epoch);
-        let mut clean;
-        let perturbed = match errors {
-            None => {
-                clean = engine.backward(Slot::Clean, &pass, &forward, None)?;
-                self.move_along(&clean.gradients, rate);
-                None
+        let alternating = errors.as_ref().is_some_and(|(e, _)| e.method == Method::Alternating);
+        let joint = match &errors {
+            Some((errors, stored)) if !alternating => {
+                Some(self.hit(errors, epoch, stored.clone(), &forward, engine)?)
             }
-            Some((errors, stored)) => match errors.method {
-                Method::Average => {
-                    // Hardware normalizes by the deployed moments, whatever the errors: moments of the batch under
-                    // errors would compensate a part of the errors, but only in training.
-                    let moments = Normalization::Constant(&forward.moments);
-                    let data = self.data_errors(errors, epoch, engine)?;
-                    let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                    let mut perturbed = self.under_errors(&hit, images, moments, engine)?;
-                    let through = Some(&perturbed.gradients);
-                    clean = engine.backward(Slot::Clean, &pass, &forward, through)?;
-                    clamp(&mut perturbed.gradients, errors.gradient_clamp);
-                    average(&mut clean.gradients, &perturbed.gradients);
-                    self.move_along(&clean.gradients, rate);
-                    Some(perturbed.loss)
-                }
-                Method::Alternating => {
-                    clean = engine.backward(Slot::Clean, &pass, &forward, None)?;
-                    self.move_along(&clean.gradients, rate);
-                    let (_, Some(stored)) = self.seen(epoch) else {
-                        return Err(TrainError::Diverged { epoch });
-                    };
-                    let ranges: Vec<(f32, f32)> = self.weight_ranges();
-                    let data = self.data_errors(errors, epoch, engine)?;
-                    let hit = Hit { stored: self.hit(errors, epoch, stored)?, data };
-                    let mut perturbed = self.under_errors(&hit, images, normalization, engine)?;
-                    clamp(&mut perturbed.gradients, errors.gradient_clamp);
-                    self.move_along(&perturbed.gradients, rate);
-                    self.project(&ranges);
-                    Some(perturbed.loss)
-                }
-            },
+            Some(_) | None => None,
         };
+        let mut joined =
+            self.joined(&seen, (&pass, &forward), joint.as_ref(), None, images, engine)?;
+        if let Some(sharpness) = recipe.sharpness {
+            let by = ascent(&joined.clean.gradients, sharpness.rho);
+            let there = ascended(seen.parameters.clone(), Some(&by));
+            let pass = at(&there);
+            let forward = engine.forward(Slot::Clean, &pass)?;
+            let hit = joint.as_ref();
+            let worst = self.joined(&seen, (&pass, &forward), hit, Some(&by), images, engine)?;
+            (joined.clean.gradients, joined.bounds) = (worst.clean.gradients, worst.bounds);
+        }
+        self.move_along(&joined.clean.gradients, rate);
+        if let (Some(learned), Some(clip)) = (&mut self.learned_clip, recipe.learned_clip) {
+            learned.step(&self.network, &recipe.optimizer, clip, rate, &joined.bounds);
+        }
+        if let (true, Some((errors, _))) = (alternating, errors) {
+            let (_, Some(stored)) = self.seen(epoch) else {
+                return Err(TrainError::Diverged { epoch });
+            };
+            let ranges: Vec<(f32, f32)> = self.weight_ranges();
+            let hit = self.hit(errors, epoch, stored, &forward, engine)?;
+            let mut perturbed = self.under_errors(&hit, None, images, normalization, engine)?;
+            clamp(&mut perturbed.gradients, hit.clamp);
+            self.move_along(&perturbed.gradients, rate);
+            self.project(&ranges);
+            joined.perturbed = Some(perturbed.loss);
+        }
         // Running averages follow clean passes only, because the deployed moments are meant for clean codes and
         // errors differ between chips.
         self.network.absorb(&forward.statistics);
-        Ok((clean, perturbed))
+        Ok((joined.clean, joined.perturbed))
     }
 
-    /// The weights with the errors of this step.
+    /// The gradients of the mean loss without and under the errors `hit`, or without alone, after the forward pass
+    /// without errors; `by` moves the parameters of both.
+    fn joined(
+        &self,
+        seen: &Forwarded,
+        (pass, forward): (&Pass<'_>, &Forward<f32>),
+        hit: Option<&Hit>,
+        by: Option<&Gradients<f32>>,
+        images: &Images,
+        engine: &mut dyn Passes,
+    ) -> Result<Joined, TrainError> {
+        // Hardware normalizes by the deployed moments, whatever the errors: moments of the batch under errors would
+        // compensate a part of the errors, but only in training.
+        let moments = Normalization::Constant(&forward.moments);
+        let under =
+            hit.map(|hit| self.under_errors(hit, by, images, moments, engine)).transpose()?;
+        let through = under.as_ref().map(|under| &under.gradients);
+        let mut clean = engine.backward(Slot::Clean, pass, forward, through)?;
+        let mut bounds = self.bounds_gradient(&seen.parameters, &seen.steps, &clean.gradients);
+        let perturbed = under.as_ref().map(|under| under.loss);
+        if let (Some(hit), Some(mut under)) = (hit, under) {
+            clamp(&mut under.gradients, hit.clamp);
+            let others = self.bounds_gradient(&hit.parameters, &seen.steps, &under.gradients);
+            bounds
+                .iter_mut()
+                .zip(others)
+                .for_each(|(bound, other)| *bound = 0.5 * (*bound + other));
+            average(&mut clean.gradients, &under.gradients);
+        }
+        Ok(Joined { clean, perturbed, bounds })
+    }
+
+    /// The derivatives by learned bounds, from those by the weights of a pass; empty where none are learned.
+    fn bounds_gradient(
+        &self,
+        parameters: &[Vec<f32>],
+        steps: &[f32],
+        gradients: &Gradients<f32>,
+    ) -> Vec<f32> {
+        let Some(learned) = &self.learned_clip else { return Vec::new() };
+        let seen = Seen { parameters, steps, bits: self.recipe.storage().bits };
+        learned.gradient(&self.network, &self.parameters, seen, gradients)
+    }
+
+    /// The errors of this step in weights of these codes, and in what layers read after this clean pass.
     fn hit(
         &self,
         errors: &BitErrors,
         epoch: u32,
         mut stored: Vec<Encoded>,
-    ) -> Result<Vec<Encoded>, TrainError> {
+        forward: &Forward<f32>,
+        engine: &mut dyn Passes,
+    ) -> Result<Hit, TrainError> {
+        let data = self.data_errors(errors, epoch, &stored, forward, engine)?;
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
         match &self.chips {
@@ -168,51 +233,65 @@ impl Trainer<'_> {
                 flip(&mut stored, bits, rate, &mut stream);
             }
         }
-        Ok(stored)
+        let parameters = weights::with_codes(&self.network, &self.parameters, &stored);
+        Ok(Hit { parameters, data, clamp: errors.gradient_clamp })
     }
 
-    /// The errors of this step in pixels and activations, if it has any. Activation codes use the ranges of the
+    /// The errors of this step in pixels, activations and sums, if it has any. Activation codes use the ranges of the
     /// clean pass, whose values the engine holds.
     fn data_errors(
         &self,
         errors: &BitErrors,
         epoch: u32,
+        weights: &[Encoded],
+        forward: &Forward<f32>,
         engine: &mut dyn Passes,
     ) -> Result<Option<DataErrors>, TrainError> {
         let rates = errors.data_rates_in(epoch, self.recipe.epochs);
-        let stored = match self.stored.as_ref().filter(|_| rates.activations > 0.0) {
+        let (stored, sums) = match self.stored.as_ref().filter(|_| rates.need_codes()) {
             Some(stored) => {
                 let extremes = engine.extremes(Slot::Clean, stored.ranged())?;
                 let ranges: Vec<_> =
                     extremes.into_iter().map(|[low, high]| Range { low, high }).collect();
-                stored.quantized(&self.network, self.recipe.input, &ranges)
+                let codes = stored.quantized(&self.network, self.recipe.input, &ranges);
+                let sums = stored.sums(
+                    &self.network,
+                    &self.parameters,
+                    &forward.moments,
+                    (&codes, weights),
+                    errors.sums_fold,
+                );
+                (codes, sums)
             }
-            None => Vec::new(),
+            None => (Vec::new(), Sums::default()),
         };
         Ok(rates.any().then_some(DataErrors {
             rates,
+            faults: errors.data_faults,
+            shapes: self.network.values.clone(),
             stored,
+            sums,
             seed: self.recipe.seed,
             purpose: Purpose::DataErrors,
             index: self.steps_done,
         }))
     }
 
-    /// The gradient under errors.
+    /// The gradient under errors, at parameters moved by `by`.
     fn under_errors(
         &self,
         hit: &Hit,
+        by: Option<&Gradients<f32>>,
         images: &Images,
         normalization: Normalization<'_, f32>,
         engine: &mut dyn Passes,
     ) -> Result<BatchSum<f32>, TrainError> {
         let network = &self.network;
-        let parameters = &weights::with_codes(network, &self.parameters, &hit.stored);
+        let parameters = &ascended(hit.parameters.clone(), by);
         let mut batch = images.batch();
         let read;
         if let Some(errors) = &hit.data {
-            let size = self.data.pixels_per_image();
-            read = self.recipe.input.inputs(&errors.batch_pixels(0, &images.pixels, size));
+            read = self.recipe.input.inputs(&errors.batch_pixels(0, &images.pixels));
             batch = Batch { inputs: &read, memory: Some(errors), ..batch };
         }
         let pass = Pass { network, parameters, batch, normalization };

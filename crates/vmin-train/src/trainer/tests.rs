@@ -1,12 +1,12 @@
 use std::ops::ControlFlow;
 
 use vmin_nn::data::{Dataset, Split, shapes};
-use vmin_nn::exec::Executor;
-use vmin_nn::{Graph, Op};
+use vmin_nn::exec::{Executor, OutputSums};
+use vmin_nn::{Graph, Op, TensorId};
 
 use super::Trainer;
 use super::gradient::{average, clamp};
-use crate::bit_errors::{DataRates, flip_all};
+use crate::bit_errors::{DataFaults, DataRates, flip_all};
 use crate::random::{Purpose, Stream};
 use crate::{Recipe, TestErrors, WeightQuantization, weights};
 
@@ -73,12 +73,17 @@ fn gradients_are_clamped_and_joined_by_hand() {
     assert_eq!(clean, [vec![0.525, -1.005], vec![-0.025]]);
 }
 
+/// Taps of a fold.
+const FOLD: usize = 16;
+
 /// The share of images that the integer network gets wrong under flips of its own codes.
 fn integer_rerr(graph: &Graph, test: &Dataset, rates: DataRates, chips: usize) -> f64 {
     let executor = Executor::new(graph, vmin_kernels::best());
     let codes: Vec<_> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
     let weights = executor.load_weights(&codes);
     let mut scratch = executor.scratch();
+    let of_node = |node| OutputSums::new(graph, &codes, node).filter(|_| rates.sums > 0.0);
+    let sums: Vec<_> = (0..graph.nodes.len()).map(of_node).collect();
     let steps = graph.nodes.iter().filter(|node| !matches!(node.op, Op::Reshape));
     let stored: Vec<_> =
         steps.map(|node| node.output).filter(|&tensor| tensor != graph.output).collect();
@@ -88,7 +93,20 @@ fn integer_rerr(graph: &Graph, test: &Dataset, rates: DataRates, chips: usize) -
         for (image, &label) in test.labels.iter().enumerate() {
             let mut pixels = test.image(image).to_vec();
             flip_all([pixels.as_mut_slice()], 8, rates.inputs, &mut stream);
-            let class = executor.classify_with(&weights, &pixels, &mut scratch, |id, tensor| {
+            let mut of_sums = Stream::new(98, Purpose::Initialization, chip * test.len() + image);
+            let read_sums = |node: usize, tensors: &[Vec<i8>], out: &mut [i8]| {
+                let Some(sums) = &sums[node] else { return };
+                let input = &tensors[graph.nodes[node].inputs[0].0];
+                for (element, out) in out.iter_mut().enumerate() {
+                    let flips = |sum: i32| {
+                        let mut bytes = sum.to_le_bytes();
+                        flip_all([&mut bytes[..]], 8, rates.sums, &mut of_sums);
+                        i32::from_le_bytes(bytes)
+                    };
+                    *out = sums.output(input, element, FOLD, true, flips);
+                }
+            };
+            let read = |id: TensorId, tensor: &mut [i8]| {
                 if stored.contains(&id) {
                     let mut bytes: Vec<u8> =
                         tensor.iter().map(|code| code.cast_unsigned()).collect();
@@ -96,7 +114,8 @@ fn integer_rerr(graph: &Graph, test: &Dataset, rates: DataRates, chips: usize) -
                     let read = tensor.iter_mut().zip(&bytes);
                     read.for_each(|(code, byte)| *code = byte.cast_signed());
                 }
-            });
+            };
+            let class = executor.classify_watched(&weights, &pixels, &mut scratch, read_sums, read);
             wrong += usize::from(class != usize::from(label));
         }
     }
@@ -109,11 +128,24 @@ fn errors_in_what_layers_read_do_what_they_do_to_the_integer_network() {
     let recipe = Recipe::from_toml(recipe).expect("a shipped recipe");
     let graph = vmin_nn::model::load("builtin:shapes-rquant-8bit").expect("built in");
     let set = |split, count| shapes::generate(shapes::SEED, split, count);
-    let (data, test) = (set(Split::Train, 1_024), set(Split::Test, 700));
-    for (inputs, activations, limit) in [(0.0, 0.004, 0.05), (0.01, 0.0, 0.03)] {
-        let rates = DataRates { inputs, activations };
-        let rerr =
-            TestErrors { rate: 0.0, activations_rate: activations, inputs_rate: inputs, chips: 3 };
+    let (data, all) = (set(Split::Train, 1_024), set(Split::Test, 700));
+    for (inputs, activations, sums, images, limit) in [
+        (0.0, 0.004, 0.0, 700, 0.05),
+        (0.01, 0.0, 0.0, 700, 0.03),
+        // 600 images in all: a deviation of two points each.
+        (0.0, 0.0, 1e-5, 200, 0.08),
+    ] {
+        let test = all.subset(0..images).expect("in range");
+        let rates = DataRates { inputs, activations, sums };
+        let rerr = TestErrors {
+            rate: 0.0,
+            activations_rate: activations,
+            inputs_rate: inputs,
+            sums_rate: sums,
+            sums_fold: FOLD,
+            data_faults: DataFaults::Transient,
+            chips: 3,
+        };
         let recipe = Recipe { rerr: Some(rerr), ..recipe.clone() };
         let mut trainer = Trainer::start_from(&recipe, &data, &test, &graph).expect("fits");
         let float = trainer.robust_error(0).expect("finite").expect("asked for");

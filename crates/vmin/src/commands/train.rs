@@ -273,6 +273,9 @@ fn announce(recipe: &Recipe, trainer: &Trainer<'_>, [data, test]: [&Dataset; 2],
         data.len(),
         test.len(),
     ));
+    if recipe.sharpness.is_some() {
+        say("`sharpness`: every step computes its passes twice");
+    }
     if let done @ 1.. = trainer.epochs().len() {
         say(&format!("continuing after epoch {} of {}", done, recipe.epochs));
     }

@@ -1,6 +1,6 @@
 use vmin_nn::Quantization;
 
-use super::{DataErrors, DataRates, StoredValues, code, real};
+use super::{DataErrors, DataFaults, DataRates, StoredValues, Sums, code, real};
 use crate::deploy::{Range, covering, fuse};
 use crate::network::{Memory, Network, ValueId};
 use crate::random::Purpose;
@@ -10,8 +10,16 @@ use crate::{LayerSpec, Recipe};
 const INPUT: InputScaling = InputScaling { zero_pixel: 120, scale: 0.02 };
 
 fn errors(inputs: f64, activations: f64, stored: Vec<Option<Quantization>>) -> DataErrors {
-    let rates = DataRates { inputs, activations };
-    DataErrors { rates, stored, seed: 5, purpose: Purpose::DataErrors, index: 3 }
+    DataErrors {
+        rates: DataRates { inputs, activations, sums: 0.0 },
+        faults: DataFaults::Transient,
+        shapes: vec![[20, 20, 1], [10, 10, 1], [1, 1, 3]],
+        stored,
+        sums: Sums::default(),
+        seed: 5,
+        purpose: Purpose::DataErrors,
+        index: 3,
+    }
 }
 
 fn network() -> Network {
@@ -29,13 +37,13 @@ fn network() -> Network {
 #[test]
 fn values_in_memory_are_those_of_the_integer_network() {
     let network = network();
-    let stored = StoredValues::of(&network, &fuse(&network).expect("deployable"));
+    let stored = StoredValues::of(&fuse(&network).expect("deployable"));
     // The rectified convolution and the logits have ranges of their own.
     assert_eq!(stored.ranged(), [ValueId(4), ValueId(6)]);
     let range = Range { low: 0.0, high: 2.0 };
     let quantized = stored.quantized(&network, INPUT, &[range, range]);
     let there: Vec<bool> = quantized.iter().map(Option::is_some).collect();
-    assert_eq!(there, [false, true, false, false, true, true, false]);
+    assert_eq!(there, [true, true, false, false, true, true, true]);
     let image = Quantization { scale: 0.02, zero_point: -8 };
     assert_eq!(quantized[1], Some(image), "a pool of the image has its codes");
     assert_eq!(quantized[5], quantized[4]);
@@ -51,12 +59,12 @@ fn a_group_normalization_reads_its_input_from_memory() {
         LayerSpec::FullyConnected { features: 3 },
     ];
     let network = Network::build(&layers, [8, 8, 1], 1).expect("layers fit");
-    let stored = StoredValues::of(&network, &fuse(&network).expect("deployable"));
+    let stored = StoredValues::of(&fuse(&network).expect("deployable"));
     // The sums of the convolution, the rectified normalization, the logits.
     assert_eq!(stored.ranged(), [ValueId(1), ValueId(3), ValueId(4)]);
     let quantized = stored.quantized(&network, INPUT, &[Range { low: -1.0, high: 1.0 }; 3]);
     let there: Vec<bool> = quantized.iter().map(Option::is_some).collect();
-    assert_eq!(there, [false, true, false, true, false]);
+    assert_eq!(there, [true, true, false, true, true]);
 }
 
 #[test]
@@ -109,14 +117,14 @@ fn flips_hit_every_bit_of_activations_at_their_rate() {
 fn pixels_flip_at_their_rate_and_by_chunk() {
     let pixels: Vec<u8> = (0..=255).cycle().take(64 * 400).collect();
     let errors = errors(0.02, 0.0, Vec::new());
-    let read = errors.batch_pixels(0, &pixels, 400);
+    let read = errors.batch_pixels(0, &pixels);
     let count: u32 = pixels.iter().zip(&read).map(|(a, b)| (a ^ b).count_ones()).sum();
     let expected = 64.0 * 400.0 * 8.0 * 0.02;
     assert!((f64::from(count) - expected).abs() < 5.0 * f64::sqrt(expected), "{count}");
     let chunk = 16 * 400;
     assert_eq!(*errors.pixels(2, &pixels[2 * chunk..3 * chunk]), read[2 * chunk..3 * chunk]);
     let none = super::DataErrors { rates: DataRates::default(), ..errors };
-    assert_eq!(none.batch_pixels(0, &pixels, 400), pixels);
+    assert_eq!(none.batch_pixels(0, &pixels), pixels);
 }
 
 #[test]
@@ -147,4 +155,27 @@ fn rates_are_checked() {
         let message = with(wrong).expect_err("out of range");
         assert!(message.contains(&format!("`{field}`")), "{wrong}: {message}");
     }
+}
+
+#[test]
+fn persistent_errors_are_the_same_in_every_image() {
+    let quantization = Quantization { scale: 1.0, zero_point: 0 };
+    let stored = vec![None, Some(quantization), None];
+    let errors =
+        DataErrors { faults: DataFaults::Persistent, ..errors(0.02, 0.02, stored.clone()) };
+    // Images of 400 pixels and values of 100 elements.
+    let pixels: Vec<u8> = (0..=255).cycle().take(40 * 400).collect();
+    let read = errors.batch_pixels(0, &pixels);
+    let flipped: Vec<u8> = pixels.iter().zip(&read).map(|(a, b)| a ^ b).collect();
+    assert!(flipped[..400].iter().any(|&bits| bits != 0));
+    assert!(flipped.chunks(400).all(|image| *image == flipped[..400]), "in every chunk");
+    let made = vec![3.0; 20 * 100];
+    let [mut first, mut second] = [Vec::new(), Vec::new()];
+    errors.read_back(ValueId(1), 0, &made, &mut first);
+    errors.read_back(ValueId(1), 1, &made, &mut second);
+    assert_eq!(first, second);
+    assert!(first.iter().any(|&x| x != 3.0));
+    assert!(first.chunks(100).all(|image| *image == first[..100]));
+    let next = DataErrors { index: 4, ..errors };
+    assert_ne!(next.batch_pixels(0, &pixels), read, "another step has other cells");
 }
