@@ -12,6 +12,7 @@ use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
 use crate::emulator::{BufferFaults, Emulator, ImageRead, Score as Counts, Stopped};
 use crate::memory::Contents;
+use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
 use crate::source::CellSource;
@@ -323,7 +324,7 @@ impl<'g> Deployment<'g> {
             arrays.test(first.test.as_ref(), &self.contents(memory));
             Ok(Some(arrays))
         });
-        Ok(OpenChip { deployment: self, arrays: arrays.transpose()? })
+        Ok(OpenChip { deployment: self, arrays: arrays.transpose()?, storages: None })
     }
 }
 
@@ -336,9 +337,61 @@ fn as_cell(fault: &Fault) -> FaultyCell {
 pub struct OpenChip<'c> {
     deployment: &'c Deployment<'c>,
     arrays: PerMemory<Option<Arrays<'c>>>,
+    /// How bits are stored, where the mechanisms do not decide it.
+    storages: Option<PerMemory<Storage>>,
 }
 
 impl OpenChip<'_> {
+    /// The chip with bits stored so, in place of what the mechanisms decide.
+    #[must_use]
+    pub fn with_storages(self, storages: PerMemory<Storage>) -> Self {
+        Self { storages: Some(storages), ..self }
+    }
+
+    /// The cells of the weight memory as they are written at these supplies, for each content: the whole network,
+    /// or a load. None if the memory makes no errors.
+    #[must_use]
+    pub fn images(&self, supplies: &Supplies) -> Vec<Image> {
+        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
+            self.powered(supplies);
+        let of = |powered: &Powered<'_>| {
+            let storage = weights::storage(graph, weights, powered);
+            powered.images(weights, &weights::written(graph), storage)
+        };
+        memories.weight.as_ref().map_or_else(Vec::new, of)
+    }
+
+    /// The chip with the codes that `images` hold, stored as `storages` say but for codes.
+    ///
+    /// # Errors
+    /// The images are not those of the network under its placement.
+    pub fn with_images(
+        self,
+        supplies: &Supplies,
+        images: &[Image],
+        mut storages: PerMemory<Storage>,
+    ) -> Result<Self, ImageError> {
+        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
+            self.powered(supplies);
+        if let Some(powered) = &memories.weight {
+            weights::stored_as(graph, weights, powered, images, &mut storages.weight)?;
+        }
+        drop(memories);
+        Ok(self.with_storages(storages))
+    }
+
+    /// The faulty cells under weights at a read; none where any bit can err.
+    #[must_use]
+    pub fn sites(&self, supplies: &Supplies, read: u64) -> Vec<FaultSite> {
+        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
+            self.powered(supplies);
+        let of = |powered: &Powered<'_>| {
+            let storage = weights::storage(graph, weights, powered);
+            weights.iter().flat_map(|of| powered.sites(of, read, storage)).collect()
+        };
+        memories.weight.as_ref().map_or_else(Vec::new, of)
+    }
+
     /// Faulty cells of all memories that spare lines repaired and that were left, at the voltage of the test;
     /// none without spares.
     #[must_use]
@@ -381,7 +434,11 @@ impl OpenChip<'_> {
             let arrays = self.arrays.get(memory).as_ref()?;
             let at = supplies.get(memory).as_ref()?;
             let contents = deployment.contents(memory);
-            Some(arrays.powered(&at.access, at.known.as_ref(), &contents))
+            let mut powered = arrays.powered(&at.access, at.known.as_ref(), &contents);
+            if let Some(storages) = &self.storages {
+                powered.store(storages.get(memory).clone());
+            }
+            Some(powered)
         };
         PoweredChip { deployment, memories: PerMemory::from_fn(of) }
     }

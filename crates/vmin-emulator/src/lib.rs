@@ -25,5 +25,6 @@ pub use deployment::{
 pub use emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Images, Score, Stopped};
 pub use memory::ProtectedError;
 pub use memory::activations::ActivationFaults;
+pub use memory::image::{FaultSite, Image, ImageError};
 pub use memory::sums::{LoadedSumFaults, SumFaults};
 pub use memory::weights::{Corrupted, corrupt};
