@@ -14,6 +14,7 @@ use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
 
 use crate::emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Score as Counts, Stopped};
 use crate::memory::Contents;
+use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::sums::SumRule;
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
@@ -301,6 +302,13 @@ impl<'g> Deployment<'g> {
         Ok(self)
     }
 
+    /// The same for a network whose constants were fitted before; partial sums are kept as in the deployment of the
+    /// network that it was.
+    #[must_use]
+    pub fn fitted_from(self, clean: &Deployment<'_>) -> Self {
+        Self { fitted: None, sum_rules: clean.sum_rules.clone(), ..self }
+    }
+
     /// All contents of a memory.
     fn contents(&self, memory: Memory) -> Cow<'_, [Contents<'g>]> {
         match memory {
@@ -386,7 +394,7 @@ impl<'g> Deployment<'g> {
             arrays.test(first.test.as_ref(), &self.contents(memory));
             Ok(Some(arrays))
         });
-        Ok(OpenChip { deployment: self, arrays: arrays.transpose()? })
+        Ok(OpenChip { deployment: self, arrays: arrays.transpose()?, storages: None })
     }
 }
 
@@ -399,9 +407,61 @@ fn as_cell(fault: &Fault) -> FaultyCell {
 pub struct OpenChip<'c> {
     deployment: &'c Deployment<'c>,
     arrays: PerMemory<Option<Arrays<'c>>>,
+    /// How bits are stored, where the mechanisms do not decide it.
+    storages: Option<PerMemory<Storage>>,
 }
 
 impl OpenChip<'_> {
+    /// The chip with bits stored so, in place of what the mechanisms decide.
+    #[must_use]
+    pub fn with_storages(self, storages: PerMemory<Storage>) -> Self {
+        Self { storages: Some(storages), ..self }
+    }
+
+    /// The cells of the weight memory as they are written at these supplies, for each content: the whole network,
+    /// or a load. None if the memory makes no errors.
+    #[must_use]
+    pub fn images(&self, supplies: &Supplies) -> Vec<Image> {
+        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
+            self.powered(supplies);
+        let of = |powered: &Powered<'_>| {
+            let storage = weights::storage(graph, weights, powered);
+            powered.images(weights, &weights::written(graph), storage)
+        };
+        memories.weight.as_ref().map_or_else(Vec::new, of)
+    }
+
+    /// The chip with the codes that `images` hold, stored as `storages` say but for codes.
+    ///
+    /// # Errors
+    /// The images are not those of the network under its placement.
+    pub fn with_images(
+        self,
+        supplies: &Supplies,
+        images: &[Image],
+        mut storages: PerMemory<Storage>,
+    ) -> Result<Self, ImageError> {
+        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
+            self.powered(supplies);
+        if let Some(powered) = &memories.weight {
+            weights::stored_as(graph, weights, powered, images, &mut storages.weight)?;
+        }
+        drop(memories);
+        Ok(self.with_storages(storages))
+    }
+
+    /// The faulty cells under weights at a read; none where any bit can err.
+    #[must_use]
+    pub fn sites(&self, supplies: &Supplies, read: u64) -> Vec<FaultSite> {
+        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
+            self.powered(supplies);
+        let of = |powered: &Powered<'_>| {
+            let storage = weights::storage(graph, weights, powered);
+            weights.iter().flat_map(|of| powered.sites(of, read, storage)).collect()
+        };
+        memories.weight.as_ref().map_or_else(Vec::new, of)
+    }
+
     /// Faulty cells of all memories that spare lines repaired and that were left, at the voltage of the test;
     /// none without spares.
     #[must_use]
@@ -444,9 +504,27 @@ impl OpenChip<'_> {
             let arrays = self.arrays.get(memory).as_ref()?;
             let at = supplies.get(memory).as_ref()?;
             let contents = deployment.contents(memory);
-            Some(arrays.powered(&at.access, at.known.as_ref(), &contents))
+            let mut powered = arrays.powered(&at.access, at.known.as_ref(), &contents);
+            if let Some(storages) = &self.storages {
+                powered.store(storages.get(memory).clone());
+            }
+            Some(powered)
         };
         PoweredChip { deployment, memories: PerMemory::from_fn(of) }
+    }
+
+    /// The network with the biases and multipliers fitted to this chip at these supplies; none where nothing is
+    /// fitted, or nothing errs.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn fitted(
+        &self,
+        supplies: &Supplies,
+        reads: Reads,
+        stop: &AtomicBool,
+    ) -> Result<Option<Graph>, Stopped> {
+        self.powered(supplies).fitted(reads, stop)
     }
 
     /// Classifies all images of `emulator`; `clean` are its predictions without bit errors.
@@ -519,57 +597,28 @@ impl PoweredChip<'_> {
         clean: &[usize],
         stop: &AtomicBool,
     ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
-        let fitted = self.deployment.fitted.as_ref().map(|(fitted, calibration)| {
-            let what = match fitted.multipliers {
-                true => Corrected::BiasesAndMultipliers,
-                false => Corrected::Biases,
-            };
-            (what, calibration.as_ref().expect("deployments that fit constants are calibrated"))
-        });
-        let read = |image: u64| ImageRead {
-            weights: self.weights(image),
-            activations: self.activations(image),
-            sums: self.sums(image),
-        };
+        let fitted = self.fitted(trial.reads, stop)?;
+        let of_chip = fitted.as_ref().map(|graph| emulator.with_graph(graph));
+        let emulator = of_chip.as_ref().unwrap_or(emulator);
         match trial.reads {
             Reads::EveryImage => {
-                let own;
-                let emulator = match fitted {
-                    None => emulator,
-                    Some((what, calibration)) => {
-                        let read = |index: usize| read(CALIBRATION + index as u64);
-                        own = calibration.recalibrated_reread(read, what, stop)?;
-                        &emulator.with_graph(&own)
-                    }
-                };
-                emulator.predict_reread(|index| read(trial.first_image + index as u64), stop)
+                let read = |index: usize| self.read(trial.first_image + index as u64);
+                emulator.predict_reread(read, stop)
             }
             Reads::Once => {
-                let ImageRead { weights, activations, sums } = read(LOAD);
-                let activations = activations.filter(|faults| !faults.is_empty());
-                let sums = sums.filter(|faults| !faults.is_empty());
+                let Loaded { weights, activations, sums } = self.loaded();
                 let faults =
                     BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
                 let mut applied =
                     PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
-                let in_buffers = faults.activations.is_some() || faults.sums.is_some();
-                if !in_buffers && weights.applied.bits_flipped == 0 {
-                    return Ok((clean.to_vec(), applied));
-                }
-                let own;
-                let emulator = match fitted {
-                    None => emulator,
-                    Some((what, calibration)) => {
-                        own = calibration.recalibrated(&weights.codes, faults, what, stop)?;
-                        &emulator.with_graph(&own)
-                    }
-                };
-                let predictions = if in_buffers {
+                let predictions = if faults.activations.is_some() || faults.sums.is_some() {
                     let (predictions, of_buffers) =
                         emulator.predict_through(&weights.codes, faults, stop)?;
                     applied.activation = of_buffers.activation;
                     applied.accumulator = of_buffers.accumulator;
                     predictions
+                } else if weights.applied.bits_flipped == 0 {
+                    clean.to_vec()
                 } else {
                     emulator.predict(&weights.codes, stop)?
                 };
@@ -577,4 +626,51 @@ impl PoweredChip<'_> {
             }
         }
     }
+
+    /// What the memories do to an image.
+    fn read(&self, image: u64) -> ImageRead<'_> {
+        ImageRead {
+            weights: self.weights(image),
+            activations: self.activations(image),
+            sums: self.sums(image),
+        }
+    }
+
+    /// What they do to all images, where one load serves all; without faults that change nothing.
+    fn loaded(&self) -> Loaded<'_> {
+        let ImageRead { weights, activations, sums } = self.read(LOAD);
+        ImageRead {
+            weights,
+            activations: activations.filter(|faults| !faults.is_empty()),
+            sums: sums.filter(|faults| !faults.is_empty()),
+        }
+    }
+
+    /// The network with the constants fitted to this chip, if some are and something errs.
+    fn fitted(&self, reads: Reads, stop: &AtomicBool) -> Result<Option<Graph>, Stopped> {
+        let Some((fitted, calibration)) = &self.deployment.fitted else { return Ok(None) };
+        let calibration = calibration.as_ref().expect("such deployments are calibrated first");
+        let what = match fitted.multipliers {
+            true => Corrected::BiasesAndMultipliers,
+            false => Corrected::Biases,
+        };
+        match reads {
+            Reads::EveryImage => {
+                let read = |index: usize| self.read(CALIBRATION + index as u64);
+                calibration.recalibrated_reread(read, what, stop).map(Some)
+            }
+            Reads::Once => {
+                let Loaded { weights, activations, sums } = self.loaded();
+                if activations.is_none() && sums.is_none() && weights.applied.bits_flipped == 0 {
+                    return Ok(None);
+                }
+                let faults =
+                    BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
+                calibration.recalibrated(&weights.codes, faults, what, stop).map(Some)
+            }
+        }
+    }
 }
+
+/// What the memories do to all images.
+type Loaded<'m> = ImageRead<'m>;

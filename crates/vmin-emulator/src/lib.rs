@@ -33,6 +33,7 @@ pub use deployment::{
 pub use emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Images, Score, Stopped};
 pub use memory::ProtectedError;
 pub use memory::activations::ActivationFaults;
+pub use memory::image::{FaultSite, Image, ImageError};
 pub use memory::sums::{LoadedSumFaults, SumFaults, SumRule};
 pub use memory::weights::{Corrupted, corrupt};
 pub use recalibrate::{Calibration, Corrected};

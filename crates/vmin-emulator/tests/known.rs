@@ -38,8 +38,11 @@ fn run(graph: &Graph, known: Known, vdd_mv: f64, noise_mv: Option<f64>) -> (Stor
     };
     let Ok(weight) = protection.at(Memory::Weight, vdd_mv, at);
     let supplies = Supplies { weight: Some(weight), ..PerMemory::default() };
-    let source =
-        SampledChips { population: profile.population().clone(), seed: 5, kind: FaultKind::StuckAt };
+    let source = SampledChips {
+        population: profile.population().clone(),
+        seed: 5,
+        kind: FaultKind::StuckAt,
+    };
     let open = deployment.open(&source, CHIP, &[&supplies], None).unwrap();
     (open.storages(&supplies).weight, open.weights(&supplies, LOAD).applied.bits_flipped)
 }

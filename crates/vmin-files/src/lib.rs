@@ -18,12 +18,14 @@
 //! # Ok::<(), vmin_diagnostic::Diagnostics>(())
 //! ```
 
+mod folder;
 mod read;
 mod shipped;
 mod write;
 
 use std::fmt::Write;
 
+pub use folder::Staged;
 pub use read::{
     BYTES_MAX, ReadError, TEXT_BYTES_MAX, bytes, contents, open, open_seekable, read_within, text,
 };

@@ -361,6 +361,18 @@ impl Storage {
         found.map_or(0, |index| self.rotations[index].bits)
     }
 
+    /// The position of the cell that holds a bit of the code of `bits` bits that begins at the position `first` of
+    /// the order; none if its row is not in use.
+    #[must_use]
+    pub fn placed(&self, cells: CellPlaces<'_>, first: u64, bit: u8, bits: u8) -> Option<u64> {
+        let bits = bits.max(1);
+        let by = self.rotation(cells, first) % bits;
+        let position = first + u64::from((bit + by) % bits);
+        let (row, column) = (position / cells.columns, position % cells.columns);
+        let row = self.rows.as_ref().map_or(Some(row), |table| table.row_of(row))?;
+        Some(row * cells.columns + column)
+    }
+
     /// The position in the order that the cell at `position` holds; none if its row is not in use.
     #[must_use]
     pub fn landed(

@@ -2,9 +2,11 @@
 
 pub mod chip;
 mod cycles;
+mod deploy;
 mod energy;
 mod eval;
 pub mod model;
+mod on_chip;
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -18,9 +20,11 @@ use vmin_diagnostic::FileKind;
 
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
+pub use self::deploy::DeployArgs;
 pub use self::energy::{ClockArg, EnergyArgs};
-pub use self::eval::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply, PlacementArg};
+pub use self::eval::EvalArgs;
 pub use self::model::ModelCommand;
+pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -137,6 +141,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Accuracy of one network, clean or on single chips
     Eval(EvalArgs),
+    /// Deploy a network onto chips: what a product would program
+    Deploy(DeployArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -181,6 +187,7 @@ impl Command {
             Self::Sweep(_) => "sweep",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
+            Self::Deploy(_) => "deploy",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -224,6 +231,10 @@ pub enum SchemaKind {
     Check,
     /// JSON of `vmin eval`
     Eval,
+    /// JSON of `vmin deploy`
+    Deploy,
+    /// `manifest.json` of a deployment
+    Manifest,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`
@@ -262,6 +273,14 @@ pub enum Format {
     Csv,
 }
 
+fn protect_help() -> String {
+    format!(
+        "Protect a memory by a mechanism, as in `[[remedy]] protection`; repeatable. Kinds: {}. Their \
+         keys: docs/combinations.md",
+        vmin_protection::mechanisms::words()
+    )
+}
+
 /// The help of a network argument, from the list of formats.
 fn model_help() -> String {
     format!("Network: {}", vmin_nn::import::accepted())
@@ -276,13 +295,17 @@ pub struct FormatArgs {
 }
 
 /// Rounding and pixels, in place of the network's own.
-#[derive(Debug, Args)]
+#[derive(
+    Clone, Debug, PartialEq, Args, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct ArithmeticArgs {
     /// Rounding of sums: `litert-2.3`, `single`, `double`; the network's own if absent
     #[arg(long, value_name = "ROUNDING", value_parser = rounding)]
+    #[schemars(with = "Option<String>")]
     pub rounding: Option<vmin_nn::Rounding>,
     /// Pixels as reals: `0..255`, `0..1`, `-1..1`, `{ mean = [..], std = [..] }`; or `codes`
     #[arg(long, value_name = "PIXELS", value_parser = pixels, allow_hyphen_values = true)]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub pixels: Option<vmin_nn::Pixels>,
 }
 

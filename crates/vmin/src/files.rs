@@ -199,6 +199,13 @@ pub(crate) fn put(path: &Path, bytes: &[u8], output: Output<'_>) -> Result<(), F
     write_whole(path, bytes).map_err(|error| unwritable(path, &error))
 }
 
+/// Name of the array of a tensor: its number, and what of its name is safe in a file's.
+pub(crate) fn of_tensor(index: usize, name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(safe).take(80).collect();
+    format!("{index:03}_{name}.npy")
+}
+
 /// The files of names and patterns such as `lot/*.chip`, those of a pattern sorted.
 ///
 /// # Errors

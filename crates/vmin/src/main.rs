@@ -97,7 +97,11 @@ fn file_limits_are_errors() {
 /// Whether the command ends early, with a word about it, when the stop flag is set.
 fn stops(command: &Command) -> bool {
     match command {
-        Command::Sweep(_) | Command::Eval(_) | Command::Explore(_) | Command::Train(_) => true,
+        Command::Sweep(_)
+        | Command::Eval(_)
+        | Command::Deploy(_)
+        | Command::Explore(_)
+        | Command::Train(_) => true,
         Command::Check(_)
         | Command::Model(_)
         | Command::Chip(_)

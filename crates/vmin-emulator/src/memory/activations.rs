@@ -113,7 +113,7 @@ pub(crate) fn read<'a>(
     read: u64,
 ) -> ActivationFaults<'a> {
     let Arrays { protected, reads, .. } = powered.arrays;
-    if protected.stages.is_plain()
+    if powered.is_plain()
         && let [(_, errors)] = &powered.at.data[..]
     {
         let Errors::AnyBit(rate) = errors else {

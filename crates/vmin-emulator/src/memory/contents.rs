@@ -125,6 +125,15 @@ impl<'p> Contents<'p> {
         Some(CodeBit { tensor: span.tensor, code, bit: bit as u8 })
     }
 
+    /// Its codes: tensor and number.
+    pub(super) fn codes(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.spans.iter().flat_map(|span| {
+            // A span's codes are those of a tensor.
+            let codes = (0..span.codes as usize).filter_map(|place| span.code(place));
+            codes.map(|code| (span.tensor, code))
+        })
+    }
+
     /// The rows in which something lies, by position, rising.
     pub(super) fn rows(&self, layout: &AddressMap) -> Vec<u64> {
         let columns = u64::from(layout.geometry().columns());

@@ -13,6 +13,7 @@
 
 pub(crate) mod activations;
 mod contents;
+pub(crate) mod image;
 pub(crate) mod sums;
 mod transient;
 pub(crate) mod weights;
@@ -26,7 +27,7 @@ use vmin_protection::mechanisms::{Repair, SpareFaults, SpareLines, repaired_faul
 use vmin_protection::rails::{RailCells, RailPlace, Supplies, banks_on_rail, weakest_banks};
 use vmin_protection::store::{CellPlaces, Content, Damage, KnownChip, Storage};
 use vmin_protection::words::{
-    CodeBit, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
+    CodeBit, Codes, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
 use vmin_protection::{KnownAt, Protection, Stages};
 use vmin_sram::{ApplyError, ChipKey, Fault, Geometry, GeometryError, SampleError, Threshold};
@@ -35,6 +36,7 @@ use crate::deployment::ChipSpec;
 use crate::source::{CellSource, Cells, Errors, Site, faults};
 pub(crate) use contents::Contents;
 use contents::{CheckBits, Empty, InCells, InWords};
+use image::{FaultSite, Image, ImageError, Laid};
 use transient::AnyBit;
 
 /// Why protection does not fit a network in a memory.
@@ -534,6 +536,88 @@ impl Powered<'_> {
                 rule.decide(&chip, &mut storage);
             }
             storage
+        })
+    }
+
+    /// True if nothing stands between cells and codes, and everything is stored as it stands.
+    fn is_plain(&self) -> bool {
+        let given = self.storage.get();
+        self.protected().stages.is_plain() && given.is_none_or(Storage::is_plain)
+    }
+
+    /// Has bits stored so, in place of what the mechanisms decide.
+    pub(crate) fn store(&mut self, storage: Storage) {
+        self.storage = storage.into();
+    }
+
+    fn laid<T>(
+        &self,
+        contents: &Contents<'_>,
+        storage: &Storage,
+        then: impl FnOnce(Laid<'_>) -> T,
+    ) -> T {
+        let Protected { stored, .. } = self.protected();
+        let bank = |row| self.bank(row);
+        let (layout, cells) = (&*self.arrays.layout, self.cells(&bank));
+        then(Laid { contents, layout, stored, cells, storage })
+    }
+
+    /// The cells of the memory for each content, where `codes` are stored.
+    pub(crate) fn images(
+        &self,
+        contents: &[Contents<'_>],
+        codes: &[Vec<u8>],
+        storage: &Storage,
+    ) -> Vec<Image> {
+        let mut codes = codes.to_vec();
+        // Every code lies in one content.
+        for &(tensor, code, written) in contents.iter().flat_map(|of| storage.codes(of.number)) {
+            codes[..].set(tensor, code, written);
+        }
+        let of = |contents| self.laid(contents, storage, |laid| laid.image(&codes));
+        contents.iter().map(of).collect()
+    }
+
+    /// The codes that `images` hold, in place of `codes`.
+    pub(crate) fn read_images(
+        &self,
+        contents: &[Contents<'_>],
+        images: &[Image],
+        storage: &Storage,
+        codes: &mut [Vec<u8>],
+    ) -> Result<(), ImageError> {
+        let (expected, found) = (contents.len(), images.len());
+        if expected != found {
+            return Err(ImageError::Images { expected, found });
+        }
+        let mut of = contents.iter().zip(images);
+        of.try_for_each(|(contents, image)| {
+            self.laid(contents, storage, |laid| laid.codes(image, codes))
+        })
+    }
+
+    /// The faulty cells under the codes of a content at a read.
+    pub(crate) fn sites(
+        &self,
+        contents: &Contents<'_>,
+        read: u64,
+        storage: &Storage,
+    ) -> Vec<FaultSite> {
+        let at_read = |errors: &Errors<'_>, key: ChipKey| faults(&errors.at_read(key, read));
+        let found = self.data_faults(&self.at, contents, at_read);
+        let Protected { stored, .. } = self.protected();
+        let stores = InWords { contents, layout: &self.arrays.layout };
+        self.laid(contents, storage, |laid| {
+            let of = |fault: Fault| {
+                let landed = storage.landed(&stores, stored, laid.cells, fault.address)?;
+                let CodeBit { tensor, code, bit } = stores.held(landed)?;
+                let inverted =
+                    storage.is_inverted(contents.number, fault.address / laid.cells.columns);
+                let effect = fault.effect.seen_through(inverted);
+                let (row, column) = laid.cell(fault.address);
+                Some(FaultSite { content: contents.number, tensor, code, bit, effect, row, column })
+            };
+            found.into_iter().filter_map(of).collect()
         })
     }
 

@@ -255,7 +255,7 @@ pub(crate) fn read<'a>(
 ) -> SumFaults<'a> {
     let Arrays { protected, reads, .. } = powered.arrays;
     let scheme = &protected.stages.scheme;
-    if protected.stages.is_plain()
+    if powered.is_plain()
         && let [(_, errors @ (Errors::Always(..) | Errors::Sometimes(_)))] = &powered.at.data[..]
     {
         return SumFaults::plain(placement, faults(&errors.at_read(*reads, read)), bias_in_memory);

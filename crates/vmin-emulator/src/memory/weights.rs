@@ -8,6 +8,7 @@ use vmin_quant::Encoding;
 use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
 
 use super::contents::Contents;
+use super::image::{Image, ImageError};
 use super::{Arrays, Powered, ProtectedError};
 use crate::source::Errors;
 
@@ -97,7 +98,7 @@ pub(crate) fn read(
     read: u64,
 ) -> Corrupted {
     let Arrays { protected, layout, reads, .. } = powered.arrays;
-    if protected.stages.is_plain()
+    if powered.is_plain()
         && let [(_, errors)] = &powered.at.data[..]
     {
         if let Errors::AnyBit(rate) = errors {
@@ -128,6 +129,33 @@ pub(crate) fn read(
     };
     let bits_flipped = codes.iter().zip(&graph.weights).map(wrong).sum();
     Corrupted { codes, applied: Applied { cells_hit: done.cells_hit, bits_flipped } }
+}
+
+/// The codes that are written in place of those of the network, by content, where `images` lie in the memory.
+pub(crate) fn stored_as(
+    graph: &Graph,
+    contents: &[Contents<'_>],
+    powered: &Powered<'_>,
+    images: &[Image],
+    storage: &mut Storage,
+) -> Result<(), ImageError> {
+    let mut codes = written(graph);
+    powered.read_images(contents, images, storage, &mut codes)?;
+    storage.contents.values_mut().for_each(|of| of.codes.clear());
+    for contents in contents {
+        let mut others: Vec<(usize, usize, u32)> = Vec::new();
+        for (tensor, code) in contents.codes() {
+            let written = codes[tensor][code];
+            if written != graph.weights[tensor].codes[code] {
+                others.push((tensor, code, written.into()));
+            }
+        }
+        others.sort_unstable();
+        if !others.is_empty() {
+            storage.contents.entry(contents.number).or_default().codes = others;
+        }
+    }
+    Ok(())
 }
 
 /// How the bits of the weights are stored.

@@ -397,6 +397,35 @@ fn through(effect: Option<CellEffect>, stored: bool) -> bool {
     }
 }
 
+/// The position of the cell in which the bit at a position of the order lies.
+pub(crate) fn place_of(
+    storage: &Storage,
+    layout: &AddressMap,
+    first: &dyn Fn(u64) -> Option<(u64, u8)>,
+    position: u64,
+) -> Option<u64> {
+    let columns = u64::from(layout.geometry().columns());
+    let moved = |row: u64| storage.rows.as_ref().map_or(Some(row), |table| table.row_of(row));
+    let bank = |row: u64| {
+        let cell = layout.cell(layout.bit_at(row * columns));
+        layout.geometry().position(cell).unwrap().bank
+    };
+    let rotated = match first(position) {
+        None => position,
+        Some((first, width)) => {
+            let lane = (bank(moved(first / columns)?), first % columns);
+            let mut by = 0;
+            for rotation in &storage.rotations {
+                if (rotation.bank, rotation.column) == lane {
+                    by = u64::from(rotation.bits);
+                }
+            }
+            first + (position - first + by) % u64::from(width)
+        }
+    };
+    Some(moved(rotated / columns)? * columns + rotated % columns)
+}
+
 impl Holding {
     /// Lays the bits of a content in other cells, as `storage` says, going from each bit to its cell. `first` is
     /// the position of the code of a bit.
@@ -409,32 +438,18 @@ impl Holding {
     ) {
         let geometry = layout.geometry();
         let columns = u64::from(geometry.columns());
-        let moved = |row: u64| storage.rows.as_ref().map_or(Some(row), |table| table.row_of(row));
-        let bank = |row: u64| {
-            let cell = layout.cell(layout.bit_at(row * columns));
-            geometry.position(cell).unwrap().bank
-        };
         let inverted = storage.contents.get(&content).map_or(&[][..], |of| &of.inverted_rows);
         let of_data = |position: u64| {
-            let rotated = first(position).map_or(position, |(first, width)| {
-                let Some(row) = moved(first / columns) else { return position };
-                let lane = (bank(row), first % columns);
-                let mut by = 0;
-                for rotation in &storage.rotations {
-                    if (rotation.bank, rotation.column) == lane {
-                        by = u64::from(rotation.bits);
-                    }
-                }
-                first + (position - first + by) % u64::from(width)
-            });
-            let row = moved(rotated / columns)?;
-            let cell = row * columns + rotated % columns;
+            let cell = place_of(storage, layout, first, position)?;
             let effect = self.data[usize::try_from(cell).unwrap()]?;
             Some(match effect {
-                CellEffect::Holds(value) => CellEffect::Holds(value != inverted.contains(&row)),
+                CellEffect::Holds(value) => {
+                    CellEffect::Holds(value != inverted.contains(&(cell / columns)))
+                }
                 CellEffect::Inverts => CellEffect::Inverts,
             })
         };
+        let moved = |row: u64| storage.rows.as_ref().map_or(Some(row), |table| table.row_of(row));
         let data = (0..geometry.cells()).map(of_data).collect();
         let rows = u64::from(geometry.banks()) * u64::from(geometry.rows());
         let checks = self.check.len() as u64 / rows;

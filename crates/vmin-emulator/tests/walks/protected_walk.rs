@@ -11,7 +11,7 @@ use vmin_accel::{
     VoltageProfile,
 };
 use vmin_emulator::source::{CellSource, Cells, Errors, SampledChips, Site};
-use vmin_emulator::{ChipSpec, Deployment, LOAD, Placement, ProtectedError, Supplies};
+use vmin_emulator::{ChipSpec, Deployment, Image, LOAD, Placement, ProtectedError, Supplies};
 use vmin_nn::{Graph, Op};
 use vmin_protection::mechanisms::{
     ClosestCode, InvertRows, Masking, RotateBits, SpareLines, StrongestRows,
@@ -24,7 +24,7 @@ use vmin_sram::{Applied, Chip, ChipKey, FaultKind, Geometry, SampleError, Thresh
 use vmin_testkit::random_graph;
 
 use crate::cells::KINDS;
-use crate::protected_cells::{Bit, Mechanisms, OnChip, OnRead, Silicon, Toward};
+use crate::protected_cells::{Bit, Mechanisms, OnChip, OnRead, Silicon, Toward, place_of};
 
 const WORD_BITS: u64 = 32;
 pub(crate) const VDD_MV: f64 = 815.0;
@@ -130,6 +130,46 @@ pub(crate) fn walk(
     let flips = pairs.flat_map(|(read, w)| read.iter().zip(&w.codes));
     applied.bits_flipped = flips.map(|(a, b)| u64::from((a ^ b).count_ones())).sum();
     (codes, applied)
+}
+
+/// What each cell of the memory holds, bit by bit.
+fn images_bit_by_bit(
+    graph: &Graph,
+    placement: &WeightPlacement,
+    layout: &AddressMap,
+    storage: &Storage,
+) -> Vec<Image> {
+    let geometry = placement.geometry();
+    let columns = u64::from(geometry.columns());
+    let of = |(number, content): (u32, BTreeMap<u64, Bit>)| {
+        let at = |bit: u64| content.get(&bit).copied();
+        let first = |position: u64| {
+            let held = at(layout.bit_at(position))?;
+            Some((position - u64::from(held.bit), held.width))
+        };
+        let mut rows: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for (&bit, of) in &content {
+            let place = place_of(storage, layout, &first, layout.position(layout.cell(bit)));
+            let place = place.expect("every bit has a cell");
+            let mut code = graph.weights[of.tensor].codes[of.code];
+            for &(tensor, index, written) in storage.codes(number) {
+                if (tensor, index) == (of.tensor, of.code) {
+                    code = u8::try_from(written).unwrap();
+                }
+            }
+            let cell = layout.cell(layout.bit_at(place));
+            let row = rows.entry(cell / columns).or_insert_with(|| {
+                // Cells without a bit hold zeros, or ones where the row is inverted.
+                let inverted = storage.is_inverted(number, place / columns);
+                vec![if inverted { 0xff } else { 0 }; usize::try_from(columns / 8).unwrap()]
+            });
+            let byte = &mut row[usize::try_from(cell % columns / 8).unwrap()];
+            *byte ^= (code >> of.bit & 1) << (cell % columns % 8);
+        }
+        let tensors: BTreeSet<usize> = content.values().map(|of| of.tensor).collect();
+        Image { content: number, tensors: tensors.into_iter().collect(), rows }
+    };
+    (0..).zip(contents(placement, graph)).map(of).collect()
 }
 
 fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
@@ -247,6 +287,16 @@ fn both(
     let supplies = supplies(&protection, Memory::Weight, VDD_MV, &at);
     let open = deployment.open(source, chip(number), &[&supplies], None).unwrap();
     let fast = open.weights(&supplies, LOAD);
+    let storages = open.storages(&supplies);
+    let images = open.images(&supplies);
+    let cells = images_bit_by_bit(graph, weights, layout, &storages.weight);
+    assert_eq!(images, cells, "{mechanisms:?} {layout:?}");
+    // What is written is read back, through the same faulty cells.
+    let mut tables = storages.clone();
+    tables.weight.contents.values_mut().for_each(|written| written.codes.clear());
+    let again = deployment.open(source, chip(number), &[&supplies], None).unwrap();
+    let again = again.with_images(&supplies, &images, tables).unwrap();
+    assert_eq!(again.weights(&supplies, LOAD).codes, fast.codes, "{mechanisms:?} {layout:?}");
     let slow = OnChip {
         silicon: source as &dyn Silicon,
         at: &at,
@@ -261,7 +311,7 @@ fn both(
         lasting: weights.resident().is_some(),
         read: LOAD,
     };
-    [(fast.codes, fast.applied), walk(graph, weights, slow, &open.storages(&supplies).weight)]
+    [(fast.codes, fast.applied), walk(graph, weights, slow, &storages.weight)]
 }
 
 #[test]

@@ -1,29 +1,21 @@
 //! `vmin eval`: accuracy of one network, clean or on single chips.
 
-mod chips;
-mod protect;
-
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
-use vmin_accel::{Accelerator, Memory, PerMemory, ResidentPlacement, StreamedPlacement, cycles};
-use vmin_diagnostic::{Diagnostic, Located};
-use vmin_emulator::{
-    ChipSpec, Deployment, Emulator, EmulatorError, Images, Placement, Reads, TrialSpec,
-};
-use vmin_nn::Graph;
-use vmin_nn::data::{Dataset, Split};
-use vmin_protection::Protection;
+use vmin_accel::{Memory, PerMemory};
+use vmin_diagnostic::Diagnostic;
+use vmin_nn::data::Dataset;
 use vmin_sram::Applied;
-use vmin_sweep::names::Names;
-use vmin_sweep::{CalibrationImages, Spread};
+use vmin_sweep::Spread;
 
-use crate::args::{ChipChoice, EvalArgs, FaultKindArg, PlacementArg};
-use crate::failure::say;
+use super::deploy::Given;
+use super::setup::{self, Asked, Setup};
+use crate::args::{ChipChoice, EvalArgs, FaultKindArg};
 use crate::progress::Progress;
 use crate::{Answer, Failure, answer, compute, files};
 
@@ -122,104 +114,73 @@ pub fn run(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
 
 fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
-    let names = Names::typed();
-    let bits = args.bits.map(|value| Located { value, span: 0..0 });
-    let model = args.model.as_str();
-    let graph = names.with_bits(names.rounded(model, args.arithmetic.rounding)?, bits.as_ref())?;
-    let pixels = args.arithmetic.pixels.clone().map(|value| Located { value, span: 0..0 });
-    let graph = names.with_pixels(graph, pixels.as_ref(), model)?;
-    let data = select(names.data(args.data.as_str(), Split::Test)?, args)?;
-    let accelerator = names.accelerator(args.accelerator.as_str())?;
-    let typed = protect::Typed::read(&args.protect, args.known.as_deref())?;
-    let protection = &typed.listed.protection;
-    let placement = place(args, &accelerator, &graph, protection.share_of_sums())?;
-    let larger = placement.weights.resident().and_then(|it| it.larger_note(accelerator.name()));
-    if let Some(larger) = larger {
-        say(&format!("note: {larger}"));
-    }
-    if accelerator.dram.is_none() {
-        let layers =
-            vmin_accel::layers_of_graph(&graph).map_err(|error| Failure::input("model", &error))?;
-        cycles::run(&accelerator, placement.weights.schedule(&accelerator), &layers)
-            .map_err(|error| super::cycles::does_not_fit(&error, 1))?;
-    }
-    let chips = chips::chips(args, &typed, &placement)?;
-    let map = chips.source.map_kind();
-    if let Some(reason) = protection.useless(map) {
-        return Err(typed
-            .refused(|alone| alone.useless(map).is_some(), reason)
-            .hint("choose another `--fault-kind`, or leave the mechanism away")
-            .into());
-    }
+    let given = args.deployed.as_deref().map(Given::open).transpose()?;
+    let (model, on_chip, asked) = match &given {
+        Some(given) => (given.model(), given.on_chip(), given.asked()),
+        None => {
+            let asked = Asked { option: "--protect", mechanisms: &args.protect, if_of_use: false };
+            (args.model.as_deref().unwrap_or_default(), &args.on_chip, asked)
+        }
+    };
+    let graph = setup::network(model, on_chip)?;
+    let data = setup::images(&args.data, args.images.as_ref())?;
+    let setup = Setup::new(&graph, on_chip, asked)?;
+    given.iter().try_for_each(|given| given.check(&graph, &setup))?;
     if let Some(path) = &args.predictions {
         check_writable(path)?;
     }
-    let deployment = Deployment::new(&graph, &placement, protection).map_err(|error| {
-        let fails = |alone: &Protection| Deployment::new(&graph, &placement, alone).is_err();
-        typed.refused(fails, error.to_string())
-    })?;
+    let chips = &setup.chips;
+    let protection = setup.typed.protection();
+    let deployment = setup.deployment(&graph)?;
+    let named = Some((&args.data[..], &data));
+    let deployment = setup.calibrated(deployment, on_chip, named, kernel, stop)?;
+    setup.remark(&deployment)?;
+    let on_clean = setup::emulator(&graph, &data, kernel)?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
-    let deployment = match protection.calibration_images() {
-        None if args.calibration.is_some() => {
-            let message = "`--calibration` has no effect: no mechanism here is calibrated";
-            return Err(Diagnostic::new("calibration", message)
-                .hint("leave it away, or add `--protect '{ kind = \"recalibrate\" }'`")
-                .into());
-        }
-        None => deployment,
-        Some(images) => {
-            let set = args.calibration.as_deref().unwrap_or(&args.data);
-            let images = CalibrationImages::load(&names, set, images, &data)?;
-            say(&format!("note: calibrated by the {}", images.name));
-            deployment.calibrated(&images.pixels, kernel, stop).map_err(|error| match error {
-                EmulatorError::Stopped(stopped) => interrupted(stopped),
-                other => Failure::input("does-not-fit", &other),
-            })?
-        }
-    };
-    let extents = deployment.extents();
-    let remarks = protection.remarks(&extents, &[&chips.supplies]).map_err(|reason| {
-        let fails = |alone: &Protection| alone.remarks(&extents, &[&chips.supplies]).is_err();
-        typed.refused(fails, reason)
-    })?;
-    for remark in remarks {
-        say(&format!("note: {remark}"));
-    }
-    let images = Images { pixels: &data.images, labels: &data.labels };
-    let emulator = Emulator::new(&graph, images, kernel)
-        .map_err(|error| Failure::input("does-not-fit", &error))?;
-    let reads = match args.fault_kind {
-        Some(FaultKindArg::Transient) => Reads::EveryImage,
-        Some(FaultKindArg::Flip | FaultKindArg::StuckAt) | None => Reads::Once,
-    };
     let first_image = args.images.as_ref().map_or(0, |range| range.start as u64);
     let errs = chips.supplies.present().next().is_some();
     let mut clean = None;
     let mut evaluations = Vec::new();
     let mut of_chips = Vec::new();
-    let several = matches!(args.chip, ChipChoice::Range(_)) || chips.range.len() > 1;
+    let numbers = match &given {
+        Some(given) => given.chips(),
+        None => chips.range.clone().collect(),
+    };
+    let several = match &given {
+        Some(_) => numbers.len() > 1,
+        None => matches!(on_chip.chip, ChipChoice::Range(_)) || numbers.len() > 1,
+    };
     let progress = several.then(|| Progress::new("eval", "chips"));
-    progress.iter().for_each(|progress| progress.begin(chips.range.len() as u64, 0));
-    for chip in chips.range.clone() {
+    progress.iter().for_each(|progress| progress.begin(numbers.len() as u64, 0));
+    for chip in numbers {
         let started = Instant::now();
-        let (predictions, applied) = if errs {
-            let offset = args.chip_offset;
-            let spec = ChipSpec { chip, offset_bits: offset, layout: 0, map_offset: offset };
-            let open = deployment
-                .open(chips.source.as_ref(), spec, &[&chips.supplies], None)
-                .map_err(|error| Failure::input("too-large", &error))?;
-            let trial = TrialSpec { supplies: &chips.supplies, reads, first_image };
+        let (predictions, applied) = if let Some(given) = &given {
+            let own = given.read(chip, &graph, &setup)?;
+            let deployment = setup.deployment(&own.graph)?.fitted_from(&deployment);
+            let emulator = setup::emulator(&own.graph, &data, kernel)?;
+            let on_clean = || on_clean.predict_clean(stop).map_err(interrupted);
+            clean = clean.map_or_else(on_clean, Ok).map(Some)?;
+            // Other biases, other predictions.
+            let known = match &clean {
+                Some(clean) if own.graph == graph => Cow::Borrowed(clean),
+                Some(_) | None => Cow::Owned(emulator.predict_clean(stop).map_err(interrupted)?),
+            };
+            let open = own.open(&deployment, &setup)?;
+            open.predict(setup.trial(first_image), &emulator, &known, stop).map_err(interrupted)?
+        } else if errs {
+            let open = setup.open(&deployment, chip, &chips.supplies)?;
             // Predictions without bit errors are made once, and only where a chip needs them.
             let known: &[usize] = clean.as_deref().unwrap_or(&[]);
             let none = clean.is_none();
+            let trial = setup.trial(first_image);
             let (found, applied) =
-                open.predict(trial, &emulator, known, stop).map_err(interrupted)?;
+                open.predict(trial, &on_clean, known, stop).map_err(interrupted)?;
             let unharmed = none && found.is_empty();
             let found =
-                if unharmed { emulator.predict_clean(stop).map_err(interrupted)? } else { found };
+                if unharmed { on_clean.predict_clean(stop).map_err(interrupted)? } else { found };
             (found, applied)
         } else {
-            let predictions = emulator.predict_clean(stop).map_err(interrupted)?;
+            let predictions = on_clean.predict_clean(stop).map_err(interrupted)?;
             (predictions, PerMemory::<Applied>::default())
         };
         let seconds = started.elapsed().as_secs_f64();
@@ -227,9 +188,12 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         let clean = match &mut clean {
             Some(clean) => clean,
             none if !harmed => none.insert(predictions.clone()),
-            none => none.insert(emulator.predict_clean(stop).map_err(interrupted)?),
+            none => none.insert(on_clean.predict_clean(stop).map_err(interrupted)?),
         };
-        let score = emulator.score(&predictions, clean);
+        let score = on_clean.score(&predictions, clean);
+        if let Some(given) = &given {
+            given.agrees(chip, &data, first_image, &predictions)?;
+        }
         if args.predictions.is_some() {
             of_chips.push((chip, predictions));
         }
@@ -237,7 +201,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         let errs = |memory: Memory| chips.supplies.get(memory).is_some();
         let flips = |memory: Memory| errs(memory).then(|| applied.get(memory).bits_flipped);
         evaluations.push(Evaluation {
-            model: args.model.clone(),
+            model: model.to_owned(),
             data: args.data.clone(),
             rounding: graph.rounding.word(),
             pixels: graph.pixels_in_words(),
@@ -262,7 +226,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
             images_per_second: count as f64 / seconds,
             kernel: kernel.name(),
             threads: rayon::current_num_threads(),
-            chip_seed: args.chip_seed.to_string(),
+            chip_seed: on_chip.chip_seed.to_string(),
             chip: several.then_some(chip),
             chip_file: chips.files.get(chip as usize).filter(|_| several).cloned(),
         });
@@ -283,42 +247,6 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         }
         (_, _, None) => Err(Diagnostic::new("no-chips", "no chip was asked for").into()),
     }
-}
-
-/// Where the network lies.
-fn place(
-    args: &EvalArgs,
-    accelerator: &Accelerator,
-    graph: &Graph,
-    share_of_sums: f64,
-) -> Result<Placement, Failure> {
-    let memories = &accelerator.memories;
-    let sizes = graph.weights.iter().map(|w| (w.codes.len() as u64, w.bits));
-    let weights: WeightPlacement = match args.placement {
-        PlacementArg::Resident => ResidentPlacement::new(accelerator, sizes)
-            .map_err(|error| Failure::input("placement", &error))?
-            .into(),
-        PlacementArg::Streamed => StreamedPlacement::new(accelerator, graph)
-            .map_err(|error| Failure::input("placement", &error))?
-            .into(),
-    };
-    let mut placement = Placement::of_weights(weights);
-    placement.word_bits = PerMemory {
-        weight: memories.weight.word_bits,
-        activation: memories.activation.word_bits,
-        accumulator: memories.accumulator.word_bits,
-    };
-    placement.first_cells.accumulator += memories.activation.geometry.cells();
-    placement.first_extra_cell =
-        placement.first_cells.accumulator + memories.accumulator.geometry.cells();
-    if args.activation_vdd_mv.is_some() {
-        placement.activations = Some(ActivationPlacement::new(memories.activation.geometry, graph));
-    }
-    if args.accumulator_vdd_mv.is_some() {
-        let sums = SumPlacement::within(accelerator, graph, share_of_sums);
-        placement.sums = Some(sums.map_err(|error| Failure::input("placement", &error))?);
-    }
-    Ok(placement)
 }
 
 impl Answer for Evaluated {
@@ -415,19 +343,6 @@ fn in_words(evaluation: &Evaluation) -> String {
         evaluation.pixels,
         evaluation.rounding
     )
-}
-
-fn select(data: Dataset, args: &EvalArgs) -> Result<Dataset, Failure> {
-    let Some(range) = &args.images else { return Ok(data) };
-    if range.end > data.len() {
-        return Err(Diagnostic::new(
-            "out-of-range",
-            format!("`{}` has no images {} to {}", args.data, range.start, range.end - 1),
-        )
-        .allowed(format!("the set has {} test images", data.len()))
-        .into());
-    }
-    data.subset(range.clone()).map_err(|error| Failure::input("data", &error))
 }
 
 /// Fails before the work, not after it, where predictions cannot be written.

@@ -254,13 +254,7 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
             )
         })?;
         for (index, tensor) in graph.tensors.iter().enumerate() {
-            let name: String = tensor
-                .name
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
-                .take(80)
-                .collect();
-            file(index, &folder.join(format!("{index:03}_{name}.npy")))?;
+            file(index, &folder.join(files::of_tensor(index, &tensor.name)))?;
         }
     }
     file(graph.output.0, &args.output)?;

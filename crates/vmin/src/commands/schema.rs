@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 
 use super::chip::fit::Fitted;
 use super::chip::import::Imported;
-use super::{chip, compare, cycles, data, energy, eval, explore, model, sweep, train};
+use super::{chip, compare, cycles, data, deploy, energy, eval, explore, model, sweep, train};
 use crate::answer::Document;
 use crate::args::SchemaKind;
 use crate::{Failure, Problems};
@@ -34,6 +34,8 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Results => results(),
         SchemaKind::Check => document::<super::check::Checked>(),
         SchemaKind::Eval => document::<eval::Evaluated>(),
+        SchemaKind::Deploy => document::<deploy::Deployed>(),
+        SchemaKind::Manifest => of::<deploy::Manifest>(),
         SchemaKind::Model => document::<model::Inspection>(),
         SchemaKind::Chip => document::<chip::inspect::Inspection>(),
         SchemaKind::ChipSample => document::<chip::sample::Sampled>(),

@@ -1,4 +1,4 @@
-//! The chips that `vmin eval` is asked for, and the supplies of their memories.
+//! The chips that are asked for, and the supplies of their memories.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,30 +14,32 @@ use vmin_sweep::names::Names;
 use vmin_sweep::{ChipFile, ReadErrors, chip_file};
 
 use super::protect::Typed;
-use crate::args::{ChipChoice, EvalArgs, FaultKindArg, MemorySupply};
+use crate::args::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs};
 use crate::commands::chip;
 use crate::failure::say;
 use crate::{Failure, files};
 
 /// Chips and their supplies.
-pub(super) struct Wanted {
-    pub(super) source: Box<dyn CellSource>,
-    pub(super) range: Range<u32>,
-    pub(super) supplies: Supplies,
+pub(crate) struct Wanted {
+    pub(crate) source: Box<dyn CellSource>,
+    pub(crate) range: Range<u32>,
+    pub(crate) supplies: Supplies,
+    /// The same without protection.
+    pub(crate) unprotected: Supplies,
     /// How faulty cells err, if they do.
-    pub(super) fault_kind: Option<&'static str>,
+    pub(crate) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
-    pub(super) cell_fault_rate: f64,
+    pub(crate) cell_fault_rate: f64,
     /// Names of the chips' files, if they have some.
-    pub(super) files: Vec<String>,
+    pub(crate) files: Vec<String>,
 }
 
 pub(super) fn chips(
-    args: &EvalArgs,
+    args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
-    let protection = &typed.listed.protection;
+    let protection = typed.protection();
     let range = match &args.chip {
         ChipChoice::File(path) => return of_files(path, args, typed, placement),
         ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
@@ -51,7 +53,7 @@ pub(super) fn chips(
     }
     let seed = args.chip_seed;
     let Some((population, at)) = population(args)? else {
-        if let Some(option) = without_supply(args) {
+        if let Some(option) = without_supply(args, typed) {
             let message = format!("without a supply no cell fails, so `{option}` means nothing");
             return Err(Diagnostic::new("no-effect", message)
                 .hint("add `--vdd-mv V --profile NAME`, or `--rate P`")
@@ -62,6 +64,7 @@ pub(super) fn chips(
             source,
             range,
             supplies: Supplies::default(),
+            unprotected: Supplies::default(),
             fault_kind: None,
             cell_fault_rate: 0.0,
             files: Vec::new(),
@@ -76,7 +79,9 @@ pub(super) fn chips(
     let transient = args.fault_kind == Some(FaultKindArg::Transient);
     let fault_kind = Some(if transient { FaultKindArg::TRANSIENT } else { kind.word() });
     let cell_fault_rate = at.own.threshold.rate();
-    let supplies = supplies(args, protection, at.own.vdd_mv, |mv, noise| at.at(mv, noise))?;
+    let supplies_of =
+        |of: &Protection| supplies(args, of, at.own.vdd_mv, |mv, noise| at.at(mv, noise));
+    let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
     let beyond =
         supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
     if beyond {
@@ -94,14 +99,16 @@ pub(super) fn chips(
             Box::new(SampledChips { population, seed, kind })
         }
     };
-    Ok(Wanted { source, range, supplies, fault_kind, cell_fault_rate, files: Vec::new() })
+    let files = Vec::new();
+    Ok(Wanted { source, range, supplies, unprotected, fault_kind, cell_fault_rate, files })
 }
 
 /// An option that is given and means nothing without a supply.
-fn without_supply(args: &EvalArgs) -> Option<&'static str> {
+fn without_supply(args: &OnChipArgs, typed: &Typed) -> Option<&'static str> {
     let given = [
         (args.fault_kind.is_some(), "--fault-kind"),
-        (!args.protect.is_empty(), "--protect"),
+        (!typed.protection().is_empty(), typed.option),
+        (args.known.is_some(), "--known"),
         (args.activation_vdd_mv.is_some(), "--activation-vdd-mv"),
         (args.accumulator_vdd_mv.is_some(), "--accumulator-vdd-mv"),
         (args.chip != ChipChoice::Index(0), "--chip"),
@@ -111,7 +118,7 @@ fn without_supply(args: &EvalArgs) -> Option<&'static str> {
     given.into_iter().find_map(|(given, option)| given.then_some(option))
 }
 
-fn kind(args: &EvalArgs) -> Option<FaultKind> {
+fn kind(args: &OnChipArgs) -> Option<FaultKind> {
     args.fault_kind.and_then(|kind| match kind {
         FaultKindArg::Flip => Some(FaultKind::Flip),
         FaultKindArg::StuckAt => Some(FaultKind::StuckAt),
@@ -121,7 +128,7 @@ fn kind(args: &EvalArgs) -> Option<FaultKind> {
 
 /// The supplies of all memories where that of the weights is `vdd_mv`.
 fn supplies(
-    args: &EvalArgs,
+    args: &OnChipArgs,
     protection: &Protection,
     vdd_mv: f64,
     at: impl Fn(f64, Noise) -> Result<MemoryAt, Failure>,
@@ -145,7 +152,7 @@ fn supplies(
 /// The maps of chip files, each repeated over the memories.
 fn of_files(
     path: &Path,
-    args: &EvalArgs,
+    args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
@@ -157,7 +164,7 @@ fn of_files(
         .hint("leave `--profile`, `--rate` and `--read-noise-mv` away")
         .into());
     }
-    let protection = &typed.listed.protection;
+    let protection = typed.protection();
     let read = |path: &PathBuf| Names::typed().chip(path.display().to_string().as_str());
     let paths = files::expanded(&[path.to_owned()])?;
     let files = paths.iter().map(read).collect::<Result<Vec<ChipFile>, _>>()?;
@@ -187,11 +194,13 @@ fn of_files(
     };
     // Measured maps include the noise of their measurement.
     let at = |mv: f64, _| Ok(MemoryAt::new(mv, rate(mv)?));
-    let supplies = supplies(args, protection, vdd_mv, at)?;
+    let supplies_of = |of: &Protection| supplies(args, of, vdd_mv, at);
+    let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
     let mut chips = Vec::new();
     for file in &files {
         let mut known = BTreeMap::new();
-        for level in supplies.present().flat_map(|(_, of)| of.levels()) {
+        let all = supplies.present().chain(unprotected.present());
+        for level in all.flat_map(|(_, of)| of.levels()) {
             known.insert(level.vdd_uv(), errors_of(file, level.vdd_mv)?);
         }
         let (sha256, cells) = (file.sha256.clone(), file.chip.geometry().cells());
@@ -209,6 +218,7 @@ fn of_files(
         range: 0..chips.len() as u32,
         source: Box::new(Measured { chips, seed: args.chip_seed, kind: kind(args) }),
         supplies,
+        unprotected,
         fault_kind: Some(fault_kind),
         cell_fault_rate: rate(vdd_mv)?,
         files: files.into_iter().map(|file| file.name).collect(),
@@ -225,7 +235,7 @@ fn errors_of(file: &ChipFile, mv: f64) -> Result<Vec<CellErrors>, Failure> {
 fn check_map(
     file: &ChipFile,
     map: &[CellErrors],
-    args: &EvalArgs,
+    args: &OnChipArgs,
     placement: &Placement,
 ) -> Result<(), Failure> {
     let map_cells = file.chip.geometry().cells();
@@ -286,7 +296,7 @@ impl Rates {
 }
 
 /// The population and threshold asked for, if any.
-fn population(args: &EvalArgs) -> Result<Option<(Population, Rates)>, Failure> {
+fn population(args: &OnChipArgs) -> Result<Option<(Population, Rates)>, Failure> {
     let profile = args.profile.as_deref().map(|name| Names::typed().profile(name)).transpose()?;
     match (args.rate, args.vdd_mv, profile) {
         (None, None, None) => Ok(None),

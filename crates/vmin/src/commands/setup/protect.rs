@@ -1,25 +1,35 @@
-//! `--protect`: mechanisms as they were typed, one an argument.
+//! `--protect` and `--remedy`: mechanisms as they were typed, one an argument.
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source};
-use vmin_protection::{Entry, Known, Listed, Protection, read_entry};
+use vmin_protection::{Entry, Known, Listed, MapKind, Protection, mechanisms, read_entry};
+
+use super::Asked;
+use crate::failure::say;
 
 /// The mechanisms, with the text of each.
-pub(super) struct Typed {
-    pub(super) listed: Listed,
+pub(crate) struct Typed {
+    /// The option that names them.
+    pub(crate) option: &'static str,
+    listed: Listed,
     sources: Vec<Source>,
 }
 
 impl Typed {
-    /// Reads the arguments, each an inline table of TOML.
+    /// Reads the arguments, each an inline table of TOML or the word of a mechanism.
     ///
     /// # Errors
     /// All problems of the arguments.
-    pub(super) fn read(arguments: &[String], known: Option<&str>) -> Result<Self, Diagnostics> {
+    pub(super) fn read(asked: Asked<'_>, known: Option<&str>) -> Result<Self, Diagnostics> {
+        let option = asked.option;
+        let text = |text: &String| {
+            let is_word = mechanisms::ALL.iter().any(|(word, _)| word == text);
+            if is_word { format!("{{ kind = \"{text}\" }}") } else { text.clone() }
+        };
         let sources: Vec<Source> =
-            arguments.iter().map(|text| Source::new("--protect", text)).collect();
+            asked.mechanisms.iter().map(|of| Source::new(option, &text(of))).collect();
         let (mut entries, mut problems) = (Vec::new(), Vec::new());
         for source in &sources {
-            match mechanism(source) {
+            match mechanism(source, option) {
                 Ok(entry) => entries.push(entry),
                 Err(found) => problems.extend(found.into_list()),
             }
@@ -32,11 +42,39 @@ impl Typed {
         })?;
         let known = known.map_or_else(|| Ok(Known::default()), known_map)?;
         let listed = listed.knowing(known)?;
-        Ok(Self { listed, sources })
+        Ok(Self { option, listed, sources })
+    }
+
+    /// All of them.
+    pub(crate) const fn protection(&self) -> &Protection {
+        &self.listed.protection
+    }
+
+    /// The text of each.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.sources.iter().map(|source| source.text().to_owned()).collect()
+    }
+
+    /// Those that are of use on chips with this kind of fault map; the others are named.
+    ///
+    /// # Errors
+    /// What is known of chips has no effect on those.
+    pub(super) fn of_use(self, map: MapKind) -> Result<Self, Diagnostics> {
+        let useless: Vec<Option<String>> =
+            self.listed.each.iter().map(|alone| alone.value.useless(map)).collect();
+        for reason in useless.iter().flatten() {
+            say(&format!("note: left away: {reason}"));
+        }
+        let kept = self.texts().into_iter().zip(&useless).filter(|(_, reason)| reason.is_none());
+        let kept: Vec<String> = kept.map(|(text, _)| text).collect();
+        let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
+        let Self { listed, sources, .. } = Self::read(asked, None)?;
+        let listed = listed.knowing(self.protection().known().clone())?;
+        Ok(Self { listed, sources, ..self })
     }
 
     /// A refusal at the first mechanism that is refused even alone, else at the first of all.
-    pub(super) fn refused(
+    pub(crate) fn refused(
         &self,
         refused: impl Fn(&Protection) -> bool,
         reason: String,
@@ -54,10 +92,10 @@ fn whole(source: &Source) -> std::ops::Range<usize> {
     0..source.text().len()
 }
 
-fn mechanism(source: &Source) -> Result<Located<Entry>, Diagnostics> {
+fn mechanism(source: &Source, option: &str) -> Result<Located<Entry>, Diagnostics> {
     let example = "for instance `{ kind = \"parity\", memory = \"activation\" }`";
     if source.text().trim().is_empty() {
-        let problem = Diagnostic::new("protection", "`--protect` names no mechanism");
+        let problem = Diagnostic::new("protection", format!("`{option}` names no mechanism"));
         return Err(problem.hint(example).into());
     }
     let document = Document::parse_inline(source).map_err(|problems| {

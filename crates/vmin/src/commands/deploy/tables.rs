@@ -1,0 +1,186 @@
+//! What a product programs beside the images: flags, row tables, rotations, biases; each a CSV file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vmin_accel::{Memory, PerMemory};
+use vmin_diagnostic::Diagnostic;
+use vmin_emulator::Image;
+use vmin_nn::{Graph, Op};
+use vmin_protection::store::{Rotation, Storage};
+use vmin_sram::Geometry;
+
+use super::images::{mem_lines, mem_name};
+use crate::Failure;
+
+const FLAGS: (&str, [&str; 2]) = ("flags.csv", ["image", "row"]);
+const ROWS: (&str, [&str; 3]) = ("rows.csv", ["memory", "row", "holds"]);
+const ROTATIONS: (&str, [&str; 4]) = ("rotations.csv", ["memory", "bank", "column", "bits"]);
+const BIASES: (&str, [&str; 4]) = ("biases.csv", ["node", "channel", "bias", "multiplier"]);
+
+/// Rows below a header.
+pub(super) fn csv<T: Serialize>(
+    header: &[&str],
+    rows: impl IntoIterator<Item = T>,
+) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(header).map_err(std::io::Error::other)?;
+    for row in rows {
+        writer.serialize(row).map_err(std::io::Error::other)?;
+    }
+    Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+}
+
+/// The rows of the file `name` below this header.
+pub(super) fn csv_rows<T: DeserializeOwned>(
+    name: &str,
+    bytes: &[u8],
+    header: &[&str],
+) -> Result<Vec<T>, Failure> {
+    let problem = |what: String| -> Failure {
+        Diagnostic::new("deployment", format!("`{name}`: {what}")).hint(super::AGAIN).into()
+    };
+    let mut reader = csv::Reader::from_reader(bytes);
+    let found = reader.headers().map_err(|error| problem(error.to_string()))?;
+    if found != header {
+        return Err(problem(format!("expected the columns {}", header.join(", "))));
+    }
+    reader.deserialize().map(|row| row.map_err(|error| problem(error.to_string()))).collect()
+}
+
+/// The tables of a chip. Files that would be empty are left out, but for the biases.
+pub(super) fn files(
+    graph: &Graph,
+    storages: &PerMemory<Storage>,
+    images: &[Image],
+    streamed: bool,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut files = vec![(BIASES.0.to_owned(), csv(&BIASES.1, biases(graph))?)];
+    let rows: Vec<(&str, u64, u64)> = storages
+        .iter()
+        .flat_map(|(memory, storage)| {
+            let pairs = storage.rows.iter().flat_map(|table| table.pairs());
+            pairs.map(move |&(order, row)| (memory.word(), row, order))
+        })
+        .collect();
+    if !rows.is_empty() {
+        files.push((ROWS.0.to_owned(), csv(&ROWS.1, rows)?));
+    }
+    let rotations: Vec<(&str, u32, u64, u8)> = storages
+        .iter()
+        .flat_map(|(memory, storage)| {
+            let of = move |of: &Rotation| (memory.word(), of.bank, of.column, of.bits);
+            storage.rotations.iter().map(of)
+        })
+        .collect();
+    if !rotations.is_empty() {
+        files.push((ROTATIONS.0.to_owned(), csv(&ROTATIONS.1, rotations)?));
+    }
+    let flags: Vec<(u32, u64)> = storages
+        .weight
+        .contents
+        .iter()
+        .flat_map(|(&image, written)| written.inverted_rows.iter().map(move |&row| (image, row)))
+        .collect();
+    if !flags.is_empty() {
+        files.push((FLAGS.0.to_owned(), csv(&FLAGS.1, flags)?));
+        for image in images {
+            let flag = |&row: &u64| {
+                let inverted = storages.weight.is_inverted(image.content, row);
+                (row, u8::from(inverted).to_string())
+            };
+            let text = mem_lines("1: the row is stored inverted", image.rows.keys().map(flag));
+            files.push((mem_name(image.content, streamed, "-flags"), text.into_bytes()));
+        }
+    }
+    Ok(files)
+}
+
+/// Node, channel, bias and multiplier of every layer with weights.
+fn biases(graph: &Graph) -> Vec<(usize, usize, i32, f64)> {
+    let mut rows = Vec::new();
+    for (node, of) in graph.nodes.iter().enumerate() {
+        let Some(conv) = of.op.product() else { continue };
+        let channels = conv.bias.iter().zip(&conv.multipliers).enumerate();
+        rows.extend(channels.map(|(channel, (&bias, &factor))| (node, channel, bias, factor)));
+    }
+    rows
+}
+
+/// The network with the biases and multipliers of a deployment.
+pub(super) fn with_biases(
+    mut graph: Graph,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<Graph, Failure> {
+    let problem = |what: &str| -> Failure {
+        Diagnostic::new("deployment", format!("`{}`: {what}", BIASES.0)).hint(super::AGAIN).into()
+    };
+    let bytes = files.get(BIASES.0).ok_or_else(|| problem("the file is missing"))?;
+    let rows = csv_rows::<(usize, usize, i32, f64)>(BIASES.0, bytes, &BIASES.1)?;
+    let places = |of: &[(usize, usize, i32, f64)]| -> Vec<(usize, usize)> {
+        of.iter().map(|row| (row.0, row.1)).collect()
+    };
+    if places(&rows) != places(&biases(&graph)) {
+        return Err(problem("it does not name the channels of the network, in order"));
+    }
+    if rows.iter().any(|row| !(0.0..f64::from(1 << 30)).contains(&row.3)) {
+        return Err(problem("multipliers are at least 0 and below 2^30"));
+    }
+    for (node, channel, bias, multiplier) in rows {
+        let Op::Conv2d(conv) = &mut graph.nodes[node].op else { continue };
+        (conv.bias[channel], conv.multipliers[channel]) = (bias, multiplier);
+    }
+    Ok(graph)
+}
+
+/// How bits are stored, but for the codes, which the images tell.
+pub(super) fn storages(
+    files: &BTreeMap<String, Vec<u8>>,
+    geometries: &PerMemory<Geometry>,
+) -> Result<PerMemory<Storage>, Failure> {
+    let problem = |name: &str, what: &str| -> Failure {
+        Diagnostic::new("deployment", format!("`{name}`: {what}")).hint(super::AGAIN).into()
+    };
+    let memory = |name: &str, word: &str| {
+        let found = Memory::ALL.iter().find(|(known, _)| *known == word);
+        found.map(|(_, memory)| *memory).ok_or_else(|| problem(name, "it names no memory"))
+    };
+    let mut storages = PerMemory::<Storage>::default();
+    if let Some(bytes) = files.get(ROWS.0) {
+        let mut pairs = PerMemory::<Vec<(u64, u64)>>::default();
+        for (word, row, order) in csv_rows::<(String, u64, u64)>(ROWS.0, bytes, &ROWS.1)? {
+            pairs.get_mut(memory(ROWS.0, &word)?).push((order, row));
+        }
+        for (memory, pairs) in pairs.iter().filter(|(_, pairs)| !pairs.is_empty()) {
+            let geometry = geometries.get(memory);
+            let rows = u64::from(geometry.banks()) * u64::from(geometry.rows());
+            let distinct = |of: fn(&(u64, u64)) -> u64| {
+                pairs.iter().map(of).filter(|&row| row < rows).collect::<BTreeSet<u64>>().len()
+            };
+            if [distinct(|pair| pair.0), distinct(|pair| pair.1)] != [pairs.len(); 2] {
+                return Err(problem(ROWS.0, "each row of a memory holds one row, and lies in one"));
+            }
+            storages.get_mut(memory).rows = Some(pairs.clone().into());
+        }
+    }
+    if let Some(bytes) = files.get(ROTATIONS.0) {
+        type Row = (String, u32, u64, u8);
+        for (word, bank, column, bits) in csv_rows::<Row>(ROTATIONS.0, bytes, &ROTATIONS.1)? {
+            let of = storages.get_mut(memory(ROTATIONS.0, &word)?);
+            of.rotations.push(Rotation { bank, column, bits });
+        }
+        for (_, memory) in Memory::ALL {
+            storages.get_mut(memory).rotations.sort_unstable();
+        }
+    }
+    if let Some(bytes) = files.get(FLAGS.0) {
+        for (image, row) in csv_rows::<(u32, u64)>(FLAGS.0, bytes, &FLAGS.1)? {
+            storages.weight.contents.entry(image).or_default().inverted_rows.push(row);
+        }
+        for written in storages.weight.contents.values_mut() {
+            written.inverted_rows.sort_unstable();
+        }
+    }
+    Ok(storages)
+}
