@@ -38,12 +38,13 @@ impl Listed {
     ///
     /// # Errors
     /// None of them works from a fault map.
-    pub fn knowing(self, known: Known) -> Result<Self, Diagnostic> {
+    pub fn knowing(self, known: Known) -> Result<Self, Box<Diagnostic>> {
         let asks = |(_, mechanism): (Memory, &dyn Mechanism)| mechanism.effect(8).asks_known();
         if !known.is_exact() && !self.protection.iter().any(asks) {
             let message = "`known` has no effect: no mechanism here works from a fault map";
-            return Err(Diagnostic::new("known", message)
-                .hint("leave it away, or add a mechanism such as `closest_code`"));
+            let problem = Diagnostic::new("known", message);
+            let hint = "leave it away, or add a mechanism such as `closest_code`";
+            return Err(Box::new(problem.hint(hint)));
         }
         let alone = |of: Located<Protection>| Located {
             value: of.value.knowing(known.clone()),

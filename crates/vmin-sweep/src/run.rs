@@ -59,10 +59,10 @@ impl From<Stopped> for RunError {
 
 impl From<EmulatorError> for RunError {
     fn from(error: EmulatorError) -> Self {
-        match error {
-            EmulatorError::Stopped(stopped) => stopped.into(),
-            other => Self::Emulator(other),
+        if let EmulatorError::Stopped(stopped) = error {
+            return stopped.into();
         }
+        Self::Emulator(error)
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) fn read(_: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
     Some(Box::new(RotateBits {}))
 }
 
+/// The lane of a code, and its faulty cells before rotation.
+type InLane = ((u32, u64), Mask<u32>);
+
 /// A code of a lane: its content, itself, its width and its faulty cells before rotation.
 struct OfLane {
     content: usize,
@@ -71,7 +74,7 @@ impl StoreRule for RotateBits {
         let columns = chip.cells.columns;
         let mut lanes: BTreeMap<(u32, u64), Vec<OfLane>> = BTreeMap::new();
         for (number, content) in chip.contents.iter().enumerate() {
-            let mut codes: BTreeMap<(usize, usize), ((u32, u64), Mask<u32>)> = BTreeMap::new();
+            let mut codes: BTreeMap<(usize, usize), InLane> = BTreeMap::new();
             for fault in &content.known {
                 let (stores, cells) = (content.stores, chip.cells);
                 let landed = storage.landed(stores, chip.tensors, cells, fault.address);

@@ -143,9 +143,9 @@ impl Case {
         let cells = CellPlaces { columns: self.columns, rows: self.rows, bank: &bank };
         let rules: Vec<_> = rules
             .iter()
-            .map(|rule| match rule.effect(8) {
-                Effect::Store(rule) => rule,
-                other => panic!("{other:?}"),
+            .map(|rule| {
+                let Effect::Store(rule) = rule.effect(8) else { panic!("{rule:?}") };
+                rule
             })
             .collect();
         let chip = KnownChip {

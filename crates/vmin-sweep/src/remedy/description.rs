@@ -39,7 +39,7 @@ pub(crate) fn read(root: &TableReader<'_>) -> Option<Vec<Remedy>> {
             protection.zip(known).and_then(|(listed, known)| match listed.knowing(known) {
                 Ok(listed) => Some(listed),
                 Err(problem) => {
-                    table.report(problem);
+                    table.report(*problem);
                     None
                 }
             });

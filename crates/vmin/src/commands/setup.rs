@@ -160,9 +160,11 @@ impl Setup {
         let set = args.calibration.as_deref().unwrap_or(name);
         let images = CalibrationImages::load(&Names::typed(), set, images, test)?;
         say(&format!("note: calibrated by the {}", images.name));
-        deployment.calibrated(&images.pixels, kernel, stop).map_err(|error| match error {
-            EmulatorError::Stopped(_) => Failure::Interrupted("interrupted".to_owned()),
-            other => Failure::input("does-not-fit", &other),
+        deployment.calibrated(&images.pixels, kernel, stop).map_err(|error| {
+            if let EmulatorError::Stopped(_) = error {
+                return Failure::Interrupted("interrupted".to_owned());
+            }
+            Failure::input("does-not-fit", &error)
         })
     }
 

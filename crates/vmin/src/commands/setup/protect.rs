@@ -41,7 +41,7 @@ impl Typed {
             error.diagnostic().at(&sources[index], whole(&sources[index]))
         })?;
         let known = known.map_or_else(|| Ok(Known::default()), known_map)?;
-        let listed = listed.knowing(known)?;
+        let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { option, listed, sources })
     }
 
@@ -69,7 +69,7 @@ impl Typed {
         let kept: Vec<String> = kept.map(|(text, _)| text).collect();
         let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
         let Self { listed, sources, .. } = Self::read(asked, None)?;
-        let listed = listed.knowing(self.protection().known().clone())?;
+        let listed = listed.knowing(self.protection().known().clone()).map_err(|problem| *problem)?;
         Ok(Self { listed, sources, ..self })
     }
 
