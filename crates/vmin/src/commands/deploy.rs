@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_accel::{Memory, PerMemory};
+use vmin_accel::PerMemory;
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Deployment, Emulator, LOAD};
 use vmin_files::{Staged, sha256, write_set};
@@ -509,13 +509,12 @@ impl Answer for Deployed {
         let mut lines = vec![answer::fitted(&header, usize::from(files), &spare, rows)];
         lines.push(format!("remedies: {}", self.protection));
         for of in &self.remedies {
-            let memory = Memory::ALL.iter().find(|(word, _)| *word == of.memory);
-            let word = memory.map_or("", |(word, _)| word);
             let startup = of.startup.as_ref().map(|work| format!("; at start-up: {work}"));
             lines.push(format!(
-                "{} of the {word} memory: {} more energy per access, {} more cells, {:.2} gates per bit \
+                "{} of the {} memory: {} more energy per access, {} more cells, {:.2} gates per bit \
                  on reads{}",
                 of.kind,
+                of.memory,
                 answer::percent(of.access_share, 2),
                 answer::percent(of.cells_share, 2),
                 of.decoder_gates_per_bit,
@@ -538,7 +537,7 @@ impl Answer for Deployed {
                 format!("{of_chips}, 95 % interval {}", interval_words(of.yield_low, of.yield_high))
             };
             lines.push(format!(
-                "yield at {budget_pct} points lost at most: {} without remedies; {} as deployed",
+                "yield at a loss of at most {budget_pct} points: {} without remedies; {} as deployed",
                 words(unprotected),
                 words(deployed)
             ));
