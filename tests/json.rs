@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 19] = [
+const COMMANDS: [(&str, &str, &str); 20] = [
     ("sweep", "results", "small.toml --out out"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
@@ -43,6 +43,11 @@ const COMMANDS: [(&str, &str, &str); 19] = [
         "eval",
         "--model builtin:shapes-cnn --data builtin:shapes --images 0..9 --rate 0.01 --chip 0..1 \
          --protect {kind=\"parity\",data_bits=16}",
+    ),
+    (
+        "deploy",
+        "deploy",
+        "builtin:shapes-cnn --data builtin:shapes --images 0..9 --rate 0.01 --out deployed",
     ),
     ("model inspect", "model", "builtin:shapes-cnn"),
     ("chip sample", "chip-sample", "--profile fpga28-kc705b --seed 1 --out a.chip"),
@@ -116,6 +121,9 @@ fn every_document_is_the_object_that_its_schema_describes() {
     }
     let schema: Value = serde_json::from_str(&vmin.ok(&["schema", "results"])).expect("JSON");
     let file: Value = serde_json::from_str(&vmin.text("out/results.json")).expect("JSON");
+    assert!(jsonschema::validator_for(&schema).expect("a schema").is_valid(&file));
+    let schema: Value = serde_json::from_str(&vmin.ok(&["schema", "manifest"])).expect("JSON");
+    let file: Value = serde_json::from_str(&vmin.text("deployed/manifest.json")).expect("JSON");
     assert!(jsonschema::validator_for(&schema).expect("a schema").is_valid(&file));
     let with_format = leaves(&Cli::command(), "").into_iter().filter(|(_, has_format)| *has_format);
     let with_format: BTreeSet<String> = with_format.map(|(command, _)| command).collect();

@@ -282,7 +282,13 @@ impl<'c> Arrays<'c> {
         let powered = self.powered(supplies, None, contents);
         let map = |stores: &dyn Stores| {
             let data = self.protected.data;
-            powered.on_their_rails(&powered.at, &powered.at.data, data, stores, |of: &Errors<'_>| of.map())
+            powered.on_their_rails(
+                &powered.at,
+                &powered.at.data,
+                data,
+                stores,
+                |of: &Errors<'_>| of.map(),
+            )
         };
         let known = match contents {
             [contents] if self.protected.lasting => {

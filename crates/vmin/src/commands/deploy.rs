@@ -17,14 +17,14 @@ use std::sync::atomic::AtomicBool;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_accel::{Memory, PerMemory};
+use vmin_accel::PerMemory;
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Deployment, Emulator, LOAD};
 use vmin_files::{Staged, sha256, write_set};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
-use vmin_protection::store::Storage;
+use vmin_protection::store::{RowTable, Storage};
 use vmin_sweep::names::Names;
 use vmin_sweep::statistics::{Yield, interval_words, yield_words};
 
@@ -351,7 +351,7 @@ impl Job<'_> {
             files: digests.collect(),
         };
         let below = if self.several { format!("chip-{number}") } else { String::new() };
-        write_files(&folder.join(&below), &manifest, files)?;
+        write_files(&folder.join(&below), &manifest, &files)?;
         let expected = manifest.expected.as_ref();
         let chip = Chip {
             chip: number,
@@ -427,7 +427,7 @@ impl Job<'_> {
 fn counts(storages: &PerMemory<Storage>) -> Counts {
     let all = || storages.iter().map(|(_, storage)| storage);
     let moved = |storage: &Storage| {
-        let pairs = storage.rows.iter().flat_map(|table| table.pairs());
+        let pairs = storage.rows.iter().flat_map(RowTable::pairs);
         pairs.filter(|(order, row)| order != row).count() as u64
     };
     let rotated =
@@ -446,7 +446,7 @@ fn counts(storages: &PerMemory<Storage>) -> Counts {
 fn write_files(
     folder: &Path,
     manifest: &Manifest,
-    files: Vec<(String, Vec<u8>)>,
+    files: &[(String, Vec<u8>)],
 ) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(manifest).map_err(std::io::Error::from)? + "\n";
     let all = files.iter().map(|(name, bytes)| (folder.join(name), bytes.as_slice()));
@@ -516,13 +516,12 @@ impl Answer for Deployed {
         let mut lines = vec![answer::fitted(&header, usize::from(files), &spare, rows)];
         lines.push(format!("remedies: {}", self.protection));
         for of in &self.remedies {
-            let memory = Memory::ALL.iter().find(|(word, _)| *word == of.memory);
-            let word = memory.map_or("", |(word, _)| word);
             let startup = of.startup.as_ref().map(|work| format!("; at start-up: {work}"));
             lines.push(format!(
-                "{} of the {word} memory: {} more energy per access, {} more cells, {:.2} gates per bit \
+                "{} of the {} memory: {} more energy per access, {} more cells, {:.2} gates per bit \
                  on reads{}",
                 of.kind,
+                of.memory,
                 answer::percent(of.access_share, 2),
                 answer::percent(of.cells_share, 2),
                 of.decoder_gates_per_bit,
@@ -545,7 +544,7 @@ impl Answer for Deployed {
                 format!("{of_chips}, 95 % interval {}", interval_words(of.yield_low, of.yield_high))
             };
             lines.push(format!(
-                "yield at {budget_pct} points lost at most: {} without remedies; {} as deployed",
+                "yield at a loss of at most {budget_pct} points: {} without remedies; {} as deployed",
                 words(unprotected),
                 words(deployed)
             ));

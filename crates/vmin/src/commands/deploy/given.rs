@@ -158,9 +158,9 @@ impl Given {
                 files.insert(name.clone(), bytes);
             }
         }
-        let file = |name: &str| {
+        let file = |name: &str| -> Result<&Vec<u8>, Failure> {
             let missing = || problem(format!("`{}` is missing", folder.join(name).display()));
-            files.get(name).ok_or_else(missing)
+            files.get(name).ok_or_else(|| missing().into())
         };
         let geometries =
             PerMemory::from_fn(|memory| setup.accelerator.memories.get(memory).geometry);

@@ -8,7 +8,7 @@ use vmin_accel::{Memory, PerMemory};
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::Image;
 use vmin_nn::{Graph, Op};
-use vmin_protection::store::{Rotation, Storage};
+use vmin_protection::store::{Rotation, RowTable, Storage};
 use vmin_sram::Geometry;
 
 use super::images::{mem_lines, mem_name};
@@ -60,7 +60,7 @@ pub(super) fn files(
     let rows: Vec<(&str, u64, u64)> = storages
         .iter()
         .flat_map(|(memory, storage)| {
-            let pairs = storage.rows.iter().flat_map(|table| table.pairs());
+            let pairs = storage.rows.iter().flat_map(RowTable::pairs);
             pairs.map(move |&(order, row)| (memory.word(), row, order))
         })
         .collect();

@@ -69,7 +69,8 @@ impl Typed {
         let kept: Vec<String> = kept.map(|(text, _)| text).collect();
         let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
         let Self { listed, sources, .. } = Self::read(asked, None)?;
-        let listed = listed.knowing(self.protection().known().clone()).map_err(|problem| *problem)?;
+        let listed =
+            listed.knowing(self.protection().known().clone()).map_err(|problem| *problem)?;
         Ok(Self { listed, sources, ..self })
     }
 
