@@ -56,3 +56,13 @@ pub(crate) fn shares(correlations: &Correlations) -> [f64; 4] {
     let half = of(PairKind::HalfColumn).unwrap_or(column).clamp(column, top);
     [bank, column - bank, half - column, 1.0 - half]
 }
+
+/// The rises of the correlation behind the shares of bank, column and half-column, falls included: the
+/// scatter of a share that stops at zero would look too small.
+pub(crate) fn rises(correlations: &Correlations) -> [f64; 3] {
+    let of = |kind: PairKind| correlations[kind as usize];
+    let bank = of(PairKind::Bank).unwrap_or(0.0);
+    let column = of(PairKind::Column).unwrap_or(bank);
+    let half = of(PairKind::HalfColumn).unwrap_or(column);
+    [bank, column - bank, half - column]
+}
