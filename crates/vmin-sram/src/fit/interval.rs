@@ -32,18 +32,24 @@ impl Estimate {
         }
     }
 
-    /// One less the sum of independent parts: the distances of each part's ends add in squares (G. Y. Zou
-    /// and A. Donner, Statistics in Medicine 27, 2008).
+    /// What parts leave of 1, from each part's estimate and ends: the distances of the ends add in squares
+    /// (G. Y. Zou and A. Donner, Statistics in Medicine 27, 2008).
     pub(crate) fn rest_of(parts: &[Self]) -> Self {
         let value = 1.0 - parts.iter().map(|part| part.value).sum::<f64>();
         let add = |side: fn(&Self) -> f64| {
-            libm::sqrt(parts.iter().map(|part| side(part) * side(part)).sum::<f64>())
+            let distances = parts.iter().map(|part| side(part).max(0.0));
+            libm::sqrt(distances.map(|distance| distance * distance).sum::<f64>())
         };
         Self {
             value,
-            low: (value - add(|part| part.high - part.value)).max(0.0),
-            high: (value + add(|part| part.value - part.low)).min(1.0),
+            low: value - add(|part| part.high - part.value),
+            high: value + add(|part| part.value - part.low),
         }
+    }
+
+    /// The same interval of an estimate held within `range`.
+    pub(crate) fn holding(self, value: f64, range: (f64, f64)) -> Self {
+        Self { value, low: self.low.min(value), high: self.high.max(value) }.within(range)
     }
 
     /// The same, not beyond `range`.
@@ -159,7 +165,8 @@ fn middle(values: &[f64]) -> [f64; 3] {
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
     let Some(&upper) = sorted.get(half) else { return [0.0; 3] };
-    let median = if sorted.len() % 2 == 0 { 0.5 * (sorted[half - 1] + upper) } else { upper };
+    let median =
+        if sorted.len().is_multiple_of(2) { 0.5 * (sorted[half - 1] + upper) } else { upper };
     let spread = |side: &[f64]| {
         let squares: f64 = side.iter().map(|x| (x - median) * (x - median)).sum();
         Z95 * libm::sqrt(squares / side.len().max(1) as f64)
@@ -204,6 +211,42 @@ mod tests {
         assert!(near(student(1.0, 0.025), 12.7062) && near(student(10.0, 0.025), 2.2281));
         let (low, high) = variance_factors(4);
         assert!(near(low, 0.35896) && near(high, 8.2573), "{low} {high}");
+    }
+
+    /// The ends of a variance between groups whose noise is known: a multiple of chi-squared.
+    #[test]
+    fn the_search_for_a_share_finds_the_ends_of_chi_squared() {
+        const NOISE: f64 = 0.1;
+        for (freedom, seen) in [(10, 0.3), (20, 0.05), (20, 0.3), (60, 0.0)] {
+            let chi = ChiSquared::new(freedom as f64).unwrap();
+            let drawn = |share: f64| -> Vec<f64> {
+                (0..400)
+                    .map(|i| chi.inverse_cdf((f64::from(i) + 0.5) / 400.0) / freedom as f64)
+                    .map(|factor| (share + NOISE) * factor - NOISE)
+                    .collect()
+            };
+            let start = drawn(seen);
+            let end = |range, of| {
+                let at = |share| Ok::<_, ()>(drawn(share));
+                share_showing(seen, (seen, &start), range, of, at).unwrap()
+            };
+            let (low, high) = variance_factors(freedom);
+            let exact = |factor: f64| ((seen + NOISE) * factor - NOISE).clamp(0.0, 0.99);
+            let (low, high) = (exact(low), exact(high));
+            let (found_low, found_high) =
+                (end((0.0, seen), upper_end), end((seen, 0.99), lower_end));
+            let near = |found: f64, exact: f64| (found - exact).abs() < 0.12 * (high - low);
+            assert!(near(found_low, low), "{freedom} {seen}: {found_low} for {low}");
+            assert!(near(found_high, high), "{freedom} {seen}: {found_high} for {high}");
+        }
+    }
+
+    #[test]
+    fn ends_of_parts_add_in_squares() {
+        let part = |value, low, high| Estimate { value, low, high };
+        let rest = Estimate::rest_of(&[part(0.3, 0.27, 0.34), part(0.2, 0.16, 0.23)]);
+        assert!((rest.value - 0.5).abs() < 1e-12 && (rest.low - 0.45).abs() < 1e-12, "{rest:?}");
+        assert!((rest.high - 0.55).abs() < 1e-12, "{rest:?}");
     }
 
     /// Against the binomial sum itself: at the bound, so many hits or more have a chance of `tail`.
