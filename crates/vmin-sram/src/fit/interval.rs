@@ -5,8 +5,8 @@ use statrs::distribution::{Beta, ChiSquared, ContinuousCDF, StudentsT};
 /// Two-sided standard normal quantile of 95 %.
 pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 
-/// From so many groups on, chi-squared is taken for Gaussian.
-const MANY_GROUPS: u64 = 1000;
+/// Steps of the secant towards one end of an interval.
+const SECANTS: u32 = 3;
 
 /// A value and its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,47 +21,47 @@ pub struct Estimate {
 
 impl Estimate {
     /// From refits of simulated chips: the scatter of the refits about the value they were drawn with,
-    /// with their mean deviation taken off. Clipped to `range`.
-    pub(crate) fn from_refits(value: f64, refits: &[f64], range: (f64, f64)) -> Self {
+    /// with their mean deviation taken off.
+    pub(crate) fn from_refits(value: f64, refits: &[f64]) -> Self {
         let (mean, sigma) = mean_and_sigma(refits);
         let centre = if refits.is_empty() { value } else { 2.0 * value - mean };
-        let clip = |x: f64| x.clamp(range.0, range.1);
         Self {
             value,
-            low: clip(centre - Z95 * sigma).min(value),
-            high: clip(centre + Z95 * sigma).max(value),
+            low: (centre - Z95 * sigma).min(value),
+            high: (centre + Z95 * sigma).max(value),
         }
     }
 
-    /// The same for a variance between `groups.freedom` independent groups, from which their noise is taken
-    /// off: with the noise it is a multiple of chi-squared, wider upwards where groups are few. Where they are
-    /// many, this is [`Self::from_refits`].
-    pub(crate) fn from_refits_of_variance(
-        value: f64,
-        refits: &[f64],
-        freedom: u64,
-        range: (f64, f64),
-    ) -> Self {
-        if freedom > MANY_GROUPS || refits.is_empty() {
-            return Self::from_refits(value, refits, range);
+    /// What parts leave of 1, from each part's estimate and ends: the distances of the ends add in squares
+    /// (G. Y. Zou and A. Donner, Statistics in Medicine 27, 2008).
+    pub(crate) fn rest_of(parts: &[Self]) -> Self {
+        let value = 1.0 - parts.iter().map(|part| part.value).sum::<f64>();
+        let add = |side: fn(&Self) -> f64| {
+            let distances = parts.iter().map(|part| side(part).max(0.0));
+            libm::sqrt(distances.map(|distance| distance * distance).sum::<f64>())
+        };
+        Self {
+            value,
+            low: value - add(|part| part.high - part.value),
+            high: value + add(|part| part.value - part.low),
         }
-        if freedom == 0 {
-            return Self { value, low: range.0.min(value), high: range.1.max(value) };
-        }
-        let (mean, sigma) = mean_and_sigma(refits);
-        let centre = 2.0 * value - mean;
-        // The variance that scatters as much between so many groups.
-        let with_noise = sigma * libm::sqrt(freedom as f64 / 2.0);
-        let (low, high) = variance_factors(freedom as usize);
-        let at = |factor: f64| (centre + with_noise * (factor - 1.0)).clamp(range.0, range.1);
-        Self { value, low: at(low).min(value), high: at(high).max(value) }
     }
 
-    /// The same on a logarithmic scale, for a value above zero.
+    /// The same interval of an estimate held within `range`.
+    pub(crate) fn holding(self, value: f64, range: (f64, f64)) -> Self {
+        Self { value, low: self.low.min(value), high: self.high.max(value) }.within(range)
+    }
+
+    /// The same, not beyond `range`.
+    pub(crate) fn within(self, range: (f64, f64)) -> Self {
+        let clip = |x: f64| x.clamp(range.0, range.1);
+        Self { value: clip(self.value), low: clip(self.low), high: clip(self.high) }
+    }
+
+    /// [`Self::from_refits`] on a logarithmic scale, for a value above zero.
     pub(crate) fn from_refits_of_scale(value: f64, refits: &[f64]) -> Self {
         let logs: Vec<f64> = refits.iter().map(|&refit| libm::log(refit)).collect();
-        let all = (f64::NEG_INFINITY, f64::INFINITY);
-        let log = Self::from_refits(libm::log(value), &logs, all);
+        let log = Self::from_refits(libm::log(value), &logs);
         Self { value, low: libm::exp(log.low), high: libm::exp(log.high) }
     }
 
@@ -116,6 +116,65 @@ pub(crate) fn variance_factors(freedom: usize) -> (f64, f64) {
     })
 }
 
+/// The share under which the point `of` simulated values is what was seen, in `range`. `drawn` are the
+/// values at `share`, where the search starts; `at` gives those of another share.
+pub(crate) fn share_showing<E>(
+    seen: f64,
+    (share, drawn): (f64, &[f64]),
+    range: (f64, f64),
+    of: fn(&[f64]) -> f64,
+    mut at: impl FnMut(f64) -> Result<Vec<f64>, E>,
+) -> Result<f64, E> {
+    let near = 0.5 * mean_and_sigma(drawn).1;
+    let (mut from, mut miss_from) = (share, of(drawn) - seen);
+    // Two points some way apart give a slope.
+    let step = miss_from.abs().max(near);
+    let mut to = (from - step * miss_from.signum()).clamp(range.0, range.1);
+    for _ in 0..SECANTS {
+        if (to - from).abs() < 0.1 * near {
+            break;
+        }
+        let miss_to = of(&at(to)?) - seen;
+        let slope = ((miss_to - miss_from) / (to - from)).clamp(0.3, 4.0);
+        let step = (to - share).abs();
+        let next = (to - miss_to / slope).clamp(to - step, to + step);
+        (from, miss_from, to) = (to, miss_to, next.clamp(range.0, range.1));
+    }
+    Ok(to)
+}
+
+/// The middle of some values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    middle(values)[1]
+}
+
+/// Below it lie 2.5 % of such values.
+pub(crate) fn lower_end(values: &[f64]) -> f64 {
+    middle(values)[0]
+}
+
+/// Above it lie 2.5 % of such values.
+pub(crate) fn upper_end(values: &[f64]) -> f64 {
+    middle(values)[2]
+}
+
+/// The median, and on either side 1.96 times the root mean square distance from it: few values tell this
+/// more surely than their own quantiles, and it may be skew.
+fn middle(values: &[f64]) -> [f64; 3] {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    let Some(&upper) = sorted.get(half) else { return [0.0; 3] };
+    let median =
+        if sorted.len().is_multiple_of(2) { 0.5 * (sorted[half - 1] + upper) } else { upper };
+    let spread = |side: &[f64]| {
+        let squares: f64 = side.iter().map(|x| (x - median) * (x - median)).sum();
+        Z95 * libm::sqrt(squares / side.len().max(1) as f64)
+    };
+    let (below, above) = (&sorted[..half], &sorted[sorted.len() - half..]);
+    [median - spread(below), median, median + spread(above)]
+}
+
 /// Mean and sample standard deviation; zeros where there are too few values.
 pub(crate) fn mean_and_sigma(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
@@ -152,6 +211,42 @@ mod tests {
         assert!(near(student(1.0, 0.025), 12.7062) && near(student(10.0, 0.025), 2.2281));
         let (low, high) = variance_factors(4);
         assert!(near(low, 0.35896) && near(high, 8.2573), "{low} {high}");
+    }
+
+    /// The ends of a variance between groups whose noise is known: a multiple of chi-squared.
+    #[test]
+    fn the_search_for_a_share_finds_the_ends_of_chi_squared() {
+        const NOISE: f64 = 0.1;
+        for (freedom, seen) in [(10, 0.3), (20, 0.05), (20, 0.3), (60, 0.0)] {
+            let chi = ChiSquared::new(freedom as f64).unwrap();
+            let drawn = |share: f64| -> Vec<f64> {
+                (0..400)
+                    .map(|i| chi.inverse_cdf((f64::from(i) + 0.5) / 400.0) / freedom as f64)
+                    .map(|factor| (share + NOISE) * factor - NOISE)
+                    .collect()
+            };
+            let start = drawn(seen);
+            let end = |range, of| {
+                let at = |share| Ok::<_, ()>(drawn(share));
+                share_showing(seen, (seen, &start), range, of, at).unwrap()
+            };
+            let (low, high) = variance_factors(freedom);
+            let exact = |factor: f64| ((seen + NOISE) * factor - NOISE).clamp(0.0, 0.99);
+            let (low, high) = (exact(low), exact(high));
+            let (found_low, found_high) =
+                (end((0.0, seen), upper_end), end((seen, 0.99), lower_end));
+            let near = |found: f64, exact: f64| (found - exact).abs() < 0.12 * (high - low);
+            assert!(near(found_low, low), "{freedom} {seen}: {found_low} for {low}");
+            assert!(near(found_high, high), "{freedom} {seen}: {found_high} for {high}");
+        }
+    }
+
+    #[test]
+    fn ends_of_parts_add_in_squares() {
+        let part = |value, low, high| Estimate { value, low, high };
+        let rest = Estimate::rest_of(&[part(0.3, 0.27, 0.34), part(0.2, 0.16, 0.23)]);
+        assert!((rest.value - 0.5).abs() < 1e-12 && (rest.low - 0.45).abs() < 1e-12, "{rest:?}");
+        assert!((rest.high - 0.55).abs() < 1e-12, "{rest:?}");
     }
 
     /// Against the binomial sum itself: at the bound, so many hits or more have a chance of `tail`.

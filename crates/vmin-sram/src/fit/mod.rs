@@ -31,17 +31,23 @@ pub use observe::{COLUMN_CLASSES, PairKind};
 use crate::apply::FaultKind;
 use crate::chip::Chip;
 use crate::normal;
-use crate::population::{Population, PopulationError, VarianceShares};
+use crate::population::{CELL_SHARE_MIN, Population, PopulationError, VarianceShares};
 use crate::sample::SampleError;
 use curve::{Counts, Curve};
-use interval::{Z95, mean_and_sigma, variance_factors};
+use interval::{
+    Z95, lower_end, mean_and_sigma, median, share_showing, upper_end, variance_factors,
+};
 use observe::Observation;
-use simulate::Replicate;
+use simulate::{Replicate, Source};
 
 /// Most chips fitted together.
 pub const CHIPS_MAX: usize = 4096;
 /// Fewest and most simulated sets of chips.
 pub const REPLICATES: (u32, u32) = (20, 100_000);
+
+/// With fewer groups, a share between them gets its interval from simulated chips of other shares: its scatter
+/// grows with the share and is skew.
+const FEW_GROUPS: u64 = 100;
 
 /// Why chips could not be fitted. Chips are counted from 0, in the order given.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -150,6 +156,9 @@ pub struct PairFit {
 }
 
 /// Shares of the variance within a die; they sum to 1.
+///
+/// With few banks the value of the bank's share is too low, since their own faults set the rate that pairs
+/// are compared with: of 0.3 between 8 banks, 0.18 on average. The interval counts that in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ShareFit {
@@ -277,14 +286,18 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
     let curve = fit_curve(&observed)?;
     let correlations = pairs::correlations(&observed);
     let shares = pairs::shares(&correlations);
-    let drawn = simulate::replicates(&observed, &curve, shares, replicates, options.seed)?;
+    let source =
+        Source { observed: &observed, curve: &curve, count: replicates, seed: options.seed };
+    let found = Shares { shares, seen: pairs::rises(&correlations), source };
+    let typical = found.typical()?;
+    let drawn = source.replicates(typical)?;
     if drawn.len() < REPLICATES.0 as usize / 2 || drawn.len() * 2 < replicates as usize {
         return Err(FitError::TooFewFaults { fitted: drawn.len(), replicates });
     }
 
     let sigmas: Vec<f64> = drawn.iter().map(|r| r.curve.sigma_mv).collect();
     let sigma_within_mv = Estimate::from_refits_of_scale(curve.sigma_mv, &sigmas);
-    let (mu_mv, die_sigma_mv) = means(&curve, &drawn, options.die_sigma_mv);
+    let (mu_mv, die_sigma_mv) = means(&curve, &drawn, found.groups()[0], options.die_sigma_mv);
     let die = die_sigma_mv.map_or(0.0, |die| die.value);
     let sum = |of: fn(&Observation) -> u64| observed.iter().map(of).sum::<u64>();
     Ok(Fit {
@@ -295,7 +308,7 @@ pub fn fit(chips: &[Chip], options: &FitOptions) -> Result<Fit, FitError> {
         sigma_within_mv,
         die_sigma_mv,
         sigma_mv: libm::sqrt(curve.sigma_mv * curve.sigma_mv + die * die),
-        shares: share_fit(shares, &drawn, &observed),
+        shares: found.intervals(typical, &drawn)?,
         pairs: pair_fit(&observed, &correlations, &drawn),
         share_stuck_at_0: Estimate::proportion(
             sum(|chip| chip.figures.stuck_at_0),
@@ -346,8 +359,7 @@ fn band(observed: &[Observation], curve: &Curve, drawn: &[Replicate]) -> Vec<Cur
             let vdd_mv =
                 low - margin + (high - low + 2.0 * margin) * f64::from(index) / f64::from(POINTS);
             let refits: Vec<f64> = drawn.iter().map(|r| at(&r.curve, vdd_mv)).collect();
-            let all = (f64::NEG_INFINITY, f64::INFINITY);
-            CurvePoint { vdd_mv, z: Estimate::from_refits(at(curve, vdd_mv), &refits, all) }
+            CurvePoint { vdd_mv, z: Estimate::from_refits(at(curve, vdd_mv), &refits) }
         })
         .collect()
 }
@@ -373,12 +385,24 @@ fn probit_line(chip: &Observation) -> Option<ProbitLine> {
 ///
 /// The means of chips scatter because dies differ and because each estimate is uncertain; simulated
 /// chips of fixed dies give the second part.
-fn means(curve: &Curve, drawn: &[Replicate], told: Option<f64>) -> (Estimate, Option<Estimate>) {
+///
+/// `banks` groups tell the share of banks, so the mean scatters as Student's t.
+fn means(
+    curve: &Curve,
+    drawn: &[Replicate],
+    banks: u64,
+    told: Option<f64>,
+) -> (Estimate, Option<Estimate>) {
     let (mean, sigma) = mean_and_sigma(&curve.mu_mv);
     let refits: Vec<(f64, f64)> = drawn.iter().map(|r| mean_and_sigma(&r.curve.mu_mv)).collect();
     let of_means: Vec<f64> = refits.iter().map(|refit| refit.0).collect();
-    let all = (f64::NEG_INFINITY, f64::INFINITY);
-    let own = Estimate::from_refits(mean, &of_means, all);
+    let own = Estimate::from_refits(mean, &of_means);
+    let wider = if banks == 0 { 1.0 } else { student(banks as f64, 0.025) / Z95 };
+    let own = Estimate {
+        value: mean,
+        low: mean - wider * (mean - own.low),
+        high: mean + wider * (own.high - mean),
+    };
     let chips = curve.mu_mv.len();
     if let Some(die) = told {
         let die = Estimate { value: die, low: die, high: die };
@@ -404,23 +428,91 @@ fn widened(estimate: Estimate, half_width: f64) -> Estimate {
     Estimate { value, low: value - add(value - low), high: value + add(high - value) }
 }
 
-fn share_fit(shares: [f64; 4], drawn: &[Replicate], observed: &[Observation]) -> ShareFit {
-    // Banks of a chip, columns of a bank and halves of a column differ from the mean of those beside them.
-    let freedoms = observed.iter().fold([0_u64; 3], |[banks, columns, halves], chip| {
-        let (b, c) = (u64::from(chip.geometry.banks()), u64::from(chip.geometry.columns()));
-        [banks + b - 1, columns + b * (c - 1), halves + b * c]
-    });
-    let refits: Vec<[f64; 4]> = drawn.iter().map(|r| pairs::rises(&r.correlations)).collect();
-    let [bank, column, half_column, cell] = core::array::from_fn(|part| {
-        let values: Vec<f64> = refits.iter().map(|refit| refit[part]).collect();
-        match freedoms.get(part) {
-            Some(&freedom) => {
-                Estimate::from_refits_of_variance(shares[part], &values, freedom, (0.0, 1.0))
-            }
-            None => Estimate::from_refits(shares[part], &values, (0.0, 1.0)),
+/// The shares that the chips show.
+struct Shares<'a> {
+    shares: [f64; 4],
+    /// The rises of the correlation behind them.
+    seen: [f64; 3],
+    source: Source<'a>,
+}
+
+impl Shares<'_> {
+    /// Groups of each part that differ from the mean of those beside them: banks of a chip, columns of a
+    /// bank, halves of a column.
+    fn groups(&self) -> [u64; 3] {
+        self.source.observed.iter().fold([0; 3], |[banks, columns, halves], chip| {
+            let (b, c) = (u64::from(chip.geometry.banks()), u64::from(chip.geometry.columns()));
+            [banks + b - 1, columns + b * (c - 1), halves + b * c]
+        })
+    }
+
+    /// The shares with which chips are simulated. Few banks show too small a share of theirs: what half of the
+    /// simulated chips fall short of it is added once.
+    fn typical(&self) -> Result<[f64; 4], FitError> {
+        let share = self.shares[0];
+        if !(1..FEW_GROUPS).contains(&self.groups()[0]) {
+            return Ok(self.shares);
         }
-    });
-    ShareFit { bank, column, half_column, cell }
+        let short = self.seen[0] - median(&self.rises(self.shares, 0, share)?);
+        let typical = (share + short).clamp(0.0, 1.0 - CELL_SHARE_MIN);
+        Ok(with_share(self.shares, 0, typical))
+    }
+
+    fn intervals(&self, typical: [f64; 4], drawn: &[Replicate]) -> Result<ShareFit, FitError> {
+        let groups = self.groups();
+        let refits: Vec<[f64; 3]> = drawn.iter().map(|r| pairs::rises(&r.correlations)).collect();
+        let part = |part: usize| -> Result<Estimate, FitError> {
+            let (seen, typical_share) = (self.seen[part], typical[part]);
+            let refits: Vec<f64> = refits.iter().map(|refit| refit[part]).collect();
+            let (low, high) = if groups[part] == 0 {
+                (0.0, 1.0)
+            } else if groups[part] < FEW_GROUPS {
+                // The shares under which what was seen is neither among the lowest nor the highest.
+                let start = (typical_share, &refits[..]);
+                let at = |share| self.rises(typical, part, share);
+                let top = (1.0 - CELL_SHARE_MIN).max(typical_share);
+                (
+                    share_showing(seen, start, (0.0, typical_share), upper_end, at)?,
+                    share_showing(seen, start, (typical_share, top), lower_end, at)?,
+                )
+            } else {
+                // Refits scatter about the share they were drawn with as the rise seen does about the true one.
+                let about: Vec<f64> =
+                    refits.iter().map(|refit| refit + seen - typical_share).collect();
+                let Estimate { low, high, .. } = Estimate::from_refits(seen, &about);
+                (low, high)
+            };
+            Ok(Estimate { value: seen, low, high })
+        };
+        // The ends belong to the rises; a share is one that stops at zero.
+        let rises = [part(0)?, part(1)?, part(2)?];
+        let [bank, column, half_column, cell] =
+            [rises[0], rises[1], rises[2], Estimate::rest_of(&rises)];
+        let share = |part: usize, of: Estimate| of.holding(self.shares[part], (0.0, 1.0));
+        Ok(ShareFit {
+            bank: share(0, bank),
+            column: share(1, column),
+            half_column: share(2, half_column),
+            cell: share(3, cell),
+        })
+    }
+
+    /// Rises of a part's correlation on simulated chips that have another share of it.
+    fn rises(&self, shares: [f64; 4], part: usize, share: f64) -> Result<Vec<f64>, FitError> {
+        let drawn = self.source.rises(with_share(shares, part, share))?;
+        Ok(drawn.into_iter().map(|rises| rises[part]).collect())
+    }
+}
+
+/// Another share of one part; the cell gives it, and beyond its least share the other parts do.
+fn with_share(shares: [f64; 4], part: usize, share: f64) -> [f64; 4] {
+    let others: f64 = shares[..3].iter().sum::<f64>() - shares[part];
+    // A little less, so that rounding leaves the cell its least share.
+    let room = (1.0 - CELL_SHARE_MIN - share - 1e-9).max(0.0);
+    let scale = if others > room { room / others } else { 1.0 };
+    let mut new = shares.map(|other| other * scale);
+    new[part] = share;
+    new
 }
 
 fn pair_fit(
@@ -436,7 +528,7 @@ fn pair_fit(
             kind,
             pairs: observed.iter().map(|chip| chip.pairs[index]).sum(),
             pairs_independent: independent[index],
-            correlation: Estimate::from_refits(correlations[index]?, &values, (-1.0, 1.0)),
+            correlation: Estimate::from_refits(correlations[index]?, &values).within((-1.0, 1.0)),
         })
     };
     PairKind::ALL.into_iter().filter_map(of).collect()

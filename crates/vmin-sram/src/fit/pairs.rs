@@ -44,16 +44,6 @@ pub(crate) fn independent(chips: &[Observation]) -> [f64; 4] {
     })
 }
 
-/// The rise of the correlation from one kind of pair to the next closer one: bank, column, half-column, and what
-/// is left for the cell. By chance a rise may be a fall; its scatter is seen in these, not in [`shares`].
-pub(crate) fn rises(correlations: &Correlations) -> [f64; 4] {
-    let of = |kind: PairKind| correlations[kind as usize];
-    let bank = of(PairKind::Bank).unwrap_or(0.0);
-    let column = of(PairKind::Column).unwrap_or(bank);
-    let half = of(PairKind::HalfColumn).unwrap_or(column);
-    [bank, column - bank, half - column, 1.0 - half]
-}
-
 /// Shares of the variance within a die: bank, column, half-column, cell.
 ///
 /// Each is the rise of the correlation from one kind of pair to the next closer one; a fall is taken
@@ -65,4 +55,14 @@ pub(crate) fn shares(correlations: &Correlations) -> [f64; 4] {
     let column = of(PairKind::Column).unwrap_or(bank).clamp(bank, top);
     let half = of(PairKind::HalfColumn).unwrap_or(column).clamp(column, top);
     [bank, column - bank, half - column, 1.0 - half]
+}
+
+/// The rises of the correlation behind the shares of bank, column and half-column, falls included: the
+/// scatter of a share that stops at zero would look too small.
+pub(crate) fn rises(correlations: &Correlations) -> [f64; 3] {
+    let of = |kind: PairKind| correlations[kind as usize];
+    let bank = of(PairKind::Bank).unwrap_or(0.0);
+    let column = of(PairKind::Column).unwrap_or(bank);
+    let half = of(PairKind::HalfColumn).unwrap_or(column);
+    [bank, column - bank, half - column]
 }

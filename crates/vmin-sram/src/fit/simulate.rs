@@ -21,31 +21,55 @@ pub(crate) struct Replicate {
     pub(crate) correlations: pairs::Correlations,
 }
 
-/// Samples and fits `count` sets of chips; sets that cannot be fitted (a chip without a fault, one
-/// voltage with faults only) are left out.
-pub(crate) fn replicates(
-    observed: &[Observation],
-    curve: &Curve,
-    shares: [f64; 4],
-    count: u32,
-    seed: u64,
-) -> Result<Vec<Replicate>, FitError> {
-    let [bank, column, half_column, _] = shares;
-    let population = VarianceShares::with_cell_as_rest(0.0, bank, column, half_column)
-        .and_then(|shares| Population::new("fit", shares, 0.5))?;
-    let one = |replicate: u32| -> Result<Option<Replicate>, FitError> {
-        let mut chips = Vec::with_capacity(observed.len());
-        for (memory, (seen, &mu_mv)) in (0_u32..).zip(observed.iter().zip(&curve.mu_mv)) {
-            let key = ChipKey { seed, chip: u64::from(replicate), memory };
-            chips.push(again(seen, mu_mv, curve.sigma_mv, &population, key)?);
-        }
-        Ok(fit_curve(&chips).ok().map(|curve| {
-            let correlations = pairs::correlations(&chips);
-            Replicate { chips, curve, correlations }
-        }))
-    };
-    let all: Result<Vec<_>, _> = (0..count).into_par_iter().map(one).collect();
-    Ok(all?.into_iter().flatten().collect())
+/// What sets of chips are sampled from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) observed: &'a [Observation],
+    pub(crate) curve: &'a Curve,
+    pub(crate) count: u32,
+    pub(crate) seed: u64,
+}
+
+impl Source<'_> {
+    /// Samples sets of chips with these shares and fits them; sets that cannot be fitted (a chip without a
+    /// fault, one voltage with faults only) are left out.
+    pub(crate) fn replicates(&self, shares: [f64; 4]) -> Result<Vec<Replicate>, FitError> {
+        self.each(shares, |chips| {
+            fit_curve(&chips).ok().map(|curve| {
+                let correlations = pairs::correlations(&chips);
+                Replicate { chips, curve, correlations }
+            })
+        })
+    }
+
+    /// The rises of the correlation on such sets of chips.
+    pub(crate) fn rises(&self, shares: [f64; 4]) -> Result<Vec<[f64; 3]>, FitError> {
+        self.each(shares, |chips| {
+            let fail = chips.iter().all(|chip| chip.faults() > 0);
+            fail.then(|| pairs::rises(&pairs::correlations(&chips)))
+        })
+    }
+
+    fn each<T: Send>(
+        &self,
+        [bank, column, half_column, _]: [f64; 4],
+        of: impl Fn(Vec<Observation>) -> Option<T> + Sync,
+    ) -> Result<Vec<T>, FitError> {
+        let population = VarianceShares::with_cell_as_rest(0.0, bank, column, half_column)
+            .and_then(|shares| Population::new("fit", shares, 0.5))?;
+        let one = |replicate: u32| -> Result<Option<T>, FitError> {
+            let mut chips = Vec::with_capacity(self.observed.len());
+            for (memory, (seen, &mu_mv)) in
+                (0_u32..).zip(self.observed.iter().zip(&self.curve.mu_mv))
+            {
+                let key = ChipKey { seed: self.seed, chip: u64::from(replicate), memory };
+                chips.push(again(seen, mu_mv, self.curve.sigma_mv, &population, key)?);
+            }
+            Ok(of(chips))
+        };
+        let all: Result<Vec<_>, _> = (0..self.count).into_par_iter().map(one).collect();
+        Ok(all?.into_iter().flatten().collect())
+    }
 }
 
 fn again(
