@@ -6,6 +6,28 @@ use clap::Args;
 
 use super::{ComputeArgs, FormatArgs, OnChipArgs, protect_help};
 
+/// Options that the manifest of a deployment has.
+const IN_MANIFEST: [&str; 18] = [
+    "model",
+    "chip_seed",
+    "chip",
+    "chip_offset",
+    "rate",
+    "vdd_mv",
+    "profile",
+    "bits",
+    "rounding",
+    "pixels",
+    "fault_kind",
+    "read_noise_mv",
+    "placement",
+    "activation_vdd_mv",
+    "accumulator_vdd_mv",
+    "known",
+    "accelerator",
+    "protect",
+];
+
 /// Options of `vmin eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,7 +44,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "MODEL", required_unless_present = "deployed")]
     pub model: Option<String>,
     /// Folder of `vmin deploy`, in place of network and chips
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "protect", "OnChipArgs", "ArithmeticArgs"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = IN_MANIFEST)]
     pub deployed: Option<PathBuf>,
     /// Images: `cifar10:DIR`, `mnist:DIR`, `fashion-mnist:DIR`, `npz:FILE` or `builtin:NAME`
     #[arg(long, value_name = "DATA")]
@@ -60,6 +82,14 @@ pub(super) fn parse_range(text: &str) -> Result<std::ops::Range<usize>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deployment_has_every_option_of_chips() {
+        let on_chip = OnChipArgs::augment_args(clap::Command::new("on_chip"));
+        for id in on_chip.get_arguments().map(clap::Arg::get_id) {
+            assert!(IN_MANIFEST.contains(&id.as_str()), "{id}");
+        }
+    }
 
     #[test]
     fn ranges_of_images() {

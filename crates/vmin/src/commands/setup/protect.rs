@@ -1,7 +1,7 @@
 //! `--protect` and `--remedy`: mechanisms as they were typed, one an argument.
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Located, Source};
-use vmin_protection::{Entry, Known, Listed, MapKind, Protection, mechanisms, read_entry};
+use vmin_protection::{Entry, Known, Listed, MapKind, Protection, read_entry};
 
 use super::Asked;
 use crate::failure::say;
@@ -22,7 +22,9 @@ impl Typed {
     pub(super) fn read(asked: Asked<'_>, known: Option<&str>) -> Result<Self, Diagnostics> {
         let option = asked.option;
         let text = |text: &String| {
-            let is_word = mechanisms::ALL.iter().any(|(word, _)| word == text);
+            let is_word =
+                text.bytes().all(|byte| byte.is_ascii_lowercase() || b"_".contains(&byte));
+            let is_word = is_word && !text.is_empty();
             if is_word { format!("{{ kind = \"{text}\" }}") } else { text.clone() }
         };
         let sources: Vec<Source> =
