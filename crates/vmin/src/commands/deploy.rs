@@ -24,7 +24,7 @@ use vmin_files::{Staged, sha256, write_set};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
-use vmin_protection::store::Storage;
+use vmin_protection::store::{RowTable, Storage};
 use vmin_sweep::names::Names;
 use vmin_sweep::statistics::{Yield, interval_words, yield_words};
 
@@ -344,7 +344,7 @@ impl Job<'_> {
             files: digests.collect(),
         };
         let below = if self.several { format!("chip-{number}") } else { String::new() };
-        write_files(&folder.join(&below), &manifest, files)?;
+        write_files(&folder.join(&below), &manifest, &files)?;
         let expected = manifest.expected.as_ref();
         let chip = Chip {
             chip: number,
@@ -416,11 +416,16 @@ impl Job<'_> {
     }
 }
 
+/// The problem of a file that was taken back.
+fn broken(name: &str, what: &str) -> Failure {
+    Diagnostic::new("deployment", format!("`{name}`: {what}")).hint(AGAIN).into()
+}
+
 /// What of the memories is stored otherwise.
 fn counts(storages: &PerMemory<Storage>) -> Counts {
     let all = || storages.iter().map(|(_, storage)| storage);
     let moved = |storage: &Storage| {
-        let pairs = storage.rows.iter().flat_map(|table| table.pairs());
+        let pairs = storage.rows.iter().flat_map(RowTable::pairs);
         pairs.filter(|(order, row)| order != row).count() as u64
     };
     let rotated =
@@ -439,7 +444,7 @@ fn counts(storages: &PerMemory<Storage>) -> Counts {
 fn write_files(
     folder: &Path,
     manifest: &Manifest,
-    files: Vec<(String, Vec<u8>)>,
+    files: &[(String, Vec<u8>)],
 ) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(manifest).map_err(std::io::Error::from)? + "\n";
     let all = files.iter().map(|(name, bytes)| (folder.join(name), bytes.as_slice()));

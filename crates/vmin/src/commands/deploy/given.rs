@@ -158,10 +158,8 @@ impl Given {
                 files.insert(name.clone(), bytes);
             }
         }
-        let file = |name: &str| {
-            let missing = || problem(format!("`{}` is missing", folder.join(name).display()));
-            files.get(name).ok_or_else(missing)
-        };
+        let file =
+            |name: &str| files.get(name).ok_or_else(|| super::broken(name, "the file is missing"));
         let geometries =
             PerMemory::from_fn(|memory| setup.accelerator.memories.get(memory).geometry);
         let columns = geometries.weight.columns();
