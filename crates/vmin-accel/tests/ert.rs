@@ -49,7 +49,9 @@ fn what_is_exported_is_imported_again() {
         let (back, notes) = ert::import(&blank, &source, &BTreeMap::new())
             .unwrap_or_else(|problems| panic!("{name}: {problems}"));
         assert_eq!(notes, Vec::<String>::new());
-        for action in Action::ALL {
+        // A chip without DRAM has no such table.
+        let has = |action: &Action| *action != Action::DramByte || accelerator.dram.is_some();
+        for action in Action::ALL.into_iter().filter(has) {
             assert_eq!(back.energy.pj(action), accelerator.energy.pj(action), "{name} {action:?}");
         }
         let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} {b}");

@@ -24,8 +24,6 @@ pub struct ProtectedLayers<'a> {
     pub weighted: &'a [Option<usize>],
     /// Banks of each memory that hold something.
     pub banks_used: PerMemory<u32>,
-    /// Bits that the partial sums of each layer with weights need.
-    pub sum_bits: &'a [u8],
 }
 
 /// Energy, time and storage of one inference under protection.
@@ -59,9 +57,9 @@ struct Protected<'a> {
 }
 
 impl Protected<'_> {
-    fn prices(&self, code_bits: u8, sum_bits: Option<u8>) -> Vec<Price> {
+    fn prices(&self, code_bits: u8) -> Vec<Price> {
         let vmin_accel::accelerator::Memory { geometry, word_bits, .. } = *self.on_chip();
-        let shape = Shape { geometry, word_bits, code_bits, sum_bits };
+        let shape = Shape { geometry, word_bits, code_bits };
         let of = self.protection.of(self.memory).iter();
         of.map(|mechanism| mechanism.price(self.costs, shape)).collect()
     }
@@ -171,8 +169,7 @@ pub fn protected_energy(
         for ((report, energy), weighted) in of_layers {
             let at_reference = *component(&mut energy.by_component, of.memory) / reference_scale;
             let code_bits = of.code_bits(report);
-            let sum_bits = weighted.and_then(|layer| layers.sum_bits.get(layer - 1)).copied();
-            let prices = of.prices(code_bits, sum_bits);
+            let prices = of.prices(code_bits);
             let sum = |of: fn(&Price) -> f64| prices.iter().map(of).sum::<f64>();
             let rails =
                 of.mean_over_rails(*weighted, code_bits, &|mv| profile.access_energy_scale(mv));
@@ -210,7 +207,7 @@ pub fn protected_energy(
             Memory::Accumulator => accelerator.accumulator_bits as u8,
         };
         let extra = of
-            .prices(code_bits, None)
+            .prices(code_bits)
             .iter()
             .fold(0.0, |share, price| share + (price.idle_share + price.check_share));
         *extra_bits_share.get_mut(of.memory) = extra;

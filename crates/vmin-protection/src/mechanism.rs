@@ -181,8 +181,6 @@ pub struct Shape {
     pub word_bits: u64,
     /// Bits per code.
     pub code_bits: u8,
-    /// Bits that the sums of the layer need, where it is a layer with weights.
-    pub sum_bits: Option<u8>,
 }
 
 /// The price of a mechanism.

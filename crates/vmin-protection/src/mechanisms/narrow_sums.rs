@@ -2,8 +2,8 @@
 //! cells above are not used, so they neither fail nor move.
 //!
 //! The bound follows from the layer's weights, the range of its input codes and its biases. Weights that read wrong
-//! can exceed it; such a sum wraps around. Words with check bits hold all bits. Costs: none; an access moves fewer
-//! cells.
+//! can exceed it; such a sum wraps around. Words with check bits hold all bits. Costs: none. No energy is counted as
+//! saved, since the columns of a row swing together unless a circuit gates those out of use.
 
 use serde::Serialize;
 use vmin_accel::Memory;
@@ -29,10 +29,16 @@ impl Mechanism for NarrowSums {
         Effect::Sum(SumKeeping::Narrow)
     }
 
-    fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
-        let whole = f64::from(shape.code_bits.max(1));
-        let needed = shape.sum_bits.map_or(whole, f64::from).min(whole);
-        Price { access_share: needed / whole - 1.0, ..Price::default() }
+    fn price(&self, _: &ProtectionCosts, _: Shape) -> Price {
+        // Columns of a row swing together: no saving is counted without a circuit that gates those out of use.
+        Price::default()
+    }
+
+    fn startup(&self) -> Option<String> {
+        Some(
+            "the width of each layer's sums, once for all chips; no energy is counted as saved"
+                .to_owned(),
+        )
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

@@ -2,7 +2,9 @@
 //! images, widened by a margin.
 //!
 //! For the accumulator memory, where one high bit outweighs all products. Source of the idea: ReaLM (DAC 2025,
-//! arXiv 2503.24053). Works for every kind of error, without a fault map. Costs: two comparators per word read.
+//! arXiv 2503.24053). Works for every kind of error, without a fault map. Costs: two comparators per word read. Under
+//! cells that always invert, a sum that is folded an even number of times is inverted back, which clamping in between
+//! undoes: there it can hurt.
 
 use serde::Serialize;
 use vmin_accel::Memory;

@@ -41,7 +41,6 @@ fn energy(mechanisms: Vec<Arc<dyn Mechanism>>, vdd_mv: f64) -> ProtectedEnergy {
         reports: &reports,
         weighted: &WEIGHTED,
         banks_used: PerMemory::from_fn(|_| 2),
-        sum_bits: &[],
     };
     let point = OperatingPoint::weight_memory(&profile, vdd_mv);
     protected_energy(&accelerator, &profile, layers, &protection, &costs, &point)

@@ -168,12 +168,10 @@ impl Shared<'_> {
                 let refused = self.refused("model", named, error.to_string());
                 if let MapError::Fit(error) = error { refused.hint(error.hint()) } else { refused }
             })?;
-        let sum_bits: Vec<u8> = vmin_emulator::sum_bits(graph).into_iter().flatten().collect();
         let own_layers = ProtectedLayers {
             reports: &reports,
             weighted: &weighted,
             banks_used: deployment.banks_used(),
-            sum_bits: &sum_bits,
         };
         if self.nominal.is_none() {
             let point = OperatingPoint::nominal(self.profile);

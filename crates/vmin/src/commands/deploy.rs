@@ -423,6 +423,11 @@ impl Job<'_> {
     }
 }
 
+/// The problem of a file that was taken back.
+fn broken(name: &str, what: &str) -> Failure {
+    Diagnostic::new("deployment", format!("`{name}`: {what}")).hint(AGAIN).into()
+}
+
 /// What of the memories is stored otherwise.
 fn counts(storages: &PerMemory<Storage>) -> Counts {
     let all = || storages.iter().map(|(_, storage)| storage);

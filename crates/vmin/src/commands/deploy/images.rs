@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use vmin_diagnostic::Diagnostic;
 use vmin_emulator::Image;
 
 use super::tables::{csv, csv_rows};
@@ -75,9 +74,7 @@ pub(super) fn mem_name(content: u32, streamed: bool, of: &str) -> String {
 /// The images in the files of a deployment.
 pub(super) fn read(bin: &[u8], index: &[u8], columns: u32) -> Result<Vec<Image>, Failure> {
     let row_bytes = u64::from(columns.div_ceil(8));
-    let broken = |what: &str| -> Failure {
-        Diagnostic::new("deployment", format!("`{INDEX}`: {what}")).hint(super::AGAIN).into()
-    };
+    let broken = |what: &str| super::broken(INDEX, what);
     let mut images: BTreeMap<u32, Image> = BTreeMap::new();
     for (content, tensors, first_row, rows, first_byte) in csv_rows::<Run>(INDEX, index, &HEADER)? {
         let tensors = tensors.split(' ').map(str::parse).collect::<Result<Vec<usize>, _>>();

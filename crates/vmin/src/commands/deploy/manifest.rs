@@ -176,12 +176,7 @@ pub(super) fn prices(
     let of = |(memory, mechanism): (vmin_accel::Memory, &dyn vmin_protection::Mechanism)| {
         let on_chip = setup.accelerator.memories.get(memory);
         let code_bits = extents.get(memory).code_bits.max(1);
-        let shape = Shape {
-            geometry: on_chip.geometry,
-            word_bits: on_chip.word_bits,
-            code_bits,
-            sum_bits: None,
-        };
+        let shape = Shape { geometry: on_chip.geometry, word_bits: on_chip.word_bits, code_bits };
         let price = mechanism.price(costs, shape);
         let gates = |of: fn(&vmin_protection::mechanism::Codec) -> f64| {
             price.codec.as_ref().map_or(0.0, |codec| of(codec) / codec.data_bits)

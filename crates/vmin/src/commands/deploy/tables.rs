@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vmin_accel::{Memory, PerMemory};
-use vmin_diagnostic::Diagnostic;
 use vmin_emulator::Image;
 use vmin_nn::{Graph, Op};
 use vmin_protection::store::{Rotation, RowTable, Storage};
 use vmin_sram::Geometry;
 
+use super::broken;
 use super::images::{mem_lines, mem_name};
 use crate::Failure;
 
@@ -38,15 +38,13 @@ pub(super) fn csv_rows<T: DeserializeOwned>(
     bytes: &[u8],
     header: &[&str],
 ) -> Result<Vec<T>, Failure> {
-    let problem = |what: String| -> Failure {
-        Diagnostic::new("deployment", format!("`{name}`: {what}")).hint(super::AGAIN).into()
-    };
+    let problem = |error: csv::Error| broken(name, &error.to_string());
     let mut reader = csv::Reader::from_reader(bytes);
-    let found = reader.headers().map_err(|error| problem(error.to_string()))?;
+    let found = reader.headers().map_err(problem)?;
     if found != header {
-        return Err(problem(format!("expected the columns {}", header.join(", "))));
+        return Err(broken(name, &format!("expected the columns {}", header.join(", "))));
     }
-    reader.deserialize().map(|row| row.map_err(|error| problem(error.to_string()))).collect()
+    reader.deserialize().map(|row| row.map_err(problem)).collect()
 }
 
 /// The tables of a chip. Files that would be empty are left out, but for the biases.
@@ -113,9 +111,7 @@ pub(super) fn with_biases(
     mut graph: Graph,
     files: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Graph, Failure> {
-    let problem = |what: &str| -> Failure {
-        Diagnostic::new("deployment", format!("`{}`: {what}", BIASES.0)).hint(super::AGAIN).into()
-    };
+    let problem = |what: &str| broken(BIASES.0, what);
     let bytes = files.get(BIASES.0).ok_or_else(|| problem("the file is missing"))?;
     let rows = csv_rows::<(usize, usize, i32, f64)>(BIASES.0, bytes, &BIASES.1)?;
     let places = |of: &[(usize, usize, i32, f64)]| -> Vec<(usize, usize)> {
@@ -139,12 +135,9 @@ pub(super) fn storages(
     files: &BTreeMap<String, Vec<u8>>,
     geometries: &PerMemory<Geometry>,
 ) -> Result<PerMemory<Storage>, Failure> {
-    let problem = |name: &str, what: &str| -> Failure {
-        Diagnostic::new("deployment", format!("`{name}`: {what}")).hint(super::AGAIN).into()
-    };
     let memory = |name: &str, word: &str| {
         let found = Memory::ALL.iter().find(|(known, _)| *known == word);
-        found.map(|(_, memory)| *memory).ok_or_else(|| problem(name, "it names no memory"))
+        found.map(|(_, memory)| *memory).ok_or_else(|| broken(name, "it names no memory"))
     };
     let mut storages = PerMemory::<Storage>::default();
     if let Some(bytes) = files.get(ROWS.0) {
@@ -159,7 +152,7 @@ pub(super) fn storages(
                 pairs.iter().map(of).filter(|&row| row < rows).collect::<BTreeSet<u64>>().len()
             };
             if [distinct(|pair| pair.0), distinct(|pair| pair.1)] != [pairs.len(); 2] {
-                return Err(problem(ROWS.0, "each row of a memory holds one row, and lies in one"));
+                return Err(broken(ROWS.0, "each row of a memory holds one row, and lies in one"));
             }
             storages.get_mut(memory).rows = Some(pairs.clone().into());
         }
