@@ -98,3 +98,17 @@ fn sweeps_of_other_targets_are_not_ranked() {
         assert!(table.contains("not ranked: the sweeps differ in"), "{table}");
     }
 }
+
+#[test]
+fn other_images_are_not_ranked_and_ties_name_all() {
+    let vmin = two_sweeps();
+    let labels = ["--label", "a", "--label", "b"];
+    let page = ["compare", "streamed", "resident", "--out", "c.html"];
+    vmin.ok(&[&page[..], &labels[..]].concat());
+    assert!(vmin.text("c.html").contains("least clean test error: a, b"));
+    vmin.write("e.toml", vmin.text("e.toml").replace("images = 30", "images = 29"));
+    vmin.ok(&["sweep", "e.toml", "--out", "fewer"]);
+    let found = vmin.json(&["compare", "streamed", "fewer", "--format", "json"]);
+    let found = found["not_ranked"].as_str().expect("words");
+    assert!(found.contains("differ in images (others of the same set)"), "{found}");
+}

@@ -1,5 +1,6 @@
 //! Several sweeps in one picture and one table.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use vmin_sweep::statistics::{share_words, yield_words};
@@ -71,7 +72,7 @@ pub fn not_ranked(sweeps: &[Compared<'_>]) -> Option<String> {
         listed("target of yield", &|of| share_words(of.yield_target, 0)),
         listed("budget of loss", &|of| share_words(of.accuracy_loss_max, 2)),
         listed("confidence", &|of| share_words(of.confidence, 0)),
-        listed("images", &|of| of.data.clone()),
+        listed("images", &|of| of.data.clone()).or_else(|| other_images(sweeps)),
     ]
     .into_iter()
     .flatten()
@@ -84,11 +85,24 @@ pub fn not_ranked(sweeps: &[Compared<'_>]) -> Option<String> {
     })
 }
 
+/// Told where sweeps of one data set classified other images of it.
+fn other_images(sweeps: &[Compared<'_>]) -> Option<String> {
+    let digests = sweeps.iter().map(|sweep| {
+        let inputs = sweep.results.provenance.inputs.iter();
+        inputs.filter(|input| input.role == "data").map(|input| &input.sha256[..]).collect()
+    });
+    let digests: BTreeSet<Vec<&str>> = digests.collect();
+    (digests.len() > 1).then(|| "images (others of the same set)".to_owned())
+}
+
 /// The sweeps that go lowest, save most and err least.
 fn answers(sweeps: &[Compared<'_>]) -> Vec<(String, String)> {
+    // The least value, and every sweep that has it.
     let least = |of: &dyn Fn(&Results) -> Option<f64>| {
-        let values = sweeps.iter().filter_map(|sweep| Some((of(sweep.results)?, sweep.label)));
-        values.min_by(|a, b| a.0.total_cmp(&b.0))
+        let values = || sweeps.iter().filter_map(|sweep| Some((of(sweep.results)?, sweep.label)));
+        let (least, _) = values().min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let labels = values().filter(|(value, _)| *value == least).map(|(_, label)| label);
+        Some((least, labels.collect::<Vec<_>>().join(", ")))
     };
     let mut answers = vec![(sweeps.len().to_string(), "sweeps compared".to_owned())];
     if let Some(why) = not_ranked(sweeps) {

@@ -29,7 +29,7 @@ use vmin_files::sha256;
 use vmin_nn::{Graph, Rounding};
 
 use crate::experiment::{Placement, ReadErrors};
-use crate::results::{Point, RESULTS_VERSION, Results};
+use crate::results::{Point, Results};
 use crate::statistics::share_words;
 
 /// What errors belong to, apart from supplies.
@@ -277,17 +277,8 @@ impl Accuracy {
         let bytes = vmin_files::bytes("results", &file).map_err(|error| {
             Box::new(Diagnostic::new(error.code(), error.to_string()).hint(hint))
         })?;
-        let results: Results = serde_json::from_slice(&bytes).map_err(|error| {
-            let message = format!("`{name}` is not the result of a sweep: {error}");
-            Box::new(Diagnostic::new("bad-results", message).hint(hint))
-        })?;
+        let results = Results::read(&name, &bytes)?;
         let version = results.results_version;
-        if version > RESULTS_VERSION {
-            let message =
-                format!("`{name}` is of version {version}, this program knows {RESULTS_VERSION}");
-            let hint = "read it with the program that wrote it, or a newer one";
-            return Err(Box::new(Diagnostic::new("bad-results", message).hint(hint)));
-        }
         let placement = Placement::ALL.iter().find(|(word, _)| *word == results.setting.placement);
         let subject = results.subject.clone().filter(|subject| subject.faults_sha256.is_some());
         let (Some(subject), Some((_, placement))) = (subject, placement) else {

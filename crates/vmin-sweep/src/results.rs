@@ -4,6 +4,7 @@
 //! lose digits of large integers. The same plan and records give the same bytes.
 
 use serde::{Deserialize, Serialize};
+use vmin_diagnostic::Diagnostic;
 
 use vmin_accel::energy::Sourced;
 use vmin_accel::{MemoryAt, VddReference};
@@ -433,6 +434,27 @@ impl Setting {
 }
 
 impl Results {
+    /// Reads the results of a sweep; `name` is that of their file.
+    ///
+    /// # Errors
+    /// They are those of no sweep, or of a newer program.
+    pub fn read(name: &str, bytes: &[u8]) -> Result<Self, Box<Diagnostic>> {
+        let refused = |message: String, hint: &str| {
+            Box::new(Diagnostic::new("bad-results", message).hint(hint))
+        };
+        let results: Self = serde_json::from_slice(bytes).map_err(|error| {
+            let message = format!("`{name}` is not the result of a sweep: {error}");
+            refused(message, "run `vmin sweep --resume` to write it again from the journal")
+        })?;
+        let version = results.results_version;
+        if version > RESULTS_VERSION {
+            let message =
+                format!("`{name}` is of version {version}, this program knows {RESULTS_VERSION}");
+            return Err(refused(message, "read it with the program that wrote it, or a newer one"));
+        }
+        Ok(results)
+    }
+
     /// What the target of yield comes to, each as a value and words about it: the lowest voltage that the
     /// sampled chips reach, the lowest that they show, and V_min of the chips.
     #[must_use]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ComputeArgs, FormatArgs, OnChipArgs, protect_help};
 
 /// Options that the manifest of a deployment has.
-const IN_MANIFEST: [&str; 18] = [
+const IN_MANIFEST: [&str; 19] = [
     "model",
     "chip_seed",
     "chip",
@@ -24,6 +24,7 @@ const IN_MANIFEST: [&str; 18] = [
     "activation_vdd_mv",
     "accumulator_vdd_mv",
     "known",
+    "calibration",
     "accelerator",
     "protect",
 ];

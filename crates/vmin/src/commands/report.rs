@@ -49,12 +49,5 @@ pub(crate) fn results(folder: &Path) -> Result<Results, Failure> {
     let bytes = vmin_files::bytes("results", &path).map_err(|error| {
         error.diagnostic().hint("name the folder of a finished sweep (`vmin sweep --out DIR`)")
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Diagnostic::new(
-            "bad-results",
-            format!("`{}` is not the result of a sweep: {error}", path.display()),
-        )
-        .hint("run `vmin sweep --resume` to write it again from the journal")
-        .into()
-    })
+    Ok(Results::read(&path.display().to_string(), &bytes).map_err(|problem| *problem)?)
 }
