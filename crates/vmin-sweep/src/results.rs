@@ -444,7 +444,7 @@ impl Results {
         };
         let results: Self = serde_json::from_slice(bytes).map_err(|error| {
             let message = format!("`{name}` is not the result of a sweep: {error}");
-            refused(message, "run `vmin sweep --resume` to write it again from the journal")
+            refused(message, "name the folder of a finished sweep; `vmin sweep --resume` writes its results again")
         })?;
         let version = results.results_version;
         if version > RESULTS_VERSION {
