@@ -354,10 +354,13 @@ fn protections(word: u32) -> Vec<Mechanisms> {
             ..none()
         },
         Mechanisms { words: OnRead::Detecting(Masking::Code), ..none() },
-        Mechanisms { store: vec![Arc::new(StrongestRows { share: None })], ..none() },
+        Mechanisms { store: vec![Arc::new(StrongestRows::default())], ..none() },
         Mechanisms { store: vec![Arc::new(RotateBits {})], ..none() },
         Mechanisms {
-            store: vec![Arc::new(StrongestRows { share: None }), Arc::new(RotateBits {})],
+            store: vec![
+                Arc::new(StrongestRows { ways: Some(4), ..StrongestRows::default() }),
+                Arc::new(RotateBits {}),
+            ],
             spares: lines(1, 1),
             words: OnRead::Secded(word, OnDetected::Zero),
             ..none()

@@ -190,7 +190,7 @@ fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
 /// All ways of storing bits.
 pub(crate) fn all_of_them() -> Vec<Arc<dyn Mechanism>> {
     vec![
-        Arc::new(StrongestRows { share: None }),
+        Arc::new(StrongestRows::default()),
         Arc::new(RotateBits {}),
         Arc::new(InvertRows {}),
         Arc::new(ClosestCode {}),
@@ -210,7 +210,11 @@ fn protections() -> Vec<Mechanisms> {
         Mechanisms { banks: Some((0.3, 12.0)), words: OnRead::Detecting(Masking::Bits), ..none() },
         Mechanisms { spares: Some(SpareLines { rows: 1, columns: 2 }), ..none() },
         Mechanisms { store: vec![Arc::new(InvertRows {})], ..none() },
-        Mechanisms { store: vec![Arc::new(StrongestRows { share: None })], ..none() },
+        Mechanisms { store: vec![Arc::new(StrongestRows::default())], ..none() },
+        Mechanisms {
+            store: vec![Arc::new(StrongestRows { ways: Some(2), ..StrongestRows::default() })],
+            ..none()
+        },
         Mechanisms { store: vec![Arc::new(RotateBits {})], ..none() },
         Mechanisms { store: vec![Arc::new(ClosestCode {})], safe_bits: Some((1, 8.0)), ..none() },
         Mechanisms {

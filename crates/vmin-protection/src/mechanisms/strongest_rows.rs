@@ -6,16 +6,21 @@
 //! matters of a row of the order is how much of what lies there at some time weighs how much. Costs: a table with
 //! the number of a row for each row, read at every access; a memory test and a sort, once.
 //!
+//! With `ways` the memory is cut into so many sections, and each row keeps its place within its section but may lie
+//! in any of them. The table then holds the number of a section for each row: 4 bits for 16 sections, where a row
+//! of 131,072 needs 17. The rows of the same place share its sections out among them.
+//!
 //! Partial sums fill whatever memory there is, since larger tiles load weights less often. `share` keeps their tiles
 //! to a share of the rows, so that there are rows to choose among; the weights that are loaded more often for it are
 //! part of the energy.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use vmin_accel::Memory;
-use vmin_diagnostic::TableReader;
+use vmin_diagnostic::{Diagnostic, TableReader};
 use vmin_sram::CellEffect;
 
 use crate::ProtectionCosts;
@@ -27,7 +32,12 @@ use crate::store::{KnownChip, RowTable, Storage, StoreRule};
 pub struct StrongestRows {
     /// Share of the rows of the accumulator memory that tiles of sums may fill; all that they like if absent.
     pub share: Option<f64>,
+    /// Sections of the memory, a power of two: each row lies at its place of any section; in any row if absent.
+    pub ways: Option<u32>,
 }
+
+/// Sections of a memory.
+const WAYS: RangeInclusive<i64> = 2..=256;
 
 impl Mechanism for StrongestRows {
     fn kind(&self) -> &'static str {
@@ -35,10 +45,14 @@ impl Mechanism for StrongestRows {
     }
 
     fn describe(&self) -> String {
-        match self.share {
+        let mut text = match self.share {
             None => "in the strongest rows".to_owned(),
             Some(share) => format!("in the strongest {} % of the rows", share * 100.0),
+        };
+        if let Some(ways) = self.ways {
+            text.push_str(&format!(", each in one of {ways} sections"));
         }
+        text
     }
 
     fn effect(&self, _: u8) -> Effect {
@@ -64,7 +78,7 @@ impl Mechanism for StrongestRows {
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
         let rows = f64::from(shape.geometry.banks()) * f64::from(shape.geometry.rows());
-        let entry = rows.log2().ceil();
+        let entry = self.ways.map_or(rows.log2().ceil(), |ways| f64::from(ways.ilog2()));
         Price {
             // Every access reads the entry of its row.
             access_share: entry / shape.word_bits as f64,
@@ -76,10 +90,19 @@ impl Mechanism for StrongestRows {
 
 pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
     let share = entry.optional_number("share", 0.001..=1.0).map(|share| share.value);
-    if share.is_none() && entry.has("share") {
+    let ways = entry.optional_integer("ways", WAYS);
+    if (share.is_none() && entry.has("share")) || (ways.is_none() && entry.has("ways")) {
         return None;
     }
-    Some(Box::new(StrongestRows { share }))
+    if let Some(ways) = &ways
+        && ways.value.count_ones() != 1
+    {
+        let problem = Diagnostic::new("ways", format!("{} is no power of two", ways.value));
+        entry.report_at(ways.span.clone(), problem.allowed("expected 2, 4, 8, 16, 32, 64, 128 or 256"));
+        return None;
+    }
+    // Within the range.
+    Some(Box::new(StrongestRows { share, ways: ways.map(|ways| ways.value as u32) }))
 }
 
 impl StoreRule for StrongestRows {
@@ -115,15 +138,39 @@ impl StoreRule for StrongestRows {
                 }
             }
         }
-        let mut best: Vec<u64> = (0..chip.cells.rows).collect();
-        best.sort_by_key(|row| hurt.get(row).copied().unwrap_or(0));
-        let mut first: Vec<(u64, u128)> = importance.into_iter().collect();
-        first.sort_by_key(|&(_, weight)| Reverse(weight));
-        let table: Vec<(u64, u64)> = first.into_iter().map(|(row, _)| row).zip(best).collect();
+        let hurt = |row: u64| hurt.get(&row).copied().unwrap_or(0);
+        let table = match self.ways {
+            None => most_to_strongest(importance.into_iter().collect(), 0..chip.cells.rows, hurt),
+            Some(ways) => {
+                let section = chip.cells.rows.div_ceil(ways.into());
+                let mut of_places: BTreeMap<u64, Vec<(u64, u128)>> = BTreeMap::new();
+                for (row, number) in importance.into_iter().zip(0..) {
+                    of_places.entry(number % section).or_default().push(row);
+                }
+                let of_place = |(place, rows)| {
+                    let places = (place..chip.cells.rows).step_by(section as usize);
+                    most_to_strongest(rows, places, hurt)
+                };
+                of_places.into_iter().flat_map(of_place).collect()
+            }
+        };
         let before = chip.total_harm(storage);
         storage.rows = Some(RowTable::from(table));
         if chip.total_harm(storage) > before {
             storage.rows = None;
         }
     }
+}
+
+/// What weighs most lies in the rows with the least damage: rows of the order with their weights, and rows of the
+/// memory, which are not fewer.
+fn most_to_strongest(
+    mut of_order: Vec<(u64, u128)>,
+    of_memory: impl Iterator<Item = u64>,
+    hurt: impl Fn(u64) -> u128,
+) -> Vec<(u64, u64)> {
+    let mut best: Vec<u64> = of_memory.collect();
+    best.sort_by_cached_key(|&row| hurt(row));
+    of_order.sort_by_key(|&(_, weight)| Reverse(weight));
+    of_order.into_iter().map(|(row, _)| row).zip(best).collect()
 }

@@ -190,7 +190,7 @@ impl Case {
 }
 
 const RULES: [&dyn Mechanism; 4] =
-    [&StrongestRows { share: None }, &RotateBits {}, &InvertRows {}, &ClosestCode {}];
+    [&StrongestRows { share: None, ways: None }, &RotateBits {}, &InvertRows {}, &ClosestCode {}];
 
 /// The rules whose bits are set.
 fn chosen(set: usize) -> Vec<&'static dyn Mechanism> {
@@ -232,6 +232,41 @@ fn nothing_known_changes_no_bit() {
         assert!(storage.rotations.is_empty());
         assert!(storage.contents[&0].inverted_rows.is_empty());
     }
+}
+
+/// With ways, rows keep their place within a section, and no other choice of sections leaves less in them.
+#[test]
+fn rows_lie_at_their_place_in_the_best_sections() {
+    let (mut moved, mut shared) = (0, 0);
+    for seed in 0..400 {
+        let case = Case::new(seed);
+        let none = case.run(&[]).1;
+        for ways in [2, 4] {
+            let (storage, harm) = case.run(&[&StrongestRows { share: None, ways: Some(ways) }]);
+            assert!(harm <= none, "seed {seed}: {harm} > {none}");
+            let Some(table) = storage.rows else { continue };
+            let section = case.rows.div_ceil(ways.into());
+            let hurt = |row: u64| -> u64 {
+                let faults = case.faults.iter().filter(|of| of.address / case.columns == row);
+                let squared = faults.map(|of| {
+                    let bit = case.stores.held(of.address).map(|held| u64::from(held.bit));
+                    let bit = bit.unwrap_or(of.address % case.columns % case.stores.bits);
+                    (1 + u64::from(of.effect == CellEffect::Inverts)) << (2 * bit)
+                });
+                squared.sum()
+            };
+            let taken: Vec<u64> = table.pairs().iter().map(|&(_, row)| row).collect();
+            for (number, &row) in (0..).zip(&taken) {
+                assert_eq!(row % section, number % section, "seed {seed}");
+                let free = (0..case.rows).filter(|other| other % section == row % section);
+                let free = free.filter(|other| !taken.contains(other));
+                assert!(free.clone().all(|other| hurt(other) >= hurt(row)), "seed {seed}, {row}");
+                moved += u32::from(row != number);
+                shared += u32::from(number >= section);
+            }
+        }
+    }
+    assert!(moved > 50 && shared > 50, "{moved} moved, {shared} shared");
 }
 
 #[test]
