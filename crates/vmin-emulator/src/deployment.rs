@@ -18,6 +18,7 @@ use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::sums::SumRule;
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
+use crate::moments::moments;
 use crate::recalibrate::{Calibration, Corrected};
 use crate::source::CellSource;
 use crate::sum_ranges::sum_ranges;
@@ -286,6 +287,13 @@ impl<'g> Deployment<'g> {
         let first = |images: u32| &pixels[..pixels.len().min(images as usize * size)];
         if let Some((fitted, calibration)) = &mut self.fitted {
             *calibration = Some(Calibration::new(self.graph, first(fitted.images), kernel, stop)?);
+        }
+        if let Some(weights) = &mut self.memories.weight
+            && let Some(images) = weights.calibration_images()
+        {
+            // Fitted biases take back what the mean of inputs does.
+            let about_mean = self.fitted.is_some();
+            weights.moments = moments(self.graph, first(images), about_mean, kernel, stop)?;
         }
         let Some(placed) = &self.placement.sums else { return Ok(self) };
         for guard in &self.guards {

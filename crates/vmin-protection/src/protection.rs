@@ -285,10 +285,10 @@ impl Protection {
         let of = |(_, mechanism): (Memory, &dyn Mechanism)| match mechanism.effect(8) {
             Effect::Fit(fitted) => Some(fitted.images),
             Effect::Sum(SumKeeping::Guarded(guard)) => Some(guard.images),
+            Effect::Store(rule) => rule.calibration_images(),
             Effect::Sum(SumKeeping::Narrow)
             | Effect::Rail(_)
             | Effect::Spares(..)
-            | Effect::Store(_)
             | Effect::Word(..)
             | Effect::Detect(_) => None,
         };

@@ -31,6 +31,11 @@ pub trait StoreRule: fmt::Debug + Send + Sync {
     fn writes_around(&self) -> bool {
         false
     }
+
+    /// Images on which the moments of inputs are measured, if it needs them.
+    fn calibration_images(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// How much wrong codes of a tensor hurt: the squared error of the value, weighted by what a step of its channel
@@ -76,8 +81,24 @@ impl Damage {
         error * error * self.weight(code)
     }
 
-    fn value(&self, code: u32) -> i64 {
+    /// The value of a code.
+    #[must_use]
+    pub fn value(&self, code: u32) -> i64 {
         self.values.get(code as usize).copied().map_or(0, i64::from)
+    }
+
+    /// The lowest and the highest value.
+    #[must_use]
+    pub fn range(&self) -> [i64; 2] {
+        let end = |code: Option<&u32>| code.map_or(0, |&code| self.value(code));
+        [end(self.by_value.first()), end(self.by_value.last())]
+    }
+
+    /// The least code of a value in the range.
+    #[must_use]
+    pub fn code(&self, value: i64) -> u32 {
+        let place = self.by_value.partition_point(|&code| self.value(code) < value);
+        self.by_value.get(place).copied().unwrap_or(0)
     }
 
     /// The code to write so that what is read is as near to `wanted` as the cells allow: of two equally near
@@ -107,6 +128,35 @@ impl Damage {
             (self.value(wanted).abs_diff(value), value.abs(), read)
         });
         nearest.map_or(wanted, |read| mask.to_write(read) & all)
+    }
+}
+
+/// How the inputs of a tensor's codes vary together: for each pair of codes of a channel the mean product of their
+/// inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moments {
+    side: usize,
+    of: Vec<i32>,
+}
+
+impl Moments {
+    /// Matrices of `side` rows, one behind the other: one for all channels, or one per channel.
+    #[must_use]
+    pub fn new(side: usize, of: Vec<i32>) -> Self {
+        Self { side, of }
+    }
+
+    /// Codes of a channel; 0 if nothing is known of their inputs.
+    #[must_use]
+    pub const fn side(&self) -> usize {
+        self.side
+    }
+
+    /// The matrix of a channel, row by row.
+    #[must_use]
+    pub fn channel(&self, channel: usize) -> &[i32] {
+        let length = self.side * self.side;
+        if self.of.len() == length { &self.of } else { &self.of[channel * length..][..length] }
     }
 }
 
@@ -149,6 +199,8 @@ pub struct KnownChip<'a> {
     pub tensors: &'a [Stored],
     /// Damage of wrong codes, per tensor; none where values are not known.
     pub damage: &'a [Damage],
+    /// Moments of inputs, per tensor; none where they were not measured.
+    pub moments: &'a [Moments],
     /// How words become codes.
     pub scheme: &'a Scheme,
     /// True if a rule writes around faulty cells, after those that only lay bits.

@@ -40,7 +40,7 @@ fn settings(kind: &str) -> &'static str {
         "parity" | "strongest_rows" | "rotate_bits" | "invert_rows" | "closest_code"
         | "narrow_sums" => "",
         "sum_guard" => "images = 4, margin = 0.0",
-        "recalibrate" => "images = 4",
+        "recalibrate" | "compensate" => "images = 4",
         "secded" => "data_bits = 32",
         "detecting_read" => "mask = \"bits\"",
         _ => panic!("`{kind}` has no settings here: add some, and a row in docs/combinations.md"),
@@ -50,7 +50,7 @@ fn settings(kind: &str) -> &'static str {
 /// Why a combination is refused, as a part of the message; none if it runs.
 fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
     match (kind, source, memory) {
-        ("invert_rows" | "closest_code", _, "activation" | "accumulator") => {
+        ("invert_rows" | "closest_code" | "compensate", _, "activation" | "accumulator") => {
             Some("is not known before they are written")
         }
         ("narrow_sums" | "sum_guard", _, "weight" | "activation") => Some("holds no partial sums"),
@@ -58,7 +58,7 @@ fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
         ("invert_rows", "flip" | "measured, inverting", _) => Some("needs cells that hold a value"),
         (
             "bank_rail" | "spares" | "strongest_rows" | "rotate_bits" | "invert_rows"
-            | "closest_code",
+            | "closest_code" | "compensate",
             "transient",
             _,
         ) => Some("needs the fault map of a chip"),
@@ -160,7 +160,8 @@ fn check(results: &Results, memory: &str, kinds: &[&str], cell: &str) -> u8 {
         let (before, after) = (&own.points[0], &remedy.points[0]);
         let free = before.energy_per_inference_nj == after.energy_per_inference_nj;
         // All that it costs is told in a note.
-        let at_startup = ["closest_code", "narrow_sums", "recalibrate"].contains(&&remedy.name[..]);
+        let at_startup = ["closest_code", "compensate", "narrow_sums", "recalibrate"];
+        let at_startup = at_startup.contains(&&remedy.name[..]);
         assert_eq!(free, at_startup, "{cell}: `{}` is free of charge", remedy.name);
         if memory == "weight" {
             let (before, after) = (before.residual_flip_rate, after.residual_flip_rate);

@@ -25,7 +25,7 @@ use vmin_accel::placement::AddressMap;
 use vmin_accel::{Memory, MemoryAt};
 use vmin_protection::mechanisms::{Repair, SpareFaults, SpareLines, repaired_faults};
 use vmin_protection::rails::{RailCells, RailPlace, Supplies, banks_on_rail, weakest_banks};
-use vmin_protection::store::{CellPlaces, Content, Damage, KnownChip, Storage};
+use vmin_protection::store::{CellPlaces, Content, Damage, KnownChip, Moments, Storage};
 use vmin_protection::words::{
     CodeBit, Codes, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
@@ -113,6 +113,8 @@ pub(crate) struct Protected {
     stored: Vec<Stored>,
     /// Damage of wrong codes, per tensor.
     damage: Vec<Damage>,
+    /// Moments of inputs, per tensor, once measured.
+    pub(crate) moments: Vec<Moments>,
     /// True if what lies there stays for good, so that a test knows what each cell holds.
     lasting: bool,
 }
@@ -186,6 +188,7 @@ impl Protected {
             layers,
             stored,
             damage,
+            moments: Vec::new(),
             lasting,
         })
     }
@@ -197,6 +200,11 @@ impl Protected {
 
     pub(crate) const fn geometry(&self) -> Geometry {
         self.data
+    }
+
+    /// Images on which moments are to be measured.
+    pub(crate) fn calibration_images(&self) -> Option<u32> {
+        self.stages.store.iter().filter_map(|rule| rule.calibration_images()).max()
     }
 
     /// Cells of check bits and spare lines.
@@ -516,7 +524,7 @@ impl Powered<'_> {
         codes: Option<&dyn Fn(usize, usize) -> u32>,
     ) -> &Storage {
         self.storage.get_or_init(|| {
-            let Protected { stages, stored, damage, .. } = self.protected();
+            let Protected { stages, stored, damage, moments, .. } = self.protected();
             let mut storage = Storage::default();
             if stages.store.is_empty() {
                 return storage;
@@ -535,6 +543,7 @@ impl Powered<'_> {
                 cells: self.cells(&bank),
                 tensors: stored,
                 damage,
+                moments,
                 scheme: &stages.scheme,
                 writes_around: stages.store.iter().any(|rule| rule.writes_around()),
             };

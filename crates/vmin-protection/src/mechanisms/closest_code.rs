@@ -20,7 +20,7 @@ use vmin_diagnostic::TableReader;
 use crate::ProtectionCosts;
 use crate::mechanism::{Effect, Mechanism, Price, Shape};
 use crate::store::{Content, KnownChip, Storage, StoreRule};
-use crate::words::{Codes, Scheme, compile};
+use crate::words::{Codes, Faults, Scheme, compile};
 
 /// `kind = "closest_code"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -57,12 +57,12 @@ pub(super) fn read(_: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
 }
 
 /// Codes to be written, by tensor and number.
-type Changes = BTreeMap<(usize, usize), u32>;
+pub(super) type Changes = BTreeMap<(usize, usize), u32>;
 
 /// The wanted codes with changes.
-struct Changed<'a> {
-    wanted: &'a dyn Fn(usize, usize) -> u32,
-    changes: Changes,
+pub(super) struct Changed<'a> {
+    pub(super) wanted: &'a dyn Fn(usize, usize) -> u32,
+    pub(super) changes: Changes,
 }
 
 impl Codes for Changed<'_> {
@@ -106,6 +106,18 @@ impl StoreRule for ClosestCode {
     }
 }
 
+/// The known faults of a content, as stored so far.
+pub(super) fn known_faults(
+    chip: &KnownChip<'_>,
+    content: &Content<'_>,
+    storage: &Storage,
+) -> Faults {
+    let KnownChip { cells, tensors, scheme, .. } = *chip;
+    let known = content.known.clone();
+    let data = storage.data_faults(content.number, content.stores, tensors, cells, known);
+    compile(scheme, content.stores, tensors, &data, &content.known_checks)
+}
+
 /// Keeps those changes with which the words read nearer to what is wanted.
 fn only_helpful(
     chip: &KnownChip<'_>,
@@ -114,10 +126,8 @@ fn only_helpful(
     storage: &Storage,
     changes: &mut Changes,
 ) {
-    let KnownChip { cells, tensors, scheme, damage, .. } = *chip;
-    let known = content.known.clone();
-    let data = storage.data_faults(content.number, content.stores, tensors, cells, known);
-    let faults = compile(scheme, content.stores, tensors, &data, &content.known_checks);
+    let KnownChip { tensors, scheme, damage, .. } = *chip;
+    let faults = known_faults(chip, content, storage);
     let read = |changes: Changes| {
         let mut codes = Changed { wanted, changes };
         faults.read(scheme, tensors, &mut codes);

@@ -3,6 +3,7 @@
 mod bank_rail;
 mod boost;
 mod closest_code;
+mod compensate;
 mod detecting_read;
 mod invert_rows;
 mod layer_rail;
@@ -19,6 +20,7 @@ mod sum_guard;
 pub use bank_rail::BankRail;
 pub use boost::Boost;
 pub use closest_code::ClosestCode;
+pub use compensate::{Compensate, SIDE_MAX};
 pub use detecting_read::{DetectingRead, DetectingReads, Masking};
 pub use invert_rows::InvertRows;
 pub use layer_rail::LayerRail;
@@ -82,7 +84,7 @@ fn values_unknown(memory: vmin_accel::Memory) -> Option<&'static str> {
 }
 
 /// Every mechanism with its word in files.
-pub const ALL: [(&str, Reader); 15] = [
+pub const ALL: [(&str, Reader); 16] = [
     ("boost", boost::read),
     ("safe_bits", safe_bits::read),
     ("layer_rail", layer_rail::read),
@@ -92,6 +94,7 @@ pub const ALL: [(&str, Reader); 15] = [
     ("rotate_bits", rotate_bits::read),
     ("invert_rows", invert_rows::read),
     ("closest_code", closest_code::read),
+    ("compensate", compensate::read),
     ("parity", parity::read),
     ("secded", secded::read),
     ("detecting_read", detecting_read::read),

@@ -7,8 +7,8 @@ use vmin_sram::{CellEffect, Fault};
 
 use crate::Mechanism;
 use crate::mechanism::Effect;
-use crate::mechanisms::{ClosestCode, InvertRows, RotateBits, StrongestRows};
-use crate::store::{CellPlaces, Content, Damage, KnownChip, Storage};
+use crate::mechanisms::{ClosestCode, Compensate, InvertRows, RotateBits, StrongestRows};
+use crate::store::{CellPlaces, Content, Damage, KnownChip, Moments, Storage};
 use crate::words::{CodeBit, Mask, Scheme, Stored, Stores, TowardZero};
 
 /// A small generator: its numbers need no more than to differ.
@@ -94,9 +94,22 @@ struct Case {
     codes: Vec<u32>,
     faults: Vec<Fault>,
     damage: Vec<Damage>,
+    /// Of channels of [`SIDE`] codes, of which the last may be cut short.
+    moments: Vec<Moments>,
     tensors: Vec<Stored>,
     columns: u64,
     rows: u64,
+}
+
+/// Codes of a channel.
+const SIDE: usize = 3;
+
+/// Moments of random inputs.
+fn moments(numbers: &mut Numbers) -> Moments {
+    let inputs: Vec<i64> = (0..4 * SIDE).map(|_| numbers.below(9) as i64 - 4).collect();
+    let of =
+        |at: usize| -> i64 { inputs.chunks(SIDE).map(|of| of[at / SIDE] * of[at % SIDE]).sum() };
+    Moments::new(SIDE, (0..SIDE * SIDE).map(|at| of(at) as i32).collect())
 }
 
 impl Case {
@@ -124,6 +137,7 @@ impl Case {
             stores: Row { gap, bits, codes },
             faults,
             damage: vec![Damage::new(table(encoding, bits as u8), vec![1, 9], codes as usize)],
+            moments: vec![moments(&mut numbers)],
             tensors: vec![Stored {
                 codes: codes as usize,
                 bits: bits as u8,
@@ -160,6 +174,7 @@ impl Case {
             cells,
             tensors: &self.tensors,
             damage: &self.damage,
+            moments: &self.moments,
             scheme: &Scheme::Plain,
             writes_around: rules.iter().any(|rule| rule.writes_around()),
         };
@@ -167,6 +182,16 @@ impl Case {
         for rule in &rules {
             rule.decide(&chip, &mut storage);
         }
+        let read = self.read(&storage);
+        let harm = |(code, &wanted): (usize, &u32)| self.damage[0].of(code, wanted, read[code]);
+        let harm = self.codes.iter().enumerate().map(harm).sum();
+        (storage, harm)
+    }
+
+    /// The codes that are read.
+    fn read(&self, storage: &Storage) -> Vec<u32> {
+        let bank = |row: u64| u32::from(row >= self.rows / 2);
+        let cells = CellPlaces { columns: self.columns, rows: self.rows, bank: &bank };
         let faults =
             storage.data_faults(0, &self.stores, &self.tensors, cells, self.faults.clone());
         let mut written = self.codes.clone();
@@ -179,13 +204,22 @@ impl Case {
             let mask = masks.entry(held.code).or_insert(Mask::NONE);
             mask.add(held.bit.into(), fault.effect);
         }
-        let harm = (0..self.codes.len())
-            .map(|code| {
-                let mask = masks.get(&code).copied().unwrap_or(Mask::NONE);
-                self.damage[0].of(code, self.codes[code], mask.read(written[code]))
-            })
-            .sum();
-        (storage, harm)
+        let mask = |code| masks.get(&code).copied().unwrap_or(Mask::NONE);
+        written.into_iter().enumerate().map(|(code, written)| mask(code).read(written)).collect()
+    }
+
+    /// The squared errors of the sums of all channels, if codes read so.
+    fn loss(&self, read: &[u32]) -> i64 {
+        let error = |(&wanted, &read): (&u32, &u32)| {
+            self.damage[0].value(read) - self.damage[0].value(wanted)
+        };
+        let errors: Vec<i64> = self.codes.iter().zip(read).map(error).collect();
+        let of_channel = |(channel, errors): (usize, &[i64])| -> i64 {
+            let matrix = self.moments[0].channel(channel);
+            let pairs = (0..SIDE * SIDE).map(|at| [at / SIDE, at % SIDE]);
+            pairs.map(|[a, b]| i64::from(matrix[a * SIDE + b]) * errors[a] * errors[b]).sum()
+        };
+        errors.chunks_exact(SIDE).enumerate().map(of_channel).sum()
     }
 }
 
@@ -227,10 +261,56 @@ fn every_rule_does_no_more_damage_than_is_left_by_those_before_it() {
 fn nothing_known_changes_no_bit() {
     for seed in 0..50 {
         let case = Case { faults: Vec::new(), ..Case::new(seed) };
-        let (storage, harm) = case.run(&chosen(15));
+        let (storage, harm) = case.run(&[&chosen(15)[..], &[&COMPENSATE]].concat());
         assert_eq!((harm, storage.codes(0)), (0, &[][..]));
         assert!(storage.rotations.is_empty());
         assert!(storage.contents[&0].inverted_rows.is_empty());
+    }
+}
+
+const COMPENSATE: Compensate = Compensate { images: 1 };
+
+/// After every set of rules the sums are nearer to those that are wanted, and no other value of one code that may
+/// move would bring them nearer.
+#[test]
+fn no_single_code_compensates_better() {
+    let (mut better, mut alone) = (0, 0);
+    for seed in 0..400 {
+        let case = Case::new(seed);
+        for set in 0..16 {
+            let before = case.loss(&case.read(&case.run(&chosen(set)).0));
+            let (storage, _) = case.run(&[&chosen(set)[..], &[&COMPENSATE]].concat());
+            let read = case.read(&storage);
+            let after = case.loss(&read);
+            assert!(after <= before, "seed {seed}, set {set}: {after} > {before}");
+            better += u32::from(after < before);
+            alone += u32::from(set == 0 && after < before);
+            let bank = |row: u64| u32::from(row >= case.rows / 2);
+            let cells = CellPlaces { columns: case.columns, rows: case.rows, bank: &bank };
+            let faults = case.faults.clone();
+            let faults = storage.data_faults(0, &case.stores, &case.tensors, cells, faults);
+            for code in 0..case.codes.len() {
+                let of_code = |fault: &Fault| case.stores.held(fault.address).map(|of| of.code);
+                if faults.iter().any(|fault| of_code(fault) == Some(code)) {
+                    continue;
+                }
+                let mut other = read.clone();
+                for value in 0..1 << case.stores.bits {
+                    other[code] = value;
+                    assert!(case.loss(&other) >= after, "seed {seed}, set {set}, code {code}");
+                }
+            }
+        }
+    }
+    assert!(better > 1000 && alone > 50, "{better} better, {alone} alone");
+}
+
+#[test]
+fn without_moments_nothing_is_compensated() {
+    for seed in 0..50 {
+        let case = Case { moments: vec![Moments::default()], ..Case::new(seed) };
+        let with = case.run(&[&chosen(15)[..], &[&COMPENSATE]].concat());
+        assert_eq!(with, case.run(&chosen(15)));
     }
 }
 
