@@ -178,6 +178,17 @@ impl<'g> Deployment<'g> {
         let layers: Vec<usize> = graph.layers().iter().map(|layer| layer.node).collect();
         let with_weights = |&&node: &&usize| graph.nodes[node].op.product().is_some();
         let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
+        let mut sum_bits = Vec::new();
+        let mut guards = Vec::new();
+        for keeping in protection.stages(Memory::Accumulator, 32).sums {
+            match keeping {
+                SumKeeping::Narrow => {
+                    let bits = crate::sum_bits(graph).into_iter();
+                    sum_bits = bits.map(|bits| bits.map(|bits| bits.min(32))).collect();
+                }
+                SumKeeping::Guarded(guard) => guards.push(guard),
+            }
+        }
         let setup = |memory: Memory, first_extra_cell: u64| -> Option<Setup> {
             let of_layers =
                 |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
@@ -199,6 +210,7 @@ impl<'g> Deployment<'g> {
                     }),
                     stored: weights::stored(graph),
                     damage: weights::damage(graph),
+                    used_bits: 32,
                 },
                 Memory::Activation => {
                     let placed = placement.activations.as_ref()?;
@@ -214,6 +226,7 @@ impl<'g> Deployment<'g> {
                         }),
                         stored: activations::stored(graph),
                         damage: Vec::new(),
+                        used_bits: 32,
                     }
                 }
                 Memory::Accumulator => {
@@ -227,6 +240,7 @@ impl<'g> Deployment<'g> {
                         layers: of_layers(&|node| vec![node]),
                         stored: sums::stored(placed),
                         damage: Vec::new(),
+                        used_bits: sum_bits.iter().flatten().copied().max().unwrap_or(32),
                     }
                 }
             })
@@ -238,22 +252,8 @@ impl<'g> Deployment<'g> {
             first_extra_cell += protected.extra_cells();
             Ok(Some(protected))
         });
-        let stages = protection.stages(Memory::Accumulator, 32);
-        let mut sum_rules = None;
-        let mut guards = Vec::new();
-        for keeping in stages.sums {
-            match keeping {
-                SumKeeping::Narrow => {
-                    let bits = crate::sum_bits(graph).into_iter();
-                    let rule = |bits: Option<u8>| SumRule {
-                        bits: bits.map_or(32, |bits| bits.min(32)),
-                        ..SumRule::NONE
-                    };
-                    sum_rules = Some(bits.map(rule).collect());
-                }
-                SumKeeping::Guarded(guard) => guards.push(guard),
-            }
-        }
+        let rule = |bits: Option<u8>| SumRule { bits: bits.unwrap_or(32), ..SumRule::NONE };
+        let sum_rules = (!sum_bits.is_empty()).then(|| sum_bits.into_iter().map(rule).collect());
         let deployment = Self {
             sum_rules,
             guards,

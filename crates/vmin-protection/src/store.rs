@@ -111,9 +111,9 @@ impl Damage {
 }
 
 /// What is expected to go wrong where values are not known: squared errors by the significance of the bit.
-/// A held cell is wrong half of the time.
-fn expected(mask: Mask<u32>) -> u128 {
-    let bits = (0..32).filter(|bit| mask.cells() >> bit & 1 == 1);
+/// A held cell is wrong half of the time, one above the lowest `used_bits` is never read.
+fn expected(mask: Mask<u32>, used_bits: u8) -> u128 {
+    let bits = (0..used_bits.min(32)).filter(|bit| mask.cells() >> bit & 1 == 1);
     bits.map(|bit| (1 + u128::from(mask.inverting() >> bit & 1)) << (2 * bit)).sum()
 }
 
@@ -149,6 +149,8 @@ pub struct KnownChip<'a> {
     pub tensors: &'a [Stored],
     /// Damage of wrong codes, per tensor; none where values are not known.
     pub damage: &'a [Damage],
+    /// Bits of a code that are read, the lowest; cells above hold nothing of it.
+    pub used_bits: u8,
     /// How words become codes.
     pub scheme: &'a Scheme,
     /// True if a rule writes around faulty cells, after those that only lay bits.
@@ -206,7 +208,7 @@ impl KnownChip<'_> {
         mask: Mask<u32>,
     ) -> u128 {
         let (Some(codes), Some(damage)) = (content.codes, self.damage.get(tensor)) else {
-            return expected(mask);
+            return expected(mask, self.used_bits);
         };
         let wanted = codes(tensor, code);
         let written = if self.writes_around { damage.closest(wanted, mask) } else { wanted };

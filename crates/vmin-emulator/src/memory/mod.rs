@@ -113,6 +113,8 @@ pub(crate) struct Protected {
     stored: Vec<Stored>,
     /// Damage of wrong codes, per tensor.
     damage: Vec<Damage>,
+    /// Bits of a code that are read, the lowest.
+    used_bits: u8,
     /// True if what lies there stays for good, so that a test knows what each cell holds.
     lasting: bool,
 }
@@ -129,12 +131,14 @@ pub(crate) struct Setup {
     pub(crate) layers: Vec<Vec<usize>>,
     pub(crate) stored: Vec<Stored>,
     pub(crate) damage: Vec<Damage>,
+    /// Bits of a code that are read, the lowest.
+    pub(crate) used_bits: u8,
 }
 
 impl Protected {
     pub(crate) fn new(protection: &Protection, setup: Setup) -> Result<Self, ProtectedError> {
-        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, damage } =
-            setup;
+        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, .. } = setup;
+        let Setup { damage, used_bits, .. } = setup;
         let code_bits = stored.iter().find(|stored| stored.codes > 0).map_or(8, |first| first.bits);
         let mut stages = protection.stages(memory, code_bits);
         for rail in &stages.rails {
@@ -186,6 +190,7 @@ impl Protected {
             layers,
             stored,
             damage,
+            used_bits,
             lasting,
         })
     }
@@ -516,7 +521,7 @@ impl Powered<'_> {
         codes: Option<&dyn Fn(usize, usize) -> u32>,
     ) -> &Storage {
         self.storage.get_or_init(|| {
-            let Protected { stages, stored, damage, .. } = self.protected();
+            let Protected { stages, stored, damage, used_bits, .. } = self.protected();
             let mut storage = Storage::default();
             if stages.store.is_empty() {
                 return storage;
@@ -535,6 +540,7 @@ impl Powered<'_> {
                 cells: self.cells(&bank),
                 tensors: stored,
                 damage,
+                used_bits: *used_bits,
                 scheme: &stages.scheme,
                 writes_around: stages.store.iter().any(|rule| rule.writes_around()),
             };

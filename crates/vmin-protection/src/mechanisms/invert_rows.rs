@@ -168,6 +168,7 @@ mod tests {
                 cells: CellPlaces { columns: 8, rows: 3, bank: &|_| 0 },
                 tensors: &tensors,
                 damage: &damages,
+                used_bits: 32,
                 scheme: &Scheme::Plain,
                 writes_around: false,
             };

@@ -160,6 +160,7 @@ impl Case {
             cells,
             tensors: &self.tensors,
             damage: &self.damage,
+            used_bits: 32,
             scheme: &Scheme::Plain,
             writes_around: rules.iter().any(|rule| rule.writes_around()),
         };
@@ -248,10 +249,11 @@ fn rows_lie_at_their_place_in_the_best_sections() {
             let section = case.rows.div_ceil(ways.into());
             let hurt = |row: u64| -> u64 {
                 let faults = case.faults.iter().filter(|of| of.address / case.columns == row);
-                let squared = faults.map(|of| {
-                    let bit = case.stores.held(of.address).map(|held| u64::from(held.bit));
-                    let bit = bit.unwrap_or(of.address % case.columns % case.stores.bits);
-                    (1 + u64::from(of.effect == CellEffect::Inverts)) << (2 * bit)
+                let squared = faults.filter_map(|of| {
+                    let same =
+                        (0..case.rows).map(|row| row * case.columns + of.address % case.columns);
+                    let bit = same.filter_map(|at| Some(case.stores.held(at)?.bit)).max()?;
+                    Some((1 + u64::from(of.effect == CellEffect::Inverts)) << (2 * bit))
                 });
                 squared.sum()
             };
@@ -312,4 +314,48 @@ impl Case {
         };
         (0..self.codes.len()).map(of_code).sum()
     }
+}
+
+/// Cells above those in use hold nothing: faulty ones there neither repel a row nor a rotation.
+#[test]
+fn cells_that_are_not_in_use_do_no_harm() {
+    let stores = Row { gap: 0, bits: 8, codes: 2 };
+    let toward_zero = TowardZero::Clear;
+    let tensors = [Stored { codes: 2, bits: 8, zeros: vec![0], toward_zero }];
+    let faulty = |address| Fault { address, effect: CellEffect::Holds(true) };
+    let chip = |known: Vec<Fault>, used_bits| KnownChip {
+        contents: vec![Content {
+            number: 0,
+            stores: &stores,
+            codes: None,
+            known,
+            known_checks: Vec::new(),
+            rows: vec![0, 1],
+        }],
+        cells: CellPlaces { columns: 8, rows: 4, bank: &|_| 0 },
+        tensors: &tensors,
+        damage: &[],
+        used_bits,
+        scheme: &Scheme::Plain,
+        writes_around: false,
+    };
+    let decided = |rule: &dyn Mechanism, known: Vec<Fault>, used_bits| {
+        let chip = chip(known, used_bits);
+        let Effect::Store(rule) = rule.effect(8) else { unreachable!() };
+        let mut storage = Storage::default();
+        rule.decide(&chip, &mut storage);
+        (chip.total_harm(&storage), storage)
+    };
+    let everywhere = |column| (0..4_u64).map(|row| faulty(8 * row + column)).collect::<Vec<_>>();
+    for used in 1..8 {
+        let (harm, storage) = decided(&RotateBits {}, everywhere(0), used);
+        assert_eq!((harm, storage.rotations.len()), (0, 1), "{used} bits in use");
+    }
+    assert_eq!(decided(&RotateBits {}, everywhere(0), 8).0, 2);
+    // Rows 0 and 1 have a fault in the highest bit, rows 2 and 3 in the lowest.
+    let known = vec![faulty(7), faulty(15), faulty(16), faulty(24)];
+    let rows = |used| decided(&StrongestRows::default(), known.clone(), used);
+    assert_eq!(rows(8).0, 2);
+    let (harm, storage) = rows(7);
+    assert_eq!((harm, storage.rows.unwrap().pairs()), (0, &[(0, 0), (1, 1)][..]));
 }
