@@ -11,11 +11,13 @@ mod weights;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use vmin_accel::{Accelerator, Memory, PerMemory, VoltageProfile};
 use vmin_emulator::source::CellSource;
-use vmin_emulator::{ChipSpec, Deployment, Images, Placement, ProtectedError, Reads, Supplies};
+use vmin_emulator::{ChipSpec, Deployment, Images, Placement, Reads, Supplies};
+use vmin_kernels::GemmKernel;
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
@@ -24,6 +26,7 @@ use vmin_sram::Chip;
 use crate::accuracy::Subject;
 use crate::journal::{ChipId, Counts, TrialId};
 use crate::results::{InputDigest, PointCost, Setting};
+use crate::run::RunError;
 
 pub use candidates::{Candidate, CandidatePoint};
 pub use checks::Known;
@@ -141,10 +144,22 @@ impl Plan {
         Images { pixels: &self.data.images, labels: &self.data.labels }
     }
 
-    /// Unlabelled images by which mechanisms are calibrated, if some are.
-    #[must_use]
-    pub fn calibration(&self) -> Option<&[u8]> {
-        self.calibration.as_ref().map(|images| &images.pixels[..])
+    /// The network of a candidate in protected memories, calibrated if its protection asks for that.
+    ///
+    /// # Errors
+    /// Protection or calibration images do not fit, which [`Plan::resolve`] refuses, or `stop` was set.
+    pub fn deployment<'p>(
+        &'p self,
+        candidate: &'p Candidate,
+        kernel: &'static dyn GemmKernel,
+        stop: &AtomicBool,
+    ) -> Result<Deployment<'p>, RunError> {
+        let Candidate { graph, placement, protection, .. } = candidate;
+        let deployment = Deployment::new(graph, placement, protection)?;
+        Ok(match &self.calibration {
+            Some(images) => deployment.calibrated(&images.pixels, kernel, stop)?,
+            None => deployment,
+        })
     }
 
     /// One label per image.
