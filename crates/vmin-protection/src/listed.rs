@@ -58,7 +58,9 @@ impl Listed {
     /// reader, and then there is no value.
     #[must_use]
     pub fn read(table: &TableReader<'_>, key: &str) -> Option<Self> {
-        let entries = table.tables(key);
+        let entry = "a table such as `{ kind = \"closest_code\" }`";
+        let list = "a list of tables such as `[{ kind = \"closest_code\" }]`";
+        let entries = table.tables_of(key, list, entry);
         if entries.is_empty() && table.has(key) {
             return None;
         }
@@ -90,7 +92,9 @@ pub fn read_entry(entry: TableReader<'_>) -> Option<Entry> {
     let memory = entry.optional_choice("memory", &Memory::ALL);
     let known = !entry.has("memory") || memory.is_some();
     let memory = memory.map_or(Memory::Weight, |memory| memory.value);
-    let mechanism = entry.choice("kind", &mechanisms::ALL).and_then(|kind| (kind.value)(&entry));
+    // Without a kind it is not known which keys there are.
+    let kind = entry.choice("kind", &mechanisms::ALL)?;
+    let mechanism = (kind.value)(&entry);
     entry.finish();
     mechanism.filter(|_| known).map(|mechanism| (memory, mechanism.into()))
 }

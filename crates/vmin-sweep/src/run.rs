@@ -108,11 +108,7 @@ pub fn run<L: Log>(
             Some(clean) => clean,
             None => emulator.predict_clean(stop)?,
         };
-        let deployment = candidate.deployment()?;
-        let deployment = match plan.calibration() {
-            Some(pixels) => deployment.calibrated(pixels, kernel, stop)?,
-            None => deployment,
-        };
+        let deployment = plan.deployment(candidate, kernel, stop)?;
         let trials = Trials { plan, index, candidate, emulator, deployment, clean };
         let of_candidate = trials.run(&known, stop, &append)?;
         plan.share(index, &of_candidate.counts, &mut known);

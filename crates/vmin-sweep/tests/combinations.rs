@@ -10,6 +10,7 @@ use vmin_diagnostic::Source;
 use vmin_protection::mechanisms;
 use vmin_sram::{Chip, ErrorRates, Geometry, Run};
 use vmin_sweep::{Plan, Results};
+use vmin_testkit::mechanism;
 
 /// Sources: the lines of `[memory]` and of `[chips]`.
 const SOURCES: [(&str, &str, &str); 6] = [
@@ -28,24 +29,6 @@ const PLACEMENTS: [&str; 3] = [
     "placement = \"resident\"\n[placement]\ninterleave = [\"rows\", \"columns\"]\noffset_bits = [64]",
     "placement = \"streamed\"",
 ];
-
-/// The settings of each mechanism; every mechanism of the list has some.
-fn settings(kind: &str) -> &'static str {
-    match kind {
-        "boost" => "raise_mv = 20",
-        "safe_bits" => "bits = 2, raise_mv = 20",
-        "layer_rail" => "layers = [1, 2], raise_mv = 20",
-        "bank_rail" => "share = 0.5, raise_mv = 20",
-        "spares" => "rows = 2, columns = 1, repair_vdd_mv = 840",
-        "parity" | "strongest_rows" | "rotate_bits" | "invert_rows" | "closest_code"
-        | "narrow_sums" => "",
-        "sum_guard" => "images = 4, margin = 0.0",
-        "recalibrate" => "images = 4",
-        "secded" => "data_bits = 32",
-        "detecting_read" => "mask = \"bits\"",
-        _ => panic!("`{kind}` has no settings here: add some, and a row in docs/combinations.md"),
-    }
-}
 
 /// Why a combination is refused, as a part of the message; none if it runs.
 fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
@@ -95,13 +78,8 @@ fn text(source: usize, memory: &str, placement: &str, kinds: &[&str]) -> String 
          [chips]\n{chips}\n[[remedy]]\nname = \"nothing\"\n"
     );
     for kind in kinds {
-        let settings = settings(kind);
-        let comma = if settings.is_empty() { "" } else { ", " };
-        let _ = write!(
-            text,
-            "[[remedy]]\nname = \"{kind}\"\nprotection = [{{ kind = \"{kind}\", \
-             memory = \"{memory}\"{comma}{settings} }}]\n"
-        );
+        let mechanism = mechanism(kind, memory);
+        let _ = write!(text, "[[remedy]]\nname = \"{kind}\"\nprotection = [{mechanism}]\n");
     }
     text
 }

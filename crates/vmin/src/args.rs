@@ -16,7 +16,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, StyledStr, TypedValuePa
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use vmin_accel::voltage::READ_NOISE_MV;
-use vmin_diagnostic::FileKind;
+use vmin_diagnostic::{FileKind, closest};
 
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
@@ -88,19 +88,30 @@ impl Cli {
 
 /// Where a command is given for a kind, the kinds of its file and of its JSON.
 fn with_kind(mut error: clap::Error) -> clap::Error {
+    const COMMANDS: [(&str, &str); 4] = [
+        ("sweep", "`experiment` is the file of `vmin sweep`, `results` its JSON"),
+        ("report", "`results` is what `vmin report` reads"),
+        ("explore", "`space` is the file of `vmin explore`"),
+        ("train", "`recipe` is the file of `vmin train`"),
+    ];
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => word.as_str(),
         _ => "",
     };
-    let tip = match (word(ContextKind::InvalidArg), word(ContextKind::InvalidValue)) {
-        ("[KIND]", "sweep") => "`experiment` is the file of `vmin sweep`, `results` its JSON",
-        ("[KIND]", "report") => "`results` is what `vmin report` reads",
-        ("[KIND]", "explore") => "`space` is the file of `vmin explore`",
-        ("[KIND]", "train") => "`recipe` is the file of `vmin train`",
+    let kinds = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(kinds)) if word(ContextKind::InvalidArg) == "[KIND]" => kinds,
         _ => return error,
     };
+    // A kind goes before a command of the same name.
+    let words = kinds.iter().map(String::as_str).chain(COMMANDS.map(|(command, _)| command));
+    let meant = closest(word(ContextKind::InvalidValue), words);
+    let is_kind = |meant: &&str| kinds.iter().any(|kind| kind == meant);
+    let meant = meant.filter(|meant| !is_kind(meant));
+    let Some((_, tip)) = COMMANDS.iter().find(|(command, _)| Some(*command) == meant) else {
+        return error;
+    };
     error.remove(ContextKind::SuggestedValue);
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*tip)]));
     error
 }
 
@@ -568,6 +579,10 @@ mod tests {
         assert!(text.contains("tip: `experiment` is the file of `vmin sweep`, `results` its JSON"));
         assert!(tip(&["vmin", "init", "explore"]).contains("tip: `space` is the file"));
         assert!(tip(&["vmin", "schema", "report"]).contains("tip: `results` is what"));
+        assert!(tip(&["vmin", "schema", "swep"]).contains("tip: `experiment` is the file of"));
+        assert!(tip(&["vmin", "init", "explor"]).contains("tip: `space` is the file"));
+        // There is a kind of that name.
+        assert!(tip(&["vmin", "schema", "explor"]).contains("'explore'"));
     }
 
     #[test]

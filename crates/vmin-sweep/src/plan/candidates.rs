@@ -70,14 +70,6 @@ impl Candidate {
         self.graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0)
     }
 
-    /// Its network in protected memories.
-    ///
-    /// # Errors
-    /// Protection does not fit; `Plan::resolve` refuses that.
-    pub fn deployment(&self) -> Result<Deployment<'_>, ProtectedError> {
-        Deployment::new(&self.graph, &self.placement, &self.protection)
-    }
-
     /// Whether another candidate is the same by value: both would give the same results.
     pub(super) fn is_twin(&self, other: &Self) -> bool {
         let points = |of: &Self| of.points.iter().map(|point| point.id.clone()).collect::<Vec<_>>();

@@ -272,7 +272,7 @@ impl Plan {
             let each = |index: usize| &remedy.protection.each[index].span;
             let span = blamed.map_or(&remedy.protection_span, each);
             let refused = Diagnostic::new("protection", reason).at(&source, span.clone());
-            Some(refused.hint("choose another `fault_kind`, or leave the mechanism away"))
+            Some(refused.hint("choose `fault_kind = \"stuck_at\"`, or leave the mechanism away"))
         };
         let useless = experiment.remedies.iter().zip(&candidates[1..]).filter_map(useless);
         if let Some(problems) = Diagnostics::from_list(useless.collect()) {

@@ -137,12 +137,17 @@ mod seed {
     }
 }
 
+impl OnChipArgs {
+    /// The seed where none is named: that of the experiment of `vmin init`.
+    pub(crate) const CHIP_SEED: u64 = 1;
+}
+
 /// Chips, their supplies and the places of a network on them.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnChipArgs {
     /// Seed of the chips, or of a chip file's uncertain cells
-    #[arg(long, value_name = "S", default_value_t = 0, value_parser = whole)]
+    #[arg(long, value_name = "S", default_value_t = Self::CHIP_SEED, value_parser = whole)]
     #[serde(with = "seed")]
     #[schemars(with = "String")]
     pub chip_seed: u64,

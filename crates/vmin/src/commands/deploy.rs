@@ -199,7 +199,7 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
             .hint("add `--vdd-mv V --profile NAME`, `--rate P`, or `--chip FILE --vdd-mv V`")
             .into());
     }
-    let graph = setup::network(&args.model, on_chip)?;
+    let graph = setup::network(Path::new(&args.model), on_chip)?;
     let data = args.data.as_ref();
     let data = data.map(|name| setup::images(name, args.images.as_ref())).transpose()?;
     let costs = Names::typed().costs(args.costs.as_str())?;

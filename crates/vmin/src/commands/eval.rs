@@ -116,10 +116,10 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let given = args.deployed.as_deref().map(Given::open).transpose()?;
     let (model, on_chip, asked) = match &given {
-        Some(given) => (given.model(), given.on_chip(), given.asked()),
+        Some(given) => (Path::new(given.model()), given.on_chip(), given.asked()),
         None => {
             let asked = Asked { option: "--protect", mechanisms: &args.protect, if_of_use: false };
-            (args.model.as_deref().unwrap_or_default(), &args.on_chip, asked)
+            (args.model.as_deref().unwrap_or(Path::new("")), &args.on_chip, asked)
         }
     };
     let graph = setup::network(model, on_chip)?;
@@ -201,7 +201,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         let errs = |memory: Memory| chips.supplies.get(memory).is_some();
         let flips = |memory: Memory| errs(memory).then(|| applied.get(memory).bits_flipped);
         evaluations.push(Evaluation {
-            model: model.to_owned(),
+            model: model.display().to_string(),
             data: args.data.clone(),
             rounding: graph.rounding.word(),
             pixels: graph.pixels_in_words(),
@@ -283,14 +283,15 @@ impl Answer for Evaluated {
         let table = answer::table(&header, usize::from(files), rows);
         let kind = several.chips.first().and_then(Evaluation::kind_in_words);
         let kind = kind.map(|words| format!("\n{words}")).unwrap_or_default();
-        format!(
-            "{table}\ntest error {:.2} ± {:.2} % over {} chips, {} to {}{kind}",
+        let sentences = format!(
+            "test error {:.2} ± {:.2} % over {} chips, {} to {}{kind}",
             several.rerr_mean * 100.0,
             several.rerr_std * 100.0,
             several.chips.len(),
             answer::percent(several.rerr_min, 2),
             answer::percent(several.rerr_max, 2)
-        )
+        );
+        format!("{table}\n{}", answer::wrapped(&sentences))
     }
 }
 
@@ -325,7 +326,7 @@ fn in_words(evaluation: &Evaluation) -> String {
         .filter_map(|(name, flips)| Some(format!(", {} bits of {name}", (*flips)?)))
         .collect();
     let kind = evaluation.kind_in_words().map(|words| format!("\n{words}")).unwrap_or_default();
-    format!(
+    answer::wrapped(&format!(
         "{} of {} images right: test error {}\n{} faulty cells under {} stored bits, {} bits \
          changed{buffers}{kind}\n{:.2} s, {:.0} images/s, {} MACs per image, kernel {}, {} threads\n\
          pixels {}, rounding {}",
@@ -342,7 +343,7 @@ fn in_words(evaluation: &Evaluation) -> String {
         evaluation.threads,
         evaluation.pixels,
         evaluation.rounding
-    )
+    ))
 }
 
 /// Fails before the work, not after it, where predictions cannot be written.

@@ -4,6 +4,7 @@ mod chips;
 mod protect;
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
@@ -48,7 +49,7 @@ pub(crate) struct Setup {
 }
 
 /// The network of that name, with its weights, rounding and pixels as asked for.
-pub(crate) fn network(model: &str, args: &OnChipArgs) -> Result<Graph, Failure> {
+pub(crate) fn network(model: &Path, args: &OnChipArgs) -> Result<Graph, Failure> {
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
     let graph = names.with_bits(names.rounded(model, args.arithmetic.rounding)?, bits.as_ref())?;
@@ -109,7 +110,7 @@ impl Setup {
         if let Some(reason) = typed.protection().useless(map) {
             return Err(typed
                 .refused(|alone| alone.useless(map).is_some(), reason)
-                .hint("choose another `--fault-kind`, or leave the mechanism away")
+                .hint("choose `--fault-kind stuck_at`, or leave the mechanism away")
                 .into());
         }
         let reads = match args.fault_kind {

@@ -46,7 +46,7 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
     let (mut journal, done) =
-        Journal::open(&journal_path, &plan.digest, plan.records_total(), args.resume)
+        Journal::open(&journal_path, &plan.journal_of(), plan.records_total(), args.resume)
             .map_err(|error| journal_failure(&error))?;
     let known = plan.sorted(&done).map_err(|reason| {
         Diagnostic::new("journal", format!("`{}`: {reason}", journal_path.display()))

@@ -112,7 +112,7 @@ fn without_supply(args: &OnChipArgs, typed: &Typed) -> Option<&'static str> {
         (args.activation_vdd_mv.is_some(), "--activation-vdd-mv"),
         (args.accumulator_vdd_mv.is_some(), "--accumulator-vdd-mv"),
         (args.chip != ChipChoice::Index(0), "--chip"),
-        (args.chip_seed != 0, "--chip-seed"),
+        (args.chip_seed != OnChipArgs::CHIP_SEED, "--chip-seed"),
         (args.read_noise_mv.is_some(), "--read-noise-mv"),
     ];
     given.into_iter().find_map(|(given, option)| given.then_some(option))
