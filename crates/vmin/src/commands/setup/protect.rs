@@ -42,7 +42,8 @@ impl Typed {
         let listed = Listed::new(entries).map_err(|(index, error)| {
             error.diagnostic().at(&sources[index], whole(&sources[index]))
         })?;
-        let known = known.map_or_else(|| Ok(Known::default()), known_map)?;
+        let exact = || Ok(Located { value: Known::default(), span: 0..0 });
+        let known = known.map_or_else(exact, known_map)?;
         let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { option, listed, sources })
     }
@@ -71,8 +72,8 @@ impl Typed {
         let kept: Vec<String> = kept.map(|(text, _)| text).collect();
         let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
         let Self { listed, sources, .. } = Self::read(asked, None)?;
-        let listed =
-            listed.knowing(self.protection().known().clone()).map_err(|problem| *problem)?;
+        let known = Located { value: self.protection().known().clone(), span: 0..0 };
+        let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { listed, sources, ..self })
     }
 
@@ -112,7 +113,7 @@ fn mechanism(source: &Source, option: &str) -> Result<Located<Entry>, Diagnostic
     Ok(Located { value: entry, span: whole(source) })
 }
 
-fn known_map(text: &str) -> Result<Known, Diagnostics> {
+fn known_map(text: &str) -> Result<Located<Known>, Diagnostics> {
     let source = Source::new("--known", &format!("{{ known = {text} }}"));
     let document = Document::parse_inline(&source).map_err(|problems| {
         let example = "for instance `{ margin_mv = 10, reads = 5 }`, or `\"exact\"`";
@@ -123,5 +124,5 @@ fn known_map(text: &str) -> Result<Known, Diagnostics> {
     let known = Known::read(&root, "known");
     root.finish();
     document.finish()?;
-    Ok(known.unwrap_or_default())
+    Ok(known.unwrap_or_else(|| Located { value: Known::default(), span: 0..0 }))
 }
