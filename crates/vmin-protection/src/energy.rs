@@ -58,8 +58,7 @@ struct Protected<'a> {
 
 impl Protected<'_> {
     fn prices(&self, code_bits: u8) -> Vec<Price> {
-        let vmin_accel::accelerator::Memory { geometry, word_bits, .. } = *self.on_chip();
-        let shape = Shape { geometry, word_bits, code_bits };
+        let shape = shape(self.on_chip(), code_bits);
         let of = self.protection.of(self.memory).iter();
         of.map(|mechanism| mechanism.price(self.costs, shape)).collect()
     }
@@ -116,6 +115,30 @@ impl Protected<'_> {
         };
         (1.0 - banks.0) * within_bank(base) + banks.0 * within_bank(banks.1)
     }
+}
+
+const fn shape(on_chip: &vmin_accel::accelerator::Memory, code_bits: u8) -> Shape {
+    let vmin_accel::accelerator::Memory { geometry, word_bits, .. } = *on_chip;
+    Shape { geometry, word_bits, code_bits }
+}
+
+/// Area of the extra cells and gates of a protection over that of the bit cells of all memories, whose codes have
+/// so many bits. Supplies, boosters and comparators of addresses are not counted.
+#[must_use]
+pub fn area_share(
+    accelerator: &Accelerator,
+    protection: &Protection,
+    costs: &ProtectionCosts,
+    code_bits: &PerMemory<u8>,
+) -> f64 {
+    let bits = Memory::ALL.map(|(_, memory)| accelerator.memories.get(memory).bits() as f64);
+    let bits: f64 = bits.iter().sum();
+    let extra = protection.iter().map(|(memory, mechanism)| {
+        let on_chip = accelerator.memories.get(memory);
+        let shape = shape(on_chip, *code_bits.get(memory));
+        mechanism.price(costs, shape).area_share(costs, shape) * on_chip.bits() as f64
+    });
+    extra.sum::<f64>() / bits
 }
 
 const fn component(parts: &mut Components, memory: Memory) -> &mut f64 {

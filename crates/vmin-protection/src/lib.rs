@@ -30,9 +30,9 @@ mod tests;
 pub mod words;
 
 pub use costs::{Basis, Cost, CostKey, ProtectionCosts};
-pub use energy::{ProtectedEnergy, ProtectedLayers, protected_energy};
-pub use extent::Extent;
-pub use known::{Known, KnownAt, Noise};
+pub use energy::{ProtectedEnergy, ProtectedLayers, area_share, protected_energy};
+pub use extent::{Extent, StartUp};
+pub use known::{Known, KnownAt, Noise, ReadsOf};
 pub use listed::{Entry, Listed, read_entry};
 pub use mechanism::Mechanism;
 pub use protection::{MapKind, ProtectedAt, Protection, ProtectionError, Stages};

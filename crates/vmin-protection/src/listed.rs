@@ -18,6 +18,8 @@ pub struct Listed {
     pub protection: Protection,
     /// Each of them alone, in the order of the list.
     pub each: Vec<Located<Protection>>,
+    /// Place of what is known of each chip.
+    pub known_span: Range<usize>,
 }
 
 impl Listed {
@@ -31,14 +33,15 @@ impl Listed {
             Ok(Located { value: Protection::new([entry.value])?, span: entry.span })
         };
         let each = list.into_iter().map(alone).collect::<Result<_, _>>()?;
-        Ok(Self { protection, each })
+        Ok(Self { protection, each, known_span: 0..0 })
     }
 
     /// The same mechanisms working from this knowledge of each chip.
     ///
     /// # Errors
     /// None of them works from a fault map.
-    pub fn knowing(self, known: Known) -> Result<Self, Box<Diagnostic>> {
+    pub fn knowing(self, known: Located<Known>) -> Result<Self, Box<Diagnostic>> {
+        let Located { value: known, span: known_span } = known;
         let asks = |(_, mechanism): (Memory, &dyn Mechanism)| mechanism.effect(8).asks_known();
         if !known.is_exact() && !self.protection.iter().any(asks) {
             let message = "`known` has no effect: no mechanism here works from a fault map";
@@ -51,7 +54,7 @@ impl Listed {
             span: of.span,
         };
         let each = self.each.into_iter().map(alone).collect();
-        Ok(Self { protection: self.protection.knowing(known), each })
+        Ok(Self { protection: self.protection.knowing(known), each, known_span })
     }
 
     /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the

@@ -42,7 +42,7 @@ pub use journal::{
 };
 pub use plan::{Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
 pub use preset::Preset;
-pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint};
+pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint, RowsUsed};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, RESULTS_VERSION, Results,
     Setting, evaluate,

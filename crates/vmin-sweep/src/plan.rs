@@ -256,6 +256,17 @@ impl Plan {
         all.find_map(|(index, candidate)| Some((index, same(candidate)?))).unwrap_or((index, point))
     }
 
+    /// The candidate, and its point, that differ from these in nothing but the exact map of each chip; none where the
+    /// map is exact, or no such candidate is in the plan.
+    pub(crate) fn with_exact_map(&self, index: usize, point: usize) -> Option<(usize, usize)> {
+        let (id, points) = self.candidates[index].exact.as_ref()?;
+        self.candidates.iter().enumerate().find_map(|(twin, candidate)| {
+            let mut of_twin = candidate.points.iter();
+            let point = of_twin.position(|other| other.id == points[point]);
+            Some((twin, point.filter(|_| candidate.id == *id)?))
+        })
+    }
+
     /// Adds the counts of a candidate to those of later ones with the same trials.
     pub(crate) fn share(&self, index: usize, counts: &[Counts], known: &mut Known) {
         for later in index + 1..self.candidates.len() {

@@ -208,6 +208,22 @@ pub(crate) fn damage(graph: &Graph) -> Vec<Damage> {
     graph.weights.iter().zip(steps).map(of).collect()
 }
 
+/// How far weights that read as `codes` lie from the network's: the root of the summed damage over that of all weights
+/// reading as zero.
+pub(crate) fn deviation(graph: &Graph, codes: &[Vec<u8>]) -> f64 {
+    let (mut wrong, mut all) = (0_u128, 0_u128);
+    let tensors = graph.weights.iter().zip(codes).zip(damage(graph));
+    for ((weights, codes), damage) in tensors {
+        let zeros = zeros(weights);
+        let run = weights.codes.len().div_ceil(zeros.len()).max(1);
+        for (index, (&wanted, &read)) in weights.codes.iter().zip(codes).enumerate() {
+            wrong += u128::from(damage.of(index, wanted.into(), read.into()));
+            all += u128::from(damage.of(index, wanted.into(), zeros[index / run]));
+        }
+    }
+    if wrong == 0 { 0.0 } else { (wrong as f64 / all.max(1) as f64).sqrt() }
+}
+
 /// The codes that mean zero, one per channel where they differ.
 fn zeros(weights: &WeightTensor) -> Vec<u32> {
     let code = |&zero: &i32| {

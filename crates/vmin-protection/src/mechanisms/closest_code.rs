@@ -40,7 +40,14 @@ impl Mechanism for ClosestCode {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a search per code with faulty cells".to_owned())
+        Some("memory test, search per code with faulty cells".to_owned())
+    }
+
+    fn caution_if_inverting(&self) -> Option<&'static str> {
+        Some(
+            "a cell that always inverts is written inverted, so every cell on the map is repaired exactly; \
+             this is no result about stuck cells, nor about random flips, which no map shows",
+        )
     }
 
     fn price(&self, _: &ProtectionCosts, _: Shape) -> Price {

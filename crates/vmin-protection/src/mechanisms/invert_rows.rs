@@ -34,7 +34,7 @@ impl Mechanism for InvertRows {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a comparison per row with faulty cells".to_owned())
+        Some("memory test, choice per row with faulty cells".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {

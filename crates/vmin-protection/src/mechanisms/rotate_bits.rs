@@ -33,7 +33,7 @@ impl Mechanism for RotateBits {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a choice per column of words".to_owned())
+        Some("memory test, choice per column of words".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {

@@ -23,9 +23,9 @@ use vmin_accel::Memory;
 use vmin_diagnostic::{Diagnostic, TableReader};
 use vmin_sram::CellEffect;
 
-use crate::ProtectionCosts;
 use crate::mechanism::{Effect, Mechanism, Price, Shape};
 use crate::store::{KnownChip, RowTable, Storage, StoreRule};
+use crate::{Extent, ProtectionCosts};
 
 /// `kind = "strongest_rows"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -60,7 +60,14 @@ impl Mechanism for StrongestRows {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a sort of the rows".to_owned())
+        Some("memory test, sort of the rows".to_owned())
+    }
+
+    fn remark(&self, extent: Extent) -> Option<String> {
+        let Extent { rows_used, rows, .. } = extent;
+        let full = rows_used as f64 / rows.max(1) as f64 * 100.0;
+        let choice = if rows_used < rows { "" } else { ", so that none is left to choose" };
+        Some(format!("{rows_used} of {rows} rows hold something ({full:.1} %){choice}"))
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

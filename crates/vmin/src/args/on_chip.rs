@@ -39,6 +39,16 @@ pub enum PlacementArg {
     Streamed,
 }
 
+impl PlacementArg {
+    /// Its word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Resident => "resident",
+            Self::Streamed => "streamed",
+        }
+    }
+}
+
 /// The supply of a memory beside that of the weights; as text, as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -8,7 +8,7 @@ use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
-use vmin_protection::{Noise, Protection};
+use vmin_protection::{Noise, ProtectedAt, Protection, ReadsOf};
 use vmin_sram::{CellErrors, FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::names::Names;
 use vmin_sweep::{ChipFile, ReadErrors, chip_file};
@@ -26,12 +26,22 @@ pub(crate) struct Wanted {
     pub(crate) supplies: Supplies,
     /// The same without protection.
     pub(crate) unprotected: Supplies,
+    /// The same with the exact map of each chip, where mechanisms work from another.
+    pub(crate) exact: Option<Supplies>,
     /// How faulty cells err, if they do.
     pub(crate) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
     pub(crate) cell_fault_rate: f64,
     /// Names of the chips' files, if they have some.
     pub(crate) files: Vec<String>,
+}
+
+impl Wanted {
+    /// Supply of a memory in mV; none where it makes no errors or only a rate is known.
+    pub(crate) fn vdd_mv(&self, memory: Memory) -> Option<f64> {
+        let at = self.unprotected.get(memory).as_ref()?;
+        Some(at.access.base().vdd_mv).filter(|mv| *mv > 0.0)
+    }
 }
 
 pub(super) fn chips(
@@ -65,6 +75,7 @@ pub(super) fn chips(
             range,
             supplies: Supplies::default(),
             unprotected: Supplies::default(),
+            exact: None,
             fault_kind: None,
             cell_fault_rate: 0.0,
             files: Vec::new(),
@@ -79,6 +90,11 @@ pub(super) fn chips(
     let transient = args.fault_kind == Some(FaultKindArg::Transient);
     let fault_kind = Some(if transient { FaultKindArg::TRANSIENT } else { kind.word() });
     let cell_fault_rate = at.own.threshold.rate();
+    let reads = match &at.profile {
+        Some(_) => ReadsOf::Population { noisy: at.noise_mv.is_some() },
+        None => ReadsOf::Rates,
+    };
+    refuse_known(protection, reads)?;
     let supplies_of =
         |of: &Protection| supplies(args, of, at.own.vdd_mv, |mv, noise| at.at(mv, noise));
     let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
@@ -99,8 +115,16 @@ pub(super) fn chips(
             Box::new(SampledChips { population, seed, kind })
         }
     };
-    let files = Vec::new();
-    Ok(Wanted { source, range, supplies, unprotected, fault_kind, cell_fault_rate, files })
+    Ok(Wanted {
+        source,
+        range,
+        exact: exact(&supplies),
+        supplies,
+        unprotected,
+        fault_kind,
+        cell_fault_rate,
+        files: Vec::new(),
+    })
 }
 
 /// An option that is given and means nothing without a supply.
@@ -177,12 +201,15 @@ fn of_files(
         .into());
     };
     let mut fault_kinds = Vec::new();
+    let mut varying = false;
     for file in &files {
         let map = errors_of(file, vdd_mv)?;
+        varying |= map.iter().any(|error| error.rates.largest() < 1.0);
         check_map(file, &map, args, placement)?;
         fault_kinds
             .push(chip_file::kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word));
     }
+    refuse_known(protection, ReadsOf::Measured { varying })?;
     // Of several chips, the mean.
     let rate = |mv: f64| {
         let shares = files.iter().map(|file| {
@@ -217,12 +244,25 @@ fn of_files(
         // The number of files was checked.
         range: 0..chips.len() as u32,
         source: Box::new(Measured { chips, seed: args.chip_seed, kind: kind(args) }),
+        exact: exact(&supplies),
         supplies,
         unprotected,
         fault_kind: Some(fault_kind),
         cell_fault_rate: rate(vdd_mv)?,
         files: files.into_iter().map(|file| file.name).collect(),
     })
+}
+
+/// The supplies with the exact map of each chip, where that of some memory is not.
+fn exact(supplies: &Supplies) -> Option<Supplies> {
+    let differs = supplies.present().any(|(_, at)| at.known.is_some());
+    let exactly = |at: &Option<ProtectedAt>| Some(at.as_ref()?.knowing_exactly());
+    differs.then(|| supplies.map(exactly))
+}
+
+/// Refuses what is known of chips where reads differ so.
+fn refuse_known(protection: &Protection, reads: ReadsOf) -> Result<(), Failure> {
+    protection.known().refused(reads).map_or(Ok(()), |refused| Err(refused.into()))
 }
 
 /// The cells of a chip that err at a voltage.
@@ -274,7 +314,7 @@ struct Rates {
 
 impl Rates {
     fn at(&self, mv: f64, noise: Noise) -> Result<MemoryAt, Failure> {
-        if mv == self.own.vdd_mv && noise == Noise::OfReads {
+        if mv == self.own.vdd_mv && noise.mv(self.noise_mv) == self.noise_mv {
             return Ok(self.own.clone());
         }
         let Some(profile) = self.profile.as_ref().filter(|_| self.own.vdd_mv > 0.0) else {
@@ -285,12 +325,11 @@ impl Rates {
             .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`")
             .into());
         };
-        profile.check(mv)?;
-        let noise_mv = match noise {
-            Noise::OfReads => self.noise_mv,
-            Noise::OfTestMv(own) => Some(own).filter(|own| *own > 0.0),
-        };
-        let noise = noise_mv.map(|noise| profile.read_noise(mv, noise));
+        profile.check(mv).map_err(|problem| match noise {
+            Noise::OfReads => problem,
+            Noise::OfTest(_) => Box::new(problem.hint("`--known` puts its test there")),
+        })?;
+        let noise = noise.mv(self.noise_mv).map(|noise| profile.read_noise(mv, noise));
         Ok(MemoryAt { noise, ..MemoryAt::new(mv, profile.cell_fault_rate(mv)) })
     }
 }

@@ -42,7 +42,8 @@ impl Typed {
         let listed = Listed::new(entries).map_err(|(index, error)| {
             error.diagnostic().at(&sources[index], whole(&sources[index]))
         })?;
-        let known = known.map_or_else(|| Ok(Known::default()), known_map)?;
+        let exact = || Ok(Located { value: Known::default(), span: 0..0 });
+        let known = known.map_or_else(exact, known_map)?;
         let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { option, listed, sources })
     }
@@ -71,8 +72,8 @@ impl Typed {
         let kept: Vec<String> = kept.map(|(text, _)| text).collect();
         let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
         let Self { listed, sources, .. } = Self::read(asked, None)?;
-        let listed =
-            listed.knowing(self.protection().known().clone()).map_err(|problem| *problem)?;
+        let known = Located { value: self.protection().known().clone(), span: 0..0 };
+        let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { listed, sources, ..self })
     }
 
@@ -122,9 +123,9 @@ fn inline<'s>(source: &'s Source, typed: &str, example: &str) -> Result<Document
     })
 }
 
-fn known_map(text: &str) -> Result<Known, Diagnostics> {
+fn known_map(text: &str) -> Result<Located<Known>, Diagnostics> {
     if text.trim() == "exact" {
-        return Ok(Known::default());
+        return Ok(Located { value: Known::default(), span: 0..0 });
     }
     let source = Source::new("--known", &format!("{{ known = {text} }}"));
     let example = "for instance `{ margin_mv = 10, reads = 5 }`, or `exact`";
@@ -133,5 +134,5 @@ fn known_map(text: &str) -> Result<Known, Diagnostics> {
     let known = Known::read(&root, "known");
     root.finish();
     document.finish()?;
-    Ok(known.unwrap_or_default())
+    Ok(known.unwrap_or_else(|| Located { value: Known::default(), span: 0..0 }))
 }
