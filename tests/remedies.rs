@@ -219,4 +219,7 @@ fn check_measures_trials_under_each_mechanism() {
         let basis = cost["seconds_basis"].as_str().unwrap_or_else(|| panic!("{kind}: {cost}"));
         assert!(basis.starts_with("from 2 trials"), "{kind}: {basis}");
     }
+    let told = "2 chips cannot show at 95 % confidence that 90 % of all chips are within the budget: 29 can";
+    let text = vmin.ok(&["check", "e.toml"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(told), "{text}");
 }

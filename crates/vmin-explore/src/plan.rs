@@ -93,16 +93,17 @@ impl Plan {
             .profile(&space.profile)
             .and_then(|profile| names.with_vmin(profile, space.vmin_mv.as_ref()));
         let profile = keep(&mut problems, profile);
+        let mut is_other = false;
         let accuracy = space.accuracy.as_ref().and_then(|name| {
             let at = |problem: Diagnostic| problem.at(&source, name.span.clone()).into();
             let read = Accuracy::read(&base.join(&name.value)).map_err(|problem| at(*problem));
             let accuracy = keep(&mut problems, read)?;
             // Before voltages are refused: with another V_min, others are in reach.
             let same = profile.as_ref().map_or(Ok(()), |profile| accuracy.check_profile(profile));
+            is_other = same.is_err();
             keep(&mut problems, same.map_err(|differs| at(accuracy.refused(&differs))))?;
             Some(accuracy)
         });
-        let is_other = accuracy.is_none() && space.accuracy.is_some();
         let supplies = profile
             .as_ref()
             .filter(|_| !is_other)

@@ -315,7 +315,8 @@ impl Accuracy {
         if nominal_mv.0 == nominal_mv.1 && faults(profile).ok() == self.subject.faults_sha256 {
             return Ok(());
         }
-        if nominal_mv.0 != nominal_mv.1 && setting.profile == profile.name() {
+        let is_named_so = setting.profile == profile.name() && profile.follows_vmin();
+        if is_named_so && nominal_mv.0 != nominal_mv.1 {
             // Whole nanovolts, since factors of profiles round.
             let vmin_mv = (nominal_mv.0 / nominal_mv.1 * profile.vmin_mv() * 1e6).round() / 1e6;
             return differs(

@@ -47,6 +47,8 @@ pub struct VoltageProfile {
     source: String,
     vmin_mv: f64,
     relative: bool,
+    /// Whether its source is relative to V_min, be that known or not.
+    follows_vmin: bool,
     v_ref_mv: f64,
     vdd_mv_range: (f64, f64),
     curve: Curve,
@@ -153,6 +155,12 @@ impl VoltageProfile {
         } else {
             VddReference::Absolute
         }
+    }
+
+    /// Whether [`Self::at_vmin`] makes sense: its source gives voltages relative to V_min alone.
+    #[must_use]
+    pub const fn follows_vmin(&self) -> bool {
+        self.follows_vmin
     }
 
     /// The same profile where V_min is that voltage: every voltage in the same proportion, as millivolts of
