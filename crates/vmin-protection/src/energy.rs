@@ -138,7 +138,8 @@ pub fn area_share(
         let shape = shape(on_chip, *code_bits.get(memory));
         mechanism.price(costs, shape).area_share(costs, shape) * on_chip.bits() as f64
     });
-    extra.sum::<f64>() / bits
+    // Not -0.0 for none.
+    extra.fold(0.0, |sum, area| sum + area) / bits
 }
 
 const fn component(parts: &mut Components, memory: Memory) -> &mut f64 {
