@@ -6,8 +6,8 @@ use crate::mechanism::Effect;
 use crate::rails::{Rail, RailCells, banks_on_rail};
 use crate::{MapKind, Mechanism, ProtectedAt, Protection};
 
-/// What a memory holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a memory holds; zeros where it makes no errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Width of its widest code, in bits.
     pub code_bits: u8,
