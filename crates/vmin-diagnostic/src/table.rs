@@ -142,6 +142,12 @@ impl<'d> TableReader<'d> {
         self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_str())
     }
 
+    /// True without any key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_none_or(|table| table.is_empty())
+    }
+
     /// The keys in the order of the file, all of them taken as known (for tables with free keys).
     #[must_use]
     pub fn keys(&self) -> Vec<Located<String>> {

@@ -13,7 +13,7 @@ use vmin_accel::{Accelerator, Memory, PerMemory, VoltageProfile};
 
 use crate::mechanism::{Price, Shape};
 use crate::rails::{Rail, RailCells, banks_on_rail};
-use crate::{CostKey, Protection, ProtectionCosts};
+use crate::{CostKey, Extent, Protection, ProtectionCosts};
 
 /// Cycles and traffic of a network's layers, and where their weights lie.
 #[derive(Clone, Copy, Debug)]
@@ -122,23 +122,30 @@ const fn shape(on_chip: &vmin_accel::accelerator::Memory, code_bits: u8) -> Shap
     Shape { geometry, word_bits, code_bits }
 }
 
-/// Area of the extra cells and gates of a protection over that of the bit cells of all memories, whose codes have
-/// so many bits. Supplies, boosters and comparators of addresses are not counted.
+/// Area of the extra cells and gates of a protection over that of the bit cells of all memories, which hold so much.
+/// Supplies, boosters and comparators of addresses are not counted.
 #[must_use]
 pub fn area_share(
     accelerator: &Accelerator,
     protection: &Protection,
     costs: &ProtectionCosts,
-    code_bits: &PerMemory<u8>,
+    extents: &PerMemory<Extent>,
 ) -> f64 {
     let bits = Memory::ALL.map(|(_, memory)| accelerator.memories.get(memory).bits() as f64);
     let bits: f64 = bits.iter().sum();
     let extra = protection.iter().map(|(memory, mechanism)| {
         let on_chip = accelerator.memories.get(memory);
-        let shape = shape(on_chip, *code_bits.get(memory));
+        let code_bits = match (extents.get(memory).code_bits, memory) {
+            // A memory that makes no errors.
+            (0, Memory::Weight | Memory::Activation) => 8,
+            (0, Memory::Accumulator) => accelerator.accumulator_bits as u8,
+            (code_bits, _) => code_bits,
+        };
+        let shape = shape(on_chip, code_bits);
         mechanism.price(costs, shape).area_share(costs, shape) * on_chip.bits() as f64
     });
-    extra.sum::<f64>() / bits
+    // Not -0.0 for none.
+    extra.fold(0.0, |sum, area| sum + area) / bits
 }
 
 const fn component(parts: &mut Components, memory: Memory) -> &mut f64 {

@@ -6,8 +6,8 @@ use crate::mechanism::Effect;
 use crate::rails::{Rail, RailCells, banks_on_rail};
 use crate::{MapKind, Mechanism, ProtectedAt, Protection};
 
-/// What a memory holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a memory holds; zeros where it makes no errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Width of its widest code, in bits.
     pub code_bits: u8,
@@ -72,7 +72,13 @@ impl Protection {
     ) -> Result<Vec<String>, String> {
         // What is told of a mechanism, and of which memories: the same of several is one remark.
         let mut told: Vec<(&str, String, Vec<&str>)> = Vec::new();
-        let mut startups: Vec<(&str, String)> = Vec::new();
+        let mut startup: Vec<String> = Vec::new();
+        let all = points.iter().flat_map(|point| point.present());
+        let mut tested = all.map(|(_, at)| at).filter(|at| at.known.is_some()).peekable();
+        let tests = self.known().reads.is_none() && tested.peek().is_some();
+        if tests && tested.all(ProtectedAt::is_tested_as_read) {
+            return Err("`known` has no effect: its test is a read like all others".to_owned());
+        }
         for (_, memory) in Memory::ALL {
             let at: Vec<&ProtectedAt> =
                 points.iter().filter_map(|point| point.get(memory).as_ref()).collect();
@@ -80,17 +86,14 @@ impl Protection {
             if at.is_empty() {
                 continue;
             }
-            if self.known().reads.is_none() && at.iter().all(|at| at.is_tested_as_read()) {
-                let memory = memory.word();
-                return Err(format!(
-                    "`known` has no effect: its test is at the supply of the {memory} memory itself"
-                ));
-            }
             let mut number = 0;
             for mechanism in self.of(memory) {
                 let words = format!("`{}` of the {} memory", mechanism.kind(), memory.word());
-                let startup = mechanism.startup().map(|work| (mechanism.kind(), work));
-                startups.extend(startup.filter(|work| !startups.contains(work)));
+                for work in mechanism.startup().iter().flat_map(|work| work.split(", ")) {
+                    if !startup.iter().any(|told| told == work) {
+                        startup.push(work.to_owned());
+                    }
+                }
                 let remark = mechanism.remark(*extents.get(memory));
                 let mut remarks = Vec::from_iter(remark.map(|text| format!("{words}: {text}")));
                 if let Effect::Rail(rail) = mechanism.effect(8) {
@@ -111,9 +114,7 @@ impl Protection {
             [memory] => format!("`{kind}` of the {memory} memory{text}"),
             several => format!("`{kind}` of the memories of {}{text}", several.join(", ")),
         };
-        let work: Vec<String> =
-            startups.into_iter().map(|(kind, work)| format!("`{kind}` {work}")).collect();
-        let startup = (!work.is_empty()).then(|| format!("at start-up: {}", work.join("; ")));
+        let startup = (!startup.is_empty()).then(|| format!("at start-up: {}", startup.join(", ")));
         Ok(told.into_iter().map(remark).chain(startup).collect())
     }
 }
@@ -244,6 +245,27 @@ mod tests {
         let start_up = protection.knowing(known).start_up(&extents);
         let expected = StartUp { calibration_inferences: 32, test_row_reads: 5 * 40 + 40 };
         assert_eq!(start_up, expected);
+        let list: Vec<Arc<dyn Mechanism>> = vec![Arc::new(InvertRows {}), Arc::new(ClosestCode {})];
+        let work =
+            "memory test, choice per row with faulty cells, search per code with faulty cells";
+        let told = remarks(list, 1, &[900.0]).expect("allowed");
+        assert_eq!(told, [format!("at start-up: {work}")]);
+    }
+
+    #[test]
+    fn a_test_like_any_read_is_refused_unless_it_differs_somewhere() {
+        let list: Vec<Arc<dyn Mechanism>> = vec![Arc::new(ClosestCode {})];
+        let known = Known { vdd_mv: Some(900.0), ..Known::default() };
+        let protection = Protection::of_weights(list).expect("allowed").knowing(known);
+        let at = |mv: f64| {
+            let at = |mv, _| Ok::<_, ()>(MemoryAt::new(mv, 0.01));
+            let weight = protection.at(Memory::Weight, mv, at).expect("every voltage");
+            PerMemory::<Option<ProtectedAt>> { weight: Some(weight), ..PerMemory::default() }
+        };
+        let extent = Extent { code_bits: 8, banks_used: 1, rows_used: 10, rows: 40 };
+        let extents = PerMemory::from_fn(|_| extent);
+        assert!(protection.remarks(&extents, &[&at(900.0)]).is_err());
+        assert!(protection.remarks(&extents, &[&at(900.0), &at(850.0)]).is_ok());
     }
 
     #[test]

@@ -175,11 +175,11 @@ impl Known {
             read_noise_mv,
         };
         let span = entry.span().unwrap_or(0..0);
-        // Keys that cannot be read are reported as such.
-        let zeros = [("margin_mv", margin_mv), ("aged_mv", aged_mv)];
-        let named = entry.keys().len();
-        let zeros = zeros.iter().filter(|(_, mv)| *mv == Some(0.0)).count();
-        if !decides && named == zeros {
+        // What cannot be read is reported as such.
+        let zeros = [margin_mv, aged_mv].contains(&Some(0.0));
+        let other = [("margin_mv", margin_mv), ("aged_mv", aged_mv)];
+        let other = other.iter().any(|(key, mv)| entry.has(key) && *mv != Some(0.0));
+        if entry.is_empty() || zeros && !decides && !other {
             let message = "`known` has no effect: it names nothing in which the test differs";
             let hint = "write `known = \"exact\"`, or for instance `{ margin_mv = 10 }`";
             table.report_at(span.clone(), Diagnostic::new("known", message).hint(hint));
@@ -219,10 +219,10 @@ impl Known {
         if self.margin_mv > 0.0 {
             words.push(format!("{} mV lower", self.margin_mv));
         }
-        words.push(match self.reads() {
+        words.extend(self.reads.map(|reads| match reads {
             1 => "of one read".to_owned(),
             reads => format!("of {reads} reads"),
-        });
+        }));
         if let Some(mv) = self.read_noise_mv {
             words.push(format!("with read noise of {mv} mV"));
         }
@@ -273,6 +273,7 @@ mod tests {
             assert_eq!(read(nothing), None, "{nothing}");
         }
         assert!(read("{ margin_mv = 0, reads = 1 }").is_some());
+        assert_eq!(read("{ margin = 10 }"), None, "no such key");
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Mechanism for NarrowSums {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("widths of sums, once for all chips".to_owned())
+        Some("widths of sums once for all chips".to_owned())
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

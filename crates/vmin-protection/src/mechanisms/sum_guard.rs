@@ -62,7 +62,7 @@ impl Mechanism for SumGuard {
     }
 
     fn startup(&self) -> Option<String> {
-        Some(format!("ranges of {} images, once for all chips", self.images))
+        Some(format!("ranges of sums of {} images once for all chips", self.images))
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

@@ -13,7 +13,7 @@ use crate::mechanisms::{
 use crate::rails::Supply;
 use crate::words::OnDetected;
 use crate::{
-    CostKey, Mechanism, ProtectedEnergy, ProtectedLayers, Protection, ProtectionCosts,
+    CostKey, Extent, Mechanism, ProtectedEnergy, ProtectedLayers, Protection, ProtectionCosts,
     ProtectionError, area_share, protected_energy,
 };
 
@@ -54,10 +54,19 @@ fn area_is_that_of_extra_cells_and_of_gates_for_one_access() {
     let bits = Memory::ALL.map(|(_, memory)| accelerator.memories.get(memory).bits() as f64);
     let bits: f64 = bits.iter().sum();
     let weight = &accelerator.memories.weight;
+    let extent = Extent { code_bits: 8, ..Extent::default() };
+    let extents = PerMemory::from_fn(|_| extent);
     let of = |mechanism: Arc<dyn Mechanism>| {
         let protection = Protection::of_weights([mechanism]).unwrap();
-        area_share(&accelerator, &protection, &costs, &PerMemory::from_fn(|_| 8)) * bits
+        area_share(&accelerator, &protection, &costs, &extents) * bits
     };
+    // Parity per code of a memory that makes no errors: one bit more for eight.
+    let parity: [(Memory, Arc<dyn Mechanism>); 1] =
+        [(Memory::Activation, Arc::new(Parity { data_bits: None }))];
+    let parity = Protection::new(parity).unwrap();
+    let parity = area_share(&accelerator, &parity, &costs, &PerMemory::default()) * bits;
+    let activation = accelerator.memories.activation.bits() as f64;
+    assert!((0.125..0.126).contains(&(parity / activation)), "{}", parity / activation);
     // One flag per row, and two XORs per bit of an access.
     let rows = f64::from(weight.geometry.banks()) * f64::from(weight.geometry.rows());
     let gate = 0.798 / 0.346;

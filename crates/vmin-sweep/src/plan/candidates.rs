@@ -223,12 +223,7 @@ impl Shared<'_> {
             model: model.value.clone(),
             id: id(protection, points.last().map(|point| point.id.clone())),
             exact,
-            area_share: area_share(
-                self.accelerator,
-                protection,
-                self.costs,
-                &extents.map(|extent| extent.code_bits.max(1)),
-            ),
+            area_share: area_share(self.accelerator, protection, self.costs, &extents),
             extents,
             graph: Arc::clone(graph),
             placement: placement.clone(),

@@ -216,8 +216,7 @@ impl Setup {
         extents: &PerMemory<Extent>,
         costs: &ProtectionCosts,
     ) -> f64 {
-        let bits = extents.map(|extent| extent.code_bits.max(1));
-        vmin_protection::area_share(&self.accelerator, self.typed.protection(), costs, &bits)
+        vmin_protection::area_share(&self.accelerator, self.typed.protection(), costs, extents)
     }
 
     /// The classes that a chip predicts where mechanisms work from its exact map; none where they do anyway.
