@@ -95,9 +95,12 @@ pub fn read_entry(entry: TableReader<'_>) -> Option<Entry> {
     let memory = entry.optional_choice("memory", &Memory::ALL);
     let known = !entry.has("memory") || memory.is_some();
     let memory = memory.map_or(Memory::Weight, |memory| memory.value);
-    // Without a kind it is not known which keys there are.
-    let kind = entry.choice("kind", &mechanisms::ALL)?;
-    let mechanism = (kind.value)(&entry);
+    let kind = entry.choice("kind", &mechanisms::ALL);
+    if kind.is_none() && entry.has("kind") {
+        // Which keys an unknown kind has is not known.
+        return None;
+    }
+    let mechanism = kind.and_then(|kind| (kind.value)(&entry));
     entry.finish();
     mechanism.filter(|_| known).map(|mechanism| (memory, mechanism.into()))
 }
