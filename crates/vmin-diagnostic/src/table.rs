@@ -145,7 +145,7 @@ impl<'d> TableReader<'d> {
     /// True without any key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.table.is_none_or(|table| table.is_empty())
+        self.table.is_none_or(DeTable::is_empty)
     }
 
     /// The keys in the order of the file, all of them taken as known (for tables with free keys).

@@ -105,7 +105,9 @@ impl ProtectionCosts {
         let mut costs: Vec<Cost> = Vec::new();
         for table in root.tables("cost") {
             let key = table.choice("key", &CostKey::ALL);
-            let value = table.number("value", 0.0..=1e6);
+            // Shares of area are taken of it.
+            let is_whole = key.as_ref().is_some_and(|key| key.value == CostKey::CellAreaUm2);
+            let value = table.number("value", if is_whole { 1e-6 } else { 0.0 }..=1e6);
             let unit = table.string("unit");
             let basis = table.choice(
                 "basis",
