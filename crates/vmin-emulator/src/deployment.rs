@@ -199,6 +199,7 @@ impl<'g> Deployment<'g> {
                     }),
                     stored: weights::stored(graph),
                     damage: weights::damage(graph),
+                    channels: weights::channels(graph),
                 },
                 Memory::Activation => {
                     let placed = placement.activations.as_ref()?;
@@ -214,6 +215,7 @@ impl<'g> Deployment<'g> {
                         }),
                         stored: activations::stored(graph),
                         damage: Vec::new(),
+                        channels: Vec::new(),
                     }
                 }
                 Memory::Accumulator => {
@@ -227,6 +229,7 @@ impl<'g> Deployment<'g> {
                         layers: of_layers(&|node| vec![node]),
                         stored: sums::stored(placed),
                         damage: Vec::new(),
+                        channels: Vec::new(),
                     }
                 }
             })

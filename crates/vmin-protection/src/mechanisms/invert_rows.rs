@@ -169,6 +169,7 @@ mod tests {
                 tensors: &tensors,
                 damage: &damages,
                 scheme: &Scheme::Plain,
+                channels: &[],
                 writes_around: false,
             };
             let mut storage = Storage::default();

@@ -98,7 +98,10 @@ pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
         && ways.value.count_ones() != 1
     {
         let problem = Diagnostic::new("ways", format!("{} is no power of two", ways.value));
-        entry.report_at(ways.span.clone(), problem.allowed("expected 2, 4, 8, 16, 32, 64, 128 or 256"));
+        entry.report_at(
+            ways.span.clone(),
+            problem.allowed("expected 2, 4, 8, 16, 32, 64, 128 or 256"),
+        );
         return None;
     }
     // Within the range.
