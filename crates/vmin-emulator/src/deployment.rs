@@ -212,6 +212,7 @@ impl<'g> Deployment<'g> {
                     stored: weights::stored(graph),
                     damage: weights::damage(graph),
                     used_bits: 32,
+                    channels: weights::channels(graph),
                 },
                 Memory::Activation => {
                     let placed = placement.activations.as_ref()?;
@@ -228,6 +229,7 @@ impl<'g> Deployment<'g> {
                         stored: activations::stored(graph),
                         damage: Vec::new(),
                         used_bits: 32,
+                        channels: Vec::new(),
                     }
                 }
                 Memory::Accumulator => {
@@ -242,6 +244,7 @@ impl<'g> Deployment<'g> {
                         stored: sums::stored(placed),
                         damage: Vec::new(),
                         used_bits: sum_bits.iter().flatten().copied().max().unwrap_or(32),
+                        channels: Vec::new(),
                     }
                 }
             })

@@ -15,6 +15,7 @@
 //!
 //! Not here: which cells fail, and what a memory holds (`vmin-emulator`).
 
+mod assignment;
 mod costs;
 mod energy;
 mod extent;

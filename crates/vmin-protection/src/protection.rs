@@ -308,6 +308,17 @@ impl Protection {
         self.iter().filter_map(of).max()
     }
 
+    /// The same for a network whose constants were fitted before: only images that partial sums are guarded by.
+    #[must_use]
+    pub fn guard_images(&self) -> Option<u32> {
+        let sums = self.stages(Memory::Accumulator, 32).sums.into_iter();
+        let images = |keeping| match keeping {
+            SumKeeping::Guarded(guard) => Some(guard.images),
+            SumKeeping::Narrow => None,
+        };
+        sums.filter_map(images).max()
+    }
+
     /// The same, working from this knowledge of each chip.
     #[must_use]
     pub fn knowing(self, known: Known) -> Self {

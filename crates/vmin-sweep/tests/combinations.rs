@@ -33,15 +33,15 @@ const PLACEMENTS: [&str; 3] = [
 /// Why a combination is refused, as a part of the message; none if it runs.
 fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
     match (kind, source, memory) {
-        ("invert_rows" | "closest_code", _, "activation" | "accumulator") => {
+        ("permute_channels" | "invert_rows" | "closest_code", _, "activation" | "accumulator") => {
             Some("is not known before they are written")
         }
         ("narrow_sums" | "sum_guard", _, "weight" | "activation") => Some("holds no partial sums"),
         ("recalibrate", _, "activation" | "accumulator") => Some("biases answer for all memories"),
         ("invert_rows", "flip" | "measured, inverting", _) => Some("needs cells that hold a value"),
         (
-            "bank_rail" | "spares" | "strongest_rows" | "rotate_bits" | "invert_rows"
-            | "closest_code",
+            "bank_rail" | "spares" | "strongest_rows" | "permute_channels" | "rotate_bits"
+            | "invert_rows" | "closest_code",
             "transient",
             _,
         ) => Some("needs the fault map of a chip"),
@@ -138,12 +138,13 @@ fn check(results: &Results, memory: &str, kinds: &[&str], cell: &str) -> u8 {
         let (before, after) = (&own.points[0], &remedy.points[0]);
         let free = before.energy_per_inference_nj == after.energy_per_inference_nj;
         // All that it costs is told in a note.
-        let at_startup = ["closest_code", "narrow_sums", "recalibrate"].contains(&&remedy.name[..]);
+        let at_startup = ["permute_channels", "closest_code", "narrow_sums", "recalibrate"]
+            .contains(&&remedy.name[..]);
         assert_eq!(free, at_startup, "{cell}: `{}` is free of charge", remedy.name);
         if memory == "weight" {
             let (before, after) = (before.residual_flip_rate, after.residual_flip_rate);
             // Cells that invert make as many wrong bits wherever they lie in a code.
-            let moves_errors = remedy.name == "rotate_bits" && inverts(cell)
+            let moves_errors = ["permute_channels", "rotate_bits"].contains(&&remedy.name[..]) && inverts(cell)
                 // Biases answer for wrong weights, which stay.
                 || remedy.name == "recalibrate";
             if !moves_errors {

@@ -12,8 +12,8 @@ pub fn mechanism(kind: &str, memory: &str) -> String {
         "layer_rail" => ", layers = [1, 2], raise_mv = 20",
         "bank_rail" => ", share = 0.5, raise_mv = 20",
         "spares" => ", rows = 2, columns = 1, repair_vdd_mv = 840",
-        "parity" | "strongest_rows" | "rotate_bits" | "invert_rows" | "closest_code"
-        | "narrow_sums" => "",
+        "parity" | "strongest_rows" | "permute_channels" | "rotate_bits" | "invert_rows"
+        | "closest_code" | "narrow_sums" => "",
         "sum_guard" => ", images = 4, margin = 0.0",
         "recalibrate" => ", images = 4",
         "secded" => ", data_bits = 32",

@@ -115,15 +115,15 @@ fn with_kind(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Lets the values of options begin with a minus where they are numbers, so that their ranges refuse them.
+/// Lets the value of an option begin with a minus where it is one number, so that their ranges refuse them.
 fn signed(command: clap::Command) -> clap::Command {
     let texts = [TypeId::of::<String>(), TypeId::of::<PathBuf>()];
     let of_arg = |arg: Arg| {
         let is_text = texts.iter().any(|text| arg.get_value_parser().type_id() == *text);
         let is_word = !arg.get_possible_values().is_empty();
-        let may_lack = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let is_one = arg.get_num_args().is_none_or(|count| count == 1.into());
         let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
-        let signed = is_option && !is_text && !is_word && !may_lack;
+        let signed = is_option && !is_text && !is_word && is_one;
         if signed { arg.allow_hyphen_values(true) } else { arg }
     };
     command.mut_args(of_arg).mut_subcommands(signed)

@@ -124,7 +124,8 @@ fn only_helpful(
     let KnownChip { cells, tensors, scheme, damage, .. } = *chip;
     let known = content.known.clone();
     let data = storage.data_faults(content.number, content.stores, tensors, cells, known);
-    let faults = compile(scheme, content.stores, tensors, &data, &content.known_checks);
+    let stores = storage.ordered(content.stores);
+    let faults = compile(scheme, &stores, tensors, &data, &content.known_checks);
     let read = |changes: Changes| {
         let mut codes = Changed { wanted, changes };
         faults.read(scheme, tensors, &mut codes);

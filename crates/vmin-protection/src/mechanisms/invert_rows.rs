@@ -170,6 +170,7 @@ mod tests {
                 damage: &damages,
                 used_bits: 32,
                 scheme: &Scheme::Plain,
+                channels: &[],
                 writes_around: false,
             };
             let mut storage = Storage::default();

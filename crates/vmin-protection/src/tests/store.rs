@@ -7,8 +7,8 @@ use vmin_sram::{CellEffect, Fault};
 
 use crate::Mechanism;
 use crate::mechanism::Effect;
-use crate::mechanisms::{ClosestCode, InvertRows, RotateBits, StrongestRows};
-use crate::store::{CellPlaces, Content, Damage, KnownChip, Storage};
+use crate::mechanisms::{ClosestCode, InvertRows, PermuteChannels, RotateBits, StrongestRows};
+use crate::store::{Axis, CellPlaces, Channels, Content, Damage, KnownChip, Storage};
 use crate::words::{CodeBit, Mask, Scheme, Stored, Stores, TowardZero};
 
 /// A small generator: its numbers need no more than to differ.
@@ -88,6 +88,19 @@ impl Stores for Row {
     }
 }
 
+/// The first codes as rows of channels, and columns of others, two by two if there are enough.
+fn channels(codes: usize) -> Vec<Channels> {
+    let axis = |stride| Axis { tensor: 0, stride };
+    match codes {
+        0 | 1 => Vec::new(),
+        _ if codes.is_multiple_of(4) => vec![
+            Channels { count: codes / 4, axes: vec![axis(4)] },
+            Channels { count: 4, axes: vec![axis(1)] },
+        ],
+        _ => vec![Channels { count: codes, axes: vec![axis(1)] }],
+    }
+}
+
 /// A memory of a few rows with a content and known faults.
 struct Case {
     stores: Row,
@@ -95,6 +108,7 @@ struct Case {
     faults: Vec<Fault>,
     damage: Vec<Damage>,
     tensors: Vec<Stored>,
+    channels: Vec<Channels>,
     columns: u64,
     rows: u64,
 }
@@ -130,6 +144,7 @@ impl Case {
                 zeros: vec![0],
                 toward_zero: TowardZero::Clear,
             }],
+            channels: channels(codes as usize),
             columns,
             rows,
         }
@@ -162,6 +177,7 @@ impl Case {
             damage: &self.damage,
             used_bits: 32,
             scheme: &Scheme::Plain,
+            channels: &self.channels,
             writes_around: rules.iter().any(|rule| rule.writes_around()),
         };
         let mut storage = Storage::default();
@@ -176,7 +192,7 @@ impl Case {
         }
         let mut masks: BTreeMap<usize, Mask<u32>> = BTreeMap::new();
         for fault in faults {
-            let Some(held) = self.stores.held(fault.address) else { continue };
+            let Some(held) = storage.ordered(&self.stores).held(fault.address) else { continue };
             let mask = masks.entry(held.code).or_insert(Mask::NONE);
             mask.add(held.bit.into(), fault.effect);
         }
@@ -190,8 +206,13 @@ impl Case {
     }
 }
 
-const RULES: [&dyn Mechanism; 4] =
-    [&StrongestRows { share: None, ways: None }, &RotateBits {}, &InvertRows {}, &ClosestCode {}];
+const RULES: [&dyn Mechanism; 5] = [
+    &StrongestRows { share: None, ways: None },
+    &PermuteChannels {},
+    &RotateBits {},
+    &InvertRows {},
+    &ClosestCode {},
+];
 
 /// The rules whose bits are set.
 fn chosen(set: usize) -> Vec<&'static dyn Mechanism> {
@@ -205,13 +226,13 @@ fn chosen(set: usize) -> Vec<&'static dyn Mechanism> {
 /// Rules decide one after the other, knowing whether codes will be written around what is left.
 #[test]
 fn every_rule_does_no_more_damage_than_is_left_by_those_before_it() {
-    let mut better = [0; 4];
+    let mut better = [0; 5];
     for seed in 0..400 {
         let case = Case::new(seed);
         let none = case.run(&[]).1;
-        for around in [0, 8] {
-            better[3] += u32::from(case.run(&chosen(around)).1 < none);
-            for set in 1..8_usize {
+        for around in [0, 16] {
+            better[4] += u32::from(case.run(&chosen(around)).1 < none);
+            for set in 1..16_usize {
                 let after = case.run(&chosen(set | around)).1;
                 let last = set.ilog2() as usize;
                 let without = case.run(&chosen(set & !(1 << last) | around)).1;
@@ -228,9 +249,10 @@ fn every_rule_does_no_more_damage_than_is_left_by_those_before_it() {
 fn nothing_known_changes_no_bit() {
     for seed in 0..50 {
         let case = Case { faults: Vec::new(), ..Case::new(seed) };
-        let (storage, harm) = case.run(&chosen(15));
+        let (storage, harm) = case.run(&chosen(31));
         assert_eq!((harm, storage.codes(0)), (0, &[][..]));
         assert!(storage.rotations.is_empty());
+        assert!(storage.channels.is_empty());
         assert!(storage.contents[&0].inverted_rows.is_empty());
     }
 }
@@ -280,9 +302,9 @@ fn flags_are_the_best_of_all_flags() {
         if case.stores.gap > 0 || !case.columns.is_multiple_of(case.stores.bits) {
             continue;
         }
-        for around in [&[][..], &RULES[3..]] {
+        for around in [&[][..], &RULES[4..]] {
             let with = |flags: &[&'static dyn Mechanism]| case.run(&[flags, around].concat());
-            let (storage, harm) = with(&RULES[2..3]);
+            let (storage, harm) = with(&RULES[3..4]);
             turned += storage.contents[&0].inverted_rows.len();
             let best =
                 (0..1_u64 << case.rows).map(|flags| case.with_flags(flags, !around.is_empty()));
@@ -337,6 +359,7 @@ fn cells_that_are_not_in_use_do_no_harm() {
         damage: &[],
         used_bits,
         scheme: &Scheme::Plain,
+        channels: &[],
         writes_around: false,
     };
     let decided = |rule: &dyn Mechanism, known: Vec<Fault>, used_bits| {
@@ -358,4 +381,60 @@ fn cells_that_are_not_in_use_do_no_harm() {
     assert_eq!(rows(8).0, 2);
     let (harm, storage) = rows(7);
     assert_eq!((harm, storage.rows.unwrap().pairs()), (0, &[(0, 0), (1, 1)][..]));
+}
+
+/// All orders of `left` behind `order`.
+fn orders(order: &mut Vec<usize>, left: &mut Vec<usize>, each: &mut dyn FnMut(&[usize])) {
+    if left.is_empty() {
+        each(order);
+    }
+    for at in 0..left.len() {
+        order.push(left.remove(at));
+        orders(order, left, each);
+        left.insert(at, order.pop().expect("a channel"));
+    }
+}
+
+#[test]
+fn no_order_of_channels_leaves_less() {
+    let mut moved = 0;
+    for seed in 0..400 {
+        let case = Case::new(seed);
+        let codes = case.codes.len();
+        if !(2..=6).contains(&codes) {
+            continue;
+        }
+        let channels = vec![Channels { count: codes, axes: vec![Axis { tensor: 0, stride: 1 }] }];
+        let case = Case { channels, ..case };
+        for around in [false, true] {
+            let around_rule: &[&dyn Mechanism] = if around { &RULES[4..] } else { &[] };
+            let (storage, harm) = case.run(&[&RULES[1..2], around_rule].concat());
+            moved += u32::from(!storage.channels.is_empty());
+            let mut least = u64::MAX;
+            orders(&mut Vec::new(), &mut (0..codes).collect(), &mut |order| {
+                least = least.min(case.with_order(order, around));
+            });
+            assert_eq!(harm, least, "seed {seed}");
+        }
+    }
+    assert!(moved > 50, "{moved} moved");
+}
+
+impl Case {
+    /// The damage with the code of this number at each place, told bit by bit.
+    fn with_order(&self, order: &[usize], around: bool) -> u64 {
+        let of_place = |(place, &code): (usize, &usize)| {
+            let mut cells = Vec::new();
+            for fault in &self.faults {
+                let Some(held) = self.stores.held(fault.address) else { continue };
+                if held.code == place {
+                    cells.push((u32::from(held.bit), fault.effect));
+                }
+            }
+            let (mask, wanted) = (mask_of(&cells), self.codes[code]);
+            let written = if around { self.damage[0].closest(wanted, mask) } else { wanted };
+            self.damage[0].of(code, wanted, mask.read(written))
+        };
+        order.iter().enumerate().map(of_place).sum()
+    }
 }

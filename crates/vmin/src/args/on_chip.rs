@@ -161,10 +161,11 @@ pub struct OnChipArgs {
     #[serde(with = "seed")]
     #[schemars(with = "String")]
     pub chip_seed: u64,
-    /// Chips: number, range `0..99` (last included), file, or pattern `lot/*.chip`
-    #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
-    #[schemars(with = "String")]
-    pub chip: ChipChoice,
+    /// Chips: number, range `0..99` (last included), files, or patterns `lot/*.chip`
+    #[arg(long, value_name = "I|A..B|CHIP", num_args = 1.., default_value = "0")]
+    #[arg(value_parser = chip_choice)]
+    #[schemars(with = "Vec<String>")]
+    pub chip: Vec<ChipChoice>,
     /// Cell of the chip file's map under the first stored bit. A map smaller than the memory is
     /// repeated
     #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = whole)]

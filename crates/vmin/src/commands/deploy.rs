@@ -157,6 +157,8 @@ pub struct Chip {
     pub rows_inverted: u64,
     /// Rows of all memories that hold another row.
     pub rows_moved: u64,
+    /// Places along axes of weights that hold another channel.
+    pub channels_moved: u64,
     /// Lanes of all memories that are rotated.
     pub lanes_rotated: u64,
     /// Bits of weights that are wrong as read, without remedies.
@@ -256,7 +258,7 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
         prices: &prices,
         area_share: setup.area_share_by(&deployment.extents(), &costs),
         network_sha256: network_sha256(&graph)?,
-        several: matches!(on_chip.chip, ChipChoice::Range(_)) || range.len() > 1,
+        several: matches!(on_chip.chip[..], [ChipChoice::Range(_)]) || range.len() > 1,
     };
     let staged = Staged::beside(&args.out).map_err(|error| unwritable(&args.out, &error))?;
     let progress = job.several.then(|| Progress::new("deploy", "chips"));
@@ -391,6 +393,7 @@ impl Job<'_> {
             codes_changed: counts.codes_changed,
             rows_inverted: counts.rows_inverted,
             rows_moved: counts.rows_moved,
+            channels_moved: counts.channels_moved,
             lanes_rotated: counts.lanes_rotated,
             flips_unprotected: counts.flips_unprotected,
             flips_deployed: counts.flips_deployed,
@@ -472,11 +475,13 @@ fn counts(storages: &PerMemory<Storage>) -> Counts {
     };
     let rotated =
         |storage: &Storage| storage.rotations.iter().filter(|of| of.bits > 0).count() as u64;
+    let channels = storages.weight.channels.iter().flat_map(|of| of.order.iter().enumerate());
     let written = || storages.weight.contents.values();
     Counts {
         codes_changed: written().map(|of| of.codes.len() as u64).sum(),
         rows_inverted: written().map(|of| of.inverted_rows.len() as u64).sum(),
         rows_moved: all().map(moved).sum(),
+        channels_moved: channels.filter(|(place, channel)| *place != **channel).count() as u64,
         lanes_rotated: all().map(rotated).sum(),
         ..Counts::default()
     }
@@ -533,7 +538,7 @@ impl Answer for Deployed {
         let mut header = vec!["chip"];
         header.extend(judged.then_some(["error before", "error after"]).into_iter().flatten());
         header.extend(["faulty cells", "wrong bits before", "wrong bits after", "changed codes"]);
-        header.extend(["inverted rows", "moved rows", "rotated lanes"]);
+        header.extend(["inverted rows", "moved rows", "moved channels", "rotated lanes"]);
         let rows = self.chips.iter().map(|of| {
             let name =
                 if of.chip_file.is_empty() { of.chip.to_string() } else { of.chip_file.clone() };
@@ -547,12 +552,13 @@ impl Answer for Deployed {
                 of.codes_changed,
                 of.rows_inverted,
                 of.rows_moved,
+                of.channels_moved,
                 of.lanes_rotated,
             ];
             row.extend(counts.map(|count| count.to_string()));
             row
         });
-        let spare = ["rotated lanes", "moved rows", "wrong bits before"];
+        let spare = ["rotated lanes", "moved channels", "moved rows", "wrong bits before"];
         let mut lines = vec![answer::fitted(&header, usize::from(files), &spare, rows)];
         lines.push(format!("remedies: {}", self.protection));
         for of in &self.remedies {

@@ -196,7 +196,11 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let protection = setup.typed.protection();
     let deployment = setup.deployment(&graph)?;
     let named = Some((&args.data[..], &data));
-    let deployment = setup.calibrated(deployment, on_chip, named, kernel, stop)?;
+    let deployment = match &given {
+        // The files hold the fitted constants, but not the ranges of partial sums.
+        Some(_) if protection.guard_images().is_none() => deployment,
+        Some(_) | None => setup.calibrated(deployment, on_chip, named, kernel, stop)?,
+    };
     setup.remark(&deployment)?;
     let on_clean = setup::emulator(&graph, &data, kernel)?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
@@ -217,7 +221,7 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     };
     let several = match &given {
         Some(_) => numbers.len() > 1,
-        None => matches!(on_chip.chip, ChipChoice::Range(_)) || numbers.len() > 1,
+        None => matches!(on_chip.chip[..], [ChipChoice::Range(_)]) || numbers.len() > 1,
     };
     let progress = several.then(|| Progress::new("eval", "chips"));
     progress.iter().for_each(|progress| progress.begin(numbers.len() as u64, 0));

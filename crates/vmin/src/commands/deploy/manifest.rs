@@ -17,7 +17,7 @@ use crate::args::OnChipArgs;
 /// Its file.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// Version of the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// `manifest.json`: one network on one chip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,6 +118,8 @@ pub struct Counts {
     pub rows_inverted: u64,
     /// Rows of all memories that hold another row.
     pub rows_moved: u64,
+    /// Places along axes of weights that hold another channel.
+    pub channels_moved: u64,
     /// Lanes of all memories that are rotated.
     pub lanes_rotated: u64,
 }

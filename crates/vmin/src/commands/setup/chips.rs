@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::Diagnostic;
@@ -50,10 +50,10 @@ pub(super) fn chips(
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
     let protection = typed.protection();
-    let range = match &args.chip {
-        ChipChoice::File(path) => return of_files(path, args, typed, placement),
-        ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
-        ChipChoice::Range(range) => range.clone(),
+    let range = match &args.chip[..] {
+        [ChipChoice::Index(chip)] => *chip..chip.saturating_add(1),
+        [ChipChoice::Range(range)] => range.clone(),
+        chosen => return of_files(&paths(chosen)?, args, typed, placement),
     };
     if args.chip_offset != 0 {
         let message = "an offset shifts the map of a chip file, and none is given";
@@ -127,6 +127,20 @@ pub(super) fn chips(
     })
 }
 
+/// The files among several chips, which all are files.
+fn paths(chosen: &[ChipChoice]) -> Result<Vec<PathBuf>, Failure> {
+    let path = |choice: &ChipChoice| match choice {
+        ChipChoice::File(path) => Ok(path.clone()),
+        ChipChoice::Index(_) | ChipChoice::Range(_) => {
+            let message = format!("`--chip {}` is not alone", String::from(choice.clone()));
+            Err(Diagnostic::new("conflict", message)
+                .allowed("expected one number, one range, or files and patterns")
+                .into())
+        }
+    };
+    chosen.iter().map(path).collect()
+}
+
 /// An option that is given and means nothing without a supply.
 fn without_supply(args: &OnChipArgs, typed: &Typed) -> Option<&'static str> {
     let given = [
@@ -135,7 +149,7 @@ fn without_supply(args: &OnChipArgs, typed: &Typed) -> Option<&'static str> {
         (args.known.is_some(), "--known"),
         (args.activation_vdd_mv.is_some(), "--activation-vdd-mv"),
         (args.accumulator_vdd_mv.is_some(), "--accumulator-vdd-mv"),
-        (args.chip != ChipChoice::Index(0), "--chip"),
+        (args.chip != [ChipChoice::Index(0)], "--chip"),
         (args.chip_seed != OnChipArgs::CHIP_SEED, "--chip-seed"),
         (args.read_noise_mv.is_some(), "--read-noise-mv"),
     ];
@@ -175,7 +189,7 @@ fn supplies(
 
 /// The maps of chip files, each repeated over the memories.
 fn of_files(
-    path: &Path,
+    paths: &[PathBuf],
     args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
@@ -190,7 +204,7 @@ fn of_files(
     }
     let protection = typed.protection();
     let read = |path: &PathBuf| Names::typed().chip(path.display().to_string().as_str());
-    let paths = files::expanded(&[path.to_owned()])?;
+    let paths = files::expanded(paths)?;
     let files = paths.iter().map(read).collect::<Result<Vec<ChipFile>, _>>()?;
     let Some(vdd_mv) = args.vdd_mv else {
         return Err(Diagnostic::new(
