@@ -16,6 +16,7 @@ const CASES: [(&str, &[&str]); 4] = [
          --activation-vdd-mv same --accumulator-vdd-mv 900",
         &[
             "strongest_rows",
+            "permute_channels",
             "rotate_bits",
             "closest_code",
             "{ kind = \"strongest_rows\", memory = \"activation\" }",
@@ -24,7 +25,7 @@ const CASES: [(&str, &[&str]); 4] = [
     ),
     (
         "--rate 0.01 --bits 4 --chip 0..1 --accelerator edge-14nm",
-        &["rotate_bits", "{ kind = \"parity\" }"],
+        &["permute_channels", "rotate_bits", "{ kind = \"parity\" }"],
     ),
     (
         "--profile sram14 --vdd-mv 850 --fault-kind stuck_at --read-noise-mv 5 --chip 7 --known {reads=3}",
@@ -229,6 +230,11 @@ fn what_the_files_say_is_what_runs() {
     replace(&vmin, "weights.bin", &bits[16..]);
     assert!(refusal(&vmin).contains("beyond `weights.bin`"));
     replace(&vmin, "weights.bin", &bits);
+    for rows in ["0,1,0,0\n0,1,0,0", "0,1,0,1\n0,1,1,1", "0,0,0,0", "99,1,0,0"] {
+        replace(&vmin, "channels.csv", format!("tensor,stride,place,channel\n{rows}\n").as_bytes());
+        assert!(refusal(&vmin).contains("each place of an axis"), "{rows}");
+    }
+    replace(&vmin, "channels.csv", b"tensor,stride,place,channel\n");
     replace(&vmin, "rows.csv", b"memory,row,holds\nweight,1,2\nweight,1,3\n");
     assert!(refusal(&vmin).contains("each row of a memory holds one row"));
     replace(&vmin, "rows.csv", b"memory,row,holds\nweight,1,2\n");
@@ -260,4 +266,13 @@ fn the_table_fits_a_terminal_and_tells_the_yield() {
     assert!(table.contains("at most 5 points") && table.contains("3/3 (100 %)"), "{table}");
     let plain = vmin.ok(&["deploy", MODEL, "--out", "plain", "--rate", "0.01"]);
     assert!(!plain.contains("error") && plain.contains("remedies: nearest codes"), "{plain}");
+}
+
+#[test]
+fn fitted_biases_need_no_calibration_images() {
+    let vmin = vmin!();
+    let _ = deploy(&vmin, CASES[0].0, &["recalibrate"], &[]);
+    let output = vmin.run(&[&["eval", "--deployed", "out"], &IMAGES[..]].concat());
+    assert!(output.status.success());
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("calibrated"));
 }

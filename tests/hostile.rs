@@ -227,9 +227,29 @@ fn names_that_are_not_utf_8_are_read_or_named() {
         vmin.command(&["check"]).arg(std::path::Path::new(&odd("")).join("e.toml")).output();
     let output = output.expect("the program runs");
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let inspect = vmin.command(&["model", "inspect"]).arg(odd(".tflite")).output().expect("runs");
-    assert_eq!(inspect.status.code(), Some(2));
-    assert!(text(&inspect.stderr).contains("is not UTF-8"), "{}", text(&inspect.stderr));
+    let named = |words: &[&str]| vmin.command(words).arg(&model).output().expect("runs");
+    for words in [
+        &["model", "inspect"][..],
+        &["eval", "--data", "builtin:shapes", "--images", "0..2", "--model"],
+        &["cycles", "--accelerator", "gemmini-16", "--model"],
+        &[
+            "energy",
+            "--accelerator",
+            "gemmini-16",
+            "--profile",
+            "sram14",
+            "--vdd-mv",
+            "900",
+            "--model",
+        ],
+    ] {
+        let output = named(words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+    }
+    // A manifest names the network as text.
+    let deploy = named(&["deploy", "--rate", "0.001"]);
+    assert_eq!(deploy.status.code(), Some(2));
+    assert!(text(&deploy.stderr).contains("is not UTF-8"), "{}", text(&deploy.stderr));
 }
 
 #[test]

@@ -114,3 +114,13 @@ fn every_commented_key_is_one_of_its_table_with_a_value_of_its_type() {
         }
     }
 }
+
+#[test]
+fn chips_have_one_seed_where_none_is_named() {
+    let vmin = vmin!();
+    let experiment: toml::Table = vmin.ok(&["init"]).parse().expect("TOML");
+    let network = ["--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..1"];
+    let eval = [&["eval"], &network[..], &["--rate", "0.001", "--format", "json"]].concat();
+    let seed = vmin.json(&eval)["chip_seed"].as_str().map(str::to_owned);
+    assert_eq!(seed, Some(experiment["chips"]["seed"].to_string()));
+}

@@ -65,10 +65,18 @@ fn a_pattern_is_its_files_in_sorted_order() {
 
     let eval =
         ["eval", "--model", "builtin:shapes-cnn", "--data", "builtin:shapes", "--images", "0..8"];
-    let at = |chip: &str| {
-        vmin.json(&[&eval[..], &["--vdd-mv", "540", "--format", "json", "--chip", chip]].concat())
+    let chosen = |chips: &[&str]| {
+        vmin.json(&[&eval[..], &["--vdd-mv", "540", "--format", "json"], chips].concat())
     };
+    let at = |chip: &str| chosen(&["--chip", chip]);
     let lot = at("lot/board-?.chip");
+    let listed =
+        chosen(&["--chip", "lot/board-0.chip", "lot/board-[1].chip", "--chip", "lot/board-2.chip"]);
+    let results = |of: &serde_json::Value| {
+        let chips = of["chips"].as_array().expect("chips").iter();
+        chips.map(|of| (of["chip_file"].clone(), of["flips"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(results(&listed), results(&lot));
     for (number, of) in lot["chips"].as_array().expect("chips").iter().enumerate() {
         let file = format!("lot/board-{number}.chip");
         assert_eq!(of["chip_file"], file.as_str());

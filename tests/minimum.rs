@@ -53,6 +53,11 @@ fn fails(vmin: &Vmin, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).expect("text")
 }
 
+/// A text on one line.
+fn unbroken(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
@@ -167,7 +172,7 @@ fn errors_of_something_else_are_refused() {
         let all = [&energy[..], &["--vdd-mv", "900", "--accuracy", "sweep"], more].concat();
         let text = fails(&vmin, &all);
         let first = text.lines().find(|line| !line.starts_with("note: ")).expect("an error");
-        assert!(text.contains(why) && first.starts_with("error[accuracy]"), "{text}");
+        assert!(unbroken(&text).contains(why) && first.starts_with("error[accuracy]"), "{text}");
     };
     let normal = ("builtin:shapes-cnn", "builtin:shapes-normal-8bit");
     refused(
@@ -279,7 +284,7 @@ fn a_space_is_told_which_of_its_designs_the_sweep_knows() {
     ] {
         vmin.write("space.toml", text);
         let refused = fails(&vmin, &["explore", "space.toml", "--out", "other"]);
-        assert!(refused.contains(why), "{refused}");
+        assert!(unbroken(&refused).contains(why), "{refused}");
     }
 }
 
@@ -292,7 +297,7 @@ fn the_best_design_is_named_with_its_clock() {
         // 45 nm, 500 MHz: banks of 64 KiB follow (1.89 ns), those of 256 KiB do not (3.21 ns).
         vmin.write("space.toml", space.replace("[128, 64]", &format!("[{kib}]")));
         let table = vmin.ok(&["explore", "space.toml", "--out", "out"]);
-        let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = unbroken(&table);
         let (page, _) =
             vmin.text("out/explore.html").split_once("<script").map(owned).expect("data");
         let points = vmin.json(&["explore", "space.toml", "--out", "out", "--format", "json"]);
@@ -314,6 +319,91 @@ fn owned((before, after): (&str, &str)) -> (String, String) {
     (before.to_owned(), after.to_owned())
 }
 
+/// The same of one accelerator at several voltages, in all formats.
+#[test]
+fn a_clock_too_fast_is_marked_at_every_voltage() {
+    let vmin = vmin!();
+    let shipped = vmin_testkit::root().join("accel-models/gemmini-16.toml");
+    let shipped = std::fs::read_to_string(shipped).expect("shipped");
+    // Its banks follow 500 MHz.
+    let fast = shipped.replace("clock_mhz = 500", "clock_mhz = 1000");
+    assert_ne!(fast, shipped);
+    for (text, too_fast) in [(shipped, false), (fast, true)] {
+        vmin.write("a.toml", text);
+        let energy = ENERGY.map(|word| if word == "gemmini-16" { "a.toml" } else { word });
+        let told = |more: &[&str]| vmin.ok(&[&energy[..], more].concat());
+        let curve = told(&["--vdd-mv", "1000,960", "--report", "e.html"]);
+        let one = told(&["--vdd-mv", "1000"]);
+        let (page, _) = vmin.text("e.html").split_once("<script").map(owned).expect("data");
+        let caveat = ", with a clock too fast for a memory";
+        for text in [&curve, &one, &page] {
+            let words = unbroken(text);
+            assert_eq!(words.contains(caveat), too_fast, "{text}");
+        }
+        assert_eq!(curve.contains("clean  too fast"), too_fast, "{curve}");
+        assert_eq!(page.matches("<td>too fast</td>").count(), if too_fast { 2 } else { 0 });
+        let csv = told(&["--vdd-mv", "1000", "--format", "csv"]);
+        let (header, rows) = csv.split_once('\n').expect("rows");
+        assert!(header.ends_with(",clock_too_fast"), "{header}");
+        assert!(rows.lines().all(|row| row.ends_with(&format!(",{too_fast}"))), "{rows}");
+        let found = vmin.json(&[&energy[..], &["--vdd-mv", "1000", "--format", "json"]].concat());
+        assert_eq!(found["clock_too_fast"], too_fast);
+        assert_eq!(found["points"][0]["clock_too_fast"], too_fast);
+    }
+}
+
+/// The supply of the logic says nothing of errors in memories.
+#[test]
+fn where_no_memory_is_lowered_none_errs_at_any_voltage() {
+    let (vmin, _) = swept();
+    let dvfs = ENERGY.map(|word| if word == "sram14" { "sram14-dvfs" } else { word });
+    let logic = [&dvfs[..], &["--vdd-mv", "710", "--rails", "logic"]].concat();
+    for more in [&[][..], &["--accuracy", "sweep"]] {
+        let found = vmin.json(&[&logic[..], more, &["--format", "json"]].concat());
+        assert_eq!((&found["accuracy"], &found["least"]), (&"nominal".into(), &0.into()));
+        assert_eq!(found["clean_down_to_mv"], Value::Null);
+        let table = vmin.ok(&[&logic[..], more].concat());
+        assert!(table.contains("accuracy nominal") && !table.contains("clean"), "{table}");
+        assert!(table.contains("no memory is lowered") && !table.contains("unknown"), "{table}");
+    }
+    let space = SPACE.split("[accuracy]").next().expect("a space");
+    let space = space.replace("\"sram14\"", "\"sram14-dvfs\"").replace("\"weight\"", "\"logic\"");
+    vmin.write("space.toml", space);
+    let table = vmin.ok(&["explore", "space.toml", "--out", "out"]);
+    assert!(table.contains("no memory is lowered") && !table.contains("unknown"), "{table}");
+}
+
+#[test]
+fn an_accuracy_says_whose_it_is_and_at_which_voltages() {
+    let vmin = vmin!();
+    let remedies = "[[remedy]]\nname = \"ECC\"\nprotection = [{ kind = \"parity\" }]\n";
+    vmin.write("e.toml", EXPERIMENT.replace("step = 20", "step = 80") + remedies);
+    vmin.ok(&["sweep", "e.toml", "--out", "sweep"]);
+    let source = |vdd_mv: &str| {
+        let found = energy(&vmin, &["--accuracy", "sweep", "--vdd-mv", vdd_mv]);
+        found["accuracy_source"].as_str().expect("words").to_owned()
+    };
+    let words = source("1000,920,840");
+    assert!(words.contains("its network without protection, not of its remedies `ECC`"), "{words}");
+    assert!(!words.contains("no numbers"), "{words}");
+    let words = source("990,920");
+    let told = "no numbers at 1 of 2 voltages here, those that it has: `--vdd-mv 1000,920,840`";
+    assert!(words.contains(told), "{words}");
+}
+
+/// The end of the text, which a terminal shows, has the answer.
+#[test]
+fn the_answer_is_the_end_of_the_text() {
+    let vmin = vmin!();
+    for vdd_mv in ["900", "1000..720:10"] {
+        let text = vmin.ok(&[&ENERGY[..], &["--vdd-mv", vdd_mv]].concat());
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let lines: Vec<&str> = text.lines().rev().take(8).collect();
+        assert!(lines.iter().any(|line| line.contains("nJ per inference")), "{text}");
+        assert!(lines.iter().any(|line| line.contains("accuracy ")), "{text}");
+    }
+}
+
 /// A profile that is relative to V_min, on the supply of a memory whose V_min is known: the same in all commands.
 #[test]
 fn a_known_vmin_is_one_subject_in_all_commands() {
@@ -327,8 +417,14 @@ fn a_known_vmin_is_one_subject_in_all_commands() {
     let of_sweep: Value = serde_json::from_str(&vmin.text("sweep/results.json")).expect("JSON");
     let swept = of_sweep["points"].as_array().expect("points");
     let vdd_mv = ["--vdd-mv", "500,470,440,430", "--accuracy", "sweep"];
-    let refused = fails(&vmin, &[&ENERGY[..], &vdd_mv].concat());
-    assert!(refused.contains("`sram14` does not reach 500 mV"), "{refused}");
+    for (v_min, here) in [(&[][..], "1000"), (&["--vmin-mv", "560"], "560")] {
+        let refused = fails(&vmin, &[&ENERGY[..], &vdd_mv, v_min].concat());
+        assert!(refused.contains(&format!("V_min is 500 mV, here it is {here} mV")), "{refused}");
+        assert!(refused.contains("`--vmin-mv 500`, in files `vmin_mv = 500`"), "{refused}");
+    }
+    vmin.write("space.toml", SPACE);
+    let refused = fails(&vmin, &["explore", "space.toml", "--out", "other"]);
+    assert!(refused.contains("in files `vmin_mv = 500`"), "{refused}");
     let found = energy(&vmin, &[&vdd_mv[..], &["--vmin-mv", "500"]].concat());
     vmin.write("space.toml", at_500(SPACE));
     vmin.ok(&["explore", "space.toml", "--out", "out"]);

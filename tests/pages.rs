@@ -62,6 +62,14 @@ fn check<'p>(page: &'p str, name: &str) -> &'p str {
     }
     assert!(page.contains("@media screen and (prefers-color-scheme:dark)"), "{name}");
     assert!(page.contains("@media print"), "{name}");
+    // What is wider than a phone says so there.
+    assert!(page.contains(".wide::before{content:\"scrolls sideways"), "{name}");
+    for table in page.split("<table>").skip(1).zip(page.split("<table>")) {
+        let head = table.0.split("</thead>").next().expect("a head");
+        let columns = head.matches("scope=\"col\"").count();
+        let told = table.1.rsplit("<div class=\"").next().expect("its box").contains("wide");
+        assert_eq!(told, columns > 5, "{name}: {head}");
+    }
     for outside in ["<link", "<img", " src=", "url(", "@import"] {
         assert!(!page.contains(outside), "{name}: {outside}");
     }

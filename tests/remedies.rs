@@ -196,3 +196,30 @@ protection = [{ kind = "secded", data_bits = 32 }]
     let union = results["points"][1]["rerr_union_mean"].as_f64();
     assert!(union >= results["points"][1]["rerr_mean"].as_f64());
 }
+
+#[test]
+fn check_measures_trials_under_each_mechanism() {
+    let vmin = vmin!();
+    for (kind, _) in vmin_protection::mechanisms::ALL {
+        let memory = if kind.contains("sum") { "accumulator" } else { "weight" };
+        let mechanism = vmin_testkit::mechanism(kind, memory);
+        vmin.write(
+            "e.toml",
+            format!(
+                "name = \"check\"\n[network]\nmodel = \"builtin:shapes-cnn\"\n[data]\n\
+                 set = \"builtin:shapes\"\nimages = 4\n[accelerator]\nmodel = \"gemmini-16\"\n\
+                 [memory]\nprofile = \"sram14\"\nvdd_mv = [840]\nfault_kind = \"stuck_at\"\n\
+                 [memory.accumulator]\n[chips]\ncount = 2\nseed = 1\n[[remedy]]\n\
+                 name = \"one\"\nprotection = [{mechanism}]\n"
+            ),
+        );
+        let cost: Value =
+            serde_json::from_str(&vmin.ok(&["check", "e.toml", "--format", "json"])).expect("JSON");
+        // Both candidates were measured.
+        let basis = cost["seconds_basis"].as_str().unwrap_or_else(|| panic!("{kind}: {cost}"));
+        assert!(basis.starts_with("from 2 trials"), "{kind}: {basis}");
+    }
+    let told = "2 chips cannot show at 95 % confidence that 90 % of all chips are within the budget: 29 can";
+    let text = vmin.ok(&["check", "e.toml"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(told), "{text}");
+}

@@ -113,3 +113,20 @@ fn ctrl_c_keeps_what_was_computed_and_says_how_to_go_on() {
     let refused = sweep(&vmin, "out", &[]).output().expect("vmin runs");
     assert_eq!(refused.status.code(), Some(2));
 }
+
+#[test]
+fn a_journal_of_another_experiment_names_the_keys_that_differ() {
+    let vmin = vmin!();
+    vmin.write("e.toml", EXPERIMENT);
+    vmin.ok(&["sweep", "e.toml", "--out", "out"]);
+    let refused = |text: String| {
+        vmin.write("other.toml", text);
+        let output = vmin.run(&["sweep", "other.toml", "--out", "out", "--resume"]);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let text =
+        refused(EXPERIMENT.replace("seed = 7", "seed = 8").replace("count = 12", "count = 2"));
+    let told = "another experiment: `chips` is 12 there and 2 here, `seed` is 7 there and 8 here";
+    assert!(text.contains(told), "{text}");
+}

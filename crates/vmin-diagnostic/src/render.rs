@@ -14,6 +14,9 @@ pub(crate) const SHOWN_MAX: usize = 30;
 /// Problems that are told whole, as `allowed` and hints, wherever they are listed; the rest are only counted.
 pub const LISTED_MAX: usize = 1000;
 
+/// Most characters beside a caret; a longer list goes below the quotation.
+const LABEL_MAX: usize = 68;
+
 /// Most lines of one quotation.
 const QUOTED_LINES_MAX: usize = 100;
 
@@ -80,6 +83,27 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A text in lines of at most so many characters where it has spaces; lines that go on are indented.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> String {
+    // A number stays with its unit.
+    let text = text.replace(" %", "\u{a0}%").replace(" mV", "\u{a0}mV");
+    let mut lines: Vec<String> = Vec::new();
+    for sentence in text.split('\n') {
+        let mut line = String::new();
+        for word in sentence.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::replace(&mut line, format!("  {word}")));
+            } else {
+                let gap = if line.is_empty() { "" } else { " " };
+                line += &format!("{gap}{word}");
+            }
+        }
+        lines.push(line);
+    }
+    lines.join("\n").replace('\u{a0}', " ")
+}
+
 /// The lines of a text that a span touches.
 struct Quoted<'t> {
     text: &'t str,
@@ -115,8 +139,10 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
         (Some(source), Some(span)) => {
             let Quoted { text, line, span } = quoted(source.text(), span);
             let mut annotation = AnnotationKind::Primary.span(span);
-            if !diagnostic.label.is_empty() {
-                annotation = annotation.label(visible(&diagnostic.label));
+            let label = visible(&diagnostic.label);
+            let is_long = label.chars().count() > LABEL_MAX;
+            if !label.is_empty() && !is_long {
+                annotation = annotation.label(label.clone());
             }
             group = group.element(
                 Snippet::source(text)
@@ -124,13 +150,17 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
                     .path(visible(source.name()))
                     .annotation(annotation),
             );
+            if is_long {
+                group = group.element(Level::NOTE.message(wrapped(&label, LABEL_MAX)));
+            }
         }
         (source, _) => {
             if let Some(source) = source {
                 group = group.element(Origin::path(visible(source.name())));
             }
             if !diagnostic.label.is_empty() {
-                group = group.element(Level::NOTE.message(visible(&diagnostic.label)));
+                let label = wrapped(&visible(&diagnostic.label), LABEL_MAX);
+                group = group.element(Level::NOTE.message(label));
             }
         }
     }

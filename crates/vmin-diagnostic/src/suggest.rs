@@ -1,4 +1,4 @@
-//! "Did you mean", and lists of allowed words.
+//! "Did you mean", of words and of voltages, and lists of allowed words.
 
 /// The candidate nearest to `word`, if it is near enough to be a typing error.
 #[must_use]
@@ -22,4 +22,11 @@ pub fn list_words<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
         Some((only, [])) => only.clone(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
     }
+}
+
+/// A hint where a voltage that is not allowed, taken for volts, is.
+pub fn in_volts(vdd_mv: f64, is_allowed: impl Fn(f64) -> bool) -> Option<String> {
+    // Rounded, as 1000 times 0.83 is not 830.
+    let meant_mv = (vdd_mv * 1e6).round() / 1e3;
+    is_allowed(meant_mv).then(|| format!("voltages are in mV: {vdd_mv} V is {meant_mv}"))
 }

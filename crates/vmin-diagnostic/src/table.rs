@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::render::LISTED_MAX;
-use crate::{Diagnostic, Source, closest, list_words};
+use crate::{Diagnostic, Source, closest, in_volts, list_words};
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +142,12 @@ impl<'d> TableReader<'d> {
         self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_str())
     }
 
+    /// True without any key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_none_or(DeTable::is_empty)
+    }
+
     /// The keys in the order of the file, all of them taken as known (for tables with free keys).
     #[must_use]
     pub fn keys(&self) -> Vec<Located<String>> {
@@ -226,18 +232,17 @@ impl<'d> TableReader<'d> {
                 Some(Located { value: number, span: value.span() })
             }
             _ => {
-                self.out_of_range(key, value.span(), &allowed);
+                self.out_of_range(key, value.span(), &allowed, None);
                 None
             }
         }
     }
 
-    fn out_of_range(&self, key: &str, span: Range<usize>, allowed: &str) {
-        self.report(
-            Diagnostic::new("out-of-range", format!("`{}` is out of range", self.dotted(key)))
-                .at(self.source, span)
-                .allowed(format!("expected {allowed}")),
-        );
+    fn out_of_range(&self, key: &str, span: Range<usize>, allowed: &str, hint: Option<String>) {
+        let message = format!("`{}` is out of range", self.dotted(key));
+        let problem = Diagnostic::new("out-of-range", message).at(self.source, span);
+        let problem = problem.allowed(format!("expected {allowed}"));
+        self.report(hint.into_iter().fold(problem, Diagnostic::hint));
     }
 
     /// A required finite number within `range` (integers are numbers too).
@@ -288,8 +293,11 @@ impl<'d> TableReader<'d> {
                 );
                 None
             }
-            _ => {
-                self.out_of_range(key, value.span(), &allowed);
+            number => {
+                // Also of `vdd_mv.from`.
+                let volts = number.ok().filter(|_| self.dotted(key).contains("_mv"));
+                let hint = volts.and_then(|volts| in_volts(volts, |mv| range.contains(&mv)));
+                self.out_of_range(key, value.span(), &allowed, hint);
                 None
             }
         }
@@ -599,11 +607,15 @@ impl<'d> TableReader<'d> {
     }
 
     fn check_table(&self, key: &str, value: &'d Spanned<DeValue<'d>>) -> Self {
+        self.check_table_of(key, value, "a table")
+    }
+
+    fn check_table_of(&self, key: &str, value: &'d Spanned<DeValue<'d>>, expected: &str) -> Self {
         if let Some(table) = value.get_ref().as_table() {
             let path = self.dotted(key);
             Self::new(self.source, self.problems, path, Some(value.span()), table)
         } else {
-            self.wrong_type(key, value, "a table");
+            self.wrong_type(key, value, expected);
             self.absent(self.dotted(key))
         }
     }
@@ -611,9 +623,15 @@ impl<'d> TableReader<'d> {
     /// An optional list of tables (`[[key]]`), empty if absent; one that is written and empty is reported.
     #[must_use]
     pub fn tables(&self, key: &str) -> Vec<Self> {
+        self.tables_of(key, "a list of tables", "a table")
+    }
+
+    /// [`Self::tables`] with words for the list, and for one table of it.
+    #[must_use]
+    pub fn tables_of(&self, key: &str, list: &str, table: &str) -> Vec<Self> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(key, value, "a list of tables");
+            self.wrong_type(key, value, list);
             return Vec::new();
         };
         if array.is_empty() {
@@ -622,7 +640,7 @@ impl<'d> TableReader<'d> {
         array
             .iter()
             .enumerate()
-            .map(|(index, element)| self.check_table(&format!("{key}[{index}]"), element))
+            .map(|(index, element)| self.check_table_of(&format!("{key}[{index}]"), element, table))
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! All problems of a file are told at once, each with its place.
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source, visible};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Document, Source, visible, wrapped};
 
 fn problems(text: &str) -> Diagnostics {
     let source = Source::new("x.toml", text);
@@ -95,4 +95,27 @@ fn control_characters_of_names_are_visible() {
     for text in [placed, whole] {
         assert_eq!(visible(&text), text);
     }
+}
+
+#[test]
+fn texts_are_broken_at_spaces_and_sentences_stay_apart() {
+    assert_eq!(wrapped("one two three", 7), "one two\n  three");
+    assert_eq!(wrapped("one two\nthree", 7), "one two\nthree");
+    // A number stays with its unit, a long word whole.
+    assert_eq!(wrapped("at 900 mV twelve-letters", 8), "at\n  900 mV\n  twelve-letters");
+}
+
+#[test]
+fn volts_are_told_where_millivolts_are_asked_for() {
+    let source = Source::new("x.toml", "vdd_mv = 0.83\n[range_mv]\nfrom = 0.9\nsize = 0.5\n");
+    let document = Document::parse(&source).expect("TOML");
+    let root = document.root();
+    root.number("vdd_mv", 1.0..=5000.0);
+    let range = root.table("range_mv");
+    range.number("from", 1.0..=5000.0);
+    range.number("size", 1.0..=4.0);
+    let hints: Vec<_> =
+        document.finish().expect_err("volts").iter().map(|it| it.hints.clone()).collect();
+    let told = |volts, mv| vec![format!("voltages are in mV: {volts} V is {mv}")];
+    assert_eq!(hints, [told("0.83", "830"), told("0.9", "900"), Vec::new()]);
 }

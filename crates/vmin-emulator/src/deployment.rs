@@ -1,6 +1,7 @@
 //! A network in the memories of an accelerator, under protection.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
@@ -10,7 +11,7 @@ use vmin_nn::{Graph, TensorId};
 use vmin_protection::mechanism::{Fitted, Guard, SumKeeping};
 use vmin_protection::store::Storage;
 use vmin_protection::{Extent, ProtectedAt, Protection};
-use vmin_sram::{Applied, Fault, FaultyCell, SampleError, Score, Threshold};
+use vmin_sram::{Applied, Fault, FaultyCell, Geometry, SampleError, Score, Threshold};
 
 use crate::emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Score as Counts, Stopped};
 use crate::memory::Contents;
@@ -179,6 +180,17 @@ impl<'g> Deployment<'g> {
         let layers: Vec<usize> = graph.layers().iter().map(|layer| layer.node).collect();
         let with_weights = |&&node: &&usize| graph.nodes[node].op.product().is_some();
         let nodes: Vec<usize> = layers.iter().filter(with_weights).copied().collect();
+        let mut sum_bits = Vec::new();
+        let mut guards = Vec::new();
+        for keeping in protection.stages(Memory::Accumulator, 32).sums {
+            match keeping {
+                SumKeeping::Narrow => {
+                    let bits = crate::sum_bits(graph).into_iter();
+                    sum_bits = bits.map(|bits| bits.map(|bits| bits.min(32))).collect();
+                }
+                SumKeeping::Guarded(guard) => guards.push(guard),
+            }
+        }
         let setup = |memory: Memory, first_extra_cell: u64| -> Option<Setup> {
             let of_layers =
                 |of: &dyn Fn(usize) -> Vec<usize>| nodes.iter().map(|&n| of(n)).collect();
@@ -200,6 +212,8 @@ impl<'g> Deployment<'g> {
                     }),
                     stored: weights::stored(graph),
                     damage: weights::damage(graph),
+                    used_bits: 32,
+                    channels: weights::channels(graph),
                 },
                 Memory::Activation => {
                     let placed = placement.activations.as_ref()?;
@@ -215,6 +229,8 @@ impl<'g> Deployment<'g> {
                         }),
                         stored: activations::stored(graph),
                         damage: Vec::new(),
+                        used_bits: 32,
+                        channels: Vec::new(),
                     }
                 }
                 Memory::Accumulator => {
@@ -228,6 +244,8 @@ impl<'g> Deployment<'g> {
                         layers: of_layers(&|node| vec![node]),
                         stored: sums::stored(placed),
                         damage: Vec::new(),
+                        used_bits: sum_bits.iter().flatten().copied().max().unwrap_or(32),
+                        channels: Vec::new(),
                     }
                 }
             })
@@ -239,22 +257,8 @@ impl<'g> Deployment<'g> {
             first_extra_cell += protected.extra_cells();
             Ok(Some(protected))
         });
-        let stages = protection.stages(Memory::Accumulator, 32);
-        let mut sum_rules = None;
-        let mut guards = Vec::new();
-        for keeping in stages.sums {
-            match keeping {
-                SumKeeping::Narrow => {
-                    let bits = crate::sum_bits(graph).into_iter();
-                    let rule = |bits: Option<u8>| SumRule {
-                        bits: bits.map_or(32, |bits| bits.min(32)),
-                        ..SumRule::NONE
-                    };
-                    sum_rules = Some(bits.map(rule).collect());
-                }
-                SumKeeping::Guarded(guard) => guards.push(guard),
-            }
-        }
+        let rule = |bits: Option<u8>| SumRule { bits: bits.unwrap_or(32), ..SumRule::NONE };
+        let sum_rules = (!sum_bits.is_empty()).then(|| sum_bits.into_iter().map(rule).collect());
         let deployment = Self {
             sum_rules,
             guards,
@@ -349,10 +353,28 @@ impl<'g> Deployment<'g> {
     #[must_use]
     pub fn extents(&self) -> PerMemory<Extent> {
         let banks_used = self.banks_used();
-        PerMemory::from_fn(|memory| Extent {
-            code_bits: self.memories.get(memory).as_ref().map_or(0, Protected::code_bits),
-            banks_used: *banks_used.get(memory),
+        PerMemory::from_fn(|memory| {
+            let protected = self.memories.get(memory).as_ref();
+            let (rows_used, rows) = protected.map_or((0, 0), |of| self.rows(memory, of.geometry()));
+            Extent {
+                code_bits: protected.map_or(0, Protected::code_bits),
+                banks_used: *banks_used.get(memory),
+                rows_used,
+                rows,
+            }
         })
+    }
+
+    /// Rows that hold something at some time, and all rows.
+    fn rows(&self, memory: Memory, geometry: Geometry) -> (u64, u64) {
+        let linear = AddressMap::linear(geometry);
+        let layout = match memory {
+            Memory::Weight => self.placement.layouts.first().unwrap_or(&linear),
+            Memory::Activation | Memory::Accumulator => &linear,
+        };
+        let contents = self.contents(memory);
+        let used: BTreeSet<u64> = contents.iter().flat_map(|of| of.rows(layout)).collect();
+        (used.len() as u64, geometry.cells() / u64::from(geometry.columns()))
     }
 
     /// Cells of check bits and spare lines of all memories.
@@ -483,6 +505,13 @@ impl OpenChip<'_> {
     #[must_use]
     pub fn weights(&self, supplies: &Supplies, read: u64) -> Corrupted {
         self.powered(supplies).weights(read)
+    }
+
+    /// How far the weights of one read lie from the network's: the root of the squared errors over that of the squared
+    /// values, each weighted by how far its channel moves the output.
+    #[must_use]
+    pub fn weight_deviation(&self, supplies: &Supplies, read: u64) -> f64 {
+        weights::deviation(self.deployment.graph, &self.weights(supplies, read).codes)
     }
 
     /// How the bits of each memory are stored on the chip at these supplies; plain where it makes no errors.

@@ -11,14 +11,12 @@
 //! which tests compare with that way. Everything decided here is an integer, so
 //! results are the same bits for any number of threads and any kernel.
 //!
-//! [`Calibration`] fits a network's biases to one chip; `sum_ranges.rs` tells how wide its sums are, and
-//! `assignment.rs` which channel takes which place. Multipliers that are fitted are products, quotients and roots
-//! of doubles, rounded alike everywhere.
+//! [`Calibration`] fits a network's biases to one chip; `sum_ranges.rs` tells how wide its sums are.
+//! Multipliers that are fitted are products, quotients and roots of doubles, rounded alike everywhere.
 //!
 //! Not here: which voltages and chips to try (that is an experiment), and where codes lie (that is the
 //! accelerator's placement). `examples/one_chip.rs` runs one network on one chip.
 
-mod assignment;
 mod deployment;
 mod emulator;
 mod memory;
@@ -27,7 +25,6 @@ mod recalibrate;
 pub mod source;
 mod sum_ranges;
 
-pub use assignment::least_cost;
 pub use deployment::{
     ChipSpec, Deployment, LOAD, OpenChip, Outcome, Placement, Reads, Supplies, TrialSpec,
 };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::energy::{self, Sourced};
 use vmin_accel::{Dataflow, VddReference, area, cycles};
-use vmin_sweep::accuracy::{self, CLEAN};
+use vmin_sweep::accuracy::{self, CLEAN, NOMINAL};
 use vmin_sweep::{Kept, Placement};
 
 use crate::plan::Plan;
@@ -194,7 +194,9 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         let least = points.min_by(|a, b| a.energy_nj.total_cmp(&b.energy_nj));
         least.map(|point| point.index)
     };
+    let lowered = accuracy::memories_on(&plan.base, plan.space.rails.rails());
     let accuracy = match &plan.accuracy {
+        _ if !accuracy::any(&lowered) => NOMINAL.to_owned(),
         Some(accuracy) => accuracy.words(),
         None => format!(
             "no results of a sweep are given: the accuracy is known only where it is `clean`; {CLEAN}"
@@ -223,7 +225,7 @@ impl Point {
     /// What must be said wherever the point is named the best; starts with a comma.
     #[must_use]
     pub const fn caveat(&self) -> &'static str {
-        if self.clock_too_fast { ", with a clock too fast for a memory" } else { "" }
+        energy::clock_caveat(self.clock_too_fast)
     }
 
     /// Within the limits, and able to hold the weights that are to stay in its memory.
@@ -281,7 +283,8 @@ fn points(plan: &Plan, index: usize, design: &Variation) -> Vec<Point> {
             let at = accuracy::supplies(&accelerator, &supply.operating_point);
             let faulty_cells =
                 accuracy::faulty_cells_expected(&plan.profile, &cells, &at, &lowered);
-            let verdict = accuracy::verdict(plan.accuracy.as_ref(), fits, &at, Some(faulty_cells));
+            let verdict =
+                accuracy::verdict(plan.accuracy.as_ref(), fits, &at, &lowered, Some(faulty_cells));
             let lowest = at.iter().map(|(_, vdd_mv)| *vdd_mv).fold(f64::INFINITY, f64::min);
             let mut point = Point {
                 index: index * plan.supplies.len() + supply_index,

@@ -93,12 +93,21 @@ impl Plan {
             .profile(&space.profile)
             .and_then(|profile| names.with_vmin(profile, space.vmin_mv.as_ref()));
         let profile = keep(&mut problems, profile);
+        let mut is_other = false;
         let accuracy = space.accuracy.as_ref().and_then(|name| {
-            let read = Accuracy::read(&base.join(&name.value));
-            let read = read.map_err(|problem| problem.at(&source, name.span.clone()).into());
-            keep(&mut problems, read)
+            let at = |problem: Diagnostic| problem.at(&source, name.span.clone()).into();
+            let read = Accuracy::read(&base.join(&name.value)).map_err(|problem| at(*problem));
+            let accuracy = keep(&mut problems, read)?;
+            // Before voltages are refused: with another V_min, others are in reach.
+            let same = profile.as_ref().map_or(Ok(()), |profile| accuracy.check_profile(profile));
+            is_other = same.is_err();
+            keep(&mut problems, same.map_err(|differs| at(accuracy.refused(&differs))))?;
+            Some(accuracy)
         });
-        let supplies = profile.as_ref().map(|profile| supplies(&space, profile, &mut problems));
+        let supplies = profile
+            .as_ref()
+            .filter(|_| !is_other)
+            .map(|profile| supplies(&space, profile, &mut problems));
         match (graph, layers, accelerator, profile, supplies) {
             (Some(graph), Some(layers), Some(base), Some(profile), Some(supplies))
                 if problems.is_empty() =>

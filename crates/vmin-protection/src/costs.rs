@@ -24,11 +24,15 @@ pub enum CostKey {
     SecondRailShare,
     /// Extra energy of comparing addresses with replaced lines, as a share of an access.
     SpareCompareShare,
+    /// Area of a bit cell.
+    CellAreaUm2,
+    /// Area of a two-input gate.
+    GateAreaUm2,
 }
 
 impl CostKey {
     /// Every key with its word.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("gate_per_mac", Self::GatePerMac),
         ("correct_cycles", Self::CorrectCycles),
         ("detect_cycles", Self::DetectCycles),
@@ -36,6 +40,8 @@ impl CostKey {
         ("booster_share", Self::BoosterShare),
         ("second_rail_share", Self::SecondRailShare),
         ("spare_compare_share", Self::SpareCompareShare),
+        ("cell_area_um2", Self::CellAreaUm2),
+        ("gate_area_um2", Self::GateAreaUm2),
     ];
 }
 
@@ -99,7 +105,9 @@ impl ProtectionCosts {
         let mut costs: Vec<Cost> = Vec::new();
         for table in root.tables("cost") {
             let key = table.choice("key", &CostKey::ALL);
-            let value = table.number("value", 0.0..=1e6);
+            // Shares of area are taken of it.
+            let is_whole = key.as_ref().is_some_and(|key| key.value == CostKey::CellAreaUm2);
+            let value = table.number("value", if is_whole { 1e-6 } else { 0.0 }..=1e6);
             let unit = table.string("unit");
             let basis = table.choice(
                 "basis",

@@ -13,7 +13,7 @@ use vmin_accel::{Accelerator, Memory, PerMemory, VoltageProfile};
 
 use crate::mechanism::{Price, Shape};
 use crate::rails::{Rail, RailCells, banks_on_rail};
-use crate::{CostKey, Protection, ProtectionCosts};
+use crate::{CostKey, Extent, Protection, ProtectionCosts};
 
 /// Cycles and traffic of a network's layers, and where their weights lie.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,7 @@ struct Protected<'a> {
 
 impl Protected<'_> {
     fn prices(&self, code_bits: u8) -> Vec<Price> {
-        let vmin_accel::accelerator::Memory { geometry, word_bits, .. } = *self.on_chip();
-        let shape = Shape { geometry, word_bits, code_bits };
+        let shape = shape(self.on_chip(), code_bits);
         let of = self.protection.of(self.memory).iter();
         of.map(|mechanism| mechanism.price(self.costs, shape)).collect()
     }
@@ -116,6 +115,37 @@ impl Protected<'_> {
         };
         (1.0 - banks.0) * within_bank(base) + banks.0 * within_bank(banks.1)
     }
+}
+
+const fn shape(on_chip: &vmin_accel::accelerator::Memory, code_bits: u8) -> Shape {
+    let vmin_accel::accelerator::Memory { geometry, word_bits, .. } = *on_chip;
+    Shape { geometry, word_bits, code_bits }
+}
+
+/// Area of the extra cells and gates of a protection over that of the bit cells of all memories, which hold so much.
+/// Supplies, boosters and comparators of addresses are not counted.
+#[must_use]
+pub fn area_share(
+    accelerator: &Accelerator,
+    protection: &Protection,
+    costs: &ProtectionCosts,
+    extents: &PerMemory<Extent>,
+) -> f64 {
+    let bits = Memory::ALL.map(|(_, memory)| accelerator.memories.get(memory).bits() as f64);
+    let bits: f64 = bits.iter().sum();
+    let extra = protection.iter().map(|(memory, mechanism)| {
+        let on_chip = accelerator.memories.get(memory);
+        let code_bits = match (extents.get(memory).code_bits, memory) {
+            // A memory that makes no errors.
+            (0, Memory::Weight | Memory::Activation) => 8,
+            (0, Memory::Accumulator) => accelerator.accumulator_bits as u8,
+            (code_bits, _) => code_bits,
+        };
+        let shape = shape(on_chip, code_bits);
+        mechanism.price(costs, shape).area_share(costs, shape) * on_chip.bits() as f64
+    });
+    // Not -0.0 for none.
+    extra.fold(0.0, |sum, area| sum + area) / bits
 }
 
 const fn component(parts: &mut Components, memory: Memory) -> &mut f64 {

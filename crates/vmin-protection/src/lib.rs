@@ -15,6 +15,7 @@
 //!
 //! Not here: which cells fail, and what a memory holds (`vmin-emulator`).
 
+mod assignment;
 mod costs;
 mod energy;
 mod extent;
@@ -30,9 +31,9 @@ mod tests;
 pub mod words;
 
 pub use costs::{Basis, Cost, CostKey, ProtectionCosts};
-pub use energy::{ProtectedEnergy, ProtectedLayers, protected_energy};
-pub use extent::Extent;
-pub use known::{Known, KnownAt, Noise};
+pub use energy::{ProtectedEnergy, ProtectedLayers, area_share, protected_energy};
+pub use extent::{Extent, StartUp};
+pub use known::{Known, KnownAt, Noise, ReadsOf};
 pub use listed::{Entry, Listed, read_entry};
 pub use mechanism::Mechanism;
 pub use protection::{MapKind, ProtectedAt, Protection, ProtectionError, Stages};

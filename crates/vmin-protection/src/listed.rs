@@ -18,6 +18,8 @@ pub struct Listed {
     pub protection: Protection,
     /// Each of them alone, in the order of the list.
     pub each: Vec<Located<Protection>>,
+    /// Place of what is known of each chip.
+    pub known_span: Range<usize>,
 }
 
 impl Listed {
@@ -31,14 +33,15 @@ impl Listed {
             Ok(Located { value: Protection::new([entry.value])?, span: entry.span })
         };
         let each = list.into_iter().map(alone).collect::<Result<_, _>>()?;
-        Ok(Self { protection, each })
+        Ok(Self { protection, each, known_span: 0..0 })
     }
 
     /// The same mechanisms working from this knowledge of each chip.
     ///
     /// # Errors
     /// None of them works from a fault map.
-    pub fn knowing(self, known: Known) -> Result<Self, Box<Diagnostic>> {
+    pub fn knowing(self, known: Located<Known>) -> Result<Self, Box<Diagnostic>> {
+        let Located { value: known, span: known_span } = known;
         let asks = |(_, mechanism): (Memory, &dyn Mechanism)| mechanism.effect(8).asks_known();
         if !known.is_exact() && !self.protection.iter().any(asks) {
             let message = "`known` has no effect: no mechanism here works from a fault map";
@@ -51,14 +54,16 @@ impl Listed {
             span: of.span,
         };
         let each = self.each.into_iter().map(alone).collect();
-        Ok(Self { protection: self.protection.knowing(known), each })
+        Ok(Self { protection: self.protection.knowing(known), each, known_span })
     }
 
     /// Reads the list of tables `key`; a missing list is no protection. Problems are reported to the
     /// reader, and then there is no value.
     #[must_use]
     pub fn read(table: &TableReader<'_>, key: &str) -> Option<Self> {
-        let entries = table.tables(key);
+        let entry = "a table such as `{ kind = \"closest_code\" }`";
+        let list = "a list of tables such as `[{ kind = \"closest_code\" }]`";
+        let entries = table.tables_of(key, list, entry);
         if entries.is_empty() && table.has(key) {
             return None;
         }
@@ -90,7 +95,12 @@ pub fn read_entry(entry: TableReader<'_>) -> Option<Entry> {
     let memory = entry.optional_choice("memory", &Memory::ALL);
     let known = !entry.has("memory") || memory.is_some();
     let memory = memory.map_or(Memory::Weight, |memory| memory.value);
-    let mechanism = entry.choice("kind", &mechanisms::ALL).and_then(|kind| (kind.value)(&entry));
+    let kind = entry.choice("kind", &mechanisms::ALL);
+    if kind.is_none() && entry.has("kind") {
+        // Which keys an unknown kind has is not known.
+        return None;
+    }
+    let mechanism = kind.and_then(|kind| (kind.value)(&entry));
     entry.finish();
     mechanism.filter(|_| known).map(|mechanism| (memory, mechanism.into()))
 }

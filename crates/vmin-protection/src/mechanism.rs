@@ -7,11 +7,11 @@ use vmin_accel::Memory;
 use vmin_diagnostic::TableReader;
 use vmin_sram::Geometry;
 
-use crate::ProtectionCosts;
 use crate::mechanisms::{DetectingReads, SpareLines};
 use crate::rails::Rail;
 use crate::store::StoreRule;
 use crate::words::{OnDetected, WordCode, Words};
+use crate::{CostKey, Extent, ProtectionCosts};
 
 /// One way to protect a memory.
 ///
@@ -32,6 +32,17 @@ pub trait Mechanism: Identity + fmt::Debug + Send + Sync {
 
     /// Work at start-up that no inference pays for, if there is some.
     fn startup(&self) -> Option<String> {
+        None
+    }
+
+    /// What its results do not say where all faulty cells invert what they store, if so.
+    fn caution_if_inverting(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What there is to say of it in a memory that holds so much.
+    fn remark(&self, extent: Extent) -> Option<String> {
+        let _ = extent;
         None
     }
 
@@ -194,6 +205,20 @@ pub struct Price {
     pub idle_share: f64,
     /// Gates between cells and array, if there are any.
     pub codec: Option<Codec>,
+}
+
+impl Price {
+    /// Area of extra cells and gates over that of the memory's cells: gates for one access at a time.
+    #[must_use]
+    pub fn area_share(&self, costs: &ProtectionCosts, shape: Shape) -> f64 {
+        let gates = self.codec.map_or(0.0, |codec| {
+            let per_bit = (codec.encoder_gates + codec.decoder_gates) / codec.data_bits;
+            per_bit * shape.word_bits as f64
+        });
+        let cells = shape.geometry.cells() as f64;
+        let gate_in_cells = costs.value(CostKey::GateAreaUm2) / costs.value(CostKey::CellAreaUm2);
+        self.check_share + self.idle_share + gates * gate_in_cells / cells
+    }
 }
 
 /// Encoder and decoder of a word.

@@ -156,6 +156,19 @@ impl ProtectedAt {
         Self { access: Supplies::single(at), test: None, known: None }
     }
 
+    /// Whether the test that finds the fault map is a noiseless read at the supplies of all others.
+    #[must_use]
+    pub fn is_tested_as_read(&self) -> bool {
+        let same = |known: &KnownAt| known.supplies == self.access;
+        self.access.base().noise.is_none() && self.known.as_ref().is_some_and(same)
+    }
+
+    /// The same where the map is that of the supplies themselves.
+    #[must_use]
+    pub fn knowing_exactly(&self) -> Self {
+        Self { known: None, ..self.clone() }
+    }
+
     /// Every supply that some cell may hang on.
     pub fn levels(&self) -> impl Iterator<Item = &MemoryAt> {
         let known = self.known.as_ref().map(|known| &known.supplies);
@@ -295,10 +308,27 @@ impl Protection {
         self.iter().filter_map(of).max()
     }
 
+    /// The same for a network whose constants were fitted before: only images that partial sums are guarded by.
+    #[must_use]
+    pub fn guard_images(&self) -> Option<u32> {
+        let sums = self.stages(Memory::Accumulator, 32).sums.into_iter();
+        let images = |keeping| match keeping {
+            SumKeeping::Guarded(guard) => Some(guard.images),
+            SumKeeping::Narrow => None,
+        };
+        sums.filter_map(images).max()
+    }
+
     /// The same, working from this knowledge of each chip.
     #[must_use]
     pub fn knowing(self, known: Known) -> Self {
         Self { known, ..self }
+    }
+
+    /// The same, working from the exact map of each chip.
+    #[must_use]
+    pub fn knowing_exactly(&self) -> Self {
+        self.clone().knowing(Known::default())
     }
 
     /// What is known of each chip.
@@ -338,8 +368,30 @@ impl Protection {
             Memory::Activation => format!("activations: {}", mechanism.describe()),
             Memory::Accumulator => format!("partial sums: {}", mechanism.describe()),
         });
-        let words: Vec<String> = words.collect();
+        let map = (!self.known.is_exact()).then(|| self.known.describe());
+        let words: Vec<String> = words.chain(map).collect();
         if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+    }
+
+    /// Whether codes are written in place of others.
+    #[must_use]
+    pub fn writes_around(&self) -> bool {
+        self.iter().any(|(_, mechanism)| match mechanism.effect(8) {
+            Effect::Store(rule) => rule.writes_around(),
+            Effect::Rail(_)
+            | Effect::Spares(..)
+            | Effect::Word(..)
+            | Effect::Detect(_)
+            | Effect::Sum(_)
+            | Effect::Fit(_) => false,
+        })
+    }
+
+    /// What is known of each chip, as files name it; none where no mechanism works from a fault map.
+    #[must_use]
+    pub fn known_text(&self) -> Option<String> {
+        let asks = self.iter().any(|(_, mechanism)| mechanism.effect(8).asks_known());
+        asks.then(|| self.known.text())
     }
 
     /// Every mechanism by value.

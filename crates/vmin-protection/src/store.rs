@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  cell at a position ── row table ──> row of the order ── rotation ──> bit of a code ── flag of the row ──> sense
+//!                                        which code of its tensor: order of channels
 //! ```
 //!
 //! A position counts the cells of a memory in linear order (`vmin_accel::placement::AddressMap`). Rules decide
@@ -161,9 +162,9 @@ impl Moments {
 }
 
 /// What is expected to go wrong where values are not known: squared errors by the significance of the bit.
-/// A held cell is wrong half of the time.
-fn expected(mask: Mask<u32>) -> u128 {
-    let bits = (0..32).filter(|bit| mask.cells() >> bit & 1 == 1);
+/// A held cell is wrong half of the time, one above the lowest `used_bits` is never read.
+fn expected(mask: Mask<u32>, used_bits: u8) -> u128 {
+    let bits = (0..used_bits.min(32)).filter(|bit| mask.cells() >> bit & 1 == 1);
     bits.map(|bit| (1 + u128::from(mask.inverting() >> bit & 1)) << (2 * bit)).sum()
 }
 
@@ -201,8 +202,12 @@ pub struct KnownChip<'a> {
     pub damage: &'a [Damage],
     /// Moments of inputs, per tensor; none where they were not measured.
     pub moments: &'a [Moments],
+    /// Bits of a code that are read, the lowest; cells above hold nothing of it.
+    pub used_bits: u8,
     /// How words become codes.
     pub scheme: &'a Scheme,
+    /// Channels whose order is free.
+    pub channels: &'a [Channels],
     /// True if a rule writes around faulty cells, after those that only lay bits.
     pub writes_around: bool,
 }
@@ -211,6 +216,24 @@ impl fmt::Debug for KnownChip<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KnownChip").field("contents", &self.contents).finish_non_exhaustive()
     }
+}
+
+/// Channels that may change places together, in all tensors that have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// How many.
+    pub count: usize,
+    /// Where the codes of each channel are.
+    pub axes: Vec<Axis>,
+}
+
+/// An axis of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Axis {
+    /// The tensor.
+    pub tensor: usize,
+    /// Codes from one channel to the next.
+    pub stride: usize,
 }
 
 /// Rows and banks of positions.
@@ -242,7 +265,7 @@ impl KnownChip<'_> {
         let of = |fault: &Fault| {
             let position =
                 storage.landed(content.stores, self.tensors, self.cells, fault.address)?;
-            let held = content.stores.held(position)?;
+            let held = storage.ordered(content.stores).held(position)?;
             let row = fault.address / self.cells.columns;
             Some(CellUnder { row, held, effect: fault.effect })
         };
@@ -258,7 +281,7 @@ impl KnownChip<'_> {
         mask: Mask<u32>,
     ) -> u128 {
         let (Some(codes), Some(damage)) = (content.codes, self.damage.get(tensor)) else {
-            return expected(mask);
+            return expected(mask, self.used_bits);
         };
         let wanted = codes(tensor, code);
         let written = if self.writes_around { damage.closest(wanted, mask) } else { wanted };
@@ -297,11 +320,44 @@ impl KnownChip<'_> {
 pub struct Storage {
     /// Which row of the memory holds a row of the order.
     pub rows: Option<RowTable>,
+    /// Channels that lie in another order, by axis.
+    pub channels: Vec<ChannelOrder>,
     /// How far codes are rotated toward their most significant bit, by bank and by the column at which they
     /// begin.
     pub rotations: Vec<Rotation>,
     /// What is written for each content, by its number.
     pub contents: BTreeMap<u32, Written>,
+}
+
+/// The order of the channels along an axis: which channel lies at each place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChannelOrder {
+    /// The axis.
+    pub axis: Axis,
+    /// Each channel once.
+    pub order: Vec<usize>,
+}
+
+impl ChannelOrder {
+    /// The code that lies at the place of code number `place`.
+    pub(crate) fn code(&self, place: usize) -> usize {
+        let at = place / self.axis.stride % self.order.len();
+        place - at * self.axis.stride + self.order[at] * self.axis.stride
+    }
+}
+
+/// What lies in a memory where channels are in the order of a storage.
+#[derive(Clone, Copy)]
+pub struct Ordered<'a> {
+    stores: &'a dyn Stores,
+    storage: &'a Storage,
+}
+
+impl Stores for Ordered<'_> {
+    fn held(&self, address: u64) -> Option<CodeBit> {
+        let held = self.stores.held(address)?;
+        Some(CodeBit { code: self.storage.code_at(held.tensor, held.code), ..held })
+    }
 }
 
 /// The rotation of the codes that begin at a column of a bank.
@@ -380,6 +436,20 @@ impl Storage {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The code that lies where, without orders of channels, code number `place` of a tensor would.
+    #[must_use]
+    pub fn code_at(&self, tensor: usize, place: usize) -> usize {
+        let first = self.channels.partition_point(|of| of.axis.tensor < tensor);
+        let of_tensor = self.channels[first..].iter().take_while(|of| of.axis.tensor == tensor);
+        of_tensor.fold(place, |code, of| of.code(code))
+    }
+
+    /// What lies where, with the orders of channels.
+    #[must_use]
+    pub fn ordered<'a>(&'a self, stores: &'a dyn Stores) -> Ordered<'a> {
+        Ordered { stores, storage: self }
     }
 
     /// The codes that are written in place of others while a content lies there: tensor, code, what is written.

@@ -210,7 +210,6 @@ fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
     );
     for Compared { label, results } in sweeps {
         let setting = &results.setting;
-        let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
         let _ = writeln!(
             page,
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
@@ -226,8 +225,8 @@ fn settings(page: &mut String, sweeps: &[Compared<'_>]) {
             results.clean.images,
             percent(results.clean.err, 2),
             format_args!("{} {}", share_words(setting.yield_target, 0), setting.budget()),
-            mv(results.vmin.reached_mv),
-            mv(results.vmin.shown_mv),
+            escape(&results.vmin.reached_words()),
+            escape(&results.vmin.shown_words()),
         );
     }
     page.push_str(END_TABLE);

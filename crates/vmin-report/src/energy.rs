@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use vmin_accel::area::ComponentArea;
-use vmin_accel::energy::{EnergyReport, OperatingPoint, Sourced};
+use vmin_accel::energy::{EnergyReport, OperatingPoint, Sourced, clock_caveat, clock_word};
 use vmin_sweep::Verdict;
 use vmin_sweep::statistics::share_words;
 
@@ -26,6 +26,16 @@ pub struct EnergyAtVoltage {
     pub report: EnergyReport,
     /// What is known of the accuracy there.
     pub verdict: Verdict,
+    /// Whether the clock is too fast for the cycle time of a memory there.
+    pub clock_too_fast: bool,
+}
+
+impl EnergyAtVoltage {
+    /// What must be said wherever the point is named the best; starts with a comma.
+    #[must_use]
+    pub const fn caveat(&self) -> &'static str {
+        clock_caveat(self.clock_too_fast)
+    }
 }
 
 /// Content of the page.
@@ -78,7 +88,7 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
     };
     let _ = writeln!(
         page,
-        "<p class=\"lead\">{} and {:.1} µs per inference{}, accuracy {} · {choice} · weights {} · supplies by {}: {}</p>\n\
+        "<p class=\"lead\">{} and {:.1} µs per inference{}, accuracy {}{} · {choice} · weights {} · supplies by {}: {}</p>\n\
          <p class=\"lead\">{}.</p>",
         energy(at.report.total_nj),
         at.report.latency_us,
@@ -87,6 +97,7 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
             _ => format!(" at {} mV", at.vdd_mv),
         },
         at.verdict.accuracy.word(),
+        at.caveat(),
         escape(view.placement),
         escape(view.profile),
         escape(view.supplies),
@@ -221,6 +232,7 @@ fn voltages(page: &mut String, view: &EnergyPage<'_>) {
             "RErr",
             "yield",
             "faulty cells expected",
+            "clock",
         ],
     );
     let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |it| percent(it, 2));
@@ -228,7 +240,7 @@ fn voltages(page: &mut String, view: &EnergyPage<'_>) {
         let verdict = &point.verdict;
         let _ = writeln!(
             page,
-            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             if Some(index) == view.least { " class=\"best\"" } else { "" },
             point.vdd_mv,
             energy(point.report.total_nj),
@@ -239,6 +251,7 @@ fn voltages(page: &mut String, view: &EnergyPage<'_>) {
             verdict
                 .faulty_cells_expected
                 .map_or_else(|| "–".to_owned(), |cells| format!("{cells:.3}")),
+            clock_word(point.clock_too_fast),
         );
     }
     page.push_str(END_TABLE);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use vmin_accel::energy::clock_word;
 use vmin_explore::{Exploration, Objective, Point};
 
 use crate::axis::Axis;
@@ -271,7 +272,7 @@ fn table(page: &mut String, front: &[&Point]) {
             point.placement.word(),
             point.accuracy.word(),
             point.rerr_mean.map_or_else(|| "–".to_owned(), |rerr| percent(rerr, 2)),
-            if point.clock_too_fast { "too fast" } else { "ok" },
+            clock_word(point.clock_too_fast),
         );
     }
     page.push_str(END_TABLE);

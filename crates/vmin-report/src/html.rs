@@ -77,9 +77,11 @@ pub(crate) fn begin_table(page: &mut String, caption: &str, columns: &[&str]) {
     let caption = escape(caption);
     // More do not fit on paper but broken into lines.
     let many = if columns.len() > 16 { " many" } else { "" };
+    // These are wider than a phone, which is told.
+    let wide = if columns.len() > 5 { " wide" } else { "" };
     let _ = write!(
         page,
-        "<div class=\"scroll{many}\" tabindex=\"0\"><table>\n<caption><span>{caption}</span></caption>\n<thead><tr>"
+        "<div class=\"scroll{wide}{many}\" tabindex=\"0\"><table>\n<caption><span>{caption}</span></caption>\n<thead><tr>"
     );
     for column in columns {
         let _ = write!(page, "<th scope=\"col\">{column}</th>");

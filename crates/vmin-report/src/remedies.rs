@@ -9,7 +9,7 @@ use vmin_sweep::{RemedyResult, RemedySweepPoint, Results};
 use crate::axis::Axis;
 use crate::colors::{INK, SERIES, hex};
 use crate::figures::{ERROR, error_axis, extent, level_names, levels};
-use crate::html::{END_TABLE, begin_table, energy, escape, mean_std, percent, unbroken};
+use crate::html::{END_TABLE, begin_table, energy, escape, mean_std, percent, thousands, unbroken};
 use crate::plot::{Axes, Series, draw};
 
 /// The unprotected network comes first; the colours repeat after the last.
@@ -36,7 +36,10 @@ pub(crate) fn section(page: &mut String, results: &Results) {
          confidence; all other columns are at the voltage reached. <b>Saved, inference</b>: share of the \
          energy of an inference, DRAM and leakage included; the highlighted remedy saves most of it. \
          <b>Saved, accesses</b>: share of the access energy of all memories that are lowered or that a \
-         remedy protects, encoders and decoders included.</p>\n",
+         remedy protects, encoders and decoders included. <b>Area</b>: extra cells and gates over the bit cells \
+         of all memories, an estimate. <b>At start-up</b>: inferences that fit constants to a chip, and rows that \
+         its memory test reads. <b>Lost by the map</b>: points of error against the same remedy with the exact \
+         map of each chip, with its interval over chips.</p>\n",
         figure(results),
         target = share_words(setting.yield_target, 0),
         budget = setting.budget(),
@@ -49,6 +52,8 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         "remedy",
         "clean error",
         "extra bits",
+        "area",
+        "at start-up:<br>inferences / row reads",
         "V<sub>DD</sub> (mV)<br>reached",
         "V<sub>DD</sub> (mV)<br>shown",
         "chips within the budget",
@@ -58,12 +63,21 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         "saved, inference",
         "saved, accesses",
         "latency (µs)",
-        "faulty cells repaired / left",
     ];
+    let with_lost = results
+        .remedies
+        .iter()
+        .flat_map(|remedy| &remedy.points)
+        .any(|at| at.lost_by_map.is_some());
+    let columns = columns
+        .into_iter()
+        .chain(with_lost.then_some("lost by the map"))
+        .chain(with_spares.then_some("faulty cells repaired / left"));
+    let columns: Vec<&str> = columns.collect();
     begin_table(
         page,
         "Each remedy at the lowest voltage it reaches; highlighted is the one that saves most",
-        &columns[..columns.len() - usize::from(!with_spares)],
+        &columns,
     );
     let saving = |remedy: &RemedyResult| remedy.best.map(|best| best.energy_saving);
     let most = results.remedies.iter().filter_map(saving).fold(f64::NEG_INFINITY, f64::max);
@@ -73,15 +87,18 @@ pub(crate) fn section(page: &mut String, results: &Results) {
             page,
             "<tr{class}><th scope=\"row\" title=\"{}\"><svg class=\"mark\" viewBox=\"0 0 10 10\" \
              aria-hidden=\"true\"><rect width=\"10\" height=\"10\" fill=\"{}\"/></svg>{}</th>\
-             <td>{}</td><td class=\"words\">{}</td>",
+             <td>{}</td><td class=\"words\">{}</td><td>{}</td><td>{} / {}</td>",
             escape(&format!("{}; {}, {} bit", remedy.protection, remedy.model, remedy.weight_bits)),
             hex(color(index)),
             escape(&remedy.name),
             percent(remedy.err, 2),
-            remedy.extra_bits()
+            remedy.extra_bits(),
+            percent(remedy.area_share, 2),
+            thousands(remedy.calibration_inferences),
+            thousands(remedy.test_row_reads)
         );
-        let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
-        let (reached, shown) = (mv(remedy.vmin.reached_mv), mv(remedy.vmin.shown_mv));
+        let (reached, shown) =
+            (escape(&remedy.vmin.reached_words()), escape(&remedy.vmin.shown_words()));
         let _ = write!(page, "<td>{reached}</td><td>{shown}</td>");
         match remedy.best {
             Some(at) => {
@@ -98,6 +115,11 @@ pub(crate) fn section(page: &mut String, results: &Results) {
                 );
             }
             None => page.push_str(&"<td></td>".repeat(7)),
+        }
+        if with_lost {
+            let lost = remedy.best.and_then(|best| best.lost_by_map);
+            let lost = lost.map_or_else(String::new, |lost| lost.words());
+            let _ = write!(page, "<td class=\"words\">{lost}</td>");
         }
         match (remedy.cells_repaired_mean, remedy.cells_unrepaired_mean) {
             (Some(repaired), Some(left)) => {

@@ -9,6 +9,7 @@
 //!  every memory at least at the lowest supply that keeps       kept: no cell fails there that holds here
 //!    the target, if all swept voltages above it keep it
 //!  every memory at most at a swept supply that misses it       missed: no cell holds here that fails there
+//!  any, where no memory is lowered                             nominal (the logic alone may be lowered)
 //!  any other, fewer than one faulty cell expected              clean (by the profile; not of chip files, transient
 //!                                                                errors or read noise)
 //!  any other                                                   unknown: nothing is interpolated
@@ -137,6 +138,8 @@ pub enum Kept {
     Missed,
     /// Fewer than one faulty cell is expected under the weights and in the other lowered memories, which is not none.
     Clean,
+    /// No memory is lowered, so that none of their cells errs. Errors of the array's logic are not modelled.
+    Nominal,
     /// Nothing is known.
     Unknown,
 }
@@ -150,6 +153,7 @@ impl Kept {
             Self::Reached => "reached",
             Self::Missed => "missed",
             Self::Clean => "clean",
+            Self::Nominal => "nominal",
             Self::Unknown => "unknown",
         }
     }
@@ -158,7 +162,7 @@ impl Kept {
     #[must_use]
     pub const fn keeps(self) -> bool {
         match self {
-            Self::Shown | Self::Reached | Self::Clean => true,
+            Self::Shown | Self::Reached | Self::Clean | Self::Nominal => true,
             Self::Missed | Self::Unknown => false,
         }
     }
@@ -256,7 +260,11 @@ pub struct Accuracy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Differs {
     what: String,
-    hint: &'static str,
+    hint: String,
+}
+
+fn differs(what: String, hint: &str) -> Result<(), Differs> {
+    Err(Differs { what, hint: hint.to_owned() })
 }
 
 impl fmt::Display for Differs {
@@ -297,6 +305,32 @@ impl Accuracy {
         &self.results
     }
 
+    /// Refuses another profile, or another V_min of it.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check_profile(&self, profile: &VoltageProfile) -> Result<(), Differs> {
+        let setting = &self.results.setting;
+        let nominal_mv = (setting.vdd_nominal_mv, profile.v_ref_mv());
+        if nominal_mv.0 == nominal_mv.1 && faults(profile).ok() == self.subject.faults_sha256 {
+            return Ok(());
+        }
+        let is_named_so = setting.profile == profile.name() && profile.follows_vmin();
+        if is_named_so && nominal_mv.0 != nominal_mv.1 {
+            // Whole nanovolts, since factors of profiles round.
+            let vmin_mv = (nominal_mv.0 / nominal_mv.1 * profile.vmin_mv() * 1e6).round() / 1e6;
+            return differs(
+                format!("the sweep's V_min is {vmin_mv} mV, here it is {} mV", profile.vmin_mv()),
+                &format!("name that V_min: `--vmin-mv {vmin_mv}`, in files `vmin_mv = {vmin_mv}`"),
+            );
+        }
+        let what = format!(
+            "the sweep's voltages are of another profile: `{}`, {} mV nominal",
+            setting.profile, nominal_mv.0
+        );
+        differs(what, "sweep with this profile, or name that one")
+    }
+
     /// Refuses another network, another profile and other lowered memories.
     ///
     /// # Errors
@@ -308,7 +342,6 @@ impl Accuracy {
         lowered: &PerMemory<bool>,
     ) -> Result<(), Differs> {
         let setting = &self.results.setting;
-        let differs = |what: String, hint| Err(Differs { what, hint });
         if network(graph).as_ref() != Ok(&self.subject.network_sha256) {
             let what = format!(
                 "the sweep ran another network: `{}` with {}-bit weights",
@@ -316,17 +349,9 @@ impl Accuracy {
             );
             return differs(what, "sweep this network, or name that one");
         }
-        let same = faults(profile).ok() == self.subject.faults_sha256;
-        if !same || setting.vdd_nominal_mv != profile.v_ref_mv() {
-            let what = format!(
-                "the sweep's voltages are of another profile: `{}`, {} mV nominal",
-                setting.profile, setting.vdd_nominal_mv
-            );
-            return differs(what, "sweep with this profile, or name that one");
-        }
+        self.check_profile(profile)?;
         let erring = self.subject.cells_sha256.map(Option::is_some);
-        let any = lowered.iter().any(|(_, lowered)| *lowered);
-        if any && erring != *lowered {
+        if any(lowered) && erring != *lowered {
             let what = format!("the sweep lowers {}, here {}", words(&erring), words(lowered));
             return differs(what, "lower the same memories in both");
         }
@@ -349,7 +374,7 @@ impl Accuracy {
                 self.placement.word(),
                 placement.word()
             );
-            return Err(Differs { what, hint: "choose the same placement in both" });
+            return differs(what, "choose the same placement in both");
         }
         for (memory, wanted) in self.subject.cells_sha256.present() {
             if cells(graph, accelerator, placement, memory).as_ref() != Ok(wanted) {
@@ -358,7 +383,7 @@ impl Accuracy {
                     self.results.setting.accelerator,
                     memory.word()
                 );
-                return Err(Differs { what, hint: "sweep this accelerator, or name that one" });
+                return differs(what, "sweep this accelerator, or name that one");
             }
         }
         Ok(())
@@ -409,10 +434,19 @@ impl Accuracy {
     /// The sweep, its question and the rule in words.
     #[must_use]
     pub fn words(&self) -> String {
-        let Results { setting, name, clean, chips, .. } = &self.results;
+        let Results { setting, name, clean, chips, remedies, .. } = &self.results;
+        let others: Vec<String> =
+            remedies.iter().skip(1).map(|remedy| format!("`{}`", remedy.name)).collect();
+        let whose = match others.is_empty() {
+            true => String::new(),
+            false => format!(
+                ": that of its network without protection, not of its remedies {}",
+                others.join(", ")
+            ),
+        };
         format!(
             "accuracy from the sweep `{name}` ({} chips, {} images of {}, weights {}, {}), which asks that {} of \
-             chips {}, at {} confidence where `shown`; {RULE}; {CLEAN}",
+             chips {}, at {} confidence where `shown`{whose}; {RULE}; {CLEAN}",
             chips.len() / setting.offsets.max(1),
             clean.images,
             setting.data,
@@ -424,6 +458,14 @@ impl Accuracy {
         )
     }
 
+    /// The swept voltages, as an option asks for them.
+    #[must_use]
+    pub fn swept(&self) -> String {
+        let all: Vec<String> =
+            self.results.points.iter().map(|point| point.vdd_mv.to_string()).collect();
+        format!("`--vdd-mv {}`", all.join(","))
+    }
+
     /// The error of a table that does not fit.
     #[must_use]
     pub fn refused(&self, differs: &Differs) -> Diagnostic {
@@ -432,7 +474,7 @@ impl Accuracy {
             format!("the errors of `{}` are not those of this design", self.name),
         )
         .allowed(differs.what.clone())
-        .hint(differs.hint)
+        .hint(differs.hint.clone())
     }
 }
 
@@ -442,6 +484,7 @@ pub fn verdict(
     accuracy: Option<&Accuracy>,
     fits: bool,
     supplies: &PerMemory<f64>,
+    lowered: &PerMemory<bool>,
     faulty_cells_expected: Option<f64>,
 ) -> Verdict {
     let table = accuracy.filter(|_| fits);
@@ -449,8 +492,13 @@ pub fn verdict(
     let is_clean = known == Kept::Unknown
         && accuracy.is_none_or(Accuracy::is_of_profile)
         && faulty_cells_expected.is_some_and(|cells| cells < 1.0);
+    let is_nominal = !any(lowered) && faulty_cells_expected.is_some();
     Verdict {
-        accuracy: if is_clean { Kept::Clean } else { known },
+        accuracy: match (is_nominal, is_clean) {
+            (true, _) => Kept::Nominal,
+            (false, true) => Kept::Clean,
+            (false, false) => known,
+        },
         faulty_cells_expected,
         rerr_mean: point.map(|point| point.rerr_mean),
         yield_fraction: point.map(|point| point.yield_fraction),
@@ -466,6 +514,15 @@ const RULE: &str = "`shown` and `reached` keep the sweep's budget (for the popul
 /// What `clean` means, in words.
 pub const CLEAN: &str = "`clean`: fewer than one faulty cell expected under the weights and in the other lowered \
                          memories, which is not none";
+
+/// What `nominal` means, in words.
+pub const NOMINAL: &str = "`nominal`: no memory is lowered, so that none of their cells errs, whatever the other supplies";
+
+/// Whether some memory is lowered.
+#[must_use]
+pub fn any(lowered: &PerMemory<bool>) -> bool {
+    lowered.iter().any(|(_, lowered)| *lowered)
+}
 
 /// The supply of a memory that can err.
 fn supply(point: &Point, memory: Memory) -> f64 {

@@ -3,7 +3,7 @@
 //! One text line per record: the CRC-32 of the rest in eight hex digits, a space, JSON, newline.
 //!
 //! ```text
-//! 5b2e91a0 {"journal":2,"plan":"<sha256>"}
+//! 5b2e91a0 {"journal":3,"plan":"<sha256>","keys":{"seed":"1",…}}
 //! 0c77d1fe {"trial":{"candidate":"…","chip":{…},"supplies":{…},"images":"…:0+1000"},"counts":{"correct":871,…}}
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! prefix of whole, correct lines and cuts the rest off; a bad line *before* good ones is not the
 //! trace of a crash but damage, and is refused. The order of records carries no meaning.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -130,6 +131,51 @@ pub struct Record {
 struct Header {
     journal: u32,
     plan: String,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
+}
+
+impl Header {
+    fn new(of: JournalOf) -> Self {
+        let JournalOf { plan, keys } = of;
+        Self { journal: VERSION, plan, keys }
+    }
+}
+
+/// The plan whose trials a journal holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalOf {
+    /// Its digest, which decides.
+    pub plan: String,
+    /// Keys of its experiment with their values, to name those that differ.
+    pub keys: BTreeMap<String, String>,
+}
+
+impl JournalOf {
+    /// What differs from the plan at hand, in words.
+    fn differs(&self, here: &Self) -> String {
+        const LONGEST: usize = 60;
+        if self.keys.is_empty() {
+            return "it does not hold the keys of its experiment".to_owned();
+        }
+        let names: BTreeSet<&String> = self.keys.keys().chain(here.keys.keys()).collect();
+        let words = names.into_iter().filter_map(|name| {
+            let value = |of: &Self| of.keys.get(name).cloned().unwrap_or_else(|| "absent".into());
+            let (there, here) = (value(self), value(here));
+            let is_short = there.len().max(here.len()) <= LONGEST;
+            match (there == here, is_short) {
+                (true, _) => None,
+                (false, true) => Some(format!("`{name}` is {there} there and {here} here")),
+                (false, false) => Some(format!("`{name}` is another")),
+            }
+        });
+        let words: Vec<String> = words.collect();
+        if words.is_empty() {
+            return "its keys are the same, but a file that they name, or the version of vmin, is another"
+                .to_owned();
+        }
+        words.join(", ")
+    }
 }
 
 /// Why a journal cannot be used.
@@ -159,14 +205,12 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// It belongs to another experiment.
-    #[error("the journal `{}` belongs to another experiment: its plan was {found}, this one is {expected}", path.display())]
+    #[error("the journal `{}` belongs to another experiment: {differs}", path.display())]
     OtherPlan {
         /// The journal.
         path: PathBuf,
-        /// Digest of the plan in the journal.
-        found: String,
-        /// Digest of the plan at hand.
-        expected: String,
+        /// What differs, in words.
+        differs: String,
     },
     /// It is in another format.
     #[error(
@@ -225,7 +269,7 @@ impl Journal {
     /// See [`JournalError`]. Nothing is written if an existing journal does not fit.
     pub fn open(
         path: &Path,
-        plan_digest: &str,
+        of: &JournalOf,
         wanted: u64,
         resume: bool,
     ) -> Result<(Self, Vec<Record>), JournalError> {
@@ -263,8 +307,8 @@ impl Journal {
             reason,
         })?;
         let mut journal = Self { path: path.to_owned(), log: file };
-        let Some(found) = content.plan else {
-            let header = Header { journal: VERSION, plan: plan_digest.to_owned() };
+        let Some(found) = content.of else {
+            let header = Header::new(of.clone());
             // New, or cut in its first line: it holds no record. Any other file is kept.
             if !encode(&header).as_bytes().starts_with(&text) {
                 let reason = "it is not the beginning of a journal";
@@ -275,12 +319,9 @@ impl Journal {
             journal.log.sync().map_err(io("write"))?;
             return Ok((journal, Vec::new()));
         };
-        if found != plan_digest {
-            return Err(JournalError::OtherPlan {
-                path: path.to_owned(),
-                found,
-                expected: plan_digest.to_owned(),
-            });
+        if found.plan != of.plan {
+            let differs = found.differs(of);
+            return Err(JournalError::OtherPlan { path: path.to_owned(), differs });
         }
         if !resume && (content.records.len() as u64) < wanted {
             return Err(JournalError::Exists { path: path.to_owned() });
@@ -345,7 +386,7 @@ fn encode(value: &impl Serialize) -> String {
 
 #[derive(Debug, Default)]
 struct Content {
-    plan: Option<String>,
+    of: Option<JournalOf>,
     records: Vec<Record>,
     valid_bytes: usize,
 }
@@ -408,7 +449,7 @@ fn read_line(line: &[u8], number: usize, content: &mut Content) -> Result<(), &'
     if number == 1 {
         let header: Header =
             serde_json::from_str(json).map_err(|_| "it is not a journal header")?;
-        content.plan = Some(header.plan);
+        content.of = Some(JournalOf { plan: header.plan, keys: header.keys });
     } else {
         content.records.push(serde_json::from_str(json).map_err(|_| "it is not a record")?);
     }
@@ -418,6 +459,20 @@ fn read_line(line: &[u8], number: usize, content: &mut Content) -> Result<(), &'
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(plan: &str) -> JournalOf {
+        let keys = [("seed".to_owned(), plan.to_owned()), ("data".to_owned(), "d".to_owned())];
+        JournalOf { plan: plan.into(), keys: keys.into() }
+    }
+
+    #[test]
+    fn keys_that_differ_are_named() {
+        let mut more = of("q");
+        more.keys.insert("remedies".into(), "a".repeat(70));
+        assert_eq!(of("p").differs(&more), "`remedies` is another, `seed` is p there and q here");
+        assert!(of("p").differs(&of("p")).contains("a file that they name"));
+        assert!(JournalOf::default().differs(&more).contains("does not hold the keys"));
+    }
 
     fn record(chip: u32) -> Record {
         let chip = ChipId { chip: "c".into(), number: chip, offset_bits: 0 };
@@ -429,7 +484,7 @@ mod tests {
     }
 
     fn full(records: u32) -> String {
-        let mut text = encode(&Header { journal: VERSION, plan: "p".into() });
+        let mut text = encode(&Header::new(of("p")));
         for chip in 0..records {
             text.push_str(&encode(&record(chip)));
         }
@@ -471,7 +526,7 @@ mod tests {
         for text in texts {
             std::fs::write(&path, text).expect("written");
             for resume in [false, true] {
-                let error = Journal::open(&path, "p", 5, resume).err().expect("refused");
+                let error = Journal::open(&path, &of("p"), 5, resume).err().expect("refused");
                 assert!(matches!(error, JournalError::Damaged { line: 1, .. }), "{error}");
                 assert_eq!(std::fs::read(&path).expect("kept"), text);
             }
@@ -486,7 +541,7 @@ mod tests {
             let header = serde_json::json!({ "journal": version, "of": "then" });
             let text = encode(&header) + &encode(&record(1));
             std::fs::write(&path, &text).expect("written");
-            let error = Journal::open(&path, "p", 5, true).err().expect("refused").to_string();
+            let error = Journal::open(&path, &of("p"), 5, true).err().expect("refused").to_string();
             assert!(error.contains(written_by), "{error}");
             assert_eq!(std::fs::read_to_string(&path).expect("kept"), text);
         }
@@ -497,11 +552,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.jsonl");
         std::fs::write(&path, &full(3).as_bytes()[..full(3).len() - 9]).expect("written");
-        let (mut journal, records) = Journal::open(&path, "p", 5, true).expect("resumed");
+        let (mut journal, records) = Journal::open(&path, &of("p"), 5, true).expect("resumed");
         assert_eq!(records.len(), 2);
         journal.append(&record(2)).expect("appended");
         drop(journal);
-        let (_, records) = Journal::open(&path, "p", 5, true).expect("resumed again");
+        let (_, records) = Journal::open(&path, &of("p"), 5, true).expect("resumed again");
         assert_eq!(records.len(), 3);
     }
 
@@ -509,11 +564,20 @@ mod tests {
     fn a_journal_is_neither_overwritten_nor_mixed_nor_shared() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.jsonl");
-        let (journal, _) = Journal::open(&path, "p", 5, false).expect("new");
-        assert!(matches!(Journal::open(&path, "p", 5, true), Err(JournalError::Locked { .. })));
+        let (journal, _) = Journal::open(&path, &of("p"), 5, false).expect("new");
+        assert!(matches!(
+            Journal::open(&path, &of("p"), 5, true),
+            Err(JournalError::Locked { .. })
+        ));
         drop(journal);
-        assert!(matches!(Journal::open(&path, "p", 5, false), Err(JournalError::Exists { .. })));
-        assert!(matches!(Journal::open(&path, "q", 5, true), Err(JournalError::OtherPlan { .. })));
+        assert!(matches!(
+            Journal::open(&path, &of("p"), 5, false),
+            Err(JournalError::Exists { .. })
+        ));
+        assert!(matches!(
+            Journal::open(&path, &of("q"), 5, true),
+            Err(JournalError::OtherPlan { .. })
+        ));
     }
 
     /// A disk that is full after so many bytes.
@@ -540,7 +604,7 @@ mod tests {
             let disk = SmallDisk { bytes: Vec::new(), capacity };
             let mut journal = Journal::over(disk, Path::new("j"));
             let mut written = 0;
-            if journal.line(&Header { journal: VERSION, plan: "p".into() }).is_ok() {
+            if journal.line(&Header::new(of("p"))).is_ok() {
                 written = (0..4).take_while(|&chip| journal.append(&record(chip)).is_ok()).count();
             }
             let content = parse(&journal.log.bytes).expect("a cut is no damage");

@@ -37,10 +37,12 @@ pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, NotAnExperiment,
     POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, typed_pixels, voltages,
 };
-pub use journal::{ChipId, Counts, Journal, JournalError, Log, Record, SupplyId, TrialId};
+pub use journal::{
+    ChipId, Counts, Journal, JournalError, JournalOf, Log, Record, SupplyId, TrialId,
+};
 pub use plan::{Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
 pub use preset::Preset;
-pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint};
+pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint, RowsUsed};
 pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, RESULTS_VERSION, Results,
     Setting, evaluate,

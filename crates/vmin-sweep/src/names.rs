@@ -1,6 +1,7 @@
 //! The one place that turns names into networks, image sets, accelerators, profiles, costs and chips,
 //! whether a name stands in a file or was typed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -69,21 +70,38 @@ pub fn matching(base: &Path, name: &Path) -> Option<Result<Vec<PathBuf>, Diagnos
 /// A name of a network, an image set, a description or a chip, as written.
 #[derive(Clone, Debug)]
 pub struct Name<'a> {
-    pub(crate) text: &'a str,
+    /// As messages show it.
+    pub(crate) text: Cow<'a, str>,
+    /// As the system knows it.
+    path: &'a Path,
     span: Option<Range<usize>>,
+}
+
+impl Name<'_> {
+    /// No name, but a place.
+    fn at(span: &Range<usize>) -> Self {
+        Self { text: Cow::Borrowed(""), path: Path::new(""), span: Some(span.clone()) }
+    }
 }
 
 impl<'a> From<&'a Located<String>> for Name<'a> {
     /// A name in a file.
     fn from(name: &'a Located<String>) -> Self {
-        Self { text: &name.value, span: Some(name.span.clone()) }
+        Self { span: Some(name.span.clone()), ..Self::from(name.value.as_str()) }
     }
 }
 
 impl<'a> From<&'a str> for Name<'a> {
     /// A word of the command line, or a name without a place.
     fn from(text: &'a str) -> Self {
-        Self { text, span: None }
+        Self { text: Cow::Borrowed(text), path: Path::new(text), span: None }
+    }
+}
+
+impl<'a> From<&'a Path> for Name<'a> {
+    /// A path of the command line, UTF-8 or not.
+    fn from(path: &'a Path) -> Self {
+        Self { text: path.to_string_lossy(), path, span: None }
     }
 }
 
@@ -115,7 +133,7 @@ impl<'a> Names<'a> {
     /// It cannot be loaded.
     pub fn model<'n>(&self, name: impl Into<Name<'n>>) -> Result<Graph, Diagnostics> {
         let name = name.into();
-        vmin_nn::model::load(&self.model_path(name.text)).map_err(|error| {
+        vmin_nn::model::load(&self.model_path(name.path)).map_err(|error| {
             let unreadable = matches!(error, ModelError::Io { .. });
             let names_it = unreadable || matches!(error, ModelError::UnknownModel { .. });
             let text = with_causes(&error);
@@ -125,7 +143,7 @@ impl<'a> Names<'a> {
             };
             let mut problem = Diagnostic::new("model", text);
             if let ModelError::UnknownModel { .. } = error {
-                let bare = name.text.strip_prefix("builtin:").unwrap_or(name.text);
+                let bare = name.text.strip_prefix("builtin:").unwrap_or(&name.text);
                 let known = vmin_nn::builtin::BUILTIN_MODELS.iter().map(|(known, _)| *known);
                 let hint = closest(bare, known).map(|it| format!("did you mean `builtin:{it}`?"));
                 problem = hint.into_iter().fold(problem, Diagnostic::hint);
@@ -158,10 +176,12 @@ impl<'a> Names<'a> {
         split: Split,
     ) -> Result<Dataset, Diagnostics> {
         let name = name.into();
-        vmin_nn::data::load_below(self.base, name.text, split, Limits::default()).map_err(|error| {
-            let problem = Diagnostic::new("data", with_causes(&error)).hint(error.hint());
-            self.problem(&name, problem, false)
-        })
+        vmin_nn::data::load_below(self.base, &name.text, split, Limits::default()).map_err(
+            |error| {
+                let problem = Diagnostic::new("data", with_causes(&error)).hint(error.hint());
+                self.problem(&name, problem, false)
+            },
+        )
     }
 
     /// An accelerator: a shipped name or a file.
@@ -198,7 +218,7 @@ impl<'a> Names<'a> {
                 let problem = Diagnostic::new("vmin", message).hint(
                     "leave V_min away, or name a profile that is relative to it, such as `sram14`",
                 );
-                let place = Name { text: "", span: Some(vmin_mv.span.clone()) };
+                let place = Name::at(&vmin_mv.span);
                 Err(self.problem(&place, problem, false))
             }
         }
@@ -218,7 +238,7 @@ impl<'a> Names<'a> {
     /// It cannot be read, or is no chip.
     pub fn chip<'n>(&self, name: impl Into<Name<'n>>) -> Result<ChipFile, Diagnostics> {
         let name = name.into();
-        chip_file::read(&self.base.join(name.text), name.text).map_err(|problem| {
+        chip_file::read(&self.base.join(name.path), &name.text).map_err(|problem| {
             let diagnostic = Diagnostic::new(problem.code(), problem.to_string());
             let unreadable =
                 matches!(problem, ChipFileProblem::Unread(ReadError::Unreadable { .. }));
@@ -288,7 +308,7 @@ impl<'a> Names<'a> {
     ) -> Result<Graph, Diagnostics> {
         let Some(bits) = bits else { return Ok(graph) };
         vmin_nn::with_weight_bits(&graph, bits.value).map_err(|error| {
-            let place = Name { text: "", span: Some(bits.span.clone()) };
+            let place = Name::at(&bits.span);
             self.problem(&place, Diagnostic::new("model", with_causes(&error)), false)
         })
     }
@@ -305,7 +325,7 @@ impl<'a> Names<'a> {
     ) -> Result<Graph, Diagnostics> {
         if let Some(Located { value, span }) = pixels {
             value.check(&graph.tensors[graph.input.0]).map_err(|error| {
-                let place = Name { text: "", span: Some(span.clone()) };
+                let place = Name::at(span);
                 self.problem(&place, Diagnostic::new("pixels", with_causes(&error)), false)
             })?;
             graph.pixels = Some(value.clone());
@@ -321,8 +341,10 @@ impl<'a> Names<'a> {
 
     /// The name of a network for [`vmin_nn::model::load`].
     #[must_use]
-    pub fn model_path(&self, name: &str) -> PathBuf {
-        if name.starts_with("builtin:") { name.into() } else { self.base.join(name) }
+    pub fn model_path(&self, name: impl AsRef<Path>) -> PathBuf {
+        let name = name.as_ref();
+        let is_builtin = name.as_os_str().as_encoded_bytes().starts_with(b"builtin:");
+        if is_builtin { name.into() } else { self.base.join(name) }
     }
 
     /// A shipped name as it is, anything else as a path.
@@ -333,8 +355,8 @@ impl<'a> Names<'a> {
         load: fn(PathBuf) -> Result<T, Diagnostics>,
     ) -> Result<T, Diagnostics> {
         let a_path = name.text.contains(['/', '\\']) || name.text.ends_with(".toml");
-        let a_name = shipped.contains(&name.text) || !a_path;
-        let path = if a_name { name.text.into() } else { self.base.join(name.text) };
+        let a_name = shipped.contains(&&*name.text) || !a_path;
+        let path = if a_name { name.path.into() } else { self.base.join(name.path) };
         load(path).map_err(|found| {
             // Problems within the text of a description have a place there.
             let place = |problem: Diagnostic| match (&problem.source, self.source, &name.span) {

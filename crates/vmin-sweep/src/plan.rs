@@ -11,19 +11,22 @@ mod weights;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use vmin_accel::{Accelerator, Memory, PerMemory, VoltageProfile};
 use vmin_emulator::source::CellSource;
-use vmin_emulator::{ChipSpec, Deployment, Images, Placement, ProtectedError, Reads, Supplies};
+use vmin_emulator::{ChipSpec, Deployment, Images, Placement, Reads, Supplies};
+use vmin_kernels::GemmKernel;
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
 use vmin_sram::Chip;
 
 use crate::accuracy::Subject;
-use crate::journal::{ChipId, Counts, TrialId};
+use crate::journal::{ChipId, Counts, JournalOf, TrialId};
 use crate::results::{InputDigest, PointCost, Setting};
+use crate::run::RunError;
 
 pub use candidates::{Candidate, CandidatePoint};
 pub use checks::Known;
@@ -141,10 +144,22 @@ impl Plan {
         Images { pixels: &self.data.images, labels: &self.data.labels }
     }
 
-    /// Unlabelled images by which mechanisms are calibrated, if some are.
-    #[must_use]
-    pub fn calibration(&self) -> Option<&[u8]> {
-        self.calibration.as_ref().map(|images| &images.pixels[..])
+    /// The network of a candidate in protected memories, calibrated if its protection asks for that.
+    ///
+    /// # Errors
+    /// Protection or calibration images do not fit, which [`Plan::resolve`] refuses, or `stop` was set.
+    pub fn deployment<'p>(
+        &'p self,
+        candidate: &'p Candidate,
+        kernel: &'static dyn GemmKernel,
+        stop: &AtomicBool,
+    ) -> Result<Deployment<'p>, RunError> {
+        let Candidate { graph, placement, protection, .. } = candidate;
+        let deployment = Deployment::new(graph, placement, protection)?;
+        Ok(match &self.calibration {
+            Some(images) => deployment.calibrated(&images.pixels, kernel, stop)?,
+            None => deployment,
+        })
     }
 
     /// One label per image.
@@ -203,6 +218,32 @@ impl Plan {
         points.collect::<BTreeSet<_>>().len() as u64 * u64::from(self.trials())
     }
 
+    /// What its journal belongs to.
+    #[must_use]
+    pub fn journal_of(&self) -> JournalOf {
+        const OF_THE_QUESTION: [&str; 3] = ["accuracy_loss_max", "yield_target", "confidence"];
+        let setting = serde_json::to_value(&self.setting).unwrap_or_default();
+        let setting = setting.as_object().into_iter().flatten();
+        let setting = setting.filter(|(key, _)| !OF_THE_QUESTION.contains(&key.as_str()));
+        let text = |value: &serde_json::Value| {
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let voltages = self.own().points.iter().map(|point| point.cost.vdd_mv.to_string());
+        let others = self.candidates[1..].iter().map(|candidate| candidate.name.clone());
+        let more = [
+            (
+                "images",
+                format!("{}..{}", self.first_image, self.first_image + self.data.len() as u64),
+            ),
+            ("chips", self.chips.to_string()),
+            ("vdd_mv", voltages.collect::<Vec<_>>().join(", ")),
+            ("remedies", others.collect::<Vec<_>>().join(", ")),
+        ];
+        let more = more.into_iter().map(|(key, value)| (key.to_owned(), value));
+        let keys = setting.map(|(key, value)| (key.clone(), text(value))).chain(more).collect();
+        JournalOf { plan: self.digest.clone(), keys }
+    }
+
     /// The first candidate, and its point, whose trials are those of this one.
     pub(crate) fn first_with(&self, index: usize, point: usize) -> (usize, usize) {
         let wanted = &self.candidates[index];
@@ -213,6 +254,17 @@ impl Plan {
         };
         let mut all = self.candidates[..=index].iter().enumerate();
         all.find_map(|(index, candidate)| Some((index, same(candidate)?))).unwrap_or((index, point))
+    }
+
+    /// The candidate, and its point, that differ from these in nothing but the exact map of each chip; none where the
+    /// map is exact, or no such candidate is in the plan.
+    pub(crate) fn with_exact_map(&self, index: usize, point: usize) -> Option<(usize, usize)> {
+        let (id, points) = self.candidates[index].exact.as_ref()?;
+        self.candidates.iter().enumerate().find_map(|(twin, candidate)| {
+            let mut of_twin = candidate.points.iter();
+            let point = of_twin.position(|other| other.id == points[point]);
+            Some((twin, point.filter(|_| candidate.id == *id)?))
+        })
     }
 
     /// Adds the counts of a candidate to those of later ones with the same trials.

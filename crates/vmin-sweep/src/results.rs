@@ -461,7 +461,11 @@ impl Results {
     pub fn vmin_words(&self) -> Vec<(String, String)> {
         let Self { setting, vmin, points, .. } = self;
         let point = |at: Option<f64>| points.iter().find(|point| Some(point.vdd_mv) == at);
-        let mv = |mv: Option<f64>| mv.map_or("none".to_owned(), |mv| setting.voltage(mv));
+        let mv = |mv: Option<f64>, at_lowest: bool| {
+            let mark = if at_lowest { "<= " } else { "" };
+            mv.map_or("none".to_owned(), |mv| format!("{mark}{}", setting.voltage(mv)))
+        };
+        let lowest = |at_lowest| if at_lowest { ", the lowest of the sweep" } else { "" };
         let target = share_words(setting.yield_target, 0);
         let confidence = share_words(setting.confidence, 0);
         let trials = self.chips.len() as u32;
@@ -469,8 +473,9 @@ impl Results {
         let goal = format!("{target} of the sampled chips {}", setting.budget());
         let reached = match point(vmin.reached_mv) {
             Some(at) => format!(
-                "lowest swept voltage at which {goal}; {} do",
-                yield_words(at.chips_within_budget, at.chips)
+                "lowest swept voltage at which {goal}; {} do{}",
+                yield_words(at.chips_within_budget, at.chips),
+                lowest(vmin.reached_at_lowest)
             ),
             None => format!("of the swept voltages is one at which {goal}"),
         };
@@ -516,9 +521,9 @@ impl Results {
             }
         };
         let of_network = [
-            (mv(vmin.reached_mv), reached),
-            (mv(vmin.shown_mv), shown),
-            (mv(vmin.chip_q50_mv), of_chips),
+            (mv(vmin.reached_mv, vmin.reached_at_lowest), reached),
+            (mv(vmin.shown_mv, vmin.shown_at_lowest), shown),
+            (mv(vmin.chip_q50_mv, false), of_chips),
         ];
         of_network.into_iter().chain(self.most_saved()).collect()
     }
@@ -673,6 +678,8 @@ mod tests {
         assert_eq!(chips[0].vmin_mv, Some(800.0));
         assert_eq!(chips[1].vmin_mv, Some(900.0));
         assert_eq!((vmin.reached_mv, vmin.shown_mv), (Some(800.0), None));
+        assert_eq!(vmin.reached_words(), "<= 800");
+        assert_eq!((vmin.reached_at_lowest, vmin.shown_at_lowest), (true, false));
         assert_eq!((vmin.chip_q50_mv, vmin.chip_q95_mv), (Some(800.0), Some(900.0)));
         assert_eq!((vmin.chips_above, vmin.chips_at_lowest), (0, 1));
         assert!(evaluate(&[cost(900.0)], 2, &clean, &setting(), &records).is_none());

@@ -15,6 +15,7 @@ use crate::journal::{Counts, Journal, JournalError, Log, Record};
 use crate::plan::{Candidate, Known};
 use crate::remedy;
 use crate::results::{Clean, Provenance, RESULTS_VERSION, Results, evaluate};
+use crate::statistics::PairedDifference;
 
 /// Records between two calls that make the journal durable.
 const RECORDS_PER_SYNC: u64 = 64;
@@ -108,11 +109,7 @@ pub fn run<L: Log>(
             Some(clean) => clean,
             None => emulator.predict_clean(stop)?,
         };
-        let deployment = candidate.deployment()?;
-        let deployment = match plan.calibration() {
-            Some(pixels) => deployment.calibrated(pixels, kernel, stop)?,
-            None => deployment,
-        };
+        let deployment = plan.deployment(candidate, kernel, stop)?;
         let trials = Trials { plan, index, candidate, emulator, deployment, clean };
         let of_candidate = trials.run(&known, stop, &append)?;
         plan.share(index, &of_candidate.counts, &mut known);
@@ -268,7 +265,8 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
         latency_us: plan.nominal.latency_us,
     };
     let (mut of_own, mut remedies) = (None, Vec::new());
-    for (candidate, done) in plan.candidates.iter().zip(done) {
+    let all = done;
+    for (index, (candidate, done)) in plan.candidates.iter().zip(done).enumerate() {
         let costs: Vec<_> = candidate.points.iter().map(|point| point.cost.clone()).collect();
         let setting = crate::Setting {
             stored_bits: candidate.stored_bits(),
@@ -280,7 +278,19 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
             .ok_or(RunError::ForeignRecords)?;
         if plan.candidates.len() > 1 {
             let err = error(done.clean.correct);
-            remedies.push(remedy::remedy(candidate, err, &evaluated.0, evaluated.2, done.repaired));
+            let lost = |point: usize| {
+                let (twin, of_twin) = plan.with_exact_map(index, point)?;
+                let trials = plan.trials() as usize;
+                let of =
+                    |done: &Done, point: usize| done.counts[point * trials..][..trials].to_vec();
+                let pairs = of(done, point).into_iter().zip(of(&all[twin], of_twin));
+                let lost = pairs.map(|(own, exact)| error(own.correct) - error(exact.correct));
+                let lost: Vec<f64> = lost.collect();
+                PairedDifference::of(&lost, setting.offsets, setting.confidence)
+            };
+            let lost: Vec<_> = (0..candidate.points.len()).map(lost).collect();
+            let (points, vmin) = (&evaluated.0, evaluated.2);
+            remedies.push(remedy::remedy(candidate, err, points, vmin, done.repaired, &lost));
         }
         of_own.get_or_insert(evaluated);
     }

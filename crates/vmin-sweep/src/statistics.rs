@@ -128,6 +128,44 @@ pub fn papers_bound(rerr: f64, images: u64, chips: u32, delta: f64) -> f64 {
     (rerr + margin).min(1.0)
 }
 
+/// A difference between two ways of running the same chips on the same images, as an estimate for other chips: the
+/// images stay those.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PairedDifference {
+    /// Mean over chips.
+    pub mean: f64,
+    /// Lower end of its two-sided interval (Student); absent for one chip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end of that interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+}
+
+impl PairedDifference {
+    /// Of the differences of all trials; neighbouring `offsets` of them share a chip. None without a trial.
+    #[must_use]
+    pub fn of(differences: &[f64], offsets: usize, confidence: f64) -> Option<Self> {
+        let of_chip = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
+        let chips: Vec<f64> = differences.chunks(offsets).map(of_chip).collect();
+        let Spread { mean, std, .. } = Spread::of(&chips)?;
+        let count = chips.len() as f64;
+        let half = (chips.len() > 1)
+            .then(|| student(count - 1.0, 0.5 * (1.0 - confidence)) * std / count.sqrt());
+        Some(Self { mean, low: half.map(|half| mean - half), high: half.map(|half| mean + half) })
+    }
+
+    /// As `0.42 points (0.10 to 0.74)`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let points = |share: f64| format!("{:.2}", share * 100.0);
+        let interval = self.low.zip(self.high);
+        let interval =
+            interval.map(|(low, high)| format!(" ({} to {})", points(low), points(high)));
+        format!("{} points{}", points(self.mean), interval.unwrap_or_default())
+    }
+}
+
 /// Chips within the budget, and how many of the population they show to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Yield {
@@ -174,6 +212,12 @@ pub struct Vmin {
     pub reached_mv: Option<f64>,
     /// The same for the share of the population that the sample shows at the confidence (one-sided).
     pub shown_mv: Option<f64>,
+    /// True if the voltage reached is the lowest one of the sweep: it may be lower.
+    #[serde(default)]
+    pub reached_at_lowest: bool,
+    /// The same of the voltage shown.
+    #[serde(default)]
+    pub shown_at_lowest: bool,
     /// Chips that show the target if all of them are within the budget; absent if no number can.
     pub chips_to_show: Option<u64>,
     /// V_min of the chip below which 5 % of the chips lie; absent if it is above the swept voltages.
@@ -189,6 +233,18 @@ pub struct Vmin {
 }
 
 impl Vmin {
+    /// The voltage reached, in mV: `none`, or `<= 860` where the sweep goes no lower.
+    #[must_use]
+    pub fn reached_words(&self) -> String {
+        mv_words(self.reached_mv, self.reached_at_lowest)
+    }
+
+    /// The voltage shown, in the same way.
+    #[must_use]
+    pub fn shown_words(&self) -> String {
+        mv_words(self.shown_mv, self.shown_at_lowest)
+    }
+
     pub(crate) fn of(points: &[Point], chips: &[ChipSummary], setting: &Setting) -> Self {
         let target = setting.yield_target;
         let at =
@@ -201,9 +257,13 @@ impl Vmin {
         let count =
             |of: &dyn Fn(&ChipSummary) -> bool| chips.iter().filter(|chip| of(chip)).count() as u32;
         let lowest_mv = points.last().map(|point| point.vdd_mv);
+        let (reached_mv, shown_mv) =
+            (at(|point| point.yield_fraction), at(|point| point.yield_shown));
         Self {
-            reached_mv: at(|point| point.yield_fraction),
-            shown_mv: at(|point| point.yield_shown),
+            reached_mv,
+            shown_mv,
+            reached_at_lowest: reached_mv.is_some() && reached_mv == lowest_mv,
+            shown_at_lowest: shown_mv.is_some() && shown_mv == lowest_mv,
             chips_to_show: chips_to_show(target, setting.confidence),
             chip_q05_mv: finite(q05),
             chip_q50_mv: finite(q50),
@@ -212,6 +272,11 @@ impl Vmin {
             chips_at_lowest: count(&|chip| chip.vmin_mv.is_some() && chip.vmin_mv == lowest_mv),
         }
     }
+}
+
+fn mv_words(mv: Option<f64>, at_lowest: bool) -> String {
+    let mark = if at_lowest { "<= " } else { "" };
+    mv.map_or_else(|| "none".to_owned(), |mv| format!("{mark}{mv}"))
 }
 
 /// A share as percent; it is 0 or 100 % only where it is exactly that.

@@ -10,6 +10,7 @@ use vmin_diagnostic::Source;
 use vmin_protection::mechanisms;
 use vmin_sram::{Chip, ErrorRates, Geometry, Run};
 use vmin_sweep::{Plan, Results};
+use vmin_testkit::mechanism;
 
 /// Sources: the lines of `[memory]` and of `[chips]`.
 const SOURCES: [(&str, &str, &str); 6] = [
@@ -29,36 +30,20 @@ const PLACEMENTS: [&str; 3] = [
     "placement = \"streamed\"",
 ];
 
-/// The settings of each mechanism; every mechanism of the list has some.
-fn settings(kind: &str) -> &'static str {
-    match kind {
-        "boost" => "raise_mv = 20",
-        "safe_bits" => "bits = 2, raise_mv = 20",
-        "layer_rail" => "layers = [1, 2], raise_mv = 20",
-        "bank_rail" => "share = 0.5, raise_mv = 20",
-        "spares" => "rows = 2, columns = 1, repair_vdd_mv = 840",
-        "parity" | "strongest_rows" | "rotate_bits" | "invert_rows" | "closest_code"
-        | "narrow_sums" => "",
-        "sum_guard" => "images = 4, margin = 0.0",
-        "recalibrate" | "compensate" => "images = 4",
-        "secded" => "data_bits = 32",
-        "detecting_read" => "mask = \"bits\"",
-        _ => panic!("`{kind}` has no settings here: add some, and a row in docs/combinations.md"),
-    }
-}
-
 /// Why a combination is refused, as a part of the message; none if it runs.
 fn refused(kind: &str, source: &str, memory: &str) -> Option<&'static str> {
     match (kind, source, memory) {
-        ("invert_rows" | "closest_code" | "compensate", _, "activation" | "accumulator") => {
-            Some("is not known before they are written")
-        }
+        (
+            "permute_channels" | "invert_rows" | "closest_code" | "compensate",
+            _,
+            "activation" | "accumulator",
+        ) => Some("is not known before they are written"),
         ("narrow_sums" | "sum_guard", _, "weight" | "activation") => Some("holds no partial sums"),
         ("recalibrate", _, "activation" | "accumulator") => Some("biases answer for all memories"),
         ("invert_rows", "flip" | "measured, inverting", _) => Some("needs cells that hold a value"),
         (
-            "bank_rail" | "spares" | "strongest_rows" | "rotate_bits" | "invert_rows"
-            | "closest_code" | "compensate",
+            "bank_rail" | "spares" | "strongest_rows" | "permute_channels" | "rotate_bits"
+            | "invert_rows" | "closest_code" | "compensate",
             "transient",
             _,
         ) => Some("needs the fault map of a chip"),
@@ -95,13 +80,8 @@ fn text(source: usize, memory: &str, placement: &str, kinds: &[&str]) -> String 
          [chips]\n{chips}\n[[remedy]]\nname = \"nothing\"\n"
     );
     for kind in kinds {
-        let settings = settings(kind);
-        let comma = if settings.is_empty() { "" } else { ", " };
-        let _ = write!(
-            text,
-            "[[remedy]]\nname = \"{kind}\"\nprotection = [{{ kind = \"{kind}\", \
-             memory = \"{memory}\"{comma}{settings} }}]\n"
-        );
+        let mechanism = mechanism(kind, memory);
+        let _ = write!(text, "[[remedy]]\nname = \"{kind}\"\nprotection = [{mechanism}]\n");
     }
     text
 }
@@ -160,13 +140,14 @@ fn check(results: &Results, memory: &str, kinds: &[&str], cell: &str) -> u8 {
         let (before, after) = (&own.points[0], &remedy.points[0]);
         let free = before.energy_per_inference_nj == after.energy_per_inference_nj;
         // All that it costs is told in a note.
-        let at_startup = ["closest_code", "compensate", "narrow_sums", "recalibrate"];
+        let at_startup =
+            ["permute_channels", "closest_code", "compensate", "narrow_sums", "recalibrate"];
         let at_startup = at_startup.contains(&&remedy.name[..]);
         assert_eq!(free, at_startup, "{cell}: `{}` is free of charge", remedy.name);
         if memory == "weight" {
             let (before, after) = (before.residual_flip_rate, after.residual_flip_rate);
             // Cells that invert make as many wrong bits wherever they lie in a code.
-            let moves_errors = remedy.name == "rotate_bits" && inverts(cell)
+            let moves_errors = ["permute_channels", "rotate_bits"].contains(&&remedy.name[..]) && inverts(cell)
                 // Biases answer for wrong weights, which stay.
                 || remedy.name == "recalibrate";
             if !moves_errors {

@@ -158,21 +158,9 @@ fn draw(
     table.to_string()
 }
 
-/// A sentence in lines of at most 80 characters.
+/// Sentences, one a line, in lines of at most 80 characters.
 pub(crate) fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    // A number stays with its unit.
-    let text = text.replace(" %", "\u{a0}%").replace(" mV", "\u{a0}mV");
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("one line or more");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > 80 {
-            lines.push(format!("  {word}"));
-        } else {
-            let gap = if line.is_empty() { "" } else { " " };
-            *line += &format!("{gap}{word}");
-        }
-    }
-    lines.join("\n").replace('\u{a0}', " ")
+    vmin_diagnostic::wrapped(text, WIDTH)
 }
 
 /// A fraction as percent.

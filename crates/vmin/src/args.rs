@@ -16,7 +16,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, StyledStr, TypedValuePa
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use vmin_accel::voltage::READ_NOISE_MV;
-use vmin_diagnostic::FileKind;
+use vmin_diagnostic::{FileKind, closest};
 
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
@@ -88,31 +88,42 @@ impl Cli {
 
 /// Where a command is given for a kind, the kinds of its file and of its JSON.
 fn with_kind(mut error: clap::Error) -> clap::Error {
+    const COMMANDS: [(&str, &str); 4] = [
+        ("sweep", "`experiment` is the file of `vmin sweep`, `results` its JSON"),
+        ("report", "`results` is what `vmin report` reads"),
+        ("explore", "`space` is the file of `vmin explore`"),
+        ("train", "`recipe` is the file of `vmin train`"),
+    ];
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => word.as_str(),
         _ => "",
     };
-    let tip = match (word(ContextKind::InvalidArg), word(ContextKind::InvalidValue)) {
-        ("[KIND]", "sweep") => "`experiment` is the file of `vmin sweep`, `results` its JSON",
-        ("[KIND]", "report") => "`results` is what `vmin report` reads",
-        ("[KIND]", "explore") => "`space` is the file of `vmin explore`",
-        ("[KIND]", "train") => "`recipe` is the file of `vmin train`",
+    let kinds = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(kinds)) if word(ContextKind::InvalidArg) == "[KIND]" => kinds,
         _ => return error,
     };
+    // A kind goes before a command of the same name.
+    let words = kinds.iter().map(String::as_str).chain(COMMANDS.map(|(command, _)| command));
+    let meant = closest(word(ContextKind::InvalidValue), words);
+    let is_kind = |meant: &&str| kinds.iter().any(|kind| kind == meant);
+    let meant = meant.filter(|meant| !is_kind(meant));
+    let Some((_, tip)) = COMMANDS.iter().find(|(command, _)| Some(*command) == meant) else {
+        return error;
+    };
     error.remove(ContextKind::SuggestedValue);
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*tip)]));
     error
 }
 
-/// Lets the values of options begin with a minus where they are numbers, so that their ranges refuse them.
+/// Lets the value of an option begin with a minus where it is one number, so that their ranges refuse them.
 fn signed(command: clap::Command) -> clap::Command {
     let texts = [TypeId::of::<String>(), TypeId::of::<PathBuf>()];
     let of_arg = |arg: Arg| {
         let is_text = texts.iter().any(|text| arg.get_value_parser().type_id() == *text);
         let is_word = !arg.get_possible_values().is_empty();
-        let may_lack = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let is_one = arg.get_num_args().is_none_or(|count| count == 1.into());
         let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
-        let signed = is_option && !is_text && !is_word && !may_lack;
+        let signed = is_option && !is_text && !is_word && is_one;
         if signed { arg.allow_hyphen_values(true) } else { arg }
     };
     command.mut_args(of_arg).mut_subcommands(signed)
@@ -568,6 +579,10 @@ mod tests {
         assert!(text.contains("tip: `experiment` is the file of `vmin sweep`, `results` its JSON"));
         assert!(tip(&["vmin", "init", "explore"]).contains("tip: `space` is the file"));
         assert!(tip(&["vmin", "schema", "report"]).contains("tip: `results` is what"));
+        assert!(tip(&["vmin", "schema", "swep"]).contains("tip: `experiment` is the file of"));
+        assert!(tip(&["vmin", "init", "explor"]).contains("tip: `space` is the file"));
+        // There is a kind of that name.
+        assert!(tip(&["vmin", "schema", "explor"]).contains("'explore'"));
     }
 
     #[test]

@@ -11,6 +11,9 @@
 //!  other text       its first line or its first key
 //! ```
 //!
+//! A chip file begins with `VMINCHIP`, and commands that write chips replace each other's: a chip has exactly one
+//! file, which leaves no place for a mark.
+//!
 //! Numpy's arrays have no place for a mark, and others write 0/1 maps and SCALE-Sim's reports too: only the same
 //! bytes replace these.
 

@@ -20,7 +20,7 @@ mod sram;
 mod table;
 
 pub use constants::ConstantSet;
-pub use notes::{SlowMemory, Sourced, notes, slow_memories, sources};
+pub use notes::{SlowMemory, Sourced, clock_caveat, clock_word, notes, slow_memories, sources};
 pub use operating_point::{Clock, OperatingPoint, Rail};
 pub use rails::{NoLogicLaw, Rails};
 pub(crate) use report::reference_nj;

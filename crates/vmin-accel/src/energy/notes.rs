@@ -55,6 +55,18 @@ pub fn slow_memories(
         .collect()
 }
 
+/// In tables, whether the clock is too fast for a memory.
+#[must_use]
+pub const fn clock_word(too_fast: bool) -> &'static str {
+    if too_fast { "too fast" } else { "ok" }
+}
+
+/// What must be said wherever a point is named the best; starts with a comma.
+#[must_use]
+pub const fn clock_caveat(too_fast: bool) -> &'static str {
+    if too_fast { ", with a clock too fast for a memory" } else { "" }
+}
+
 /// Caveats about energies of an accelerator at an operating point.
 #[must_use]
 pub fn notes(

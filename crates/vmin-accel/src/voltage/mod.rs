@@ -16,7 +16,7 @@ mod shipped;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use vmin_diagnostic::{Diagnostic, Diagnostics, Source};
+use vmin_diagnostic::{Diagnostic, Diagnostics, Source, in_volts};
 use vmin_sram::{FaultKind, Population, Threshold};
 
 use curve::Curve;
@@ -24,13 +24,6 @@ pub use read_noise::{READ_NOISE_MV, ReadNoise};
 pub use reading::ReadingError;
 pub use reference::VddReference;
 use scale::{ClockLaw, LeakageLaw, Scale};
-
-/// A hint where a voltage that does not reach, taken for volts, does.
-pub fn in_volts(vdd_mv: f64, reaches: impl Fn(f64) -> bool) -> Option<String> {
-    // Rounded, as 1000 times 0.83 is not 830.
-    let meant_mv = (vdd_mv * 1e6).round() / 1e3;
-    reaches(meant_mv).then(|| format!("voltages are in mV: {vdd_mv} V is {meant_mv}"))
-}
 
 /// A point of the source that the profile was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +47,8 @@ pub struct VoltageProfile {
     source: String,
     vmin_mv: f64,
     relative: bool,
+    /// Whether its source is relative to V_min, be that known or not.
+    follows_vmin: bool,
     v_ref_mv: f64,
     vdd_mv_range: (f64, f64),
     curve: Curve,
@@ -160,6 +155,12 @@ impl VoltageProfile {
         } else {
             VddReference::Absolute
         }
+    }
+
+    /// Whether [`Self::at_vmin`] makes sense: its source gives voltages relative to V_min alone.
+    #[must_use]
+    pub const fn follows_vmin(&self) -> bool {
+        self.follows_vmin
     }
 
     /// The same profile where V_min is that voltage: every voltage in the same proportion, as millivolts of

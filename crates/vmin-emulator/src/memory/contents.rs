@@ -135,7 +135,7 @@ impl<'p> Contents<'p> {
     }
 
     /// The rows in which something lies, by position, rising.
-    pub(super) fn rows(&self, layout: &AddressMap) -> Vec<u64> {
+    pub(crate) fn rows(&self, layout: &AddressMap) -> Vec<u64> {
         let columns = u64::from(layout.geometry().columns());
         let cells = layout.geometry().cells();
         let mut rows = Vec::new();

@@ -1,7 +1,7 @@
 //! The weights as bits in the cells of their memory: what is written there, and what codes that means.
 //!
 //! ```text
-//!  code ─ bit of the order ─ row table, rotation ─> position ─ layout ─> cell ─ flag of its row ─> bit
+//!  code ─ order of channels ─ bit of the order ─ row table, rotation ─> position ─ layout ─> cell ─ flag of its row ─> bit
 //! ```
 //!
 //! Writing goes from the codes to the cells ([`Storage::placed`]), reading back from the cells to the codes
@@ -128,7 +128,7 @@ impl Laid<'_> {
             // A span's codes are those of a tensor, its bits at most 32.
             for place in 0..count as usize {
                 let Some(code) = span.code(place) else { continue };
-                let code = codes[tensor][code];
+                let code = codes[tensor][self.storage.code_at(tensor, code)];
                 let first = self.layout.position(self.layout.cell(first_bit + place as u64 * bits));
                 for bit in (0..bits as u8).filter(|bit| code >> bit & 1 == 1) {
                     let position = self.storage.placed(self.cells, first, bit, bits as u8);
@@ -162,11 +162,12 @@ impl Laid<'_> {
         let mut rows = image.rows.clone();
         self.turn(&mut rows);
         let stores = InWords { contents: self.contents, layout: self.layout };
+        let ordered = self.storage.ordered(&stores);
         for (row, cells) in rows {
             for column in 0..self.cells.columns {
                 let position = self.layout.position(row * self.cells.columns + column);
                 let landed = self.storage.landed(&stores, self.stored, self.cells, position);
-                let Some(held) = landed.and_then(|position| stores.held(position)) else {
+                let Some(held) = landed.and_then(|position| ordered.held(position)) else {
                     continue;
                 };
                 let bit = cells[(column / 8) as usize] >> (column % 8) & 1;

@@ -25,7 +25,7 @@ use vmin_accel::placement::AddressMap;
 use vmin_accel::{Memory, MemoryAt};
 use vmin_protection::mechanisms::{Repair, SpareFaults, SpareLines, repaired_faults};
 use vmin_protection::rails::{RailCells, RailPlace, Supplies, banks_on_rail, weakest_banks};
-use vmin_protection::store::{CellPlaces, Content, Damage, KnownChip, Moments, Storage};
+use vmin_protection::store::{CellPlaces, Channels, Content, Damage, KnownChip, Moments, Storage};
 use vmin_protection::words::{
     CodeBit, Codes, ReadError, Scheme, Stored, Stores, Words, check_widths, compile,
 };
@@ -115,6 +115,10 @@ pub(crate) struct Protected {
     damage: Vec<Damage>,
     /// Moments of inputs, per tensor, once measured.
     pub(crate) moments: Vec<Moments>,
+    /// Bits of a code that are read, the lowest.
+    used_bits: u8,
+    /// Channels whose order is free.
+    channels: Vec<Channels>,
     /// True if what lies there stays for good, so that a test knows what each cell holds.
     lasting: bool,
 }
@@ -131,12 +135,15 @@ pub(crate) struct Setup {
     pub(crate) layers: Vec<Vec<usize>>,
     pub(crate) stored: Vec<Stored>,
     pub(crate) damage: Vec<Damage>,
+    /// Bits of a code that are read, the lowest.
+    pub(crate) used_bits: u8,
+    pub(crate) channels: Vec<Channels>,
 }
 
 impl Protected {
     pub(crate) fn new(protection: &Protection, setup: Setup) -> Result<Self, ProtectedError> {
-        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, damage } =
-            setup;
+        let Setup { memory, data, word_bits, unit_bits, first_cells, layers, stored, .. } = setup;
+        let Setup { damage, used_bits, channels, .. } = setup;
         let code_bits = stored.iter().find(|stored| stored.codes > 0).map_or(8, |first| first.bits);
         let mut stages = protection.stages(memory, code_bits);
         for rail in &stages.rails {
@@ -189,6 +196,8 @@ impl Protected {
             stored,
             damage,
             moments: Vec::new(),
+            used_bits,
+            channels,
             lasting,
         })
     }
@@ -524,7 +533,8 @@ impl Powered<'_> {
         codes: Option<&dyn Fn(usize, usize) -> u32>,
     ) -> &Storage {
         self.storage.get_or_init(|| {
-            let Protected { stages, stored, damage, moments, .. } = self.protected();
+            let Protected { stages, stored, damage, moments, used_bits, channels, .. } =
+                self.protected();
             let mut storage = Storage::default();
             if stages.store.is_empty() {
                 return storage;
@@ -544,7 +554,9 @@ impl Powered<'_> {
                 tensors: stored,
                 damage,
                 moments,
+                used_bits: *used_bits,
                 scheme: &stages.scheme,
+                channels,
                 writes_around: stages.store.iter().any(|rule| rule.writes_around()),
             };
             for rule in &stages.store {
@@ -625,7 +637,7 @@ impl Powered<'_> {
         self.laid(contents, storage, |laid| {
             let of = |fault: Fault| {
                 let landed = storage.landed(&stores, stored, laid.cells, fault.address)?;
-                let CodeBit { tensor, code, bit } = stores.held(landed)?;
+                let CodeBit { tensor, code, bit } = storage.ordered(&stores).held(landed)?;
                 let inverted =
                     storage.is_inverted(contents.number, fault.address / laid.cells.columns);
                 let effect = fault.effect.seen_through(inverted);
@@ -677,6 +689,6 @@ impl Powered<'_> {
         };
         let stores = InWords { contents, layout: &self.arrays.layout };
         let Protected { stages, stored, .. } = self.protected();
-        compile(&stages.scheme, &stores, stored, &data, &check)
+        compile(&stages.scheme, &storage.ordered(&stores), stored, &data, &check)
     }
 }

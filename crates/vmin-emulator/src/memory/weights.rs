@@ -1,8 +1,8 @@
 //! Weights as the memory gives them back.
 
 use vmin_accel::placement::WeightPlacement;
-use vmin_nn::{Graph, WeightTensor};
-use vmin_protection::store::{Damage, Storage};
+use vmin_nn::{ChannelGroup, Graph, WeightTensor};
+use vmin_protection::store::{Axis, Channels, Damage, Storage};
 use vmin_protection::words::{Codes, ReadBack, Stored, TowardZero};
 use vmin_quant::Encoding;
 use vmin_sram::{Applied, ApplyError, ChipKey, CodeTensor, FaultKind, FaultyCell};
@@ -144,7 +144,8 @@ pub(crate) fn stored_as(
     storage.contents.values_mut().for_each(|of| of.codes.clear());
     for contents in contents {
         let mut others: Vec<(usize, usize, u32)> = Vec::new();
-        for (tensor, code) in contents.codes() {
+        for (tensor, place) in contents.codes() {
+            let code = storage.code_at(tensor, place);
             let written = codes[tensor][code];
             if written != graph.weights[tensor].codes[code] {
                 others.push((tensor, code, written.into()));
@@ -206,6 +207,37 @@ pub(crate) fn damage(graph: &Graph) -> Vec<Damage> {
         Damage::new(values, weights_of, weights.codes.len())
     };
     graph.weights.iter().zip(steps).map(of).collect()
+}
+
+/// How far weights that read as `codes` lie from the network's: the root of the summed damage over that of all weights
+/// reading as zero.
+pub(crate) fn deviation(graph: &Graph, codes: &[Vec<u8>]) -> f64 {
+    let (mut wrong, mut all) = (0_u128, 0_u128);
+    let tensors = graph.weights.iter().zip(codes).zip(damage(graph));
+    for ((weights, codes), damage) in tensors {
+        let zeros = zeros(weights);
+        let run = weights.codes.len().div_ceil(zeros.len()).max(1);
+        for (index, (&wanted, &read)) in weights.codes.iter().zip(codes).enumerate() {
+            wrong += u128::from(damage.of(index, wanted.into(), read.into()));
+            all += u128::from(damage.of(index, wanted.into(), zeros[index / run]));
+        }
+    }
+    if wrong == 0 { 0.0 } else { (wrong as f64 / all.max(1) as f64).sqrt() }
+}
+
+/// The channels whose order is free, with their axes in the weights.
+pub(crate) fn channels(graph: &Graph) -> Vec<Channels> {
+    let tensor = |node: usize| Some(graph.nodes[node].op.product()?.weights.0);
+    let of = |group: ChannelGroup| {
+        let count = group.channels;
+        let row = |tensor: usize| graph.weights[tensor].codes.len() / count;
+        let rows = group.producers.iter().filter_map(|&node| tensor(node));
+        let rows = rows.map(|tensor| Axis { tensor, stride: row(tensor) });
+        let columns = group.consumers.iter().filter_map(|&node| tensor(node));
+        let columns = columns.map(|tensor| Axis { tensor, stride: 1 });
+        Channels { count, axes: rows.chain(columns).collect() }
+    };
+    graph.channel_groups().into_iter().map(of).collect()
 }
 
 /// The codes that mean zero, one per channel where they differ.

@@ -12,9 +12,9 @@ use vmin_accel::{
 };
 use vmin_emulator::source::{CellSource, Cells, Errors, SampledChips, Site};
 use vmin_emulator::{ChipSpec, Deployment, Image, LOAD, Placement, ProtectedError, Supplies};
-use vmin_nn::{Graph, Op};
+use vmin_nn::{ChannelGroup, Graph, Op};
 use vmin_protection::mechanisms::{
-    ClosestCode, InvertRows, Masking, RotateBits, SpareLines, StrongestRows,
+    ClosestCode, InvertRows, Masking, PermuteChannels, RotateBits, SpareLines, StrongestRows,
 };
 use vmin_protection::store::Storage;
 use vmin_protection::words::OnDetected;
@@ -80,6 +80,38 @@ fn contents(placement: &WeightPlacement, graph: &Graph) -> Vec<BTreeMap<u64, Bit
     }
 }
 
+/// The same with each channel at its place.
+fn in_order(contents: Vec<BTreeMap<u64, Bit>>, storage: &Storage) -> Vec<BTreeMap<u64, Bit>> {
+    let moved = |mut bit: Bit| {
+        for of in storage.channels.iter().filter(|of| of.axis.tensor == bit.tensor) {
+            let (stride, count) = (of.axis.stride, of.order.len());
+            let (outer, inner) = (bit.code / (stride * count), bit.code % stride);
+            let place = bit.code % (stride * count) / stride;
+            bit.code = (outer * count + of.order[place]) * stride + inner;
+        }
+        bit
+    };
+    let of = |held: BTreeMap<u64, Bit>| held.into_iter().map(|(at, bit)| (at, moved(bit)));
+    contents.into_iter().map(|held| of(held).collect()).collect()
+}
+
+/// The network with its channels in the order in which they are stored.
+fn permuted(graph: &Graph, storage: &Storage) -> Graph {
+    let order = |group: &ChannelGroup| {
+        let tensor = |node: usize| graph.nodes[node].op.product().unwrap().weights.0;
+        let of = storage.channels.iter().find(|of| {
+            let row = graph.weights[of.axis.tensor].codes.len() / group.channels;
+            let rows = || group.producers.iter().map(|&node| (tensor(node), row));
+            let columns = group.consumers.iter().map(|&node| (tensor(node), 1));
+            of.order.len() == group.channels
+                && rows().chain(columns).any(|axis| axis == (of.axis.tensor, of.axis.stride))
+        });
+        of.map_or_else(|| (0..group.channels).collect(), |of| of.order.clone())
+    };
+    let orders: Vec<Vec<usize>> = graph.channel_groups().iter().map(order).collect();
+    graph.permuted(&orders).unwrap()
+}
+
 /// The weights as the chip gives them back, cell by cell.
 pub(crate) fn walk(
     graph: &Graph,
@@ -98,7 +130,7 @@ pub(crate) fn walk(
         })
         .collect();
     let raised = chip.mechanisms.layer.map(|(layer, _)| layers[layer - 1]);
-    let contents = contents(placement, graph);
+    let contents = in_order(contents(placement, graph), storage);
     let geometry = placement.geometry();
     let bank = |bit: &u64| geometry.position(chip.layout.cell(*bit)).unwrap().bank;
     let used: BTreeSet<u32> = contents.iter().flat_map(|held| held.keys().map(bank)).collect();
@@ -169,7 +201,7 @@ fn images_bit_by_bit(
         let tensors: BTreeSet<usize> = content.values().map(|of| of.tensor).collect();
         Image { content: number, tensors: tensors.into_iter().collect(), rows }
     };
-    (0..).zip(contents(placement, graph)).map(of).collect()
+    (0..).zip(in_order(contents(placement, graph), storage)).map(of).collect()
 }
 
 fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
@@ -191,6 +223,7 @@ fn layouts(geometry: Geometry, maps: &Chip, bits: u8) -> Vec<AddressMap> {
 pub(crate) fn all_of_them() -> Vec<Arc<dyn Mechanism>> {
     vec![
         Arc::new(StrongestRows::default()),
+        Arc::new(PermuteChannels {}),
         Arc::new(RotateBits {}),
         Arc::new(InvertRows {}),
         Arc::new(ClosestCode {}),
@@ -215,6 +248,7 @@ fn protections() -> Vec<Mechanisms> {
             store: vec![Arc::new(StrongestRows { ways: Some(2), ..StrongestRows::default() })],
             ..none()
         },
+        Mechanisms { store: vec![Arc::new(PermuteChannels {})], ..none() },
         Mechanisms { store: vec![Arc::new(RotateBits {})], ..none() },
         Mechanisms { store: vec![Arc::new(ClosestCode {})], safe_bits: Some((1, 8.0)), ..none() },
         Mechanisms {
@@ -295,6 +329,16 @@ fn both(
     let images = open.images(&supplies);
     let cells = images_bit_by_bit(graph, weights, layout, &storages.weight);
     assert_eq!(images, cells, "{mechanisms:?} {layout:?}");
+    if let [only] = &mechanisms.store[..]
+        && only.kind() == "permute_channels"
+    {
+        let permuted = permuted(graph, &storages.weight);
+        let plain = images_bit_by_bit(&permuted, weights, layout, &Storage::default());
+        assert_eq!(
+            images, plain,
+            "{layout:?}: the memory holds the network with channels permuted"
+        );
+    }
     // What is written is read back, through the same faulty cells.
     let mut tables = storages.clone();
     tables.weight.contents.values_mut().for_each(|written| written.codes.clear());

@@ -31,7 +31,7 @@ impl Mechanism for BankRail {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a count of the faulty cells of each bank".to_owned())
+        Some("memory test, count of faulty cells per bank".to_owned())
     }
 
     fn price(&self, costs: &ProtectionCosts, _: Shape) -> Price {

@@ -40,7 +40,14 @@ impl Mechanism for ClosestCode {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a search per code with faulty cells".to_owned())
+        Some("memory test, search per code with faulty cells".to_owned())
+    }
+
+    fn caution_if_inverting(&self) -> Option<&'static str> {
+        Some(
+            "a cell that always inverts is written inverted, so every cell on the map is repaired exactly; \
+             this is no result about stuck cells, nor about random flips, which no map shows",
+        )
     }
 
     fn price(&self, _: &ProtectionCosts, _: Shape) -> Price {
@@ -115,7 +122,7 @@ pub(super) fn known_faults(
     let KnownChip { cells, tensors, scheme, .. } = *chip;
     let known = content.known.clone();
     let data = storage.data_faults(content.number, content.stores, tensors, cells, known);
-    compile(scheme, content.stores, tensors, &data, &content.known_checks)
+    compile(scheme, &storage.ordered(content.stores), tensors, &data, &content.known_checks)
 }
 
 /// Keeps those changes with which the words read nearer to what is wanted.

@@ -34,7 +34,7 @@ impl Mechanism for InvertRows {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a comparison per row with faulty cells".to_owned())
+        Some("memory test, choice per row with faulty cells".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
@@ -169,7 +169,9 @@ mod tests {
                 tensors: &tensors,
                 damage: &damages,
                 moments: &[],
+                used_bits: 32,
                 scheme: &Scheme::Plain,
+                channels: &[],
                 writes_around: false,
             };
             let mut storage = Storage::default();

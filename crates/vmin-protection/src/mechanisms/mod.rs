@@ -9,6 +9,7 @@ mod invert_rows;
 mod layer_rail;
 mod narrow_sums;
 mod parity;
+mod permute_channels;
 mod recalibrate;
 mod rotate_bits;
 mod safe_bits;
@@ -26,6 +27,7 @@ pub use invert_rows::InvertRows;
 pub use layer_rail::LayerRail;
 pub use narrow_sums::NarrowSums;
 pub use parity::{Parity, ParityCode};
+pub use permute_channels::PermuteChannels;
 pub use recalibrate::Recalibrate;
 pub use rotate_bits::RotateBits;
 pub use safe_bits::SafeBits;
@@ -84,13 +86,14 @@ fn values_unknown(memory: vmin_accel::Memory) -> Option<&'static str> {
 }
 
 /// Every mechanism with its word in files.
-pub const ALL: [(&str, Reader); 16] = [
+pub const ALL: [(&str, Reader); 17] = [
     ("boost", boost::read),
     ("safe_bits", safe_bits::read),
     ("layer_rail", layer_rail::read),
     ("bank_rail", bank_rail::read),
     ("spares", spares::read),
     ("strongest_rows", strongest_rows::read),
+    ("permute_channels", permute_channels::read),
     ("rotate_bits", rotate_bits::read),
     ("invert_rows", invert_rows::read),
     ("closest_code", closest_code::read),

@@ -35,10 +35,7 @@ impl Mechanism for NarrowSums {
     }
 
     fn startup(&self) -> Option<String> {
-        Some(
-            "the width of each layer's sums, once for all chips; no energy is counted as saved"
-                .to_owned(),
-        )
+        Some("widths of sums once for all chips".to_owned())
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

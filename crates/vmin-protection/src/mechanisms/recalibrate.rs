@@ -42,7 +42,7 @@ impl Mechanism for Recalibrate {
     }
 
     fn startup(&self) -> Option<String> {
-        Some(format!("{} inferences, and a writable memory of biases", self.images))
+        Some(format!("{} inferences, writable biases", self.images))
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

@@ -13,7 +13,7 @@ use vmin_diagnostic::TableReader;
 use crate::ProtectionCosts;
 use crate::mechanism::{Codec, Effect, Mechanism, Price, Shape};
 use crate::store::{KnownChip, Rotation, Storage, StoreRule};
-use crate::words::Mask;
+use crate::words::{Mask, Stores};
 
 /// `kind = "rotate_bits"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -33,7 +33,7 @@ impl Mechanism for RotateBits {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a choice per column of words".to_owned())
+        Some("memory test, choice per column of words".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
@@ -79,7 +79,7 @@ impl StoreRule for RotateBits {
                 let (stores, cells) = (content.stores, chip.cells);
                 let landed = storage.landed(stores, chip.tensors, cells, fault.address);
                 let Some(position) = landed else { continue };
-                let Some(held) = stores.held(position) else { continue };
+                let Some(held) = storage.ordered(stores).held(position) else { continue };
                 let lane = storage.lane(cells, position - u64::from(held.bit));
                 let Some(lane) = lane else { continue };
                 let of_code = codes.entry((held.tensor, held.code)).or_insert((lane, Mask::NONE));

@@ -54,7 +54,7 @@ impl Mechanism for Spares {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and an allocation of spare lines".to_owned())
+        Some("memory test, allocation of spare lines".to_owned())
     }
 
     fn price(&self, costs: &ProtectionCosts, shape: Shape) -> Price {

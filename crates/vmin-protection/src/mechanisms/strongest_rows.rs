@@ -23,9 +23,9 @@ use vmin_accel::Memory;
 use vmin_diagnostic::{Diagnostic, TableReader};
 use vmin_sram::CellEffect;
 
-use crate::ProtectionCosts;
 use crate::mechanism::{Effect, Mechanism, Price, Shape};
 use crate::store::{KnownChip, RowTable, Storage, StoreRule};
+use crate::{Extent, ProtectionCosts};
 
 /// `kind = "strongest_rows"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -60,7 +60,14 @@ impl Mechanism for StrongestRows {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a sort of the rows".to_owned())
+        Some("memory test, sort of the rows".to_owned())
+    }
+
+    fn remark(&self, extent: Extent) -> Option<String> {
+        let Extent { rows_used, rows, .. } = extent;
+        let full = rows_used as f64 / rows.max(1) as f64 * 100.0;
+        let choice = if rows_used < rows { "" } else { ", so that none is left to choose" };
+        Some(format!("{rows_used} of {rows} rows hold something ({full:.1} %){choice}"))
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {
@@ -98,7 +105,10 @@ pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
         && ways.value.count_ones() != 1
     {
         let problem = Diagnostic::new("ways", format!("{} is no power of two", ways.value));
-        entry.report_at(ways.span.clone(), problem.allowed("expected 2, 4, 8, 16, 32, 64, 128 or 256"));
+        entry.report_at(
+            ways.span.clone(),
+            problem.allowed("expected 2, 4, 8, 16, 32, 64, 128 or 256"),
+        );
         return None;
     }
     // Within the range.
@@ -109,19 +119,9 @@ impl StoreRule for StrongestRows {
     fn decide(&self, chip: &KnownChip<'_>, storage: &mut Storage) {
         let Some(first) = chip.contents.first() else { return };
         let columns = chip.cells.columns;
-        let widest = chip.tensors.iter().map(|stored| stored.bits).max().unwrap_or(1).max(1);
-        let mut hurt: BTreeMap<u64, u128> = BTreeMap::new();
-        for fault in &first.known {
-            // A row may come to hold any other: what counts is the bit at that column.
-            let held = chip.contents.iter().find_map(|of| of.stores.held(fault.address));
-            let bit = held.map_or(fault.address % columns % u64::from(widest), |of| of.bit.into());
-            let weight = match fault.effect {
-                CellEffect::Inverts => 2,
-                CellEffect::Holds(_) => 1,
-            };
-            *hurt.entry(fault.address / columns).or_default() += weight << (2 * bit);
-        }
         let mut importance: BTreeMap<u64, u128> = BTreeMap::new();
+        // A row may come to hold any other: what counts is the highest bit that lies at that column of any row.
+        let mut highest: Vec<Option<u8>> = vec![None; columns as usize];
         for content in &chip.contents {
             for &row in &content.rows {
                 let mut column = 0;
@@ -134,9 +134,24 @@ impl StoreRule for StrongestRows {
                     let weight =
                         chip.damage.get(held.tensor).map_or(1, |damage| damage.weight(held.code));
                     *importance.entry(row).or_default() += u128::from(weight);
-                    column += u64::from(bits.max(1) - held.bit.min(bits.max(1) - 1));
+                    let bits = held.bit..bits.max(held.bit + 1);
+                    for (of_column, bit) in highest[column as usize..].iter_mut().zip(bits.clone())
+                    {
+                        *of_column = (*of_column).max(Some(bit));
+                    }
+                    column += bits.len() as u64;
                 }
             }
+        }
+        let mut hurt: BTreeMap<u64, u128> = BTreeMap::new();
+        for fault in &first.known {
+            let bit = highest[(fault.address % columns) as usize];
+            let Some(bit) = bit.filter(|bit| *bit < chip.used_bits) else { continue };
+            let weight = match fault.effect {
+                CellEffect::Inverts => 2,
+                CellEffect::Holds(_) => 1,
+            };
+            *hurt.entry(fault.address / columns).or_default() += weight << (2 * bit);
         }
         let hurt = |row: u64| hurt.get(&row).copied().unwrap_or(0);
         let table = match self.ways {

@@ -54,8 +54,15 @@ impl Mechanism for SumGuard {
         }
     }
 
+    fn caution_if_inverting(&self) -> Option<&'static str> {
+        Some(
+            "cells that always invert a sum undo that at the next fold, unless it is clamped in between, \
+             so clamping can hurt; judge it by `stuck_at` or `transient`",
+        )
+    }
+
     fn startup(&self) -> Option<String> {
-        Some(format!("ranges of {} images, once for all chips", self.images))
+        Some(format!("ranges of sums of {} images once for all chips", self.images))
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {

@@ -7,13 +7,14 @@ use vmin_accel::energy::{OperatingPoint, per_inference};
 use vmin_accel::{Accelerator, GemmShape, Layer, Memory, PerMemory, VoltageProfile};
 
 use crate::mechanisms::{
-    BankRail, Boost, DetectingRead, LayerRail, Masking, Parity, SafeBits, Secded, Spares,
+    BankRail, Boost, DetectingRead, InvertRows, LayerRail, Masking, Parity, SafeBits, Secded,
+    Spares,
 };
 use crate::rails::Supply;
 use crate::words::OnDetected;
 use crate::{
-    CostKey, Mechanism, ProtectedEnergy, ProtectedLayers, Protection, ProtectionCosts,
-    ProtectionError, protected_energy,
+    CostKey, Extent, Mechanism, ProtectedEnergy, ProtectedLayers, Protection, ProtectionCosts,
+    ProtectionError, area_share, protected_energy,
 };
 
 fn secded(data_bits: u32) -> Arc<dyn Mechanism> {
@@ -44,6 +45,37 @@ fn energy(mechanisms: Vec<Arc<dyn Mechanism>>, vdd_mv: f64) -> ProtectedEnergy {
     };
     let point = OperatingPoint::weight_memory(&profile, vdd_mv);
     protected_energy(&accelerator, &profile, layers, &protection, &costs, &point)
+}
+
+#[test]
+fn area_is_that_of_extra_cells_and_of_gates_for_one_access() {
+    let (accelerator, _, _) = parts();
+    let costs = ProtectionCosts::load("estimates").unwrap();
+    let bits = Memory::ALL.map(|(_, memory)| accelerator.memories.get(memory).bits() as f64);
+    let bits: f64 = bits.iter().sum();
+    let weight = &accelerator.memories.weight;
+    let extent = Extent { code_bits: 8, ..Extent::default() };
+    let extents = PerMemory::from_fn(|_| extent);
+    let of = |mechanism: Arc<dyn Mechanism>| {
+        let protection = Protection::of_weights([mechanism]).unwrap();
+        area_share(&accelerator, &protection, &costs, &extents) * bits
+    };
+    // Parity per code of a memory that makes no errors: one bit more for eight.
+    let parity: [(Memory, Arc<dyn Mechanism>); 1] =
+        [(Memory::Activation, Arc::new(Parity { data_bits: None }))];
+    let parity = Protection::new(parity).unwrap();
+    let parity = area_share(&accelerator, &parity, &costs, &PerMemory::default()) * bits;
+    let activation = accelerator.memories.activation.bits() as f64;
+    assert!((0.125..0.126).contains(&(parity / activation)), "{}", parity / activation);
+    // One flag per row, and two XORs per bit of an access.
+    let rows = f64::from(weight.geometry.banks()) * f64::from(weight.geometry.rows());
+    let gate = 0.798 / 0.346;
+    let invert = rows + 2.0 * weight.word_bits as f64 * gate;
+    assert!((of(Arc::new(InvertRows {})) / invert - 1.0).abs() < 1e-9);
+    let spare_rows = 2.0 * f64::from(weight.geometry.columns() * weight.geometry.banks());
+    let spares = of(Arc::new(Spares { rows: 2, columns: 0, repair_vdd_mv: 900.0 }));
+    assert!((spares / spare_rows - 1.0).abs() < 1e-9);
+    assert!(of(Arc::new(Boost { raise_mv: 50.0 })) == 0.0);
 }
 
 #[test]

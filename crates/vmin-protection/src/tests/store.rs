@@ -7,8 +7,10 @@ use vmin_sram::{CellEffect, Fault};
 
 use crate::Mechanism;
 use crate::mechanism::Effect;
-use crate::mechanisms::{ClosestCode, Compensate, InvertRows, RotateBits, StrongestRows};
-use crate::store::{CellPlaces, Content, Damage, KnownChip, Moments, Storage};
+use crate::mechanisms::{
+    ClosestCode, Compensate, InvertRows, PermuteChannels, RotateBits, StrongestRows,
+};
+use crate::store::{Axis, CellPlaces, Channels, Content, Damage, KnownChip, Moments, Storage};
 use crate::words::{CodeBit, Mask, Scheme, Stored, Stores, TowardZero};
 
 /// A small generator: its numbers need no more than to differ.
@@ -88,6 +90,19 @@ impl Stores for Row {
     }
 }
 
+/// The first codes as rows of channels, and columns of others, two by two if there are enough.
+fn channels(codes: usize) -> Vec<Channels> {
+    let axis = |stride| Axis { tensor: 0, stride };
+    match codes {
+        0 | 1 => Vec::new(),
+        _ if codes.is_multiple_of(4) => vec![
+            Channels { count: codes / 4, axes: vec![axis(4)] },
+            Channels { count: 4, axes: vec![axis(1)] },
+        ],
+        _ => vec![Channels { count: codes, axes: vec![axis(1)] }],
+    }
+}
+
 /// A memory of a few rows with a content and known faults.
 struct Case {
     stores: Row,
@@ -97,6 +112,7 @@ struct Case {
     /// Of channels of [`SIDE`] codes, of which the last may be cut short.
     moments: Vec<Moments>,
     tensors: Vec<Stored>,
+    channels: Vec<Channels>,
     columns: u64,
     rows: u64,
 }
@@ -144,6 +160,7 @@ impl Case {
                 zeros: vec![0],
                 toward_zero: TowardZero::Clear,
             }],
+            channels: channels(codes as usize),
             columns,
             rows,
         }
@@ -175,7 +192,9 @@ impl Case {
             tensors: &self.tensors,
             damage: &self.damage,
             moments: &self.moments,
+            used_bits: 32,
             scheme: &Scheme::Plain,
+            channels: &self.channels,
             writes_around: rules.iter().any(|rule| rule.writes_around()),
         };
         let mut storage = Storage::default();
@@ -200,7 +219,7 @@ impl Case {
         }
         let mut masks: BTreeMap<usize, Mask<u32>> = BTreeMap::new();
         for fault in faults {
-            let Some(held) = self.stores.held(fault.address) else { continue };
+            let Some(held) = storage.ordered(&self.stores).held(fault.address) else { continue };
             let mask = masks.entry(held.code).or_insert(Mask::NONE);
             mask.add(held.bit.into(), fault.effect);
         }
@@ -223,8 +242,13 @@ impl Case {
     }
 }
 
-const RULES: [&dyn Mechanism; 4] =
-    [&StrongestRows { share: None, ways: None }, &RotateBits {}, &InvertRows {}, &ClosestCode {}];
+const RULES: [&dyn Mechanism; 5] = [
+    &StrongestRows { share: None, ways: None },
+    &PermuteChannels {},
+    &RotateBits {},
+    &InvertRows {},
+    &ClosestCode {},
+];
 
 /// The rules whose bits are set.
 fn chosen(set: usize) -> Vec<&'static dyn Mechanism> {
@@ -238,13 +262,13 @@ fn chosen(set: usize) -> Vec<&'static dyn Mechanism> {
 /// Rules decide one after the other, knowing whether codes will be written around what is left.
 #[test]
 fn every_rule_does_no_more_damage_than_is_left_by_those_before_it() {
-    let mut better = [0; 4];
+    let mut better = [0; 5];
     for seed in 0..400 {
         let case = Case::new(seed);
         let none = case.run(&[]).1;
-        for around in [0, 8] {
-            better[3] += u32::from(case.run(&chosen(around)).1 < none);
-            for set in 1..8_usize {
+        for around in [0, 16] {
+            better[4] += u32::from(case.run(&chosen(around)).1 < none);
+            for set in 1..16_usize {
                 let after = case.run(&chosen(set | around)).1;
                 let last = set.ilog2() as usize;
                 let without = case.run(&chosen(set & !(1 << last) | around)).1;
@@ -261,9 +285,10 @@ fn every_rule_does_no_more_damage_than_is_left_by_those_before_it() {
 fn nothing_known_changes_no_bit() {
     for seed in 0..50 {
         let case = Case { faults: Vec::new(), ..Case::new(seed) };
-        let (storage, harm) = case.run(&[&chosen(15)[..], &[&COMPENSATE]].concat());
+        let (storage, harm) = case.run(&[&chosen(31)[..], &[&COMPENSATE]].concat());
         assert_eq!((harm, storage.codes(0)), (0, &[][..]));
         assert!(storage.rotations.is_empty());
+        assert!(storage.channels.is_empty());
         assert!(storage.contents[&0].inverted_rows.is_empty());
     }
 }
@@ -277,7 +302,7 @@ fn no_single_code_compensates_better() {
     let (mut better, mut alone) = (0, 0);
     for seed in 0..400 {
         let case = Case::new(seed);
-        for set in 0..16 {
+        for set in 0..32 {
             let before = case.loss(&case.read(&case.run(&chosen(set)).0));
             let (storage, _) = case.run(&[&chosen(set)[..], &[&COMPENSATE]].concat());
             let read = case.read(&storage);
@@ -290,7 +315,8 @@ fn no_single_code_compensates_better() {
             let faults = case.faults.clone();
             let faults = storage.data_faults(0, &case.stores, &case.tensors, cells, faults);
             for code in 0..case.codes.len() {
-                let of_code = |fault: &Fault| case.stores.held(fault.address).map(|of| of.code);
+                let stores = storage.ordered(&case.stores);
+                let of_code = |fault: &Fault| stores.held(fault.address).map(|of| of.code);
                 if faults.iter().any(|fault| of_code(fault) == Some(code)) {
                     continue;
                 }
@@ -309,8 +335,8 @@ fn no_single_code_compensates_better() {
 fn without_moments_nothing_is_compensated() {
     for seed in 0..50 {
         let case = Case { moments: vec![Moments::default()], ..Case::new(seed) };
-        let with = case.run(&[&chosen(15)[..], &[&COMPENSATE]].concat());
-        assert_eq!(with, case.run(&chosen(15)));
+        let with = case.run(&[&chosen(31)[..], &[&COMPENSATE]].concat());
+        assert_eq!(with, case.run(&chosen(31)));
     }
 }
 
@@ -328,10 +354,11 @@ fn rows_lie_at_their_place_in_the_best_sections() {
             let section = case.rows.div_ceil(ways.into());
             let hurt = |row: u64| -> u64 {
                 let faults = case.faults.iter().filter(|of| of.address / case.columns == row);
-                let squared = faults.map(|of| {
-                    let bit = case.stores.held(of.address).map(|held| u64::from(held.bit));
-                    let bit = bit.unwrap_or(of.address % case.columns % case.stores.bits);
-                    (1 + u64::from(of.effect == CellEffect::Inverts)) << (2 * bit)
+                let squared = faults.filter_map(|of| {
+                    let same =
+                        (0..case.rows).map(|row| row * case.columns + of.address % case.columns);
+                    let bit = same.filter_map(|at| Some(case.stores.held(at)?.bit)).max()?;
+                    Some((1 + u64::from(of.effect == CellEffect::Inverts)) << (2 * bit))
                 });
                 squared.sum()
             };
@@ -358,9 +385,9 @@ fn flags_are_the_best_of_all_flags() {
         if case.stores.gap > 0 || !case.columns.is_multiple_of(case.stores.bits) {
             continue;
         }
-        for around in [&[][..], &RULES[3..]] {
+        for around in [&[][..], &RULES[4..]] {
             let with = |flags: &[&'static dyn Mechanism]| case.run(&[flags, around].concat());
-            let (storage, harm) = with(&RULES[2..3]);
+            let (storage, harm) = with(&RULES[3..4]);
             turned += storage.contents[&0].inverted_rows.len();
             let best =
                 (0..1_u64 << case.rows).map(|flags| case.with_flags(flags, !around.is_empty()));
@@ -391,5 +418,107 @@ impl Case {
             self.damage[0].of(code, wanted, mask.read(written))
         };
         (0..self.codes.len()).map(of_code).sum()
+    }
+}
+
+/// Cells above those in use hold nothing: faulty ones there neither repel a row nor a rotation.
+#[test]
+fn cells_that_are_not_in_use_do_no_harm() {
+    let stores = Row { gap: 0, bits: 8, codes: 2 };
+    let toward_zero = TowardZero::Clear;
+    let tensors = [Stored { codes: 2, bits: 8, zeros: vec![0], toward_zero }];
+    let faulty = |address| Fault { address, effect: CellEffect::Holds(true) };
+    let chip = |known: Vec<Fault>, used_bits| KnownChip {
+        contents: vec![Content {
+            number: 0,
+            stores: &stores,
+            codes: None,
+            known,
+            known_checks: Vec::new(),
+            rows: vec![0, 1],
+        }],
+        cells: CellPlaces { columns: 8, rows: 4, bank: &|_| 0 },
+        tensors: &tensors,
+        damage: &[],
+        moments: &[],
+        used_bits,
+        scheme: &Scheme::Plain,
+        channels: &[],
+        writes_around: false,
+    };
+    let decided = |rule: &dyn Mechanism, known: Vec<Fault>, used_bits| {
+        let chip = chip(known, used_bits);
+        let Effect::Store(rule) = rule.effect(8) else { unreachable!() };
+        let mut storage = Storage::default();
+        rule.decide(&chip, &mut storage);
+        (chip.total_harm(&storage), storage)
+    };
+    let everywhere = |column| (0..4_u64).map(|row| faulty(8 * row + column)).collect::<Vec<_>>();
+    for used in 1..8 {
+        let (harm, storage) = decided(&RotateBits {}, everywhere(0), used);
+        assert_eq!((harm, storage.rotations.len()), (0, 1), "{used} bits in use");
+    }
+    assert_eq!(decided(&RotateBits {}, everywhere(0), 8).0, 2);
+    // Rows 0 and 1 have a fault in the highest bit, rows 2 and 3 in the lowest.
+    let known = vec![faulty(7), faulty(15), faulty(16), faulty(24)];
+    let rows = |used| decided(&StrongestRows::default(), known.clone(), used);
+    assert_eq!(rows(8).0, 2);
+    let (harm, storage) = rows(7);
+    assert_eq!((harm, storage.rows.unwrap().pairs()), (0, &[(0, 0), (1, 1)][..]));
+}
+
+/// All orders of `left` behind `order`.
+fn orders(order: &mut Vec<usize>, left: &mut Vec<usize>, each: &mut dyn FnMut(&[usize])) {
+    if left.is_empty() {
+        each(order);
+    }
+    for at in 0..left.len() {
+        order.push(left.remove(at));
+        orders(order, left, each);
+        left.insert(at, order.pop().expect("a channel"));
+    }
+}
+
+#[test]
+fn no_order_of_channels_leaves_less() {
+    let mut moved = 0;
+    for seed in 0..400 {
+        let case = Case::new(seed);
+        let codes = case.codes.len();
+        if !(2..=6).contains(&codes) {
+            continue;
+        }
+        let channels = vec![Channels { count: codes, axes: vec![Axis { tensor: 0, stride: 1 }] }];
+        let case = Case { channels, ..case };
+        for around in [false, true] {
+            let around_rule: &[&dyn Mechanism] = if around { &RULES[4..] } else { &[] };
+            let (storage, harm) = case.run(&[&RULES[1..2], around_rule].concat());
+            moved += u32::from(!storage.channels.is_empty());
+            let mut least = u64::MAX;
+            orders(&mut Vec::new(), &mut (0..codes).collect(), &mut |order| {
+                least = least.min(case.with_order(order, around));
+            });
+            assert_eq!(harm, least, "seed {seed}");
+        }
+    }
+    assert!(moved > 50, "{moved} moved");
+}
+
+impl Case {
+    /// The damage with the code of this number at each place, told bit by bit.
+    fn with_order(&self, order: &[usize], around: bool) -> u64 {
+        let of_place = |(place, &code): (usize, &usize)| {
+            let mut cells = Vec::new();
+            for fault in &self.faults {
+                let Some(held) = self.stores.held(fault.address) else { continue };
+                if held.code == place {
+                    cells.push((u32::from(held.bit), fault.effect));
+                }
+            }
+            let (mask, wanted) = (mask_of(&cells), self.codes[code]);
+            let written = if around { self.damage[0].closest(wanted, mask) } else { wanted };
+            self.damage[0].of(code, wanted, mask.read(written))
+        };
+        order.iter().enumerate().map(of_place).sum()
     }
 }

@@ -8,7 +8,9 @@ use vmin_accel::energy::{self, EnergyReport, OperatingPoint};
 use vmin_accel::placement::{ActivationPlacement, SumPlacement};
 use vmin_accel::{Accelerator, Layer, VoltageProfile};
 use vmin_diagnostic::{Diagnostic, Diagnostics, Located};
-use vmin_protection::{Listed, ProtectedAt, ProtectedLayers, ProtectionCosts, protected_energy};
+use vmin_protection::{
+    Extent, Listed, ProtectedAt, ProtectedLayers, ProtectionCosts, area_share, protected_energy,
+};
 use vmin_sram::{STORED_CELLS_MAX, Threshold};
 
 use super::layout::layouts;
@@ -30,10 +32,16 @@ pub struct Candidate {
     pub protection: Protection,
     /// Extra cells over data cells, of each memory.
     pub extra_bits_share: PerMemory<f64>,
+    /// Area of its extra cells and gates over that of the bit cells of all memories.
+    pub area_share: f64,
+    /// What each memory holds.
+    pub extents: PerMemory<Extent>,
     /// Voltages, falling.
     pub points: Vec<CandidatePoint>,
     /// Digest of the values that decide its trials, besides chips, supplies and images.
     pub id: String,
+    /// Digests of the same with the exact map of each chip, and of its points; none if the map is exact.
+    pub(super) exact: Option<(String, Vec<PerMemory<Option<crate::journal::SupplyId>>>)>,
     /// Remarks on its protection.
     pub(super) remarks: Vec<String>,
     /// Cells of check bits and spare lines.
@@ -70,18 +78,16 @@ impl Candidate {
         self.graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0)
     }
 
-    /// Its network in protected memories.
-    ///
-    /// # Errors
-    /// Protection does not fit; `Plan::resolve` refuses that.
-    pub fn deployment(&self) -> Result<Deployment<'_>, ProtectedError> {
-        Deployment::new(&self.graph, &self.placement, &self.protection)
-    }
-
     /// Whether another candidate is the same by value: both would give the same results.
     pub(super) fn is_twin(&self, other: &Self) -> bool {
         let points = |of: &Self| of.points.iter().map(|point| point.id.clone()).collect::<Vec<_>>();
         self.id == other.id && points(self) == points(other)
+    }
+
+    /// Whether it works from a map that is not exact, and no other candidate is the same with the exact one.
+    pub(super) fn has_no_exact_twin(&self, all: &[Self]) -> bool {
+        let exact = self.exact.as_ref();
+        exact.is_some_and(|(id, _)| all.iter().all(|candidate| candidate.id != *id))
     }
 
     /// The supplies at which reliable columns are chosen: the lowest, whichever trials are left.
@@ -200,16 +206,25 @@ impl Shared<'_> {
         })?;
         let remarks = remarks.into_iter().map(|remark| format!("remedy `{name}`: {remark}"));
         let extra_cells = deployment.extra_cells();
+        let id = |protection: &Protection, lowest: Option<_>| {
+            let calibration = protection.calibration_images().and(self.calibration);
+            identity::candidate(graph_sha256, &placement, protection, calibration, lowest.as_ref())
+        };
+        let exact = (!protection.known().is_exact()).then(|| {
+            let supplies = points.iter().map(|point| {
+                let exactly = |at: &Option<ProtectedAt>| Some(at.as_ref()?.knowing_exactly());
+                identity::supplies(&point.supplies.map(exactly))
+            });
+            let supplies: Vec<_> = supplies.collect();
+            (id(&protection.knowing_exactly(), supplies.last().cloned()), supplies)
+        });
         let candidate = Candidate {
             name: name.to_owned(),
             model: model.value.clone(),
-            id: identity::candidate(
-                graph_sha256,
-                &placement,
-                protection,
-                self.calibration.filter(|_| protection.calibration_images().is_some()),
-                points.last(),
-            ),
+            id: id(protection, points.last().map(|point| point.id.clone())),
+            exact,
+            area_share: area_share(self.accelerator, protection, self.costs, &extents),
+            extents,
             graph: Arc::clone(graph),
             placement: placement.clone(),
             protection: protection.clone(),
@@ -346,10 +361,21 @@ impl Shared<'_> {
             let protected = |alone: &Protection| self.protected(alone, memory, own, swept);
             let found = protected(&wanted.protection.protection).map_err(|problem| {
                 let is_own = plain.is_err();
-                let place = at(&|alone| protected(alone).is_err(), is_own);
+                let listed = &wanted.protection;
+                let exact = listed.protection.knowing_exactly();
+                let is_test = !is_own && protected(&exact).is_ok();
+                let place = match is_test {
+                    true => listed.known_span.clone(),
+                    false => at(&|alone| protected(alone).is_err(), is_own),
+                };
                 let problem = problem.at(&self.experiment.source, place);
                 Box::new(if is_own {
                     problem
+                } else if is_test {
+                    problem.hint(format!(
+                        "`known` puts the test of remedy `{}` there where the supply is at {own} mV",
+                        wanted.name
+                    ))
                 } else {
                     problem.hint(format!(
                         "remedy `{}` needs that voltage where the supply is at {own} mV",

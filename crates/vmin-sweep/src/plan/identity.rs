@@ -7,7 +7,7 @@ use vmin_emulator::{Placement, Supplies};
 use vmin_files::sha256;
 use vmin_protection::Protection;
 
-use super::{CandidatePoint, Plan};
+use super::Plan;
 use crate::CalibrationImages;
 use crate::journal::SupplyId;
 
@@ -28,18 +28,18 @@ pub(super) fn short(value: &impl Serialize) -> String {
     digest
 }
 
-/// A candidate, without chips, supplies and images; `lowest` is its lowest point.
+/// A candidate, without chips, supplies and images; `lowest` are the supplies of its lowest point.
 pub(super) fn candidate(
     graph_sha256: &str,
     placement: &Placement,
     protection: &Protection,
     calibration: Option<&CalibrationImages>,
-    lowest: Option<&CandidatePoint>,
+    lowest: Option<&PerMemory<Option<SupplyId>>>,
 ) -> String {
     // Offsets are part of the chip.
     let layouts = placement.layouts.first().map(|map| vec![map.without_offset()]);
     let placement = Placement { layouts: layouts.unwrap_or_default(), ..placement.clone() };
-    let columns_at = placement.reliable_columns.and(lowest).map(|point| &point.id);
+    let columns_at = placement.reliable_columns.and(lowest);
     let version = env!("CARGO_PKG_VERSION");
     let value = (version, REVISION, graph_sha256, &placement, columns_at, protection.identity());
     match calibration {

@@ -9,7 +9,7 @@ use vmin_diagnostic::{Diagnostic, Diagnostics, Located, Source, with_causes};
 use vmin_emulator::source::{SampledChips, Transient};
 use vmin_files::sha256;
 use vmin_nn::data::Split;
-use vmin_protection::{Listed, Protection, ProtectionCosts};
+use vmin_protection::{Listed, Protection, ProtectionCosts, ReadsOf};
 use vmin_sram::FaultKind;
 
 use super::candidates::{self, Shared, Wanted};
@@ -246,13 +246,18 @@ impl Plan {
         let kind = errors.alike().unwrap_or(population.kind());
         let sampled = SampledChips { population, seed, kind };
         let mut to_draw = None;
+        let rates = experiment.preset.is_some() || !experiment.rates.is_empty();
+        let noisy = experiment.read_noise_mv.is_some();
+        let mut reads = if rates { ReadsOf::Rates } else { ReadsOf::Population { noisy } };
         let mut fault_kind = errors.word();
         let cells: Box<dyn CellSource> = match errors {
             ReadErrors::Alike(_) | ReadErrors::Measured | ReadErrors::Transient if moves_map => {
                 let measured = measured::source(&chip_files, &candidates, seed, errors.alike());
-                let maps = measured.chips.iter().flat_map(|chip| chip.errors.values().flatten());
+                let maps = || measured.chips.iter().flat_map(|chip| chip.errors.values().flatten());
+                let varying = maps().any(|error| error.rates.largest() < 1.0);
+                reads = ReadsOf::Measured { varying };
                 if errors == ReadErrors::Measured {
-                    fault_kind = chip_file::kind_of(maps).map_or(fault_kind, FaultKind::word);
+                    fault_kind = chip_file::kind_of(maps()).map_or(fault_kind, FaultKind::word);
                 }
                 Box::new(measured)
             }
@@ -272,10 +277,14 @@ impl Plan {
             let each = |index: usize| &remedy.protection.each[index].span;
             let span = blamed.map_or(&remedy.protection_span, each);
             let refused = Diagnostic::new("protection", reason).at(&source, span.clone());
-            Some(refused.hint("choose another `fault_kind`, or leave the mechanism away"))
+            Some(refused.hint("choose `fault_kind = \"stuck_at\"`, or leave the mechanism away"))
         };
         let useless = experiment.remedies.iter().zip(&candidates[1..]).filter_map(useless);
-        if let Some(problems) = Diagnostics::from_list(useless.collect()) {
+        let unlike = experiment.remedies.iter().filter_map(|remedy| {
+            let refused = remedy.protection.protection.known().refused(reads)?;
+            Some(refused.at(&source, remedy.protection.known_span.clone()))
+        });
+        if let Some(problems) = Diagnostics::from_list(useless.chain(unlike).collect()) {
             return Err(problems);
         }
         let nominal = shared.nominal.expect("the first candidate was priced");
@@ -303,6 +312,25 @@ impl Plan {
                 costs.name()
             ));
             notes.extend(candidates.iter().flat_map(|candidate| candidate.remarks.iter().cloned()));
+            for candidate in &candidates {
+                let cautions = candidate.protection.cautions(cells.map_kind());
+                let cautions = cautions.into_iter().filter(|caution| !notes.contains(caution));
+                notes.extend(cautions.collect::<Vec<_>>());
+            }
+            let tested = candidates.iter().filter(|of| !of.protection.known().is_exact());
+            notes.extend(tested.map(|candidate| {
+                let known = candidate.protection.known().describe();
+                format!("remedy `{}` works from the {known}", candidate.name)
+            }));
+            let alone =
+                candidates.iter().filter(|candidate| candidate.has_no_exact_twin(&candidates));
+            notes.extend(alone.map(|candidate| {
+                format!(
+                    "remedy `{}`: what its map loses is not known; a remedy with the same mechanisms and no \
+                     `known` tells",
+                    candidate.name
+                )
+            }));
         }
         // Chips of a population differ by number alone.
         let different = if moves_map { experiment.chips } else { 1 };

@@ -35,17 +35,17 @@ impl Rates<'_> {
         if let Some(problem) = measured::not_measured(vdd_mv, self.chip_files) {
             return Err(Box::new(problem));
         }
+        if let (Noise::OfTest(_), true) = (noise, self.has_thresholds()) {
+            self.profile.check(vdd_mv)?;
+        }
         // A rate in the experiment is exact; its voltage is rounded for tables.
         let asked = swept.and_then(|index| self.asked.get(index)).map(|rate| rate.value);
         let rate = asked.unwrap_or_else(|| match self.chip_files {
             [] => self.profile.cell_fault_rate(vdd_mv),
             files => measured::cell_fault_rate(files, vdd_mv),
         });
-        let noise_mv = match noise {
-            Noise::OfReads => self.read_noise_mv,
-            Noise::OfTestMv(mv) => Some(mv).filter(|mv| *mv > 0.0),
-        };
-        let noise = noise_mv.map(|noise| self.profile.read_noise(vdd_mv, noise));
+        let noise =
+            noise.mv(self.read_noise_mv).map(|noise| self.profile.read_noise(vdd_mv, noise));
         Ok(MemoryAt { noise, ..MemoryAt::new(vdd_mv, rate) })
     }
 }

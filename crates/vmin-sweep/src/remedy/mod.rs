@@ -9,7 +9,7 @@ mod description;
 mod results;
 
 pub use description::{REMEDIES_MAX, Remedy};
-pub use results::{RemedyResult, RemedyRow, RemedySweepPoint};
+pub use results::{RemedyResult, RemedyRow, RemedySweepPoint, RowsUsed};
 
 pub(crate) use description::read;
 pub(crate) use results::remedy;

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use vmin_accel::{Memory, PerMemory};
+use vmin_protection::Extent;
 
 use crate::plan::{Candidate, CandidatePoint};
 use crate::results::Point;
-use crate::statistics::Vmin;
+use crate::statistics::{PairedDifference, Vmin};
 
 /// One remedy over its voltages. The first of a list is the experiment's network without protection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -15,6 +16,9 @@ pub struct RemedyResult {
     pub name: String,
     /// Its protection in words; `none`.
     pub protection: String,
+    /// What is known of each chip: `exact`, or the table of the test; absent where no mechanism works from a fault map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// Its network.
     pub model: String,
     /// Widest weight code, in bits.
@@ -29,6 +33,18 @@ pub struct RemedyResult {
     /// The same of the accumulator memory, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accumulator_extra_bits_share: Option<f64>,
+    /// Area of extra cells and gates over that of the bit cells of all memories: an estimate.
+    #[serde(default)]
+    pub area_share: f64,
+    /// Inferences at start-up, for each chip and supply.
+    #[serde(default)]
+    pub calibration_inferences: u64,
+    /// Rows that the test for the fault map reads at start-up, all its reads together, for one pattern of data.
+    #[serde(default)]
+    pub test_row_reads: u64,
+    /// Rows of each memory that hold something at some time, and all rows; only of memories that can err.
+    #[serde(default)]
+    pub rows: PerMemory<Option<RowsUsed>>,
     /// Mean over chips of faulty cells replaced by spares at the repair voltage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cells_repaired_mean: Option<f64>,
@@ -41,6 +57,23 @@ pub struct RemedyResult {
     pub best: Option<RemedySweepPoint>,
     /// All voltages, falling.
     pub points: Vec<RemedySweepPoint>,
+}
+
+/// How full a memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RowsUsed {
+    /// Rows that hold something at some time.
+    pub used: u64,
+    /// All rows.
+    pub all: u64,
+}
+
+impl RowsUsed {
+    /// Of a memory that can err.
+    #[must_use]
+    pub fn of(extent: &Extent) -> Option<Self> {
+        (extent.rows > 0).then_some(Self { used: extent.rows_used, all: extent.rows })
+    }
 }
 
 /// A remedy at one voltage.
@@ -58,6 +91,10 @@ pub struct RemedySweepPoint {
     pub rerr_std: f64,
     /// Worst chip.
     pub rerr_max: f64,
+    /// By how much the test error exceeds that of the same remedy with the exact map of each chip, paired over chips;
+    /// absent where the map is exact, or the experiment has no such remedy at this voltage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_by_map: Option<PairedDifference>,
     /// Share of chips within the budget.
     #[serde(rename = "yield")]
     pub yield_fraction: f64,
@@ -105,12 +142,40 @@ pub struct RemedyRow<'a> {
     pub activation_extra_bits_share: f64,
     /// The same of the accumulator memory.
     pub accumulator_extra_bits_share: f64,
+    /// What is known of each chip.
+    pub known: Option<&'a str>,
+    /// Area of extra cells and gates over that of the bit cells of all memories.
+    pub area_share: f64,
+    /// Inferences at start-up, for each chip and supply.
+    pub calibration_inferences: u64,
+    /// Rows that the test for the fault map reads at start-up.
+    pub test_row_reads: u64,
+    /// Rows of the weight memory that hold something.
+    pub weight_rows_used: Option<u64>,
+    /// All its rows.
+    pub weight_rows: Option<u64>,
+    /// Rows of the activation memory that hold something.
+    pub activation_rows_used: Option<u64>,
+    /// All its rows.
+    pub activation_rows: Option<u64>,
+    /// Rows of the accumulator memory that hold something.
+    pub accumulator_rows_used: Option<u64>,
+    /// All its rows.
+    pub accumulator_rows: Option<u64>,
     /// Lowest voltage at which the sampled chips reach the target.
     pub vdd_mv: Option<f64>,
     /// Lowest voltage at which the sample shows the target.
     pub shown_mv: Option<f64>,
+    /// True if the voltage reached is the lowest one of the sweep.
+    pub reached_at_lowest: bool,
     /// Mean test error there.
     pub rerr_mean: Option<f64>,
+    /// By how much it exceeds that with the exact map, mean over chips.
+    pub lost_by_map: Option<f64>,
+    /// Lower end of its interval.
+    pub lost_by_map_low: Option<f64>,
+    /// Upper end of that interval.
+    pub lost_by_map_high: Option<f64>,
     /// Yield there.
     #[serde(rename = "yield")]
     pub yield_fraction: Option<f64>,
@@ -132,6 +197,7 @@ impl RemedyResult {
     /// Its line of the table.
     #[must_use]
     pub fn row(&self) -> RemedyRow<'_> {
+        let lost = self.best.and_then(|best| best.lost_by_map);
         RemedyRow {
             name: &self.name,
             protection: &self.protection,
@@ -141,8 +207,22 @@ impl RemedyResult {
             extra_bits_share: self.extra_bits_share,
             activation_extra_bits_share: self.activation_extra_bits_share.unwrap_or(0.0),
             accumulator_extra_bits_share: self.accumulator_extra_bits_share.unwrap_or(0.0),
+            known: self.known.as_deref(),
+            area_share: self.area_share,
+            calibration_inferences: self.calibration_inferences,
+            test_row_reads: self.test_row_reads,
+            weight_rows_used: self.rows.weight.map(|rows| rows.used),
+            weight_rows: self.rows.weight.map(|rows| rows.all),
+            activation_rows_used: self.rows.activation.map(|rows| rows.used),
+            activation_rows: self.rows.activation.map(|rows| rows.all),
+            accumulator_rows_used: self.rows.accumulator.map(|rows| rows.used),
+            accumulator_rows: self.rows.accumulator.map(|rows| rows.all),
             vdd_mv: self.best.map(|best| best.vdd_mv),
             shown_mv: self.vmin.shown_mv,
+            reached_at_lowest: self.vmin.reached_at_lowest,
+            lost_by_map: lost.map(|lost| lost.mean),
+            lost_by_map_low: lost.and_then(|lost| lost.low),
+            lost_by_map_high: lost.and_then(|lost| lost.high),
             rerr_mean: self.best.map(|best| best.rerr_mean),
             yield_fraction: self.best.map(|best| best.yield_fraction),
             yield_low: self.best.map(|best| best.yield_low),
@@ -178,9 +258,12 @@ pub(crate) fn remedy(
     points: &[Point],
     vmin: Vmin,
     repaired: Option<(f64, f64)>,
+    lost_by_map: &[Option<PairedDifference>],
 ) -> RemedyResult {
+    let start_up = candidate.protection.start_up(&candidate.extents);
     let (cells_repaired_mean, cells_unrepaired_mean) = repaired.unzip();
-    let of = |(point, planned): (&Point, &CandidatePoint)| RemedySweepPoint {
+    let of = |((point, planned), lost): ((&Point, &CandidatePoint), &Option<_>)| RemedySweepPoint {
+        lost_by_map: *lost,
         vdd_mv: point.vdd_mv,
         cell_fault_rate: point.cell_fault_rate,
         residual_flip_rate: point.flip_rate,
@@ -201,16 +284,22 @@ pub(crate) fn remedy(
         latency_us: point.latency_us,
     };
     let PerMemory { weight, activation, accumulator } = candidate.extra_bits_share;
-    let points: Vec<_> = points.iter().zip(&candidate.points).map(of).collect();
+    let planned = points.iter().zip(&candidate.points);
+    let points: Vec<_> = planned.zip(lost_by_map).map(of).collect();
     RemedyResult {
         name: candidate.name.clone(),
         protection: candidate.protection.describe(),
+        known: candidate.protection.known_text(),
         model: candidate.model.clone(),
         weight_bits: candidate.weight_bits(),
         err,
         extra_bits_share: weight,
         activation_extra_bits_share: (activation > 0.0).then_some(activation),
         accumulator_extra_bits_share: (accumulator > 0.0).then_some(accumulator),
+        area_share: candidate.area_share,
+        calibration_inferences: start_up.calibration_inferences,
+        test_row_reads: start_up.test_row_reads,
+        rows: candidate.extents.map(RowsUsed::of),
         cells_repaired_mean,
         cells_unrepaired_mean,
         vmin,

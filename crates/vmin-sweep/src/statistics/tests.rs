@@ -181,6 +181,23 @@ fn a_loss_is_paired() {
     assert!((loss_se_images(&[counts, counts], &clean) - f64::sqrt(variance)).abs() < 1e-15);
 }
 
+#[test]
+fn a_paired_difference_has_the_interval_of_its_chips() {
+    let none = PairedDifference::of(&[0.0; 5], 1, CONFIDENCE).expect("chips");
+    assert_eq!((none.mean, none.low, none.high), (0.0, Some(0.0), Some(0.0)));
+    let one = PairedDifference::of(&[0.25], 1, CONFIDENCE).expect("a chip");
+    assert_eq!((one.mean, one.low, one.high), (0.25, None, None));
+    // Student's factor of two degrees of freedom is 4.3027; the deviation is 0.1.
+    let three = PairedDifference::of(&[0.1, 0.2, 0.3], 1, CONFIDENCE).expect("chips");
+    let half = 4.302_65 * 0.1 / 3.0_f64.sqrt();
+    assert!((three.high.expect("three chips") - 0.2 - half).abs() < 1e-5, "{three:?}");
+    // Two offsets of a chip are one chip.
+    let offsets = PairedDifference::of(&[0.0, 0.2, 0.1, 0.3, 0.2, 0.4], 2, CONFIDENCE);
+    let offsets = offsets.expect("chips");
+    assert!((offsets.mean - three.mean).abs() < 1e-12);
+    assert!((offsets.low.expect("three chips") - three.low.expect("three")).abs() < 1e-12);
+}
+
 /// Numbers of the proposition's paper: 4.1 % and 1.7 % with a million patterns; 56 % for 50 chips.
 #[test]
 fn the_papers_bound_has_their_numbers() {

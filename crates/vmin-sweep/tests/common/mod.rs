@@ -26,7 +26,7 @@ pub(crate) fn sweep(plan: &Plan, threads: usize) -> Results {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     let stop = AtomicBool::new(false);
     let results = |resume: bool| {
-        let opened = Journal::open(&path, &plan.digest, plan.records_total(), resume);
+        let opened = Journal::open(&path, &plan.journal_of(), plan.records_total(), resume);
         let (mut journal, done) = opened.expect("a journal");
         let known = plan.sorted(&done).expect("records of this plan");
         let all = plan.points_total() * plan.trials() as usize;

@@ -77,7 +77,7 @@ pub struct CyclesArgs {
 pub struct WorkArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
+    pub model: Option<PathBuf>,
     /// Convolutions: a SCALE-Sim topology (.csv)
     #[arg(long, value_name = "T.csv")]
     pub topology: Option<String>,

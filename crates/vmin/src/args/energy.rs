@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use vmin_accel::energy::Rails;
+use vmin_diagnostic::{closest, in_volts, list_words};
 use vmin_sweep::VDD_MV_MAX;
 
 use super::{FormatArgs, PlacementArg, WorkArgs};
@@ -18,8 +19,9 @@ vmin energy [OPTIONS] --accelerator <ACCELERATOR> --profile <PROFILE>
 #[command(after_help = "\
 Examples:
   vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 850 --model net.tflite
-  vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 1000..800:10 --model net.tflite \\
-    --accuracy vmin-out                       the least energy at the accuracy of a sweep
+  vmin energy --accelerator edge-14nm --profile sram14 --vdd-mv 979,958,938,917,896 \\
+    --rails memories --model builtin:shapes-normal-8bit --accuracy vmin-out
+                                              the least energy at the accuracy of `vmin sweep`
   vmin energy --accelerator gemmini-16 --profile sram14 --vdd-mv 900 --attention 128,768,12
 
 Accuracy:
@@ -28,6 +30,7 @@ Accuracy:
   shown, reached    the sweep of --accuracy keeps its budget here and at all swept
                     voltages above: for the population of chips, or in the sample
   missed            it misses its budget here or at a swept voltage above
+  nominal           no memory is lowered; errors of the logic are not modelled
   unknown           none of these")]
 pub struct EnergyArgs {
     /// Accelerator: a name (see `vmin data list`) or a file
@@ -144,9 +147,13 @@ fn parse_voltages(text: &str) -> Result<Voltages, String> {
 }
 
 fn parse_vmin(text: &str) -> Result<f64, String> {
+    let is_allowed = |vmin_mv: f64| (1.0..=VDD_MV_MAX).contains(&vmin_mv);
     let vmin_mv = text.trim().parse::<f64>().ok();
-    let vmin_mv = vmin_mv.filter(|vmin_mv| (1.0..=VDD_MV_MAX).contains(vmin_mv));
-    vmin_mv.ok_or_else(|| format!("expected 1 to {VDD_MV_MAX} mV"))
+    vmin_mv.filter(|&vmin_mv| is_allowed(vmin_mv)).ok_or_else(|| {
+        let hint = vmin_mv.and_then(|vmin_mv| in_volts(vmin_mv, is_allowed));
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("expected 1 to {VDD_MV_MAX} mV{hint}")
+    })
 }
 
 fn parse_rail(text: &str) -> Result<(vmin_accel::energy::Rail, f64), String> {
@@ -154,8 +161,10 @@ fn parse_rail(text: &str) -> Result<(vmin_accel::energy::Rail, f64), String> {
     let rails = vmin_accel::energy::Rail::ALL;
     let rail =
         rails.iter().find(|(word, _)| *word == name).map(|(_, rail)| *rail).ok_or_else(|| {
-            let words = vmin_diagnostic::list_words(rails.iter().map(|(word, _)| *word));
-            format!("no rail is called `{name}`, expected {words}")
+            let words = || rails.iter().map(|(word, _)| *word);
+            let meant = closest(&name, words());
+            let hint = meant.map_or_else(String::new, |word| format!("; did you mean `{word}`?"));
+            format!("no rail is called `{name}`, expected {}{hint}", list_words(words()))
         })?;
     match parse_voltages(&voltage)?.0[..] {
         [voltage] => Ok((rail, voltage)),

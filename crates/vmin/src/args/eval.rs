@@ -43,7 +43,7 @@ Examples:
 pub struct EvalArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL", required_unless_present = "deployed")]
-    pub model: Option<String>,
+    pub model: Option<PathBuf>,
     /// Folder of `vmin deploy`, in place of network and chips
     #[arg(long, value_name = "DIR", conflicts_with_all = IN_MANIFEST)]
     pub deployed: Option<PathBuf>,

@@ -22,7 +22,7 @@ pub enum ModelCommand {
 pub struct InspectArgs {
     /// Network: a file or `builtin:NAME`.
     #[arg(help = super::model_help())]
-    pub model: String,
+    pub model: PathBuf,
     /// How to print.
     #[command(flatten)]
     pub format: FormatArgs,
@@ -38,7 +38,7 @@ The input is an int8 or uint8 array of shape [images, ...]; uint8 values are pix
 pub struct RunArgs {
     /// Network: a file or `builtin:NAME`.
     #[arg(help = super::model_help())]
-    pub model: String,
+    pub model: PathBuf,
     /// Input npy array: int8 codes or uint8 pixels, `[images, height, width, channels]`
     #[arg(long, value_name = "X.npy")]
     pub input: PathBuf,
@@ -61,7 +61,7 @@ pub struct RunArgs {
 pub struct ConvertArgs {
     /// Network: a file or `builtin:NAME`.
     #[arg(help = super::model_help())]
-    pub model: String,
+    pub model: PathBuf,
     /// Output file (.safetensors)
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,

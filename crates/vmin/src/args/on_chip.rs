@@ -39,6 +39,16 @@ pub enum PlacementArg {
     Streamed,
 }
 
+impl PlacementArg {
+    /// Its word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Resident => "resident",
+            Self::Streamed => "streamed",
+        }
+    }
+}
+
 /// The supply of a memory beside that of the weights; as text, as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -137,19 +147,25 @@ mod seed {
     }
 }
 
+impl OnChipArgs {
+    /// The seed where none is named: that of the experiment of `vmin init`.
+    pub(crate) const CHIP_SEED: u64 = 1;
+}
+
 /// Chips, their supplies and the places of a network on them.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnChipArgs {
     /// Seed of the chips, or of a chip file's uncertain cells
-    #[arg(long, value_name = "S", default_value_t = 0, value_parser = whole)]
+    #[arg(long, value_name = "S", default_value_t = Self::CHIP_SEED, value_parser = whole)]
     #[serde(with = "seed")]
     #[schemars(with = "String")]
     pub chip_seed: u64,
-    /// Chips: number, range `0..99` (last included), file, or pattern `lot/*.chip`
-    #[arg(long, value_name = "I|A..B|CHIP", default_value = "0", value_parser = chip_choice)]
-    #[schemars(with = "String")]
-    pub chip: ChipChoice,
+    /// Chips: number, range `0..99` (last included), files, or patterns `lot/*.chip`
+    #[arg(long, value_name = "I|A..B|CHIP", num_args = 1.., default_value = "0")]
+    #[arg(value_parser = chip_choice)]
+    #[schemars(with = "Vec<String>")]
+    pub chip: Vec<ChipChoice>,
     /// Cell of the chip file's map under the first stored bit. A map smaller than the memory is
     /// repeated
     #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = whole)]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use vmin_accel::{Accelerator, VoltageProfile};
 use vmin_diagnostic::{FileKind, Source};
 use vmin_protection::ProtectionCosts;
+use vmin_sweep::statistics::{chips_to_show, share_words};
 use vmin_sweep::{Plan, PlanCost};
 use vmin_train::Recipe;
 
@@ -80,7 +81,9 @@ fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
         FileKind::Experiment => {
             let plan = compute::timed("plan", || Plan::read(&source, base))?;
             let seconds = compute::timed("trials", || seconds::measure(&plan, kernel, stop));
-            let cost = Cost { cost: plan.cost(), seconds, name: plan.name, notes: plan.notes };
+            let too_few = too_few_chips(&plan);
+            let notes = plan.notes.iter().cloned().chain(too_few).collect();
+            let cost = Cost { cost: plan.cost(), seconds, name: plan.name, notes };
             Ok(Checked::Experiment(Box::new(cost)))
         }
         FileKind::Accelerator => described(Accelerator::parse(&source)?.name()),
@@ -89,6 +92,24 @@ fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
         FileKind::Recipe => described(&Recipe::parse(&source)?.name),
         FileKind::Costs => described(ProtectionCosts::parse(&source)?.name()),
     }
+}
+
+/// That the chips cannot show the target of yield, however good they are.
+fn too_few_chips(plan: &Plan) -> Option<String> {
+    let (target, confidence) = (plan.setting.yield_target, plan.setting.confidence);
+    let wanted = chips_to_show(target, confidence);
+    if wanted.is_some_and(|wanted| wanted <= u64::from(plan.chips)) {
+        return None;
+    }
+    let needed = wanted.map_or("no number of chips can".to_owned(), |wanted| {
+        format!("{wanted} can, if all of them are")
+    });
+    Some(format!(
+        "{} chips cannot show at {} confidence that {} of all chips are within the budget: {needed}",
+        plan.chips,
+        share_words(confidence, 0),
+        share_words(target, 0),
+    ))
 }
 
 impl Answer for Checked {

@@ -174,14 +174,14 @@ impl Answer for Comparison {
             let cells = sweeps.iter().map(|sweep| of(sweep.results));
             rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
         };
-        let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| format!("{mv} mV"));
+        let mv = |words: String| if words == "none" { words } else { format!("{words} mV") };
         row("target, loss", &|results| {
             let setting = &results.setting;
             let loss = setting.accuracy_loss_max * 100.0;
             format!("{}, {loss:.2}", share_words(setting.yield_target, 0))
         });
-        row("reached", &|results| mv(results.vmin.reached_mv));
-        row("shown", &|results| mv(results.vmin.shown_mv));
+        row("reached", &|results| mv(results.vmin.reached_words()));
+        row("shown", &|results| mv(results.vmin.shown_words()));
         let table = answer::table(&header, 1, rows);
         let references = sweeps.iter().map(|sweep| sweep.results.setting.vdd_reference);
         let mut notes = vec![LOWEST.to_owned()];

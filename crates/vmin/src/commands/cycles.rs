@@ -2,6 +2,8 @@
 
 mod trace;
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 pub use trace::Trace;
@@ -206,11 +208,11 @@ pub(super) fn work(args: &WorkArgs) -> Result<Work, Failure> {
             Ok(Work { name, layers, graph: None })
         }
         WorkArgs { model, .. } => {
-            let name = model.as_deref().unwrap_or_default();
+            let name = model.as_deref().unwrap_or(Path::new(""));
             let graph = Names::typed().model(name)?;
             let layers = vmin_accel::layers_of_graph(&graph)
                 .map_err(|error| Failure::input("model", &error))?;
-            Ok(Work { name: name.to_owned(), layers, graph: Some(graph) })
+            Ok(Work { name: name.display().to_string(), layers, graph: Some(graph) })
         }
     }
 }

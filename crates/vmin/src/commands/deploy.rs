@@ -25,8 +25,9 @@ use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_protection::Protection;
 use vmin_protection::store::{RowTable, Storage};
+use vmin_sweep::RowsUsed;
 use vmin_sweep::names::Names;
-use vmin_sweep::statistics::{Yield, interval_words, yield_words};
+use vmin_sweep::statistics::{PairedDifference, Yield, interval_words, yield_words};
 
 use self::manifest::{MANIFEST, Subject, VERSION, network_sha256, predictions_sha256, prices};
 use super::setup::{self, Asked, Setup};
@@ -47,7 +48,7 @@ const DEFAULT: [&str; 2] = ["invert_rows", "closest_code"];
 /// And beside them, where images are given.
 const WITH_IMAGES: &str = "recalibrate";
 /// Confidence of the intervals of yields, as in sweeps.
-const CONFIDENCE: f64 = 0.95;
+pub(crate) const CONFIDENCE: f64 = 0.95;
 
 /// A network as deployed onto one or several chips.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -79,6 +80,21 @@ pub struct Deployed {
     /// Mean error of the chips as deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub err_deployed: Option<f64>,
+    /// What is known of each chip: `exact`, or the table of the test; absent where no remedy works from a fault map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
+    /// By how much the error exceeds that with the exact map of each chip, paired over chips, with its 95 % interval;
+    /// absent where the map is exact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_by_map: Option<PairedDifference>,
+    /// Area of extra cells and gates over that of the bit cells of all memories: an estimate.
+    pub area_share: f64,
+    /// Inferences at start-up, for each chip and supply.
+    pub calibration_inferences: u64,
+    /// Rows that the test for the fault map reads at start-up, all its reads together, for one pattern of data.
+    pub test_row_reads: u64,
+    /// Rows of each memory that hold something at some time, and all rows; only of memories that can err.
+    pub rows: PerMemory<Option<RowsUsed>>,
     /// Yield without remedies and as deployed.
     #[serde(rename = "yield", skip_serializing_if = "Option::is_none")]
     pub of_yield: Option<Yields>,
@@ -131,6 +147,8 @@ pub struct Chip {
     pub err_unprotected: Option<f64>,
     /// Error as deployed.
     pub err_deployed: Option<f64>,
+    /// By how much that exceeds the error with the exact map of the chip, where the map is another.
+    pub lost_by_map: Option<f64>,
     /// Faulty cells under stored bits of weights.
     pub cells_faulty: u64,
     /// Codes that are written in place of others.
@@ -139,6 +157,8 @@ pub struct Chip {
     pub rows_inverted: u64,
     /// Rows of all memories that hold another row.
     pub rows_moved: u64,
+    /// Places along axes of weights that hold another channel.
+    pub channels_moved: u64,
     /// Lanes of all memories that are rotated.
     pub lanes_rotated: u64,
     /// Bits of weights that are wrong as read, without remedies.
@@ -165,6 +185,7 @@ struct Job<'a> {
     unprotected: &'a Deployment<'a>,
     judged: Option<Judged<'a>>,
     prices: &'a [RemedyPrice],
+    area_share: f64,
     network_sha256: String,
     several: bool,
 }
@@ -199,7 +220,7 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
             .hint("add `--vdd-mv V --profile NAME`, `--rate P`, or `--chip FILE --vdd-mv V`")
             .into());
     }
-    let graph = setup::network(&args.model, on_chip)?;
+    let graph = setup::network(Path::new(&args.model), on_chip)?;
     let data = args.data.as_ref();
     let data = data.map(|name| setup::images(name, args.images.as_ref())).transpose()?;
     let costs = Names::typed().costs(args.costs.as_str())?;
@@ -235,8 +256,9 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
         unprotected: &unprotected,
         judged,
         prices: &prices,
+        area_share: setup.area_share_by(&deployment.extents(), &costs),
         network_sha256: network_sha256(&graph)?,
-        several: matches!(on_chip.chip, ChipChoice::Range(_)) || range.len() > 1,
+        several: matches!(on_chip.chip[..], [ChipChoice::Range(_)]) || range.len() > 1,
     };
     let staged = Staged::beside(&args.out).map_err(|error| unwritable(&args.out, &error))?;
     let progress = job.several.then(|| Progress::new("deploy", "chips"));
@@ -312,6 +334,10 @@ impl Job<'_> {
             };
             let (unprotected, _) = predict(&bare, without)?;
             let (deployed, _) = predict(&open, trial)?;
+            let at = (number, judged.first_image);
+            let (emulator, clean) = (&judged.emulator, &judged.clean);
+            let exactly = setup.predicted_exactly(self.deployment, at, emulator, clean, stop)?;
+            let err_exact_map = exactly.map(|exactly| judged.err(&exactly));
             Ok(Expected {
                 data: args.data.clone().unwrap_or_default(),
                 data_sha256: judged.data_sha256.clone(),
@@ -320,6 +346,8 @@ impl Job<'_> {
                 err_clean: judged.err(&judged.clean),
                 err_unprotected: judged.err(&unprotected),
                 err_deployed: judged.err(&deployed),
+                err_exact_map,
+                lost_by_map: err_exact_map.map(|exact| judged.err(&deployed) - exact),
                 predictions_sha256: predictions_sha256(&deployed),
             })
         });
@@ -347,6 +375,7 @@ impl Job<'_> {
             counts,
             expected,
             prices: self.prices.to_vec(),
+            known: setup.typed.protection().known_text(),
             costs: args.costs.clone(),
             files: digests.collect(),
         };
@@ -359,10 +388,12 @@ impl Job<'_> {
             folder: below,
             err_unprotected: expected.map(|of| of.err_unprotected),
             err_deployed: expected.map(|of| of.err_deployed),
+            lost_by_map: expected.and_then(|of| of.lost_by_map),
             cells_faulty: counts.cells_faulty,
             codes_changed: counts.codes_changed,
             rows_inverted: counts.rows_inverted,
             rows_moved: counts.rows_moved,
+            channels_moved: counts.channels_moved,
             lanes_rotated: counts.lanes_rotated,
             flips_unprotected: counts.flips_unprotected,
             flips_deployed: counts.flips_deployed,
@@ -397,17 +428,24 @@ impl Job<'_> {
             unprotected: one_yield(|of| of.err_unprotected),
             deployed: one_yield(|of| of.err_deployed),
         });
-        let vdd_mv = PerMemory::from_fn(|memory| {
-            let at = wanted.unprotected.get(memory).as_ref()?;
-            Some(at.access.base().vdd_mv).filter(|mv| *mv > 0.0)
-        });
+        let vdd_mv = PerMemory::from_fn(|memory| wanted.vdd_mv(memory));
+        let lost: Option<Vec<f64>> = chips.iter().map(|of| of.lost_by_map).collect();
+        let protection = self.setup.typed.protection();
+        let extents = self.deployment.extents();
+        let start_up = protection.start_up(&extents);
         Deployed {
             model: self.args.model.clone(),
             out: self.args.out.display().to_string(),
             fault_kind: wanted.fault_kind.unwrap_or_default().to_owned(),
             cell_fault_rate: wanted.cell_fault_rate,
             vdd_mv,
-            protection: self.setup.typed.protection().describe(),
+            protection: protection.describe(),
+            known: protection.known_text(),
+            lost_by_map: lost.and_then(|lost| PairedDifference::of(&lost, 1, CONFIDENCE)),
+            area_share: self.area_share,
+            calibration_inferences: start_up.calibration_inferences,
+            test_row_reads: start_up.test_row_reads,
+            rows: extents.map(RowsUsed::of),
             data: self.args.data.clone(),
             images: first.map(|of| of.images),
             err_clean: first.map(|of| of.err_clean),
@@ -437,11 +475,13 @@ fn counts(storages: &PerMemory<Storage>) -> Counts {
     };
     let rotated =
         |storage: &Storage| storage.rotations.iter().filter(|of| of.bits > 0).count() as u64;
+    let channels = storages.weight.channels.iter().flat_map(|of| of.order.iter().enumerate());
     let written = || storages.weight.contents.values();
     Counts {
         codes_changed: written().map(|of| of.codes.len() as u64).sum(),
         rows_inverted: written().map(|of| of.inverted_rows.len() as u64).sum(),
         rows_moved: all().map(moved).sum(),
+        channels_moved: channels.filter(|(place, channel)| *place != **channel).count() as u64,
         lanes_rotated: all().map(rotated).sum(),
         ..Counts::default()
     }
@@ -498,7 +538,7 @@ impl Answer for Deployed {
         let mut header = vec!["chip"];
         header.extend(judged.then_some(["error before", "error after"]).into_iter().flatten());
         header.extend(["faulty cells", "wrong bits before", "wrong bits after", "changed codes"]);
-        header.extend(["inverted rows", "moved rows", "rotated lanes"]);
+        header.extend(["inverted rows", "moved rows", "moved channels", "rotated lanes"]);
         let rows = self.chips.iter().map(|of| {
             let name =
                 if of.chip_file.is_empty() { of.chip.to_string() } else { of.chip_file.clone() };
@@ -512,27 +552,41 @@ impl Answer for Deployed {
                 of.codes_changed,
                 of.rows_inverted,
                 of.rows_moved,
+                of.channels_moved,
                 of.lanes_rotated,
             ];
             row.extend(counts.map(|count| count.to_string()));
             row
         });
-        let spare = ["rotated lanes", "moved rows", "wrong bits before"];
+        let spare = ["rotated lanes", "moved channels", "moved rows", "wrong bits before"];
         let mut lines = vec![answer::fitted(&header, usize::from(files), &spare, rows)];
         lines.push(format!("remedies: {}", self.protection));
         for of in &self.remedies {
             let startup = of.startup.as_ref().map(|work| format!("; at start-up: {work}"));
             lines.push(format!(
-                "{} of the {} memory: {} more energy per access, {} more cells, {:.2} gates per bit \
-                 on reads{}",
+                "{} of the {} memory: {} more energy per access, {} more cells, {} more area, {:.2} gates \
+                 per bit on reads{}",
                 of.kind,
                 of.memory,
                 answer::percent(of.access_share, 2),
                 answer::percent(of.cells_share, 2),
+                answer::percent(of.area_share, 2),
                 of.decoder_gates_per_bit,
                 startup.unwrap_or_default()
             ));
         }
+        let rows = self.rows.iter().filter_map(|(memory, rows)| {
+            let RowsUsed { used, all } = (*rows)?;
+            Some(format!("{} {used} of {all}", memory.word()))
+        });
+        lines.push(format!(
+            "rows that hold something: {}; all remedies: {} of the memories' area (estimate); at start-up {} \
+             calibration inferences and {} reads of rows by the memory test",
+            rows.collect::<Vec<_>>().join(", "),
+            answer::percent(self.area_share, 2),
+            self.calibration_inferences,
+            self.test_row_reads
+        ));
         let errors = (self.err_clean, self.err_unprotected, self.err_deployed);
         if let (Some(clean), Some(before), Some(after)) = errors {
             lines.push(format!(
@@ -541,6 +595,9 @@ impl Answer for Deployed {
                 answer::percent(before, 2),
                 answer::percent(after, 2)
             ));
+        }
+        if let Some(lost) = &self.lost_by_map {
+            lines.push(format!("lost by the map, against the exact one: {}", lost.words()));
         }
         if let Some(Yields { budget_pct, unprotected, deployed }) = &self.of_yield {
             let words = |of: &OneYield| {

@@ -7,15 +7,17 @@ use serde::Serialize;
 use vmin_accel::area::{self, ComponentArea};
 use vmin_accel::energy::{
     self, ByRail, Clock, Components, EnergyEntry, EnergyReport, OperatingPoint, Rail, Saving,
-    Sourced, ert,
+    Sourced, clock_caveat, clock_word, ert,
 };
 use vmin_accel::mapping::{Home, LoopOrder};
-use vmin_accel::{Accelerator, CycleModel, LayerReport, Schedule, VoltageProfile, cycles};
+use vmin_accel::{
+    Accelerator, CycleModel, LayerReport, PerMemory, Schedule, VoltageProfile, cycles,
+};
 use vmin_diagnostic::{Diagnostic, Located};
 use vmin_files::write_set;
 use vmin_nn::Graph;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
-use vmin_sweep::accuracy::{self, CLEAN, priced_placement};
+use vmin_sweep::accuracy::{self, CLEAN, NOMINAL, priced_placement};
 use vmin_sweep::names::Names;
 use vmin_sweep::{Accuracy, Placement, Verdict};
 
@@ -44,6 +46,8 @@ pub struct Energy {
     verdict: Verdict,
     /// Where the accuracy comes from.
     accuracy_source: String,
+    /// Whether the clock is too fast for the cycle time of a memory, at the memory's supply.
+    clock_too_fast: bool,
     /// Down to this swept supply fewer than one faulty cell is expected in the lowered memories.
     clean_down_to_mv: Option<f64>,
     /// The point of the least energy among those that keep the accuracy.
@@ -117,6 +121,8 @@ struct Point {
     cell_fault_rate: f64,
     #[serde(flatten)]
     verdict: Verdict,
+    /// Whether the clock is too fast for the cycle time of a memory, at the memory's supply.
+    clock_too_fast: bool,
     total_nj: f64,
     latency_us: f64,
     energy_delay_nj_us: f64,
@@ -137,6 +143,7 @@ struct Row {
     #[serde(rename = "yield")]
     yield_fraction: Option<f64>,
     yield_shown: Option<f64>,
+    clock_too_fast: bool,
 }
 
 /// What is priced, and what of it decides the accuracy.
@@ -158,6 +165,12 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
     let vmin_mv = args.vmin_mv.map(|value| Located { value, span: 0..0 });
     let profile = Names::typed().profile(args.profile.as_str())?;
     let profile = Names::typed().with_vmin(profile, vmin_mv.as_ref())?;
+    let of_network = args.accuracy.as_deref().filter(|_| args.work.model.is_some());
+    let accuracy = of_network.map(Accuracy::read).transpose()?;
+    if let Some(accuracy) = &accuracy {
+        // Before voltages are refused: with another V_min, others are in reach.
+        accuracy.check_profile(&profile).map_err(|differs| accuracy.refused(&differs))?;
+    }
     for vdd_mv in args.vdd_mv.0.iter().chain(args.rail.iter().map(|(_, vdd_mv)| vdd_mv)) {
         profile.check(*vdd_mv)?;
     }
@@ -182,7 +195,6 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
             .into());
     }
     note_weights(&accelerator, &work, placement);
-    let accuracy = args.accuracy.as_deref().map(Accuracy::read).transpose()?;
     let priced = Priced { args, accelerator, profile, work, placement, accuracy };
     let Priced { accelerator, profile, .. } = &priced;
     priced.check()?;
@@ -195,7 +207,9 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         .map(|&vdd_mv| {
             let point = operating_point(args, profile, vdd_mv)?;
             let verdict = priced.verdict(&point);
-            Ok(EnergyAtVoltage { vdd_mv, point, report: at(&point), verdict })
+            let slow = energy::slow_memories(accelerator, profile, &point);
+            let clock_too_fast = !slow.is_empty();
+            Ok(EnergyAtVoltage { vdd_mv, point, report: at(&point), verdict, clock_too_fast })
         })
         .collect::<Result<_, Failure>>()?;
     if let Some(point) = points.iter().find(|point| !point.report.total_nj.is_finite()) {
@@ -229,7 +243,8 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         nominal_total_nj: nominal.total_nj,
         saving: energy::saving(&nominal, &shown.report),
         verdict: shown.verdict,
-        accuracy_source: priced.source(),
+        accuracy_source: priced.source(&points),
+        clock_too_fast: shown.clock_too_fast,
         clean_down_to_mv: priced.clean_down_to_mv(),
         least: kept,
         least_of_all,
@@ -283,24 +298,32 @@ impl Priced<'_> {
             .map_err(|differs| accuracy.refused(&differs).into())
     }
 
+    /// The memories on rails that are lowered.
+    fn lowered(&self) -> PerMemory<bool> {
+        let own = self.args.rail.iter().map(|&(rail, _)| rail);
+        let rails: Vec<Rail> = self.args.rails.rails().iter().copied().chain(own).collect();
+        accuracy::memories_on(&self.accelerator, &rails)
+    }
+
     /// Faulty cells expected in the lowered memories, if the weights are known.
     fn faulty_cells(&self, point: &OperatingPoint) -> Option<f64> {
         let graph = self.work.graph.as_ref()?;
         let cells = accuracy::data_cells(&self.accelerator, weight_bits(graph), self.placement);
         let supplies = accuracy::supplies(&self.accelerator, point);
-        let own = self.args.rail.iter().map(|&(rail, _)| rail);
-        let rails: Vec<Rail> = self.args.rails.rails().iter().copied().chain(own).collect();
-        let lowered = accuracy::memories_on(&self.accelerator, &rails);
+        let lowered = self.lowered();
         Some(accuracy::faulty_cells_expected(&self.profile, &cells, &supplies, &lowered))
     }
 
     fn verdict(&self, point: &OperatingPoint) -> Verdict {
         let supplies = accuracy::supplies(&self.accelerator, point);
-        accuracy::verdict(self.accuracy.as_ref(), true, &supplies, self.faulty_cells(point))
+        let faulty_cells = self.faulty_cells(point);
+        let accuracy = self.accuracy.as_ref();
+        accuracy::verdict(accuracy, true, &supplies, &self.lowered(), faulty_cells)
     }
 
     fn clean_down_to_mv(&self) -> Option<f64> {
-        self.work.graph.as_ref().filter(|_| follows(self.args))?;
+        let follows = follows(self.args) && accuracy::any(&self.lowered());
+        self.work.graph.as_ref().filter(|_| follows)?;
         accuracy::clean_down_to_mv(&self.profile, |vdd_mv| {
             let point = operating_point(self.args, &self.profile, vdd_mv).ok();
             point.and_then(|point| self.faulty_cells(&point)).unwrap_or(f64::INFINITY)
@@ -308,9 +331,19 @@ impl Priced<'_> {
     }
 
     /// Where the accuracy comes from, in words.
-    fn source(&self) -> String {
+    fn source(&self, points: &[EnergyAtVoltage]) -> String {
+        let has_numbers = |point: &&EnergyAtVoltage| point.verdict.rerr_mean.is_some();
         match (&self.accuracy, &self.work.graph) {
-            (Some(accuracy), _) => accuracy.words(),
+            (_, Some(_)) if !accuracy::any(&self.lowered()) => NOMINAL.to_owned(),
+            (Some(accuracy), _) => match points.len() - points.iter().filter(has_numbers).count() {
+                0 => accuracy.words(),
+                without => format!(
+                    "{}; it has no numbers at {without} of {} voltages here, those that it has: {}",
+                    accuracy.words(),
+                    points.len(),
+                    accuracy.swept()
+                ),
+            },
             (None, None) => {
                 "accuracy and faulty cells unknown: the weights have no values".to_owned()
             }
@@ -402,6 +435,7 @@ fn summary(point: &EnergyAtVoltage, priced: &Priced<'_>, nominal: &EnergyReport)
         supplies_mv: (&point.point).into(),
         cell_fault_rate: priced.profile.cell_fault_rate(lowest),
         verdict: point.verdict,
+        clock_too_fast: point.clock_too_fast,
         total_nj: report.total_nj,
         latency_us: report.latency_us,
         energy_delay_nj_us: report.total_nj * report.latency_us,
@@ -425,6 +459,7 @@ fn rows(args: &EnergyArgs, points: &[EnergyAtVoltage]) -> Vec<Row> {
             rerr_mean: verdict.rerr_mean,
             yield_fraction: verdict.yield_fraction,
             yield_shown: verdict.yield_shown,
+            clock_too_fast: point.clock_too_fast,
         })
     };
     points
@@ -548,18 +583,21 @@ fn title(energy: &Energy) -> String {
     ))
 }
 
-/// Where the accuracy comes from, and the notes.
+/// The notes, and where the accuracy comes from, a line each.
 fn notes(energy: &Energy) -> String {
     let notes = energy.report.notes.iter().map(|note| format!("note: {note}"));
-    let lines = std::iter::once(energy.accuracy_source.clone()).chain(notes);
-    lines.map(|line| format!("\n{}", answer::wrapped(&line))).collect()
+    let lines = notes.chain([energy.accuracy_source.clone()]);
+    lines.map(|line| answer::wrapped(&line) + "\n").collect()
 }
 
 fn show_curve(energy: &Energy) -> String {
     let dram = energy.points.iter().any(|point| point.by_component.dram_nj > 0.0);
     let mut header = vec!["mV", "faulty cells", "us"];
     header.extend(coarse_parts(&energy.report.by_component, dram).iter().map(|(name, _)| *name));
-    header.extend(["total (nJ)", "saved", "RErr", "accuracy", ""]);
+    header.extend(["total (nJ)", "saved", "RErr", "accuracy"]);
+    let some_too_fast = energy.points.iter().any(|point| point.clock_too_fast);
+    header.extend(some_too_fast.then_some("clock"));
+    header.push("");
     let rows = energy.points.iter().enumerate().map(|(index, point)| {
         let mut row = vec![
             point.vdd_mv.map_or_else(String::new, |mv| mv.to_string()),
@@ -573,6 +611,7 @@ fn show_curve(energy: &Energy) -> String {
         let rerr = point.verdict.rerr_mean;
         row.push(rerr.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)));
         row.push(point.verdict.accuracy.word().to_owned());
+        row.extend(some_too_fast.then(|| clock_word(point.clock_too_fast).to_owned()));
         row.push(if Some(index) == energy.least { "<- least".to_owned() } else { String::new() });
         row
     });
@@ -581,7 +620,11 @@ fn show_curve(energy: &Energy) -> String {
         let point = &energy.points[index];
         let vdd_mv = point.vdd_mv.unwrap_or(energy.vdd_nominal_mv);
         let accuracy = point.verdict.accuracy.word();
-        format!("{:.2} nJ per inference at {vdd_mv} mV, accuracy {accuracy}", point.total_nj)
+        let caveat = clock_caveat(point.clock_too_fast);
+        format!(
+            "{:.2} nJ per inference at {vdd_mv} mV, accuracy {accuracy}{caveat}",
+            point.total_nj
+        )
     };
     let mut sentence = match energy.least {
         Some(least) => format!("least energy {}", at(least)),
@@ -595,7 +638,8 @@ fn show_curve(energy: &Energy) -> String {
     } else {
         sentence += &format!("; least of all, whatever the accuracy: {}", at(energy.least_of_all));
     }
-    format!("{}\n{table}\n{}{}", title(energy), answer::wrapped(&sentence), notes(energy))
+    // A terminal shows the end.
+    format!("{}\n{}\n{table}\n{}", title(energy), notes(energy), answer::wrapped(&sentence))
 }
 
 fn show(energy: &Energy) -> String {
@@ -606,8 +650,8 @@ fn show(energy: &Energy) -> String {
     header.push("total (nJ)");
     let row = |name: &str, list: &[(&str, f64)], total: f64| {
         let mut row = vec![name.to_owned()];
-        row.extend(list.iter().map(|(_, nj)| format!("{nj:.2}")));
-        row.push(format!("{total:.2}"));
+        row.extend(list.iter().map(|(_, nj)| format!("{nj:.1}")));
+        row.push(format!("{total:.1}"));
         row
     };
     let mut rows: Vec<_> = report
@@ -645,13 +689,18 @@ fn show(energy: &Energy) -> String {
             answer::percent(energy.saving.weight_memory, 2),
             report.latency_us,
         ),
-        format!("accuracy {}{}", energy.verdict.accuracy.word(), faults(&energy.verdict)),
+        format!(
+            "accuracy {}{}{}",
+            energy.verdict.accuracy.word(),
+            faults(&energy.verdict),
+            clock_caveat(energy.clock_too_fast)
+        ),
         format!("by supply (nJ): {}", by_rail.join(", ")),
     ];
     let sentences = sentences.map(|sentence| answer::wrapped(&sentence)).join("\n");
+    // A terminal shows the end.
     format!(
-        "{}\n{table}\n{sentences}\n\n{sources}\n\n{area}\n\
-         {:.3} mm2 in all, without wires, control and pads{}",
+        "{}\n{sources}\n\n{area}\n{:.3} mm2 in all, without wires, control and pads\n{}\n{table}\n{sentences}",
         title(energy),
         energy.area_mm2,
         notes(energy),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use vmin_accel::energy::clock_word;
 use vmin_diagnostic::Source;
 use vmin_explore::{Exploration, Plan, Point};
 use vmin_files::{Content, write_streams};
@@ -141,7 +142,7 @@ fn show(exploration: &Exploration, front: &[Point]) -> String {
             point.dram_bytes.to_string(),
             point.rerr_mean.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)),
             point.accuracy.word().to_owned(),
-            if point.clock_too_fast { "too fast" } else { "ok" }.to_owned(),
+            clock_word(point.clock_too_fast).to_owned(),
         ]
     });
     let spare =

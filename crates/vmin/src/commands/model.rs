@@ -26,7 +26,7 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Failure> {
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
     let ArithmeticArgs { rounding, pixels } = &args.arithmetic;
-    let graph = names.rounded(args.model.as_str(), *rounding)?;
+    let graph = names.rounded(args.model.as_path(), *rounding)?;
     let graph =
         with_pixels(&names, names.with_bits(graph, bits.as_ref())?, pixels.as_ref(), &args.model)?;
     let bytes = vmin_nn::import::native::save_by(&graph, "vmin model convert")
@@ -39,7 +39,7 @@ fn with_pixels(
     names: &Names<'_>,
     graph: Graph,
     pixels: Option<&Pixels>,
-    model: &str,
+    model: &Path,
 ) -> Result<Graph, Failure> {
     let Some(pixels) = pixels else { return Ok(graph) };
     let pixels = Located { value: pixels.clone(), span: 0..0 };
@@ -128,7 +128,7 @@ fn layer_row(layer: LayerShape) -> LayerRow {
 /// # Errors
 /// It cannot be loaded.
 pub fn inspect(args: &InspectArgs) -> Result<Inspection, Failure> {
-    let graph = &Names::typed().model(args.model.as_str())?;
+    let graph = &Names::typed().model(args.model.as_path())?;
     let weights: Vec<WeightRow> = graph
         .weights
         .iter()
@@ -143,7 +143,7 @@ pub fn inspect(args: &InspectArgs) -> Result<Inspection, Failure> {
         })
         .collect();
     Ok(Inspection {
-        model: args.model.clone(),
+        model: args.model.display().to_string(),
         name: graph.name.clone(),
         rounding: graph.rounding.word(),
         pixels: graph.pixels_in_words(),
@@ -226,7 +226,7 @@ fn run_here(args: &RunArgs) -> Result<(), Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let ArithmeticArgs { rounding, pixels } = &args.arithmetic;
     let names = Names::typed();
-    let graph = names.rounded(args.model.as_str(), *rounding)?;
+    let graph = names.rounded(args.model.as_path(), *rounding)?;
     let graph = &with_pixels(&names, graph, pixels.as_ref(), &args.model)?;
     let inputs = read_inputs(graph, &args.input)?;
     let executor = Executor::new(graph, kernel);

@@ -4,6 +4,7 @@ mod chips;
 mod protect;
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, SumPlacement, WeightPlacement};
@@ -16,7 +17,7 @@ use vmin_emulator::{
 use vmin_kernels::GemmKernel;
 use vmin_nn::Graph;
 use vmin_nn::data::{Dataset, Split};
-use vmin_protection::Protection;
+use vmin_protection::{Extent, Protection, ProtectionCosts};
 use vmin_sweep::CalibrationImages;
 use vmin_sweep::names::Names;
 
@@ -48,7 +49,7 @@ pub(crate) struct Setup {
 }
 
 /// The network of that name, with its weights, rounding and pixels as asked for.
-pub(crate) fn network(model: &str, args: &OnChipArgs) -> Result<Graph, Failure> {
+pub(crate) fn network(model: &Path, args: &OnChipArgs) -> Result<Graph, Failure> {
     let names = Names::typed();
     let bits = args.bits.map(|value| Located { value, span: 0..0 });
     let graph = names.with_bits(names.rounded(model, args.arithmetic.rounding)?, bits.as_ref())?;
@@ -109,7 +110,7 @@ impl Setup {
         if let Some(reason) = typed.protection().useless(map) {
             return Err(typed
                 .refused(|alone| alone.useless(map).is_some(), reason)
-                .hint("choose another `--fault-kind`, or leave the mechanism away")
+                .hint("choose `--fault-kind stuck_at`, or leave the mechanism away")
                 .into());
         }
         let reads = match args.fault_kind {
@@ -177,7 +178,8 @@ impl Setup {
         let of = |protection: &Protection| protection.remarks(&extents, &[&self.chips.supplies]);
         let remarks = of(self.typed.protection())
             .map_err(|reason| self.typed.refused(|alone| of(alone).is_err(), reason))?;
-        for remark in remarks {
+        let cautions = self.typed.protection().cautions(self.chips.source.map_kind());
+        for remark in remarks.into_iter().chain(cautions) {
             say(&format!("note: {remark}"));
         }
         Ok(())
@@ -189,7 +191,7 @@ impl Setup {
     /// The chip is larger than can be held.
     pub(crate) fn open<'c>(
         &'c self,
-        deployment: &'c Deployment<'c>,
+        deployment: &'c Deployment<'_>,
         chip: u32,
         supplies: &Supplies,
     ) -> Result<OpenChip<'c>, Failure> {
@@ -198,6 +200,43 @@ impl Setup {
         deployment
             .open(self.chips.source.as_ref(), spec, &[supplies], None)
             .map_err(|error| Failure::input("too-large", &error))
+    }
+
+    /// Area of the protection by the shipped costs, over that of the bit cells of all memories.
+    ///
+    /// # Errors
+    /// The shipped costs cannot be read.
+    pub(crate) fn area_share(&self, extents: &PerMemory<Extent>) -> Result<f64, Failure> {
+        Ok(self.area_share_by(extents, &ProtectionCosts::load("estimates")?))
+    }
+
+    /// The same by these costs.
+    pub(crate) fn area_share_by(
+        &self,
+        extents: &PerMemory<Extent>,
+        costs: &ProtectionCosts,
+    ) -> f64 {
+        vmin_protection::area_share(&self.accelerator, self.typed.protection(), costs, extents)
+    }
+
+    /// The classes that a chip predicts where mechanisms work from its exact map; none where they do anyway.
+    ///
+    /// # Errors
+    /// The chip is larger than can be held, or the run was stopped.
+    pub(crate) fn predicted_exactly(
+        &self,
+        deployment: &Deployment<'_>,
+        (chip, first_image): (u32, u64),
+        emulator: &Emulator<'_>,
+        clean: &[usize],
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<usize>>, Failure> {
+        let Some(supplies) = &self.chips.exact else { return Ok(None) };
+        let open = self.open(deployment, chip, supplies)?;
+        let trial = TrialSpec { supplies, ..self.trial(first_image) };
+        let predicted = open.predict(trial, emulator, clean, stop);
+        let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
+        predicted.map(|(predictions, _)| Some(predictions)).map_err(interrupted)
     }
 
     /// When cells that do not always err decide.

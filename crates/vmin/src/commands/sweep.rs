@@ -46,7 +46,7 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
     let (mut journal, done) =
-        Journal::open(&journal_path, &plan.digest, plan.records_total(), args.resume)
+        Journal::open(&journal_path, &plan.journal_of(), plan.records_total(), args.resume)
             .map_err(|error| journal_failure(&error))?;
     let known = plan.sorted(&done).map_err(|reason| {
         Diagnostic::new("journal", format!("`{}`: {reason}", journal_path.display()))
@@ -313,28 +313,38 @@ fn remedies(results: &Results) -> String {
     let mut header = vec!["remedy", "clean\n(%)", "reached\n(mV)", "shown\n(mV)"];
     header.extend(["chips\nwithin", "RErr\n(%)", "saved\n(%)", "access\nsaved"]);
     if with_extra {
-        header.push("extra bits");
+        header.extend(["area\n(%)", "extra bits"]);
     }
-    let mv = |mv: Option<f64>| mv.map_or_else(|| "none".to_owned(), |mv| mv.to_string());
+    let lost = |at: &RemedySweepPoint| at.lost_by_map;
+    let with_lost = results.remedies.iter().any(|of| of.best.as_ref().and_then(lost).is_some());
+    if with_lost {
+        header.push("lost by\nmap");
+    }
     let rows = results.remedies.iter().map(|remedy| {
         let at = remedy.best.as_ref();
         let shown = |text: fn(&RemedySweepPoint) -> String| at.map_or_else(|| "-".to_owned(), text);
         let mut row = vec![
             remedy.name.clone(),
             format!("{:.2}", remedy.err * 100.0),
-            mv(remedy.vmin.reached_mv),
-            mv(remedy.vmin.shown_mv),
+            remedy.vmin.reached_words(),
+            remedy.vmin.shown_words(),
             shown(|at| format!("{}/{}", at.chips_within_budget, at.chips)),
             shown(|at| format!("{:.2}", at.rerr_mean * 100.0)),
             shown(|at| format!("{:.1}", at.energy_saving * 100.0)),
             shown(|at| format!("{:.1}", at.access_energy_saving * 100.0)),
         ];
         if with_extra {
-            row.push(remedy.extra_bits());
+            row.extend([format!("{:.2}", remedy.area_share * 100.0), remedy.extra_bits()]);
+        }
+        if with_lost {
+            let lost = at.and_then(lost);
+            row.push(
+                lost.map_or_else(|| "-".to_owned(), |lost| format!("{:.2}", lost.mean * 100.0)),
+            );
         }
         row
     });
-    let table = answer::fitted(&header, 1, &["extra bits", "access\nsaved"], rows);
+    let table = answer::fitted(&header, 1, &["extra bits", "access\nsaved", "area\n(%)"], rows);
     let target = share_words(setting.yield_target, 0);
     let lines = [
         format!(
@@ -345,8 +355,15 @@ fn remedies(results: &Results) -> String {
             share_words(setting.confidence, 0)
         ),
         "all other columns are at the voltage reached. access saved: share of the access energy of the \
-         memories that are lowered or protected, encoders and decoders included"
+         memories that are lowered or protected, encoders and decoders included. area: extra cells and gates, \
+         over the bit cells of all memories (estimate)"
             .to_owned(),
     ];
-    format!("\n\n{table}\n{}", lines.map(|line| answer::wrapped(&line)).join("\n"))
+    let lost = results.remedies.iter().filter_map(|remedy| {
+        let lost = remedy.best.as_ref().and_then(lost)?;
+        Some(format!("`{}` loses by its map, against the exact one: {}", remedy.name, lost.words()))
+    });
+    let lines: Vec<String> =
+        lines.into_iter().chain(lost).map(|line| answer::wrapped(&line)).collect();
+    format!("\n\n{table}\n{}", lines.join("\n"))
 }

@@ -83,7 +83,7 @@ impl Costs {
     ) -> Option<Self> {
         let (images, emulator, clean) = few_images(plan, candidate, kernel, stop)?;
         let whole = plan.labels().len() as f64 / images as f64;
-        let deployment = candidate.deployment().ok()?;
+        let deployment = plan.deployment(candidate, kernel, stop).ok()?;
         let points = &candidate.points;
         let supplies: Vec<_> = points.iter().map(|point| &point.supplies).collect();
         let started = Instant::now();
@@ -105,9 +105,14 @@ impl Costs {
                 reads: plan.reads,
                 first_image: plan.first_image,
             };
+            // What a trial costs on any number of images.
+            let started = Instant::now();
+            chip.fitted(trial.supplies, trial.reads, stop).ok()?;
+            let fixed = started.elapsed();
             let started = Instant::now();
             chip.run(trial, &emulator, &clean, stop).ok()?;
-            at.push((index, started.elapsed().as_secs_f64() * whole));
+            let images = started.elapsed().saturating_sub(fixed);
+            at.push((index, fixed.as_secs_f64() + images.as_secs_f64() * whole));
         }
         let (low, high) = between(&at);
         Some(Self { low: low + opened, high: high + opened, measured: at.len(), images })

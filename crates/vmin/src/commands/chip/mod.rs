@@ -10,8 +10,7 @@ pub mod sample;
 use std::mem::discriminant;
 use std::path::Path;
 
-use vmin_accel::voltage::in_volts;
-use vmin_diagnostic::Diagnostic;
+use vmin_diagnostic::{Diagnostic, in_volts};
 use vmin_files::write_whole;
 use vmin_sram::file::ChipFileLimits;
 use vmin_sram::{Chip, FaultyCell, Origin, VddLevel};

@@ -168,7 +168,7 @@ impl Given {
         Ok(Own {
             graph: tables::with_biases(graph.clone(), &files)?,
             images: images::read(file(images::BIN)?, file(images::INDEX)?, columns)?,
-            storages: tables::storages(&files, &geometries)?,
+            storages: tables::storages(graph, &files, &geometries)?,
             folder: folder.clone(),
             chip,
         })

@@ -17,7 +17,7 @@ use crate::args::OnChipArgs;
 /// Its file.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// Version of the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// `manifest.json`: one network on one chip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +45,9 @@ pub struct Manifest {
     pub expected: Option<Expected>,
     /// Price of each mechanism.
     pub prices: Vec<RemedyPrice>,
+    /// What is known of the chip: `exact`, or the table of the test; absent where no remedy works from a fault map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// The table of costs.
     pub costs: String,
     /// SHA-256 of every other file of the deployment.
@@ -115,6 +118,8 @@ pub struct Counts {
     pub rows_inverted: u64,
     /// Rows of all memories that hold another row.
     pub rows_moved: u64,
+    /// Places along axes of weights that hold another channel.
+    pub channels_moved: u64,
     /// Lanes of all memories that are rotated.
     pub lanes_rotated: u64,
 }
@@ -136,6 +141,12 @@ pub struct Expected {
     pub err_unprotected: f64,
     /// The same on the chip as deployed.
     pub err_deployed: f64,
+    /// The same where remedies work from the exact map of the chip; absent where they do anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub err_exact_map: Option<f64>,
+    /// By how much `err_deployed` exceeds that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_by_map: Option<f64>,
     /// Digest of the classes that the deployed chip predicts.
     pub predictions_sha256: String,
 }
@@ -159,6 +170,8 @@ pub struct RemedyPrice {
     pub access_share: f64,
     /// Extra cells, as a share of the memory's.
     pub cells_share: f64,
+    /// Area of extra cells and gates, as a share of that of the memory's bit cells: an estimate.
+    pub area_share: f64,
     /// Two-input gates of the encoder, per data bit.
     pub encoder_gates_per_bit: f64,
     /// Two-input gates of the decoder, per data bit.
@@ -187,6 +200,7 @@ pub(super) fn prices(
             description: mechanism.describe(),
             access_share: price.access_share + price.check_share,
             cells_share: price.check_share + price.idle_share,
+            area_share: price.area_share(costs, shape),
             encoder_gates_per_bit: gates(|codec| codec.encoder_gates),
             decoder_gates_per_bit: gates(|codec| codec.decoder_gates),
             startup: mechanism.startup(),

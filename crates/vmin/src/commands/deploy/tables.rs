@@ -1,4 +1,5 @@
-//! What a product programs beside the images: flags, row tables, rotations, biases; each a CSV file.
+//! What a product programs beside the images: flags, row tables, orders of channels, rotations, biases;
+//! each a CSV file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 use vmin_accel::{Memory, PerMemory};
 use vmin_emulator::Image;
 use vmin_nn::{Graph, Op};
-use vmin_protection::store::{Rotation, RowTable, Storage};
+use vmin_protection::store::{Axis, ChannelOrder, Rotation, RowTable, Storage};
 use vmin_sram::Geometry;
 
 use super::broken;
@@ -16,6 +17,7 @@ use crate::Failure;
 
 const FLAGS: (&str, [&str; 2]) = ("flags.csv", ["image", "row"]);
 const ROWS: (&str, [&str; 3]) = ("rows.csv", ["memory", "row", "holds"]);
+const CHANNELS: (&str, [&str; 4]) = ("channels.csv", ["tensor", "stride", "place", "channel"]);
 const ROTATIONS: (&str, [&str; 4]) = ("rotations.csv", ["memory", "bank", "column", "bits"]);
 const BIASES: (&str, [&str; 4]) = ("biases.csv", ["node", "channel", "bias", "multiplier"]);
 
@@ -64,6 +66,14 @@ pub(super) fn files(
         .collect();
     if !rows.is_empty() {
         files.push((ROWS.0.to_owned(), csv(&ROWS.1, rows)?));
+    }
+    let orders = storages.weight.channels.iter().flat_map(|ChannelOrder { axis, order }| {
+        let places = order.iter().enumerate();
+        places.map(|(place, &channel)| (axis.tensor, axis.stride, place, channel))
+    });
+    let orders: Vec<(usize, usize, usize, usize)> = orders.collect();
+    if !orders.is_empty() {
+        files.push((CHANNELS.0.to_owned(), csv(&CHANNELS.1, orders)?));
     }
     let rotations: Vec<(&str, u32, u64, u8)> = storages
         .iter()
@@ -132,6 +142,7 @@ pub(super) fn with_biases(
 
 /// How bits are stored, but for the codes, which the images tell.
 pub(super) fn storages(
+    graph: &Graph,
     files: &BTreeMap<String, Vec<u8>>,
     geometries: &PerMemory<Geometry>,
 ) -> Result<PerMemory<Storage>, Failure> {
@@ -157,6 +168,9 @@ pub(super) fn storages(
             storages.get_mut(memory).rows = Some(pairs.clone().into());
         }
     }
+    if let Some(bytes) = files.get(CHANNELS.0) {
+        storages.weight.channels = channels(graph, bytes)?;
+    }
     if let Some(bytes) = files.get(ROTATIONS.0) {
         type Row = (String, u32, u64, u8);
         for (word, bank, column, bits) in csv_rows::<Row>(ROTATIONS.0, bytes, &ROTATIONS.1)? {
@@ -176,4 +190,30 @@ pub(super) fn storages(
         }
     }
     Ok(storages)
+}
+
+/// The orders of channels; only axes of the network, and each channel once.
+fn channels(graph: &Graph, bytes: &[u8]) -> Result<Vec<ChannelOrder>, Failure> {
+    let mut orders = BTreeMap::<Axis, Vec<(usize, usize)>>::new();
+    type Row = (usize, usize, usize, usize);
+    for (tensor, stride, place, channel) in csv_rows::<Row>(CHANNELS.0, bytes, &CHANNELS.1)? {
+        orders.entry(Axis { tensor, stride }).or_default().push((place, channel));
+    }
+    let order = |(axis, mut places): (Axis, Vec<(usize, usize)>)| {
+        places.sort_unstable();
+        let each_once = |of: &mut dyn Iterator<Item = usize>| of.eq(0..places.len());
+        let channels: BTreeSet<usize> = places.iter().map(|of| of.1).collect();
+        let codes = graph.weights.get(axis.tensor).map_or(0, |of| of.codes.len());
+        let fits = axis
+            .stride
+            .checked_mul(places.len())
+            .is_some_and(|length| length > 0 && codes > 0 && codes.is_multiple_of(length));
+        let whole =
+            each_once(&mut places.iter().map(|of| of.0)) && each_once(&mut channels.into_iter());
+        if !(fits && whole) {
+            return Err(broken(CHANNELS.0, "each place of an axis of the weights has one channel"));
+        }
+        Ok(ChannelOrder { axis, order: places.into_iter().map(|of| of.1).collect() })
+    };
+    orders.into_iter().map(order).collect()
 }

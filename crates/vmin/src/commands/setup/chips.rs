@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
-use vmin_protection::{Noise, Protection};
+use vmin_protection::{Noise, ProtectedAt, Protection, ReadsOf};
 use vmin_sram::{CellErrors, FaultKind, Population, Threshold, VarianceShares};
 use vmin_sweep::names::Names;
 use vmin_sweep::{ChipFile, ReadErrors, chip_file};
@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     pub(crate) supplies: Supplies,
     /// The same without protection.
     pub(crate) unprotected: Supplies,
+    /// The same with the exact map of each chip, where mechanisms work from another.
+    pub(crate) exact: Option<Supplies>,
     /// How faulty cells err, if they do.
     pub(crate) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
@@ -34,16 +36,24 @@ pub(crate) struct Wanted {
     pub(crate) files: Vec<String>,
 }
 
+impl Wanted {
+    /// Supply of a memory in mV; none where it makes no errors or only a rate is known.
+    pub(crate) fn vdd_mv(&self, memory: Memory) -> Option<f64> {
+        let at = self.unprotected.get(memory).as_ref()?;
+        Some(at.access.base().vdd_mv).filter(|mv| *mv > 0.0)
+    }
+}
+
 pub(super) fn chips(
     args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
 ) -> Result<Wanted, Failure> {
     let protection = typed.protection();
-    let range = match &args.chip {
-        ChipChoice::File(path) => return of_files(path, args, typed, placement),
-        ChipChoice::Index(chip) => *chip..chip.saturating_add(1),
-        ChipChoice::Range(range) => range.clone(),
+    let range = match &args.chip[..] {
+        [ChipChoice::Index(chip)] => *chip..chip.saturating_add(1),
+        [ChipChoice::Range(range)] => range.clone(),
+        chosen => return of_files(&paths(chosen)?, args, typed, placement),
     };
     if args.chip_offset != 0 {
         let message = "an offset shifts the map of a chip file, and none is given";
@@ -65,6 +75,7 @@ pub(super) fn chips(
             range,
             supplies: Supplies::default(),
             unprotected: Supplies::default(),
+            exact: None,
             fault_kind: None,
             cell_fault_rate: 0.0,
             files: Vec::new(),
@@ -79,6 +90,11 @@ pub(super) fn chips(
     let transient = args.fault_kind == Some(FaultKindArg::Transient);
     let fault_kind = Some(if transient { FaultKindArg::TRANSIENT } else { kind.word() });
     let cell_fault_rate = at.own.threshold.rate();
+    let reads = match &at.profile {
+        Some(_) => ReadsOf::Population { noisy: at.noise_mv.is_some() },
+        None => ReadsOf::Rates,
+    };
+    refuse_known(protection, reads)?;
     let supplies_of =
         |of: &Protection| supplies(args, of, at.own.vdd_mv, |mv, noise| at.at(mv, noise));
     let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
@@ -99,8 +115,30 @@ pub(super) fn chips(
             Box::new(SampledChips { population, seed, kind })
         }
     };
-    let files = Vec::new();
-    Ok(Wanted { source, range, supplies, unprotected, fault_kind, cell_fault_rate, files })
+    Ok(Wanted {
+        source,
+        range,
+        exact: exact(&supplies),
+        supplies,
+        unprotected,
+        fault_kind,
+        cell_fault_rate,
+        files: Vec::new(),
+    })
+}
+
+/// The files among several chips, which all are files.
+fn paths(chosen: &[ChipChoice]) -> Result<Vec<PathBuf>, Failure> {
+    let path = |choice: &ChipChoice| match choice {
+        ChipChoice::File(path) => Ok(path.clone()),
+        ChipChoice::Index(_) | ChipChoice::Range(_) => {
+            let message = format!("`--chip {}` is not alone", String::from(choice.clone()));
+            Err(Diagnostic::new("conflict", message)
+                .allowed("expected one number, one range, or files and patterns")
+                .into())
+        }
+    };
+    chosen.iter().map(path).collect()
 }
 
 /// An option that is given and means nothing without a supply.
@@ -111,8 +149,8 @@ fn without_supply(args: &OnChipArgs, typed: &Typed) -> Option<&'static str> {
         (args.known.is_some(), "--known"),
         (args.activation_vdd_mv.is_some(), "--activation-vdd-mv"),
         (args.accumulator_vdd_mv.is_some(), "--accumulator-vdd-mv"),
-        (args.chip != ChipChoice::Index(0), "--chip"),
-        (args.chip_seed != 0, "--chip-seed"),
+        (args.chip != [ChipChoice::Index(0)], "--chip"),
+        (args.chip_seed != OnChipArgs::CHIP_SEED, "--chip-seed"),
         (args.read_noise_mv.is_some(), "--read-noise-mv"),
     ];
     given.into_iter().find_map(|(given, option)| given.then_some(option))
@@ -151,7 +189,7 @@ fn supplies(
 
 /// The maps of chip files, each repeated over the memories.
 fn of_files(
-    path: &Path,
+    paths: &[PathBuf],
     args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
@@ -166,7 +204,7 @@ fn of_files(
     }
     let protection = typed.protection();
     let read = |path: &PathBuf| Names::typed().chip(path.display().to_string().as_str());
-    let paths = files::expanded(&[path.to_owned()])?;
+    let paths = files::expanded(paths)?;
     let files = paths.iter().map(read).collect::<Result<Vec<ChipFile>, _>>()?;
     let Some(vdd_mv) = args.vdd_mv else {
         return Err(Diagnostic::new(
@@ -177,12 +215,15 @@ fn of_files(
         .into());
     };
     let mut fault_kinds = Vec::new();
+    let mut varying = false;
     for file in &files {
         let map = errors_of(file, vdd_mv)?;
+        varying |= map.iter().any(|error| error.rates.largest() < 1.0);
         check_map(file, &map, args, placement)?;
         fault_kinds
             .push(chip_file::kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word));
     }
+    refuse_known(protection, ReadsOf::Measured { varying })?;
     // Of several chips, the mean.
     let rate = |mv: f64| {
         let shares = files.iter().map(|file| {
@@ -217,12 +258,25 @@ fn of_files(
         // The number of files was checked.
         range: 0..chips.len() as u32,
         source: Box::new(Measured { chips, seed: args.chip_seed, kind: kind(args) }),
+        exact: exact(&supplies),
         supplies,
         unprotected,
         fault_kind: Some(fault_kind),
         cell_fault_rate: rate(vdd_mv)?,
         files: files.into_iter().map(|file| file.name).collect(),
     })
+}
+
+/// The supplies with the exact map of each chip, where that of some memory is not.
+fn exact(supplies: &Supplies) -> Option<Supplies> {
+    let differs = supplies.present().any(|(_, at)| at.known.is_some());
+    let exactly = |at: &Option<ProtectedAt>| Some(at.as_ref()?.knowing_exactly());
+    differs.then(|| supplies.map(exactly))
+}
+
+/// Refuses what is known of chips where reads differ so.
+fn refuse_known(protection: &Protection, reads: ReadsOf) -> Result<(), Failure> {
+    protection.known().refused(reads).map_or(Ok(()), |refused| Err(refused.into()))
 }
 
 /// The cells of a chip that err at a voltage.
@@ -274,7 +328,7 @@ struct Rates {
 
 impl Rates {
     fn at(&self, mv: f64, noise: Noise) -> Result<MemoryAt, Failure> {
-        if mv == self.own.vdd_mv && noise == Noise::OfReads {
+        if mv == self.own.vdd_mv && noise.mv(self.noise_mv) == self.noise_mv {
             return Ok(self.own.clone());
         }
         let Some(profile) = self.profile.as_ref().filter(|_| self.own.vdd_mv > 0.0) else {
@@ -285,12 +339,11 @@ impl Rates {
             .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`")
             .into());
         };
-        profile.check(mv)?;
-        let noise_mv = match noise {
-            Noise::OfReads => self.noise_mv,
-            Noise::OfTestMv(own) => Some(own).filter(|own| *own > 0.0),
-        };
-        let noise = noise_mv.map(|noise| profile.read_noise(mv, noise));
+        profile.check(mv).map_err(|problem| match noise {
+            Noise::OfReads => problem,
+            Noise::OfTest(_) => Box::new(problem.hint("`--known` puts its test there")),
+        })?;
+        let noise = noise.mv(self.noise_mv).map(|noise| profile.read_noise(mv, noise));
         Ok(MemoryAt { noise, ..MemoryAt::new(mv, profile.cell_fault_rate(mv)) })
     }
 }

@@ -42,7 +42,8 @@ impl Typed {
         let listed = Listed::new(entries).map_err(|(index, error)| {
             error.diagnostic().at(&sources[index], whole(&sources[index]))
         })?;
-        let known = known.map_or_else(|| Ok(Known::default()), known_map)?;
+        let exact = || Ok(Located { value: Known::default(), span: 0..0 });
+        let known = known.map_or_else(exact, known_map)?;
         let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { option, listed, sources })
     }
@@ -71,8 +72,8 @@ impl Typed {
         let kept: Vec<String> = kept.map(|(text, _)| text).collect();
         let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
         let Self { listed, sources, .. } = Self::read(asked, None)?;
-        let listed =
-            listed.knowing(self.protection().known().clone()).map_err(|problem| *problem)?;
+        let known = Located { value: self.protection().known().clone(), span: 0..0 };
+        let listed = listed.knowing(known).map_err(|problem| *problem)?;
         Ok(Self { listed, sources, ..self })
     }
 
@@ -101,10 +102,7 @@ fn mechanism(source: &Source, option: &str) -> Result<Located<Entry>, Diagnostic
         let problem = Diagnostic::new("protection", format!("`{option}` names no mechanism"));
         return Err(problem.hint(example).into());
     }
-    let document = Document::parse_inline(source).map_err(|problems| {
-        let hinted = problems.into_list().into_iter().map(|problem| problem.hint(example));
-        Diagnostics::from_list(hinted.collect()).expect("as many as before")
-    })?;
+    let document = inline(source, source.text(), example)?;
     let entry = read_entry(document.root());
     document.finish()?;
     let entry =
@@ -112,16 +110,29 @@ fn mechanism(source: &Source, option: &str) -> Result<Located<Entry>, Diagnostic
     Ok(Located { value: entry, span: whole(source) })
 }
 
-fn known_map(text: &str) -> Result<Known, Diagnostics> {
-    let source = Source::new("--known", &format!("{{ known = {text} }}"));
-    let document = Document::parse_inline(&source).map_err(|problems| {
-        let example = "for instance `{ margin_mv = 10, reads = 5 }`, or `\"exact\"`";
+/// Parses a text that was typed as an inline table; tells braces that lack, and else hints at an example.
+fn inline<'s>(source: &'s Source, typed: &str, example: &str) -> Result<Document<'s>, Diagnostics> {
+    if typed.contains('=') && !typed.trim_start().starts_with('{') {
+        let problem = format!("`{}` takes a table in braces", source.name());
+        let hint = format!("write `{{ {} }}`", typed.trim());
+        return Err(Diagnostic::new("toml-syntax", problem).hint(hint).into());
+    }
+    Document::parse_inline(source).map_err(|problems| {
         let hinted = problems.into_list().into_iter().map(|problem| problem.hint(example));
         Diagnostics::from_list(hinted.collect()).expect("as many as before")
-    })?;
+    })
+}
+
+fn known_map(text: &str) -> Result<Located<Known>, Diagnostics> {
+    if text.trim() == "exact" {
+        return Ok(Located { value: Known::default(), span: 0..0 });
+    }
+    let source = Source::new("--known", &format!("{{ known = {text} }}"));
+    let example = "for instance `{ margin_mv = 10, reads = 5 }`, or `exact`";
+    let document = inline(&source, text, example)?;
     let root = document.root();
     let known = Known::read(&root, "known");
     root.finish();
     document.finish()?;
-    Ok(known.unwrap_or_default())
+    Ok(known.unwrap_or_else(|| Located { value: Known::default(), span: 0..0 }))
 }

@@ -8,8 +8,7 @@ use pathfinding::matrix::Matrix;
 ///
 /// # Panics
 /// If there are not as many places as channels.
-#[must_use]
-pub fn least_cost(costs: &[Vec<u64>]) -> Vec<usize> {
+pub(crate) fn least_cost(costs: &[Vec<u64>]) -> Vec<usize> {
     if costs.is_empty() {
         return Vec::new();
     }
