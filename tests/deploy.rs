@@ -19,13 +19,14 @@ const CASES: [(&str, &[&str]); 4] = [
             "permute_channels",
             "rotate_bits",
             "closest_code",
+            "{ kind = \"compensate\", images = 8 }",
             "{ kind = \"strongest_rows\", memory = \"activation\" }",
             "{ kind = \"secded\", data_bits = 32, memory = \"accumulator\" }",
         ],
     ),
     (
         "--rate 0.01 --bits 4 --chip 0..1 --accelerator edge-14nm",
-        &["permute_channels", "rotate_bits", "{ kind = \"parity\" }"],
+        &["permute_channels", "rotate_bits", "compensate", "{ kind = \"parity\" }"],
     ),
     (
         "--profile sram14 --vdd-mv 850 --fault-kind stuck_at --read-noise-mv 5 --chip 7 --known {reads=3}",
