@@ -255,7 +255,9 @@ fn names_that_are_not_utf_8_are_read_or_named() {
 #[test]
 fn a_limit_on_file_sizes_is_an_error_and_the_run_goes_on_later() {
     let vmin = vmin!();
-    vmin.write("e.toml", vmin.ok(&["init"]).replace("count = 20", "count = 1"));
+    let demo = vmin.ok(&["init"]);
+    assert!(demo.contains("count = 30"), "{demo}");
+    vmin.write("e.toml", demo.replace("count = 30", "count = 1"));
     // Blocks of 512 or 1024 bytes: the journal fits, the report does not.
     let output = piped(&vmin, "ulimit -f 60; exec \"$0\" sweep e.toml --out out");
     let message = text(&output.stderr);

@@ -70,6 +70,18 @@ fn a_deployment_expects_what_its_map_loses() {
 }
 
 #[test]
+fn biases_fitted_by_an_inexact_map_are_taken_back() {
+    let vmin = vmin!();
+    let deploy = format!("deploy builtin:shapes-cnn {CHIPS} --out out --data builtin:shapes");
+    let more = ["--images", "0..40", "--known", "{ aged_mv = 20 }", "--remedy", "closest_code"];
+    let more = [&more[..], &["--remedy", "recalibrate"]].concat();
+    let answer = vmin.json(&words(&deploy, &[&more[..], &["--format", "json"]].concat()));
+    let eval = "eval --deployed out --data builtin:shapes --images 0..40 --format json";
+    let back = vmin.json(&words(eval, &[]));
+    assert_eq!(numbers(&back["chips"], "err"), numbers(&answer["chips"], "err_deployed"));
+}
+
+#[test]
 fn a_sweep_compares_a_remedy_with_the_same_that_knows_the_exact_map() {
     let vmin = vmin!();
     let remedy = |name: &str, more: &str| {

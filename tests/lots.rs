@@ -159,3 +159,20 @@ fn files_lie_beside_an_experiment_whose_folder_is_no_utf_8() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!message.contains("No such file"), "the file is found: {message}");
 }
+
+#[test]
+fn a_chip_counts_once() {
+    let vmin = vmin!();
+    sample(&vmin, &["--count", "2", "--out", "lot"]);
+    let eval =
+        "eval --model builtin:shapes-cnn --data builtin:shapes --images 0..2 --vdd-mv 550 --chip";
+    let of = |chips: &[&str]| {
+        let words: Vec<&str> = eval.split(' ').chain(chips.iter().copied()).collect();
+        vmin.run(&words)
+    };
+    let refused = of(&["lot/*.chip", "lot/chip-1.chip"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains("chip file `lot/chip-1.chip` is named twice"), "{message}");
+    assert!(of(&["lot/*.chip"]).status.success());
+}

@@ -372,7 +372,10 @@ impl<'g> Deployment<'g> {
             Memory::Weight => self.placement.layouts.first().unwrap_or(&linear),
             Memory::Activation | Memory::Accumulator => &linear,
         };
-        let contents = self.contents(memory);
+        let contents = match (memory, &self.placement.sums) {
+            (Memory::Accumulator, Some(placed)) => vec![sums::used(placed)].into(),
+            (Memory::Weight | Memory::Activation | Memory::Accumulator, _) => self.contents(memory),
+        };
         let used: BTreeSet<u64> = contents.iter().flat_map(|of| of.rows(layout)).collect();
         (used.len() as u64, geometry.cells() / u64::from(geometry.columns()))
     }

@@ -502,6 +502,7 @@ impl Results {
                 format!("shows it for the population: no sample shows a yield of {target}")
             }
         };
+        let swept = points.iter().map(|point| point.vdd_mv);
         let end = |mv: Option<f64>| match mv {
             Some(mv) => format!("at most {mv} mV"),
             None => "more than the swept voltages".to_owned(),
@@ -523,7 +524,7 @@ impl Results {
         let of_network = [
             (mv(vmin.reached_mv, vmin.reached_at_lowest), reached),
             (mv(vmin.shown_mv, vmin.shown_at_lowest), shown),
-            (mv(vmin.chip_q50_mv, false), of_chips),
+            (mv(vmin.chip_q50_mv, vmin.chip_q50_mv == swept.reduce(f64::min)), of_chips),
         ];
         of_network.into_iter().chain(self.most_saved()).collect()
     }

@@ -341,7 +341,7 @@ pub(crate) fn contents(placement: &SumPlacement, node: usize) -> Contents<'stati
 }
 
 /// The words of the memory that are used at some time.
-fn used(placement: &SumPlacement) -> Contents<'static> {
+pub(crate) fn used(placement: &SumPlacement) -> Contents<'static> {
     let words = placement.layers.iter().flatten().map(PlacedSums::words_used).max().unwrap_or(0);
     let mut contents = contents(placement, 0);
     for span in &mut contents.spans {

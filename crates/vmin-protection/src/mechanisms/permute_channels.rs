@@ -4,7 +4,8 @@
 //! The chip's fault map must be known, and the codes before they are written. Groups of channels that change
 //! places together are decided one after the other, each by the assignment of least cost among places, until
 //! none gets better or after [`PASSES`] passes: layers share tensors, and a tensor between channels of one group
-//! has no such assignment, so an order is kept only where less damage is left in all. Costs: a memory test and the
+//! has no such assignment, so an order is kept only where less damage is left in all. Groups of more than
+//! [`CHANNELS_MAX`] channels keep their order. Costs: a memory test and the
 //! assignments, once; a read costs nothing. Activations and partial sums are taken to keep their places, so in
 //! their memories each fault meets the channel that it would meet without.
 
@@ -20,6 +21,9 @@ use crate::store::{ChannelOrder, Channels, KnownChip, Storage, StoreRule};
 /// `kind = "permute_channels"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PermuteChannels {}
+
+/// Channels of a group, at most; larger groups keep their order, since an assignment takes their cube.
+const CHANNELS_MAX: usize = 256;
 
 /// Passes over all groups, at most.
 const PASSES: u32 = 3;
@@ -59,7 +63,7 @@ impl StoreRule for PermuteChannels {
         let mut least = chip.total_harm(storage);
         for _ in 0..PASSES {
             let before = least;
-            for channels in chip.channels {
+            for channels in chip.channels.iter().filter(|of| of.count <= CHANNELS_MAX) {
                 let orders = best(chip, storage, channels);
                 let others = others(storage, channels);
                 let mut changed =

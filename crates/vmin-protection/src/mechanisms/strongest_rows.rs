@@ -66,7 +66,13 @@ impl Mechanism for StrongestRows {
     fn remark(&self, extent: Extent) -> Option<String> {
         let Extent { rows_used, rows, .. } = extent;
         let full = rows_used as f64 / rows.max(1) as f64 * 100.0;
-        let choice = if rows_used < rows { "" } else { ", so that none is left to choose" };
+        let choice = match (rows_used < rows, self.share) {
+            (true, _) => "",
+            (false, Some(_)) => ", so that none is left to choose",
+            (false, None) => {
+                ", so that none is left to choose; `share` keeps tiles of sums to a part of them"
+            }
+        };
         Some(format!("{rows_used} of {rows} rows hold something ({full:.1} %){choice}"))
     }
 

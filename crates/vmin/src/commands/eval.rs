@@ -268,7 +268,11 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
         };
         let score = on_clean.score(&predictions, clean);
         let at = (chip, first_image);
-        let exactly = setup.predicted_exactly(&deployment, at, &on_clean, clean, stop)?;
+        // What was fitted to a chip by an inexact map is no other map's: a deployment tells its loss itself.
+        let exactly = match given {
+            Some(_) => None,
+            None => setup.predicted_exactly(&deployment, at, &on_clean, clean, stop)?,
+        };
         let correct_exactly = exactly.map(|exactly| on_clean.score(&exactly, clean).correct);
         if let Some(given) = &given {
             given.agrees(chip, &data, first_image, &predictions)?;

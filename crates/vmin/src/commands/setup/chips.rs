@@ -205,6 +205,14 @@ fn of_files(
     let protection = typed.protection();
     let read = |path: &PathBuf| Names::typed().chip(path.display().to_string().as_str());
     let paths = files::expanded(paths)?;
+    if let Some(path) =
+        paths.iter().enumerate().find_map(|(n, path)| paths[..n].contains(path).then_some(path))
+    {
+        let message = format!("chip file `{}` is named twice", path.display());
+        return Err(Diagnostic::new("repeated", message)
+            .hint("a copy is no other chip, and would count as one in means and yields")
+            .into());
+    }
     let files = paths.iter().map(read).collect::<Result<Vec<ChipFile>, _>>()?;
     let Some(vdd_mv) = args.vdd_mv else {
         return Err(Diagnostic::new(
