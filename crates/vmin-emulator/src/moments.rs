@@ -95,7 +95,7 @@ impl<'g> Windows<'g> {
     }
 }
 
-/// The moments of the inputs of each weight tensor, in 256ths of a squared step, on images of
+/// The moments of the inputs of each weight tensor, in 1/256 of a squared step, on images of
 /// `[height, width, channels]` pixels and without errors: about the mean, or about zero. None of layers with
 /// windows of more than [`SIDE_MAX`] codes, and of weights that several layers share.
 ///

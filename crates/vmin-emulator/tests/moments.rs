@@ -73,7 +73,7 @@ fn moments_are_means_of_products_of_inputs() {
                     wanted -= mean(&mut x.iter().copied()) * mean(&mut y.iter().copied());
                 }
                 let found = f64::from(moments.channel(channel)[a * side + b]);
-                // Whole 256ths.
+                // Whole numbers of 1/256.
                 assert!((found - wanted * 256.0).abs() <= 1.0, "seed {seed}, {node}: {found}");
                 seen += 1;
             }
