@@ -206,6 +206,8 @@ impl VoltageProfile {
         }
         let message = format!("profile `{}` does not reach {vdd_mv} mV", self.name);
         let problem = Diagnostic::new("out-of-range", message);
+        // A stretched range ends at numbers like 493.49999999999994.
+        let [least, most] = [least, most].map(|mv| (mv * 1e6).round() / 1e6);
         let problem = problem.allowed(format!("expected {least} to {most} mV"));
         let hint = in_volts(vdd_mv, |vdd_mv| self.vdd_mv_range().contains(&vdd_mv));
         Err(Box::new(hint.into_iter().fold(problem, Diagnostic::hint)))
