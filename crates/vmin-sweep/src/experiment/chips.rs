@@ -124,7 +124,7 @@ pub(super) fn read(root: &TableReader<'_>, preset: Option<Preset>) -> Chips {
         names.push(&file.value);
     }
     chips.finish();
-    Chips { count: u32::try_from(files.value.len()).ok(), seed: Some(0), files: files.value }
+    Chips { count: u32::try_from(files.value.len()).ok(), seed: Some(1), files: files.value }
 }
 
 /// The errors of an experiment: as it says, otherwise measured ones with chip files. Without either (none) they
