@@ -597,9 +597,10 @@ mod tests {
             let name = arg.get_value_names().unwrap_or_default().first().map_or("", |n| n.as_str());
             // Behind several values a word with a minus is the next option.
             let one = arg.get_num_args().is_none_or(|values| values.max_values() <= 1);
-            let is_number = one
-                && matches!(name, "S" | "I" | "R" | "C" | "B" | "V" | "MV" | "P" | "M" | "N")
-                || one && ["V,", "V|", "A..B", "BITS", "S,D"].iter().any(|of| name.contains(of));
+            let is_number =
+                matches!(name, "S" | "I" | "R" | "C" | "B" | "V" | "MV" | "P" | "M" | "N")
+                    || ["V,", "V|", "A..B", "BITS", "S,D"].iter().any(|of| name.contains(of));
+            let is_number = is_number && one;
             assert!(!unknown || !is_number, "{path:?} {option} takes no negative number");
             *(if is_number { &mut numbers } else { &mut others }) += 1;
         }
