@@ -140,7 +140,7 @@ fn at_offset(offset: usize) -> u64 {
 
 /// Cells of chip `c` that err in one read of a trial: (address in memory, value they give).
 fn drawn(plan: &Plan, trial: usize, read: u64) -> BTreeMap<u64, Option<bool>> {
-    let key = ChipKey { seed: 0, chip: of_file(plan) ^ at_offset(trial), memory: 0 };
+    let key = ChipKey { seed: 1, chip: of_file(plan) ^ at_offset(trial), memory: 0 };
     let map = chip(3, 0.4).cell_errors(2);
     let cells = plan.own().placement.weights.geometry().cells();
     let errors = vmin_sram::tile_errors(&map, 4096, cells, OFFSETS[trial]).expect("small");
