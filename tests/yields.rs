@@ -121,6 +121,22 @@ fn one_chip_has_no_spread() {
     assert_eq!(results["points"][0]["rerr_std"], 0.0);
 }
 
+/// Where chips pass at the lowest swept voltage, their V_min may lie below it.
+#[test]
+fn a_median_at_the_end_of_the_sweep_is_marked() {
+    let vmin = vmin!();
+    write(&vmin, 3, 90.0);
+    let table = |voltages: &str| {
+        let text = vmin.text("e.toml").replace("[1000, 896, 875, 865, 854]", voltages);
+        vmin.write("short.toml", text);
+        vmin.ok(&["sweep", "short.toml", "--out", voltages])
+    };
+    let ends = table("[1000, 979]");
+    assert!(ends.contains("\n<= 979 mV (97.9 % of V_min): median V_min of the chips"), "{ends}");
+    let goes_on = table("[1000, 979, 750]");
+    assert!(goes_on.contains("\n979 mV (97.9 % of V_min): median V_min of the chips"), "{goes_on}");
+}
+
 #[test]
 fn a_known_vmin_turns_relative_voltages_into_those_of_a_supply() {
     let vmin = vmin!();
