@@ -47,7 +47,10 @@ impl Mechanism for Compensate {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and a search per channel with wrong weights".to_owned())
+        Some(format!(
+            "inputs of {} images once for all chips, memory test, search per channel with wrong weights",
+            self.images
+        ))
     }
 
     fn price(&self, _: &ProtectionCosts, _: Shape) -> Price {

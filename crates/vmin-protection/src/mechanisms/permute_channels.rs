@@ -5,9 +5,9 @@
 //! places together are decided one after the other, each by the assignment of least cost among places, until
 //! none gets better or after [`PASSES`] passes: layers share tensors, and a tensor between channels of one group
 //! has no such assignment, so an order is kept only where less damage is left in all. Groups of more than
-//! [`CHANNELS_MAX`] channels keep their order. Costs: a memory test and the
-//! assignments, once; a read costs nothing. Activations and partial sums are taken to keep their places, so in
-//! their memories each fault meets the channel that it would meet without.
+//! [`CHANNELS_MAX`] channels keep their order. Costs: a memory test and the assignments, once; a read costs nothing.
+//! Activations and partial sums are taken to keep their places, so in their memories each fault meets the channel
+//! that it would meet without.
 
 use serde::Serialize;
 use vmin_accel::Memory;
@@ -42,7 +42,7 @@ impl Mechanism for PermuteChannels {
     }
 
     fn startup(&self) -> Option<String> {
-        Some("a memory test, and an assignment per group of channels".to_owned())
+        Some("memory test, assignment per group of channels".to_owned())
     }
 
     fn price(&self, _: &ProtectionCosts, _: Shape) -> Price {

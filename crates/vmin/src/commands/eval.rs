@@ -71,7 +71,7 @@ pub struct Evaluation {
     /// Test error of the same with the exact map of the chip, where the map is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub err_exact_map: Option<f64>,
-    /// By how much `err` exceeds that.
+    /// By how much `err` exceeds that; not told of deployments, whose constants were fitted by their map.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_by_map: Option<f64>,
     /// Area of extra cells and gates of the protection over that of the bit cells of all memories: an estimate.
