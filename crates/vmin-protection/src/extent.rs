@@ -94,7 +94,7 @@ impl Protection {
                         startup.push(work.to_owned());
                     }
                 }
-                let remark = mechanism.remark(*extents.get(memory));
+                let remark = mechanism.remark(memory, *extents.get(memory));
                 let mut remarks = Vec::from_iter(remark.map(|text| format!("{words}: {text}")));
                 if let Effect::Rail(rail) = mechanism.effect(8) {
                     remarks.extend(cells_of(&rail, &words, *extents.get(memory))?);
@@ -273,6 +273,15 @@ mod tests {
         let list: Vec<Arc<dyn Mechanism>> = vec![Arc::new(StrongestRows::default())];
         let remarks = remarks(list, 1, &[900.0]).expect("allowed");
         assert!(remarks[0].ends_with("10 of 40 rows hold something (25.0 %)"), "{remarks:?}");
+        let full = Extent { code_bits: 8, banks_used: 1, rows_used: 40, rows: 40 };
+        let of = |memory, share| {
+            let rows = StrongestRows { share, ways: None };
+            rows.remark(memory, full).expect("always told")
+        };
+        let none = "40 of 40 rows hold something (100.0 %), so that none is left to choose";
+        assert_eq!(of(Memory::Weight, None), none);
+        assert_eq!(of(Memory::Accumulator, Some(1.0)), none);
+        assert!(of(Memory::Accumulator, None).contains("; `share` keeps"));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub trait Mechanism: Identity + fmt::Debug + Send + Sync {
     }
 
     /// What there is to say of it in a memory that holds so much.
-    fn remark(&self, extent: Extent) -> Option<String> {
-        let _ = extent;
+    fn remark(&self, memory: Memory, extent: Extent) -> Option<String> {
+        let _ = (memory, extent);
         None
     }
 

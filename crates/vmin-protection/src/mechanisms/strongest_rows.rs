@@ -63,17 +63,17 @@ impl Mechanism for StrongestRows {
         Some("memory test, sort of the rows".to_owned())
     }
 
-    fn remark(&self, extent: Extent) -> Option<String> {
+    fn remark(&self, memory: Memory, extent: Extent) -> Option<String> {
         let Extent { rows_used, rows, .. } = extent;
         let full = rows_used as f64 / rows.max(1) as f64 * 100.0;
-        let choice = match (rows_used < rows, self.share) {
-            (true, _) => "",
-            (false, Some(_)) => ", so that none is left to choose",
-            (false, None) => {
-                ", so that none is left to choose; `share` keeps tiles of sums to a part of them"
-            }
+        let choice = if rows_used < rows { "" } else { ", so that none is left to choose" };
+        // Of sums there are as many as fit, unless they are kept to a part.
+        let could_share = memory == Memory::Accumulator && self.share.is_none();
+        let hint = match rows_used == rows && could_share {
+            true => "; `share` keeps tiles of sums to a part of them",
+            false => "",
         };
-        Some(format!("{rows_used} of {rows} rows hold something ({full:.1} %){choice}"))
+        Some(format!("{rows_used} of {rows} rows hold something ({full:.1} %){choice}{hint}"))
     }
 
     fn refused_in(&self, memory: Memory) -> Option<&'static str> {
@@ -91,7 +91,9 @@ impl Mechanism for StrongestRows {
 
     fn price(&self, _: &ProtectionCosts, shape: Shape) -> Price {
         let rows = f64::from(shape.geometry.banks()) * f64::from(shape.geometry.rows());
-        let entry = self.ways.map_or(rows.log2().ceil(), |ways| f64::from(ways.ilog2()));
+        // No more than the number of a row.
+        let number = rows.log2().ceil();
+        let entry = self.ways.map_or(number, |ways| f64::from(ways.ilog2()).min(number));
         Price {
             // Every access reads the entry of its row.
             access_share: entry / shape.word_bits as f64,
@@ -110,7 +112,8 @@ pub(super) fn read(entry: &TableReader<'_>) -> Option<Box<dyn Mechanism>> {
     if let Some(ways) = &ways
         && ways.value.count_ones() != 1
     {
-        let problem = Diagnostic::new("ways", format!("{} is no power of two", ways.value));
+        let problem =
+            Diagnostic::new("out-of-range", format!("`ways` is {}, no power of two", ways.value));
         entry.report_at(
             ways.span.clone(),
             problem.allowed("expected 2, 4, 8, 16, 32, 64, 128 or 256"),

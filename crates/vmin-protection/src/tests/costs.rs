@@ -8,7 +8,7 @@ use vmin_accel::{Accelerator, GemmShape, Layer, Memory, PerMemory, VoltageProfil
 
 use crate::mechanisms::{
     BankRail, Boost, DetectingRead, InvertRows, LayerRail, Masking, Parity, SafeBits, Secded,
-    Spares,
+    Spares, StrongestRows,
 };
 use crate::rails::Supply;
 use crate::words::OnDetected;
@@ -164,4 +164,19 @@ fn shipped_costs_are_complete_and_have_sources() {
     assert_eq!(vmin_testkit::toml_names("protection-costs"), ProtectionCosts::names());
     let broken = vmin_diagnostic::Source::new("x.toml", "name = \"x\"\ntitle = \"y\"\n");
     assert_eq!(ProtectionCosts::parse(&broken).unwrap_err().into_list().len(), CostKey::ALL.len());
+}
+
+/// Every access reads an entry of the row table: the number of a row, or of a section.
+#[test]
+fn a_row_table_is_read_at_every_access() {
+    let memory = &parts().0.memories.weight;
+    let rows = u64::from(memory.geometry.banks()) * u64::from(memory.geometry.rows());
+    let number = u64::from(rows.next_power_of_two().ilog2());
+    let plain = energy(vec![], 900.0).access_scale;
+    for (ways, bits) in [(None, number), (Some(2), 1), (Some(16), 4), (Some(256), number.min(8))] {
+        let table = StrongestRows { share: None, ways };
+        let scale = energy(vec![Arc::new(table)], 900.0).access_scale;
+        let expected = 1.0 + bits as f64 / memory.word_bits as f64;
+        assert!((scale / plain - expected).abs() < 1e-12, "{ways:?}: {scale} {plain}");
+    }
 }
