@@ -4,6 +4,7 @@
 //! the largest tiles that keep something in its memory are tried, at most a dozen mappings. A test compares
 //! them with all tile sizes of small layers.
 
+use super::inputs::is_aligned;
 use super::{LoopOrder, Mapping, Problem};
 use crate::Layer;
 use crate::dataflow::Dimension;
@@ -134,11 +135,21 @@ fn m_tiles(problem: &Problem<'_>, rule: Rule) -> Vec<u64> {
     }
     tiles.sort_unstable_by(|a, b| b.cmp(a));
     tiles.dedup();
-    // The largest of all, if nothing else is better: its inputs may have no room, and where a stride skips inputs,
-    // rows of the activation matrix are fewer than what would slide through.
-    let most = (most / step * step).max(step).min(m);
-    if problem.layer.window.is_some() && !tiles.contains(&most) {
-        tiles.push(most);
+    // Where a stride skips inputs, the rows of the activation matrix can be fewer bytes than the image, and it is
+    // better that no input stays. So two tiles are tried whose inputs need most room: the largest, and the largest
+    // that is not aligned with rows of outputs.
+    if let Some(window) = &problem.layer.window {
+        let largest = (most / step * step).max(step).min(m);
+        let [_, columns] = window.output;
+        let smaller = (1..=most / step).rev().map(|steps| steps * step);
+        // Of more tiles than a row has outputs, one is not aligned, or none is.
+        let mut smaller = smaller.take(columns as usize + 1);
+        let unaligned = smaller.find(|m_tile| !is_aligned(window, *m_tile));
+        for m_tile in [largest].into_iter().chain(unaligned) {
+            if !tiles.contains(&m_tile) {
+                tiles.push(m_tile);
+            }
+        }
     }
     tiles
 }
