@@ -130,3 +130,19 @@ fn a_journal_of_another_experiment_names_the_keys_that_differ() {
     let told = "another experiment: `chips` is 12 there and 2 here, `seed` is 7 there and 8 here";
     assert!(text.contains(told), "{text}");
 }
+
+#[test]
+fn a_set_key_is_the_same_as_one_in_the_file() {
+    let vmin = experiment();
+    let set = ["--set", "chips.count=3", "--set", "memory.profile=sram14-columns"];
+    vmin.ok(&[&["sweep", "e.toml", "--out", "set"], &set[..]].concat());
+    let text = EXPERIMENT.replace("count = 12", "count = 3").replace("sram14", "sram14-columns");
+    vmin.write("e.toml", &text);
+    assert!(swept(&vmin, "edited", &[]) == results(&vmin, "set"));
+    // What it continues is the journal of these values.
+    vmin.write("e.toml", EXPERIMENT);
+    let resumed = [&["sweep", "e.toml", "--out", "set", "--resume"], &set[..]].concat();
+    vmin.ok(&resumed);
+    let other = vmin.command(&["sweep", "e.toml", "--out", "set", "--resume"]).output().unwrap();
+    assert!(!other.status.success());
+}

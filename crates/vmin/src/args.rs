@@ -350,10 +350,15 @@ Examples:
   vmin sweep experiment.toml --out results      writes results.json, results.csv, report.html,
                                                 manifest.json and the journal
   vmin sweep experiment.toml --out results --resume
-                                                continues after Ctrl-C, a crash or a full disk")]
+                                                continues after Ctrl-C, a crash or a full disk
+  vmin sweep experiment.toml --set chips.count=3 --set memory.profile=sram14-columns
+                                                the same experiment but for these keys")]
 pub struct SweepArgs {
     /// Experiment file; the embedded demo if absent
     pub experiment: Option<PathBuf>,
+    /// Another value for a key of the file: `memory.profile=sram14`, `remedy.NAME.vdd_mv=[850]`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Folder for the results; created if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-out")]
     pub out: PathBuf,
@@ -398,6 +403,9 @@ pub struct ExploreArgs {
 pub struct CheckArgs {
     /// TOML file of any kind; the embedded demo experiment if absent
     pub file: Option<PathBuf>,
+    /// Another value for a key of the file, as in `vmin sweep`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,

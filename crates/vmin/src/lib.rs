@@ -32,6 +32,7 @@ pub mod commands;
 mod compute;
 mod failure;
 mod files;
+mod overrides;
 mod problems;
 mod progress;
 

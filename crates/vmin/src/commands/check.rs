@@ -16,6 +16,7 @@ use vmin_train::Recipe;
 
 pub use self::seconds::Seconds;
 use crate::args::CheckArgs;
+use crate::overrides::overridden;
 use crate::progress::clock;
 use crate::{Answer, Failure, answer, compute};
 
@@ -74,6 +75,7 @@ fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
             (source, path.parent().unwrap_or(Path::new(".")))
         }
     };
+    let source = overridden(source, &args.set)?;
     let kind = FileKind::of(&source).unwrap_or(FileKind::Experiment);
     let described =
         |name: &str| Ok(Checked::Other(Described { kind: kind.word(), name: name.to_owned() }));

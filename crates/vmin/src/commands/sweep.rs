@@ -17,6 +17,7 @@ use crate::args::SweepArgs;
 use crate::commands::report::{FIRST_CHIP, REPORT};
 use crate::failure::{is_about_the_path, make_folder, say, with_causes};
 use crate::files::Output;
+use crate::overrides::overridden;
 use crate::progress::Progress;
 use crate::{Answer, Failure, answer, compute, files};
 
@@ -41,7 +42,7 @@ pub fn run(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
 fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     let started = Instant::now();
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
-    let plan = compute::timed("plan", || plan(args.experiment.as_deref()))?;
+    let plan = compute::timed("plan", || plan(args.experiment.as_deref(), &args.set))?;
     files::check_folder(&args.out, &FILES)?;
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
@@ -111,16 +112,20 @@ const FILES: [(&str, Output<'_>); 6] = [
     (FIRST_CHIP, files::CHIP),
 ];
 
-/// The plan of an experiment file, or of the embedded demo.
-pub(crate) fn plan(path: Option<&Path>) -> Result<Plan, Failure> {
-    let Some(path) = path else {
-        let source = Source::new("embedded demo", vmin_sweep::DEMO);
-        return Ok(Plan::read(&source, Path::new("."))?);
+/// The plan of an experiment file, or of the embedded demo, with other values of some keys.
+pub(crate) fn plan(path: Option<&Path>, sets: &[String]) -> Result<Plan, Failure> {
+    let (source, base) = match path {
+        None => (Source::new("embedded demo", vmin_sweep::DEMO), Path::new(".")),
+        Some(path) => {
+            let source = vmin_files::text("experiment", path).map_err(|error| {
+                error
+                    .diagnostic()
+                    .hint("`vmin init --out experiment.toml` writes one to start from")
+            })?;
+            (source, path.parent().unwrap_or(Path::new(".")))
+        }
     };
-    let source = vmin_files::text("experiment", path).map_err(|error| {
-        error.diagnostic().hint("`vmin init --out experiment.toml` writes one to start from")
-    })?;
-    Ok(Plan::read(&source, path.parent().unwrap_or(Path::new(".")))?)
+    Ok(Plan::read(&overridden(source, sets)?, base)?)
 }
 
 fn journal_failure(error: &JournalError) -> Failure {
@@ -147,16 +152,23 @@ fn resume_command(args: &SweepArgs) -> String {
     let mut command = "vmin sweep".to_owned();
     if let Some(path) = &args.experiment {
         command.push(' ');
-        command.push_str(&quoted(path));
+        command.push_str(&quoted_path(path));
     }
-    format!("{command} --out {} --resume", quoted(&args.out))
+    for set in &args.set {
+        command.push_str(" --set ");
+        command.push_str(&quoted(set));
+    }
+    format!("{command} --out {} --resume", quoted_path(&args.out))
 }
 
-/// A path as a shell takes it for one word.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
+/// A text as a shell takes it for one word.
+fn quoted(text: &str) -> String {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-+=@:".contains(c)) {
-        text
+        text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
