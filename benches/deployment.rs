@@ -36,13 +36,14 @@ type Mechanisms = Vec<Arc<dyn Mechanism>>;
 
 fn remedies() -> [(&'static str, Mechanisms); 5] {
     let in_place = || -> Mechanisms { vec![Arc::new(InvertRows {}), Arc::new(ClosestCode {})] };
-    let with = |more: Arc<dyn Mechanism>| [in_place(), vec![more]].concat();
+    let before = |first: Arc<dyn Mechanism>| [vec![first], in_place()].concat();
+    let after = |last: Arc<dyn Mechanism>| [in_place(), vec![last]].concat();
     [
         ("invert, closest", in_place()),
-        ("and strongest rows", with(Arc::new(StrongestRows { share: None, ways: Some(16) }))),
-        ("and permute", with(Arc::new(PermuteChannels {}))),
-        ("and compensate", with(Arc::new(Compensate { images: IMAGES }))),
-        ("and recalibrate", with(Arc::new(Recalibrate { images: IMAGES, multipliers: false }))),
+        ("and strongest rows", before(Arc::new(StrongestRows { share: None, ways: Some(16) }))),
+        ("and permute", before(Arc::new(PermuteChannels {}))),
+        ("and compensate", after(Arc::new(Compensate { images: IMAGES }))),
+        ("and recalibrate", after(Arc::new(Recalibrate { images: IMAGES, multipliers: false }))),
     ]
 }
 
