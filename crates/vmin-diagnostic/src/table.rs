@@ -160,7 +160,9 @@ impl<'d> TableReader<'d> {
         keys
     }
 
-    fn dotted(&self, key: &str) -> String {
+    /// A key with the path of the table.
+    #[must_use]
+    pub fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -604,6 +606,12 @@ impl<'d> TableReader<'d> {
     #[must_use]
     pub fn optional_table(&self, key: &str) -> Option<Self> {
         self.get(key).map(|value| self.check_table(key, value))
+    }
+
+    /// A table that may be missing: then its getters give nothing and report nothing.
+    #[must_use]
+    pub fn table_if_any(&self, key: &str) -> Self {
+        self.optional_table(key).unwrap_or_else(|| self.absent(self.dotted(key)))
     }
 
     fn check_table(&self, key: &str, value: &'d Spanned<DeValue<'d>>) -> Self {
