@@ -130,7 +130,10 @@ fn the_minimum_keeps_the_budget_of_the_sweep() {
 fn the_minimum_is_where_the_target_is_shown() {
     let vmin = vmin!();
     // The highest voltage shows half of all chips, a lower one does not.
-    vmin.write("e.toml", format!("{EXPERIMENT}[yield]\ntarget_pct = 50\n"));
+    vmin.write(
+        "e.toml",
+        format!("{EXPERIMENT}[yield]\naccuracy_loss_max_pct = 1\ntarget_pct = 50\n"),
+    );
     vmin.ok(&["sweep", "e.toml", "--out", "sweep"]);
     let results: Value = serde_json::from_str(&vmin.text("sweep/results.json")).expect("JSON");
     let at = ["shown_mv", "reached_mv"].map(|key| number(&results["vmin"][key]));
@@ -207,7 +210,8 @@ fn errors_of_something_else_are_refused() {
         let energy: Vec<&str> = ENERGY.iter().map(of).collect();
         let all = [&energy[..], &["--vdd-mv", "900", "--accuracy", "sweep"], more].concat();
         let text = fails(&vmin, &all);
-        let first = text.lines().find(|line| !line.starts_with("note: ")).expect("an error");
+        let is_note = |line: &&str| line.starts_with("note: ") || line.starts_with("  ");
+        let first = text.lines().find(|line| !is_note(line)).expect("an error");
         assert!(unbroken(&text).contains(why) && first.starts_with("error[accuracy]"), "{text}");
     };
     let normal = ("builtin:shapes-cnn", "builtin:shapes-normal-8bit");
