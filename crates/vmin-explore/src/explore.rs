@@ -201,7 +201,8 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         points[candidates[member]].pareto = true;
     }
     let allowed = points.iter().filter(|point| point.is_allowed());
-    let least = Least::of(allowed.map(|point| (point.index, point.energy_nj, point.accuracy)));
+    let allowed = allowed.map(|point| (point.index, point.energy_nj, point.accuracy));
+    let least = Least::of(&allowed.collect::<Vec<_>>());
     let lowered = accuracy::memories_on(&plan.base, plan.space.rails.rails());
     let accuracy = match &plan.accuracy {
         _ if !accuracy::any(&lowered) => NOMINAL.to_owned(),

@@ -181,12 +181,13 @@ pub struct Least {
 
 impl Least {
     /// Of points with their index and energy; the first of equals.
-    pub fn of(points: impl Iterator<Item = (usize, f64, Kept)> + Clone) -> Self {
+    #[must_use]
+    pub fn of(points: &[(usize, f64, Kept)]) -> Self {
         let least = |keeps: &dyn Fn(Kept) -> bool| {
-            let points = points.clone().filter(|(.., accuracy)| keeps(*accuracy));
-            points.min_by(|(_, a, _), (_, b, _)| a.total_cmp(b)).map(|(index, ..)| index)
+            let points = points.iter().filter(|(.., accuracy)| keeps(*accuracy));
+            points.min_by(|(_, a, _), (_, b, _)| a.total_cmp(b)).map(|(index, ..)| *index)
         };
-        let some_shown = points.clone().any(|(.., accuracy)| accuracy == Kept::Shown);
+        let some_shown = points.iter().any(|(.., accuracy)| *accuracy == Kept::Shown);
         let reached = least(&Kept::keeps);
         let kept = least(&|of| of.keeps() && !(some_shown && of == Kept::Reached));
         Self { kept, reached: reached.filter(|_| reached != kept), of_all: least(&|_| true) }

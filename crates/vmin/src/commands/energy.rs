@@ -225,9 +225,8 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         .into());
     }
     let known = points.iter().enumerate();
-    let least = Least::of(
-        known.map(|(index, point)| (index, point.report.total_nj, point.verdict.accuracy)),
-    );
+    let known = known.map(|(index, point)| (index, point.report.total_nj, point.verdict.accuracy));
+    let least = Least::of(&known.collect::<Vec<_>>());
     let Least { kept, reached, of_all } = least;
     let least_of_all = of_all.unwrap_or(0);
     let shown = &points[kept.unwrap_or(least_of_all)];
