@@ -277,3 +277,39 @@ fn fitted_biases_need_no_calibration_images() {
     assert!(output.status.success());
     assert!(!String::from_utf8_lossy(&output.stderr).contains("calibrated"));
 }
+
+/// The energy of an inference is the sweep's of the same remedy at the same supplies.
+#[test]
+fn the_energy_is_that_of_a_sweep() {
+    let vmin = vmin!();
+    let mechanisms = [
+        "{ kind = \"strongest_rows\", memory = \"accumulator\", share = 0.5 }",
+        "{ kind = \"secded\", data_bits = 32, memory = \"accumulator\" }",
+        "{ kind = \"safe_bits\", bits = 2, vdd_mv = 1000 }",
+    ];
+    vmin.write(
+        "e.toml",
+        format!(
+            "name = \"energy\"\n[network]\nmodel = \"{MODEL}\"\n[data]\nset = \"builtin:shapes\"\nimages = 4\n\
+             [accelerator]\nmodel = \"gemmini-16\"\nplacement = \"streamed\"\n[memory]\nprofile = \"sram14\"\n\
+             vdd_mv = [836]\nfault_kind = \"stuck_at\"\n[memory.activation]\n[memory.accumulator]\nvdd_mv = 900\n\
+             [chips]\ncount = 1\nseed = 1\n[[remedy]]\nname = \"all\"\nprotection = [{}]\n",
+            mechanisms.join(", ")
+        ),
+    );
+    vmin.ok(&["sweep", "e.toml", "--out", "sweep"]);
+    let results: Value = serde_json::from_str(&vmin.text("sweep/results.json")).expect("JSON");
+    let swept = &results["remedies"][1]["points"][0];
+    let chips = "--profile sram14 --vdd-mv 836 --fault-kind stuck_at --placement streamed \
+                 --activation-vdd-mv same --accumulator-vdd-mv 900";
+    let energy = &deploy(&vmin, chips, &mechanisms, &[])["energy"];
+    for key in ["energy_per_inference_nj", "energy_codec_nj", "energy_saving", "latency_us"] {
+        assert_eq!(energy[key], swept[key], "{key}");
+    }
+    assert!(energy["energy_codec_nj"].as_f64() > Some(0.0), "{energy}");
+    assert_eq!(energy["energy_nominal_nj"], results["clean"]["energy_per_inference_nj"]);
+    // A rate alone has no energy.
+    let vmin = vmin!();
+    let of_rate = deploy(&vmin, "--rate 0.001", &["closest_code"], &[]);
+    assert!(of_rate.get("energy").is_none(), "{of_rate}");
+}

@@ -46,8 +46,11 @@ fn what_a_map_loses_is_the_difference_to_the_exact_one_chip_by_chip() {
 fn a_test_that_finds_the_exact_map_loses_nothing() {
     let quiet = eval(&["--known", "{ read_noise_mv = 0 }"]);
     assert_eq!(numbers(&quiet["chips"], "lost_by_map"), [0.0; 4]);
+    // Four equal chips have no interval of Student's.
     let all = ["mean", "low", "high"].map(|key| quiet["lost_by_map"][key].as_f64());
-    assert_eq!(all, [Some(0.0); 3]);
+    assert_eq!(all, [Some(0.0), None, None]);
+    let differing = quiet["lost_by_map"]["differing_high"].as_f64().expect("a share");
+    assert!((differing - (1.0 - 0.05_f64.powf(0.25))).abs() < 1e-12, "{differing}");
 }
 
 #[test]
@@ -119,6 +122,73 @@ fn a_sweep_compares_a_remedy_with_the_same_that_knows_the_exact_map() {
     for column in ["known", "area_share", "lost_by_map_low", "weight_rows_used", "test_row_reads"] {
         assert!(csv.lines().next().is_some_and(|header| header.contains(column)), "{column}");
     }
+}
+
+#[test]
+fn a_remedy_that_misses_the_target_tells_what_it_reaches() {
+    let vmin = vmin!();
+    let experiment = format!(
+        "name = \"maps\"\n[network]\nmodel = \"builtin:shapes-cnn\"\n[data]\nset = \"builtin:shapes\"\n\
+         images = 100\n[accelerator]\nmodel = \"gemmini-16\"\n[memory]\nprofile = \"sram14\"\n\
+         vdd_mv = [1000, 815]\nread_noise_mv = 6\nfault_kind = \"stuck_at\"\n[chips]\ncount = 6\nseed = 1\n\
+         [yield]\naccuracy_loss_max_pct = 1\ntarget_pct = 50\n\
+         [[remedy]]\nname = \"aged\"\nprotection = [{REMEDY}]\nvdd_mv = [815, 810]\n\
+         known = {{ aged_mv = 20 }}\n\
+         [[remedy]]\nname = \"exact\"\nprotection = [{REMEDY}]\nvdd_mv = [815]\n\
+         [[remedy]]\nname = \"alone\"\nprotection = [{{ kind = \"invert_rows\" }}]\n\
+         known = {{ aged_mv = 20 }}\n\
+         [[remedy]]\nname = \"two bits\"\nbits = 2\n"
+    );
+    vmin.write("maps.toml", &experiment);
+    let table = vmin.ok(&["sweep", "maps.toml", "--out", "out"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let results: Value = serde_json::from_str(&vmin.text("out/results.json")).expect("JSON");
+    let of = |remedy: usize, point: usize, key: &str| {
+        results["remedies"][remedy]["points"][point][key].as_f64()
+    };
+    // A column of the CSV by remedy.
+    let csv = vmin.text("out/remedies.csv");
+    let cell = |remedy: usize, name: &str| {
+        let mut rows = csv::Reader::from_reader(csv.as_bytes());
+        let place = rows.headers().expect("a header").iter().position(|own| own == name);
+        let row = rows.records().nth(remedy).expect("a remedy").expect("CSV");
+        row[place.unwrap_or_else(|| panic!("{name}"))].to_owned()
+    };
+    let number = |remedy: usize, name: &str| cell(remedy, name).parse::<f64>().ok();
+    // Remedy 1 misses the target at its highest voltage: it tells the point of its lowest error.
+    assert!(results["remedies"][1]["best"].is_null());
+    let lowest = usize::from(of(1, 1, "rerr_mean") < of(1, 0, "rerr_mean"));
+    assert_eq!((cell(1, "vdd_mv").as_str(), cell(1, "at").as_str()), ("", "lowest_rerr"));
+    assert_eq!(number(1, "at_mv"), of(1, lowest, "vdd_mv"));
+    assert_eq!(number(1, "rerr_mean"), of(1, lowest, "rerr_mean"));
+    assert_eq!(
+        (lowest, number(1, "lost_by_map")),
+        (0, results["remedies"][1]["points"][0]["lost_by_map"]["mean"].as_f64())
+    );
+    // Remedy 3 reaches and shows it.
+    assert_eq!((number(3, "vdd_mv"), number(3, "shown_mv")), (Some(1000.0), Some(1000.0)));
+    assert_eq!(
+        (cell(3, "at").as_str(), number(3, "energy_saving_shown")),
+        ("reached", of(3, 0, "energy_saving"))
+    );
+    let page = vmin.text("out/report.html");
+    let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "`aged` misses the target at its highest voltage already; its columns are those of its lowest mean error, at 815 mV",
+        "`aged` loses by its map, against the exact one: ",
+        "what `alone` loses by its map is not known: at 1000 mV there is no remedy with the same protection",
+        "the network of `two bits` loses ",
+        "only with `--format csv` or `json`: extra bits",
+        "saved shown:",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+        let in_page = words.replace('`', "");
+        assert!(
+            page.contains(&in_page) || words.contains("saved") || words.contains("only"),
+            "{in_page}"
+        );
+    }
+    assert!(table.contains("none*") && page.contains("<td>none*</td>"), "{table}");
 }
 
 #[test]

@@ -176,3 +176,36 @@ fn a_chip_counts_once() {
     assert!(message.contains("chip file `lot/chip-1.chip` is named twice"), "{message}");
     assert!(of(&["lot/*.chip"]).status.success());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pattern_passes_over_no_name_that_is_not_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let vmin = vmin!();
+    sample(&vmin, &["--count", "2", "--out", "lot"]);
+    let odd = vmin.path("lot").join(OsStr::from_bytes(b"odd-\xff.chip"));
+    std::fs::copy(vmin.path("lot/chip-1.chip"), &odd).expect("copied");
+    let experiment = "name = \"odd\"\nnetwork = { model = \"builtin:shapes-cnn\" }\n\
+                      data = { set = \"builtin:shapes\", images = 4 }\naccelerator = { model = \"gemmini-16\" }\n\
+                      memory = { profile = \"sram14\", vdd_mv = [550] }\nchips = { files = [\"l*/*.chip\"] }\n";
+    vmin.write("odd.toml", experiment);
+    let eval = "eval --model builtin:shapes-cnn --data builtin:shapes --images 0..2 --vdd-mv 550";
+    let deploy = "deploy builtin:shapes-cnn --vdd-mv 550 --out out";
+    for command in [
+        &format!("{eval} --chip l*/*.chip"),
+        &format!("{deploy} --chip lot/[a-z]*"),
+        "check odd.toml",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let output = vmin.run(&words);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command}: {message}");
+        let told = "matches names that are not UTF-8: `lot/odd-\u{fffd}.chip`";
+        assert!(message.contains(told), "{command}: {message}");
+    }
+    // What the pattern does not match is in nobody's way.
+    let words: Vec<&str> = eval.split(' ').chain(["--chip", "lot/chip*"]).collect();
+    assert!(vmin.run(&words).status.success());
+}

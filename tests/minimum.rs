@@ -125,6 +125,45 @@ fn the_minimum_keeps_the_budget_of_the_sweep() {
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
 }
 
+/// What the sweep shows for the population is the answer; what its sample only reaches is named beside it.
+#[test]
+fn the_minimum_is_where_the_target_is_shown() {
+    let vmin = vmin!();
+    // The highest voltage shows half of all chips, a lower one does not.
+    vmin.write(
+        "e.toml",
+        format!("{EXPERIMENT}[yield]\naccuracy_loss_max_pct = 1\ntarget_pct = 50\n"),
+    );
+    vmin.ok(&["sweep", "e.toml", "--out", "sweep"]);
+    let results: Value = serde_json::from_str(&vmin.text("sweep/results.json")).expect("JSON");
+    let at = ["shown_mv", "reached_mv"].map(|key| number(&results["vmin"][key]));
+    assert!(at[1] < at[0], "{at:?}");
+    let found = energy(&vmin, &["--vdd-mv", "1000..720:10", "--accuracy", "sweep"]);
+    let points = found["points"].as_array().expect("points");
+    for (key, accuracy, vdd_mv) in [("least", "shown", at[0]), ("least_reached", "reached", at[1])]
+    {
+        let point = &points[found[key].as_u64().expect(key) as usize];
+        assert_eq!((&point["accuracy"], &point["vdd_mv"]), (&accuracy.into(), &vdd_mv.into()));
+    }
+    assert_eq!(found["vdd_mv"], at[0]);
+    let more = ["--vdd-mv", "1000..720:10", "--accuracy", "sweep", "--report", "page.html"];
+    let table = vmin.ok(&[&ENERGY[..], &more].concat());
+    for (mark, vdd_mv) in [("<- least", at[0]), ("<- reached", at[1])] {
+        let marked: Vec<&str> = table.lines().filter(|line| line.contains(mark)).collect();
+        assert!(
+            matches!(marked[..], [line] if line.trim().starts_with(&vdd_mv.to_string())),
+            "{table}"
+        );
+    }
+    let words = unbroken(&table);
+    let told = words.split_once("; where the sampled chips only reach the target: ");
+    let (shown, reached) = told.expect("both are named");
+    assert!(shown.ends_with(&format!("at {} mV, accuracy shown", at[0])), "{table}");
+    assert!(reached.contains(&format!("at {} mV, accuracy reached", at[1])), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    assert!(vmin.text("page.html").contains("Where the sampled chips only reach the target: "));
+}
+
 #[test]
 fn another_question_of_the_sweep_moves_the_minimum() {
     let (vmin, results) = swept();
@@ -171,7 +210,8 @@ fn errors_of_something_else_are_refused() {
         let energy: Vec<&str> = ENERGY.iter().map(of).collect();
         let all = [&energy[..], &["--vdd-mv", "900", "--accuracy", "sweep"], more].concat();
         let text = fails(&vmin, &all);
-        let first = text.lines().find(|line| !line.starts_with("note: ")).expect("an error");
+        let is_note = |line: &&str| line.starts_with("note: ") || line.starts_with("  ");
+        let first = text.lines().find(|line| !is_note(line)).expect("an error");
         assert!(unbroken(&text).contains(why) && first.starts_with("error[accuracy]"), "{text}");
     };
     let normal = ("builtin:shapes-cnn", "builtin:shapes-normal-8bit");

@@ -92,7 +92,7 @@ fn each_broken_rule_is_told() {
         ("rail = \"weight\"", "rail = \"wheat\"", "`memory.weight.rail` has no choice `wheat`"),
         ("constants = \"45nm\"", "constants = \"3nm\"", "`45nm`, `28nm`, `14nm` or `7nm`"),
         ("dram = \"lpddr4\"", "dram = \"ddr9\"", "no choice `ddr9`"),
-        ("[vector]", "[vectors]", "missing table `[vector]`"),
+        ("[vector]", "[vectors]", "did you mean `vector`?"),
         ("lanes = 16", "lanes = 0", "`vector.lanes` is out of range"),
         ("sum_bits = 32", "sum_bits = 128", "8 to 64"),
         ("cycle_model = \"causal\"", "cycle_model = \"exact\"", "`causal` or `scalesim-v3`"),
@@ -123,4 +123,62 @@ fn any_cut_of_a_file_is_refused_without_panic() {
             let _ = parse(text);
         }
     }
+}
+
+/// What a file does not give is as in the shipped reference, and named.
+#[test]
+fn rows_and_columns_are_enough() {
+    let read =
+        |text: &str| Accelerator::parse(&Source::new("folder/small.toml", text)).expect(text);
+    let (small, reference) = (
+        read("[array]\nrows = 8\ncolumns = 4\n"),
+        Accelerator::load(Accelerator::REFERENCE).expect("shipped"),
+    );
+    assert_eq!((small.name(), &*small.title), ("small", "small, 8 x 4"));
+    assert_eq!((small.array.rows(), small.array.columns(), small.dram), (8, 4, None));
+    assert_eq!(
+        (small.dataflow, small.clock_mhz, small.vector_lanes, small.accumulator_bits),
+        (
+            reference.dataflow,
+            reference.clock_mhz,
+            reference.vector_lanes,
+            reference.accumulator_bits
+        )
+    );
+    assert_eq!(small.memories, reference.memories);
+    let keys: Vec<&str> = small.defaults.iter().map(String::as_str).collect();
+    for key in [
+        "array.dataflow",
+        "array.clock_mhz",
+        "vector.lanes",
+        "memory.weight.banks",
+        "memory.weight.rail",
+        "memory.accumulator.sum_bits",
+        "energy.constants",
+    ] {
+        assert!(keys.contains(&key), "{key} in {keys:?}");
+    }
+    let profile = vmin_accel::VoltageProfile::load("sram14").expect("shipped");
+    let sources = vmin_accel::energy::sources(&small, &profile);
+    let told = sources.iter().find(|of| of.what.contains("gemmini-16")).expect("they are told");
+    assert_eq!(
+        (told.value.clone(), told.source.clone()),
+        (format!("{} values", keys.len()), keys.join(", "))
+    );
+    // What is given counts; a word is a whole row unless it is given.
+    let text = "[array]\nrows = 8\ncolumns = 4\n[memory.weight]\nkib = 64\ncolumns = 64\n[dram]\n";
+    let some = read(text);
+    let weight = &some.memories.weight;
+    assert_eq!((weight.bits(), weight.word_bits), (64 * 8192, 64));
+    assert_eq!(some.dram.expect("a table").bytes_per_second, 8e9);
+    assert!(
+        some.defaults.contains(&"dram.bandwidth_gb_per_s".to_owned())
+            && some.defaults.contains(&"energy.dram".to_owned())
+    );
+    assert!(
+        reference.defaults.is_empty() && !some.defaults.contains(&"memory.weight.rows".to_owned())
+    );
+    let faulty =
+        Accelerator::parse(&Source::new("small.toml", "[array]\nrows = 8\n[vector]\nlanes = 0\n"));
+    assert_eq!(faulty.expect_err("no columns, no lanes").len(), 2);
 }

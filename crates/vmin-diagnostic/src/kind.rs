@@ -80,7 +80,7 @@ impl FileKind {
     const fn marks(self) -> &'static [&'static str] {
         match self {
             Self::Experiment => &["network", "data", "accelerator", "memory"],
-            Self::Accelerator => &["array", "vector", "memory"],
+            Self::Accelerator => &["array"],
             Self::Profile => &["curve", "population", "vdd_mv_range"],
             Self::Space => &["network", "accelerator", "memory", "vary"],
             Self::Recipe => &["network", "epochs", "schedule"],

@@ -70,6 +70,10 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// `1234567` as `1,234,567`.
+///
+/// ```
+/// assert_eq!([0, 999, 1_234_567].map(vmin_diagnostic::thousands), ["0", "999", "1,234,567"]);
+/// ```
 #[must_use]
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();

@@ -160,7 +160,9 @@ impl<'d> TableReader<'d> {
         keys
     }
 
-    fn dotted(&self, key: &str) -> String {
+    /// A key with the path of the table.
+    #[must_use]
+    pub fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -606,6 +608,12 @@ impl<'d> TableReader<'d> {
         self.get(key).map(|value| self.check_table(key, value))
     }
 
+    /// A table that may be missing: then its getters give nothing and report nothing.
+    #[must_use]
+    pub fn table_if_any(&self, key: &str) -> Self {
+        self.optional_table(key).unwrap_or_else(|| self.absent(self.dotted(key)))
+    }
+
     fn check_table(&self, key: &str, value: &'d Spanned<DeValue<'d>>) -> Self {
         self.check_table_of(key, value, "a table")
     }
@@ -623,15 +631,21 @@ impl<'d> TableReader<'d> {
     /// An optional list of tables (`[[key]]`), empty if absent; one that is written and empty is reported.
     #[must_use]
     pub fn tables(&self, key: &str) -> Vec<Self> {
-        self.tables_of(key, "a list of tables", "a table")
+        self.tables_like(key, |_| None)
     }
 
-    /// [`Self::tables`] with words for the list, and for one table of it.
+    /// [`Self::tables`]; `example` is a table in place of a bare word, or of anything else.
     #[must_use]
-    pub fn tables_of(&self, key: &str, list: &str, table: &str) -> Vec<Self> {
+    pub fn tables_like(
+        &self,
+        key: &str,
+        example: impl Fn(Option<&str>) -> Option<String>,
+    ) -> Vec<Self> {
         let Some(value) = self.get(key) else { return Vec::new() };
+        let example = |value: &Spanned<DeValue<'_>>| example(value.get_ref().as_str());
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(key, value, list);
+            let like = example(value).map(|it| format!(" such as `[{it}]`")).unwrap_or_default();
+            self.wrong_type(key, value, &format!("a list of tables{like}"));
             return Vec::new();
         };
         if array.is_empty() {
@@ -640,7 +654,11 @@ impl<'d> TableReader<'d> {
         array
             .iter()
             .enumerate()
-            .map(|(index, element)| self.check_table_of(&format!("{key}[{index}]"), element, table))
+            .map(|(index, element)| {
+                let like =
+                    example(element).map(|it| format!(" such as `{it}`")).unwrap_or_default();
+                self.check_table_of(&format!("{key}[{index}]"), element, &format!("a table{like}"))
+            })
             .collect()
     }
 

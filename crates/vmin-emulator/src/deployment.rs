@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
 use vmin_accel::{Memory, MemoryAt, PerMemory};
@@ -18,7 +18,7 @@ use crate::memory::Contents;
 use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::sums::SumRule;
 use crate::memory::weights::{self, Corrupted};
-use crate::memory::{Arrays, Powered, Protected, ProtectedError, Setup, activations, sums};
+use crate::memory::{Arrays, NEVER, Powered, Protected, ProtectedError, Setup, activations, sums};
 use crate::moments::moments;
 use crate::recalibrate::{Calibration, Corrected};
 use crate::source::CellSource;
@@ -456,7 +456,7 @@ impl OpenChip<'_> {
     #[must_use]
     pub fn images(&self, supplies: &Supplies) -> Vec<Image> {
         let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
-            self.powered(supplies);
+            self.powered(supplies, &NEVER);
         let of = |powered: &Powered<'_>| {
             let storage = weights::storage(graph, weights, powered);
             powered.images(weights, &weights::written(graph), storage)
@@ -475,7 +475,7 @@ impl OpenChip<'_> {
         mut storages: PerMemory<Storage>,
     ) -> Result<Self, ImageError> {
         let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
-            self.powered(supplies);
+            self.powered(supplies, &NEVER);
         if let Some(powered) = &memories.weight {
             weights::stored_as(graph, weights, powered, images, &mut storages.weight)?;
         }
@@ -487,7 +487,7 @@ impl OpenChip<'_> {
     #[must_use]
     pub fn sites(&self, supplies: &Supplies, read: u64) -> Vec<FaultSite> {
         let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
-            self.powered(supplies);
+            self.powered(supplies, &NEVER);
         let of = |powered: &Powered<'_>| {
             let storage = weights::storage(graph, weights, powered);
             weights.iter().flat_map(|of| powered.sites(of, read, storage)).collect()
@@ -507,22 +507,36 @@ impl OpenChip<'_> {
     /// The weights at one read.
     #[must_use]
     pub fn weights(&self, supplies: &Supplies, read: u64) -> Corrupted {
-        self.powered(supplies).weights(read)
+        self.powered(supplies, &NEVER).weights(read)
     }
 
     /// How far the weights of one read lie from the network's: the root of the squared errors over that of the squared
     /// values, each weighted by how far its channel moves the output.
-    #[must_use]
-    pub fn weight_deviation(&self, supplies: &Supplies, read: u64) -> f64 {
-        weights::deviation(self.deployment.graph, &self.weights(supplies, read).codes)
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn weight_deviation(
+        &self,
+        supplies: &Supplies,
+        read: u64,
+        stop: &AtomicBool,
+    ) -> Result<f64, Stopped> {
+        let read = self.powered(supplies, stop).weights(read);
+        unless_stopped(stop, weights::deviation(self.deployment.graph, &read.codes))
     }
 
     /// How the bits of each memory are stored on the chip at these supplies; plain where it makes no errors.
-    #[must_use]
-    pub fn storages(&self, supplies: &Supplies) -> PerMemory<Storage> {
-        let PoweredChip { ref deployment, ref memories } = self.powered(supplies);
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn storages(
+        &self,
+        supplies: &Supplies,
+        stop: &AtomicBool,
+    ) -> Result<PerMemory<Storage>, Stopped> {
+        let PoweredChip { ref deployment, ref memories } = self.powered(supplies, stop);
         let Deployment { graph, placement, weights, activations, .. } = deployment;
-        PerMemory::from_fn(|memory| {
+        let storages = PerMemory::from_fn(|memory| {
             let Some(powered) = memories.get(memory) else { return Storage::default() };
             let storage = match memory {
                 Memory::Weight => Some(weights::storage(graph, weights, powered)),
@@ -535,16 +549,18 @@ impl OpenChip<'_> {
                 }
             };
             storage.cloned().unwrap_or_default()
-        })
+        });
+        unless_stopped(stop, storages)
     }
 
-    fn powered<'a>(&'a self, supplies: &'a Supplies) -> PoweredChip<'a> {
+    /// What this gives is of no use once `stop` is set.
+    fn powered<'a>(&'a self, supplies: &'a Supplies, stop: &'a AtomicBool) -> PoweredChip<'a> {
         let deployment = self.deployment;
         let of = |memory: Memory| {
             let arrays = self.arrays.get(memory).as_ref()?;
             let at = supplies.get(memory).as_ref()?;
             let contents = deployment.contents(memory);
-            let mut powered = arrays.powered(&at.access, at.known.as_ref(), &contents);
+            let mut powered = arrays.powered(&at.access, at.known.as_ref(), &contents, stop);
             if let Some(storages) = &self.storages {
                 powered.store(storages.get(memory).clone());
             }
@@ -564,7 +580,7 @@ impl OpenChip<'_> {
         reads: Reads,
         stop: &AtomicBool,
     ) -> Result<Option<Graph>, Stopped> {
-        self.powered(supplies).fitted(reads, stop)
+        unless_stopped(stop, self.powered(supplies, stop).fitted(reads, stop)?)
     }
 
     /// Classifies all images of `emulator`; `clean` are its predictions without bit errors.
@@ -578,8 +594,7 @@ impl OpenChip<'_> {
         clean: &[usize],
         stop: &AtomicBool,
     ) -> Result<Outcome, Stopped> {
-        let chip = self.powered(trial.supplies);
-        let (predictions, applied) = chip.predict(trial, emulator, clean, stop)?;
+        let (predictions, applied) = self.predict(trial, emulator, clean, stop)?;
         Ok(Outcome { score: emulator.score(&predictions, clean), applied })
     }
 
@@ -594,8 +609,14 @@ impl OpenChip<'_> {
         clean: &[usize],
         stop: &AtomicBool,
     ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
-        self.powered(trial.supplies).predict(trial, emulator, clean, stop)
+        let chip = self.powered(trial.supplies, stop);
+        unless_stopped(stop, chip.predict(trial, emulator, clean, stop)?)
     }
+}
+
+/// A value that may be of what was decided by half.
+fn unless_stopped<T>(stop: &AtomicBool, value: T) -> Result<T, Stopped> {
+    if stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(value) }
 }
 
 /// A chip at one set of supplies.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use vmin_accel::{Memory, MemoryAt, PerMemory, ResidentPlacement, VoltageProfile};
 use vmin_emulator::source::SampledChips;
@@ -40,10 +41,16 @@ fn run(graph: &Graph, known: Known, vdd_mv: f64, noise_mv: Option<f64>) -> (Stor
         kind: FaultKind::StuckAt,
     };
     let open = deployment.open(&source, CHIP, &[&supplies], None).unwrap();
-    let deviation = open.weight_deviation(&supplies, LOAD);
+    let deviation = open.weight_deviation(&supplies, LOAD, &NEVER).unwrap();
     assert!(deviation == 0.0 || open.weights(&supplies, LOAD).codes != codes(graph));
-    (open.storages(&supplies).weight, open.weights(&supplies, LOAD).applied.bits_flipped)
+    let stop = AtomicBool::new(true);
+    assert!(open.storages(&supplies, &stop).is_err());
+    assert!(open.weight_deviation(&supplies, LOAD, &stop).is_err());
+    let storages = open.storages(&supplies, &NEVER).unwrap();
+    (storages.weight, open.weights(&supplies, LOAD).applied.bits_flipped)
 }
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn codes(graph: &Graph) -> Vec<Vec<u8>> {
     graph.weights.iter().map(|weights| weights.codes.clone()).collect()

@@ -8,7 +8,7 @@ use serde::Serialize;
 use vmin_accel::accelerator::Variation;
 use vmin_accel::energy::{self, Sourced};
 use vmin_accel::{Dataflow, VddReference, area, cycles};
-use vmin_sweep::accuracy::{self, CLEAN, NOMINAL};
+use vmin_sweep::accuracy::{self, CLEAN, Least, NOMINAL};
 use vmin_sweep::{Kept, Placement};
 
 use crate::plan::Plan;
@@ -114,8 +114,11 @@ pub struct Exploration {
     pub accuracy: String,
     /// Which points are candidates for the front, in words.
     pub candidates: String,
-    /// The candidate within the limits that keeps the accuracy and takes the least energy.
+    /// The candidate within the limits that keeps the accuracy and takes the least energy; if the sweep shows its target
+    /// at some, none where the sampled chips only reach it.
     pub least_energy: Option<usize>,
+    /// The one where the sampled chips reach the target, if it takes less.
+    pub least_energy_reached: Option<usize>,
     /// The point within the limits that takes the least energy, whatever its accuracy.
     pub least_energy_of_all: Option<usize>,
     /// Designs at voltages, in the order of the lists.
@@ -128,12 +131,20 @@ impl Exploration {
         self.points.iter().filter(|point| point.pareto)
     }
 
-    /// The least energy that keeps the accuracy, and the least of all where that is another, each with its words.
+    /// The least energy that keeps the accuracy, and those that keep it less surely or not, where they are others, each
+    /// with its words.
     pub fn least(&self) -> impl Iterator<Item = (&'static str, &Point)> {
-        let of_all = self.least_energy_of_all.filter(|&index| Some(index) != self.least_energy);
+        let kept = [self.least_energy, self.least_energy_reached];
+        let of_all = self.least_energy_of_all.filter(|&index| !kept.contains(&Some(index)));
         let kept = self.least_energy.map(|index| ("least energy that keeps the accuracy", index));
         let of_all = of_all.map(|index| ("least energy of all, whatever the accuracy", index));
-        kept.into_iter().chain(of_all).map(|(words, index)| (words, &self.points[index]))
+        let reached = self.least_energy_reached;
+        let reached =
+            reached.map(|index| ("least where the sampled chips only reach the target", index));
+        kept.into_iter()
+            .chain(reached)
+            .chain(of_all)
+            .map(|(words, index)| (words, &self.points[index]))
     }
 
     /// Writes the contents of `explore.csv`.
@@ -189,11 +200,9 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
     for member in front(&values) {
         points[candidates[member]].pareto = true;
     }
-    let least = |of: fn(&Point) -> bool| {
-        let points = points.iter().filter(|point| point.is_allowed() && of(point));
-        let least = points.min_by(|a, b| a.energy_nj.total_cmp(&b.energy_nj));
-        least.map(|point| point.index)
-    };
+    let allowed = points.iter().filter(|point| point.is_allowed());
+    let allowed = allowed.map(|point| (point.index, point.energy_nj, point.accuracy));
+    let least = Least::of(&allowed.collect::<Vec<_>>());
     let lowered = accuracy::memories_on(&plan.base, plan.space.rails.rails());
     let accuracy = match &plan.accuracy {
         _ if !accuracy::any(&lowered) => NOMINAL.to_owned(),
@@ -206,8 +215,9 @@ pub fn explore(plan: &Plan, stop: &AtomicBool) -> Result<Exploration, Stopped> {
         exploration_version: 2,
         accuracy,
         candidates: candidate_words.to_owned(),
-        least_energy: least(|point| point.accuracy.keeps()),
-        least_energy_of_all: least(|_| true),
+        least_energy: least.kept,
+        least_energy_reached: least.reached,
+        least_energy_of_all: least.of_all,
         name: plan.space.name.clone(),
         model: plan.space.model.value.clone(),
         base: plan.base.name().to_owned(),

@@ -61,9 +61,7 @@ impl Listed {
     /// reader, and then there is no value.
     #[must_use]
     pub fn read(table: &TableReader<'_>, key: &str) -> Option<Self> {
-        let entry = "a table such as `{ kind = \"closest_code\" }`";
-        let list = "a list of tables such as `[{ kind = \"closest_code\" }]`";
-        let entries = table.tables_of(key, list, entry);
+        let entries = table.tables_like(key, |word| Some(mechanisms::example(word.unwrap_or(""))));
         if entries.is_empty() && table.has(key) {
             return None;
         }

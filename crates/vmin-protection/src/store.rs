@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use vmin_sram::{CellEffect, Fault};
@@ -210,6 +211,8 @@ pub struct KnownChip<'a> {
     pub channels: &'a [Channels],
     /// True if a rule writes around faulty cells, after those that only lay bits.
     pub writes_around: bool,
+    /// Whether what is decided is of no use any more: then rules may leave a storage half decided.
+    pub stop: &'a AtomicBool,
 }
 
 impl fmt::Debug for KnownChip<'_> {
@@ -259,6 +262,12 @@ pub struct CellUnder {
 }
 
 impl KnownChip<'_> {
+    /// True once `stop` was set.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// The known faulty cells under codes of a content, as the rows and rotations decided so far place them.
     #[must_use]
     pub fn cells_under(&self, content: &Content<'_>, storage: &Storage) -> Vec<CellUnder> {

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use vmin_sweep::statistics::{share_words, yield_words};
+use vmin_sweep::statistics::{rate_words, share_words, yield_words};
 use vmin_sweep::{Point, Results, Setting};
 
 use crate::axis::Axis;
 use crate::colors::SERIES;
 use crate::figures::{ERROR, SYMLOG, error_axis, extent, level_names, levels};
 use crate::html::{
-    END_TABLE, begin, begin_table, end, escape, mean_std, percent, rate, reference, tiles,
+    END_TABLE, begin, begin_table, end, escape, mean_std, percent, reference, tiles,
 };
 use crate::plot::{Axes, Series, draw, standalone};
 
@@ -257,7 +257,7 @@ fn points(page: &mut String, sweeps: &[Compared<'_>]) {
                     let _ = write!(
                         page,
                         "<td>{}</td><td>{}</td><td>{}</td>",
-                        rate(point.cell_fault_rate),
+                        rate_words(point.cell_fault_rate),
                         mean_std(point.rerr_mean, point.rerr_std, point.chips),
                         yield_words(point.chips_within_budget, point.chips),
                     );

@@ -53,8 +53,10 @@ pub struct EnergyPage<'a> {
     pub placement: &'a str,
     /// The voltages in the requested order; at least one.
     pub points: &'a [EnergyAtVoltage],
-    /// Index of the point with the least energy among those that keep the accuracy.
+    /// Index of the point with the least energy among those that keep the accuracy, as far as it is shown.
     pub least: Option<usize>,
+    /// Index of the point with less energy where the sampled chips only reach the target, if there is one.
+    pub least_reached: Option<usize>,
     /// Index of the point with the least energy, whatever its accuracy.
     pub least_of_all: usize,
     /// Where the accuracy comes from, in words.
@@ -103,6 +105,15 @@ pub fn energy_page(view: &EnergyPage<'_>) -> String {
         escape(view.supplies),
         escape(&view.accuracy.replace('`', "")),
     );
+    if let Some(reached) = view.least_reached.map(|index| &view.points[index]) {
+        let _ = writeln!(
+            page,
+            "<p class=\"lead\">Where the sampled chips only reach the target: {} at {} mV{}.</p>",
+            energy(reached.report.total_nj),
+            reached.vdd_mv,
+            reached.caveat()
+        );
+    }
     tiles(&mut page, &answers(at));
     if view.points.len() > 1 {
         page.push_str("<h2>Energy as the voltage falls</h2>\n<div class=\"figures\">\n");

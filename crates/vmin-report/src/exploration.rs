@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use vmin_accel::energy::clock_word;
 use vmin_explore::{Exploration, Objective, Point};
+use vmin_sweep::statistics::rate_words;
 
 use crate::axis::Axis;
 use crate::colors::{GREY, ORANGE};
 use crate::html::{
-    END_TABLE, begin, begin_table, end, energy, escape, figure, percent, rate, thousands, tiles,
+    END_TABLE, begin, begin_table, end, energy, escape, figure, percent, thousands, tiles,
 };
 use crate::plot::{Axes, Series, draw};
 
@@ -261,7 +262,7 @@ fn table(page: &mut String, front: &[&Point]) {
             point.activation_kib,
             point.accumulator_kib,
             point.vdd_mv,
-            rate(point.cell_fault_rate),
+            rate_words(point.cell_fault_rate),
             point.latency_us,
             point.utilization_pct,
             energy(point.energy_nj),

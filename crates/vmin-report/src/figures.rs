@@ -226,7 +226,7 @@ fn yield_by_voltage(results: &Results) -> String {
     )
 }
 
-/// A bar per swept voltage: chips whose V_min it is.
+/// A bar per swept voltage: chips whose lowest passing one it is.
 fn vmin_of_chips(results: &Results) -> String {
     let count = |vdd_mv: f64| {
         results.chips.iter().filter(|chip| chip.vmin_mv == Some(vdd_mv)).count() as f64
@@ -238,11 +238,11 @@ fn vmin_of_chips(results: &Results) -> String {
     let chips = results.chips.len();
     let label = match results.vmin.chips_above {
         0 => format!("{chips} chips"),
-        above => format!("{chips} chips; V_min of {above} is above"),
+        above => format!("{chips} chips; {above} pass at none"),
     };
     draw(
         &Axes {
-            title: "V_min of each chip",
+            title: "Lowest passing voltage of each chip",
             x_label: supply(results),
             y_label: "chips",
             x: voltages(results),

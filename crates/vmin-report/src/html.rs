@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use vmin_accel::VddReference;
 use vmin_accel::energy::Sourced;
+pub(crate) use vmin_diagnostic::thousands;
 use vmin_diagnostic::visible;
 use vmin_sram::Chip;
 use vmin_sweep::Results;
-use vmin_sweep::statistics::{interval_words, share_words, yield_words};
+use vmin_sweep::statistics::{interval_words, rate_words, share_words, yield_words};
 
 use crate::colors::dark_style;
 use crate::figures::{self, SYMLOG};
@@ -236,7 +237,8 @@ fn operating_points(page: &mut String, results: &Results) {
         let class = if is_best { " class=\"best\"" } else { "" };
         let interval = match point.rerr_low.zip(point.rerr_high) {
             Some((low, high)) => format!("{:.2}–{:.2}", low * 100.0, high * 100.0),
-            None => "one chip".to_owned(),
+            None if point.chips == 1 => "one chip".to_owned(),
+            None => "few equal chips".to_owned(),
         };
         let bound = match point.rerr_bound {
             1.0 => "–".to_owned(),
@@ -248,8 +250,8 @@ fn operating_points(page: &mut String, results: &Results) {
              <td>{:.2}</td><td>{bound}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
              <td>{:.1}</td></tr>",
             point.vdd_mv,
-            rate(point.cell_fault_rate),
-            rate(point.flip_rate),
+            rate_words(point.cell_fault_rate),
+            rate_words(point.flip_rate),
             mean_std(point.rerr_mean, point.rerr_std, point.chips),
             point.rerr_max * 100.0,
             mean_std(point.rerr_union_mean, point.rerr_union_std, point.chips),
@@ -292,10 +294,12 @@ fn words(page: &mut String, results: &Results) {
          stored bit differs, so <b>flipped bits</b> are then about half as many.</li>\n\
          <li><b>Yield</b> is the share of chips whose loss of accuracy on these images stays within the \
          budget; its interval (two-sided, Clopper and Pearson) is for other chips of the population.</li>\n\
-         <li><b>V<sub>min</sub> of a chip</b> is the lowest swept voltage from which on upwards the chip is \
-         within the budget; a lower voltage at which it happens to be so again does not count.</li>\n\
+         <li>The <b>operating voltage</b> is that of all chips: <b>reached</b> where enough of the sampled chips \
+         are within the budget, <b>shown</b> where they show it for the population. The <b>lowest passing \
+         voltage</b> of one chip is the lowest swept voltage from which on upwards it is within the budget; a lower voltage at which it happens to be so again does not count.</li>\n\
          <li><b>Mean at {confidence}</b> is the interval of the mean error for other chips and other images: \
-         the images are a sample too, and all chips see the same ones.{images}</li>\n\
+         the images are a sample too, and all chips see the same ones; a few chips that are all equal give \
+         none.{images}</li>\n\
          <li>The <b>papers' bound</b> (Stutz et al., MLSys 2021, proposition 1) is exceeded by the error over \
          all chips and images with a chance of at most {delta}; – where it says nothing.</li>\n\
          <li><b>Saved, inference</b>: share of the energy of an inference, DRAM and leakage included, against \
@@ -366,35 +370,12 @@ pub(crate) fn percent(fraction: f64, digits: usize) -> String {
     format!("{:.digits$} %", fraction * 100.0)
 }
 
-pub(crate) fn rate(fraction: f64) -> String {
-    let percent = fraction * 100.0;
-    if percent == 0.0 {
-        "0".to_owned()
-    } else if percent >= 0.01 {
-        format!("{percent:.3} %")
-    } else {
-        format!("{percent:.1e} %")
-    }
-}
-
 pub(crate) fn energy(nanojoules: f64) -> String {
     if nanojoules >= 1000.0 {
         format!("{:.2} µJ", nanojoules / 1000.0)
     } else {
         format!("{nanojoules:.1} nJ")
     }
-}
-
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Text escaped for HTML elements and quoted attributes; control characters are shown as on a terminal.
@@ -419,10 +400,6 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!(rate(0.01), "1.000 %");
-        assert_eq!(rate(1e-7), "1.0e-5 %");
         assert_eq!(energy(1500.0), "1.50 µJ");
     }
 

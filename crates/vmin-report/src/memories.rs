@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use vmin_sweep::statistics::rate_words;
 use vmin_sweep::{Point, Results};
 
-use crate::html::{END_TABLE, begin_table, rate};
+use crate::html::{END_TABLE, begin_table};
 
 /// A memory at a point: supply, share of faulty cells under the stored data, share of changed bits.
 struct At {
@@ -49,7 +50,7 @@ pub(crate) fn section(page: &mut String, results: &Results) {
     let columns: Vec<String> = std::iter::once("swept (mV)".to_owned()).chain(names).collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     begin_table(page, "Supply and errors of each memory at each swept voltage", &columns);
-    let share = |fraction: Option<f64>| fraction.map_or_else(String::new, rate);
+    let share = |fraction: Option<f64>| fraction.map_or_else(String::new, rate_words);
     for point in &results.points {
         let _ = write!(page, "<tr><th scope=\"row\">{}</th>", point.vdd_mv);
         for (_, at) in &erring {

@@ -33,9 +33,10 @@ pub(crate) fn section(page: &mut String, results: &Results) {
          saves against that network, unprotected at {nominal} mV. Each line of the picture is one remedy \
          going down in voltage.</p>\n<figure class=\"card\">{}</figure>\n\
          <p><b>Reached</b>: by the sampled chips; <b>shown</b>: by them for all chips, at {confidence} \
-         confidence; all other columns are at the voltage reached. <b>Saved, inference</b>: share of the \
+         confidence; all other columns are at the voltage reached, or where none is at that of the lowest mean error \
+         (marked *). <b>Saved, inference</b>: share of the \
          energy of an inference, DRAM and leakage included; the highlighted remedy saves most of it. \
-         <b>Saved, accesses</b>: share of the access energy of all memories that are lowered or that a \
+         <b>Saved, shown</b>: the same at the voltage shown. <b>Saved, accesses</b>: share of the access energy of all memories that are lowered or that a \
          remedy protects, encoders and decoders included. <b>Area</b>: extra cells and gates over the bit cells \
          of all memories, an estimate. <b>At start-up</b>: inferences that fit constants to a chip, and rows that \
          its memory test reads. <b>Lost by the map</b>: points of error against the same remedy with the exact \
@@ -61,14 +62,11 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         "RErr (%)",
         "energy per inference",
         "saved, inference",
+        "saved, shown",
         "saved, accesses",
         "latency (µs)",
     ];
-    let with_lost = results
-        .remedies
-        .iter()
-        .flat_map(|remedy| &remedy.points)
-        .any(|at| at.lost_by_map.is_some());
+    let with_lost = results.remedies.iter().any(RemedyResult::has_inexact_map);
     let columns = columns
         .into_iter()
         .chain(with_lost.then_some("lost by the map"))
@@ -99,25 +97,30 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         );
         let (reached, shown) =
             (escape(&remedy.vmin.reached_words()), escape(&remedy.vmin.shown_words()));
-        let _ = write!(page, "<td>{reached}</td><td>{shown}</td>");
-        match remedy.best {
+        let missed = if remedy.best.is_none() { "*" } else { "" };
+        let _ = write!(page, "<td>{reached}{missed}</td><td>{shown}</td>");
+        let told = remedy.told();
+        match told {
             Some(at) => {
                 let _ = write!(
                     page,
-                    "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td>",
+                    "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td>",
                     yield_words(at.chips_within_budget, at.chips),
                     interval_words(at.yield_low, at.yield_high),
                     mean_std(at.rerr_mean, at.rerr_std, at.chips),
                     energy(at.energy_per_inference_nj),
                     percent(at.energy_saving, 1),
+                    remedy
+                        .shown()
+                        .map_or_else(|| "–".to_owned(), |at| percent(at.energy_saving, 1)),
                     percent(at.access_energy_saving, 1),
                     at.latency_us
                 );
             }
-            None => page.push_str(&"<td></td>".repeat(7)),
+            None => page.push_str(&"<td></td>".repeat(8)),
         }
         if with_lost {
-            let lost = remedy.best.and_then(|best| best.lost_by_map);
+            let lost = told.and_then(|at| at.lost_by_map);
             let lost = lost.map_or_else(String::new, |lost| lost.words());
             let _ = write!(page, "<td class=\"words\">{lost}</td>");
         }
@@ -130,6 +133,9 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         }
     }
     page.push_str(END_TABLE);
+    for line in results.remedy_words() {
+        let _ = writeln!(page, "<p>{}.</p>", escape(&line.replace('`', "")));
+    }
 }
 
 /// Error over the energy of accesses, a named line per remedy.

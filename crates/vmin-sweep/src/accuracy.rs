@@ -168,6 +168,32 @@ impl Kept {
     }
 }
 
+/// The points of the least energy, by what is known of their accuracy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Least {
+    /// Among those that keep the accuracy; if the sweep shows its target at some, not among those that only reach it.
+    pub kept: Option<usize>,
+    /// Among all that keep it, where that is another.
+    pub reached: Option<usize>,
+    /// Among all.
+    pub of_all: Option<usize>,
+}
+
+impl Least {
+    /// Of points with their index and energy; the first of equals.
+    #[must_use]
+    pub fn of(points: &[(usize, f64, Kept)]) -> Self {
+        let least = |keeps: &dyn Fn(Kept) -> bool| {
+            let points = points.iter().filter(|(.., accuracy)| keeps(*accuracy));
+            points.min_by(|(_, a, _), (_, b, _)| a.total_cmp(b)).map(|(index, ..)| *index)
+        };
+        let some_shown = points.iter().any(|(.., accuracy)| *accuracy == Kept::Shown);
+        let reached = least(&Kept::keeps);
+        let kept = least(&|of| of.keeps() && !(some_shown && of == Kept::Reached));
+        Self { kept, reached: reached.filter(|_| reached != kept), of_all: least(&|_| true) }
+    }
+}
+
 /// What is known of the accuracy at some supplies, with the numbers of the sweep if they were swept.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Verdict {

@@ -40,7 +40,7 @@ pub use experiment::{
 pub use journal::{
     ChipId, Counts, Journal, JournalError, JournalOf, Log, Record, SupplyId, TrialId,
 };
-pub use plan::{Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost};
+pub use plan::{Candidate, CandidatePoint, Known, Nominal, Plan, PlanCost, priced_layers};
 pub use preset::Preset;
 pub use remedy::{REMEDIES_MAX, Remedy, RemedyResult, RemedyRow, RemedySweepPoint, RowsUsed};
 pub use results::{

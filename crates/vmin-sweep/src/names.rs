@@ -30,14 +30,48 @@ pub fn collected(source: &Source, problems: Vec<Diagnostic>) -> Diagnostics {
         .unwrap_or_else(|| Diagnostic::new("incomplete", "nothing resolved").within(source).into())
 }
 
+/// Characters that make a name a pattern.
+const WILD: [char; 3] = ['*', '?', '['];
+
+/// Names not UTF-8 that one message lists, at most.
+const NOT_TEXT_MAX: usize = 10;
+
+/// What a pattern would match, were its name UTF-8: `glob` passes over such names without a word.
+fn not_text(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    for component in pattern.components() {
+        let name = component.as_os_str();
+        let wild = name.to_str().filter(|text| text.contains(WILD));
+        let Some(wanted) = wild.and_then(|text| glob::Pattern::new(text).ok()) else {
+            folders.iter_mut().for_each(|folder| folder.push(name));
+            continue;
+        };
+        let mut below = Vec::new();
+        for folder in &folders {
+            let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            for entry in std::fs::read_dir(listed).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                if wanted.matches(&name.to_string_lossy()) {
+                    let is_text = name.to_str().is_some();
+                    if is_text { &mut below } else { &mut found }.push(folder.join(name));
+                }
+            }
+        }
+        folders = below;
+    }
+    found.sort();
+    found
+}
+
 /// The files that match a pattern such as `lot/*.chip` below `base`, sorted and without `base`; `None` if `name` is
 /// no pattern, or a file is called so.
 ///
 /// # Errors
-/// No file matches, too many do, or the pattern is malformed.
+/// No file matches, too many do, one has a name that is not UTF-8, or the pattern is malformed.
 #[must_use]
 pub fn matching(base: &Path, name: &Path) -> Option<Result<Vec<PathBuf>, Diagnostics>> {
-    let text = name.to_str().filter(|text| text.contains(['*', '?', '[']))?;
+    let text = name.to_str().filter(|text| text.contains(WILD))?;
     if base.join(name).exists() {
         return None;
     }
@@ -54,6 +88,21 @@ pub fn matching(base: &Path, name: &Path) -> Option<Result<Vec<PathBuf>, Diagnos
             return Some(Err(problem(format!("the pattern `{text}` is malformed: {}", error.msg))));
         }
     };
+    let not_text = not_text(&below);
+    if !not_text.is_empty() {
+        let names = not_text.iter().take(NOT_TEXT_MAX);
+        let names =
+            names.map(|path| format!("`{}`", path.strip_prefix(base).unwrap_or(path).display()));
+        let more = match not_text.len().saturating_sub(NOT_TEXT_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let names = names.collect::<Vec<_>>().join(", ");
+        let message =
+            format!("the pattern `{text}` matches names that are not UTF-8: {names}{more}");
+        let problem = Diagnostic::new("pattern", message);
+        return Some(Err(problem.hint("rename them, or move them out of the way").into()));
+    }
     let mut files = Vec::new();
     // What cannot be listed does not match.
     for file in found.flatten().filter(|file| file.is_file()).take(CHIP_FILES_MAX + 1) {

@@ -28,7 +28,7 @@ use crate::journal::{ChipId, Counts, JournalOf, TrialId};
 use crate::results::{InputDigest, PointCost, Setting};
 use crate::run::RunError;
 
-pub use candidates::{Candidate, CandidatePoint};
+pub use candidates::{Candidate, CandidatePoint, layers as priced_layers};
 pub use checks::Known;
 
 /// Energy and latency of one inference at the nominal voltage.

@@ -33,7 +33,7 @@ pub struct Results {
     pub points: Vec<Point>,
     /// One entry per chip.
     pub chips: Vec<ChipSummary>,
-    /// How low the experiment's own network can go.
+    /// How low the experiment's own network can go: its operating voltages, and the lowest passing ones of chips.
     pub vmin: Vmin,
     /// Remedies, the unprotected network first; none if the experiment has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -180,7 +180,8 @@ pub struct Point {
     pub rerr_se_chips: Option<f64>,
     /// Standard error of the mean from the sample of images, which all chips share: at most.
     pub rerr_se_images: f64,
-    /// Lower end of the two-sided interval of the mean, for other chips and other images; absent for one chip.
+    /// Lower end of the two-sided interval of the mean, for other chips and other images; absent for one chip, and
+    /// for a few that are equal.
     pub rerr_low: Option<f64>,
     /// Upper end of that interval.
     pub rerr_high: Option<f64>,
@@ -239,8 +240,8 @@ pub struct Point {
 pub struct ChipSummary {
     /// Index of the chip.
     pub chip: u32,
-    /// Lowest swept voltage at which, and at all swept voltages above which, the accuracy loss
-    /// stays within the budget; absent if the highest already fails. A lower voltage at which the chip
+    /// Its lowest passing voltage: the lowest swept one at which, and at all swept voltages above which, the accuracy
+    /// loss stays within the budget; absent if the highest already fails. A lower voltage at which the chip
     /// happens to be within the budget again does not count.
     pub vmin_mv: Option<f64>,
     /// Test error at each voltage, in the order of the points.
@@ -455,8 +456,9 @@ impl Results {
         Ok(results)
     }
 
-    /// What the target of yield comes to, each as a value and words about it: the lowest voltage that the
-    /// sampled chips reach, the lowest that they show, and V_min of the chips.
+    /// What the target of yield comes to, each as a value and words about it: the operating
+    /// voltage that the sampled chips reach, that which they show, and the lowest passing voltages of the chips. V_min is
+    /// neither: it is that of the memory, to which a profile may be relative.
     #[must_use]
     pub fn vmin_words(&self) -> Vec<(String, String)> {
         let Self { setting, vmin, points, .. } = self;
@@ -473,16 +475,18 @@ impl Results {
         let goal = format!("{target} of the sampled chips {}", setting.budget());
         let reached = match point(vmin.reached_mv) {
             Some(at) => format!(
-                "lowest swept voltage at which {goal}; {} do{}",
+                "operating voltage reached, the lowest swept one at which {goal}; {} do{}",
                 yield_words(at.chips_within_budget, at.chips),
                 lowest(vmin.reached_at_lowest)
             ),
-            None => format!("of the swept voltages is one at which {goal}"),
+            None => {
+                format!("operating voltage reached; at the highest swept voltage fewer than {goal}")
+            }
         };
         let shown = match (point(vmin.shown_mv), vmin.chips_to_show) {
             (Some(at), _) => format!(
-                "lowest at which the sample shows that target for the population: a yield of at least {} at \
-                 {confidence} confidence (one-sided)",
+                "operating voltage shown, the lowest at which the sample shows that target for the population: a \
+                 yield of at least {} at {confidence} confidence (one-sided)",
                 share_words(at.yield_shown, 1)
             ),
             (None, Some(needed)) => {
@@ -495,27 +499,31 @@ impl Results {
                     format!("the highest shows {}", share_words(shown, 1))
                 };
                 format!(
-                    "shows that target for the population at {confidence} confidence (one-sided): {why}"
+                    "operating voltage shown for the population at {confidence} confidence (one-sided): {why}"
                 )
             }
-            (None, None) => {
-                format!("shows it for the population: no sample shows a yield of {target}")
-            }
+            (None, None) => format!(
+                "operating voltage shown for the population: no sample shows a yield of {target}"
+            ),
         };
         let swept = points.iter().map(|point| point.vdd_mv);
         let end = |mv: Option<f64>| match mv {
             Some(mv) => format!("at most {mv} mV"),
-            None => "more than the swept voltages".to_owned(),
+            None => "more than the highest swept voltage".to_owned(),
         };
         let of_chips = match trials {
-            1 => "V_min; one chip: no spread over chips".to_owned(),
+            1 => "lowest passing voltage of the one chip: no spread over chips".to_owned(),
             _ => {
-                let median = match vmin.chip_q50_mv {
-                    Some(_) => "median V_min of the chips",
-                    None => "half of the chips pass at no swept voltage",
+                let above = match vmin.chip_q50_mv {
+                    Some(_) => String::new(),
+                    None => format!(
+                        "; {} of {trials} chips miss the budget at the highest swept voltage already",
+                        vmin.chips_above
+                    ),
                 };
                 format!(
-                    "{median}; 5 % have a V_min of {}, 95 % of {}",
+                    "median of the chips' lowest passing voltages{above}; 5 % of the chips have one of {}, 95 % \
+                     one of {}",
                     end(vmin.chip_q05_mv),
                     end(vmin.chip_q95_mv)
                 )
@@ -566,6 +574,58 @@ impl Results {
             )
         };
         Some((percent(most.energy_saving), words))
+    }
+
+    /// What the table of remedies does not say by its numbers: where a target is missed, what a network loses before
+    /// any bit error, and what a map loses.
+    #[must_use]
+    pub fn remedy_words(&self) -> Vec<String> {
+        let Self { setting, clean, .. } = self;
+        let lost = self.remedies.iter().filter_map(|remedy| {
+            let lost = remedy.err - clean.err;
+            let over = lost > setting.accuracy_loss_max + 1e-9;
+            let (lost, budget) = (lost * 100.0, setting.accuracy_loss_max * 100.0);
+            (lost > 0.5 * budget).then(|| {
+                let then = if over {
+                    format!(
+                        "more than the budget of {budget:.2}: it keeps that only where bit errors or their remedy \
+                         happen to mend some"
+                    )
+                } else {
+                    format!("so that less of the budget of {budget:.2} is left for bit errors")
+                };
+                format!(
+                    "the network of `{}` loses {lost:.2} points without any bit error, {then}",
+                    remedy.name
+                )
+            })
+        });
+        let missed = self.remedies.iter().filter(|remedy| remedy.best.is_none());
+        let missed = missed.filter_map(|remedy| {
+            let told = remedy.told()?;
+            Some(format!(
+                "* `{}` misses the target at its highest voltage already; its columns are those of its lowest mean \
+                 error, at {} mV",
+                remedy.name, told.vdd_mv
+            ))
+        });
+        let inexact = self.remedies.iter().filter(|remedy| remedy.has_inexact_map());
+        let by_map = inexact.filter_map(|remedy| {
+            let told = remedy.told()?;
+            Some(match told.lost_by_map {
+                Some(lost) => format!(
+                    "`{}` loses by its map, against the exact one: {}",
+                    remedy.name,
+                    lost.words()
+                ),
+                None => format!(
+                    "what `{}` loses by its map is not known: at {} mV there is no remedy with the same protection \
+                     and without `known`",
+                    remedy.name, told.vdd_mv
+                ),
+            })
+        });
+        missed.chain(lost).chain(by_map).collect()
     }
 
     /// `results.json`: one document, ending in a newline.

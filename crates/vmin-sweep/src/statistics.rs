@@ -18,6 +18,9 @@ use vmin_sram::normal;
 use crate::journal::Counts;
 use crate::results::{ChipSummary, Clean, Point, Setting};
 
+/// Standard deviation of chips that are equal: means of equal numbers may differ in their last bits.
+const EQUAL: f64 = 1e-12;
+
 /// Mean, spread and range of a value over chips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -62,7 +65,8 @@ pub struct MeanError {
     pub se_chips: Option<f64>,
     /// Standard error from the sample of images, at most.
     pub se_images: f64,
-    /// Two-sided interval at the confidence that was asked for, both shares together; none for one chip.
+    /// Two-sided interval at the confidence that was asked for, both shares together; none for one chip, and for so
+    /// few equal ones that they do not show half of all chips to be like them.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -70,7 +74,8 @@ impl MeanError {
     /// Of the errors of all trials; neighbouring `offsets` of them share a chip.
     ///
     /// The interval is that of Korn and Graubard (Survey Methodology 24, 1998): Clopper's and Pearson's for
-    /// as many independent images as would have this standard error.
+    /// as many independent images as would have this standard error. Equal chips have no standard error to speak
+    /// of: a few of them are no evidence that others do not differ.
     #[must_use]
     pub fn of(errors: &[f64], offsets: usize, images: u64, confidence: f64) -> Option<Self> {
         let chips: Vec<f64> = errors
@@ -83,7 +88,8 @@ impl MeanError {
         let of_images = binomial / errors.len() as f64 / images;
         let of_chips = std * std / count;
         let tail = 0.5 * (1.0 - confidence);
-        let interval = (chips.len() > 1).then(|| {
+        let show_half = chips_to_show(0.5, confidence).is_some_and(|needed| count >= needed as f64);
+        let interval = (chips.len() > 1 && (std > EQUAL || show_half)).then(|| {
             let variance = of_chips + of_images;
             let independent = if variance > 0.0 {
                 // Satterthwaite's degrees of freedom.
@@ -134,12 +140,16 @@ pub fn papers_bound(rerr: f64, images: u64, chips: u32, delta: f64) -> f64 {
 pub struct PairedDifference {
     /// Mean over chips.
     pub mean: f64,
-    /// Lower end of its two-sided interval (Student); absent for one chip.
+    /// Lower end of its two-sided interval (Student); absent for one chip, and where all chips are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Upper end of that interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
+    /// Where all of several chips are equal: at the confidence, at most this share of the population differs from
+    /// them (Clopper and Pearson, one-sided). By how much is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differing_high: Option<f64>,
 }
 
 impl PairedDifference {
@@ -150,19 +160,32 @@ impl PairedDifference {
         let chips: Vec<f64> = differences.chunks(offsets).map(of_chip).collect();
         let Spread { mean, std, .. } = Spread::of(&chips)?;
         let count = chips.len() as f64;
-        let half = (chips.len() > 1)
+        let equal = std <= EQUAL;
+        let half = (chips.len() > 1 && !equal)
             .then(|| student(count - 1.0, 0.5 * (1.0 - confidence)) * std / count.sqrt());
-        Some(Self { mean, low: half.map(|half| mean - half), high: half.map(|half| mean + half) })
+        let differing = || 1.0 - proportion_low(count, count, 1.0 - confidence);
+        Some(Self {
+            mean,
+            low: half.map(|half| mean - half),
+            high: half.map(|half| mean + half),
+            differing_high: (chips.len() > 1 && equal).then(differing),
+        })
     }
 
-    /// As `0.42 points (0.10 to 0.74)`.
+    /// As `0.42 points (0.10 to 0.74)`, or what so many equal chips show in place of an interval.
     #[must_use]
     pub fn words(&self) -> String {
         let points = |share: f64| format!("{:.2}", share * 100.0);
         let interval = self.low.zip(self.high);
-        let interval =
-            interval.map(|(low, high)| format!(" ({} to {})", points(low), points(high)));
-        format!("{} points{}", points(self.mean), interval.unwrap_or_default())
+        let interval = match (interval, self.differing_high) {
+            (Some((low, high)), _) => format!(" ({} to {})", points(low), points(high)),
+            (None, Some(share)) => format!(
+                " (no interval: all chips are equal, which shows that at most {} of all chips differ)",
+                share_words(share, 0)
+            ),
+            (None, None) => String::new(),
+        };
+        format!("{} points{interval}", points(self.mean))
     }
 }
 
@@ -207,10 +230,10 @@ pub fn chips_to_show(target: f64, confidence: f64) -> Option<u64> {
 /// How low a candidate can go.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Vmin {
-    /// Lowest swept voltage at which, and at all swept voltages above which, the share of the sampled chips
-    /// within the budget reaches the target; absent if there is none.
+    /// Operating voltage reached: the lowest swept one at which, and at all swept voltages above which, the share of
+    /// the sampled chips within the budget reaches the target; absent if there is none.
     pub reached_mv: Option<f64>,
-    /// The same for the share of the population that the sample shows at the confidence (one-sided).
+    /// Operating voltage shown: the same for the share of the population that the sample shows at the confidence (one-sided).
     pub shown_mv: Option<f64>,
     /// True if the voltage reached is the lowest one of the sweep: it may be lower.
     #[serde(default)]
@@ -220,15 +243,15 @@ pub struct Vmin {
     pub shown_at_lowest: bool,
     /// Chips that show the target if all of them are within the budget; absent if no number can.
     pub chips_to_show: Option<u64>,
-    /// V_min of the chip below which 5 % of the chips lie; absent if it is above the swept voltages.
+    /// Lowest passing voltage that 5 % of the chips do not exceed; absent if it is above the swept voltages.
     pub chip_q05_mv: Option<f64>,
-    /// Median of the chips' V_min.
+    /// Median of the chips' lowest passing voltages.
     pub chip_q50_mv: Option<f64>,
-    /// V_min of the chip below which 95 % of the chips lie.
+    /// Lowest passing voltage that 95 % of the chips do not exceed.
     pub chip_q95_mv: Option<f64>,
-    /// Chips out of the budget at the highest swept voltage: their V_min is above it.
+    /// Chips out of the budget at the highest swept voltage: their lowest passing voltage is above it.
     pub chips_above: u32,
-    /// Chips within the budget at every swept voltage: their V_min is at the lowest or below it.
+    /// Chips within the budget at every swept voltage: their lowest passing voltage is the lowest or below it.
     pub chips_at_lowest: u32,
 }
 
@@ -287,6 +310,26 @@ pub fn share_words(share: f64, digits: usize) -> String {
     let whole = share <= 0.0 || share >= 1.0;
     let digits = (digits..12).find(|&digits| whole || !ends(&text(digits))).unwrap_or(digits);
     format!("{} %", text(digits))
+}
+
+/// A rate of rare events as percent, with three significant digits; below 0.001 % as `1.90e-17 %`.
+#[must_use]
+pub fn rate_words(rate: f64) -> String {
+    let percent = rate * 100.0;
+    if percent == 0.0 {
+        return "0 %".to_owned();
+    }
+    // Its exponent is that after rounding.
+    let scientific = format!("{percent:.2e}");
+    let exponent =
+        scientific.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok());
+    match exponent {
+        Some(exponent @ -3..) => {
+            let digits = usize::try_from(2 - exponent).unwrap_or(0);
+            format!("{percent:.digits$} %")
+        }
+        Some(_) | None => format!("{scientific} %"),
+    }
 }
 
 /// An interval of shares as `83–100 %`.

@@ -70,7 +70,7 @@ pub(crate) fn csv<T: Serialize>(rows: &[T]) -> Result<String, Failure> {
 }
 
 /// Widest table, in characters: a terminal's usual width.
-const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 
 /// A table for people; the first `left` columns hold text, the others numbers.
 pub(crate) fn table(
@@ -166,27 +166,6 @@ pub(crate) fn wrapped(text: &str) -> String {
 /// A fraction as percent.
 pub(crate) fn percent(fraction: f64, digits: usize) -> String {
     format!("{:.digits$} %", fraction * 100.0)
-}
-
-/// A rate of rare events as percent: three significant digits, never rounded to nothing.
-pub(crate) fn rate(fraction: f64) -> String {
-    let percent = fraction * 100.0;
-    if percent == 0.0 {
-        "0 %".to_owned()
-    } else if percent >= 0.001 {
-        let digits = if percent >= 10.0 {
-            1
-        } else if percent >= 1.0 {
-            2
-        } else if percent >= 0.1 {
-            3
-        } else {
-            4
-        };
-        format!("{percent:.digits$} %")
-    } else {
-        format!("{percent:.1e} %")
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! How a command can end other than well.
 
 use std::fmt::Display;
-use std::io::IsTerminal;
 
 pub(crate) use vmin_diagnostic::with_causes;
 use vmin_diagnostic::{Diagnostic, Diagnostics, visible};
@@ -100,9 +99,10 @@ pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Failure> {
     })
 }
 
-/// A line for whoever runs the command.
+/// A line for whoever runs the command, broken at the width of the terminal, or of a usual one where there is none.
 pub(crate) fn say(text: &(impl Display + ?Sized)) {
-    let text = text.to_string();
-    let text = if std::io::stderr().is_terminal() { crate::answer::wrapped(&text) } else { text };
+    let terminal = terminal_size::terminal_size_of(std::io::stderr());
+    let columns = terminal.map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0);
+    let text = vmin_diagnostic::wrapped(&text.to_string(), columns.unwrap_or(crate::answer::WIDTH));
     log::info!("{}", visible(&text));
 }

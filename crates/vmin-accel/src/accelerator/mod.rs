@@ -148,6 +148,8 @@ pub struct Accelerator {
     pub title: String,
     /// What its source states, and what is estimated.
     pub provenance: Provenance,
+    /// Keys that its file does not give: their values are those of [`Self::REFERENCE`].
+    pub defaults: Vec<String>,
     /// The array.
     pub array: ArraySize,
     /// Default dataflow.
@@ -179,6 +181,9 @@ pub struct Accelerator {
 }
 
 impl Accelerator {
+    /// The shipped accelerator whose values stand for those that a file does not give.
+    pub const REFERENCE: &str = read::REFERENCE;
+
     /// Loads a shipped accelerator by name, or a file by path: TOML, or a SCALE-Sim configuration
     /// (`.cfg`), whose accelerator runs the `scalesim-v3` cycle model unless its bandwidth is limited.
     ///

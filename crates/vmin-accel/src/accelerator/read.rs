@@ -1,4 +1,8 @@
-//! An accelerator file as a checked [`Accelerator`].
+//! An accelerator file as a checked [`Accelerator`]. What it does not give is as in [`REFERENCE`], and told.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::LazyLock;
 
 use vmin_diagnostic::{Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader};
 use vmin_sram::Geometry;
@@ -20,19 +24,55 @@ const LATENCY_NS_MAX: f64 = 1e6;
 const LANES_MAX: i64 = 1 << 16;
 const ACCUMULATOR_BITS_MAX: i64 = 64;
 
+/// The shipped accelerator whose values stand for those that a file does not give.
+pub(super) const REFERENCE: &str = "gemmini-16";
+
+/// Complete, so that reading it asks for no default.
+static OF_REFERENCE: LazyLock<Accelerator> =
+    LazyLock::new(|| Accelerator::load(REFERENCE).expect("a shipped accelerator without mistakes"));
+
+/// The keys whose values are those of the reference.
+#[derive(Default)]
+struct Defaults(RefCell<Vec<String>>);
+
+impl Defaults {
+    /// The value of a key, or that of the reference where it is not given; none where it is faulty.
+    fn or<T>(
+        &self,
+        table: &TableReader<'_>,
+        key: &str,
+        value: Option<T>,
+        of: impl FnOnce(&Accelerator) -> T,
+    ) -> Option<T> {
+        if value.is_some() || table.has(key) {
+            return value;
+        }
+        self.0.borrow_mut().push(table.dotted(key));
+        Some(of(&OF_REFERENCE))
+    }
+}
+
+/// A value without a place in the file.
+fn unplaced<T>(value: T) -> Located<T> {
+    Located { value, span: 0..0 }
+}
+
 pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     let document = Document::parse_kind(source, FileKind::Accelerator)?;
     let root = document.root();
-    let name = root.string("name");
-    let title = root.string("title");
+    let defaults = &Defaults::default();
+    let name = root.optional_string("name");
+    let title = root.optional_string("title");
     let provenance = provenance(&root);
-    let energy = energy(&root);
-    let array = array(&root);
-    let vector = root.table("vector");
-    let lanes = vector.integer("lanes", 1..=LANES_MAX);
+    let energy = energy(&root, defaults);
+    let array = array(&root, defaults);
+    let vector = root.table_if_any("vector");
+    let lanes = vector.optional_integer("lanes", 1..=LANES_MAX);
+    let lanes = lanes.map(|lanes| lanes.value.unsigned_abs());
+    let lanes = defaults.or(&vector, "lanes", lanes, |of| of.vector_lanes);
     vector.finish();
-    let memories = memories(&root, energy.as_ref().map(|energy| energy.constants));
-    let dram = dram(&root);
+    let memories = memories(&root, energy.as_ref().map(|energy| energy.constants), defaults);
+    let dram = dram(&root, defaults);
     let mapping = mapping(&root);
     let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
     if let Some(model) = &cycle_model
@@ -48,13 +88,18 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
 
     let read = || {
         let array = array?;
+        let stem = Path::new(source.name()).file_stem().unwrap_or_default().to_string_lossy();
+        let name = name.map_or_else(|| stem.into_owned(), |name| name.value);
+        let plain = || format!("{name}, {} x {}", array.size.rows(), array.size.columns());
+        let title = title.map_or_else(plain, |title| title.value);
         let (memories, accumulator_bits, partial_sums) = memories?;
         let energy = energy?.table(&memories, source.name());
         Some(Accelerator {
-            name: name?.value,
+            name,
             text: source.text().to_owned(),
-            title: title?.value,
-            provenance: provenance?,
+            title,
+            provenance,
+            defaults: defaults.0.take(),
             array: array.size,
             dataflow: array.dataflow,
             dataflows: array.dataflows,
@@ -62,7 +107,7 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
             weight_double_buffer: array.weight_double_buffer,
             leakage_uw_per_pe: array.leakage_uw_per_pe,
             cycle_model: cycle_model.map_or(CycleModel::Causal, |model| model.value),
-            vector_lanes: lanes?.value.unsigned_abs(),
+            vector_lanes: lanes?,
             accumulator_bits,
             partial_sums,
             memories,
@@ -77,11 +122,13 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     })
 }
 
-fn provenance(root: &TableReader<'_>) -> Option<Provenance> {
-    let table = root.table("provenance");
-    let [source, exact, estimated] = ["source", "exact", "estimated"].map(|key| table.string(key));
+fn provenance(root: &TableReader<'_>) -> Provenance {
+    let table = root.table_if_any("provenance");
+    let [source, exact, estimated] = ["source", "exact", "estimated"].map(|key| {
+        table.optional_string(key).map_or_else(|| "not stated".to_owned(), |text| text.value)
+    });
     table.finish();
-    Some(Provenance { source: source?.value, exact: exact?.value, estimated: estimated?.value })
+    Provenance { source, exact, estimated }
 }
 
 struct Array {
@@ -93,26 +140,28 @@ struct Array {
     leakage_uw_per_pe: f64,
 }
 
-fn array(root: &TableReader<'_>) -> Option<Array> {
+fn array(root: &TableReader<'_>, defaults: &Defaults) -> Option<Array> {
     let side = ARRAY_SIDE_MAX.cast_signed();
     let table = root.table("array");
     let rows = table.integer("rows", 1..=side);
     let columns = table.integer("columns", 1..=side);
-    let dataflow = table.choice("dataflow", Dataflow::ALL);
+    let dataflow = table.optional_choice("dataflow", Dataflow::ALL).map(|it| it.value);
+    let dataflow = defaults.or(&table, "dataflow", dataflow, |of| of.dataflow);
     // `also` is a second dataflow of the hardware, chosen on the command line.
     let also = table.optional_choice("also", Dataflow::ALL);
-    let clock_mhz = table.number("clock_mhz", 0.001..=CLOCK_MHZ_MAX);
+    let clock_mhz = table.optional_number("clock_mhz", 0.001..=CLOCK_MHZ_MAX).map(|it| it.value);
+    let clock_mhz = defaults.or(&table, "clock_mhz", clock_mhz, |of| of.clock_mhz);
     let double_buffer = table.optional_boolean("weight_double_buffer");
     let leakage = table.optional_number("leakage_uw_per_pe", 0.0..=1e6);
     table.finish();
-    let dataflow = dataflow?.value;
+    let dataflow = dataflow?;
     let mut dataflows = vec![dataflow];
     dataflows.extend(also.map(|also| also.value).filter(|also| *also != dataflow));
     Some(Array {
         size: ArraySize::new(rows?.value.unsigned_abs(), columns?.value.unsigned_abs())?,
         dataflow,
         dataflows,
-        clock_mhz: clock_mhz?.value,
+        clock_mhz: clock_mhz?,
         weight_double_buffer: double_buffer.is_some_and(|value| value.value),
         leakage_uw_per_pe: leakage.map_or(0.0, |value| value.value),
     })
@@ -121,25 +170,28 @@ fn array(root: &TableReader<'_>) -> Option<Array> {
 fn memories(
     root: &TableReader<'_>,
     constants: Option<ConstantSet>,
+    defaults: &Defaults,
 ) -> Option<(Memories, u64, PartialSums)> {
-    let table = root.table("memory");
-    let plain = |key| {
-        let reader = table.table(key);
-        let memory = memory(&reader, constants);
+    let table = root.table_if_any("memory");
+    let plain = |which: crate::Memory| {
+        let reader = table.table_if_any(which.word());
+        let memory = memory(&reader, constants, defaults, which);
         reader.finish();
         memory
     };
-    let weight = plain("weight");
-    let activation = plain("activation");
-    let reader = table.table("accumulator");
-    let sum_bits = reader.integer("sum_bits", 8..=ACCUMULATOR_BITS_MAX);
+    let weight = plain(crate::Memory::Weight);
+    let activation = plain(crate::Memory::Activation);
+    let reader = table.table_if_any(crate::Memory::Accumulator.word());
+    let sum_bits = reader.optional_integer("sum_bits", 8..=ACCUMULATOR_BITS_MAX);
+    let sum_bits = sum_bits.map(|bits| bits.value.unsigned_abs());
+    let sum_bits = defaults.or(&reader, "sum_bits", sum_bits, |of| of.accumulator_bits);
     let psum = reader.optional_choice("psum", &PartialSums::ALL);
-    let accumulator = memory(&reader, constants);
+    let accumulator = memory(&reader, constants, defaults, crate::Memory::Accumulator);
     reader.finish();
     table.finish();
     let memories = Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
     let psum = psum.map_or(PartialSums::Accumulator, |value| value.value);
-    Some((memories, sum_bits?.value.unsigned_abs(), psum))
+    Some((memories, sum_bits?, psum))
 }
 
 /// The rows of a bank of a memory that is given by its size.
@@ -171,17 +223,29 @@ fn rows_of(
     Some(Located { value: rows, span: kib.span.clone() })
 }
 
-fn memory(table: &TableReader<'_>, constants: Option<ConstantSet>) -> Option<Memory> {
-    let banks = table.integer("banks", 1..=BANKS_MAX);
-    let kib = table.optional_integer("kib", 1..=KIB_MAX);
-    let rows = if table.has("kib") {
-        table.optional_integer("rows", 1..=ROWS_MAX)
-    } else {
-        table.integer("rows", 1..=ROWS_MAX)
+fn memory(
+    table: &TableReader<'_>,
+    constants: Option<ConstantSet>,
+    defaults: &Defaults,
+    which: crate::Memory,
+) -> Option<Memory> {
+    let or = |key, value, of: fn(Geometry) -> u32| {
+        let of =
+            |reference: &Accelerator| unplaced(of(reference.memories.get(which).geometry).into());
+        defaults.or(table, key, value, of)
     };
-    let columns = table.integer("columns", 1..=COLUMNS_MAX);
-    let word_bits = table.integer("word_bits", 1..=COLUMNS_MAX);
-    let rail = table.choice("rail", &Rail::MEMORIES);
+    let banks = or("banks", table.optional_integer("banks", 1..=BANKS_MAX), Geometry::banks);
+    let kib = table.optional_integer("kib", 1..=KIB_MAX);
+    let rows = table.optional_integer("rows", 1..=ROWS_MAX);
+    let rows = if table.has("kib") { rows } else { or("rows", rows, Geometry::rows) };
+    let columns =
+        or("columns", table.optional_integer("columns", 1..=COLUMNS_MAX), Geometry::columns);
+    let word_bits = table.optional_integer("word_bits", 1..=COLUMNS_MAX);
+    // There a word is a whole row.
+    let row = columns.as_ref().map_or(0, |columns| columns.value);
+    let word_bits = defaults.or(table, "word_bits", word_bits, |_| unplaced(row));
+    let rail = table.optional_choice("rail", &Rail::MEMORIES).map(|rail| rail.value);
+    let rail = defaults.or(table, "rail", rail, |of| of.memories.get(which).rail);
     let cells = table.optional_choice("cells", &Cells::ALL);
     let leakage = table.optional_number("leakage_uw_per_kib", 0.0..=1e6);
     let cycle_ns = table.optional_number("cycle_ns", 1e-3..=1e6);
@@ -220,7 +284,7 @@ fn memory(table: &TableReader<'_>, constants: Option<ConstantSet>) -> Option<Mem
             Some(Memory {
                 geometry,
                 word_bits,
-                rail: rail?.value,
+                rail: rail?,
                 cells,
                 leakage_uw_per_kib,
                 leakage_source,
@@ -236,16 +300,19 @@ fn memory(table: &TableReader<'_>, constants: Option<ConstantSet>) -> Option<Mem
 }
 
 /// Off-chip memory, if the file has any; nothing if it is faulty.
-fn dram(root: &TableReader<'_>) -> Option<Option<Dram>> {
+fn dram(root: &TableReader<'_>, defaults: &Defaults) -> Option<Option<Dram>> {
     let Some(table) = root.optional_table("dram") else { return Some(None) };
-    let bandwidth = table.number("bandwidth_gb_per_s", 1e-6..=1e6);
+    let key = "bandwidth_gb_per_s";
+    let bandwidth = table.optional_number(key, 1e-6..=1e6).map(|of| of.value * 1e9);
+    let of_reference = |of: &Accelerator| of.dram.map_or(0.0, |dram| dram.bytes_per_second);
+    let bandwidth = defaults.or(&table, key, bandwidth, of_reference);
     let weights = table.optional_choice("weights", &Residence::ALL);
     let activations = table.optional_choice("activations", &Residence::ALL);
     let latency = table.optional_number("latency_ns", 0.0..=LATENCY_NS_MAX);
     let overlap = table.optional_choice("overlap", &Overlap::ALL);
     table.finish();
     Some(Some(Dram {
-        bytes_per_second: bandwidth?.value * 1e9,
+        bytes_per_second: bandwidth?,
         weights: weights.map_or(Residence::Streamed, |value| value.value),
         activations: activations.map_or(Residence::Resident, |value| value.value),
         latency_ns: latency.map_or(0.0, |value| value.value),
@@ -304,9 +371,10 @@ impl Energy {
     }
 }
 
-fn energy(root: &TableReader<'_>) -> Option<Energy> {
-    let table = root.table("energy");
-    let constants = table.choice("constants", &ConstantSet::ALL);
+fn energy(root: &TableReader<'_>, defaults: &Defaults) -> Option<Energy> {
+    let table = root.table_if_any("energy");
+    let constants = table.optional_choice("constants", &ConstantSet::ALL).map(|it| it.value);
+    let constants = defaults.or(&table, "constants", constants, |of| of.energy.constants());
     let has_dram = root.has_table("dram");
     let without_dram = |reader: &TableReader<'_>, key: &str, span| {
         let problem = Diagnostic::new("no-dram", format!("`{key}` is given, but there is no DRAM"))
@@ -314,7 +382,8 @@ fn energy(root: &TableReader<'_>) -> Option<Energy> {
         reader.report_at(span, problem);
     };
     let dram = if has_dram {
-        table.choice("dram", &DramKind::ALL).map(|dram| Some(dram.value))
+        let dram = table.optional_choice("dram", &DramKind::ALL).map(|dram| Some(dram.value));
+        defaults.or(&table, "dram", dram, |of| of.energy.dram())
     } else {
         if let Some(dram) = table.optional_choice("dram", &DramKind::ALL) {
             without_dram(&table, "energy.dram", dram.span);
@@ -334,5 +403,5 @@ fn energy(root: &TableReader<'_>) -> Option<Energy> {
         reader.finish();
     }
     table.finish();
-    Some(Energy { constants: constants?.value, dram: dram?, overrides })
+    Some(Energy { constants: constants?, dram: dram?, overrides })
 }

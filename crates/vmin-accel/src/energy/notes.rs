@@ -157,6 +157,11 @@ pub fn sources(accelerator: &Accelerator, profile: &VoltageProfile) -> Vec<Sourc
         text("stated there", &provenance.exact),
         text("estimated", &provenance.estimated),
     ];
+    let defaults = &accelerator.defaults;
+    if !defaults.is_empty() {
+        let what = format!("not given, so as `{}`", Accelerator::REFERENCE);
+        list.push(sourced(what, format!("{} values", defaults.len()), &defaults.join(", ")));
+    }
     list.extend(accelerator.energy.entries().iter().map(|entry| {
         let what = format!("energy: {}", entry.action.name().replace('_', " "));
         sourced(what, format!("{:.4} pJ", entry.pj), &entry.source)

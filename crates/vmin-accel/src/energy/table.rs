@@ -134,6 +134,11 @@ pub struct EnergyTable {
 }
 
 impl EnergyTable {
+    /// The kind of DRAM, if there is one.
+    pub(crate) const fn dram(&self) -> Option<DramKind> {
+        self.dram
+    }
+
     /// The table of a constant set for memories of these sizes, and of a DRAM if there is one.
     #[must_use]
     pub fn new(set: ConstantSet, dram: Option<DramKind>, memories: &Memories) -> Self {

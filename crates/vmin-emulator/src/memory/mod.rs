@@ -20,6 +20,7 @@ pub(crate) mod weights;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::AddressMap;
 use vmin_accel::{Memory, MemoryAt};
@@ -296,7 +297,7 @@ impl<'c> Arrays<'c> {
     /// Allocates spare lines by the chip's map at the supplies of the test; `contents` are all that lie there.
     pub(crate) fn test(&mut self, supplies: Option<&Supplies>, contents: &[Contents<'_>]) {
         let (Some(supplies), Some(_)) = (supplies, self.protected.stages.spares) else { return };
-        let powered = self.powered(supplies, None, contents);
+        let powered = self.powered(supplies, None, contents, &NEVER);
         let map = |stores: &dyn Stores| {
             let data = self.protected.data;
             powered.on_their_rails(
@@ -328,12 +329,14 @@ impl<'c> Arrays<'c> {
         self.repair.as_ref()
     }
 
-    /// The arrays at these supplies; `known` tells the test that found the fault map.
+    /// The arrays at these supplies; `known` tells the test that found the fault map. Once `stop` is set, how bits are
+    /// stored may be decided by half.
     pub(crate) fn powered<'a>(
         &'a self,
         supplies: &'a Supplies,
         known: Option<&'a KnownAt>,
         contents: &[Contents<'_>],
+        stop: &'a AtomicBool,
     ) -> Powered<'a> {
         let tested = known.map_or(supplies, |known| &known.supplies);
         let places = self.protected.stages.rails.iter().map(|rail| match &rail.cells {
@@ -368,6 +371,7 @@ impl<'c> Arrays<'c> {
             at: levels(supplies),
             tested: known.map(|known| (levels(&known.supplies), known.reads)),
             storage: OnceLock::new(),
+            stop,
         }
     }
 }
@@ -395,7 +399,12 @@ pub(crate) struct Powered<'a> {
     tested: Option<(Levels<'a>, u32)>,
     /// How bits are stored, once it was asked for.
     storage: OnceLock<Storage>,
+    /// Whether deciding that is of no use any more.
+    stop: &'a AtomicBool,
 }
+
+/// The stop flag of what decides nothing.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Number of the first read of a test.
 const TEST: u64 = 1 << 63;
@@ -558,8 +567,9 @@ impl Powered<'_> {
                 scheme: &stages.scheme,
                 channels,
                 writes_around: stages.store.iter().any(|rule| rule.writes_around()),
+                stop: self.stop,
             };
-            for rule in &stages.store {
+            for rule in stages.store.iter().take_while(|_| !chip.is_stopped()) {
                 rule.decide(&chip, &mut storage);
             }
             storage

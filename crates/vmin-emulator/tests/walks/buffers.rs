@@ -197,7 +197,8 @@ fn slow<S: CellSource + Silicon>(
     let together = protection(of);
     let deployment = Deployment::new(graph, placement, &together).unwrap();
     let at_all = supplies(of, &together, VDD_MV, at);
-    let storages = deployment.open(source, spec, &[&at_all], None).unwrap().storages(&at_all);
+    let open = deployment.open(source, spec, &[&at_all], None).unwrap();
+    let storages = open.storages(&at_all, &AtomicBool::new(false)).unwrap();
     let layouts = PerMemory {
         weight: placement.layouts[0].clone(),
         activation: AddressMap::linear(activations.geometry),

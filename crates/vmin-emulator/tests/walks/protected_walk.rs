@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{AddressMap, Interleaving, WeightPlacement};
 use vmin_accel::{
@@ -325,7 +326,7 @@ fn both(
     let supplies = supplies(&protection, Memory::Weight, VDD_MV, &at);
     let open = deployment.open(source, chip(number), &[&supplies], None).unwrap();
     let fast = open.weights(&supplies, LOAD);
-    let storages = open.storages(&supplies);
+    let storages = open.storages(&supplies, &AtomicBool::new(false)).unwrap();
     let images = open.images(&supplies);
     let cells = images_bit_by_bit(graph, weights, layout, &storages.weight);
     assert_eq!(images, cells, "{mechanisms:?} {layout:?}");

@@ -104,6 +104,8 @@ impl StoreRule for InvertRows {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::store::{CellPlaces, Content, Damage};
     use crate::words::{CodeBit, Scheme, Stored, Stores, TowardZero};
@@ -173,6 +175,7 @@ mod tests {
                 scheme: &Scheme::Plain,
                 channels: &[],
                 writes_around: false,
+                stop: &AtomicBool::new(false),
             };
             let mut storage = Storage::default();
             InvertRows {}.decide(&chip, &mut storage);

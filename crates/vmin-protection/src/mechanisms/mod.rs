@@ -85,6 +85,27 @@ fn values_unknown(memory: vmin_accel::Memory) -> Option<&'static str> {
     }
 }
 
+/// Settings in examples of mechanisms that need some.
+const SETTINGS: [(&str, &str); 9] = [
+    ("boost", ", raise_mv = 20"),
+    ("safe_bits", ", bits = 2, raise_mv = 50"),
+    ("layer_rail", ", layers = [1], raise_mv = 50"),
+    ("bank_rail", ", share = 0.5, raise_mv = 50"),
+    ("spares", ", rows = 2, columns = 1, repair_vdd_mv = 900"),
+    ("secded", ", data_bits = 64"),
+    ("detecting_read", ", mask = \"bits\""),
+    ("narrow_sums", ", memory = \"accumulator\""),
+    ("sum_guard", ", memory = \"accumulator\""),
+];
+
+/// The table of a mechanism that may be misspelt; of any where it is like none.
+#[must_use]
+pub fn example(word: &str) -> String {
+    let kind = vmin_diagnostic::closest(word, ALL.map(|(kind, _)| kind)).unwrap_or("closest_code");
+    let settings = SETTINGS.iter().find(|(of, _)| *of == kind).map_or("", |(_, settings)| settings);
+    format!("{{ kind = \"{kind}\"{settings} }}")
+}
+
 /// Every mechanism with its word in files.
 pub const ALL: [(&str, Reader); 17] = [
     ("boost", boost::read),

@@ -64,7 +64,7 @@ impl StoreRule for PermuteChannels {
         for _ in 0..PASSES {
             let before = least;
             for channels in chip.channels.iter().filter(|of| of.count <= CHANNELS_MAX) {
-                let orders = best(chip, storage, channels);
+                let Some(orders) = best(chip, storage, channels) else { return };
                 let others = others(storage, channels);
                 let mut changed =
                     Storage { channels: [others, orders].concat(), ..storage.clone() };
@@ -87,12 +87,15 @@ fn others(storage: &Storage, channels: &Channels) -> Vec<ChannelOrder> {
     storage.channels.iter().filter(other).cloned().collect()
 }
 
-/// The best order of some channels while all others stay.
-fn best(chip: &KnownChip<'_>, storage: &Storage, channels: &Channels) -> Vec<ChannelOrder> {
+/// The best order of some channels while all others stay; none if it was stopped.
+fn best(chip: &KnownChip<'_>, storage: &Storage, channels: &Channels) -> Option<Vec<ChannelOrder>> {
     let places = Storage { channels: others(storage, channels), ..storage.clone() };
     let mut costs = vec![vec![0_u64; channels.count]; channels.count];
     for content in &chip.contents {
         for ((tensor, code), mask) in chip.masks(content, &places) {
+            if chip.is_stopped() {
+                return None;
+            }
             for axis in channels.axes.iter().filter(|axis| axis.tensor == tensor) {
                 let is_across = |of: &&ChannelOrder| {
                     of.axis != *axis && of.axis.tensor == tensor && channels.axes.contains(&of.axis)
@@ -113,5 +116,5 @@ fn best(chip: &KnownChip<'_>, storage: &Storage, channels: &Channels) -> Vec<Cha
     for (channel, place) in least_cost(&costs).into_iter().enumerate() {
         order[place] = channel;
     }
-    channels.axes.iter().map(|&axis| ChannelOrder { axis, order: order.clone() }).collect()
+    Some(channels.axes.iter().map(|&axis| ChannelOrder { axis, order: order.clone() }).collect())
 }

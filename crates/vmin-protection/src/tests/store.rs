@@ -1,6 +1,7 @@
 //! Store rules against slow readings of what they promise.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use vmin_quant::Encoding;
 use vmin_sram::{CellEffect, Fault};
@@ -12,6 +13,8 @@ use crate::mechanisms::{
 };
 use crate::store::{Axis, CellPlaces, Channels, Content, Damage, KnownChip, Moments, Storage};
 use crate::words::{CodeBit, Mask, Scheme, Stored, Stores, TowardZero};
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A small generator: its numbers need no more than to differ.
 struct Numbers(u64);
@@ -168,6 +171,10 @@ impl Case {
 
     /// The storage after these rules, and the damage of what is then read, told cell by cell.
     fn run(&self, rules: &[&dyn Mechanism]) -> (Storage, u64) {
+        self.run_until(rules, &NEVER)
+    }
+
+    fn run_until(&self, rules: &[&dyn Mechanism], stop: &AtomicBool) -> (Storage, u64) {
         let wanted = |_: usize, code: usize| self.codes[code];
         let bank = |row: u64| u32::from(row >= self.rows / 2);
         let last = (self.stores.gap + self.stores.bits * self.stores.codes - 1) / self.columns;
@@ -196,6 +203,7 @@ impl Case {
             scheme: &Scheme::Plain,
             channels: &self.channels,
             writes_around: rules.iter().any(|rule| rule.writes_around()),
+            stop,
         };
         let mut storage = Storage::default();
         for rule in &rules {
@@ -445,6 +453,7 @@ fn cells_that_are_not_in_use_do_no_harm() {
         scheme: &Scheme::Plain,
         channels: &[],
         writes_around: false,
+        stop: &NEVER,
     };
     let decided = |rule: &dyn Mechanism, known: Vec<Fault>, used_bits| {
         let chip = chip(known, used_bits);
@@ -492,8 +501,11 @@ fn no_order_of_channels_leaves_less() {
         let case = Case { channels, ..case };
         for around in [false, true] {
             let around_rule: &[&dyn Mechanism] = if around { &RULES[4..] } else { &[] };
-            let (storage, harm) = case.run(&[&RULES[1..2], around_rule].concat());
+            let rules = [&RULES[1..2], around_rule].concat();
+            let (storage, harm) = case.run(&rules);
             moved += u32::from(!storage.channels.is_empty());
+            let (stopped, _) = case.run_until(&rules[..1], &AtomicBool::new(true));
+            assert_eq!(stopped, Storage::default(), "no group is decided once stopped");
             let mut least = u64::MAX;
             orders(&mut Vec::new(), &mut (0..codes).collect(), &mut |order| {
                 least = least.min(case.with_order(order, around));

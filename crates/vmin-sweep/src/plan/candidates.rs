@@ -195,6 +195,10 @@ impl Shared<'_> {
         }
         let extents = deployment.extents();
         let at: Vec<&Supplies> = points.iter().map(|point| &point.supplies).collect();
+        if let Some(problem) = protection.known_in_vain(&at) {
+            let place = wanted.protection.known_span.clone();
+            return Err(problem.at(&self.experiment.source, place).into());
+        }
         let remarks = protection.remarks(&extents, &at).map_err(|reason| {
             let refused = |alone: &Protection| {
                 let at = |vdd: (usize, &Located<f64>)| self.alone(alone, vdd.0, vdd.1.value);
@@ -462,8 +466,12 @@ pub(super) fn weight_reads(accelerator: &Accelerator, own: &Candidate) -> u64 {
     weights.iter().zip(&reports).map(reads).fold(1, u64::max)
 }
 
-/// Cycles and traffic of a network, and for each layer its number among those with weights.
-fn layers(
+/// Cycles and traffic of a network, and for each layer its number among those with weights, as sweeps price it;
+/// `share_of_sums` is the share of the accumulator memory that holds sums.
+///
+/// # Errors
+/// A layer does not fit the accelerator.
+pub fn layers(
     accelerator: &Accelerator,
     graph: &Graph,
     placement: &Placement,

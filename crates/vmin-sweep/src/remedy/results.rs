@@ -168,6 +168,12 @@ pub struct RemedyRow<'a> {
     pub shown_mv: Option<f64>,
     /// True if the voltage reached is the lowest one of the sweep.
     pub reached_at_lowest: bool,
+    /// Share saved of the energy of one inference at the voltage shown.
+    pub energy_saving_shown: Option<f64>,
+    /// The voltage of the columns that follow: that reached, or else that of the lowest mean test error.
+    pub at_mv: Option<f64>,
+    /// Which of the two it is: `reached` or `lowest_rerr`.
+    pub at: Option<&'static str>,
     /// Mean test error there.
     pub rerr_mean: Option<f64>,
     /// By how much it exceeds that with the exact map, mean over chips.
@@ -194,10 +200,31 @@ pub struct RemedyRow<'a> {
 }
 
 impl RemedyResult {
+    /// The point that tables tell: that of the voltage reached, or else that of the lowest mean test error, the
+    /// highest voltage of equals.
+    #[must_use]
+    pub fn told(&self) -> Option<RemedySweepPoint> {
+        let lowest = self.points.iter().min_by(|a, b| a.rerr_mean.total_cmp(&b.rerr_mean));
+        self.best.or(lowest.copied())
+    }
+
+    /// True if it works from a map of each chip that is not the exact one.
+    #[must_use]
+    pub fn has_inexact_map(&self) -> bool {
+        self.known.as_deref().is_some_and(|known| known != "exact")
+    }
+
+    /// Its point at `vmin.shown_mv`.
+    #[must_use]
+    pub fn shown(&self) -> Option<&RemedySweepPoint> {
+        self.points.iter().find(|point| Some(point.vdd_mv) == self.vmin.shown_mv)
+    }
+
     /// Its line of the table.
     #[must_use]
     pub fn row(&self) -> RemedyRow<'_> {
-        let lost = self.best.and_then(|best| best.lost_by_map);
+        let told = self.told();
+        let lost = told.and_then(|told| told.lost_by_map);
         RemedyRow {
             name: &self.name,
             protection: &self.protection,
@@ -220,17 +247,20 @@ impl RemedyResult {
             vdd_mv: self.best.map(|best| best.vdd_mv),
             shown_mv: self.vmin.shown_mv,
             reached_at_lowest: self.vmin.reached_at_lowest,
+            energy_saving_shown: self.shown().map(|shown| shown.energy_saving),
+            at_mv: told.map(|told| told.vdd_mv),
+            at: told.map(|_| if self.best.is_some() { "reached" } else { "lowest_rerr" }),
             lost_by_map: lost.map(|lost| lost.mean),
             lost_by_map_low: lost.and_then(|lost| lost.low),
             lost_by_map_high: lost.and_then(|lost| lost.high),
-            rerr_mean: self.best.map(|best| best.rerr_mean),
-            yield_fraction: self.best.map(|best| best.yield_fraction),
-            yield_low: self.best.map(|best| best.yield_low),
-            yield_high: self.best.map(|best| best.yield_high),
-            access_energy_saving: self.best.map(|best| best.access_energy_saving),
-            energy_per_inference_nj: self.best.map(|best| best.energy_per_inference_nj),
-            energy_saving: self.best.map(|best| best.energy_saving),
-            latency_us: self.best.map(|best| best.latency_us),
+            rerr_mean: told.map(|told| told.rerr_mean),
+            yield_fraction: told.map(|told| told.yield_fraction),
+            yield_low: told.map(|told| told.yield_low),
+            yield_high: told.map(|told| told.yield_high),
+            access_energy_saving: told.map(|told| told.access_energy_saving),
+            energy_per_inference_nj: told.map(|told| told.energy_per_inference_nj),
+            energy_saving: told.map(|told| told.energy_saving),
+            latency_us: told.map(|told| told.latency_us),
         }
     }
 

@@ -65,6 +65,24 @@ fn twenty_of_twenty_show_eighty_six_percent() {
 }
 
 #[test]
+fn a_rate_has_three_significant_digits() {
+    for (rate, words) in [
+        (0.0, "0 %"),
+        (1.9e-19, "1.90e-17 %"),
+        (9.994e-6, "9.99e-4 %"),
+        (9.996e-6, "0.00100 %"),
+        (1.339e-4, "0.0134 %"),
+        (0.05, "5.00 %"),
+        (0.09996, "10.0 %"),
+        (0.5, "50.0 %"),
+        (1.0, "100 %"),
+        (12.345, "1234 %"),
+    ] {
+        assert_eq!(rate_words(rate), words);
+    }
+}
+
+#[test]
 fn a_failing_chip_is_always_seen() {
     let words = [(399, 400), (999, 1000), (996, 1000), (1, 101), (19, 20), (20, 20), (400, 400)]
         .map(|(passing, chips)| yield_words(passing, chips));
@@ -157,6 +175,11 @@ fn a_mean_without_spread_is_as_sure_as_its_images() {
     let none = MeanError::of(&[0.0; 20], 1, 300, CONFIDENCE).expect("chips");
     let (low, high) = none.interval.expect("chips");
     assert!(low == 0.0 && (high - (1.0 - 0.025_f64.powf(1.0 / 300.0))).abs() < 1e-9, "{high}");
+    // Five equal chips show that half of all chips are like them, four do not.
+    let equal = |chips: usize| MeanError::of(&vec![0.2; chips], 1, 300, CONFIDENCE);
+    assert!(equal(5).expect("chips").interval.is_some_and(|(low, high)| low < 0.2 && 0.2 < high));
+    assert_eq!(equal(4).expect("chips").interval, None);
+    assert!(MeanError::of(&[0.2, 0.21], 1, 300, CONFIDENCE).expect("chips").interval.is_some());
     let one = MeanError::of(&[0.1], 1, 100, CONFIDENCE).expect("a chip");
     assert_eq!((one.se_chips, one.interval), (None, None));
     assert!((one.se_images - 0.03).abs() < 1e-12);
@@ -184,9 +207,15 @@ fn a_loss_is_paired() {
 #[test]
 fn a_paired_difference_has_the_interval_of_its_chips() {
     let none = PairedDifference::of(&[0.0; 5], 1, CONFIDENCE).expect("chips");
-    assert_eq!((none.mean, none.low, none.high), (0.0, Some(0.0), Some(0.0)));
+    // Equal chips have no standard deviation: 0.05 of samples of 5 miss the 45 % of chips that differ.
+    assert_eq!((none.mean, none.low, none.high), (0.0, None, None));
+    assert!((none.differing_high.expect("equal") - (1.0 - 0.05_f64.powf(0.2))).abs() < 1e-12);
+    assert!(none.words().contains("at most 45 % of all chips differ"), "{}", none.words());
+    let two = PairedDifference::of(&[0.1 + 0.2, 0.3], 1, CONFIDENCE).expect("chips");
+    assert_eq!((two.low, two.high), (None, None), "equal but for rounding");
+    assert!(two.words().contains("at most 78 %"), "{}", two.words());
     let one = PairedDifference::of(&[0.25], 1, CONFIDENCE).expect("a chip");
-    assert_eq!((one.mean, one.low, one.high), (0.25, None, None));
+    assert_eq!((one.mean, one.low, one.high, one.differing_high), (0.25, None, None, None));
     // Student's factor of two degrees of freedom is 4.3027; the deviation is 0.1.
     let three = PairedDifference::of(&[0.1, 0.2, 0.3], 1, CONFIDENCE).expect("chips");
     let half = 4.302_65 * 0.1 / 3.0_f64.sqrt();

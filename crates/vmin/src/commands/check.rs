@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::{Accelerator, VoltageProfile};
-use vmin_diagnostic::{FileKind, Source};
+use vmin_diagnostic::{FileKind, Source, thousands};
 use vmin_protection::ProtectionCosts;
 use vmin_sweep::statistics::{chips_to_show, share_words};
 use vmin_sweep::{Plan, PlanCost};
@@ -52,6 +52,9 @@ pub struct Described {
     kind: &'static str,
     /// Its `name`.
     name: String,
+    /// Keys of an accelerator that are not given, and as in `gemmini-16`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    defaults: Vec<String>,
 }
 
 /// Checks a file; plans an experiment and measures a few of its trials.
@@ -77,8 +80,11 @@ fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
     };
     let source = overridden(source, &args.set)?;
     let kind = FileKind::of(&source).unwrap_or(FileKind::Experiment);
-    let described =
-        |name: &str| Ok(Checked::Other(Described { kind: kind.word(), name: name.to_owned() }));
+    let with_defaults = |name: &str, defaults: &[String]| {
+        let (name, defaults) = (name.to_owned(), defaults.to_owned());
+        Ok(Checked::Other(Described { kind: kind.word(), name, defaults }))
+    };
+    let described = |name: &str| with_defaults(name, &[]);
     match kind {
         FileKind::Experiment => {
             let plan = compute::timed("plan", || Plan::read(&source, base))?;
@@ -88,7 +94,10 @@ fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
             let cost = Cost { cost: plan.cost(), seconds, name: plan.name, notes };
             Ok(Checked::Experiment(Box::new(cost)))
         }
-        FileKind::Accelerator => described(Accelerator::parse(&source)?.name()),
+        FileKind::Accelerator => {
+            let accelerator = Accelerator::parse(&source)?;
+            with_defaults(accelerator.name(), &accelerator.defaults)
+        }
         FileKind::Profile => described(VoltageProfile::parse(&source)?.name()),
         FileKind::Space => described(&vmin_explore::Plan::read(&source, base)?.space.name),
         FileKind::Recipe => described(&Recipe::parse(&source)?.name),
@@ -127,22 +136,40 @@ impl Answer for Checked {
                     .unzip();
                 answer::csv(&[keys, values])
             }
-            Self::Other(described) => answer::csv(&[described]),
+            Self::Other(Described { kind, name, defaults }) => {
+                let header = ["kind", "name", "defaults"].map(str::to_owned);
+                answer::csv(&[header, [(*kind).to_owned(), name.clone(), defaults.join(", ")]])
+            }
         }
     }
 
     fn table(&self) -> String {
         let Cost { cost, seconds, name, notes } = match self {
             Self::Experiment(cost) => &**cost,
-            Self::Other(Described { kind, name }) => {
-                return format!("{kind} `{name}`: no mistakes");
+            Self::Other(Described { kind, name, defaults }) => {
+                let as_reference = match &defaults[..] {
+                    [] => String::new(),
+                    keys => {
+                        format!(
+                            "\nnot given, so as `{}`: {}",
+                            Accelerator::REFERENCE,
+                            keys.join(", ")
+                        )
+                    }
+                };
+                return answer::wrapped(&format!("{kind} `{name}`: no mistakes{as_reference}"));
             }
         };
         let value = serde_json::to_value(cost).unwrap_or_default();
         let rows = value.as_object().into_iter().flatten().map(|(key, value)| {
-            let text = match value.as_f64().filter(|_| value.is_f64()) {
-                Some(number) => format!("{number:.1}"),
-                None => text(value),
+            let text = match (value.as_u64(), value.as_f64()) {
+                (Some(count), _) => thousands(count),
+                // A tenth more or less, in front of which whole numbers are grouped.
+                (None, Some(number)) => {
+                    let tenths = (number * 10.0).round() as u64;
+                    format!("{}.{}", thousands(tenths / 10), tenths % 10)
+                }
+                (None, None) => text(value),
             };
             vec![key.replace('_', " "), text]
         });

@@ -197,6 +197,6 @@ impl Answer for Comparison {
 }
 
 /// What the last rows mean.
-const LOWEST: &str = "reached: lowest swept voltage at which the sampled chips reach the target (share of \
-                      chips within a loss, in points of accuracy); shown: at which they show it at the \
+const LOWEST: &str = "reached, shown: operating voltages, the lowest swept one at which the sampled chips reach the target (share of \
+                      chips within a loss, in points of accuracy), and at which they show it at the \
                       confidence of the experiment";

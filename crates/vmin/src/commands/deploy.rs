@@ -17,14 +17,15 @@ use std::sync::atomic::AtomicBool;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_accel::PerMemory;
+use vmin_accel::energy::{OperatingPoint, per_inference};
+use vmin_accel::{Memory, PerMemory};
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Deployment, Emulator, LOAD};
 use vmin_files::{Staged, sha256, write_set};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
-use vmin_protection::Protection;
 use vmin_protection::store::{RowTable, Storage};
+use vmin_protection::{ProtectedLayers, Protection, ProtectionCosts, protected_energy};
 use vmin_sweep::RowsUsed;
 use vmin_sweep::names::Names;
 use vmin_sweep::statistics::{PairedDifference, Yield, interval_words, yield_words};
@@ -95,6 +96,9 @@ pub struct Deployed {
     pub test_row_reads: u64,
     /// Rows of each memory that hold something at some time, and all rows; only of memories that can err.
     pub rows: PerMemory<Option<RowsUsed>>,
+    /// Energy of an inference at these supplies; absent where no profile is named that tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy: Option<InferenceEnergy>,
     /// Yield without remedies and as deployed.
     #[serde(rename = "yield", skip_serializing_if = "Option::is_none")]
     pub of_yield: Option<Yields>,
@@ -108,6 +112,23 @@ pub struct Deployed {
     pub costs: String,
     /// Each chip.
     pub chips: Vec<Chip>,
+}
+
+/// Energy of an inference with the mechanisms' prices, as sweeps tell it.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct InferenceEnergy {
+    /// Energy of one inference at these supplies, in nJ.
+    pub energy_per_inference_nj: f64,
+    /// Of it, encoders and decoders.
+    pub energy_codec_nj: f64,
+    /// Energy of one inference of the unprotected network at the nominal voltage, in nJ.
+    pub energy_nominal_nj: f64,
+    /// Share saved against that.
+    pub energy_saving: f64,
+    /// Time of one inference, in us.
+    pub latency_us: f64,
+    /// The nominal voltage, in mV.
+    pub vdd_nominal_mv: f64,
 }
 
 /// Chips that keep the accuracy budget.
@@ -186,6 +207,7 @@ struct Job<'a> {
     judged: Option<Judged<'a>>,
     prices: &'a [RemedyPrice],
     area_share: f64,
+    energy: Option<InferenceEnergy>,
     network_sha256: String,
     several: bool,
 }
@@ -257,6 +279,7 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
         judged,
         prices: &prices,
         area_share: setup.area_share_by(&deployment.extents(), &costs),
+        energy: energy(&setup, &graph, &deployment, &costs)?,
         network_sha256: network_sha256(&graph)?,
         several: matches!(on_chip.chip[..], [ChipChoice::Range(_)]) || range.len() > 1,
     };
@@ -280,6 +303,40 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
     staged.publish().map_err(|error| unwritable(&args.out, &error))?;
     say(&format!("wrote `{}`", args.out.display()));
     Ok(job.answer(chips, &manifests, costs.name()))
+}
+
+/// Energy of an inference on the chips as deployed; none without a profile.
+fn energy(
+    setup: &Setup,
+    graph: &Graph,
+    deployment: &Deployment<'_>,
+    costs: &ProtectionCosts,
+) -> Result<Option<InferenceEnergy>, Failure> {
+    let Setup { accelerator, placement, typed, chips, .. } = setup;
+    let Some(profile) = &chips.profile else { return Ok(None) };
+    let layers = |share_of_sums| {
+        vmin_sweep::priced_layers(accelerator, graph, placement, share_of_sums)
+            .map_err(|error| Failure::input("does-not-fit", &error))
+    };
+    let nominal = OperatingPoint::nominal(profile);
+    let (unprotected, _) = layers(1.0)?;
+    let unprotected = per_inference(accelerator, profile, &unprotected, &nominal);
+    let supplied =
+        Memory::ALL.iter().filter_map(|(_, memory)| Some((memory.rail(), chips.vdd_mv(*memory)?)));
+    let point = supplied.fold(nominal, |point, (rail, vdd_mv)| point.with(rail, vdd_mv));
+    let protection = typed.protection();
+    let (reports, weighted) = layers(protection.share_of_sums())?;
+    let banks_used = deployment.banks_used();
+    let layers = ProtectedLayers { reports: &reports, weighted: &weighted, banks_used };
+    let energy = protected_energy(accelerator, profile, layers, protection, costs, &point);
+    Ok(Some(InferenceEnergy {
+        energy_per_inference_nj: energy.total_nj,
+        energy_codec_nj: energy.codec_nj,
+        energy_nominal_nj: unprotected.total_nj,
+        energy_saving: 1.0 - energy.total_nj / unprotected.total_nj,
+        latency_us: energy.latency_us,
+        vdd_nominal_mv: profile.v_ref_mv(),
+    }))
 }
 
 fn judged<'a>(
@@ -315,7 +372,7 @@ impl Job<'_> {
         let bare = setup.open(self.unprotected, number, &chips.unprotected)?;
         let open = setup.open(self.deployment, number, &chips.supplies)?;
         // Decided once.
-        let storages = open.storages(&chips.supplies);
+        let storages = open.storages(&chips.supplies, stop).map_err(interrupted)?;
         let open = open.with_storages(storages.clone());
         let images = open.images(&chips.supplies);
         let plain = bare.weights(&chips.unprotected, LOAD);
@@ -446,6 +503,7 @@ impl Job<'_> {
             calibration_inferences: start_up.calibration_inferences,
             test_row_reads: start_up.test_row_reads,
             rows: extents.map(RowsUsed::of),
+            energy: self.energy,
             data: self.args.data.clone(),
             images: first.map(|of| of.images),
             err_clean: first.map(|of| of.err_clean),
@@ -587,6 +645,19 @@ impl Answer for Deployed {
             self.calibration_inferences,
             self.test_row_reads
         ));
+        lines.push(match &self.energy {
+            Some(of) => format!(
+                "energy of an inference: {:.2} nJ at these supplies with the mechanisms' prices (encoders and \
+                 decoders {:.2} nJ), {} saved against {:.2} nJ unprotected at {} mV nominal; {:.1} us",
+                of.energy_per_inference_nj,
+                of.energy_codec_nj,
+                answer::percent(of.energy_saving, 1),
+                of.energy_nominal_nj,
+                of.vdd_nominal_mv,
+                of.latency_us
+            ),
+            None => "energy of an inference: unknown, as no profile tells it at a voltage".to_owned(),
+        });
         let errors = (self.err_clean, self.err_unprotected, self.err_deployed);
         if let (Some(clean), Some(before), Some(after)) = errors {
             lines.push(format!(

@@ -17,8 +17,9 @@ use vmin_diagnostic::{Diagnostic, Located};
 use vmin_files::write_set;
 use vmin_nn::Graph;
 use vmin_report::{EnergyAtVoltage, EnergyPage, energy_page};
-use vmin_sweep::accuracy::{self, CLEAN, NOMINAL, priced_placement};
+use vmin_sweep::accuracy::{self, CLEAN, Least, NOMINAL, priced_placement};
 use vmin_sweep::names::Names;
+use vmin_sweep::statistics::rate_words;
 use vmin_sweep::{Accuracy, Placement, Verdict};
 
 use super::cycles::{Work, work};
@@ -50,8 +51,11 @@ pub struct Energy {
     clock_too_fast: bool,
     /// Down to this swept supply fewer than one faulty cell is expected in the lowered memories.
     clean_down_to_mv: Option<f64>,
-    /// The point of the least energy among those that keep the accuracy.
+    /// The point of the least energy among those that keep the accuracy; if the sweep shows its target at some of them,
+    /// not among those where the sampled chips only reach it.
     least: Option<usize>,
+    /// The point of the least energy where the sampled chips reach the target, if it takes less than `least`.
+    least_reached: Option<usize>,
     /// The point of the least energy, whatever its accuracy.
     least_of_all: usize,
     points: Vec<Point>,
@@ -220,13 +224,11 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         .hint("name a higher voltage, or `--clock fixed`")
         .into());
     }
-    let least = |keeps: &dyn Fn(&EnergyAtVoltage) -> bool| {
-        let points = points.iter().enumerate().filter(|(_, point)| keeps(point));
-        let least = points.min_by(|(_, a), (_, b)| a.report.total_nj.total_cmp(&b.report.total_nj));
-        least.map(|(index, _)| index)
-    };
-    let kept = least(&|point| point.verdict.accuracy.keeps());
-    let least_of_all = least(&|_| true).unwrap_or(0);
+    let known = points.iter().enumerate();
+    let known = known.map(|(index, point)| (index, point.report.total_nj, point.verdict.accuracy));
+    let least = Least::of(&known.collect::<Vec<_>>());
+    let Least { kept, reached, of_all } = least;
+    let least_of_all = of_all.unwrap_or(0);
     let shown = &points[kept.unwrap_or(least_of_all)];
     let area = area::components(accelerator);
     let summaries: Vec<Point> =
@@ -247,6 +249,7 @@ pub fn run(args: &EnergyArgs) -> Result<Energy, Failure> {
         clock_too_fast: shown.clock_too_fast,
         clean_down_to_mv: priced.clean_down_to_mv(),
         least: kept,
+        least_reached: reached,
         least_of_all,
         points: summaries,
         area_mm2: area.iter().map(|component| component.area_mm2).sum(),
@@ -492,6 +495,7 @@ fn write(
             placement: energy.placement.word(),
             points,
             least: energy.least,
+            least_reached: energy.least_reached,
             least_of_all: energy.least_of_all,
             accuracy: &energy.accuracy_source,
             sources: &energy.sources,
@@ -601,7 +605,7 @@ fn show_curve(energy: &Energy) -> String {
     let rows = energy.points.iter().enumerate().map(|(index, point)| {
         let mut row = vec![
             point.vdd_mv.map_or_else(String::new, |mv| mv.to_string()),
-            answer::rate(point.cell_fault_rate),
+            rate_words(point.cell_fault_rate),
             format!("{:.1}", point.latency_us),
         ];
         let parts = coarse_parts(&point.by_component, dram);
@@ -612,7 +616,12 @@ fn show_curve(energy: &Energy) -> String {
         row.push(rerr.map_or_else(|| "-".to_owned(), |rerr| answer::percent(rerr, 2)));
         row.push(point.verdict.accuracy.word().to_owned());
         row.extend(some_too_fast.then(|| clock_word(point.clock_too_fast).to_owned()));
-        row.push(if Some(index) == energy.least { "<- least".to_owned() } else { String::new() });
+        let mark = match Some(index) {
+            index if index == energy.least => "<- least",
+            index if index == energy.least_reached => "<- reached",
+            Some(_) | None => "",
+        };
+        row.push(mark.to_owned());
         row
     });
     let table = answer::fitted(&header, 0, &SPARE, rows) + "\n" + &answer::wrapped(ARRAY);
@@ -630,7 +639,10 @@ fn show_curve(energy: &Energy) -> String {
         Some(least) => format!("least energy {}", at(least)),
         None => "no voltage of these is known to keep the accuracy".to_owned(),
     };
-    if energy.least == Some(energy.least_of_all) {
+    if let Some(reached) = energy.least_reached {
+        sentence += &format!("; where the sampled chips only reach the target: {}", at(reached));
+    }
+    if [energy.least, energy.least_reached].contains(&Some(energy.least_of_all)) {
         let least = energy.least_of_all;
         if least == 0 || least + 1 == energy.points.len() {
             sentence += "; it is an end of the range, the true minimum may lie beyond";

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::{Memory, PerMemory};
 use vmin_diagnostic::Diagnostic;
-use vmin_emulator::{LOAD, Reads};
+use vmin_emulator::{LOAD, OpenChip, Reads};
 use vmin_nn::data::Dataset;
 use vmin_sram::Applied;
 use vmin_sweep::Spread;
@@ -212,6 +212,9 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
     let vdd_mv = |memory: Memory| chips.vdd_mv(memory);
     let (protects, start_up) = (!protection.is_empty(), protection.start_up(&extents));
     let area_share = protects.then(|| setup.area_share(&extents)).transpose()?;
+    let off = |open: &OpenChip<'_>| {
+        open.weight_deviation(&chips.supplies, LOAD, stop).map_err(interrupted)
+    };
     let mut clean = None;
     let mut evaluations = Vec::new();
     let mut of_chips = Vec::new();
@@ -240,11 +243,11 @@ fn run_here(args: &EvalArgs, stop: &AtomicBool) -> Result<Evaluated, Failure> {
                 Some(_) | None => Cow::Owned(emulator.predict_clean(stop).map_err(interrupted)?),
             };
             let open = own.open(&deployment, &setup)?;
-            deviation = deviates.then(|| open.weight_deviation(&chips.supplies, LOAD));
+            deviation = deviates.then(|| off(&open)).transpose()?;
             open.predict(setup.trial(first_image), &emulator, &known, stop).map_err(interrupted)?
         } else if errs {
             let open = setup.open(&deployment, chip, &chips.supplies)?;
-            deviation = deviates.then(|| open.weight_deviation(&chips.supplies, LOAD));
+            deviation = deviates.then(|| off(&open)).transpose()?;
             // Predictions without bit errors are made once, and only where a chip needs them.
             let known: &[usize] = clean.as_deref().unwrap_or(&[]);
             let none = clean.is_none();

@@ -10,6 +10,7 @@ use vmin_accel::energy::clock_word;
 use vmin_diagnostic::Source;
 use vmin_explore::{Exploration, Plan, Point};
 use vmin_files::{Content, write_streams};
+use vmin_sweep::statistics::rate_words;
 
 use crate::args::ExploreArgs;
 use crate::failure::{make_folder, say, unwritable};
@@ -133,7 +134,7 @@ fn show(exploration: &Exploration, front: &[Point]) -> String {
             point.activation_kib.to_string(),
             point.accumulator_kib.to_string(),
             point.vdd_mv.to_string(),
-            answer::rate(point.cell_fault_rate),
+            rate_words(point.cell_fault_rate),
             format!("{:.1}", point.latency_us),
             format!("{:.1} %", point.utilization_pct),
             format!("{:.1}", point.energy_nj),

@@ -175,6 +175,9 @@ impl Setup {
     /// A mechanism changes nothing there.
     pub(crate) fn remark(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
         let extents = deployment.extents();
+        if let Some(problem) = self.typed.protection().known_in_vain(&[&self.chips.supplies]) {
+            return Err(self.typed.at_known(problem).into());
+        }
         let of = |protection: &Protection| protection.remarks(&extents, &[&self.chips.supplies]);
         let remarks = of(self.typed.protection())
             .map_err(|reason| self.typed.refused(|alone| of(alone).is_err(), reason))?;

@@ -10,8 +10,8 @@ use vmin_diagnostic::{Diagnostic, Source};
 use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
-use vmin_sweep::statistics::{interval_words, share_words};
-use vmin_sweep::{Journal, JournalError, Plan, RemedySweepPoint, Results, RunError};
+use vmin_sweep::statistics::{interval_words, rate_words, share_words};
+use vmin_sweep::{Journal, JournalError, Plan, RemedyResult, RemedySweepPoint, Results, RunError};
 
 use crate::args::SweepArgs;
 use crate::commands::report::{FIRST_CHIP, REPORT};
@@ -266,8 +266,8 @@ impl Answer for Swept {
         let rows = results.points.iter().map(|point| {
             let mut row = vec![
                 format!("{}", point.vdd_mv),
-                answer::rate(point.cell_fault_rate),
-                answer::rate(point.flip_rate),
+                rate_words(point.cell_fault_rate),
+                rate_words(point.flip_rate),
                 spread(point.rerr_mean, point.rerr_std),
                 format!("{:.2}", point.rerr_max * 100.0),
                 format!("{}/{}", point.chips_within_budget, point.chips),
@@ -279,10 +279,10 @@ impl Answer for Swept {
                 row.push(spread(point.rerr_union_mean, point.rerr_union_std));
             }
             if with_activations {
-                row.push(point.activation_flip_rate.map_or_else(String::new, answer::rate));
+                row.push(point.activation_flip_rate.map_or_else(String::new, rate_words));
             }
             if with_sums {
-                row.push(point.accumulator_flip_rate.map_or_else(String::new, answer::rate));
+                row.push(point.accumulator_flip_rate.map_or_else(String::new, rate_words));
             }
             row
         });
@@ -323,59 +323,69 @@ fn remedies(results: &Results) -> String {
     let setting = &results.setting;
     let with_extra = results.remedies.iter().any(|remedy| remedy.extra_bits() != "none");
     let mut header = vec!["remedy", "clean\n(%)", "reached\n(mV)", "shown\n(mV)"];
-    header.extend(["chips\nwithin", "RErr\n(%)", "saved\n(%)", "access\nsaved"]);
+    header.extend(["chips\nwithin", "RErr\n(%)", "saved\n(%)", SAVED_SHOWN, "access\nsaved"]);
     if with_extra {
         header.extend(["area\n(%)", "extra bits"]);
     }
-    let lost = |at: &RemedySweepPoint| at.lost_by_map;
-    let with_lost = results.remedies.iter().any(|of| of.best.as_ref().and_then(lost).is_some());
+    let with_lost = results.remedies.iter().any(RemedyResult::has_inexact_map);
     if with_lost {
         header.push("lost by\nmap");
     }
     let rows = results.remedies.iter().map(|remedy| {
-        let at = remedy.best.as_ref();
-        let shown = |text: fn(&RemedySweepPoint) -> String| at.map_or_else(|| "-".to_owned(), text);
+        let told = remedy.told();
+        let words =
+            |text: fn(&RemedySweepPoint) -> String| told.as_ref().map_or_else(missing, text);
+        let missed = if remedy.best.is_none() { "*" } else { "" };
         let mut row = vec![
             remedy.name.clone(),
             format!("{:.2}", remedy.err * 100.0),
-            remedy.vmin.reached_words(),
+            format!("{}{missed}", remedy.vmin.reached_words()),
             remedy.vmin.shown_words(),
-            shown(|at| format!("{}/{}", at.chips_within_budget, at.chips)),
-            shown(|at| format!("{:.2}", at.rerr_mean * 100.0)),
-            shown(|at| format!("{:.1}", at.energy_saving * 100.0)),
-            shown(|at| format!("{:.1}", at.access_energy_saving * 100.0)),
+            words(|at| format!("{}/{}", at.chips_within_budget, at.chips)),
+            words(|at| format!("{:.2}", at.rerr_mean * 100.0)),
+            words(|at| format!("{:.1}", at.energy_saving * 100.0)),
+            remedy.shown().map_or_else(missing, |at| format!("{:.1}", at.energy_saving * 100.0)),
+            words(|at| format!("{:.1}", at.access_energy_saving * 100.0)),
         ];
         if with_extra {
             row.extend([format!("{:.2}", remedy.area_share * 100.0), remedy.extra_bits()]);
         }
         if with_lost {
-            let lost = at.and_then(lost);
-            row.push(
-                lost.map_or_else(|| "-".to_owned(), |lost| format!("{:.2}", lost.mean * 100.0)),
-            );
+            let lost = told.and_then(|at| at.lost_by_map);
+            row.push(lost.map_or_else(missing, |lost| format!("{:.2}", lost.mean * 100.0)));
         }
         row
     });
-    let table = answer::fitted(&header, 1, &["extra bits", "access\nsaved", "area\n(%)"], rows);
+    let table = answer::fitted(&header, 1, &SPARE_OF_REMEDIES, rows);
     let target = share_words(setting.yield_target, 0);
     let lines = [
         format!(
-            "reached: lowest swept voltage at which {target} of the sampled chips {}, against the \
-             experiment's network without bit errors; shown: at which they show that target at {} \
+            "reached, shown: operating voltages, the lowest swept one at which {target} of the sampled chips {}, \
+             against the experiment's network without bit errors, and at which they show that target at {} \
              confidence",
             setting.budget(),
             share_words(setting.confidence, 0)
         ),
-        "all other columns are at the voltage reached. access saved: share of the access energy of the \
-         memories that are lowered or protected, encoders and decoders included. area: extra cells and gates, \
-         over the bit cells of all memories (estimate)"
+        "saved shown: saved at the voltage shown; all other columns are at the voltage reached. clean: error of \
+         the remedy's network without bit errors. access saved: share of the access energy of the memories \
+         that are lowered or protected, encoders and decoders included. area: extra cells and gates, over the \
+         bit cells of all memories (estimate)"
             .to_owned(),
     ];
-    let lost = results.remedies.iter().filter_map(|remedy| {
-        let lost = remedy.best.as_ref().and_then(lost)?;
-        Some(format!("`{}` loses by its map, against the exact one: {}", remedy.name, lost.words()))
-    });
-    let lines: Vec<String> =
-        lines.into_iter().chain(lost).map(|line| answer::wrapped(&line)).collect();
+    let lines: Vec<String> = lines
+        .into_iter()
+        .chain(results.remedy_words())
+        .map(|line| answer::wrapped(&line))
+        .collect();
     format!("\n\n{table}\n{}", lines.join("\n"))
+}
+
+const SAVED_SHOWN: &str = "saved\nshown";
+
+/// Columns of remedies that a terminal can do without; what a map loses is told below the table too.
+const SPARE_OF_REMEDIES: [&str; 5] =
+    ["extra bits", "access\nsaved", "area\n(%)", "lost by\nmap", "clean\n(%)"];
+
+fn missing() -> String {
+    "-".to_owned()
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_sram::{Chip, FaultKind, FaultStatistics, Origin, VddLevel};
+use vmin_sweep::statistics::rate_words;
 use vmin_sweep::{ReadErrors, chip_file};
 
 use super::{faults_at, level_at, read};
@@ -163,7 +164,7 @@ impl Answer for Inspection {
                 vec![
                     format!("{}", row.vdd_mv),
                     row.faults.to_string(),
-                    answer::rate(row.cell_fault_rate),
+                    rate_words(row.cell_fault_rate),
                     row.columns_hit.to_string(),
                     row.max_per_column.to_string(),
                     row.banks_without_fault.to_string(),

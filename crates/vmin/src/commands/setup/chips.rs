@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use vmin_accel::{Memory, MemoryAt, PerMemory, VoltageProfile};
-use vmin_diagnostic::Diagnostic;
+use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip, SampledChips, Transient};
 use vmin_emulator::{Placement, Supplies};
 use vmin_protection::{Noise, ProtectedAt, Protection, ReadsOf};
@@ -32,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
     pub(crate) cell_fault_rate: f64,
+    /// The profile that tells energies at these supplies, where it is named with a voltage.
+    pub(crate) profile: Option<VoltageProfile>,
     /// Names of the chips' files, if they have some.
     pub(crate) files: Vec<String>,
 }
@@ -78,6 +80,7 @@ pub(super) fn chips(
             exact: None,
             fault_kind: None,
             cell_fault_rate: 0.0,
+            profile: None,
             files: Vec::new(),
         });
     };
@@ -94,9 +97,9 @@ pub(super) fn chips(
         Some(_) => ReadsOf::Population { noisy: at.noise_mv.is_some() },
         None => ReadsOf::Rates,
     };
-    refuse_known(protection, reads)?;
+    refuse_known(typed, reads)?;
     let supplies_of =
-        |of: &Protection| supplies(args, of, at.own.vdd_mv, |mv, noise| at.at(mv, noise));
+        |of: &Protection| supplies(args, of, at.own.vdd_mv, |mv, noise| at.at(mv, noise, typed));
     let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
     let beyond =
         supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
@@ -123,6 +126,7 @@ pub(super) fn chips(
         unprotected,
         fault_kind,
         cell_fault_rate,
+        profile: at.profile,
         files: Vec::new(),
     })
 }
@@ -231,7 +235,7 @@ fn of_files(
         fault_kinds
             .push(chip_file::kind_of(&map).map_or(ReadErrors::Measured.word(), FaultKind::word));
     }
-    refuse_known(protection, ReadsOf::Measured { varying })?;
+    refuse_known(typed, ReadsOf::Measured { varying })?;
     // Of several chips, the mean.
     let rate = |mv: f64| {
         let shares = files.iter().map(|file| {
@@ -242,7 +246,14 @@ fn of_files(
         Ok::<_, Failure>(shares.iter().sum::<f64>() / shares.len() as f64)
     };
     // Measured maps include the noise of their measurement.
-    let at = |mv: f64, _| Ok(MemoryAt::new(mv, rate(mv)?));
+    let at = |mv: f64, noise: Noise| match rate(mv) {
+        Ok(rate) => Ok(MemoryAt::new(mv, rate)),
+        Err(Failure::Input(problems)) if matches!(noise, Noise::OfTest(_)) => {
+            let problems = problems.into_list().into_iter().map(|problem| typed.at_known(problem));
+            Err(Diagnostics::from_list(problems.collect()).expect("as many as before").into())
+        }
+        Err(failure) => Err(failure),
+    };
     let supplies_of = |of: &Protection| supplies(args, of, vdd_mv, at);
     let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
     let mut chips = Vec::new();
@@ -271,6 +282,7 @@ fn of_files(
         unprotected,
         fault_kind: Some(fault_kind),
         cell_fault_rate: rate(vdd_mv)?,
+        profile: None,
         files: files.into_iter().map(|file| file.name).collect(),
     })
 }
@@ -283,8 +295,9 @@ fn exact(supplies: &Supplies) -> Option<Supplies> {
 }
 
 /// Refuses what is known of chips where reads differ so.
-fn refuse_known(protection: &Protection, reads: ReadsOf) -> Result<(), Failure> {
-    protection.known().refused(reads).map_or(Ok(()), |refused| Err(refused.into()))
+fn refuse_known(typed: &Typed, reads: ReadsOf) -> Result<(), Failure> {
+    let refused = typed.protection().known().refused(reads);
+    refused.map_or(Ok(()), |refused| Err(typed.at_known(refused).into()))
 }
 
 /// The cells of a chip that err at a voltage.
@@ -335,21 +348,25 @@ struct Rates {
 }
 
 impl Rates {
-    fn at(&self, mv: f64, noise: Noise) -> Result<MemoryAt, Failure> {
+    fn at(&self, mv: f64, noise: Noise, typed: &Typed) -> Result<MemoryAt, Failure> {
         if mv == self.own.vdd_mv && noise.mv(self.noise_mv) == self.noise_mv {
             return Ok(self.own.clone());
         }
         let Some(profile) = self.profile.as_ref().filter(|_| self.own.vdd_mv > 0.0) else {
-            return Err(Diagnostic::new(
-                "missing-argument",
-                "a rate has no voltage to compare others with",
-            )
-            .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`")
+            let message = "a rate has no voltage to compare others with";
+            let problem = Diagnostic::new("missing-argument", message)
+                .hint("name `--vdd-mv V --profile NAME` in place of `--rate P`");
+            return Err(match noise {
+                Noise::OfReads => problem,
+                Noise::OfTest(_) => typed.at_known(problem),
+            }
             .into());
         };
         profile.check(mv).map_err(|problem| match noise {
             Noise::OfReads => problem,
-            Noise::OfTest(_) => Box::new(problem.hint("`--known` puts its test there")),
+            Noise::OfTest(_) => {
+                Box::new(typed.at_known(problem.hint("`--known` puts its test there")))
+            }
         })?;
         let noise = noise.mv(self.noise_mv).map(|noise| profile.read_noise(mv, noise));
         Ok(MemoryAt { noise, ..MemoryAt::new(mv, profile.cell_fault_rate(mv)) })

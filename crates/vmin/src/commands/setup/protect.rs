@@ -12,6 +12,8 @@ pub(crate) struct Typed {
     pub(crate) option: &'static str,
     listed: Listed,
     sources: Vec<Source>,
+    /// What is known of each chip, as it was typed.
+    known: Option<Source>,
 }
 
 impl Typed {
@@ -43,9 +45,16 @@ impl Typed {
             error.diagnostic().at(&sources[index], whole(&sources[index]))
         })?;
         let exact = || Ok(Located { value: Known::default(), span: 0..0 });
+        let source = known.map(|text| Source::new("--known", text));
         let known = known.map_or_else(exact, known_map)?;
-        let listed = listed.knowing(known).map_err(|problem| *problem)?;
-        Ok(Self { option, listed, sources })
+        let listed =
+            listed.knowing(known).map_err(|problem| at_known(*problem, source.as_ref()))?;
+        Ok(Self { option, listed, sources, known: source })
+    }
+
+    /// A problem of what is known of each chip, at its place.
+    pub(crate) fn at_known(&self, problem: Diagnostic) -> Diagnostic {
+        at_known(problem, self.known.as_ref())
     }
 
     /// All of them.
@@ -73,7 +82,8 @@ impl Typed {
         let asked = Asked { option: self.option, mechanisms: &kept, if_of_use: true };
         let Self { listed, sources, .. } = Self::read(asked, None)?;
         let known = Located { value: self.protection().known().clone(), span: 0..0 };
-        let listed = listed.knowing(known).map_err(|problem| *problem)?;
+        let known = listed.knowing(known);
+        let listed = known.map_err(|problem| at_known(*problem, self.known.as_ref()))?;
         Ok(Self { listed, sources, ..self })
     }
 
@@ -89,6 +99,13 @@ impl Typed {
             Some(source) => problem.at(source, whole(source)),
             None => problem,
         }
+    }
+}
+
+fn at_known(problem: Diagnostic, known: Option<&Source>) -> Diagnostic {
+    match known {
+        Some(source) => problem.at(source, whole(source)),
+        None => problem,
     }
 }
 
