@@ -27,7 +27,7 @@ pub(crate) fn all(results: &Results) -> Vec<String> {
 }
 
 /// The supplies at the swept voltage, in words.
-fn supply(results: &Results) -> &'static str {
+pub(crate) fn supply(results: &Results) -> &'static str {
     if results.setting.memories.is_empty() {
         "supply of the weight memory (mV)"
     } else {

@@ -1,4 +1,4 @@
-//! Remedies in the page of a sweep: one table, one figure.
+//! Remedies in the page of a sweep: one table, two figures.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use vmin_sweep::{RemedyResult, RemedySweepPoint, Results};
 
 use crate::axis::Axis;
 use crate::colors::{INK, SERIES, hex};
-use crate::figures::{ERROR, error_axis, extent, level_names, levels};
+use crate::figures::{ERROR, error_axis, extent, level_names, levels, supply};
 use crate::html::{END_TABLE, begin_table, energy, escape, mean_std, percent, thousands, unbroken};
 use crate::plot::{Axes, Series, draw};
 
@@ -20,7 +20,7 @@ fn color(index: usize) -> RGBColor {
     }
 }
 
-/// Adds the table and the figure to a page, if the experiment has remedies.
+/// Adds the table and the figures to a page, if the experiment has remedies.
 pub(crate) fn section(page: &mut String, results: &Results) {
     if results.remedies.is_empty() {
         return;
@@ -30,8 +30,8 @@ pub(crate) fn section(page: &mut String, results: &Results) {
         page,
         "<h2>Remedies at one budget</h2>\n<p class=\"lead\">How low each remedy lets the voltage go while \
          {target} of the chips {budget}, against the experiment's network without bit errors, and what that \
-         saves against that network, unprotected at {nominal} mV. Each line of the picture is one remedy \
-         going down in voltage.</p>\n<figure class=\"card\">{}</figure>\n\
+         saves against that network, unprotected at {nominal} mV. Each line of the pictures is one remedy \
+         going down in voltage.</p>\n{}\
          <p><b>Reached</b>: by the sampled chips; <b>shown</b>: by them for all chips, at {confidence} \
          confidence; all other columns are at the voltage reached, or where none is at that of the lowest mean error \
          (marked *). <b>Saved, inference</b>: share of the \
@@ -41,7 +41,7 @@ pub(crate) fn section(page: &mut String, results: &Results) {
          of all memories, an estimate. <b>At start-up</b>: inferences that fit constants to a chip, and rows that \
          its memory test reads. <b>Lost by the map</b>: points of error against the same remedy with the exact \
          map of each chip, with its interval over chips.</p>\n",
-        figure(results),
+        figures(results),
         target = share_words(setting.yield_target, 0),
         budget = setting.budget(),
         nominal = setting.vdd_nominal_mv,
@@ -138,8 +138,35 @@ pub(crate) fn section(page: &mut String, results: &Results) {
     }
 }
 
-/// Error over the energy of accesses, a named line per remedy.
-fn figure(results: &Results) -> String {
+/// Error over the supply, and over the energy of accesses: a named line per remedy.
+fn figures(results: &Results) -> String {
+    let by_supply = figure(
+        results,
+        "Test error of each remedy as the voltage falls",
+        supply(results),
+        |point| point.vdd_mv,
+    );
+    let by_energy = figure(
+        results,
+        "What an error costs: each remedy as its voltage falls",
+        "access energy, lowered or protected memories (% of nominal)",
+        |point| (1.0 - point.access_energy_saving) * 100.0,
+    );
+    format!(
+        "<div class=\"figures\">\n<figure class=\"card\">{by_supply}</figure>\n\
+         <figure class=\"card\">{by_energy}</figure>\n</div>\n"
+    )
+}
+
+fn figure(
+    results: &Results,
+    title: &'static str,
+    x_label: &'static str,
+    x: impl Fn(&RemedySweepPoint) -> f64,
+) -> String {
+    let line = |remedy: &RemedyResult| -> Vec<(f64, f64)> {
+        remedy.points.iter().map(|point| (x(point), point.rerr_mean * 100.0)).collect()
+    };
     let lines: Vec<Vec<(f64, f64)>> = results.remedies.iter().map(line).collect();
     let (low, high) = extent(lines.iter().flatten().map(|point| point.0));
     if low > high {
@@ -150,21 +177,6 @@ fn figure(results: &Results) -> String {
     for (index, (remedy, points)) in results.remedies.iter().zip(lines).enumerate() {
         series.push(Series::Line { label: &remedy.name, color: color(index), points });
     }
-    draw(
-        &Axes {
-            title: "What an error costs: each remedy as its voltage falls",
-            x_label: "access energy, lowered or protected memories (% of nominal)",
-            y_label: ERROR,
-            x: Axis::linear(low - 2.0, high + 2.0),
-            y: error_axis([results]),
-        },
-        &series,
-    )
-}
-
-fn line(remedy: &RemedyResult) -> Vec<(f64, f64)> {
-    let place = |point: &RemedySweepPoint| {
-        ((1.0 - point.access_energy_saving) * 100.0, point.rerr_mean * 100.0)
-    };
-    remedy.points.iter().map(place).collect()
+    let x = Axis::linear(low - 2.0, high + 2.0);
+    draw(&Axes { title, x_label, y_label: ERROR, x, y: error_axis([results]) }, &series)
 }
