@@ -36,4 +36,4 @@ pub use memory::sums::{LoadedSumFaults, SumFaults, SumRule};
 pub use memory::weights::{Corrupted, corrupt};
 pub use moments::moments;
 pub use recalibrate::{Calibration, Corrected};
-pub use sum_ranges::{sum_bits, sum_bounds, sum_ranges};
+pub use sum_ranges::{bits_of_bounds, channel_bounds, sum_bits, sum_bounds, sum_ranges, widened};

@@ -24,21 +24,37 @@ pub fn sum_bounds(graph: &Graph, codes: &[Vec<u8>], node: usize) -> Option<[i64;
     let conv = graph.nodes[node].op.product()?;
     let tensor = &graph.weights[conv.weights.0];
     let input_zero = graph.tensors[graph.nodes[node].inputs[0].0].quantization.zero_point;
-    let inputs = [i8::MIN, i8::MAX].map(|code| i64::from(code) - i64::from(input_zero));
     let table = tensor.encoding.decode_table(tensor.bits);
     let taps = tensor.codes.len() / tensor.shape[0];
     let of_channel = |(channel, row): (usize, &[u8])| {
-        let zero = i64::from(tensor.zero_points[channel % tensor.zero_points.len()]);
-        let bias = i64::from(conv.bias[channel]);
-        row.iter().fold([bias; 2], |[low, high], &code| {
-            let weight = i64::from(table[usize::from(code)]) - zero;
-            let [a, b] = inputs.map(|input| input * weight);
-            [low + a.min(b), high + a.max(b)]
-        })
+        let zero = tensor.zero_points[channel % tensor.zero_points.len()];
+        let weights = row.iter().map(|&code| i32::from(table[usize::from(code)]) - zero);
+        channel_bounds(conv.bias[channel], weights, input_zero)
     };
     // An input code can be its zero point, so that the least is never above 0, nor the most below.
     let channels = codes[conv.weights.0].chunks_exact(taps).enumerate().map(of_channel);
     channels.reduce(|[low, high], [a, b]| [low.min(a), high.max(b)])
+}
+
+/// As [`sum_bounds`], of one output: its bias, its weights less their zero point, and the zero point of its inputs.
+#[must_use]
+pub fn channel_bounds(
+    bias: i32,
+    weights: impl IntoIterator<Item = i32>,
+    input_zero: i32,
+) -> [i64; 2] {
+    let inputs = [i8::MIN, i8::MAX].map(|code| i64::from(code) - i64::from(input_zero));
+    weights.into_iter().fold([bias.into(); 2], |[low, high], weight| {
+        let [a, b] = inputs.map(|input| input * i64::from(weight));
+        [low + a.min(b), high + a.max(b)]
+    })
+}
+
+/// Bits of a two's complement accumulator that holds both ends.
+#[must_use]
+pub fn bits_of_bounds(bounds: [i64; 2]) -> u8 {
+    // The sign, and the bits below the first that differs from it: at most 64.
+    bounds.map(|sum| 65 - (sum ^ sum >> 63).leading_zeros()).into_iter().max().unwrap_or(1) as u8
 }
 
 /// Bits of a two's complement accumulator in which no partial sum of a node overflows, with the graph's own
@@ -49,13 +65,7 @@ pub fn sum_bounds(graph: &Graph, codes: &[Vec<u8>], node: usize) -> Option<[i64;
 #[must_use]
 pub fn sum_bits(graph: &Graph) -> Vec<Option<u8>> {
     let codes: Vec<_> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
-    let bits = |node| {
-        sum_bounds(graph, &codes, node).map(|bounds| {
-            // The sign, and the bits below the first that differs from it: at most 64.
-            bounds.map(|sum| 65 - (sum ^ sum >> 63).leading_zeros()).into_iter().max().unwrap_or(1)
-                as u8
-        })
-    };
+    let bits = |node| sum_bounds(graph, &codes, node).map(bits_of_bounds);
     (0..graph.nodes.len()).map(bits).collect()
 }
 
@@ -111,7 +121,9 @@ fn union(a: Option<[i32; 2]>, b: Option<[i32; 2]>) -> Option<[i32; 2]> {
     }
 }
 
-fn widened([low, high]: [i32; 2], margin: f64) -> [i32; 2] {
+/// A range whose ends move outwards by `margin` times the distance between them.
+#[must_use]
+pub fn widened([low, high]: [i32; 2], margin: f64) -> [i32; 2] {
     // Differences of i32 are exact in f64, the casts saturate.
     let room = ((f64::from(high) - f64::from(low)) * margin).ceil();
     [(f64::from(low) - room) as i32, (f64::from(high) + room) as i32]

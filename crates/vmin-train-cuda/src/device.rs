@@ -16,6 +16,8 @@ pub(crate) enum Kernel {
     ChannelSums,
     Relu,
     ReluBack,
+    Cut,
+    CutBack,
     Add,
     Accumulate,
     Pool,
@@ -26,13 +28,15 @@ pub(crate) enum Kernel {
 
 impl Kernel {
     /// Every kernel with its name in `kernels.cu`.
-    pub(crate) const ALL: [(Self, &'static str); 12] = [
+    pub(crate) const ALL: [(Self, &'static str); 14] = [
         (Self::Rows, "rows"),
         (Self::Lines, "lines"),
         (Self::LinesBack, "lines_back"),
         (Self::ChannelSums, "channel_sums"),
         (Self::Relu, "relu"),
         (Self::ReluBack, "relu_back"),
+        (Self::Cut, "cut"),
+        (Self::CutBack, "cut_back"),
         (Self::Add, "add"),
         (Self::Accumulate, "accumulate"),
         (Self::Pool, "pool"),

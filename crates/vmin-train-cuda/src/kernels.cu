@@ -101,6 +101,18 @@ KERNEL(relu_back) ARGUMENTS {
     if (i < threads) out[i] += a[i] > 0.0f ? b[i] : 0.0f;
 }
 
+// out = out between b[0] and b[1].
+KERNEL(cut) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads) out[i] = out[i] < b[0] ? b[0] : out[i] > b[1] ? b[1] : out[i];
+}
+
+// out = 0 where a, the output, was cut off at b[0] or b[1].
+KERNEL(cut_back) ARGUMENTS {
+    long long i = THREAD;
+    if (i < threads && (a[i] <= b[0] || a[i] >= b[1])) out[i] = 0.0f;
+}
+
 KERNEL(add) ARGUMENTS {
     long long i = THREAD;
     if (i < threads) out[i] = a[i] + b[i];

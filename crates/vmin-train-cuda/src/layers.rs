@@ -102,6 +102,12 @@ impl<D: Device> Values<D> {
                 self.cut_off[step.output.0] = pass.read_sums(step, &x, &mut made);
                 y = device.upload(&made)?;
             }
+            let limits = network.limits[step.output.0];
+            if limits[1].is_finite() {
+                let limits = device.upload(&limits)?;
+                let arguments = elementwise(&mut y, [None, Some(&limits), None]);
+                device.launch(Kernel::Cut, len, arguments, Sizes::default())?;
+            }
             self.made[step.output.0] = Some(y);
             if pass.changes(step.output) {
                 let read = pass.read_back(step.output, &self.made(device, step.output)?);
@@ -194,6 +200,14 @@ impl<D: Device> Values<D> {
                 let mut values = device.download(&dy)?;
                 cut_off.iter().for_each(|&element| values[element] = 0.0);
                 dy = device.upload(&values)?;
+            }
+            let limits = network.limits[step.output.0];
+            if limits[1].is_finite() {
+                let limits = device.upload(&limits)?;
+                let y = held(&self.made, step.output);
+                let (len, arguments) = (D::len(&dy), [Some(y), Some(&limits), None]);
+                let arguments = elementwise(&mut dy, arguments);
+                device.launch(Kernel::CutBack, len, arguments, Sizes::default())?;
             }
             let from = step.inputs[0].0;
             let mut dx = self.derivatives[from].take().expect("made above");

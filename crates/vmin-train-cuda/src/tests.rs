@@ -58,7 +58,11 @@ fn networks() -> Vec<(&'static str, Network)> {
                 { fully_connected = { features = 10 } }]"#,
         ),
     ];
-    text.map(|(name, layers)| (name, network(layers))).into()
+    let mut networks: Vec<_> = text.map(|(name, layers)| (name, network(layers))).into();
+    let mut cut = network(text[1].1);
+    cut.limits[1..].fill([-0.8, 0.7]);
+    networks.push(("values that are cut off", cut));
+    networks
 }
 
 fn images(count: usize) -> Dataset {

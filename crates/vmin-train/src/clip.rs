@@ -16,10 +16,11 @@
 
 use rayon::prelude::*;
 
+use crate::deploy::fuse;
 use crate::network::{Gradients, Network, ParameterKind};
 use crate::parallel::together;
 use crate::recipe::ClipScope;
-use crate::{LearnedClip, Recipe, Sgd};
+use crate::{LearnedClip, Recipe, Sgd, TrainError};
 
 /// Most by which a step divides or multiplies a bound: it stays positive.
 const STEP_MAX: f32 = 2.0;
@@ -56,6 +57,20 @@ fn spread(net: &Network, scope: ClipScope, mut of_weights: impl FnMut() -> f32) 
             (ParameterKind::Bias | ParameterKind::Scale, ClipScope::Weights) => f32::INFINITY,
         })
         .collect()
+}
+
+/// Cuts off every activation that lies in memory at this magnitude. A range with both signs ends one code sooner above 0,
+/// so that its ends are codes: an integer network cuts off at codes.
+pub(crate) fn cut_off(net: &mut Network, clip: f32) -> Result<(), TrainError> {
+    let steps = fuse(net).map_err(TrainError::NoActivationCodes)?;
+    let limits = steps.iter().map(|fused| {
+        let of_both_signs = [-clip, clip * 127.0 / 128.0];
+        let limits = if fused.rectified { [f32::NEG_INFINITY, clip] } else { of_both_signs };
+        (fused.output, limits)
+    });
+    let limits: Vec<_> = limits.collect();
+    limits.into_iter().for_each(|(value, limits)| net.limits[value.0] = limits);
+    Ok(())
 }
 
 /// Learned bounds between two steps.

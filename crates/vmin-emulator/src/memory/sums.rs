@@ -128,13 +128,15 @@ impl SumRule {
     pub const NONE: Self = Self { bits: 32, range: [i32::MIN, i32::MAX] };
 
     /// A sum as its cells hold it.
-    fn cut(self, sum: i32) -> i32 {
+    #[must_use]
+    pub fn cut(self, sum: i32) -> i32 {
         let unused = 32 - u32::from(self.bits);
         sum << unused >> unused
     }
 
     /// What the rule makes of the bits of a word.
-    fn read(self, sum: i32) -> i32 {
+    #[must_use]
+    pub fn read(self, sum: i32) -> i32 {
         self.cut(sum).clamp(self.range[0], self.range[1])
     }
 

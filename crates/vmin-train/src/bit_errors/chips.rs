@@ -28,6 +28,8 @@ pub(crate) struct ChipErrors {
     pick: Pick,
     /// How weights pass through the memory, if it does not hold them all.
     streamed: Option<StreamedPlacement>,
+    /// Codes are written as the nearest ones that the cells can hold.
+    closest: bool,
 }
 
 /// The chip of a step.
@@ -118,12 +120,46 @@ impl ChipErrors {
             geometry,
             pick,
             streamed: chosen.streamed.map(stream).transpose()?,
+            closest: errors.closest_codes,
         }))
     }
 
-    /// Corrupts the codes as the chip of this step does, a drawn one at this rate; returns the bits that
+    /// Makes of the codes what the chip of this step holds, a drawn one at this rate; returns the bits that
     /// changed.
     pub(crate) fn apply(
+        &self,
+        tensors: &mut [Encoded],
+        bits: u8,
+        rate: f64,
+        step: u64,
+    ) -> Result<u64, TrainError> {
+        if !self.closest {
+            return self.corrupt(tensors, bits, rate, step);
+        }
+        // A cell that reads alike whatever it stores is stuck.
+        let of = |code: u8| {
+            let mut read = tensors.to_vec();
+            read.iter_mut().for_each(|tensor| tensor.codes.fill(code));
+            self.corrupt(&mut read, bits, rate, step).map(|_| read)
+        };
+        let all = u8::MAX >> (8 - bits);
+        let (zeros, ones) = (of(0)?, of(all)?);
+        let mut changed = 0;
+        for ((tensor, zeros), ones) in tensors.iter_mut().zip(zeros).zip(ones) {
+            for (index, (held, one)) in zeros.codes.into_iter().zip(ones.codes).enumerate() {
+                let stuck = !(held ^ one) & all;
+                let code = tensor.codes[index];
+                if (code ^ held) & stuck != 0 {
+                    tensor.codes[index] = closest(&tensor.reals, code, (stuck, held), all);
+                    changed += u64::from((tensor.codes[index] ^ code).count_ones());
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Corrupts the codes as the chip of this step does.
+    fn corrupt(
         &self,
         tensors: &mut [Encoded],
         bits: u8,
@@ -169,6 +205,18 @@ impl ChipErrors {
         let applied = apply_all(faults, kind, &mut placed).map_err(refused)?;
         Ok(applied.iter().map(|tensor| tensor.bits_flipped).sum())
     }
+}
+
+/// The code nearest in value to `code` whose `stuck` bits are those of `held`; of two equally near that of the smaller
+/// magnitude, as `closest_code` chooses.
+fn closest(reals: &[f32; 256], code: u8, (stuck, held): (u8, u8), all: u8) -> u8 {
+    let real = |code: u8| reals[usize::from(code)];
+    let fits = (0..=all).filter(|other| (other ^ held) & stuck == 0);
+    let nearer = |&a: &u8, &b: &u8| {
+        let [to_a, to_b] = [a, b].map(|other| (real(other) - real(code)).abs());
+        to_a.total_cmp(&to_b).then(real(a).abs().total_cmp(&real(b).abs())).then(a.cmp(&b))
+    };
+    fits.min_by(nearer).unwrap_or(code)
 }
 
 fn streamed(

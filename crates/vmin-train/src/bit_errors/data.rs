@@ -2,7 +2,7 @@
 //!
 //! Activations take the codes they are deployed as: one asymmetric int8 range per tensor that the
 //! integer network keeps. What a layer, its normalization and its rectifier hand to each other never
-//! lies in a memory, and the logits are read by nobody. Each bit flips on its own, anew for every
+//! lies in a memory. The logits do: their largest code is looked for there. Each bit flips on its own, anew for every
 //! image, or the same bits of a step in all of its images. Gradients pass from the code that is read to the number that was made (straight-through,
 //! without a mask at the ends of the range).
 
@@ -16,12 +16,15 @@ use super::sums::{StoredProduct, Sums};
 use crate::CHUNK_IMAGES;
 use crate::codec::Encoded;
 use crate::deploy::{Fused, Range, covering, input_quantization};
-use crate::network::{Layer, Memory, Moments, Network, Step, ValueId};
+use crate::network::{Layer, Memory, Moments, Network, Step, ValueId, forward_with};
 use crate::random::{Purpose, Stream};
 use crate::recipe::InputScaling;
 
 /// Bits of a pixel and of an activation.
 const BITS: u8 = 8;
+
+/// Images by which the range of sums is measured.
+const GUARD_IMAGES: usize = 4;
 
 /// Where a value lies in memory, and with which range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ enum Source {
     As(ValueId),
 }
 
-/// The values that lie in memory while the network runs, but for the image and the logits.
+/// The values that lie in memory while the network runs, but for the image.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoredValues {
     sources: Vec<(ValueId, Source)>,
@@ -61,6 +64,7 @@ impl StoredValues {
                 stored.products.push(StoredProduct {
                     made: fused.step.output,
                     input: fused.step.inputs[0],
+                    bias: fused.step.layer.product().and_then(|(_, bias)| bias),
                     norm: fused.norm.cloned(),
                     rectified: fused.rectified,
                     stored: fused.output,
@@ -103,14 +107,31 @@ impl StoredValues {
         parameters: &[Vec<f32>],
         moments: &[Moments<f32>],
         (codes, weights): (&[Option<Quantization>], &[Encoded]),
-        fold: usize,
+        (fold, narrow): (usize, bool),
     ) -> Sums {
         let mut layers: Vec<_> = network.values.iter().map(|_| None).collect();
         for (product, weights) in self.products.iter().zip(weights) {
             layers[product.made.0] =
-                product.layer(network, parameters, moments, codes, weights.scale);
+                product.layer(network, parameters, moments, codes, (weights, narrow));
         }
         Sums { fold, layers }
+    }
+}
+
+impl Sums {
+    /// As [`Self::guard`], by the first images of a batch.
+    pub(crate) fn guard_by(
+        &mut self,
+        network: &Network,
+        parameters: &[Vec<f32>],
+        moments: &[Moments<f32>],
+        inputs: &[f32],
+        margin: f64,
+    ) {
+        let size = network.elements(ValueId(0));
+        let images = (inputs.len() / size.max(1)).min(GUARD_IMAGES);
+        let values = forward_with(network, parameters, moments, &inputs[..images * size]);
+        self.guard(network, parameters, images, margin, |value| values.read(value));
     }
 }
 
@@ -152,13 +173,13 @@ pub(crate) struct DataErrors {
 
 impl DataErrors {
     /// Random numbers of a value or, numbered behind all values, of the sums of a value.
-    fn stream(&self, value: usize, chunk: usize) -> Stream {
+    pub(super) fn stream(&self, value: usize, chunk: usize) -> Stream {
         let chunk = if self.faults.last() { 0 } else { chunk };
         Stream::of(self.seed, self.purpose, &[self.index, value, chunk])
     }
 
     /// Flips bits of the codes of a value: of all images, or the same of every image.
-    fn flip(&self, value: usize, chunk: usize, codes: &mut [u8], rate: f64) {
+    pub(super) fn flip(&self, value: usize, chunk: usize, codes: &mut [u8], rate: f64) {
         let image: usize = self.shapes[value].iter().product();
         let together = if self.faults.last() { image } else { codes.len() };
         for codes in codes.chunks_mut(together.max(1)) {
@@ -168,7 +189,7 @@ impl DataErrors {
 
     /// The pixels of a chunk as the first layer reads them. A code is its pixel less 128: their bits
     /// are the same but for the highest, which is inverted in both or in none.
-    fn pixels<'p>(&self, chunk: usize, pixels: &'p [u8]) -> Cow<'p, [u8]> {
+    pub(super) fn pixels<'p>(&self, chunk: usize, pixels: &'p [u8]) -> Cow<'p, [u8]> {
         if self.rates.inputs <= 0.0 {
             return Cow::Borrowed(pixels);
         }
@@ -187,9 +208,8 @@ impl DataErrors {
 
 impl Memory<f32> for DataErrors {
     fn holds(&self, value: ValueId) -> bool {
-        let inner = value.0 > 0 && value.0 + 1 < self.shapes.len();
         let coded = matches!(self.stored.get(value.0), Some(Some(_)));
-        self.rates.activations > 0.0 && inner && coded
+        self.rates.activations > 0.0 && value.0 > 0 && coded
     }
 
     fn errs_in_sums(&self, value: ValueId) -> bool {
@@ -221,7 +241,7 @@ impl Memory<f32> for DataErrors {
 /// The nearest int8 code, in two's complement; no number at all is stored as the lowest.
 #[expect(clippy::cast_possible_truncation, reason = "clamped to int8")]
 #[expect(clippy::cast_sign_loss, reason = "the bits of an int8")]
-fn code(x: f32, quantization: Quantization) -> u8 {
+pub(super) fn code(x: f32, quantization: Quantization) -> u8 {
     let integer = libm::roundf(x / quantization.scale) + quantization.zero_point as f32;
     let integer = if integer >= -128.0 { integer.min(127.0) } else { -128.0 };
     integer as i8 as u8
@@ -230,7 +250,7 @@ fn code(x: f32, quantization: Quantization) -> u8 {
 /// What a code means.
 #[expect(clippy::cast_possible_truncation, reason = "one of 256 codes")]
 #[expect(clippy::cast_possible_wrap, reason = "the bits of an int8")]
-fn real(code: usize, quantization: Quantization) -> f32 {
+pub(super) fn real(code: usize, quantization: Quantization) -> f32 {
     let integer = i32::from(code as u8 as i8) - quantization.zero_point;
     quantization.scale * integer as f32
 }

@@ -54,6 +54,9 @@ pub struct BitErrors {
     /// Taps that the array adds before a sum leaves it: the rows of a weight-stationary array.
     #[serde(skip_serializing_if = "is_usual_fold")]
     pub sums_fold: usize,
+    /// How the words of sums are kept.
+    #[serde(flatten)]
+    pub sums_kept: SumKeeping,
     /// Which bits of activations, inputs and sums flip within a step.
     #[serde(skip_serializing_if = "DataFaults::is_transient")]
     pub data_faults: DataFaults,
@@ -77,6 +80,8 @@ pub struct BitErrors {
     pub chip_seed: Option<u64>,
     /// Number of the chip of `fixed`, and of the first of `population`.
     pub chip: u64,
+    /// Every code is written as the nearest one that the chip's stuck cells can hold, as `closest_code` does.
+    pub closest_codes: bool,
     /// What chips are drawn from; independent cells if absent.
     pub population: ChipPopulation,
     /// Chips that were measured, in place of drawn ones.
@@ -93,6 +98,17 @@ pub(crate) fn is_usual_fold(fold: &usize) -> bool {
 
 pub(crate) fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
+}
+
+/// How the accelerator keeps sums in their words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct SumKeeping {
+    /// In as many cells as the layer's sums can need, as the mechanism `narrow_sums` does.
+    #[serde(rename = "narrow_sums", skip_serializing_if = "std::ops::Not::not")]
+    pub narrow: bool,
+    /// Clamped into the range of its sums and this share of it more at each end, as `sum_guard` does.
+    #[serde(rename = "sum_guard", skip_serializing_if = "Option::is_none")]
+    pub guard: Option<f64>,
 }
 
 /// Which bits of activations, inputs and sums flip within a step or on a test chip.
@@ -233,6 +249,7 @@ impl Default for BitErrors {
             inputs_rate: 0.0,
             sums_rate: 0.0,
             sums_fold: USUAL_FOLD,
+            sums_kept: SumKeeping::default(),
             data_faults: DataFaults::default(),
             pattern: Pattern::default(),
             method: Method::default(),
@@ -243,6 +260,7 @@ impl Default for BitErrors {
             fault_kind: FaultKindChoice::default(),
             chip_seed: None,
             chip: 0,
+            closest_codes: false,
             population: ChipPopulation::default(),
             measured: None,
         }
@@ -280,5 +298,7 @@ impl BitErrors {
     }
 }
 
+#[cfg(test)]
+mod integer_tests;
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,19 @@
 //!  output                                 cut off at the ends of the deployed codes; then it has no derivative
 //! ```
 //!
-//! Differences to the accelerator: the sums are those of the float pass, rounded to the accumulator's unit (exact
+//! Words may be kept as `narrow_sums` and `sum_guard` keep them, by the same rule ([`SumRule`]): as many cells as the
+//! layer's sums can need, and reads clamped into the range of its sums. That range is measured on some images of the
+//! step, where the accelerator measures it once on calibration images.
+//!
+//! Differences to the accelerator: sums without an error are not clamped; the sums are those of the float pass, rounded to the accumulator's unit (exact
 //! where inputs are codes); every output has a word of its own, though outputs of several columns and layers
 //! share words there.
 
+use vmin_emulator::{SumRule, bits_of_bounds, channel_bounds, widened};
 use vmin_nn::Quantization;
 
 use super::random::flips;
+use crate::codec::Encoded;
 use crate::network::{BatchNorm, Layer, Moments, Network, ParameterId, Step, ValueId};
 use crate::random::Stream;
 
@@ -41,6 +47,8 @@ pub(super) struct SumLayer {
     more: Vec<f64>,
     /// Per channel: outputs of the float product at the ends of the deployed codes.
     ends: Vec<[f32; 2]>,
+    /// How words are kept.
+    rule: SumRule,
 }
 
 /// A product and what becomes of its output in the deployed network.
@@ -48,20 +56,22 @@ pub(super) struct SumLayer {
 pub(super) struct StoredProduct {
     pub(super) made: ValueId,
     pub(super) input: ValueId,
+    pub(super) bias: Option<ParameterId>,
     pub(super) norm: Option<BatchNorm>,
     pub(super) rectified: bool,
     pub(super) stored: ValueId,
 }
 
 impl StoredProduct {
-    /// The layer with weights of this scale; `codes` are those of all values. None without codes.
+    /// The layer with weights in these codes, in words as narrow as it allows if `narrow`; `codes` are those of all
+    /// values. None without codes.
     pub(super) fn layer(
         &self,
         network: &Network,
         parameters: &[Vec<f32>],
         moments: &[Moments<f32>],
         codes: &[Option<Quantization>],
-        scale: f32,
+        (weights, narrow): (&Encoded, bool),
     ) -> Option<SumLayer> {
         let (input, stored) = (codes[self.input.0]?, codes[self.stored.0]?);
         let lowest = if self.rectified { stored.zero_point } else { -128 };
@@ -77,9 +87,21 @@ impl StoredProduct {
         // A gain that is not positive has no deployed form.
         let gains = gains.iter().map(|&gain| if gain > 0.0 { gain } else { f32::MIN_POSITIVE });
         let lines: Vec<(f32, f32)> = gains.zip(terms).collect();
+        let unit = f64::from(input.scale) * f64::from(weights.scale);
+        let more: Vec<f64> =
+            lines.iter().map(|&(gain, term)| f64::from(term) / f64::from(gain)).collect();
+        let mut rule = SumRule::NONE;
+        if narrow {
+            let own = self.bias.map_or(&[][..], |bias| &parameters[bias.0]);
+            let bias = |channel| {
+                integer((own.get(channel).map_or(0.0, |&b| f64::from(b)) + more[channel]) / unit)
+            };
+            rule.bits = word_bits(weights, bias, input.zero_point, channels);
+        }
         Some(SumLayer {
-            unit: f64::from(input.scale) * f64::from(scale),
-            more: lines.iter().map(|&(gain, term)| f64::from(term) / f64::from(gain)).collect(),
+            unit,
+            more,
+            rule,
             ends: lines
                 .iter()
                 .map(|&(gain, term)| {
@@ -88,6 +110,24 @@ impl StoredProduct {
                 .collect(),
         })
     }
+}
+
+/// Cells that the words of a layer need; `bias` is the integer of a channel.
+fn word_bits(
+    weights: &Encoded,
+    bias: impl Fn(usize) -> i32,
+    input_zero: i32,
+    channels: usize,
+) -> u8 {
+    let taps = (weights.codes.len() / channels.max(1)).max(1);
+    let rows = weights.codes.chunks_exact(taps).enumerate();
+    let bounds = rows.map(|(channel, row)| {
+        let whole = |&code: &u8| {
+            integer(f64::from(weights.reals[usize::from(code)]) / f64::from(weights.scale))
+        };
+        channel_bounds(bias(channel), row.iter().map(whole), input_zero)
+    });
+    bounds.map(bits_of_bounds).max().unwrap_or(32).min(32)
 }
 
 /// Wrong bits of the sum of one output at a read, after so many folds: 0 is that of the bias.
@@ -99,8 +139,72 @@ struct Hit {
 }
 
 impl Sums {
+    /// How the words of the product that makes a value are kept.
+    #[cfg(test)]
+    pub(super) fn rule(&self, value: ValueId) -> Option<SumRule> {
+        self.layers.get(value.0)?.as_ref().map(|layer| layer.rule)
+    }
+
+    /// The bits that flip in the sums of a product, output by output at each read.
+    #[cfg(test)]
+    pub(super) fn masks(
+        &self,
+        network: &Network,
+        value: ValueId,
+        rate: f64,
+        stream: &mut Stream,
+    ) -> Vec<(usize, Vec<u32>)> {
+        let step = network.steps.iter().find(|step| step.output == value).expect("a step");
+        let parameters = network.parameter_values();
+        let product = Product::of(&step.layer, &parameters).expect("a product");
+        let reads = product.taps().div_ceil(self.fold) + 1;
+        let hits = single(network.elements(value), reads, rate, stream);
+        let of_output = |hits: &[Hit]| {
+            let mut masks = vec![0; reads];
+            hits.iter().for_each(|hit| masks[hit.read] = hit.mask);
+            (hits[0].output, masks)
+        };
+        hits.chunk_by(|a, b| a.output == b.output).map(of_output).collect()
+    }
+
     pub(super) fn errs(&self, value: ValueId) -> bool {
         matches!(self.layers.get(value.0), Some(Some(_)))
+    }
+
+    /// Clamps what is read into the range that sums have on these images, each end moved outwards by `margin`
+    /// times their distance. `read` gives the values that the layers of an image read.
+    pub(super) fn guard<'x>(
+        &mut self,
+        network: &Network,
+        parameters: &[Vec<f32>],
+        images: usize,
+        margin: f64,
+        read: impl Fn(ValueId) -> &'x [f32],
+    ) {
+        for step in &network.steps {
+            let (Some(Some(layer)), Some(product)) =
+                (self.layers.get_mut(step.output.0), Product::of(&step.layer, parameters))
+            else {
+                continue;
+            };
+            let x = read(step.inputs[0]);
+            let mut seen: Option<[i32; 2]> = None;
+            for output in 0..images * network.elements(step.output) {
+                let (place, channel) = (output / product.output[2], output % product.output[2]);
+                let own = product.bias.get(channel).map_or(0.0, |&bias| f64::from(bias));
+                let mut sum = own + layer.more[channel];
+                for first in (0..=product.taps()).step_by(self.fold) {
+                    let whole = integer(sum / layer.unit);
+                    let [low, high] = seen.unwrap_or([whole; 2]);
+                    seen = Some([low.min(whole), high.max(whole)]);
+                    let last = product.taps().min(first + self.fold);
+                    sum += product.sum(x, place, channel, first..last);
+                }
+                let whole = integer(sum / layer.unit);
+                seen = seen.map(|[low, high]| [low.min(whole), high.max(whole)]);
+            }
+            layer.rule.range = widened(seen.unwrap_or(SumRule::NONE.range), margin);
+        }
     }
 
     /// Makes of the right outputs of a product those of the sums as read; returns the outputs that were cut off.
@@ -154,13 +258,23 @@ impl Sums {
         let more = layer.more[channel];
         let mut sum = product.bias.get(channel).map_or(0.0, |&bias| f64::from(bias)) + more;
         let (mut taps, mut error) = (0, 0_i32);
-        for hit in hits {
-            let last = product.taps().min(hit.read * self.fold);
+        let used = u32::MAX >> (32 - u32::from(layer.rule.bits));
+        let mut at = |read: usize, mask: u32| {
+            let last = product.taps().min(read * self.fold);
             sum += product.sum(x, place, channel, taps..last);
             taps = last;
             let whole = integer(sum / layer.unit);
-            let read = whole.wrapping_add(error).cast_unsigned() ^ hit.mask;
-            error = read.cast_signed().wrapping_sub(whole);
+            let written = layer.rule.cut(whole.wrapping_add(error)).cast_unsigned();
+            error = layer.rule.read((written ^ mask & used).cast_signed()).wrapping_sub(whole);
+        };
+        if layer.rule == SumRule::NONE {
+            hits.iter().for_each(|hit| at(hit.read, hit.mask));
+        } else {
+            let mut later = hits.iter().peekable();
+            for read in 0..=product.taps().div_ceil(self.fold) {
+                let hit = later.next_if(|hit| hit.read == read);
+                at(read, hit.map_or(0, |hit| hit.mask));
+            }
         }
         let whole = integer((f64::from(right) + more) / layer.unit);
         let moved = f64::from(whole.wrapping_add(error)) - f64::from(whole);
@@ -282,4 +396,4 @@ fn narrow(x: f64) -> f32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

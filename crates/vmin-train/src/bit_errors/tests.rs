@@ -121,6 +121,46 @@ fn a_fixed_chip_repeats_itself_and_a_population_does_not() {
 }
 
 #[test]
+fn closest_codes_are_the_nearest_that_the_cells_can_hold() {
+    for bits in [3, 8] {
+        let clean = tensors(bits, 3_000);
+        let read = |closest_codes, tensors: &[Encoded]| {
+            let fault_kind = FaultKindChoice::StuckAt;
+            let errors = BitErrors { closest_codes, fault_kind, ..errors_of(Pattern::Fixed) };
+            let chips = ChipErrors::new(&errors, 5, &network(), bits, &[]).expect("chips");
+            let mut hit = tensors.to_vec();
+            chips.expect("of chips").apply(&mut hit, bits, 0.1, 0).expect("applied");
+            hit
+        };
+        let all = u8::MAX >> (8 - bits);
+        // Whatever is stored: a code that reads as itself is one that the cells can hold.
+        let held: Vec<Vec<Encoded>> = (0..=all)
+            .map(|code| {
+                let mut stored = clean.clone();
+                stored.iter_mut().for_each(|tensor| tensor.codes.fill(code));
+                read(false, &stored)
+            })
+            .collect();
+        let mut moved = 0;
+        for (tensor, written) in read(true, &clean).iter().enumerate() {
+            for (index, &code) in written.codes.iter().enumerate() {
+                let wanted = clean[tensor].codes[index];
+                let error = |code: u8| {
+                    let reals = &clean[tensor].reals;
+                    (reals[usize::from(code)] - reals[usize::from(wanted)]).abs()
+                };
+                let fits = (0..=all).filter(|&c| held[usize::from(c)][tensor].codes[index] == c);
+                let least = fits.map(error).fold(f32::INFINITY, f32::min);
+                assert!(held[usize::from(code)][tensor].codes[index] == code, "it can be held");
+                assert!(error(code) <= least, "{bits}: {wanted} {code}");
+                moved += usize::from(code != wanted);
+            }
+        }
+        assert!(moved > 100, "{moved}");
+    }
+}
+
+#[test]
 fn stuck_cells_change_what_differs_and_columns_cluster() {
     let clean = tensors(8, 20_000);
     let flips = |kind, column| {

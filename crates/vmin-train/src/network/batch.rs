@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
 use super::memory::{Memory, Values};
-use super::pass::{Back, Gradients, backward_steps, forward_steps};
+use super::pass::{Back, Gradients, backward_steps, cut_back, forward_steps};
 use super::{Network, ValueId};
 use crate::loss::cross_entropy;
 use crate::real::Real;
@@ -174,6 +174,10 @@ pub(crate) fn backward_batch<T: Real>(
             let back =
                 Back { net, parameters, moments: &forward.moments, images: batch.image_gradient };
             backward_steps(&back, values, plain.clone(), dvalues, gradients);
+            if norm.is_some() {
+                let step = &net.steps[stage.start];
+                cut_back(net, step, values, &mut dvalues[step.output.0]);
+            }
         });
         let Some((norm, from)) = norm else { continue };
         let to = net.steps[stage.start].output.0;

@@ -33,6 +33,7 @@ impl Network {
                 steps: Vec::new(),
                 parameters: Vec::new(),
                 statistics: Vec::new(),
+                limits: Vec::new(),
             },
             seed,
             parameter_count: 0,
@@ -206,6 +207,7 @@ impl Builder {
         }
         self.value_count = found;
         self.network.values.push(shape);
+        self.network.limits.push([f32::NEG_INFINITY, f32::INFINITY]);
         Ok(ValueId(self.network.values.len() - 1))
     }
 

@@ -241,6 +241,9 @@ fn gradients_are_derivatives() {
     for (name, layers) in cases {
         Case::new(&layers, [5, 4, 2]).check(name);
         Case { displaced: true, ..Case::new(&layers, [5, 4, 2]) }.check("read otherwise");
+        let mut cut = Case::new(&layers, [5, 4, 2]);
+        cut.network.limits[1..].fill([-0.8, 0.7]);
+        cut.check("cut off");
         if layers.contains(&Spec::BatchNorm) {
             Case::new(&layers, [5, 4, 2]).constant().check("constant moments");
             Case { perturbed: true, ..Case::new(&layers, [5, 4, 2]) }.check("moments of another");

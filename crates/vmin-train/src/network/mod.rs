@@ -31,7 +31,7 @@ pub use zoo::{Norm, Shortcut};
 pub(crate) use batch::{Workspace, backward_batch, forward_batch};
 pub(crate) use batch_norm::EPSILON;
 pub(crate) use memory::{Memory, Values};
-pub(crate) use pass::{forward, forward_into};
+pub(crate) use pass::{forward, forward_into, forward_with};
 
 use crate::real::Real;
 
@@ -152,6 +152,8 @@ pub struct Network {
     pub parameters: Vec<Parameter>,
     /// Running averages of every batch normalization, in execution order.
     pub statistics: Vec<Statistics>,
+    /// The lowest and the highest number of every value, at which it is cut off; infinite if nowhere.
+    pub limits: Vec<[f32; 2]>,
 }
 
 impl Network {

@@ -18,6 +18,19 @@ pub(crate) fn forward<T: Real>(net: &Network, parameters: &[Vec<T>], input: &[T]
     values.made
 }
 
+/// As [`forward`], with these moments of the normalizations.
+pub(crate) fn forward_with<T: Real>(
+    net: &Network,
+    parameters: &[Vec<T>],
+    moments: &[Moments<T>],
+    input: &[T],
+) -> Values<T> {
+    let mut values = Values::new();
+    values.start(net, input);
+    forward_steps(net, parameters, moments, 0..net.steps.len(), None, &mut values);
+    values
+}
+
 /// As [`forward`], into the buffers of earlier values: allocating new pages costs as much time as the layers.
 /// `memory` is the memory of the values, with the number of the chunk.
 pub(crate) fn forward_into<T: Real>(
@@ -71,6 +84,9 @@ pub(super) fn forward_steps<T: Real>(
             let cut_off = memory.read_sums(step, chunk, parameters, x, &mut y);
             values.cut_off[step.output.0] = cut_off;
         }
+        if let Some([low, high]) = limits::<T>(net, step) {
+            y.iter_mut().for_each(|y| *y = y.max(low).min(high));
+        }
         if let Some((memory, chunk)) = memory.filter(|(memory, _)| memory.holds(step.output)) {
             memory.read_back(step.output, chunk, &y, &mut values.read[step.output.0]);
         }
@@ -98,9 +114,24 @@ pub(super) fn backward_steps<T: Real>(
     for step in back.net.steps[steps].iter().rev() {
         let mut dy = std::mem::take(&mut dvalues[step.output.0]);
         values.cut_off[step.output.0].iter().for_each(|&element| dy[element] = T::zero());
+        cut_back(back.net, step, values, &mut dy);
         backward_step(back, step, values, &dy, dvalues, gradients);
         dvalues[step.output.0] = dy;
     }
+}
+
+/// Sets the derivatives by what was cut off to 0.
+pub(super) fn cut_back<T: Real>(net: &Network, step: &Step, values: &Values<T>, dy: &mut [T]) {
+    let Some([low, high]) = limits::<T>(net, step) else { return };
+    for (dy, y) in dy.iter_mut().zip(values.made(step.output)) {
+        *dy = if *y > low && *y < high { *dy } else { T::zero() };
+    }
+}
+
+/// Where the output of a step is cut off, if it is.
+fn limits<T: Real>(net: &Network, step: &Step) -> Option<[T; 2]> {
+    let limits = net.limits[step.output.0];
+    limits[1].is_finite().then(|| limits.map(|limit| T::of(limit.into())))
 }
 
 fn backward_step<T: Real>(

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::bit_errors::{
     BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern, Streaming,
-    USUAL_FOLD,
+    SumKeeping, USUAL_FOLD,
 };
 use crate::network::{Norm, Shortcut};
 use crate::real::Real;
@@ -119,6 +119,7 @@ fn recipe(root: &TableReader<'_>) -> Recipe {
         clip_scope: value(root.optional_choice("clip_scope", &ClipScope::WORDS))
             .unwrap_or_default(),
         learned_clip: table(root, "learned_clip", learned_clip),
+        activation_clip: narrow(root.optional_number("activation_clip", NUMBERS)),
         sharpness: table(root, "sharpness", sharpness),
         quantization: table(root, "quantization", quantization),
         bit_errors: table(root, "bit_errors", bit_errors),
@@ -191,6 +192,7 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
         inputs_rate: number("inputs_rate").unwrap_or(0.0),
         sums_rate: number("sums_rate").unwrap_or(0.0),
         sums_fold: sums_fold(keys),
+        sums_kept: sums_kept(keys),
         data_faults: data_faults(keys),
         pattern: value(keys.optional_choice("pattern", &Pattern::WORDS)).unwrap_or_default(),
         method: value(keys.optional_choice("method", &Method::WORDS)).unwrap_or_default(),
@@ -202,6 +204,7 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
             .unwrap_or_default(),
         chip_seed: integer(keys.optional_integer("chip_seed", LONG_INTEGERS)),
         chip: integer(keys.optional_integer("chip", LONG_INTEGERS)).unwrap_or(0),
+        closest_codes: value(keys.optional_boolean("closest_codes")).unwrap_or(false),
         population: table(keys, "population", population).unwrap_or_default(),
         measured: table(keys, "measured", measured),
     }
@@ -209,6 +212,13 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
 
 fn sums_fold(keys: &TableReader<'_>) -> usize {
     integer(keys.optional_integer("sums_fold", SIZES)).unwrap_or(USUAL_FOLD)
+}
+
+fn sums_kept(keys: &TableReader<'_>) -> SumKeeping {
+    SumKeeping {
+        narrow: value(keys.optional_boolean("narrow_sums")).unwrap_or(false),
+        guard: value(keys.optional_number("sum_guard", NUMBERS)),
+    }
 }
 
 fn data_faults(keys: &TableReader<'_>) -> DataFaults {
@@ -270,6 +280,7 @@ fn rerr(keys: &TableReader<'_>) -> TestErrors {
         inputs_rate: other("inputs_rate"),
         sums_rate: other("sums_rate"),
         sums_fold: sums_fold(keys),
+        sums_kept: sums_kept(keys),
         data_faults: data_faults(keys),
         chips: integer(keys.integer("chips", CHIPS)).unwrap_or(1),
     }

@@ -11,7 +11,7 @@ pub use file::at_key;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostics, Source};
 
-use crate::bit_errors::{BitErrors, DataFaults, is_usual_fold, is_zero};
+use crate::bit_errors::{BitErrors, DataFaults, SumKeeping, is_usual_fold, is_zero};
 use crate::codec::{SchemeFormula, WeightScheme};
 use crate::network::{Norm, Shortcut};
 use crate::{AutoAugment, Schedule, Sgd};
@@ -61,6 +61,10 @@ pub struct Recipe {
     /// Learns the bounds of the weight tensors, from `clip` and `clip_fractions` or from their largest weights on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learned_clip: Option<LearnedClip>,
+    /// Activations that lie in memory, logits too, are cut off at this magnitude: it bounds the range of their codes
+    /// as `clip` bounds that of the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_clip: Option<f32>,
     /// Steps along the gradient at the worst nearby weights, for twice the passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharpness: Option<Sharpness>,
@@ -173,6 +177,9 @@ pub struct TestErrors {
     /// Taps that the array adds before a sum leaves it.
     #[serde(skip_serializing_if = "is_usual_fold")]
     pub sums_fold: usize,
+    /// How the words of sums are kept.
+    #[serde(flatten)]
+    pub sums_kept: SumKeeping,
     /// Which bits of activations, inputs and sums flip on a chip.
     #[serde(skip_serializing_if = "DataFaults::is_transient")]
     pub data_faults: DataFaults,

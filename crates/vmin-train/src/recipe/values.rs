@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{BatchSize, LearnedClip, Recipe, Sharpness, StartPixels};
 use crate::bit_errors::{
-    BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming,
+    BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming, SumKeeping,
 };
 use crate::{Schedule, TrainError, WeightScheme};
 
@@ -80,6 +80,9 @@ impl Recipe {
         if let Some(clip) = self.clip {
             problems.positive("clip", clip);
         }
+        if let Some(clip) = self.activation_clip {
+            problems.positive("activation_clip", clip);
+        }
         if let Some(fractions) = &self.clip_fractions {
             let expected = "`clip` beside it";
             problems.beside(self.clip.is_some(), "clip_fractions", &"without `clip`", expected);
@@ -114,6 +117,7 @@ impl Recipe {
                 ["rerr.rate", "rerr.activations_rate", "rerr.inputs_rate", "rerr.sums_rate"];
             problems.rates(names, rerr.rate, others, true);
             problems.value(rerr.sums_fold > 0, "rerr.sums_fold", &rerr.sums_fold, "1 or more");
+            problems.guard("rerr.sum_guard", rerr.sums_kept);
             let fine = CHIPS.contains(&rerr.chips.into());
             problems.value(fine, "rerr.chips", &rerr.chips, "1 to 10000");
         }
@@ -209,6 +213,12 @@ impl Problems {
         self.value(is_rate(rate) || rate == 0.0, name, &rate, "0 to 0.5");
     }
 
+    /// The margin of clamped sums.
+    fn guard(&mut self, field: &str, kept: SumKeeping) {
+        let margin = kept.guard.unwrap_or(0.0);
+        self.value((0.0..=10.0).contains(&margin), field, &margin, "0 to 10");
+    }
+
     /// Measured chips. Keys without an effect beside them are refused.
     fn measured(&mut self, errors: &BitErrors, measured: &Measured) {
         let rate = errors.cell_rate();
@@ -270,6 +280,7 @@ impl Problems {
         ];
         let fold = errors.sums_fold;
         self.value(fold > 0, "bit_errors.sums_fold", &fold, "1 or more");
+        self.guard("bit_errors.sum_guard", errors.sums_kept);
         let without_chip = match errors.pattern {
             Pattern::Random => true,
             Pattern::Fixed | Pattern::Population => false,
@@ -287,6 +298,17 @@ impl Problems {
                 let expected = "a rate above 0 and at most 0.5, or `measured` chips";
                 self.beside(false, names[0], &"missing", expected);
             }
+        }
+        if errors.closest_codes {
+            let stuck = match (&errors.measured, errors.fault_kind) {
+                (Some(measured), _) => measured.persistent_only,
+                (None, FaultKindChoice::StuckAt) => true,
+                (None, FaultKindChoice::Flip) => false,
+            };
+            let fine = errors.pattern == Pattern::Fixed && stuck;
+            let expected = "`false`, unless `pattern` is `fixed` and cells are always stuck: `fault_kind` is \
+                            `stuck_at`, or `measured.persistent_only` is true";
+            self.beside(fine, "bit_errors.closest_codes", &true, expected);
         }
         if let Some(clamp) = errors.gradient_clamp {
             self.positive("bit_errors.gradient_clamp", clamp);

@@ -62,7 +62,15 @@ impl Trainer<'_> {
             };
             let moments = self.network.running_moments();
             let codes = (codes, &stored_codes[..]);
-            stored.sums(&self.network, &self.parameters, &moments, codes, wanted.sums_fold)
+            let kept = wanted.sums_kept;
+            let how = (wanted.sums_fold, kept.narrow);
+            let mut sums = stored.sums(&self.network, &self.parameters, &moments, codes, how);
+            if let Some(margin) = kept.guard {
+                let seen = weights::with_codes(&self.network, &self.parameters, &stored_codes);
+                let inputs = self.recipe.input.inputs(self.data.image(0));
+                sums.guard_by(&self.network, &seen, &moments, &inputs, margin);
+            }
+            sums
         };
         let mut wrong = 0;
         for chip in 0..wanted.chips {

@@ -193,6 +193,9 @@ impl<'a> Trainer<'a> {
         {
             return Err(TrainError::Fractions { found: fractions.len(), expected: tensors });
         }
+        if let Some(clip) = recipe.activation_clip {
+            crate::clip::cut_off(&mut network, clip)?;
+        }
         let chips = match (&recipe.bit_errors, recipe.quantization) {
             (Some(errors), Some(quantization)) if errors.measured.is_none() => {
                 ChipErrors::new(errors, recipe.seed, &network, quantization.bits, &[])?

@@ -130,7 +130,7 @@ impl Trainer<'_> {
         let alternating = errors.as_ref().is_some_and(|(e, _)| e.method == Method::Alternating);
         let joint = match &errors {
             Some((errors, stored)) if !alternating => {
-                Some(self.hit(errors, epoch, stored.clone(), &forward, engine)?)
+                Some(self.hit(errors, epoch, stored.clone(), (&seen, images, &forward), engine)?)
             }
             Some(_) | None => None,
         };
@@ -154,7 +154,7 @@ impl Trainer<'_> {
                 return Err(TrainError::Diverged { epoch });
             };
             let ranges: Vec<(f32, f32)> = self.weight_ranges();
-            let hit = self.hit(errors, epoch, stored, &forward, engine)?;
+            let hit = self.hit(errors, epoch, stored, (&seen, images, &forward), engine)?;
             let mut perturbed = self.under_errors(&hit, None, images, normalization, engine)?;
             clamp(&mut perturbed.gradients, hit.clamp);
             self.move_along(&perturbed.gradients, rate);
@@ -217,10 +217,10 @@ impl Trainer<'_> {
         errors: &BitErrors,
         epoch: u32,
         mut stored: Vec<Encoded>,
-        forward: &Forward<f32>,
+        clean: (&Forwarded, &Images, &Forward<f32>),
         engine: &mut dyn Passes,
     ) -> Result<Hit, TrainError> {
-        let data = self.data_errors(errors, epoch, &stored, forward, engine)?;
+        let data = self.data_errors(errors, epoch, &stored, clean, engine)?;
         let rate = errors.rate_in(epoch, self.recipe.epochs);
         let bits = self.recipe.storage().bits;
         match &self.chips {
@@ -244,7 +244,7 @@ impl Trainer<'_> {
         errors: &BitErrors,
         epoch: u32,
         weights: &[Encoded],
-        forward: &Forward<f32>,
+        (seen, images, forward): (&Forwarded, &Images, &Forward<f32>),
         engine: &mut dyn Passes,
     ) -> Result<Option<DataErrors>, TrainError> {
         let rates = errors.data_rates_in(epoch, self.recipe.epochs);
@@ -254,13 +254,18 @@ impl Trainer<'_> {
                 let ranges: Vec<_> =
                     extremes.into_iter().map(|[low, high]| Range { low, high }).collect();
                 let codes = stored.quantized(&self.network, self.recipe.input, &ranges);
-                let sums = stored.sums(
+                let kept = errors.sums_kept;
+                let mut sums = stored.sums(
                     &self.network,
                     &self.parameters,
                     &forward.moments,
                     (&codes, weights),
-                    errors.sums_fold,
+                    (errors.sums_fold, kept.narrow),
                 );
+                if let Some(margin) = kept.guard.filter(|_| rates.sums > 0.0) {
+                    let (parameters, moments) = (&seen.parameters, &forward.moments);
+                    sums.guard_by(&self.network, parameters, moments, &images.inputs, margin);
+                }
                 (codes, sums)
             }
             None => (Vec::new(), Sums::default()),

@@ -85,8 +85,7 @@ fn integer_rerr(graph: &Graph, test: &Dataset, rates: DataRates, chips: usize) -
     let of_node = |node| OutputSums::new(graph, &codes, node).filter(|_| rates.sums > 0.0);
     let sums: Vec<_> = (0..graph.nodes.len()).map(of_node).collect();
     let steps = graph.nodes.iter().filter(|node| !matches!(node.op, Op::Reshape));
-    let stored: Vec<_> =
-        steps.map(|node| node.output).filter(|&tensor| tensor != graph.output).collect();
+    let stored: Vec<_> = steps.map(|node| node.output).collect();
     let mut wrong = 0;
     for chip in 0..chips {
         let mut stream = Stream::new(99, Purpose::Initialization, chip);
@@ -143,6 +142,7 @@ fn errors_in_what_layers_read_do_what_they_do_to_the_integer_network() {
             inputs_rate: inputs,
             sums_rate: sums,
             sums_fold: FOLD,
+            sums_kept: crate::SumKeeping::default(),
             data_faults: DataFaults::Transient,
             chips: 3,
         };

@@ -29,7 +29,7 @@ input = { zero_pixel = 128, scale = 0.02 }
 "#;
 
 /// Every parameter and running average at random.
-fn trained() -> Trained {
+pub(in crate::bit_errors) fn trained() -> Trained {
     let recipe = Recipe::from_toml(RECIPE).expect("valid");
     let mut network = Network::build(&recipe.network, [16, 16, 1], 3).expect("builds");
     let mut stream = Stream::new(5, Purpose::Initialization, 1_000);
@@ -68,7 +68,8 @@ fn outputs_of_wrong_sums_are_those_of_the_integer_network() {
     for (fused, &node) in fused.zip(&products) {
         for fold in [1, 7, 16, 1_000] {
             let moments = network.running_moments();
-            let sums = stored.sums(network, &parameters, &moments, (&codes, &encoded), fold);
+            let sums =
+                stored.sums(network, &parameters, &moments, (&codes, &encoded), (fold, false));
             let layer = sums.layers[fused.step.output.0].as_ref().expect("a product");
             let product = Product::of(&fused.step.layer, &seen).expect("a product");
             let slow = OutputSums::new(&graph, &graph_codes, node).expect("a product");
