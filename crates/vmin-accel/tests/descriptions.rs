@@ -1,7 +1,7 @@
 //! Accelerator files: the problems that are refused, and their messages.
 
-use vmin_accel::Accelerator;
 use vmin_accel::energy::Action;
+use vmin_accel::{Accelerator, Memory};
 use vmin_diagnostic::Source;
 
 const GOOD: &str = include_str!("../../../accel-models/gemmini-16.toml");
@@ -145,7 +145,17 @@ fn rows_and_columns_are_enough() {
             reference.accumulator_bits
         )
     );
-    assert_eq!(small.memories, reference.memories);
+    // A row is as wide for each column of the array, that of activations for each row; a word is a row.
+    for (which, narrower) in
+        [(Memory::Weight, 4), (Memory::Activation, 2), (Memory::Accumulator, 4)]
+    {
+        let (small, reference) = (small.memories.get(which), reference.memories.get(which));
+        assert_eq!(small.geometry.columns() * narrower, reference.geometry.columns(), "{which:?}");
+        assert_eq!(small.word_bits, u64::from(small.geometry.columns()), "{which:?}");
+        assert_eq!(small.geometry.banks(), reference.geometry.banks(), "{which:?}");
+    }
+    let as_reference = read("[array]\nrows = 16\ncolumns = 16\n");
+    assert_eq!(as_reference.memories, reference.memories);
     let keys: Vec<&str> = small.defaults.iter().map(String::as_str).collect();
     for key in [
         "array.dataflow",

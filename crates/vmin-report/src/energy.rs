@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use vmin_accel::area::ComponentArea;
 use vmin_accel::energy::{EnergyReport, OperatingPoint, Sourced, clock_caveat, clock_word};
-use vmin_sweep::Verdict;
 use vmin_sweep::statistics::share_words;
+use vmin_sweep::{Kept, Verdict};
 
 use crate::axis::Axis;
-use crate::colors::{BLUE, GREEN, GREY, INK, ORANGE, VIOLET};
+use crate::colors::{BLUE, FAINT, GREEN, GREY, INK, ORANGE, VIOLET};
 use crate::html::{
     self, END_TABLE, begin, begin_table, end, energy, escape, figure, percent, tiles,
 };
@@ -177,13 +177,15 @@ fn voltage_axis(view: &EnergyPage<'_>) -> Axis {
 fn energy_curve(view: &EnergyPage<'_>) -> String {
     let top = view.points.iter().map(|point| point.report.total_nj).fold(0.0, f64::max) * 1.08;
     let least = view.shown();
-    let kept = view.points.iter().filter(|point| point.verdict.accuracy.keeps());
+    let place = |point: &EnergyAtVoltage| (point.vdd_mv, point.report.total_nj);
+    let is_reached = |point: &&EnergyAtVoltage| point.verdict.accuracy == Kept::Reached;
+    let kept = |point: &&EnergyAtVoltage| point.verdict.accuracy.keeps() && !is_reached(point);
     let line = |label, color, of: fn(&EnergyReport) -> f64| Series::Line {
         label,
         color,
         points: view.points.iter().map(|point| (point.vdd_mv, of(&point.report))).collect(),
     };
-    let series = [
+    let mut series = vec![
         line("all", INK, |report| report.total_nj),
         line("array and vector unit", BLUE, |report| {
             let parts = &report.by_component;
@@ -195,10 +197,17 @@ fn energy_curve(view: &EnergyPage<'_>) -> String {
         Series::Points {
             label: "accuracy kept",
             color: GREEN,
-            points: kept.map(|point| (point.vdd_mv, point.report.total_nj)).collect(),
+            points: view.points.iter().filter(kept).map(place).collect(),
         },
         Series::Level { label: "least", color: GREY, y: least.report.total_nj },
     ];
+    if view.points.iter().any(|point| is_reached(&point)) {
+        series.push(Series::Points {
+            label: "only reached by the sampled chips",
+            color: FAINT,
+            points: view.points.iter().filter(is_reached).map(place).collect(),
+        });
+    }
     draw(
         &Axes {
             title: "Energy per inference",

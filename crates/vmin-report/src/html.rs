@@ -60,7 +60,7 @@ pub(crate) fn begin_styled(name: &str, by: &str, style: &str) -> String {
 pub(crate) fn tiles(page: &mut String, answers: &[(String, String)]) {
     page.push_str("<div class=\"facts\">\n");
     for (value, words) in answers {
-        let (value, words) = (escape(value), escape(words));
+        let (value, words) = (escape(value), prose(words));
         let _ = writeln!(page, "<div class=\"fact\"><b>{value}</b><span>{words}</span></div>");
     }
     page.push_str("</div>\n");
@@ -313,7 +313,7 @@ fn words(page: &mut String, results: &Results) {
         },
     );
     for note in &results.notes {
-        let _ = writeln!(page, "<li>{}</li>", escape(note));
+        let _ = writeln!(page, "<li>{}</li>", prose(note));
     }
     page.push_str("</ul>\n");
 }
@@ -343,7 +343,7 @@ pub(crate) fn notes(page: &mut String, notes: &[String]) {
     }
     page.push_str("<ul>\n");
     for note in notes {
-        let _ = writeln!(page, "<li>{}</li>", escape(note));
+        let _ = writeln!(page, "<li>{}</li>", prose(note));
     }
     page.push_str("</ul>\n");
 }
@@ -378,6 +378,19 @@ pub(crate) fn energy(nanojoules: f64) -> String {
     }
 }
 
+/// A sentence for HTML elements: what stands between backticks is code.
+pub(crate) fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return escape(text);
+    }
+    let one = |(index, part): (usize, &&str)| match index % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.iter().enumerate().map(one).collect()
+}
+
 /// Text escaped for HTML elements and quoted attributes; control characters are shown as on a terminal.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -401,6 +414,12 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         assert_eq!(energy(1500.0), "1.50 µJ");
+    }
+
+    #[test]
+    fn code_in_sentences() {
+        assert_eq!(prose("saved by `a<b`, most"), "saved by <code>a&lt;b</code>, most");
+        assert_eq!(prose("one ` alone"), "one ` alone");
     }
 
     #[test]

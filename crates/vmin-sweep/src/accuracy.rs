@@ -534,7 +534,7 @@ pub fn verdict(
 
 /// How [`Accuracy::at`] and [`verdict`] decide, in words.
 const RULE: &str = "`shown` and `reached` keep the sweep's budget (for the population, in the sample) at \
-                        this voltage and at all swept ones above; between swept voltages that of the lower one holds; \
+                        this voltage and at all swept ones above; between swept voltages that of the lower one if it keeps the budget, else `unknown`; \
                         `missed`: so does a failing one here or above";
 
 /// What `clean` means, in words.

@@ -238,7 +238,7 @@ impl Experiment {
         let chips = chips::read(&root, preset);
 
         let loss = root.optional_table("yield").map(|table| {
-            let loss = table.number("accuracy_loss_max_pct", 0.0..=100.0);
+            let loss = table.optional_number("accuracy_loss_max_pct", 0.0..=100.0);
             let target = table.optional_number("target_pct", 0.0..=100.0);
             let confidence = table.optional_number("confidence_pct", 50.0..=99.99);
             table.finish();

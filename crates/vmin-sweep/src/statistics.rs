@@ -45,6 +45,8 @@ impl Spread {
         let std = if rest.is_empty() { 0.0 } else { (squares / (count - 1.0)).sqrt() };
         let (min, max) =
             rest.iter().fold((*first, *first), |(min, max), &v| (min.min(v), max.max(v)));
+        // Means of equal numbers may differ in their last bits.
+        let std = if min == max { 0.0 } else { std };
         Some(Self { mean, std, min, max })
     }
 }

@@ -1,6 +1,6 @@
 //! `--set KEY=VALUE`: a key of an experiment file that has another value in this run.
 
-use toml_edit::{DocumentMut, Item, Key, Table, Value};
+use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value};
 use vmin_diagnostic::{Diagnostic, Source};
 
 use crate::Failure;
@@ -25,12 +25,14 @@ pub(crate) fn overridden(source: Source, sets: &[String]) -> Result<Source, Fail
             .split_once('=')
             .and_then(|(key, value)| Some((Key::parse(key).ok()?, value.trim())))
             .ok_or_else(|| {
-                let hint = "as in `--set memory.vdd_mv=[900,850]`".to_owned();
+                let hint = "as in `--set memory.vdd_mv=[900,850]`; a name with spaces or commas \
+                            stands in quotes: `--set 'remedy.\"A, B\".vdd_mv=[850]'`";
+                let hint = hint.to_owned();
                 refuse("is not a dotted key, `=` and a value".to_owned(), hint)
             })?;
         let value: Value = value.parse().unwrap_or_else(|_| Value::from(value));
         let Some((last, tables)) = key.split_last() else { continue };
-        let mut table = document.as_table_mut();
+        let mut table: &mut dyn TableLike = document.as_table_mut();
         let mut tables = tables.iter().peekable();
         while let Some(step) = tables.next() {
             let name = step.get();
@@ -48,6 +50,7 @@ pub(crate) fn overridden(source: Source, sets: &[String]) -> Result<Source, Fail
                         .find(|one| one.get("name").and_then(Item::as_str) == Some(wanted))
                         .ok_or_else(|| refuse(format!("no `{name}` is named `{wanted}`"), all))?
                 }
+                Item::Value(Value::InlineTable(table)) => table,
                 Item::None | Item::Value(_) => {
                     let hint = "set the value of this key as a whole".to_owned();
                     return Err(refuse(format!("`{name}` is not a table of the file"), hint));
@@ -60,7 +63,8 @@ pub(crate) fn overridden(source: Source, sets: &[String]) -> Result<Source, Fail
         }
         table.insert(last.get(), Item::Value(value));
     }
-    Ok(Source::new(source.name(), &document.to_string()))
+    let name = format!("{} with --set", source.name());
+    Ok(Source::new(&name, &document.to_string()))
 }
 
 fn shown(key: &[Key]) -> String {
@@ -75,7 +79,8 @@ fn quoted(names: &[String]) -> String {
 mod tests {
     use super::*;
 
-    const FILE: &str = "name = \"x\"\n[memory]\nvdd_mv = [900] # low\n[[remedy]]\nname = \"a b\"\n";
+    const FILE: &str = "name = \"x\"\n[memory]\nvdd_mv = [900] # low\n[[remedy]]\nname = \"a b\"\n\
+                        [[remedy]]\nname = \"c\"\nknown = { aged_mv = 2, reads = 3 }\n";
 
     fn after(sets: &[&str]) -> Result<String, Failure> {
         let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
@@ -89,6 +94,7 @@ mod tests {
             "memory.profile=sram14",
             "chips.count = 3",
             "remedy.\"a b\".known.reads=2",
+            "remedy.c.known.reads=4",
         ])
         .unwrap();
         let value: toml::Value = toml::from_str(&text).unwrap();
@@ -96,6 +102,8 @@ mod tests {
         assert_eq!(value["memory"]["profile"].as_str(), Some("sram14"));
         assert_eq!(value["chips"]["count"].as_integer(), Some(3));
         assert_eq!(value["remedy"][0]["known"]["reads"].as_integer(), Some(2));
+        assert_eq!(value["remedy"][1]["known"]["aged_mv"].as_integer(), Some(2));
+        assert_eq!(value["remedy"][1]["known"]["reads"].as_integer(), Some(4));
         assert_eq!(value["name"].as_str(), Some("x"));
     }
 

@@ -164,6 +164,8 @@ pub struct Accelerator {
     pub cycle_model: CycleModel,
     /// Leakage of one processing element at the reference voltage, in microwatts.
     pub leakage_uw_per_pe: f64,
+    /// Where that comes from.
+    pub leakage_source: String,
     /// Elements per cycle of the vector unit.
     pub vector_lanes: u64,
     /// Bits of a sum in the accumulator memory.

@@ -71,7 +71,8 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
     let lanes = lanes.map(|lanes| lanes.value.unsigned_abs());
     let lanes = defaults.or(&vector, "lanes", lanes, |of| of.vector_lanes);
     vector.finish();
-    let memories = memories(&root, energy.as_ref().map(|energy| energy.constants), defaults);
+    let size = array.as_ref().map(|array| array.size);
+    let memories = memories(&root, energy.as_ref().map(|energy| energy.constants), defaults, size);
     let dram = dram(&root, defaults);
     let mapping = mapping(&root);
     let cycle_model = root.optional_choice("cycle_model", &CycleModel::ALL);
@@ -106,6 +107,7 @@ pub(super) fn accelerator(source: &Source) -> Result<Accelerator, Diagnostics> {
             clock_mhz: array.clock_mhz,
             weight_double_buffer: array.weight_double_buffer,
             leakage_uw_per_pe: array.leakage_uw_per_pe,
+            leakage_source: array.leakage_source,
             cycle_model: cycle_model.map_or(CycleModel::Causal, |model| model.value),
             vector_lanes: lanes?,
             accumulator_bits,
@@ -138,6 +140,7 @@ struct Array {
     clock_mhz: f64,
     weight_double_buffer: bool,
     leakage_uw_per_pe: f64,
+    leakage_source: String,
 }
 
 fn array(root: &TableReader<'_>, defaults: &Defaults) -> Option<Array> {
@@ -153,6 +156,10 @@ fn array(root: &TableReader<'_>, defaults: &Defaults) -> Option<Array> {
     let clock_mhz = defaults.or(&table, "clock_mhz", clock_mhz, |of| of.clock_mhz);
     let double_buffer = table.optional_boolean("weight_double_buffer");
     let leakage = table.optional_number("leakage_uw_per_pe", 0.0..=1e6);
+    let leakage_source = match leakage {
+        Some(_) => format!("given in {}", table.source().name()),
+        None => "none is given: the array's leakage is not counted".to_owned(),
+    };
     table.finish();
     let dataflow = dataflow?;
     let mut dataflows = vec![dataflow];
@@ -163,6 +170,7 @@ fn array(root: &TableReader<'_>, defaults: &Defaults) -> Option<Array> {
         dataflows,
         clock_mhz: clock_mhz?,
         weight_double_buffer: double_buffer.is_some_and(|value| value.value),
+        leakage_source,
         leakage_uw_per_pe: leakage.map_or(0.0, |value| value.value),
     })
 }
@@ -171,11 +179,12 @@ fn memories(
     root: &TableReader<'_>,
     constants: Option<ConstantSet>,
     defaults: &Defaults,
+    size: Option<ArraySize>,
 ) -> Option<(Memories, u64, PartialSums)> {
     let table = root.table_if_any("memory");
     let plain = |which: crate::Memory| {
         let reader = table.table_if_any(which.word());
-        let memory = memory(&reader, constants, defaults, which);
+        let memory = memory(&reader, constants, defaults, which, size);
         reader.finish();
         memory
     };
@@ -186,7 +195,7 @@ fn memories(
     let sum_bits = sum_bits.map(|bits| bits.value.unsigned_abs());
     let sum_bits = defaults.or(&reader, "sum_bits", sum_bits, |of| of.accumulator_bits);
     let psum = reader.optional_choice("psum", &PartialSums::ALL);
-    let accumulator = memory(&reader, constants, defaults, crate::Memory::Accumulator);
+    let accumulator = memory(&reader, constants, defaults, crate::Memory::Accumulator, size);
     reader.finish();
     table.finish();
     let memories = Memories { weight: weight?, activation: activation?, accumulator: accumulator? };
@@ -228,6 +237,7 @@ fn memory(
     constants: Option<ConstantSet>,
     defaults: &Defaults,
     which: crate::Memory,
+    size: Option<ArraySize>,
 ) -> Option<Memory> {
     let or = |key, value, of: fn(Geometry) -> u32| {
         let of =
@@ -238,8 +248,19 @@ fn memory(
     let kib = table.optional_integer("kib", 1..=KIB_MAX);
     let rows = table.optional_integer("rows", 1..=ROWS_MAX);
     let rows = if table.has("kib") { rows } else { or("rows", rows, Geometry::rows) };
-    let columns =
-        or("columns", table.optional_integer("columns", 1..=COLUMNS_MAX), Geometry::columns);
+    // A row is as wide for each row or column of the array as in the reference.
+    let side = |of: ArraySize| match which {
+        crate::Memory::Activation => of.rows().cast_signed(),
+        crate::Memory::Weight | crate::Memory::Accumulator => of.columns().cast_signed(),
+    };
+    let width = |of: &Accelerator| {
+        let reference = i64::from(of.memories.get(which).geometry.columns());
+        unplaced(size.map_or(reference, |size| {
+            (reference * side(size) / side(of.array)).clamp(1, COLUMNS_MAX)
+        }))
+    };
+    let columns = table.optional_integer("columns", 1..=COLUMNS_MAX);
+    let columns = defaults.or(table, "columns", columns, width);
     let word_bits = table.optional_integer("word_bits", 1..=COLUMNS_MAX);
     // There a word is a whole row.
     let row = columns.as_ref().map_or(0, |columns| columns.value);

@@ -297,7 +297,10 @@ fn apply(
             Target::Energy(action) => {
                 accelerator.energy.set(action, *pj, &format!("{}, {place}", source.name()));
             }
-            Target::ArrayLeakage => accelerator.leakage_uw_per_pe = microwatts,
+            Target::ArrayLeakage => {
+                accelerator.leakage_uw_per_pe = microwatts;
+                accelerator.leakage_source = format!("{}, {place}", source.name());
+            }
             Target::MemoryLeakage(index) => {
                 let memory = match index {
                     0 => &mut memories.weight,

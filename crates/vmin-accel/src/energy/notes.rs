@@ -174,12 +174,11 @@ pub fn sources(accelerator: &Accelerator, profile: &VoltageProfile) -> Vec<Sourc
         list.push(sourced(format!("cycle: {word} memory"), format!("{cycle_ns:.3} ns"), &source));
     }
     let leakage = format!("{:.4} uW", accelerator.leakage_uw_per_pe);
-    let of_elements = if accelerator.leakage_uw_per_pe > 0.0 {
-        "given in the accelerator's file"
-    } else {
-        "none is given: the array's leakage is not counted"
-    };
-    list.push(sourced("leakage: a processing element".to_owned(), leakage, of_elements));
+    list.push(sourced(
+        "leakage: a processing element".to_owned(),
+        leakage,
+        &accelerator.leakage_source,
+    ));
     let node = profile.node_nm().map_or_else(String::new, |node_nm| format!("{node_nm} nm"));
     list.push(sourced("faults and energy over the voltage".to_owned(), node, profile.source()));
     list

@@ -31,6 +31,7 @@ use vmin_sweep::names::Names;
 use vmin_sweep::statistics::{PairedDifference, Yield, interval_words, yield_words};
 
 use self::manifest::{MANIFEST, Subject, VERSION, network_sha256, predictions_sha256, prices};
+use super::eval::WRITTEN_OTHERWISE;
 use super::setup::{self, Asked, Setup};
 use crate::args::{ChipChoice, DeployArgs, FaultKindArg};
 use crate::failure::{say, unwritable};
@@ -102,7 +103,7 @@ pub struct Deployed {
     /// Yield without remedies and as deployed.
     #[serde(rename = "yield", skip_serializing_if = "Option::is_none")]
     pub of_yield: Option<Yields>,
-    /// Faulty cells under stored bits of weights, of all chips.
+    /// Faulty cells under stored bits of weights without remedies, of all chips.
     pub cells_faulty: u64,
     /// Codes that are written in place of others, on all chips.
     pub codes_changed: u64,
@@ -112,6 +113,8 @@ pub struct Deployed {
     pub costs: String,
     /// Each chip.
     pub chips: Vec<Chip>,
+    #[serde(skip)]
+    written_otherwise: bool,
 }
 
 /// Energy of an inference with the mechanisms' prices, as sweeps tell it.
@@ -170,7 +173,7 @@ pub struct Chip {
     pub err_deployed: Option<f64>,
     /// By how much that exceeds the error with the exact map of the chip, where the map is another.
     pub lost_by_map: Option<f64>,
-    /// Faulty cells under stored bits of weights.
+    /// Faulty cells under stored bits of weights, without remedies.
     pub cells_faulty: u64,
     /// Codes that are written in place of others.
     pub codes_changed: u64,
@@ -256,6 +259,14 @@ fn run_here(args: &DeployArgs, stop: &AtomicBool) -> Result<Deployed, Failure> {
         return Err(Diagnostic::new("no-effect", message)
             .hint("leave `--masks` away, or choose another `--fault-kind`")
             .into());
+    }
+    if let Some(larger) = setup.larger() {
+        return Err(Diagnostic::new(
+            "does-not-fit",
+            format!("{larger}; no chip can be programmed so"),
+        )
+        .hint("choose `--placement streamed`, fewer `--bits`, or a larger accelerator")
+        .into());
     }
     let deployment = setup.deployment(&graph)?;
     let named = args.data.as_deref().zip(data.as_ref());
@@ -515,6 +526,7 @@ impl Job<'_> {
             remedies: self.prices.to_vec(),
             costs: costs.to_owned(),
             chips,
+            written_otherwise: self.setup.typed.protection().writes_around(),
         }
     }
 }
@@ -595,7 +607,12 @@ impl Answer for Deployed {
         let judged = self.err_clean.is_some();
         let mut header = vec!["chip"];
         header.extend(judged.then_some(["error before", "error after"]).into_iter().flatten());
-        header.extend(["faulty cells", "wrong bits before", "wrong bits after", "changed codes"]);
+        header.extend([
+            "faulty cells before",
+            "wrong bits before",
+            "wrong bits after",
+            "changed codes",
+        ]);
         header.extend(["inverted rows", "moved rows", "moved channels", "rotated lanes"]);
         let rows = self.chips.iter().map(|of| {
             let name =
@@ -645,6 +662,9 @@ impl Answer for Deployed {
             self.calibration_inferences,
             self.test_row_reads
         ));
+        if self.written_otherwise {
+            lines.push(WRITTEN_OTHERWISE.to_owned());
+        }
         lines.push(match &self.energy {
             Some(of) => format!(
                 "energy of an inference: {:.2} nJ at these supplies with the mechanisms' prices (encoders and \

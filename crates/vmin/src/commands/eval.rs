@@ -464,8 +464,9 @@ impl Evaluation {
 }
 
 /// Why fewer errors may come with more changed bits.
-const WRITTEN_OTHERWISE: &str = "changed bits are those in which weights as read differ from the network's: a code that \
-     `closest_code` writes can differ in more bits, and lie nearer in value (`weight_deviation`)";
+pub(super) const WRITTEN_OTHERWISE: &str = "changed bits are those in which weights as read differ from the network's: a code that \
+     `closest_code` or `compensate` writes can differ in more bits, and lie nearer in value or in the sums of its channel \
+     (`weight_deviation`)";
 
 /// What an inexact map loses.
 fn lost_in_words(points: &str) -> String {

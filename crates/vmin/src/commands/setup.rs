@@ -92,10 +92,6 @@ impl Setup {
         let mut typed = Typed::read(asked, args.known.as_deref())?;
         let share = typed.protection().share_of_sums();
         let placement = place(args, &accelerator, graph, share)?;
-        let larger = placement.weights.resident().and_then(|it| it.larger_note(accelerator.name()));
-        if let Some(larger) = larger {
-            say(&format!("note: {larger}"));
-        }
         if accelerator.dram.is_none() {
             let layers = vmin_accel::layers_of_graph(graph)
                 .map_err(|error| Failure::input("model", &error))?;
@@ -169,11 +165,19 @@ impl Setup {
         })
     }
 
-    /// Says what the protection comes to in these memories.
+    /// A remark where the weights take more than their memory.
+    pub(crate) fn larger(&self) -> Option<String> {
+        self.placement.weights.resident()?.larger_note(self.accelerator.name())
+    }
+
+    /// Says what the network and its protection come to in these memories.
     ///
     /// # Errors
     /// A mechanism changes nothing there.
     pub(crate) fn remark(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        if let Some(larger) = self.larger() {
+            say(&format!("note: {larger}"));
+        }
         let extents = deployment.extents();
         if let Some(problem) = self.typed.protection().known_in_vain(&[&self.chips.supplies]) {
             return Err(self.typed.at_known(problem).into());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_diagnostic::{Diagnostic, Source};
+use vmin_diagnostic::{Diagnostic, Source, thousands};
 use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
@@ -53,6 +53,14 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
         Diagnostic::new("journal", format!("`{}`: {reason}", journal_path.display()))
             .hint("restore the file, or start over in another folder with `--out DIR`")
     })?;
+    if !args.resume && !done.is_empty() {
+        say(&format!(
+            "note: nothing is run: all {} trials are in `{}`, left by an earlier sweep of the same trials; \
+             to run them again name another folder with `--out DIR`",
+            thousands(done.len() as u64),
+            journal_path.display()
+        ));
+    }
     for note in &plan.notes {
         say(&format!("note: {note}"));
     }
