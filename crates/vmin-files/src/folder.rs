@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::write::is_of_the_dead;
+
 /// A folder that is filled beside its place and then takes it, in place of one that is there.
 #[derive(Debug)]
 pub struct Staged {
@@ -22,6 +24,7 @@ impl Staged {
             std::fs::remove_dir_all(&path)?;
         }
         std::fs::create_dir_all(&path)?;
+        remove_left_behind(target, &name);
         Ok(Self { path, target: target.to_owned() })
     }
 
@@ -52,6 +55,24 @@ impl Staged {
     }
 }
 
+/// Removes what killed processes left beside `target`; what one of them had moved away takes its place again.
+fn remove_left_behind(target: &Path, name: &str) {
+    if !Path::new("/proc/self").exists() {
+        return; // Who lives cannot be told.
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (sibling, path) = (entry.file_name(), entry.path());
+        let is_old = is_of_the_dead(&sibling, name, ".old");
+        if is_old && !target.exists() {
+            let _ = std::fs::rename(path, target);
+        } else if is_old || is_of_the_dead(&sibling, name, ".tmp") {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}
+
 impl Drop for Staged {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
@@ -61,6 +82,24 @@ impl Drop for Staged {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// No process has this number.
+    const DEAD: u32 = u32::MAX;
+
+    #[test]
+    fn what_killed_processes_left_is_removed_or_put_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("b");
+        let left = |suffix: &str| folder.path().join(format!(".b.{DEAD}.{suffix}"));
+        std::fs::create_dir(left("tmp")).expect("made");
+        std::fs::create_dir(left("old")).expect("made");
+        std::fs::write(left("old").join("kept"), "x").expect("written");
+        drop(Staged::beside(&target).expect("made"));
+        assert!(target.join("kept").exists() && !left("tmp").exists() && !left("old").exists());
+        std::fs::create_dir(left("old")).expect("made");
+        drop(Staged::beside(&target).expect("made"));
+        assert!(target.join("kept").exists() && !left("old").exists());
+    }
 
     #[test]
     fn a_folder_appears_whole_or_not_at_all() {

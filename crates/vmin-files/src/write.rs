@@ -139,19 +139,25 @@ fn folder_of(path: &Path) -> &Path {
 /// has their number.
 fn remove_left_behind(folder: &Path, name: &str) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let sibling = entry.file_name();
-        let writer = sibling
-            .to_str()
-            .and_then(|sibling| sibling.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'))
-            .and_then(|rest| rest.strip_suffix(".tmp")?.parse::<u32>().ok());
-        let Some(writer) = writer else { continue };
-        let lives = writer == std::process::id() || Path::new(&format!("/proc/{writer}")).exists();
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if !lives && is_file && crate::open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        if is_file
+            && is_of_the_dead(&entry.file_name(), name, ".tmp")
+            && crate::open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok())
         {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether a process that lives no more called a sibling of `name` so: `.NAME.PID` and the suffix.
+pub(crate) fn is_of_the_dead(sibling: &std::ffi::OsStr, name: &str, suffix: &str) -> bool {
+    let writer = sibling
+        .to_str()
+        .and_then(|sibling| sibling.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'))
+        .and_then(|rest| rest.strip_suffix(suffix)?.parse::<u32>().ok());
+    writer.is_some_and(|writer| {
+        writer != std::process::id() && !Path::new(&format!("/proc/{writer}")).exists()
+    })
 }
 
 /// Makes renames durable, where folders can be synced.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use vmin_sweep::statistics::{rate_words, share_words, yield_words};
+use vmin_sweep::statistics::{interval_words, rate_words, share_words, yield_words};
 use vmin_sweep::{Point, Results, Setting};
 
 use crate::axis::Axis;
@@ -244,7 +244,7 @@ fn points(page: &mut String, sweeps: &[Compared<'_>]) {
     let names = sweeps.iter().flat_map(|sweep| {
         let name = escape(sweep.label);
         let faulty = format!("<span class=\"name\">{name}</span><br>faulty cells");
-        [faulty, "RErr (%)".to_owned(), "yield".to_owned()]
+        [faulty, "RErr (%)".to_owned(), "yield, interval".to_owned()]
     });
     let columns: Vec<_> = std::iter::once("V<sub>DD</sub> (mV)".to_owned()).chain(names).collect();
     let columns: Vec<_> = columns.iter().map(String::as_str).collect();
@@ -256,10 +256,11 @@ fn points(page: &mut String, sweeps: &[Compared<'_>]) {
                 Some(point) => {
                     let _ = write!(
                         page,
-                        "<td>{}</td><td>{}</td><td>{}</td>",
+                        "<td>{}</td><td>{}</td><td>{}, {}</td>",
                         rate_words(point.cell_fault_rate),
                         mean_std(point.rerr_mean, point.rerr_std, point.chips),
                         yield_words(point.chips_within_budget, point.chips),
+                        interval_words(point.yield_low, point.yield_high),
                     );
                 }
                 None => page.push_str("<td></td><td></td><td></td>"),

@@ -381,7 +381,7 @@ pub(crate) fn energy(nanojoules: f64) -> String {
 /// A sentence for HTML elements: what stands between backticks is code.
 pub(crate) fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escape(text);
     }
     let one = |(index, part): (usize, &&str)| match index % 2 {
