@@ -313,3 +313,18 @@ fn the_energy_is_that_of_a_sweep() {
     let of_rate = deploy(&vmin, "--rate 0.001", &["closest_code"], &[]);
     assert!(of_rate.get("energy").is_none(), "{of_rate}");
 }
+
+#[test]
+fn an_empty_map_moves_no_row() {
+    let vmin = vmin!();
+    let at =
+        ["--profile", "sram14", "--vdd-mv", "875", "--fault-kind", "stuck_at", "--chip", "0..2"];
+    let remedy = ["--known", "{ vdd_mv = 1200 }", "--remedy", "strongest_rows"];
+    let deploy = ["deploy", "builtin:shapes-cnn", "--out", "d", "--format", "json"];
+    let answer = vmin.json(&[&deploy[..], &at, &remedy].concat());
+    for chip in answer["chips"].as_array().expect("chips") {
+        assert_eq!(chip["rows_moved"], 0);
+        assert!(chip["flips_unprotected"].as_u64() > Some(0), "no faults, no test");
+        assert_eq!(chip["flips_unprotected"], chip["flips_deployed"]);
+    }
+}

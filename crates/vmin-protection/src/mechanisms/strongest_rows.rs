@@ -178,9 +178,10 @@ impl StoreRule for StrongestRows {
                 of_places.into_iter().flat_map(of_place).collect()
             }
         };
+        // Only for less harm: an empty map moves nothing.
         let before = chip.total_harm(storage);
         storage.rows = Some(RowTable::from(table));
-        if chip.total_harm(storage) > before {
+        if chip.total_harm(storage) >= before {
             storage.rows = None;
         }
     }

@@ -525,7 +525,7 @@ fn write(
 }
 
 /// Columns that a narrow table lacks. What is left adds up to the total.
-const SPARE: [&str; 4] = ["us", "faulty cells", "RErr", "clock"];
+const SPARE: [&str; 3] = ["us", "faulty cells", "RErr"];
 
 /// What a column means, and where the others are.
 const ARRAY: &str =
