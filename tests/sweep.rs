@@ -145,4 +145,23 @@ fn a_set_key_is_the_same_as_one_in_the_file() {
     vmin.ok(&resumed);
     let other = vmin.command(&["sweep", "e.toml", "--out", "set", "--resume"]).output().unwrap();
     assert!(!other.status.success());
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&vmin.read("set/manifest.json")).unwrap();
+    assert_eq!(
+        manifest["set"],
+        serde_json::json!(["chips.count=3", "memory.profile=sram14-columns"])
+    );
+}
+
+#[test]
+fn a_refused_resume_names_the_remedy_that_differs() {
+    let vmin = vmin!();
+    let remedy = "[[remedy]]\nname = \"narrow\"\nbits = 4\n";
+    vmin.write("e.toml", &format!("{EXPERIMENT}{remedy}"));
+    let three = ["sweep", "e.toml", "--out", "out", "--set", "chips.count=1"];
+    vmin.ok(&three);
+    let other = vmin.run(&[&three[..], &["--resume", "--set", "remedy.narrow.bits=5"]].concat());
+    let said =
+        String::from_utf8_lossy(&other.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("`remedy narrow` is another"), "{said}");
 }

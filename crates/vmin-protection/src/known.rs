@@ -179,7 +179,8 @@ impl Known {
         let zeros = [margin_mv, aged_mv].contains(&Some(0.0));
         let other = [("margin_mv", margin_mv), ("aged_mv", aged_mv)];
         let other = other.iter().any(|(key, mv)| entry.has(key) && *mv != Some(0.0));
-        if entry.is_empty() || zeros && !decides && !other {
+        let is_table = entry.span().is_some();
+        if is_table && (entry.is_empty() || zeros && !decides && !other) {
             let message = "`known` has no effect: it names nothing in which the test differs";
             let hint = "write `known = \"exact\"`, or for instance `{ margin_mv = 10 }`";
             table.report_at(span.clone(), Diagnostic::new("known", message).hint(hint));

@@ -229,7 +229,9 @@ impl Plan {
             value.as_str().map_or_else(|| value.to_string(), str::to_owned)
         };
         let voltages = self.own().points.iter().map(|point| point.cost.vdd_mv.to_string());
-        let others = self.candidates[1..].iter().map(|candidate| candidate.name.clone());
+        let others = &self.candidates[1..];
+        let names: Vec<&str> = others.iter().map(|candidate| candidate.name.as_str()).collect();
+        let remedies = others.iter().map(|it| (format!("remedy {}", it.name), it.in_words()));
         let more = [
             (
                 "images",
@@ -237,10 +239,11 @@ impl Plan {
             ),
             ("chips", self.chips.to_string()),
             ("vdd_mv", voltages.collect::<Vec<_>>().join(", ")),
-            ("remedies", others.collect::<Vec<_>>().join(", ")),
+            ("remedies", names.join(", ")),
         ];
         let more = more.into_iter().map(|(key, value)| (key.to_owned(), value));
-        let keys = setting.map(|(key, value)| (key.clone(), text(value))).chain(more).collect();
+        let setting = setting.map(|(key, value)| (key.clone(), text(value)));
+        let keys = setting.chain(more).chain(remedies).collect();
         JournalOf { plan: self.digest.clone(), keys }
     }
 

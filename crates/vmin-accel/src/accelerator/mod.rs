@@ -148,7 +148,8 @@ pub struct Accelerator {
     pub title: String,
     /// What its source states, and what is estimated.
     pub provenance: Provenance,
-    /// Keys that its file does not give: their values are those of [`Self::REFERENCE`].
+    /// Keys that its file does not give and that have no default of their own: their values are those of
+    /// [`Self::REFERENCE`], rows of memories as wide for each row or column of the array.
     pub defaults: Vec<String>,
     /// The array.
     pub array: ArraySize,

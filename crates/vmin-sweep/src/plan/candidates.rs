@@ -78,6 +78,20 @@ impl Candidate {
         self.graph.weights.iter().map(|weights| weights.bits).max().unwrap_or(0)
     }
 
+    /// Network, protection and voltages as its table names them.
+    pub(super) fn in_words(&self) -> String {
+        let voltages: Vec<String> =
+            self.points.iter().map(|point| point.cost.vdd_mv.to_string()).collect();
+        let known = self.protection.known_text().unwrap_or_default();
+        format!(
+            "{}, {} bit, {}, {known}, {} mV",
+            self.model,
+            self.weight_bits(),
+            self.protection.describe(),
+            voltages.join(", ")
+        )
+    }
+
     /// Whether another candidate is the same by value: both would give the same results.
     pub(super) fn is_twin(&self, other: &Self) -> bool {
         let points = |of: &Self| of.points.iter().map(|point| point.id.clone()).collect::<Vec<_>>();

@@ -32,7 +32,7 @@ pub struct DeployArgs {
     #[command(flatten)]
     pub on_chip: OnChipArgs,
     /// Mechanisms; `invert_rows` and `closest_code` if absent.
-    #[arg(long, value_name = "TOML|WORD", help = format!("{}. `invert_rows` and `closest_code` if absent", protect_help()))]
+    #[arg(long, alias = "protect", value_name = "TOML|WORD", help = format!("{}. `invert_rows` and `closest_code` if absent", protect_help()))]
     pub remedy: Vec<String>,
     /// Table of the remedies' prices: a shipped name or a file
     #[arg(long, value_name = "COSTS", default_value = "estimates")]

@@ -57,7 +57,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub on_chip: OnChipArgs,
     /// Mechanisms of protection, each as a table or a word.
-    #[arg(long, value_name = "TOML|WORD", help = protect_help())]
+    #[arg(long, alias = "remedy", value_name = "TOML|WORD", help = protect_help())]
     pub protect: Vec<String>,
     /// Write index, label and class of every image to this CSV file
     #[arg(long, value_name = "FILE")]

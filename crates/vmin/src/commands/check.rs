@@ -2,13 +2,12 @@
 
 mod seconds;
 
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_accel::{Accelerator, VoltageProfile};
-use vmin_diagnostic::{FileKind, Source, thousands};
+use vmin_diagnostic::{FileKind, thousands};
 use vmin_protection::ProtectionCosts;
 use vmin_sweep::statistics::{chips_to_show, share_words};
 use vmin_sweep::{Plan, PlanCost};
@@ -16,9 +15,8 @@ use vmin_train::Recipe;
 
 pub use self::seconds::Seconds;
 use crate::args::CheckArgs;
-use crate::overrides::overridden;
 use crate::progress::clock;
-use crate::{Answer, Failure, answer, compute};
+use crate::{Answer, Failure, answer, compute, overrides};
 
 /// A file without mistakes.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -67,18 +65,7 @@ pub fn run(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
 
 fn run_here(args: &CheckArgs, stop: &AtomicBool) -> Result<Checked, Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
-    let (source, base) = match &args.file {
-        None => (Source::new("embedded demo", vmin_sweep::DEMO), Path::new(".")),
-        Some(path) => {
-            let source = vmin_files::text("file", path).map_err(|error| {
-                error
-                    .diagnostic()
-                    .hint("`vmin init --out experiment.toml` writes one to start from")
-            })?;
-            (source, path.parent().unwrap_or(Path::new(".")))
-        }
-    };
-    let source = overridden(source, &args.set)?;
+    let (source, base) = overrides::source("file", args.file.as_deref(), &args.set)?;
     let kind = FileKind::of(&source).unwrap_or(FileKind::Experiment);
     let with_defaults = |name: &str, defaults: &[String]| {
         let (name, defaults) = (name.to_owned(), defaults.to_owned());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_diagnostic::{Diagnostic, Source, thousands};
+use vmin_diagnostic::{Diagnostic, thousands};
 use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
@@ -17,9 +17,8 @@ use crate::args::SweepArgs;
 use crate::commands::report::{FIRST_CHIP, REPORT};
 use crate::failure::{is_about_the_path, make_folder, say, with_causes};
 use crate::files::Output;
-use crate::overrides::overridden;
 use crate::progress::Progress;
-use crate::{Answer, Failure, answer, compute, files};
+use crate::{Answer, Failure, answer, compute, files, overrides};
 
 /// The results of a sweep.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -99,7 +98,7 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     };
     let elapsed = started.elapsed();
     compute::timed("results and report", || {
-        write_results(&args.out, &results, plan.first_chip.as_ref(), kernel, elapsed)
+        write_results(args, &results, plan.first_chip.as_ref(), kernel, elapsed)
     })?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
@@ -122,18 +121,8 @@ const FILES: [(&str, Output<'_>); 6] = [
 
 /// The plan of an experiment file, or of the embedded demo, with other values of some keys.
 pub(crate) fn plan(path: Option<&Path>, sets: &[String]) -> Result<Plan, Failure> {
-    let (source, base) = match path {
-        None => (Source::new("embedded demo", vmin_sweep::DEMO), Path::new(".")),
-        Some(path) => {
-            let source = vmin_files::text("experiment", path).map_err(|error| {
-                error
-                    .diagnostic()
-                    .hint("`vmin init --out experiment.toml` writes one to start from")
-            })?;
-            (source, path.parent().unwrap_or(Path::new(".")))
-        }
-    };
-    Ok(Plan::read(&overridden(source, sets)?, base)?)
+    let (source, base) = overrides::source("experiment", path, sets)?;
+    Ok(Plan::read(&source, base)?)
 }
 
 fn journal_failure(error: &JournalError) -> Failure {
@@ -188,6 +177,8 @@ struct Manifest<'a> {
     manifest_version: u32,
     provenance: &'a vmin_sweep::Provenance,
     seed: &'a str,
+    /// `--set`, as given.
+    set: &'a [String],
     run: RunFacts<'a>,
 }
 
@@ -201,14 +192,16 @@ struct RunFacts<'a> {
 }
 
 fn write_results(
-    folder: &Path,
+    args: &SweepArgs,
     results: &Results,
     first_chip: Option<&Chip>,
     kernel: &dyn GemmKernel,
     elapsed: Duration,
 ) -> Result<(), Failure> {
+    let folder = &args.out;
     let manifest = Manifest {
         manifest_version: 1,
+        set: &args.set,
         provenance: &results.provenance,
         seed: &results.setting.seed,
         run: RunFacts {
