@@ -10,13 +10,11 @@ use vmin_emulator::{SumRule, sum_bits};
 use vmin_nn::data::{Split, shapes};
 use vmin_nn::exec::{Executor, OutputSums};
 
-use super::sums::tests::trained;
-use super::{DataErrors, DataFaults, DataRates, StoredValues};
+use super::sums::tests::{Lowered, lowered, trained};
+use super::{DataErrors, DataFaults, DataRates};
 use crate::clip::cut_off;
-use crate::deploy::{fuse, over};
 use crate::network::{Memory, Network, Step, ValueId, Values, forward_into};
 use crate::random::Purpose;
-use crate::weights;
 
 /// The memory of training beside the codes that the integer engine read.
 struct Twin<'e> {
@@ -100,15 +98,8 @@ fn the_same_errors_make_the_same_codes_as_in_the_integer_engine() {
             cut_off(&mut trained.network, clip).expect("deployable");
         }
         let (network, recipe) = (&trained.network, &trained.recipe);
-        let graph = trained.lower(&data).expect("deployable");
-        let parameters = network.parameter_values();
-        let encoded = weights::stored(network, &parameters, recipe.storage()).expect("finite");
-        let seen = weights::with_codes(network, &parameters, &encoded);
-        let steps = fuse(network).expect("deployable");
-        let stored = StoredValues::of(&steps);
-        let ranges = over(network, &seen, recipe.input, &data);
-        let ranges: Vec<_> = stored.ranged().iter().map(|value| ranges[value.0]).collect();
-        let codes = stored.quantized(network, recipe.input, &ranges);
+        let Lowered { graph, parameters, encoded, seen, steps, stored, codes } =
+            lowered(&trained, &data);
         let moments = network.running_moments();
         let how = (FOLD, narrow);
         let mut sums = stored.sums(network, &parameters, &moments, (&codes, &encoded), how);

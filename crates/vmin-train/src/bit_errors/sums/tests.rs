@@ -1,9 +1,10 @@
-use vmin_nn::Op;
-use vmin_nn::data::{Split, shapes};
+use vmin_nn::data::{Dataset, Split, shapes};
 use vmin_nn::exec::OutputSums;
+use vmin_nn::{Graph, Op, Quantization};
 
 use super::super::data::StoredValues;
 use super::{BITS, Hit, Product, Sums, lasting, single};
+use crate::codec::Encoded;
 use crate::deploy::{Fused, fuse, over};
 use crate::network::{Network, ParameterId, ValueId};
 use crate::random::{Purpose, Stream};
@@ -43,22 +44,42 @@ pub(in crate::bit_errors) fn trained() -> Trained {
     Trained { recipe, network, epochs: Vec::new() }
 }
 
+/// A trained network as its accelerator holds it.
+pub(in crate::bit_errors) struct Lowered<'n> {
+    pub(in crate::bit_errors) graph: Graph,
+    pub(in crate::bit_errors) parameters: Vec<Vec<f32>>,
+    pub(in crate::bit_errors) encoded: Vec<Encoded>,
+    /// Parameters as the codes of the weights give them.
+    pub(in crate::bit_errors) seen: Vec<Vec<f32>>,
+    pub(in crate::bit_errors) steps: Vec<Fused<'n>>,
+    pub(in crate::bit_errors) stored: StoredValues,
+    /// The quantization of each stored value.
+    pub(in crate::bit_errors) codes: Vec<Option<Quantization>>,
+}
+
+pub(in crate::bit_errors) fn lowered<'n>(trained: &'n Trained, data: &Dataset) -> Lowered<'n> {
+    let (network, recipe) = (&trained.network, &trained.recipe);
+    let graph = trained.lower(data).expect("deployable");
+    let parameters = network.parameter_values();
+    let encoded = weights::stored(network, &parameters, recipe.storage()).expect("finite");
+    let seen = weights::with_codes(network, &parameters, &encoded);
+    let steps = fuse(network).expect("deployable");
+    let stored = StoredValues::of(&steps);
+    let ranges = over(network, &seen, recipe.input, data);
+    let ranges: Vec<_> = stored.ranged().iter().map(|value| ranges[value.0]).collect();
+    let codes = stored.quantized(network, recipe.input, &ranges);
+    Lowered { graph, parameters, encoded, seen, steps, stored, codes }
+}
+
 /// Whatever bits of whatever reads flip, an output is the code that the emulated accelerator computes fold by fold
 /// in integers.
 #[test]
 fn outputs_of_wrong_sums_are_those_of_the_integer_network() {
     let trained = trained();
     let data = shapes::generate(shapes::SEED, Split::Train, 64);
-    let (network, recipe) = (&trained.network, &trained.recipe);
-    let graph = trained.lower(&data).expect("deployable");
-    let parameters = network.parameter_values();
-    let encoded = weights::stored(network, &parameters, recipe.storage()).expect("finite");
-    let seen = weights::with_codes(network, &parameters, &encoded);
-    let steps = fuse(network).expect("deployable");
-    let stored = StoredValues::of(&steps);
-    let ranges = over(network, &seen, recipe.input, &data);
-    let ranges: Vec<_> = stored.ranged().iter().map(|value| ranges[value.0]).collect();
-    let codes = stored.quantized(network, recipe.input, &ranges);
+    let network = &trained.network;
+    let Lowered { graph, parameters, encoded, seen, steps, stored, codes } =
+        lowered(&trained, &data);
     let graph_codes: Vec<_> = graph.weights.iter().map(|weights| weights.codes.clone()).collect();
     let products: Vec<usize> =
         (0..graph.nodes.len()).filter(|&node| graph.nodes[node].op.product().is_some()).collect();
