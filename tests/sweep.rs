@@ -157,7 +157,7 @@ fn a_set_key_is_the_same_as_one_in_the_file() {
 fn a_refused_resume_names_the_remedy_that_differs() {
     let vmin = vmin!();
     let remedy = "[[remedy]]\nname = \"narrow\"\nbits = 4\n";
-    vmin.write("e.toml", &format!("{EXPERIMENT}{remedy}"));
+    vmin.write("e.toml", format!("{EXPERIMENT}{remedy}"));
     let three = ["sweep", "e.toml", "--out", "out", "--set", "chips.count=1"];
     vmin.ok(&three);
     let other = vmin.run(&[&three[..], &["--resume", "--set", "remedy.narrow.bits=5"]].concat());

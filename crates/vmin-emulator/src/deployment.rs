@@ -1,28 +1,30 @@
 //! A network in the memories of an accelerator, under protection.
 
+mod open;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
 use vmin_accel::{Memory, MemoryAt, PerMemory};
 use vmin_kernels::GemmKernel;
 use vmin_nn::{Graph, TensorId};
 use vmin_protection::mechanism::{Fitted, Guard, SumKeeping};
-use vmin_protection::store::Storage;
 use vmin_protection::{Extent, ProtectedAt, Protection};
 use vmin_sram::{Applied, Fault, FaultyCell, Geometry, SampleError, Score, Threshold};
 
-use crate::emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Score as Counts, Stopped};
-use crate::memory::Contents;
-use crate::memory::image::{FaultSite, Image, ImageError};
+use crate::emulator::{EmulatorError, Score as Counts};
 use crate::memory::sums::SumRule;
-use crate::memory::weights::{self, Corrupted};
-use crate::memory::{Arrays, NEVER, Powered, Protected, ProtectedError, Setup, activations, sums};
+use crate::memory::{
+    Arrays, Contents, Protected, ProtectedError, Setup, activations, sums, weights,
+};
 use crate::moments::moments;
-use crate::recalibrate::{Calibration, Corrected};
+use crate::recalibrate::Calibration;
 use crate::source::CellSource;
 use crate::sum_ranges::sum_ranges;
+
+pub use self::open::OpenChip;
 
 /// Where the codes of a network lie.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -115,9 +117,6 @@ pub enum Reads {
 
 /// The number of the read of [`Reads::Once`].
 pub const LOAD: u64 = u64::MAX;
-
-/// The number of the first read by which a chip is calibrated where every image reads anew.
-const CALIBRATION: u64 = 1 << 62;
 
 /// Which chip, and how the network lies on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -435,303 +434,3 @@ impl<'g> Deployment<'g> {
 fn as_cell(fault: &Fault) -> FaultyCell {
     FaultyCell { address: fault.address, score: Score(0), preferred: false }
 }
-
-/// A chip under a network.
-pub struct OpenChip<'c> {
-    deployment: &'c Deployment<'c>,
-    arrays: PerMemory<Option<Arrays<'c>>>,
-    /// How bits are stored, where the mechanisms do not decide it.
-    storages: Option<PerMemory<Storage>>,
-}
-
-impl OpenChip<'_> {
-    /// The chip with bits stored so, in place of what the mechanisms decide.
-    #[must_use]
-    pub fn with_storages(self, storages: PerMemory<Storage>) -> Self {
-        Self { storages: Some(storages), ..self }
-    }
-
-    /// The cells of the weight memory as they are written at these supplies, for each content: the whole network,
-    /// or a load. None if the memory makes no errors.
-    #[must_use]
-    pub fn images(&self, supplies: &Supplies) -> Vec<Image> {
-        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
-            self.powered(supplies, &NEVER);
-        let of = |powered: &Powered<'_>| {
-            let storage = weights::storage(graph, weights, powered);
-            powered.images(weights, &weights::written(graph), storage)
-        };
-        memories.weight.as_ref().map_or_else(Vec::new, of)
-    }
-
-    /// The chip with the codes that `images` hold, stored as `storages` say but for codes.
-    ///
-    /// # Errors
-    /// The images are not those of the network under its placement.
-    pub fn with_images(
-        self,
-        supplies: &Supplies,
-        images: &[Image],
-        mut storages: PerMemory<Storage>,
-    ) -> Result<Self, ImageError> {
-        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
-            self.powered(supplies, &NEVER);
-        if let Some(powered) = &memories.weight {
-            weights::stored_as(graph, weights, powered, images, &mut storages.weight)?;
-        }
-        drop(memories);
-        Ok(self.with_storages(storages))
-    }
-
-    /// The faulty cells under weights at a read; none where any bit can err.
-    #[must_use]
-    pub fn sites(&self, supplies: &Supplies, read: u64) -> Vec<FaultSite> {
-        let PoweredChip { deployment: Deployment { graph, weights, .. }, memories } =
-            self.powered(supplies, &NEVER);
-        let of = |powered: &Powered<'_>| {
-            let storage = weights::storage(graph, weights, powered);
-            weights.iter().flat_map(|of| powered.sites(of, read, storage)).collect()
-        };
-        memories.weight.as_ref().map_or_else(Vec::new, of)
-    }
-
-    /// Faulty cells of all memories that spare lines repaired and that were left, at the voltage of the test;
-    /// none without spares.
-    #[must_use]
-    pub fn repaired(&self) -> Option<(u64, u64)> {
-        let repairs = self.arrays.present().filter_map(|(_, arrays)| arrays.repair());
-        let counts = repairs.map(|repair| (repair.cells_repaired, repair.cells_unrepaired));
-        counts.reduce(|sum, count| (sum.0 + count.0, sum.1 + count.1))
-    }
-
-    /// The weights at one read.
-    #[must_use]
-    pub fn weights(&self, supplies: &Supplies, read: u64) -> Corrupted {
-        self.powered(supplies, &NEVER).weights(read)
-    }
-
-    /// How far the weights of one read lie from the network's: the root of the squared errors over that of the squared
-    /// values, each weighted by how far its channel moves the output.
-    ///
-    /// # Errors
-    /// [`Stopped`] soon after `stop` was set.
-    pub fn weight_deviation(
-        &self,
-        supplies: &Supplies,
-        read: u64,
-        stop: &AtomicBool,
-    ) -> Result<f64, Stopped> {
-        let read = self.powered(supplies, stop).weights(read);
-        unless_stopped(stop, weights::deviation(self.deployment.graph, &read.codes))
-    }
-
-    /// How the bits of each memory are stored on the chip at these supplies; plain where it makes no errors.
-    ///
-    /// # Errors
-    /// [`Stopped`] soon after `stop` was set.
-    pub fn storages(
-        &self,
-        supplies: &Supplies,
-        stop: &AtomicBool,
-    ) -> Result<PerMemory<Storage>, Stopped> {
-        let PoweredChip { ref deployment, ref memories } = self.powered(supplies, stop);
-        let Deployment { graph, placement, weights, activations, .. } = deployment;
-        let storages = PerMemory::from_fn(|memory| {
-            let Some(powered) = memories.get(memory) else { return Storage::default() };
-            let storage = match memory {
-                Memory::Weight => Some(weights::storage(graph, weights, powered)),
-                Memory::Activation => placement.activations.as_ref().map(|placed| {
-                    let spared = placement.spared_input;
-                    activations::storage(placed, activations, powered, spared)
-                }),
-                Memory::Accumulator => {
-                    placement.sums.as_ref().map(|placed| sums::storage(placed, powered))
-                }
-            };
-            storage.cloned().unwrap_or_default()
-        });
-        unless_stopped(stop, storages)
-    }
-
-    /// What this gives is of no use once `stop` is set.
-    fn powered<'a>(&'a self, supplies: &'a Supplies, stop: &'a AtomicBool) -> PoweredChip<'a> {
-        let deployment = self.deployment;
-        let of = |memory: Memory| {
-            let arrays = self.arrays.get(memory).as_ref()?;
-            let at = supplies.get(memory).as_ref()?;
-            let contents = deployment.contents(memory);
-            let mut powered = arrays.powered(&at.access, at.known.as_ref(), &contents, stop);
-            if let Some(storages) = &self.storages {
-                powered.store(storages.get(memory).clone());
-            }
-            Some(powered)
-        };
-        PoweredChip { deployment, memories: PerMemory::from_fn(of) }
-    }
-
-    /// The network with the biases and multipliers fitted to this chip at these supplies; none where nothing is
-    /// fitted, or nothing errs.
-    ///
-    /// # Errors
-    /// [`Stopped`] soon after `stop` was set.
-    pub fn fitted(
-        &self,
-        supplies: &Supplies,
-        reads: Reads,
-        stop: &AtomicBool,
-    ) -> Result<Option<Graph>, Stopped> {
-        unless_stopped(stop, self.powered(supplies, stop).fitted(reads, stop)?)
-    }
-
-    /// Classifies all images of `emulator`; `clean` are its predictions without bit errors.
-    ///
-    /// # Errors
-    /// [`Stopped`] soon after `stop` was set.
-    pub fn run(
-        &self,
-        trial: TrialSpec<'_>,
-        emulator: &Emulator<'_>,
-        clean: &[usize],
-        stop: &AtomicBool,
-    ) -> Result<Outcome, Stopped> {
-        let (predictions, applied) = self.predict(trial, emulator, clean, stop)?;
-        Ok(Outcome { score: emulator.score(&predictions, clean), applied })
-    }
-
-    /// The predicted classes of a trial, as [`Self::run`] counts them.
-    ///
-    /// # Errors
-    /// [`Stopped`] soon after `stop` was set.
-    pub fn predict(
-        &self,
-        trial: TrialSpec<'_>,
-        emulator: &Emulator<'_>,
-        clean: &[usize],
-        stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
-        let chip = self.powered(trial.supplies, stop);
-        unless_stopped(stop, chip.predict(trial, emulator, clean, stop)?)
-    }
-}
-
-/// A value that may be of what was decided by half.
-fn unless_stopped<T>(stop: &AtomicBool, value: T) -> Result<T, Stopped> {
-    if stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(value) }
-}
-
-/// A chip at one set of supplies.
-struct PoweredChip<'a> {
-    deployment: &'a Deployment<'a>,
-    memories: PerMemory<Option<Powered<'a>>>,
-}
-
-impl PoweredChip<'_> {
-    fn weights(&self, read: u64) -> Corrupted {
-        let Deployment { graph, placement, weights: contents, .. } = self.deployment;
-        match &self.memories.weight {
-            Some(powered) => weights::read(graph, &placement.weights, contents, powered, read),
-            None => Corrupted { codes: weights::written(graph), applied: Applied::default() },
-        }
-    }
-
-    fn activations(&self, read: u64) -> Option<activations::ActivationFaults<'_>> {
-        let Deployment { placement, activations: contents, .. } = self.deployment;
-        let (placed, powered) =
-            (placement.activations.as_ref()?, self.memories.activation.as_ref()?);
-        Some(activations::read(placed, contents, powered, placement.spared_input, read))
-    }
-
-    fn sums(&self, read: u64) -> Option<sums::SumFaults<'_>> {
-        let placement = self.deployment.placement;
-        let (placed, powered) = (placement.sums.as_ref()?, self.memories.accumulator.as_ref()?);
-        let faults = sums::read(placed, powered, placement.biases_in_memory, read);
-        Some(match &self.deployment.sum_rules {
-            Some(rules) => faults.with_rules(placed, rules),
-            None => faults,
-        })
-    }
-
-    fn predict(
-        &self,
-        trial: TrialSpec<'_>,
-        emulator: &Emulator<'_>,
-        clean: &[usize],
-        stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
-        let fitted = self.fitted(trial.reads, stop)?;
-        let of_chip = fitted.as_ref().map(|graph| emulator.with_graph(graph));
-        let emulator = of_chip.as_ref().unwrap_or(emulator);
-        match trial.reads {
-            Reads::EveryImage => {
-                let read = |index: usize| self.read(trial.first_image + index as u64);
-                emulator.predict_reread(read, stop)
-            }
-            Reads::Once => {
-                let Loaded { weights, activations, sums } = self.loaded();
-                let faults =
-                    BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
-                let mut applied =
-                    PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
-                let predictions = if faults.activations.is_some() || faults.sums.is_some() {
-                    let (predictions, of_buffers) =
-                        emulator.predict_through(&weights.codes, faults, stop)?;
-                    applied.activation = of_buffers.activation;
-                    applied.accumulator = of_buffers.accumulator;
-                    predictions
-                } else if weights.applied.bits_flipped == 0 {
-                    clean.to_vec()
-                } else {
-                    emulator.predict(&weights.codes, stop)?
-                };
-                Ok((predictions, applied))
-            }
-        }
-    }
-
-    /// What the memories do to an image.
-    fn read(&self, image: u64) -> ImageRead<'_> {
-        ImageRead {
-            weights: self.weights(image),
-            activations: self.activations(image),
-            sums: self.sums(image),
-        }
-    }
-
-    /// What they do to all images, where one load serves all; without faults that change nothing.
-    fn loaded(&self) -> Loaded<'_> {
-        let ImageRead { weights, activations, sums } = self.read(LOAD);
-        ImageRead {
-            weights,
-            activations: activations.filter(|faults| !faults.is_empty()),
-            sums: sums.filter(|faults| !faults.is_empty()),
-        }
-    }
-
-    /// The network with the constants fitted to this chip, if some are and something errs.
-    fn fitted(&self, reads: Reads, stop: &AtomicBool) -> Result<Option<Graph>, Stopped> {
-        let Some((fitted, calibration)) = &self.deployment.fitted else { return Ok(None) };
-        let calibration = calibration.as_ref().expect("such deployments are calibrated first");
-        let what = match fitted.multipliers {
-            true => Corrected::BiasesAndMultipliers,
-            false => Corrected::Biases,
-        };
-        match reads {
-            Reads::EveryImage => {
-                let read = |index: usize| self.read(CALIBRATION + index as u64);
-                calibration.recalibrated_reread(read, what, stop).map(Some)
-            }
-            Reads::Once => {
-                let Loaded { weights, activations, sums } = self.loaded();
-                if activations.is_none() && sums.is_none() && weights.applied.bits_flipped == 0 {
-                    return Ok(None);
-                }
-                let faults =
-                    BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
-                calibration.recalibrated(&weights.codes, faults, what, stop).map(Some)
-            }
-        }
-    }
-}
-
-/// What the memories do to all images.
-type Loaded<'m> = ImageRead<'m>;
