@@ -1,0 +1,6 @@
+//! Attacks: searches for the bits to flip, or the pixels to change, that do a network the most harm.
+//!
+//! An attack sees its victim through a trait that tells losses and gradients, so the same search runs against a float
+//! network in training and against a deployed integer network in its memories.
+
+#![forbid(unsafe_code)]
