@@ -2,5 +2,10 @@
 //!
 //! An attack sees its victim through a trait that tells losses and gradients, so the same search runs against a float
 //! network in training and against a deployed integer network in its memories.
+//!
+//! [`bits`] searches among stored codes.
 
 #![forbid(unsafe_code)]
+
+pub mod bits;
+mod random;
