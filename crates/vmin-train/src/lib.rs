@@ -82,7 +82,7 @@ mod schedule;
 mod trainer;
 mod weights;
 
-pub use bit_errors::{BitErrors, ErrorMap, Measured, SumKeeping};
+pub use bit_errors::{Adversary, BitErrors, ErrorMap, Measured, SumKeeping};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
 pub use engine::{Engine, EngineError};
