@@ -188,12 +188,10 @@ impl Trainer<'_> {
         let under =
             hit.map(|hit| self.under_errors(hit, by, images, moments, engine)).transpose()?;
         let through = under.as_ref().map(|under| &under.gradients);
-        // Without the own gradient of the clean pass, its moments still pass theirs on.
-        let scale = if hit.is_some_and(|hit| hit.alone) { 0.0 } else { pass.batch.scale };
-        let Pass { network, parameters, normalization, .. } = *pass;
-        let batch = Batch { scale, ..images.batch() };
-        let pass = &Pass { network, parameters, batch, normalization };
-        let mut clean = engine.backward(Slot::Clean, pass, forward, through)?;
+        let mut clean = match hit {
+            Some(hit) if hit.alone => passed_on(pass, forward, through, images, engine)?,
+            Some(_) | None => engine.backward(Slot::Clean, pass, forward, through)?,
+        };
         let mut bounds = self.bounds_gradient(&seen.parameters, &seen.steps, &clean.gradients);
         let perturbed = under.as_ref().map(|under| under.loss);
         if let (Some(hit), Some(mut under)) = (hit, under) {
@@ -381,6 +379,25 @@ impl Trainer<'_> {
             }
         }
     }
+}
+
+/// The sums of a forward pass without the own gradient of its loss: what `through` has by its moments.
+fn passed_on(
+    pass: &Pass<'_>,
+    forward: &Forward<f32>,
+    through: Option<&Gradients<f32>>,
+    images: &Images,
+    engine: &mut dyn Passes,
+) -> Result<BatchSum<f32>, TrainError> {
+    if forward.statistics.is_empty() {
+        let loss = pass.loss(&engine.logits(Slot::Clean, pass)?);
+        let gradients = pass.parameters.iter().map(|values| vec![0.0; values.len()]).collect();
+        return Ok(BatchSum { gradients, loss: loss.sum, wrong: loss.wrong, images: Vec::new() });
+    }
+    let Pass { network, parameters, normalization, .. } = *pass;
+    let batch = Batch { scale: 0.0, ..images.batch() };
+    let pass = Pass { network, parameters, batch, normalization };
+    Ok(engine.backward(Slot::Clean, &pass, forward, through)?)
 }
 
 fn normalization(frozen: Option<&[Moments<f32>]>) -> Normalization<'_, f32> {
