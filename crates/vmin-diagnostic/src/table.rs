@@ -395,6 +395,16 @@ impl<'d> TableReader<'d> {
         self.check_variant(key, value, variants)
     }
 
+    /// An optional [`Variant`] out of a list.
+    pub fn optional_variant<T: Clone>(
+        &self,
+        key: &str,
+        variants: &[(&str, Variant<T>)],
+    ) -> Option<T> {
+        let value = self.get(key)?;
+        self.check_variant(key, value, variants)
+    }
+
     /// A required list of variants, maybe empty; each bad element is reported.
     pub fn variants<T: Clone>(&self, key: &str, variants: &[(&str, Variant<T>)]) -> Option<Vec<T>> {
         let value = self.require(key, VARIANT_LIST)?;

@@ -71,6 +71,16 @@ pub enum TrainError {
         /// Weight tensors.
         expected: usize,
     },
+    /// The patch of an attack has no place.
+    #[error("a patch of {side} x {side} pixels has no free place in images of {height} x {width}")]
+    Patch {
+        /// Height and width of the patch.
+        side: usize,
+        /// Rows of the images.
+        height: usize,
+        /// Columns of the images.
+        width: usize,
+    },
     /// The chips to train on cannot be sampled, or do not fit the weights.
     #[error("the chips to train on cannot be used: {0}")]
     Chips(String),

@@ -62,6 +62,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attack;
 pub mod bit_errors;
 mod checkpoint;
 mod clip;
@@ -82,6 +83,7 @@ mod schedule;
 mod trainer;
 mod weights;
 
+pub use attack::FloatVictim;
 pub use bit_errors::{Adversary, BitErrors, ErrorMap, Measured, SumKeeping};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
@@ -94,8 +96,9 @@ pub use network::Network;
 pub use optimizer::Sgd;
 pub use real::Real;
 pub use recipe::{
-    BatchSize, ClipScope, InputScaling, LayerSpec, LearnedClip, Recipe, Sharpness, StartPixels,
-    TestErrors, WeightQuantization, at_key,
+    BatchSize, ClipScope, ImageAttack, ImageSearch, InputScaling, LayerSpec, LearnedClip,
+    PatchSearch, Recipe, Sharpness, StartPixels, TestErrors, WeightPerturbation,
+    WeightQuantization, at_key,
 };
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};

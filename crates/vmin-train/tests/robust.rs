@@ -8,7 +8,7 @@ use vmin_nn::data::Dataset;
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 use vmin_train::{
     BatchSize, Checkpoint, CheckpointError, ClipScope, ErrorMap, LayerSpec, LearnedClip, Recipe,
-    Sharpness, TrainError, Trained, Trainer, WeightQuantization, train,
+    Sharpness, TrainError, Trained, Trainer, WeightPerturbation, WeightQuantization, train,
 };
 
 use common::{assert_refused, data, recipe_text};
@@ -50,6 +50,13 @@ const METHODS: [&str; 12] = [
      population = { column = 0.4, rows = 64, columns = 32 }",
 ];
 
+const ATTACKS: [(&str, &str); 4] = [
+    ("pgd", "{ pgd = { epsilon = 0.05, steps = 2 } }"),
+    ("pgd in l1", "{ pgd = { norm = 'l1', epsilon = 2, steps = 2, start = 'zero', share = 0.3 } }"),
+    ("ccat", "{ ccat = { epsilon = 0.05, steps = 2, rho = 2 } }"),
+    ("patch", "{ patch = { side = 3, centre = 4, steps = 2, stride = 1, moves = 'random' } }"),
+];
+
 /// What is trained: the methods, and the first with batch normalization.
 fn recipes() -> Vec<(&'static str, Recipe)> {
     let mut recipes: Vec<_> = METHODS.iter().map(|method| (*method, recipe(method))).collect();
@@ -77,6 +84,12 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
     recipes.push(("sharpness", Recipe { sharpness, ..recipe("") }));
     recipes
         .push(("everything", Recipe { learned_clip, sharpness, ..recipe("sums_rate = 0.0005") }));
+    let weight_perturbation = Some(WeightPerturbation { gamma: 0.02 });
+    recipes.push(("moved weights", Recipe { weight_perturbation, ..recipe("") }));
+    for (name, attack) in ATTACKS {
+        let text = text().replace("[rerr]", &format!("attack = {attack}\n[rerr]"));
+        recipes.push((name, Recipe::from_toml(&text).expect(name)));
+    }
     recipes.push(("batch normalization", normalized));
     recipes
 }
@@ -128,6 +141,54 @@ fn an_adversary_that_flips_nothing_changes_nothing() {
     assert!(of(&with(0)) == of(&plain));
     assert_eq!(with(0).epochs, plain.epochs);
     assert!(of(&with(1)) != of(&plain));
+}
+
+#[test]
+fn an_attack_without_a_radius_changes_nothing() {
+    let (data, test) = data(120);
+    let trained = |lines: &str| {
+        let recipe = Recipe::from_toml(&recipe_text(NETWORK, lines)).expect("valid");
+        let trained = train(&recipe, &data, &test, |_| ControlFlow::Continue(())).expect("trains");
+        (bits(&trained.network.parameter_values()), trained.epochs)
+    };
+    let plain = trained("");
+    for nothing in [
+        "attack = { pgd = { epsilon = 0, steps = 2 } }",
+        "attack = { ccat = { epsilon = 0.0, steps = 2 } }",
+        "attack = { patch = { side = 3, steps = 2, share = 0 } }",
+        "weight_perturbation = { gamma = 0 }",
+    ] {
+        assert!(trained(nothing) == plain, "{nothing}");
+    }
+    for (name, attack) in ATTACKS {
+        assert!(trained(&format!("attack = {attack}")).0 != plain.0, "{name}");
+    }
+}
+
+#[test]
+fn attacks_out_of_range_are_refused() {
+    let refused = |lines: &str, field: &str| {
+        assert_refused(Recipe::from_toml(&recipe_text(NETWORK, lines)), field);
+    };
+    for (keys, field) in [
+        ("epsilon = -0.1, steps = 1", "attack.pgd.epsilon"),
+        ("epsilon = 0.1, steps = 1, step = 0.0", "attack.pgd.step"),
+        ("epsilon = 0.1, steps = 1, momentum = 1", "attack.pgd.momentum"),
+        ("epsilon = 0.1, steps = 1, backtracking = 0.5", "attack.pgd.backtracking"),
+        ("epsilon = 0.1, steps = 1, share = 1.5", "attack.pgd.share"),
+        ("epsilon = 0.1", "steps"),
+    ] {
+        refused(&format!("attack = {{ pgd = {{ {keys} }} }}"), field);
+    }
+    refused("attack = { ccat = { epsilon = 0.1, steps = 1, rho = 0 } }", "attack.ccat.rho");
+    refused("attack = { patch = { side = 3, steps = 1, step = -1 } }", "attack.patch.step");
+    refused("weight_perturbation = { gamma = -1 }", "weight_perturbation.gamma");
+    refused("weight_perturbation = { gamma = 1 }\nsharpness = { rho = 1 }", "sharpness");
+    let (data, test) = data(20);
+    let lines = "attack = { patch = { side = 8, centre = 14, steps = 1 } }";
+    let recipe = Recipe::from_toml(&recipe_text(NETWORK, lines)).expect("valid");
+    let error = Trainer::new(&recipe, &data, &test).err();
+    assert!(matches!(error, Some(TrainError::Patch { side: 8, .. })), "{error:?}");
 }
 
 #[test]

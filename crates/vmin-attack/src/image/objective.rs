@@ -5,7 +5,7 @@
 pub enum Objective {
     /// The cross-entropy of the label.
     CrossEntropy,
-    /// The confidence of the most confident other class.
+    /// The logarithm of the confidence of the most confident other class.
     WrongConfidence,
     /// The logarithm of the label's confidence: the label is the class that is wanted.
     Target,
@@ -17,14 +17,14 @@ impl Objective {
     pub fn of(self, confidences: &[f32], label: u8) -> f64 {
         let label = usize::from(label);
         // A confidence of 0 is one too small for an f32.
-        let log = |class: usize| libm::log(f64::from(confidences[class].max(f32::MIN_POSITIVE)));
+        let log = |confidence: f32| libm::log(f64::from(confidence.max(f32::MIN_POSITIVE)));
         match self {
-            Self::CrossEntropy => -log(label),
+            Self::CrossEntropy => -log(confidences[label]),
             Self::WrongConfidence => {
                 let others = confidences.iter().enumerate().filter(|&(class, _)| class != label);
-                others.map(|(_, &confidence)| f64::from(confidence)).fold(0.0, f64::max)
+                log(others.map(|(_, &confidence)| confidence).fold(0.0, f32::max))
             }
-            Self::Target => log(label),
+            Self::Target => log(confidences[label]),
         }
     }
 }

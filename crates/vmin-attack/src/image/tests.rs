@@ -62,7 +62,13 @@ impl Slopes for Linear {
             let label_rises = if label == 0 { of[1] } else { -of[0] };
             let by = match objective {
                 Objective::CrossEntropy => -label_rises,
-                Objective::WrongConfidence => -label_rises * of[usize::from(label)],
+                Objective::WrongConfidence => {
+                    if label == 0 {
+                        -of[0]
+                    } else {
+                        of[1]
+                    }
+                }
                 Objective::Target => label_rises,
             };
             slope.by_value.extend(self.weights.iter().map(|w| w * by));

@@ -100,15 +100,14 @@ impl Victim for Stored<'_> {
         let Attacked { network, parameters, inputs, labels, normalization, engine } = &mut self.of;
         let parameters = weights::with_codes(network, parameters, &self.tensors);
         let batch = Batch::new(inputs, labels, 1.0 / labels.len() as f32);
-        let pass =
-            Pass { network, parameters: &parameters, batch, normalization: *normalization };
+        let pass = Pass { network, parameters: &parameters, batch, normalization: *normalization };
         let forward = engine.forward(Slot::Perturbed, &pass)?;
         let sum = engine.backward(Slot::Perturbed, &pass, &forward, None)?;
         let gradients = network.parameters.iter().zip(&sum.gradients);
         let of_weights = gradients.filter(|(parameter, _)| weights::is_weight(parameter));
-        let by_integer = of_weights.zip(&self.tensors).map(|((_, by_weight), tensor)| {
-            by_weight.iter().map(|by| tensor.scale * by).collect()
-        });
+        let by_integer = of_weights
+            .zip(&self.tensors)
+            .map(|((_, by_weight), tensor)| by_weight.iter().map(|by| tensor.scale * by).collect());
         Ok(Slope { loss: sum.loss / labels.len() as f64, by_integer: by_integer.collect() })
     }
 }

@@ -299,11 +299,12 @@ impl BitErrors {
     ///
     /// Curricular: `rate * (i + 1) / 20` from epoch `i / 20 * epochs / 2` on, for `i` of 0..=19.
     pub(crate) fn rate_in(&self, epoch: u32, epochs: u32) -> f64 {
-        self.risen(self.cell_rate(), epoch, epochs)
+        self.risen(self.cell_rate(), epoch.into(), epochs.into())
     }
 
     /// The same of errors in what layers read.
     pub(crate) fn data_rates_in(&self, epoch: u32, epochs: u32) -> DataRates {
+        let (epoch, epochs) = (epoch.into(), epochs.into());
         DataRates {
             inputs: self.risen(self.inputs_rate, epoch, epochs),
             activations: self.risen(self.activations_rate, epoch, epochs),
@@ -311,11 +312,20 @@ impl BitErrors {
         }
     }
 
-    fn risen(&self, rate: f64, epoch: u32, epochs: u32) -> f64 {
+    /// The adversary after so many of all steps: its flips rise as the rates do, but with the steps.
+    pub(crate) fn adversary_in(&self, step: usize, steps: usize) -> Option<Adversary> {
+        let adversary = self.adversary?;
+        let flips = self.risen(adversary.flips.into(), step as u64, steps as u64);
+        // At most all of them.
+        Some(Adversary { flips: libm::ceil(flips) as u32, ..adversary })
+    }
+
+    /// A rate after a part of the run.
+    fn risen(&self, rate: f64, done: u64, all: u64) -> f64 {
         if !self.curricular {
             return rate;
         }
-        let stage = 40 * u64::from(epoch) / u64::from(epochs.max(1));
+        let stage = 40 * done / all.max(1);
         rate * (stage.min(19) + 1) as f64 / 20.0
     }
 }

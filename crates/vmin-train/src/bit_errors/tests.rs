@@ -4,8 +4,8 @@ use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 
 use super::{
-    BitErrors, ChipErrors, ChipPopulation, ErrorMap, FaultKindChoice, Measured, Pattern, StartRule,
-    Streaming, flip,
+    Adversary, BitErrors, ChipErrors, ChipPopulation, ErrorMap, FaultKindChoice, Measured, Pattern,
+    StartRule, Streaming, flip,
 };
 use crate::codec::{Encoded, encode};
 use crate::network::Network;
@@ -386,6 +386,13 @@ fn the_start_rule_is_asked_after_every_batch() {
 fn the_curriculum_ends_at_half_of_the_epochs() {
     let plain = errors_of(Pattern::Random);
     let rising = BitErrors { curricular: true, ..plain.clone() };
+    let adversary = Adversary { flips: 50, steps: 1, images: None, momentum: 0.0, one_tensor: 0.0 };
+    let flips = |of: &BitErrors, step: usize| {
+        let of = BitErrors { adversary: Some(adversary), ..of.clone() };
+        of.adversary_in(step, 1000).expect("one").flips
+    };
+    assert_eq!(flips(&plain, 0), 50);
+    assert_eq!([0, 24, 25, 474, 475, 999].map(|step| flips(&rising, step)), [3, 3, 5, 48, 50, 50]);
     assert!((plain.rate_in(0, 100) - 0.02).abs() < 1e-12);
     for (epoch, twentieths) in [(0, 1.0), (2, 1.0), (3, 2.0), (5, 3.0), (48, 20.0), (99, 20.0)] {
         let expected = 0.02 * twentieths / 20.0;

@@ -33,13 +33,13 @@ mod evaluation;
 
 pub use evaluation::{Evaluation, Score};
 
-pub use crate::loss::Loss;
+pub use crate::loss::{Goal, Loss};
 pub use crate::network::{Batch, BatchSum, Forward, Gradients, Moments, Normalization, Sums};
 
 use rayon::prelude::*;
 
 use crate::CHUNK_IMAGES;
-use crate::loss::cross_entropy;
+use crate::loss::loss;
 use crate::network::{Network, Step, ValueId};
 
 /// Why an engine is missing or failed.
@@ -171,8 +171,8 @@ impl Pass<'_> {
     /// Loss, wrong images and derivatives of the batch from its logits.
     #[must_use]
     pub fn loss(&self, logits: &[f32]) -> Loss<f32> {
-        let Batch { labels, scale, .. } = self.batch;
-        cross_entropy(logits, labels, self.network.classes(), scale)
+        let Batch { labels, scale, goal, .. } = self.batch;
+        loss(goal, logits, labels, self.network.classes(), scale)
     }
 }
 

@@ -19,7 +19,7 @@ use super::batch_norm::{BatchNorm, Moments, Statistics, Sums, add_sums};
 use super::memory::{Memory, Values};
 use super::pass::{Back, Gradients, backward_steps, cut_back, forward_steps};
 use super::{Network, ValueId};
-use crate::loss::cross_entropy;
+use crate::loss::{Goal, loss};
 use crate::real::Real;
 
 /// Gradient, loss and errors of a batch.
@@ -54,6 +54,8 @@ pub struct Batch<'a, T> {
     pub scale: T,
     /// Whether the derivatives by the images are wanted; training does not use them.
     pub image_gradient: bool,
+    /// What the loss is.
+    pub goal: Goal<'a, T>,
     /// Number of the first chunk, from which the errors of the memory follow.
     pub(crate) first_chunk: usize,
     /// Memory of the values; they stay as they are if it is absent.
@@ -64,7 +66,8 @@ impl<'a, T> Batch<'a, T> {
     /// Images whose values stay as the layers compute them.
     #[must_use]
     pub fn new(inputs: &'a [T], labels: &'a [u8], scale: T) -> Self {
-        Self { inputs, labels, scale, image_gradient: false, first_chunk: 0, memory: None }
+        let goal = Goal::Label;
+        Self { inputs, labels, scale, image_gradient: false, goal, first_chunk: 0, memory: None }
     }
 }
 
@@ -168,12 +171,15 @@ pub(crate) fn backward_batch<T: Real>(
     let mut norm_gradients: Vec<(usize, Vec<T>)> = Vec::new();
     let stages = normalization.stages(net);
     let last = stages.len() - 1;
+    let images = chunks.first().map_or(0, |chunk| chunk.labels.len());
     for (index, stage) in stages.iter().enumerate().rev() {
         let norm = normalization.meets(net, stage);
         let plain = stage.start + usize::from(norm.is_some())..stage.end;
-        chunks.par_iter_mut().for_each(|chunk| {
+        chunks.par_iter_mut().enumerate().for_each(|(number, chunk)| {
             if index == last {
-                chunk.start_back(net, parameters, batch.scale);
+                let first = number * images;
+                let goal = batch.goal.part(first..first + chunk.labels.len());
+                chunk.start_back(net, parameters, goal, batch.scale);
             }
             let Chunk { values, dvalues, gradients, .. } = chunk;
             let back =
@@ -243,9 +249,9 @@ impl<T: Clone> Normalization<'_, T> {
 
 impl<T: Real> Chunk<T> {
     /// Computes the loss, and clears all gradients except that of the logits.
-    fn start_back(&mut self, net: &Network, parameters: &[Vec<T>], scale: T) {
+    fn start_back(&mut self, net: &Network, parameters: &[Vec<T>], goal: Goal<'_, T>, scale: T) {
         let logits = self.values.read(net.output());
-        let loss = cross_entropy(logits, &self.labels, net.classes(), scale);
+        let loss = loss(goal, logits, &self.labels, net.classes(), scale);
         (self.loss, self.wrong) = (loss.sum, loss.wrong);
         let zeros = |room: &mut Vec<Vec<T>>, like: &[Vec<T>]| {
             room.resize_with(like.len(), Vec::new);

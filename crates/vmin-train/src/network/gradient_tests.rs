@@ -8,6 +8,7 @@ use super::{
     Workspace, backward_batch, forward, forward_batch,
 };
 use crate::LayerSpec as Spec;
+use crate::loss::Goal;
 use crate::random::{Purpose, Stream};
 
 /// Step of the differences; their error is of the order of its square.
@@ -30,6 +31,7 @@ struct Case {
     perturbed: bool,
     /// Lays all values but the logits in a memory that adds something to them.
     displaced: bool,
+    goal: Goal<'static, f64>,
 }
 
 /// Adds to each element a number that depends on its place.
@@ -83,7 +85,15 @@ impl Case {
             .collect();
         let images = LABELS.len() * shape.iter().product::<usize>();
         let input = (0..images).map(|_| stream.normal()).collect();
-        Self { network, parameters, input, moments: None, perturbed: false, displaced: false }
+        Self {
+            network,
+            parameters,
+            input,
+            moments: None,
+            perturbed: false,
+            displaced: false,
+            goal: Goal::Label,
+        }
     }
 
     /// The same with running averages as constant moments.
@@ -105,7 +115,8 @@ impl Case {
         let displacement = Displacement { logits: network.output() };
         let memory = self.displaced.then_some(&displacement as &dyn Memory<f64>);
         let image_gradient = true;
-        let batch = Batch { memory, image_gradient, ..Batch::new(input, &LABELS, 1.0) };
+        let goal = self.goal;
+        let batch = Batch { memory, image_gradient, goal, ..Batch::new(input, &LABELS, 1.0) };
         let mut room = Workspace::default();
         // Chunks of two images and one, so that batch normalization must reach across them.
         let forward = forward_batch(network, parameters, &batch, 2, normalization, &mut room);
@@ -241,6 +252,9 @@ fn gradients_are_derivatives() {
     for (name, layers) in cases {
         Case::new(&layers, [5, 4, 2]).check(name);
         Case { displaced: true, ..Case::new(&layers, [5, 4, 2]) }.check("read otherwise");
+        for goal in [Goal::Shares(&[0.25, 1.0, 0.0]), Goal::OtherClass] {
+            Case { goal, ..Case::new(&layers, [5, 4, 2]) }.check("another goal");
+        }
         let mut cut = Case::new(&layers, [5, 4, 2]);
         cut.network.limits[1..].fill([-0.8, 0.7]);
         cut.check("cut off");

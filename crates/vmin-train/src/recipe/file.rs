@@ -11,14 +11,16 @@ use vmin_diagnostic::{
     Diagnostic, Diagnostics, Document, FileKind, Located, Source, TableReader, Variant,
 };
 
+mod attack;
+
 use super::values::{BANK_SIDE, BITS, CHIPS, Problem};
 use super::{
     BatchSize, ClipScope, InputScaling, LayerSpec, LearnedClip, Recipe, Sharpness, StartPixels,
     TestErrors, WeightQuantization,
 };
 use crate::bit_errors::{
-    Adversary, BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern, Streaming,
-    SumKeeping, USUAL_FOLD,
+    Adversary, BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern,
+    Streaming, SumKeeping, USUAL_FOLD,
 };
 use crate::network::{Norm, Shortcut};
 use crate::real::Real;
@@ -121,6 +123,8 @@ fn recipe(root: &TableReader<'_>) -> Recipe {
         learned_clip: table(root, "learned_clip", learned_clip),
         activation_clip: narrow(root.optional_number("activation_clip", NUMBERS)),
         sharpness: table(root, "sharpness", sharpness),
+        attack: root.optional_variant("attack", &attack::ATTACKS),
+        weight_perturbation: table(root, "weight_perturbation", attack::weight_perturbation),
         quantization: table(root, "quantization", quantization),
         bit_errors: table(root, "bit_errors", bit_errors),
         norm_frozen_from_epoch: integer(root.optional_integer("norm_frozen_from_epoch", INTEGERS)),

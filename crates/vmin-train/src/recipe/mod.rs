@@ -3,9 +3,11 @@
 //! `file.rs` parses recipe files, `values.rs` checks ranges. Checkpoints hold a recipe as JSON and compare it by value;
 //! the JSON has the keys and words of the file.
 
+mod attack;
 mod file;
 mod values;
 
+pub use attack::{ImageAttack, ImageSearch, PatchSearch, WeightPerturbation};
 pub use file::at_key;
 
 use serde::Serialize;
@@ -68,6 +70,12 @@ pub struct Recipe {
     /// Steps along the gradient at the worst nearby weights, for twice the passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharpness: Option<Sharpness>,
+    /// Trains on images that an attack changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attack: Option<ImageAttack>,
+    /// Steps along the gradient at weights moved against the network, for twice the passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_perturbation: Option<WeightPerturbation>,
     /// Trains on quantized copies of the weights, straight-through.
     pub quantization: Option<WeightQuantization>,
     /// Trains under bit errors in the quantized weights.

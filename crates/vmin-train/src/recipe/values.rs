@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::{BatchSize, LearnedClip, Recipe, Sharpness, StartPixels};
 use crate::bit_errors::{
-    Adversary, BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming, SumKeeping,
+    Adversary, BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming,
+    SumKeeping,
 };
 use crate::{Schedule, TrainError, WeightScheme};
 
@@ -97,6 +98,7 @@ impl Recipe {
             problems.value(BITS.contains(&bits.into()), "quantization.bits", &bits, "2 to 8");
         }
         problems.learning(self);
+        problems.attack(self);
         problems.positive("input.scale", self.input.scale);
         if let Schedule::Step { factor, milestones } = &self.schedule {
             problems.positive("schedule.step.factor", *factor);
@@ -128,6 +130,9 @@ impl Recipe {
 fn is_rate(rate: f64) -> bool {
     rate > 0.0 && rate <= 0.5
 }
+
+/// Checks of attacks.
+mod attack;
 
 struct Problems(Vec<Problem>);
 

@@ -3,13 +3,15 @@
 //! ```text
 //!  batch: clip ─ encode ─┬─ decode ─────────────── forward, backward ── g ──┐
 //!                        └─ bit errors ─ decode ── forward, backward ── g~ ─┴─ step (step.rs)
-//!         `sharpness`: both passes again at the weights moved along the joint gradient, then the step
+//!         `attack`: a share of the images is changed first, at the same weights (attacked.rs)
+//!         `sharpness`, `weight_perturbation`: both passes again at the weights moved along the joint gradient, then the step
 //!  epoch: every batch in random order, then the test set, clean and under errors
 //! ```
 //!
 //! All random numbers are functions of (seed, purpose, epoch or step), so that a run from a [`Checkpoint`]
 //! cannot differ from an uninterrupted run.
 
+mod attacked;
 mod augment;
 mod autoaugment;
 mod gradient;
@@ -32,7 +34,9 @@ use crate::deploy::fuse;
 use crate::engine::Engine;
 use crate::network::Network;
 use crate::random::{Purpose, Stream};
-use crate::{CheckpointError, FloatNetwork, Recipe, StartError, TrainError, fine_tune, weights};
+use crate::{
+    CheckpointError, FloatNetwork, ImageAttack, Recipe, StartError, TrainError, fine_tune, weights,
+};
 
 /// Metrics of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -42,7 +46,8 @@ pub struct EpochMetrics {
     pub epoch: u32,
     /// Learning rate of its last step.
     pub learning_rate: f32,
-    /// Mean cross-entropy over its training images, without bit errors.
+    /// Mean cross-entropy over its training images as they were trained on (after an attack, with soft targets), without
+    /// bit errors.
     pub loss: f64,
     /// Mean cross-entropy under bit errors, over the steps with errors.
     pub perturbed_loss: Option<f64>,
@@ -192,6 +197,12 @@ impl<'a> Trainer<'a> {
             && fractions.len() != tensors
         {
             return Err(TrainError::Fractions { found: fractions.len(), expected: tensors });
+        }
+        if let Some(ImageAttack::Patch(search)) = &recipe.attack {
+            let [height, width, _] = data.shape;
+            if attacked::area(search).places([height, width]).is_empty() {
+                return Err(TrainError::Patch { side: search.side, height, width });
+            }
         }
         if let Some(clip) = recipe.activation_clip {
             crate::clip::cut_off(&mut network, clip)?;

@@ -5,7 +5,7 @@
 //! Efficiently Improving Generalization", ICLR 2021, equation 2. The ascent starts at the weights of the forward
 //! pass, quantized and with their bit errors, and is not quantized itself.
 
-use crate::network::Gradients;
+use crate::network::{Gradients, Network, Parameter, ParameterKind};
 
 /// The ascent along `gradients`; none where they are all 0 or not finite.
 pub(super) fn ascent(gradients: &Gradients<f32>, rho: f32) -> Gradients<f32> {
@@ -15,6 +15,31 @@ pub(super) fn ascent(gradients: &Gradients<f32>, rho: f32) -> Gradients<f32> {
     let factor = if factor.is_finite() { factor } else { 0.0 };
     let scaled = |&g: &f32| narrow(factor * f64::from(g));
     gradients.iter().map(|values| values.iter().map(scaled).collect()).collect()
+}
+
+/// The ascent of each weight tensor by `gamma` times its own length, along the gradient of the tensor; biases, scales
+/// and shifts stay (adversarial weight perturbation, one step).
+///
+/// D. Wu, S.-T. Xia, Y. Wang, "Adversarial Weight Perturbation Helps Robust Generalization", NeurIPS 2020.
+pub(super) fn relative_ascent(
+    (network, parameters): (&Network, &[Vec<f32>]),
+    gradients: &Gradients<f32>,
+    gamma: f64,
+) -> Gradients<f32> {
+    let length = |values: &[f32]| {
+        let squares = values.iter().map(|&value| f64::from(value) * f64::from(value));
+        libm::sqrt(squares.sum())
+    };
+    let tensors = network.parameters.iter().zip(parameters).zip(gradients);
+    let of = |((parameter, values), gradient): ((&Parameter, &Vec<f32>), &Vec<f32>)| {
+        let factor = match parameter.kind {
+            ParameterKind::Weight => gamma * length(values) / length(gradient),
+            ParameterKind::Bias | ParameterKind::Scale => 0.0,
+        };
+        let factor = if factor.is_finite() { factor } else { 0.0 };
+        gradient.iter().map(|&g| narrow(factor * f64::from(g))).collect()
+    };
+    tensors.map(of).collect()
 }
 
 /// Parameters moved by an ascent.
@@ -35,7 +60,34 @@ fn narrow(x: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ascended, ascent};
+    use super::{ascended, ascent, relative_ascent};
+    use crate::{LayerSpec, Network};
+
+    #[test]
+    fn each_weight_tensor_ascends_by_its_own_length() {
+        let layers = [
+            LayerSpec::Conv2d { channels: 2, kernel: 3, stride: 1, bias: true },
+            LayerSpec::FullyConnected { features: 3 },
+        ];
+        let network = Network::build(&layers, [4, 4, 1], 1).expect("builds");
+        let parameters = network.parameter_values();
+        let gradients: Vec<Vec<f32>> = parameters
+            .iter()
+            .map(|values| (0..values.len()).map(|i| (i as f32 - 2.0) * 1e-3).collect())
+            .collect();
+        let by = relative_ascent((&network, &parameters), &gradients, 0.25);
+        let length = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>().sqrt();
+        for (index, parameter) in network.parameters.iter().enumerate() {
+            let expected = if crate::weights::is_weight(parameter) { 0.25 } else { 0.0 };
+            let told = length(&by[index]);
+            assert!((told - expected * length(&parameters[index])).abs() < 1e-5, "{index}");
+            let along = by[index].iter().zip(&gradients[index]).all(|(by, g)| by * g >= 0.0);
+            assert!(along, "{index}");
+        }
+        let none = gradients.iter().map(|values| vec![0.0; values.len()]).collect();
+        let by = relative_ascent((&network, &parameters), &none, 0.25);
+        assert!(by.iter().flatten().all(|&by| by == 0.0));
+    }
 
     /// `3 x^2 + y^2 / 2 + x y`, whose ascent and gradient there follow by hand.
     fn gradient(x: f32, y: f32) -> Vec<Vec<f32>> {

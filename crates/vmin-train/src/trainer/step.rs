@@ -3,12 +3,12 @@
 use super::Trainer;
 use super::augment::collect;
 use super::gradient::{add, average, clamp};
-use super::sharpness::{ascended, ascent};
+use super::sharpness::{ascended, ascent, relative_ascent};
 use crate::bit_errors::{Attacked, BitErrors, DataErrors, Method, Sums, flip};
 use crate::clip::Seen;
 use crate::codec::Encoded;
 use crate::deploy::Range;
-use crate::engine::{Engine, Forward, Pass, Passes, Slot};
+use crate::engine::{Engine, Forward, Goal, Pass, Passes, Slot};
 use crate::network::{Batch, BatchSum, Gradients, Moments, Normalization, ParameterKind};
 use crate::random::{Purpose, Stream};
 use crate::{TrainError, weights};
@@ -29,17 +29,20 @@ pub(super) struct EpochSums {
 }
 
 /// The images of a step.
-struct Images {
-    pixels: Vec<u8>,
-    inputs: Vec<f32>,
-    labels: Vec<u8>,
+pub(super) struct Images {
+    pub(super) pixels: Vec<u8>,
+    pub(super) inputs: Vec<f32>,
+    pub(super) labels: Vec<u8>,
+    /// Shares of the labels in soft targets, if these are soft.
+    pub(super) shares: Option<Vec<f32>>,
 }
 
 impl Images {
     /// The batch with the mean loss of the images.
-    fn batch(&self) -> Batch<'_, f32> {
-        let Self { inputs, labels, .. } = self;
-        Batch::new(inputs, labels, 1.0 / labels.len() as f32)
+    pub(super) fn batch(&self) -> Batch<'_, f32> {
+        let Self { inputs, labels, shares, .. } = self;
+        let goal = shares.as_deref().map_or(Goal::Label, Goal::Shares);
+        Batch { goal, ..Batch::new(inputs, labels, 1.0 / labels.len() as f32) }
     }
 }
 
@@ -85,6 +88,7 @@ impl Trainer<'_> {
             inputs: self.recipe.input.inputs(&pixels),
             labels: batch.iter().map(|&image| self.data.labels[image]).collect(),
             pixels,
+            shares: None,
         };
         let mut engine = std::mem::take(&mut self.engine);
         let moved = self.move_by(&images, epoch, sums.learning_rate, &mut engine);
@@ -119,6 +123,8 @@ impl Trainer<'_> {
         let seen = Forwarded { parameters: seen, steps };
         let frozen = self.frozen(epoch);
         let normalization = normalization(frozen.as_deref());
+        let attacked = self.attacked(images, &seen.parameters, normalization, engine)?;
+        let images = attacked.as_ref().unwrap_or(images);
         let at = |parameters| Pass {
             network: &self.network,
             parameters,
@@ -128,9 +134,8 @@ impl Trainer<'_> {
         let pass = at(&seen.parameters);
         let forward = engine.forward(Slot::Clean, &pass)?;
         let errors = recipe.bit_errors.as_ref().zip(stored);
-        let errors = errors.filter(|(errors, _)| {
-            errors.any() && self.start.active && epoch >= errors.from_epoch
-        });
+        let errors = errors
+            .filter(|(errors, _)| errors.any() && self.start.active && epoch >= errors.from_epoch);
         let alternating = errors.as_ref().is_some_and(|(e, _)| e.method == Method::Alternating);
         let joint = match &errors {
             Some((errors, stored)) if !alternating => {
@@ -140,8 +145,16 @@ impl Trainer<'_> {
         };
         let mut joined =
             self.joined(&seen, (&pass, &forward), joint.as_ref(), None, images, engine)?;
-        if let Some(sharpness) = recipe.sharpness {
-            let by = ascent(&joined.clean.gradients, sharpness.rho);
+        let gradients = &joined.clean.gradients;
+        let by = match (recipe.sharpness, recipe.weight_perturbation) {
+            (Some(sharpness), _) => Some(ascent(gradients, sharpness.rho)),
+            (None, Some(moved)) if moved.gamma > 0.0 => {
+                let of = (&self.network, &seen.parameters[..]);
+                Some(relative_ascent(of, gradients, moved.gamma))
+            }
+            (None, _) => None,
+        };
+        if let Some(by) = by {
             let there = ascended(seen.parameters.clone(), Some(&by));
             let pass = at(&there);
             let forward = engine.forward(Slot::Clean, &pass)?;
@@ -244,7 +257,8 @@ impl Trainer<'_> {
                 flip(&mut stored, bits, rate, &mut stream);
             }
         }
-        if let Some(adversary) = errors.adversary.filter(|adversary| adversary.flips > 0) {
+        let adversary = errors.adversary_in(self.steps_done, self.steps_total);
+        if let Some(adversary) = adversary.filter(|adversary| adversary.flips > 0) {
             let (_, Images { inputs, labels, .. }, forward) = clean;
             let seen = adversary.images.unwrap_or(labels.len()).min(labels.len());
             let attacked = Attacked {

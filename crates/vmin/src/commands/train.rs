@@ -244,7 +244,7 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
             "the finished epochs are kept, continue with `--resume`; if memory ran out, lower `batch_size`, or use \
              `--engine cpu`",
         )),
-        TrainError::Value { .. } | TrainError::Layer { .. } | TrainError::TooLarge { .. } | TrainError::Classes { .. } | TrainError::Split { .. } | TrainError::Empty { .. } | TrainError::Fractions { .. } | TrainError::Chips(_) | TrainError::NoChips | TrainError::NoActivationCodes(_) => diagnostic.into(),
+        TrainError::Value { .. } | TrainError::Layer { .. } | TrainError::TooLarge { .. } | TrainError::Classes { .. } | TrainError::Split { .. } | TrainError::Empty { .. } | TrainError::Fractions { .. } | TrainError::Patch { .. } | TrainError::Chips(_) | TrainError::NoChips | TrainError::NoActivationCodes(_) => diagnostic.into(),
     }
 }
 

@@ -1,0 +1,131 @@
+//! The float network as a victim of [`vmin_attack::image`] and [`vmin_attack::patch`].
+//!
+//! Images are values in 0..=1 there, pixels of 0..=255 here; what lies between two grey levels is not rounded.
+
+use vmin_attack::image::{Objective, Slope, Slopes, Victim};
+
+use crate::engine::{Engine, EngineError, Goal, Pass, Passes, Slot};
+use crate::network::{Batch, Moments, Network, Normalization};
+use crate::real::Real;
+use crate::recipe::InputScaling;
+
+/// Images per pass: an engine holds all values of a pass.
+const IMAGES: usize = 128;
+
+/// Grey levels between 0 and 1.
+pub(crate) const LEVELS: f32 = 255.0;
+
+/// A float network at some parameters.
+pub struct FloatVictim<'a> {
+    network: &'a Network,
+    parameters: &'a [Vec<f32>],
+    moments: Vec<Moments<f32>>,
+    input: InputScaling,
+    passes: &'a mut dyn Passes,
+}
+
+impl<'a> FloatVictim<'a> {
+    /// The network as deployed: batch normalizations use their running averages.
+    #[must_use]
+    pub fn new(
+        network: &'a Network,
+        parameters: &'a [Vec<f32>],
+        input: InputScaling,
+        engine: &'a mut Engine,
+    ) -> Self {
+        Self::with_moments(network, parameters, network.running_moments(), input, engine.passes())
+    }
+
+    /// The network with these moments of its batch normalizations.
+    pub(crate) fn with_moments(
+        network: &'a Network,
+        parameters: &'a [Vec<f32>],
+        moments: Vec<Moments<f32>>,
+        input: InputScaling,
+        passes: &'a mut dyn Passes,
+    ) -> Self {
+        Self { network, parameters, moments, input, passes }
+    }
+
+    /// Runs the images part by part; `by` gets the passes, each with its images.
+    fn run(
+        &mut self,
+        images: &[f32],
+        labels: &[u8],
+        goal: Goal<'_, f32>,
+        mut by: impl FnMut(&mut dyn Passes, &Pass<'_>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let size = self.network.elements(crate::network::ValueId(0));
+        let InputScaling { zero_pixel, scale } = self.input;
+        let input = |value: &f32| scale * (LEVELS * value - f32::from(zero_pixel));
+        for (images, labels) in images.chunks(IMAGES * size).zip(labels.chunks(IMAGES)) {
+            let inputs: Vec<f32> = images.iter().map(input).collect();
+            let batch = Batch { image_gradient: true, goal, ..Batch::new(&inputs, labels, 1.0) };
+            let normalization = Normalization::Constant(&self.moments);
+            let (network, parameters) = (self.network, self.parameters);
+            by(self.passes, &Pass { network, parameters, batch, normalization })?;
+        }
+        Ok(())
+    }
+}
+
+impl Victim for FloatVictim<'_> {
+    type Error = EngineError;
+
+    fn classes(&self) -> usize {
+        self.network.classes()
+    }
+
+    fn confidences(&mut self, images: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let size = self.network.elements(crate::network::ValueId(0));
+        let labels = vec![0; images.len() / size];
+        let mut all = Vec::new();
+        self.run(images, &labels, Goal::Label, |passes, pass| {
+            passes.forward(Slot::Perturbed, pass)?;
+            let logits = passes.logits(Slot::Perturbed, pass)?;
+            all.extend(softmax(&logits, pass.network.classes()));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}
+
+impl Slopes for FloatVictim<'_> {
+    fn slope(
+        &mut self,
+        images: &[f32],
+        labels: &[u8],
+        objective: Objective,
+    ) -> Result<Slope, EngineError> {
+        let (goal, sign) = match objective {
+            Objective::CrossEntropy => (Goal::Label, 1.0),
+            Objective::WrongConfidence => (Goal::OtherClass, 1.0),
+            Objective::Target => (Goal::Label, -1.0),
+        };
+        let factor = sign * self.input.scale * LEVELS;
+        let mut slope = Slope { objectives: Vec::new(), by_value: Vec::new() };
+        self.run(images, labels, goal, |passes, pass| {
+            let forward = passes.forward(Slot::Perturbed, pass)?;
+            let logits = passes.logits(Slot::Perturbed, pass)?;
+            let classes = pass.network.classes();
+            let confidences = softmax(&logits, classes);
+            let each = confidences.chunks(classes).zip(pass.batch.labels);
+            slope.objectives.extend(each.map(|(of, &label)| objective.of(of, label)));
+            let sum = passes.backward(Slot::Perturbed, pass, &forward, None)?;
+            slope.by_value.extend(sum.images.iter().map(|by| factor * by));
+            Ok(())
+        })?;
+        Ok(slope)
+    }
+}
+
+/// Confidences of each image.
+fn softmax(logits: &[f32], classes: usize) -> Vec<f32> {
+    let of = |logits: &[f32]| {
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let powers: Vec<f32> = logits.iter().map(|logit| (logit - most).portable_exp()).collect();
+        let total: f32 = powers.iter().sum();
+        powers.into_iter().map(move |power| power / total)
+    };
+    logits.chunks(classes).flat_map(of).collect()
+}
