@@ -80,6 +80,7 @@ mod real;
 mod recipe;
 mod schedule;
 mod trainer;
+mod twin;
 mod weights;
 
 pub use bit_errors::{BitErrors, ErrorMap, Measured, SumKeeping};
@@ -99,6 +100,7 @@ pub use recipe::{
 };
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};
+pub use twin::{Twin, TwinError};
 
 /// Images per chunk of a batch: the unit of parallel work and of the order of summation.
 pub const CHUNK_IMAGES: usize = 16;
