@@ -104,7 +104,8 @@ impl Victim for Tiny {
 }
 
 fn settings(ranking: Ranking, step: f32, momentum: f32) -> Pgd {
-    Pgd { iterations: 15, step, momentum, backtracking: 1.5, ranking, tensors: Vec::new() }
+    let (tensors, start) = (Vec::new(), Vec::new());
+    Pgd { iterations: 15, step, momentum, backtracking: 1.5, ranking, tensors, start }
 }
 
 #[test]

@@ -18,8 +18,11 @@ mod build;
 mod kernel;
 #[cfg(test)]
 mod tests;
+mod victim;
 
 use vmin_nn::{Graph, ModelError};
+
+pub use victim::{Goal, TwinVictim, attackable};
 
 use crate::engine::{Engine, EngineError};
 use crate::network::{Network, ParameterId};
