@@ -1,5 +1,6 @@
 //! The command line as typed values.
 
+mod attack;
 pub mod chip;
 mod cycles;
 mod deploy;
@@ -18,6 +19,7 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::{FileKind, closest};
 
+pub use self::attack::{AttackArgs, AttackKind, BitMethod, Reach};
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub use self::deploy::DeployArgs;
@@ -154,6 +156,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Deploy a network onto chips: what a product would program
     Deploy(DeployArgs),
+    /// Attack a network on a chip: the worst wrong bits
+    Attack(AttackArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -199,6 +203,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
+            Self::Attack(_) => "attack",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -246,6 +251,8 @@ pub enum SchemaKind {
     Deploy,
     /// `manifest.json` of a deployment
     Manifest,
+    /// JSON of `vmin attack`
+    Attack,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`

@@ -1,5 +1,6 @@
 //! One file per command: options in, an answer or a failure out.
 
+pub mod attack;
 pub mod check;
 pub mod chip;
 pub mod compare;
