@@ -3,9 +3,14 @@
 //! An attack sees its victim through a trait that tells losses and gradients, so the same search runs against a float
 //! network in training and against a deployed integer network in its memories.
 //!
-//! [`bits`] searches among stored codes.
+//! [`bits`] searches among stored codes, [`image`] among images near a given one, [`patch`] among images with a patch.
 
 #![forbid(unsafe_code)]
 
 pub mod bits;
+pub mod image;
+mod norm;
+pub mod patch;
 mod random;
+
+pub use norm::Norm;

@@ -41,6 +41,11 @@ impl<D: Device> Passes for OnDevice<D> {
         values.forward(device, pass)
     }
 
+    fn logits(&mut self, slot: Slot, pass: &Pass<'_>) -> Result<Vec<f32>, EngineError> {
+        let (device, values) = self.slot(slot);
+        values.read(device, pass.network.output())
+    }
+
     fn backward(
         &mut self,
         slot: Slot,

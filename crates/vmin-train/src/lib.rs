@@ -83,7 +83,7 @@ mod trainer;
 mod twin;
 mod weights;
 
-pub use bit_errors::{BitErrors, ErrorMap, Measured, SumKeeping};
+pub use bit_errors::{Adversary, BitErrors, ErrorMap, Measured, SumKeeping};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
 pub use engine::{Engine, EngineError};

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     TestData = 8,
     /// Measured chip of step `index`, and its first cell.
     ChipPlace = 9,
+    /// What the adversary of step `index` attacks.
+    Adversary = 10,
 }
 
 /// The stream for one purpose and index.

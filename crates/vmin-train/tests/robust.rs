@@ -8,7 +8,7 @@ use vmin_nn::data::Dataset;
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 use vmin_train::{
     BatchSize, Checkpoint, CheckpointError, ClipScope, ErrorMap, LayerSpec, LearnedClip, Recipe,
-    Sharpness, TrainError, Trainer, WeightQuantization, train,
+    Sharpness, TrainError, Trained, Trainer, WeightQuantization, train,
 };
 
 use common::{assert_refused, data, recipe_text};
@@ -34,7 +34,7 @@ start_loss = 5.0"#;
     recipe_text(NETWORK, lines)
 }
 
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 12] = [
     "",
     "activations_rate = 0.02",
     "method = \"alternating\"\nactivations_rate = 0.02\ninputs_rate = 0.03",
@@ -43,6 +43,8 @@ const METHODS: [&str; 10] = [
     "sums_rate = 0.0005\nsums_fold = 5\nactivations_rate = 0.002\ndata_faults = \"persistent\"",
     "method = \"alternating\"",
     "curricular = true",
+    "method = \"perturbed\"",
+    "method = \"perturbed\"\nadversary = { flips = 4, steps = 2, images = 20, one_tensor = 0.5 }",
     "pattern = \"fixed\"\nchip_seed = 7",
     "pattern = \"population\"\nfault_kind = \"stuck_at\"\n\
      population = { column = 0.4, rows = 64, columns = 32 }",
@@ -106,6 +108,26 @@ fn every_method_gives_the_same_bits_on_any_number_of_threads() {
         assert!(!seen.contains(&one), "{method} does what another does");
         seen.push(one);
     }
+}
+
+#[test]
+fn an_adversary_that_flips_nothing_changes_nothing() {
+    let (data, test) = data(120);
+    let trained = |lines: &str| {
+        let lines = format!("quantization = {{ bits = 4 }}\n{lines}");
+        let network = NETWORK.replace("\"relu\",", "\"batch_norm\", \"relu\",");
+        let recipe = Recipe::from_toml(&recipe_text(&network, &lines)).expect("valid");
+        train(&recipe, &data, &test, |_| ControlFlow::Continue(())).expect("trains")
+    };
+    let plain = trained("");
+    let with = |flips: u32| {
+        let adversary = format!("adversary = {{ flips = {flips}, steps = 2 }}");
+        trained(&format!("[bit_errors]\nstart_loss = 9.0\nmethod = 'perturbed'\n{adversary}"))
+    };
+    let of = |trained: &Trained| bits(&trained.network.parameter_values());
+    assert!(of(&with(0)) == of(&plain));
+    assert_eq!(with(0).epochs, plain.epochs);
+    assert!(of(&with(1)) != of(&plain));
 }
 
 #[test]

@@ -7,6 +7,9 @@
 //! | `fixed` | those of one chip, the same in every step | PattBET |
 //! | `population` | those of another chip of a population every step | |
 //!
+//! Beside any of them, or alone, an adversary flips the bits that raise the loss of the step most (`adversary.rs`,
+//! AdvBET).
+//!
 //! Chips come from the sources of `vmin-emulator`: sampled from a population, or measured (`measured.rs`).
 //!
 //! Activations, inputs (`data.rs`) and partial sums (`sums.rs`) have random errors only, whatever the pattern of the
@@ -17,6 +20,7 @@
 //! clamp, mean in place of sum, start rule). Unlike there, biases hold no errors: the hardware
 //! keeps them as int32 beside the weight memory.
 
+mod adversary;
 mod chips;
 mod data;
 mod measured;
@@ -26,6 +30,8 @@ mod sums;
 
 use serde::Serialize;
 
+pub use adversary::Adversary;
+pub(crate) use adversary::Attacked;
 pub(crate) use chips::ChipErrors;
 pub(crate) use data::{DataErrors, DataRates, StoredValues};
 pub use measured::{ErrorMap, Measured};
@@ -87,6 +93,9 @@ pub struct BitErrors {
     /// Chips that were measured, in place of drawn ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// Bits that are chosen to do harm, after all other errors in the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adversary: Option<Adversary>,
 }
 
 /// Rows of the array of `gemmini-16`.
@@ -165,12 +174,17 @@ pub enum Method {
     /// A step along the one, then a step along the other whose result stays within the range that
     /// each weight tensor had.
     Alternating,
+    /// One step along the gradient under errors alone.
+    Perturbed,
 }
 
 impl Method {
     /// Every value with its word in a recipe.
-    pub(crate) const WORDS: [(&str, Self); 2] =
-        [("average", Self::Average), ("alternating", Self::Alternating)];
+    pub(crate) const WORDS: [(&str, Self); 3] = [
+        ("average", Self::Average),
+        ("alternating", Self::Alternating),
+        ("perturbed", Self::Perturbed),
+    ];
 }
 
 /// What a faulty cell does.
@@ -263,6 +277,7 @@ impl Default for BitErrors {
             closest_codes: false,
             population: ChipPopulation::default(),
             measured: None,
+            adversary: None,
         }
     }
 }
@@ -271,6 +286,13 @@ impl BitErrors {
     /// The rate of faulty cells; 0 where it is absent.
     pub(crate) fn cell_rate(&self) -> f64 {
         self.rate.unwrap_or(0.0)
+    }
+
+    /// Whether a step can have errors at all.
+    pub(crate) fn any(&self) -> bool {
+        let rates = [self.cell_rate(), self.activations_rate, self.inputs_rate, self.sums_rate];
+        let adversary = self.adversary.is_some_and(|adversary| adversary.flips > 0);
+        adversary || self.measured.is_some() || rates.iter().any(|&rate| rate > 0.0)
     }
 
     /// The rate in an epoch.

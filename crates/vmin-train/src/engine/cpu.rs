@@ -29,6 +29,10 @@ impl Passes for Processor {
         Ok(forward_batch(network, parameters, batch, CHUNK_IMAGES, *normalization, workspace))
     }
 
+    fn logits(&mut self, slot: Slot, pass: &Pass<'_>) -> Result<Vec<f32>, EngineError> {
+        Ok(self.workspace(slot).values(pass.network.output()))
+    }
+
     fn backward(
         &mut self,
         slot: Slot,

@@ -184,6 +184,12 @@ pub trait Passes {
     /// [`EngineError::Failed`], as for all methods, if the device failed.
     fn forward(&mut self, slot: Slot, pass: &Pass<'_>) -> Result<Forward<f32>, EngineError>;
 
+    /// The logits of all images after [`Self::forward`] of the same slot and pass.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] if the device failed.
+    fn logits(&mut self, slot: Slot, pass: &Pass<'_>) -> Result<Vec<f32>, EngineError>;
+
     /// The gradient of the scaled loss after [`Self::forward`] of the same slot and pass.
     ///
     /// `through` holds the gradients of a pass that used the moments of this pass as constants. The derivatives

@@ -85,6 +85,11 @@ struct Chunk<T> {
 }
 
 impl<T: Real> Workspace<T> {
+    /// A value of all images of the last forward pass as read.
+    pub(crate) fn values(&self, value: ValueId) -> Vec<T> {
+        self.chunks.iter().flat_map(|chunk| chunk.values.read(value)).copied().collect()
+    }
+
     /// Smallest and largest element of some values of the last forward pass as computed, both including 0.
     pub(crate) fn extremes(&self, values: &[ValueId]) -> Vec<[T; 2]> {
         let of = |chunk: &Chunk<T>, value: ValueId| {

@@ -17,8 +17,8 @@ use super::{
     TestErrors, WeightQuantization,
 };
 use crate::bit_errors::{
-    BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern, Streaming,
-    SumKeeping, USUAL_FOLD,
+    Adversary, BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern,
+    Streaming, SumKeeping, USUAL_FOLD,
 };
 use crate::network::{Norm, Shortcut};
 use crate::real::Real;
@@ -207,6 +207,17 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
         closest_codes: value(keys.optional_boolean("closest_codes")).unwrap_or(false),
         population: table(keys, "population", population).unwrap_or_default(),
         measured: table(keys, "measured", measured),
+        adversary: table(keys, "adversary", adversary),
+    }
+}
+
+fn adversary(keys: &TableReader<'_>) -> Adversary {
+    Adversary {
+        flips: integer(keys.integer("flips", INTEGERS)).unwrap_or(1),
+        steps: integer(keys.integer("steps", SIZES)).unwrap_or(1),
+        images: integer(keys.optional_integer("images", SIZES)),
+        momentum: value(keys.optional_number("momentum", NUMBERS)).unwrap_or(0.0),
+        one_tensor: value(keys.optional_number("one_tensor", NUMBERS)).unwrap_or(0.0),
     }
 }
 

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::{BatchSize, LearnedClip, Recipe, Sharpness, StartPixels};
 use crate::bit_errors::{
-    BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming, SumKeeping,
+    Adversary, BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming,
+    SumKeeping,
 };
 use crate::{Schedule, TrainError, WeightScheme};
 
@@ -180,9 +181,13 @@ impl Problems {
         }
         let learning = recipe.learned_clip.is_some() || recipe.sharpness.is_some();
         let method = recipe.bit_errors.as_ref().map_or(Method::Average, |errors| errors.method);
-        let fine = method == Method::Average || !learning;
+        let (fine, found) = match method {
+            Method::Average => (true, "average"),
+            Method::Alternating => (!learning, "alternating"),
+            Method::Perturbed => (!learning, "perturbed"),
+        };
         let expected = "`average` beside `learned_clip` or `sharpness`";
-        self.beside(fine, "bit_errors.method", &"alternating", expected);
+        self.beside(fine, "bit_errors.method", &found, expected);
     }
 
     /// Rates of weights, activations, inputs and sums. The rate of the weights may be 0 beside another rate
@@ -285,17 +290,28 @@ impl Problems {
             Pattern::Random => true,
             Pattern::Fixed | Pattern::Population => false,
         };
+        if let Some(Adversary { steps, images, momentum, one_tensor, .. }) = errors.adversary {
+            self.value(steps > 0, "bit_errors.adversary.steps", &steps, "1 or more");
+            let images = images.unwrap_or(1);
+            self.value(images > 0, "bit_errors.adversary.images", &images, "1 or more");
+            let fine = (0.0..1.0).contains(&momentum);
+            let expected = "0 or more and below 1";
+            self.value(fine, "bit_errors.adversary.momentum", &momentum, expected);
+            let fine = (0.0..=1.0).contains(&one_tensor);
+            self.value(fine, "bit_errors.adversary.one_tensor", &one_tensor, "0 to 1");
+        }
+        let others_only = others.iter().any(|&rate| rate != 0.0) || errors.adversary.is_some();
         match (&errors.measured, errors.rate) {
             (Some(measured), _) => {
                 self.data_rates([names[1], names[2], names[3]], others);
                 self.measured(errors, measured);
             }
             (None, Some(rate)) => self.rates(names, rate, others, without_chip),
-            (None, None) if without_chip && others.iter().any(|&rate| rate != 0.0) => {
+            (None, None) if without_chip && others_only => {
                 self.data_rates([names[1], names[2], names[3]], others);
             }
             (None, None) => {
-                let expected = "a rate above 0 and at most 0.5, or `measured` chips";
+                let expected = "a rate above 0 and at most 0.5, `measured` chips or an `adversary`";
                 self.beside(false, names[0], &"missing", expected);
             }
         }

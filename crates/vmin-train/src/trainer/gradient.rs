@@ -16,11 +16,18 @@ pub(super) fn clamp(gradients: &mut Gradients<f32>, limit: Option<f32>) {
 
 /// `(clean + perturbed) / 2` into `clean`.
 pub(super) fn average(clean: &mut Gradients<f32>, perturbed: &Gradients<f32>) {
-    let together = together(clean);
-    let tensors = clean.par_iter_mut().zip(perturbed).with_min_len(together);
-    tensors.for_each(|(clean, perturbed)| {
-        for (clean, &perturbed) in clean.iter_mut().zip(perturbed) {
-            *clean = 0.5 * (*clean + perturbed);
-        }
+    join(clean, perturbed, |clean, perturbed| 0.5 * (clean + perturbed));
+}
+
+/// `clean + perturbed` into `clean`.
+pub(super) fn add(clean: &mut Gradients<f32>, perturbed: &Gradients<f32>) {
+    join(clean, perturbed, |clean, perturbed| clean + perturbed);
+}
+
+fn join(one: &mut Gradients<f32>, other: &Gradients<f32>, by: impl Fn(f32, f32) -> f32 + Sync) {
+    let together = together(one);
+    let tensors = one.par_iter_mut().zip(other).with_min_len(together);
+    tensors.for_each(|(one, other)| {
+        one.iter_mut().zip(other).for_each(|(one, &other)| *one = by(*one, other));
     });
 }

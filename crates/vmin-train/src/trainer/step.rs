@@ -2,9 +2,9 @@
 
 use super::Trainer;
 use super::augment::collect;
-use super::gradient::{average, clamp};
+use super::gradient::{add, average, clamp};
 use super::sharpness::{ascended, ascent};
-use crate::bit_errors::{BitErrors, DataErrors, Method, Sums, flip};
+use crate::bit_errors::{Attacked, BitErrors, DataErrors, Method, Sums, flip};
 use crate::clip::Seen;
 use crate::codec::Encoded;
 use crate::deploy::Range;
@@ -51,6 +51,8 @@ struct Hit {
     data: Option<DataErrors>,
     /// Largest magnitude of an element of the gradient.
     clamp: Option<f32>,
+    /// Whether the step follows the gradient under errors alone.
+    alone: bool,
 }
 
 /// The parameters of the forward pass, and the steps of the codes of their weights; no steps without codes.
@@ -126,7 +128,8 @@ impl Trainer<'_> {
         let pass = at(&seen.parameters);
         let forward = engine.forward(Slot::Clean, &pass)?;
         let errors = recipe.bit_errors.as_ref().zip(stored);
-        let errors = errors.filter(|(errors, _)| self.start.active && epoch >= errors.from_epoch);
+        let errors = errors
+            .filter(|(errors, _)| errors.any() && self.start.active && epoch >= errors.from_epoch);
         let alternating = errors.as_ref().is_some_and(|(e, _)| e.method == Method::Alternating);
         let joint = match &errors {
             Some((errors, stored)) if !alternating => {
@@ -184,7 +187,10 @@ impl Trainer<'_> {
         let under =
             hit.map(|hit| self.under_errors(hit, by, images, moments, engine)).transpose()?;
         let through = under.as_ref().map(|under| &under.gradients);
-        let mut clean = engine.backward(Slot::Clean, pass, forward, through)?;
+        let mut clean = match hit {
+            Some(hit) if hit.alone => passed_on(pass, forward, through, images, engine)?,
+            Some(_) | None => engine.backward(Slot::Clean, pass, forward, through)?,
+        };
         let mut bounds = self.bounds_gradient(&seen.parameters, &seen.steps, &clean.gradients);
         let perturbed = under.as_ref().map(|under| under.loss);
         if let (Some(hit), Some(mut under)) = (hit, under) {
@@ -194,7 +200,11 @@ impl Trainer<'_> {
                 .iter_mut()
                 .zip(others)
                 .for_each(|(bound, other)| *bound = 0.5 * (*bound + other));
-            average(&mut clean.gradients, &under.gradients);
+            if hit.alone {
+                add(&mut clean.gradients, &under.gradients);
+            } else {
+                average(&mut clean.gradients, &under.gradients);
+            }
         }
         Ok(Joined { clean, perturbed, bounds })
     }
@@ -233,8 +243,23 @@ impl Trainer<'_> {
                 flip(&mut stored, bits, rate, &mut stream);
             }
         }
+        if let Some(adversary) = errors.adversary.filter(|adversary| adversary.flips > 0) {
+            let (_, Images { inputs, labels, .. }, forward) = clean;
+            let seen = adversary.images.unwrap_or(labels.len()).min(labels.len());
+            let attacked = Attacked {
+                network: &self.network,
+                parameters: &self.parameters,
+                inputs: &inputs[..inputs.len() / labels.len() * seen],
+                labels: &labels[..seen],
+                normalization: Normalization::Constant(&forward.moments),
+                engine,
+            };
+            let mut stream = Stream::new(self.recipe.seed, Purpose::Adversary, self.steps_done);
+            attacked.by(adversary, &mut stored, bits, &mut stream)?;
+        }
         let parameters = weights::with_codes(&self.network, &self.parameters, &stored);
-        Ok(Hit { parameters, data, clamp: errors.gradient_clamp })
+        let alone = errors.method == Method::Perturbed;
+        Ok(Hit { parameters, data, clamp: errors.gradient_clamp, alone })
     }
 
     /// The errors of this step in pixels, activations and sums, if it has any. Activation codes use the ranges of the
@@ -353,6 +378,25 @@ impl Trainer<'_> {
             }
         }
     }
+}
+
+/// The sums of a forward pass without the own gradient of its loss: what `through` has by its moments.
+fn passed_on(
+    pass: &Pass<'_>,
+    forward: &Forward<f32>,
+    through: Option<&Gradients<f32>>,
+    images: &Images,
+    engine: &mut dyn Passes,
+) -> Result<BatchSum<f32>, TrainError> {
+    if forward.statistics.is_empty() {
+        let loss = pass.loss(&engine.logits(Slot::Clean, pass)?);
+        let gradients = pass.parameters.iter().map(|values| vec![0.0; values.len()]).collect();
+        return Ok(BatchSum { gradients, loss: loss.sum, wrong: loss.wrong, images: Vec::new() });
+    }
+    let Pass { network, parameters, normalization, .. } = *pass;
+    let batch = Batch { scale: 0.0, ..images.batch() };
+    let pass = Pass { network, parameters, batch, normalization };
+    Ok(engine.backward(Slot::Clean, &pass, forward, through)?)
 }
 
 fn normalization(frozen: Option<&[Moments<f32>]>) -> Normalization<'_, f32> {

@@ -6,7 +6,7 @@ use vmin_nn::{Graph, Op, TensorId};
 
 use super::Trainer;
 use super::gradient::{average, clamp};
-use crate::bit_errors::{DataFaults, DataRates, flip_all};
+use crate::bit_errors::{BitErrors, DataFaults, DataRates, Method, flip_all};
 use crate::random::{Purpose, Stream};
 use crate::{Recipe, TestErrors, WeightQuantization, weights};
 
@@ -39,6 +39,7 @@ fn moved(recipe: &Recipe, start: Option<Vec<Vec<f32>>>) -> Vec<f32> {
     if let Some(start) = start {
         trainer.parameters = start;
     }
+    trainer.start.active = true;
     let before = trainer.parameters.concat();
     trainer.epoch(|_, _| ControlFlow::Continue(())).expect("trains").expect("an epoch");
     trainer.parameters.concat().iter().zip(before).map(|(after, before)| after - before).collect()
@@ -61,6 +62,33 @@ fn the_gradient_at_the_codes_moves_the_floats() {
     };
     assert!(furthest(&at_codes) < 1e-6, "{}", furthest(&at_codes));
     assert!(furthest(&at_floats) > 1e-3, "{}", furthest(&at_floats));
+}
+
+#[test]
+fn a_perturbed_step_follows_the_gradient_at_the_wrong_codes_alone() {
+    let float = Recipe::from_toml(RECIPE).expect("valid");
+    let quantization = WeightQuantization::deployable(4);
+    let errors = BitErrors {
+        rate: Some(0.05),
+        method: Method::Perturbed,
+        start_loss: 9.0,
+        ..BitErrors::default()
+    };
+    let bit_errors = Some(errors);
+    let under = Recipe { quantization: Some(quantization), bit_errors, ..float.clone() };
+    let set = shapes::generate(shapes::SEED, Split::Train, 40);
+    let network = crate::Network::build(&float.network, set.shape, float.seed).expect("builds");
+    let parameters = network.parameter_values();
+    let mut stored = weights::stored(&network, &parameters, quantization).expect("finite");
+    let mut stream = Stream::new(float.seed, Purpose::BitErrors, 0);
+    let codes = stored.iter_mut().map(|tensor| tensor.codes.as_mut_slice());
+    assert!(flip_all(codes, 4, 0.05, &mut stream) > 0);
+    let at_codes = moved(&float, Some(weights::with_codes(&network, &parameters, &stored)));
+    // Adding the step to other floats rounds otherwise.
+    let pairs = moved(&under, None).into_iter().zip(&at_codes);
+    let furthest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
+    let largest = at_codes.iter().fold(0.0_f32, |most, by| most.max(by.abs()));
+    assert!(furthest < 1e-6 && largest > 1e-2, "{furthest} {largest}");
 }
 
 #[test]
