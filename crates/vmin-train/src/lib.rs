@@ -100,6 +100,7 @@ pub use recipe::{
 };
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};
+pub use twin::flatness::{Ascent, Flatness, FlatnessError, UnderNoise};
 pub use twin::{Goal, Twin, TwinError, TwinVictim, attackable};
 
 /// Images per chunk of a batch: the unit of parallel work and of the order of summation.

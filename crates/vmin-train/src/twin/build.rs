@@ -20,7 +20,15 @@ pub(super) fn twin(graph: &Graph) -> Result<Twin, TwinError> {
         let outputs = of.shape[0];
         let zero = |channel: usize| of.zero_points[channel.min(of.zero_points.len() - 1)];
         let integers = of.encoding.decode_table(of.bits);
-        Tensor { integers, zero_points: (0..outputs).map(zero).collect(), uses: Vec::new() }
+        let scale = |channel: usize| of.scales[channel.min(of.scales.len() - 1)];
+        Tensor {
+            bits: of.bits,
+            integers,
+            zero_points: (0..outputs).map(zero).collect(),
+            scales: (0..outputs).map(scale).collect(),
+            per_channel: of.codes.len() / outputs.max(1),
+            uses: Vec::new(),
+        }
     });
     let mut building = Building {
         graph,

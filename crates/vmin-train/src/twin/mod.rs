@@ -15,6 +15,7 @@
 //! by operator: they are these, at activations that differ by roundings, and would be a second engine.
 
 mod build;
+pub(crate) mod flatness;
 mod kernel;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,9 @@ pub struct TwinError {
     pub problems: Vec<String>,
 }
 
+/// Moves of weights in integer steps, per weight tensor.
+pub(crate) type Moved = Vec<Vec<f32>>;
+
 /// A weight tensor in one product.
 #[derive(Clone, Debug)]
 struct Use {
@@ -49,9 +53,14 @@ struct Use {
 /// A weight tensor.
 #[derive(Clone, Debug)]
 struct Tensor {
+    bits: u8,
     integers: [i8; 256],
     /// Per output channel.
     zero_points: Vec<i32>,
+    /// Real stored weight of an integer step, per output channel.
+    scales: Vec<f32>,
+    /// Codes of an output channel.
+    per_channel: usize,
     uses: Vec<Use>,
 }
 
@@ -86,16 +95,28 @@ impl Twin {
     /// If `codes` are not those of the graph's weights.
     #[must_use]
     pub fn parameters(&self, codes: &[Vec<u8>]) -> Vec<Vec<f32>> {
+        let none: Moved = codes.iter().map(|codes| vec![0.0; codes.len()]).collect();
+        self.parameters_moved(codes, &none)
+    }
+
+    /// The same with each weight moved by so many integer steps.
+    ///
+    /// # Panics
+    /// As [`Self::parameters`], and if `moved` has other sizes.
+    #[must_use]
+    pub(crate) fn parameters_moved(&self, codes: &[Vec<u8>], moved: &Moved) -> Vec<Vec<f32>> {
         assert_eq!(codes.len(), self.tensors.len(), "the weights of the graph");
         let mut parameters = self.parameters.clone();
-        for (tensor, codes) in self.tensors.iter().zip(codes) {
+        for ((tensor, codes), moved) in self.tensors.iter().zip(codes).zip(moved) {
+            assert_eq!(codes.len(), moved.len(), "a move for each weight");
             for of in &tensor.uses {
                 let values = &mut parameters[of.parameter.0];
                 let channel = |index| of.embedding.channel(index);
                 for (index, &code) in codes.iter().enumerate() {
                     let integer = i32::from(tensor.integers[usize::from(code)])
                         - tensor.zero_points[channel(index)];
-                    let real = of.steps[channel(index)] * f64::from(integer);
+                    let integer = f64::from(integer) + f64::from(moved[index]);
+                    let real = of.steps[channel(index)] * integer;
                     values[of.embedding.place(index)] = f32::of(real);
                 }
             }
@@ -145,5 +166,34 @@ impl Twin {
             by
         };
         self.tensors.iter().map(of_tensor).collect()
+    }
+
+    /// Bits of the codes of a weight tensor.
+    #[must_use]
+    pub fn bits(&self, tensor: usize) -> u8 {
+        self.tensors[tensor].bits
+    }
+
+    /// Real stored weight of an integer step of a code.
+    fn scale_of(&self, tensor: usize, index: usize) -> f64 {
+        let of = &self.tensors[tensor];
+        f64::from(of.scales[index / of.per_channel.max(1)])
+    }
+
+    /// Euclidean norm of the stored weights of a tensor.
+    fn norm(&self, tensor: usize, codes: &[u8]) -> f64 {
+        let of = &self.tensors[tensor];
+        let integer = |(index, &code): (usize, &u8)| {
+            let zero_point = of.zero_points[index / of.per_channel.max(1)];
+            (i32::from(of.integers[usize::from(code)]) - zero_point) as f32
+        };
+        let integers: Vec<f32> = codes.iter().enumerate().map(integer).collect();
+        self.norm_of(tensor, &integers)
+    }
+
+    /// Euclidean norm of integer steps in a tensor, as stored weights.
+    fn norm_of(&self, tensor: usize, steps: &[f32]) -> f64 {
+        let real = |(index, &steps): (usize, &f32)| self.scale_of(tensor, index) * f64::from(steps);
+        libm::sqrt(steps.iter().enumerate().map(real).map(|real| real * real).sum())
     }
 }
