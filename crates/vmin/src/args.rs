@@ -6,6 +6,7 @@ mod cycles;
 mod deploy;
 mod energy;
 mod eval;
+mod flatness;
 pub mod model;
 mod on_chip;
 
@@ -25,6 +26,7 @@ pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub use self::deploy::DeployArgs;
 pub use self::energy::{ClockArg, EnergyArgs};
 pub use self::eval::EvalArgs;
+pub use self::flatness::FlatnessArgs;
 pub use self::model::ModelCommand;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 
@@ -158,6 +160,8 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Attack a network on a chip: the worst wrong bits
     Attack(AttackArgs),
+    /// How flat the loss is: foretells errors without a chip
+    Flatness(FlatnessArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -204,6 +208,7 @@ impl Command {
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
             Self::Attack(_) => "attack",
+            Self::Flatness(_) => "flatness",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -253,6 +258,8 @@ pub enum SchemaKind {
     Manifest,
     /// JSON of `vmin attack`
     Attack,
+    /// JSON of `vmin flatness`
+    Flatness,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`

@@ -102,6 +102,7 @@ fn stops(command: &Command) -> bool {
         | Command::Eval(_)
         | Command::Deploy(_)
         | Command::Explore(_)
+        | Command::Flatness(_)
         | Command::Train(_) => true,
         Command::Check(_)
         | Command::Model(_)

@@ -11,6 +11,7 @@ pub mod deploy;
 pub mod energy;
 pub mod eval;
 pub mod explore;
+pub mod flatness;
 pub mod init;
 pub mod model;
 pub mod report;

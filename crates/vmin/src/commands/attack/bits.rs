@@ -394,16 +394,10 @@ fn searched(
     Ok(of_k)
 }
 
-/// The layer that uses a weight tensor.
-fn layer(graph: &Graph, tensor: usize) -> String {
-    let uses = |node: &&vmin_nn::Node| node.op.product().is_some_and(|op| op.weights.0 == tensor);
-    let node = graph.nodes.iter().find(uses);
-    node.map_or_else(|| graph.weights[tensor].name.clone(), |node| node.name.clone())
-}
-
+/// Wrong bits of each layer.
 fn layers(graph: &Graph, flips: &[Flip]) -> Vec<LayerRow> {
     let of = graph.weights.iter().enumerate().map(|(tensor, weights)| LayerRow {
-        layer: layer(graph, tensor),
+        layer: graph.layer_of(tensor),
         weights: weights.codes.len(),
         flips: flips.iter().filter(|flip| flip.tensor == tensor).count(),
     });
@@ -420,7 +414,7 @@ fn flip_rows(graph: &Graph, flips: &[Flip], cells: &Cells<'_>) -> Vec<FlipRow> {
     let row = |flip: &Flip| {
         let at = cells.position(flip)?;
         Some(FlipRow {
-            layer: layer(graph, flip.tensor),
+            layer: graph.layer_of(flip.tensor),
             tensor: flip.tensor,
             weight: flip.index,
             bit: flip.bit,
