@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 20] = [
+const COMMANDS: [(&str, &str, &str); 22] = [
     ("sweep", "results", "small.toml --out out"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
@@ -48,6 +48,18 @@ const COMMANDS: [(&str, &str, &str); 20] = [
         "deploy",
         "deploy",
         "builtin:shapes-cnn --data builtin:shapes --images 0..9 --rate 0.01 --out deployed",
+    ),
+    (
+        "attack",
+        "attack",
+        "--model builtin:shapes-cnn --data builtin:shapes --images 0..9 --flips 2 --restarts 1 --iterations 1 --target 1",
+    ),
+    (
+        "flatness",
+        "flatness",
+        "builtin:shapes-cnn builtin:shapes-rquant-8bit builtin:shapes-randbet-8bit builtin:shapes-clipping-8bit \
+         builtin:shapes-normal-8bit --data builtin:shapes --images 0..32 --samples 2 --restarts 1 --worst-steps 1 \
+         --chips 1",
     ),
     ("model inspect", "model", "builtin:shapes-cnn"),
     ("chip sample", "chip-sample", "--profile fpga28-kc705b --seed 1 --out a.chip"),

@@ -71,6 +71,14 @@ impl Graph {
         (0..self.nodes.len()).map(|node| self.layer(node)).collect()
     }
 
+    /// The layer that uses a weight tensor, by its name.
+    #[must_use]
+    pub fn layer_of(&self, tensor: usize) -> String {
+        let uses = |node: &&crate::Node| node.op.product().is_some_and(|op| op.weights.0 == tensor);
+        let node = self.nodes.iter().find(uses);
+        node.map_or_else(|| self.weights[tensor].name.clone(), |node| node.name.clone())
+    }
+
     /// One node as a [`LayerShape`].
     ///
     /// # Panics

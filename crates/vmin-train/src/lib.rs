@@ -81,6 +81,7 @@ mod real;
 mod recipe;
 mod schedule;
 mod trainer;
+mod twin;
 mod weights;
 
 pub use attack::FloatVictim;
@@ -102,6 +103,8 @@ pub use recipe::{
 };
 pub use schedule::Schedule;
 pub use trainer::{AutoAugment, EpochMetrics, Trained, Trainer, train};
+pub use twin::flatness::{Ascent, Flatness, FlatnessError, UnderNoise};
+pub use twin::{Goal, Twin, TwinError, TwinVictim, attackable};
 
 /// Images per chunk of a batch: the unit of parallel work and of the order of summation.
 pub const CHUNK_IMAGES: usize = 16;

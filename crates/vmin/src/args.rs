@@ -1,10 +1,12 @@
 //! The command line as typed values.
 
+mod attack;
 pub mod chip;
 mod cycles;
 mod deploy;
 mod energy;
 mod eval;
+mod flatness;
 pub mod model;
 mod on_chip;
 
@@ -18,11 +20,13 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::{FileKind, closest};
 
+pub use self::attack::{AttackArgs, AttackKind, BitMethod, Reach};
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub use self::deploy::DeployArgs;
 pub use self::energy::{ClockArg, EnergyArgs};
 pub use self::eval::EvalArgs;
+pub use self::flatness::FlatnessArgs;
 pub use self::model::ModelCommand;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 
@@ -154,6 +158,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Deploy a network onto chips: what a product would program
     Deploy(DeployArgs),
+    /// Attack a network on a chip: the worst wrong bits
+    Attack(AttackArgs),
+    /// How flat the loss is: foretells errors without a chip
+    Flatness(FlatnessArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -199,6 +207,8 @@ impl Command {
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
+            Self::Attack(_) => "attack",
+            Self::Flatness(_) => "flatness",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -246,6 +256,10 @@ pub enum SchemaKind {
     Deploy,
     /// `manifest.json` of a deployment
     Manifest,
+    /// JSON of `vmin attack`
+    Attack,
+    /// JSON of `vmin flatness`
+    Flatness,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`

@@ -104,13 +104,14 @@ pub(crate) const EXPLORATION: Output<'_> =
     Output::alone("results", "explore", "{\n  \"exploration_version\"");
 pub(crate) const EXPLORATION_ROWS: Output<'_> =
     Output::alone("table", "explore", "index,rows,columns,dataflow,");
+pub(crate) const FLIPS: Output<'_> = Output::alone("list", "attack", "layer,tensor,weight,bit,");
 pub(crate) const METRICS: Output<'_> = Output::alone("metrics", "train", "{\"epoch\":");
 pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 /// What is replaced only by the same bytes.
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 18] = [
+const KINDS: [Output<'_>; 19] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
@@ -127,6 +128,7 @@ const KINDS: [Output<'_>; 18] = [
     MANIFEST,
     EXPLORATION,
     EXPLORATION_ROWS,
+    FLIPS,
     METRICS,
     CHIP,
 ];

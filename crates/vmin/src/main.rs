@@ -98,9 +98,11 @@ fn file_limits_are_errors() {
 fn stops(command: &Command) -> bool {
     match command {
         Command::Sweep(_)
+        | Command::Attack(_)
         | Command::Eval(_)
         | Command::Deploy(_)
         | Command::Explore(_)
+        | Command::Flatness(_)
         | Command::Train(_) => true,
         Command::Check(_)
         | Command::Model(_)

@@ -1,7 +1,6 @@
 //! Attacks to compare others with: random bits, and the best bits of one slope.
 
-use super::{Asked, Flip, Found, Victim, Weights, best};
-use crate::random::Stream;
+use super::{Asked, Found, Victim, Weights, best, restarts};
 
 /// `count` reachable bits at random, in codes of their own.
 ///
@@ -13,27 +12,7 @@ pub fn random<V: Victim>(
     seed: u64,
     victim: &mut V,
 ) -> Result<Found, V::Error> {
-    let places = weights.iter().enumerate().flat_map(|(tensor, of)| {
-        let reachable = of.reachable.iter().enumerate().filter(|(_, bits)| **bits != 0);
-        reachable.map(move |(index, &bits)| (tensor, index, bits))
-    });
-    let mut places: Vec<_> = places.collect();
-    let mut stream = Stream::new(seed, &[]);
-    // The start of a shuffle.
-    let count = count.min(places.len());
-    for place in 0..count {
-        let other = place + stream.below(places.len() - place);
-        places.swap(place, other);
-    }
-    let mut flips: Vec<Flip> = places[..count]
-        .iter()
-        .map(|&(tensor, index, bits)| {
-            let nth = stream.below(bits.count_ones() as usize);
-            let bit = (0..8).filter(|bit| bits >> bit & 1 == 1).nth(nth).expect("one of its bits");
-            Flip { tensor, index, bit }
-        })
-        .collect();
-    flips.sort_unstable();
+    let flips = restarts::flips(weights, &[], count, seed, 0);
     let loss = victim.loss(&super::flipped(weights, &flips))?;
     Ok(Found { flips, loss, queries: 1 })
 }

@@ -15,13 +15,15 @@ mod baselines;
 mod hamming;
 mod pgd;
 mod progressive;
+mod restarts;
 #[cfg(test)]
 mod tests;
 
 pub use baselines::{first_order, random};
 pub use hamming::{Ranking, best, project};
 pub use pgd::{Pgd, pgd};
-pub use progressive::progressive;
+pub use progressive::{After, progressive};
+pub use restarts::restart;
 
 use vmin_quant::Encoding;
 

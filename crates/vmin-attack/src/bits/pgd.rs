@@ -27,6 +27,8 @@ pub struct Pgd {
     pub ranking: Ranking,
     /// Tensors that are attacked; all if empty.
     pub tensors: Vec<usize>,
+    /// Bits that are wrong at the start, none or at most as many as an attack can flip.
+    pub start: Vec<Flip>,
 }
 
 /// Raises the loss by `count` flips at most, and keeps the best flips seen.
@@ -44,7 +46,7 @@ pub fn pgd<V: Victim>(
 ) -> Result<Found, V::Error> {
     let weights = &restricted(weights, &settings.tensors);
     let mut asked = Asked { victim, queries: 0 };
-    let mut at: (Vec<Flip>, f64) = (Vec::new(), f64::NEG_INFINITY);
+    let mut at: (Vec<Flip>, f64) = (settings.start.clone(), f64::NEG_INFINITY);
     let mut slope = asked.slope(weights, &at.0)?;
     at.1 = slope.loss;
     let mut found = at.clone();

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use vmin_quant::Encoding;
 
 use super::{
-    Flip, Pgd, Ranking, Slope, Victim, Weights, best, first_order, flipped, pgd, progressive,
-    project, random,
+    After, Flip, Pgd, Ranking, Slope, Victim, Weights, best, first_order, flipped, pgd,
+    progressive, project, random, restart,
 };
 use crate::random::Stream;
 
@@ -104,7 +104,8 @@ impl Victim for Tiny {
 }
 
 fn settings(ranking: Ranking, step: f32, momentum: f32) -> Pgd {
-    Pgd { iterations: 15, step, momentum, backtracking: 1.5, ranking, tensors: Vec::new() }
+    let (tensors, start) = (Vec::new(), Vec::new());
+    Pgd { iterations: 15, step, momentum, backtracking: 1.5, ranking, tensors, start }
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn attacks_find_the_worst_two_of_all_flips_of_tiny_networks() {
             losses.into_iter().fold(f64::MIN, f64::max)
         };
         let found = [highest(by_distance), highest(by_gain)];
-        let Ok(one_by_one) = progressive(&weights, 2, &mut tiny);
+        let Ok((one_by_one, _)) = progressive(&weights, 2, &mut tiny);
         for (met, loss) in met.iter_mut().zip([found[0], found[1], one_by_one.loss]) {
             assert!(loss <= worst + 1e-12, "{seed}: {loss} {worst}");
             *met += usize::from(loss > worst - 1e-9);
@@ -141,13 +142,16 @@ fn attacks_find_the_worst_two_of_all_flips_of_tiny_networks() {
 fn the_first_flips_of_a_progressive_search_are_those_of_a_shorter_one() {
     let mut tiny = Tiny::new(3);
     let weights = tiny.weights.clone();
-    let Ok(long) = progressive(&weights, 4, &mut tiny);
+    let Ok((long, after)) = progressive(&weights, 4, &mut tiny);
     for count in 0..4 {
-        let Ok(short) = progressive(&weights, count, &mut tiny);
+        let Ok((short, _)) = progressive(&weights, count, &mut tiny);
         assert_eq!(short.flips, long.flips[..count]);
+        if count > 0 {
+            assert_eq!(after[count - 1], After { loss: short.loss, queries: short.queries });
+        }
     }
     // Each code has one wrong bit at most, so all six codes end the search.
-    let Ok(all) = progressive(&weights, 100, &mut tiny);
+    let Ok((all, _)) = progressive(&weights, 100, &mut tiny);
     assert_eq!(all.flips.len(), 6);
 }
 
@@ -167,7 +171,7 @@ fn no_attack_leaves_its_reach() {
     within(&found.flips);
     let Ok(found) = first_order(&weights, 3, &mut tiny);
     within(&found.flips);
-    let Ok(found) = progressive(&weights, 3, &mut tiny);
+    let Ok((found, _)) = progressive(&weights, 3, &mut tiny);
     within(&found.flips);
     for ranking in [Ranking::Distance, Ranking::Gain] {
         let Ok(found) = pgd(&weights, 3, &settings(ranking, 1.0, 0.5), &mut tiny);
@@ -176,6 +180,19 @@ fn no_attack_leaves_its_reach() {
     let other = Pgd { tensors: vec![1], ..settings(Ranking::Gain, 1.0, 0.5) };
     let Ok(none) = pgd(&weights, 3, &other, &mut tiny);
     assert!(none.flips.is_empty());
+}
+
+#[test]
+fn restarts_differ_and_later_ones_begin_anywhere() {
+    let mut tiny = Tiny::new(9);
+    let weights = tiny.weights.clone();
+    let all: Vec<Pgd> = (0..12).map(|nth| restart(nth, &weights, 2, 5, 2)).collect();
+    for (nth, settings) in all.iter().enumerate() {
+        assert!(!all[..nth].contains(settings), "{nth}");
+        assert_eq!(settings.start.len(), if nth < 7 { 0 } else { 2 });
+        let Ok(found) = pgd(&weights, 2, settings, &mut tiny);
+        assert!(found.flips.len() <= 2);
+    }
 }
 
 #[test]

@@ -65,6 +65,7 @@ impl Attacked<'_> {
             backtracking: BACKTRACKING,
             ranking: Ranking::Gain,
             tensors: alone.then(|| stream.below(stored.len())).into_iter().collect(),
+            start: Vec::new(),
         };
         let of = |tensor: &Encoded| {
             let Encoded { codes, encoding, scale, .. } = tensor;

@@ -1,5 +1,6 @@
 //! One file per command: options in, an answer or a failure out.
 
+pub mod attack;
 pub mod check;
 pub mod chip;
 pub mod compare;
@@ -10,6 +11,7 @@ pub mod deploy;
 pub mod energy;
 pub mod eval;
 pub mod explore;
+pub mod flatness;
 pub mod init;
 pub mod model;
 pub mod report;
