@@ -13,7 +13,7 @@ use vmin_accel::{
 };
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip};
 use vmin_emulator::{
-    ChipSpec, Deployment, Emulator, Images, LOAD, Placement, Reads, Supplies, TrialSpec,
+    ChipSpec, Confidence, Deployment, Emulator, Images, LOAD, Placement, Reads, Supplies, TrialSpec,
 };
 use vmin_nn::{Executor, Graph, Op};
 use vmin_protection::Protection;
@@ -126,7 +126,14 @@ pub(crate) fn fast(
     let emulator = setting.emulator();
     let stop = AtomicBool::new(false);
     let clean = emulator.predict_clean(&stop).unwrap();
-    open.predict(trial, &emulator, &clean, &stop).unwrap()
+    let found = open.predict(trial, &emulator, &clean, &stop).unwrap();
+    // Confidences change neither classes nor counts.
+    let emulator = emulator.reading(Confidence::of_network(&setting.graph));
+    let clean = emulator.predict_clean(&stop).unwrap();
+    let (predictions, applied) = open.predict(trial, &emulator, &clean, &stop).unwrap();
+    let classes = predictions.iter().map(|prediction| prediction.class).collect();
+    assert_eq!((classes, applied), found);
+    found
 }
 
 /// The pieces of a tensor of activations, one for each time it comes round.

@@ -1,0 +1,85 @@
+//! What is read out of the network for each image: its class, or its class with its confidence.
+
+use vmin_nn::exec::first_max;
+use vmin_nn::{Graph, Op};
+
+/// What is read out of the output codes of each image.
+pub trait Readout: Clone + Send + Sync {
+    /// Of one image.
+    type Value: Clone + Default + Send;
+
+    /// Of the output codes of an image.
+    fn of(&self, outputs: &[i8]) -> Self::Value;
+}
+
+/// The predicted class: the first of the largest output codes.
+#[derive(Clone, Copy, Debug)]
+pub struct Class;
+
+impl Readout for Class {
+    type Value = usize;
+
+    fn of(&self, outputs: &[i8]) -> usize {
+        first_max(outputs)
+    }
+}
+
+/// A class and how sure the network is of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prediction {
+    /// The class, as [`Class`] gives it.
+    pub class: usize,
+    /// Its probability by the network, 0 to 1.
+    pub confidence: f64,
+}
+
+/// The class with its confidence: the largest probability of a softmax over the dequantized outputs, or the
+/// largest output where the network ends in a softmax of its own.
+///
+/// Exponentials come from a table that is made without math functions of the platform, and are summed in the order
+/// of the classes, so that confidences are the same bits everywhere.
+#[derive(Clone, Debug)]
+pub struct Confidence {
+    rule: Rule,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    /// The outputs are probabilities, in steps of 1/256 above code -128.
+    Softmax,
+    /// The exponential of minus so many steps of the logits.
+    Logits(Box<[f64; 256]>),
+}
+
+impl Confidence {
+    /// That of a network's outputs.
+    #[must_use]
+    pub fn of_network(graph: &Graph) -> Self {
+        let node = |output| graph.nodes.iter().find(|node| node.output == output);
+        let mut last = node(graph.output);
+        while let Some(reshape) = last.filter(|node| node.op == Op::Reshape) {
+            last = reshape.inputs.first().and_then(|&input| node(input));
+        }
+        let rule = if last.is_some_and(|node| matches!(node.op, Op::Softmax(_))) {
+            Rule::Softmax
+        } else {
+            let scale = f64::from(graph.tensors[graph.output.0].quantization.scale);
+            Rule::Logits(Box::new(std::array::from_fn(|steps| libm::exp(-(scale * steps as f64)))))
+        };
+        Self { rule }
+    }
+}
+
+impl Readout for Confidence {
+    type Value = Prediction;
+
+    fn of(&self, outputs: &[i8]) -> Prediction {
+        let class = first_max(outputs);
+        let below = |code: i8| usize::from(outputs[class].abs_diff(code));
+        let confidence = match &self.rule {
+            Rule::Softmax => below(i8::MIN) as f64 / 256.0,
+            Rule::Logits(exp) => 1.0 / outputs.iter().map(|&code| exp[below(code)]).sum::<f64>(),
+        };
+        Prediction { class, confidence }
+    }
+}
