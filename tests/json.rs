@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 22] = [
+const COMMANDS: [(&str, &str, &str); 23] = [
     ("sweep", "results", "small.toml --out out"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
@@ -53,6 +53,12 @@ const COMMANDS: [(&str, &str, &str); 22] = [
         "attack",
         "attack",
         "--model builtin:shapes-cnn --data builtin:shapes --images 0..9 --flips 2 --restarts 1 --iterations 1 --target 1",
+    ),
+    (
+        "attack",
+        "attack",
+        "--kind images --model builtin:shapes-cnn --data builtin:shapes --images 0..9 --held-out 50 --restarts 1 \
+         --iterations 1 --norm linf,l0",
     ),
     (
         "flatness",

@@ -36,6 +36,6 @@ pub use memory::image::{FaultSite, Image, ImageError};
 pub use memory::sums::{LoadedSumFaults, SumFaults, SumRule};
 pub use memory::weights::{Corrupted, corrupt};
 pub use moments::moments;
-pub use readout::{Class, Confidence, Prediction, Readout};
+pub use readout::{Class, Confidence, Confidences, Prediction, Readout};
 pub use recalibrate::{Calibration, Corrected};
 pub use sum_ranges::{bits_of_bounds, channel_bounds, sum_bits, sum_bounds, sum_ranges, widened};

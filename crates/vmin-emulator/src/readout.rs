@@ -70,6 +70,37 @@ impl Confidence {
     }
 }
 
+/// The confidences of all classes, as [`Confidence`] tells the largest.
+#[derive(Clone, Debug)]
+pub struct Confidences(Confidence);
+
+impl Confidences {
+    /// Those of a network's outputs.
+    #[must_use]
+    pub fn of_network(graph: &Graph) -> Self {
+        Self(Confidence::of_network(graph))
+    }
+}
+
+impl Readout for Confidences {
+    type Value = Vec<f64>;
+
+    fn of(&self, outputs: &[i8]) -> Vec<f64> {
+        let most = outputs.iter().copied().max().unwrap_or(i8::MIN);
+        let shares: Vec<f64> = match &self.0.rule {
+            Rule::Softmax => {
+                outputs.iter().map(|&code| f64::from(code.abs_diff(i8::MIN))).collect()
+            }
+            Rule::Logits(exp) => {
+                outputs.iter().map(|&code| exp[usize::from(most.abs_diff(code))]).collect()
+            }
+        };
+        let sum: f64 = shares.iter().sum();
+        // An own softmax may be rounded to 0 everywhere.
+        shares.iter().map(|share| if sum > 0.0 { share / sum } else { 0.0 }).collect()
+    }
+}
+
 impl Readout for Confidence {
     type Value = Prediction;
 

@@ -20,7 +20,10 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::{FileKind, closest};
 
-pub use self::attack::{AttackArgs, AttackKind, BitMethod, Reach};
+pub use self::attack::{
+    AttackArgs, AttackKind, AttackMethod, BitArgs, MovesArg, NormArg, ObjectiveArg, PixelArgs,
+    Reach,
+};
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub use self::deploy::DeployArgs;
@@ -158,7 +161,7 @@ pub enum Command {
     Eval(EvalArgs),
     /// Deploy a network onto chips: what a product would program
     Deploy(DeployArgs),
-    /// Attack a network on a chip: the worst wrong bits
+    /// Attack a network on a chip: wrong bits, images, patches
     Attack(AttackArgs),
     /// How flat the loss is: foretells errors without a chip
     Flatness(FlatnessArgs),

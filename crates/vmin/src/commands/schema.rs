@@ -36,7 +36,7 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Eval => document::<eval::Evaluated>(),
         SchemaKind::Deploy => document::<deploy::Deployed>(),
         SchemaKind::Manifest => of::<deploy::Manifest>(),
-        SchemaKind::Attack => document::<super::attack::BitAttack>(),
+        SchemaKind::Attack => document::<super::attack::Attack>(),
         SchemaKind::Flatness => document::<super::flatness::Flatness>(),
         SchemaKind::Model => document::<model::Inspection>(),
         SchemaKind::Chip => document::<chip::inspect::Inspection>(),

@@ -78,7 +78,15 @@ pub(crate) fn emulator<'a>(
     data: &'a Dataset,
     kernel: &'static dyn GemmKernel,
 ) -> Result<Emulator<'a>, Failure> {
-    let images = Images { pixels: &data.images, labels: &data.labels };
+    reading(graph, Images { pixels: &data.images, labels: &data.labels }, kernel)
+}
+
+/// The network on images of any labels.
+pub(crate) fn reading<'a>(
+    graph: &'a Graph,
+    images: Images<'a>,
+    kernel: &'static dyn GemmKernel,
+) -> Result<Emulator<'a>, Failure> {
     Emulator::new(graph, images, kernel).map_err(|error| Failure::input("does-not-fit", &error))
 }
 
