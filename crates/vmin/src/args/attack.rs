@@ -167,12 +167,6 @@ pub struct AttackArgs {
     /// Folder for what was found: chips and a list, or images
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Bits.
-    #[command(flatten)]
-    pub bits: BitArgs,
-    /// Pixels.
-    #[command(flatten)]
-    pub pixels: PixelArgs,
     /// Chips, supplies and places.
     #[command(flatten)]
     pub on_chip: OnChipArgs,
@@ -185,6 +179,12 @@ pub struct AttackArgs {
     /// Format.
     #[command(flatten)]
     pub format: FormatArgs,
+    /// Bits.
+    #[command(flatten)]
+    pub bits: BitArgs,
+    /// Pixels.
+    #[command(flatten)]
+    pub pixels: PixelArgs,
 }
 
 /// Options of an attack on bits.
