@@ -125,6 +125,21 @@ fn accelerators_and_designs_have_pages() {
 }
 
 #[test]
+fn a_monitor_has_a_page() {
+    let vmin = vmin!();
+    let at = ["--images", "0..40", "--profile", "sram14", "--vdd-mv", "1000..840:40", "--chip", "0..2"];
+    let network = ["--model", "builtin:shapes-normal-8bit", "--data", "builtin:shapes"];
+    let report = ["--windows", "20", "--report", "m.html"];
+    vmin.ok(&[&["monitor"], &network[..], &at, &report].concat());
+    let page = vmin.text("m.html");
+    let page = check(&page, "monitor");
+    assert_eq!(page.matches("<svg").count(), 4);
+    for words in ["one for all chips", "without bit errors", "\nbudget ", "\nchip "] {
+        assert!(page.contains(words), "no `{words}`");
+    }
+}
+
+#[test]
 fn training_has_a_page() {
     let vmin = vmin!();
     vmin.write(

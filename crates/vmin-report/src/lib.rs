@@ -20,6 +20,7 @@ mod figures;
 mod first_chip;
 mod html;
 mod memories;
+mod monitor;
 mod plot;
 mod remedies;
 mod stacked_bars;
@@ -32,4 +33,5 @@ pub use comparison::{
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
 pub use html::page;
+pub use monitor::{MonitorCurve, MonitorPage, MonitorPoint, MonitorStrategy, monitor_page};
 pub use training::{TrainingEpoch, TrainingPage, training_page};

@@ -6,6 +6,7 @@ mod deploy;
 mod energy;
 mod eval;
 pub mod model;
+mod monitor;
 mod on_chip;
 
 use std::any::TypeId;
@@ -21,9 +22,10 @@ use vmin_diagnostic::{FileKind, closest};
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub use self::deploy::DeployArgs;
-pub use self::energy::{ClockArg, EnergyArgs};
+pub use self::energy::{ClockArg, EnergyArgs, Voltages};
 pub use self::eval::EvalArgs;
 pub use self::model::ModelCommand;
+pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 
 /// How low can the supply voltage of an accelerator's memories go?
@@ -154,6 +156,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Deploy a network onto chips: what a product would program
     Deploy(DeployArgs),
+    /// Watch low voltage by the network's confidence, on-line
+    Monitor(MonitorArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -199,6 +203,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
+            Self::Monitor(_) => "monitor",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -246,6 +251,8 @@ pub enum SchemaKind {
     Deploy,
     /// `manifest.json` of a deployment
     Manifest,
+    /// JSON of `vmin monitor`
+    Monitor,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`

@@ -59,6 +59,9 @@ fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, F
         Command::Check(args) => commands::check::run(args, stop)?.text(words, args.format.format),
         Command::Eval(args) => commands::eval::run(args, stop)?.text(words, args.format.format),
         Command::Deploy(args) => commands::deploy::run(args, stop)?.text(words, args.format.format),
+        Command::Monitor(args) => {
+            commands::monitor::run(args, stop)?.text(words, args.format.format)
+        }
         Command::Model(ModelCommand::Inspect(args)) => {
             commands::model::inspect(args)?.text(words, args.format.format)
         }

@@ -100,6 +100,7 @@ fn stops(command: &Command) -> bool {
         Command::Sweep(_)
         | Command::Eval(_)
         | Command::Deploy(_)
+        | Command::Monitor(_)
         | Command::Explore(_)
         | Command::Train(_) => true,
         Command::Check(_)

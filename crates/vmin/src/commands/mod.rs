@@ -12,6 +12,7 @@ pub mod eval;
 pub mod explore;
 pub mod init;
 pub mod model;
+pub mod monitor;
 pub mod report;
 pub mod schema;
 mod setup;

@@ -1,6 +1,7 @@
-//! A network on chips, as the options of `vmin eval` and `vmin deploy` ask for it.
+//! A network on chips, as the options of `vmin eval`, `vmin deploy` and `vmin monitor` ask for it.
 
 mod chips;
+mod energy;
 mod protect;
 
 use std::ops::Range;
@@ -25,6 +26,8 @@ use crate::Failure;
 use crate::args::{FaultKindArg, OnChipArgs, PlacementArg};
 use crate::failure::say;
 use chips::Wanted;
+pub(crate) use chips::common_levels;
+pub(crate) use energy::Priced;
 use protect::Typed;
 
 /// Mechanisms as they are asked for.
@@ -88,6 +91,19 @@ impl Setup {
     /// # Errors
     /// A name leads nowhere, or the parts do not fit each other.
     pub(crate) fn new(graph: &Graph, args: &OnChipArgs, asked: Asked<'_>) -> Result<Self, Failure> {
+        Self::over(graph, args, asked, &[])
+    }
+
+    /// The same, with the supplies at each of these voltages of the weight memory.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn over(
+        graph: &Graph,
+        args: &OnChipArgs,
+        asked: Asked<'_>,
+        swept_mv: &[f64],
+    ) -> Result<Self, Failure> {
         let accelerator = Names::typed().accelerator(args.accelerator.as_str())?;
         let mut typed = Typed::read(asked, args.known.as_deref())?;
         let share = typed.protection().share_of_sums();
@@ -98,7 +114,7 @@ impl Setup {
             cycles::run(&accelerator, placement.weights.schedule(&accelerator), &layers)
                 .map_err(|error| super::cycles::does_not_fit(&error, 1))?;
         }
-        let chips = chips::chips(args, &typed, &placement)?;
+        let chips = chips::chips(args, &typed, &placement, swept_mv)?;
         let map = chips.source.map_kind();
         if asked.if_of_use {
             typed = typed.of_use(map)?;
@@ -202,10 +218,23 @@ impl Setup {
         chip: u32,
         supplies: &Supplies,
     ) -> Result<OpenChip<'c>, Failure> {
+        self.open_at(deployment, chip, &[supplies])
+    }
+
+    /// The same, to be read at each of several supplies; spare lines are given by a test at the first.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_at<'c>(
+        &'c self,
+        deployment: &'c Deployment<'_>,
+        chip: u32,
+        supplies: &[&Supplies],
+    ) -> Result<OpenChip<'c>, Failure> {
         let offset = self.chip_offset;
         let spec = ChipSpec { chip, offset_bits: offset, layout: 0, map_offset: offset };
         deployment
-            .open(self.chips.source.as_ref(), spec, &[supplies], None)
+            .open(self.chips.source.as_ref(), spec, supplies, None)
             .map_err(|error| Failure::input("too-large", &error))
     }
 
