@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 21] = [
+const COMMANDS: [(&str, &str, &str); 22] = [
     ("sweep", "results", "small.toml --out out"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
@@ -54,6 +54,11 @@ const COMMANDS: [(&str, &str, &str); 21] = [
         "monitor",
         "--model builtin:shapes-cnn --data builtin:shapes --images 0..30 --profile sram14 --vdd-mv 900,840 \
          --chip 0..1 --window 20 --windows 5 --protect {kind=\"parity\",data_bits=16}",
+    ),
+    (
+        "noise",
+        "noise",
+        "--model builtin:shapes-cnn --data builtin:shapes --images 0..3 --profile sram14 --vdd-mv 900,840",
     ),
     ("model inspect", "model", "builtin:shapes-cnn"),
     ("chip sample", "chip-sample", "--profile fpga28-kc705b --seed 1 --out a.chip"),

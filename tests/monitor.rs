@@ -23,9 +23,12 @@ fn numbers(of: &Value) -> Vec<f64> {
 fn wrong_images_are_those_of_eval_at_each_supply() {
     let vmin = vmin!();
     let found = monitor(&vmin, &[&POPULATION[..], &["--vdd-mv", "850,1000,900"]].concat());
-    assert_eq!(numbers(&Value::from_iter(found["points"].as_array().unwrap().iter().map(
-        |point| point["vdd_mv"].clone()
-    ))), [1000.0, 900.0, 850.0]);
+    assert_eq!(
+        numbers(&Value::from_iter(
+            found["points"].as_array().unwrap().iter().map(|point| point["vdd_mv"].clone())
+        )),
+        [1000.0, 900.0, 850.0]
+    );
     let mut wrong_at_all = 0.0;
     for (index, mv) in ["1000", "900", "850"].iter().enumerate() {
         let at = ["0..120", "--format", "json", "--vdd-mv", mv];
@@ -57,7 +60,8 @@ fn what_is_told_of_chips_follows_from_their_counts() {
     let (mut over, mut in_time) = (0, 0);
     for chip in found["chips"].as_array().expect("chips") {
         let (accepted, wrong) = (numbers(&chip["accepted"]), numbers(&chip["wrong_accepted"]));
-        let first = (0..supplies.len()).find(|&i| accepted[i] > 0.0 && wrong[i] / accepted[i] > most);
+        let first =
+            (0..supplies.len()).find(|&i| accepted[i] > 0.0 && wrong[i] / accepted[i] > most);
         assert_eq!(chip["over_budget_mv"].as_f64(), first.map(|index| supplies[index]));
         let above = first.unwrap_or(supplies.len()).checked_sub(1);
         assert_eq!(chip["within_budget_mv"].as_f64(), above.map(|index| supplies[index]));
@@ -120,7 +124,8 @@ fn the_table_fits_a_terminal_and_one_chip_has_an_interval() {
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert!(table.contains("60 other images are evaluated"), "{table}");
     let point = &vmin.json(&[&words[..], &["--format", "json"]].concat())["points"][0];
-    let [low, mean, high] = ["rerr_low", "rerr_mean", "rerr_high"].map(|of| point[of].as_f64());
+    let [low, mean, high] =
+        ["accepted_low", "accepted_mean", "accepted_high"].map(|of| point[of].as_f64());
     assert!(low < mean && mean < high && low.is_some(), "{point}");
     let csv = vmin.ok(&[&words[..], &["--format", "csv"]].concat());
     assert!(csv.starts_with("vdd_mv,cell_fault_rate,accepted_mean,") && csv.lines().count() == 3);

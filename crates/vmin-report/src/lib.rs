@@ -21,9 +21,11 @@ mod first_chip;
 mod html;
 mod memories;
 mod monitor;
+mod noise;
 mod plot;
 mod remedies;
 mod stacked_bars;
+mod strips;
 mod training;
 
 pub use comparison::{
@@ -34,4 +36,6 @@ pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
 pub use html::page;
 pub use monitor::{MonitorCurve, MonitorPage, MonitorPoint, MonitorStrategy, monitor_page};
+pub use noise::{NoiseBudget, NoisePage, NoiseRow, noise_page};
+pub use strips::Strip;
 pub use training::{TrainingEpoch, TrainingPage, training_page};

@@ -7,6 +7,7 @@ mod energy;
 mod eval;
 pub mod model;
 mod monitor;
+mod noise;
 mod on_chip;
 
 use std::any::TypeId;
@@ -26,6 +27,7 @@ pub use self::energy::{ClockArg, EnergyArgs, Voltages};
 pub use self::eval::EvalArgs;
 pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
+pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 
 /// How low can the supply voltage of an accelerator's memories go?
@@ -158,6 +160,8 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Watch low voltage by the network's confidence, on-line
     Monitor(MonitorArgs),
+    /// Norms of what faulty memories do to images and tensors
+    Noise(NoiseArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -204,6 +208,7 @@ impl Command {
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
             Self::Monitor(_) => "monitor",
+            Self::Noise(_) => "noise",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -253,6 +258,8 @@ pub enum SchemaKind {
     Manifest,
     /// JSON of `vmin monitor`
     Monitor,
+    /// JSON of `vmin noise`
+    Noise,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`

@@ -105,12 +105,16 @@ pub(crate) const EXPLORATION: Output<'_> =
 pub(crate) const EXPLORATION_ROWS: Output<'_> =
     Output::alone("table", "explore", "index,rows,columns,dataflow,");
 pub(crate) const METRICS: Output<'_> = Output::alone("metrics", "train", "{\"epoch\":");
+pub(crate) const GREY_IMAGE: Output<'_> =
+    Output::alone("grey image", "noise", "P5\n# vmin noise\n");
+pub(crate) const COLOR_IMAGE: Output<'_> =
+    Output::alone("color image", "noise", "P6\n# vmin noise\n");
 pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 /// What is replaced only by the same bytes.
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 18] = [
+const KINDS: [Output<'_>; 20] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
@@ -128,6 +132,8 @@ const KINDS: [Output<'_>; 18] = [
     EXPLORATION,
     EXPLORATION_ROWS,
     METRICS,
+    GREY_IMAGE,
+    COLOR_IMAGE,
     CHIP,
 ];
 

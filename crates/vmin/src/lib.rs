@@ -59,6 +59,7 @@ fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, F
         Command::Check(args) => commands::check::run(args, stop)?.text(words, args.format.format),
         Command::Eval(args) => commands::eval::run(args, stop)?.text(words, args.format.format),
         Command::Deploy(args) => commands::deploy::run(args, stop)?.text(words, args.format.format),
+        Command::Noise(args) => commands::noise::run(args, stop)?.text(words, args.format.format),
         Command::Monitor(args) => {
             commands::monitor::run(args, stop)?.text(words, args.format.format)
         }

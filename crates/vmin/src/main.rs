@@ -101,6 +101,7 @@ fn stops(command: &Command) -> bool {
         | Command::Eval(_)
         | Command::Deploy(_)
         | Command::Monitor(_)
+        | Command::Noise(_)
         | Command::Explore(_)
         | Command::Train(_) => true,
         Command::Check(_)

@@ -17,7 +17,8 @@ Examples:
 
 Rejected images are those whose confidence is below a threshold, which held-out images
 without bit errors set. Rejections, which need no labels, are compared with the error
-of the accepted images, and steer a simulated supply: the canary.")]
+of the accepted images, and steer a simulated supply: the canary. Chip files without
+--vdd-mv are read at the voltages that all of them have.")]
 pub struct MonitorArgs {
     /// Network: a file (.tflite, .safetensors) or `builtin:NAME`
     #[arg(long, value_name = "MODEL")]
@@ -90,7 +91,7 @@ const VDD_MV: &str = "vdd_mv";
 fn with_several(command: Command) -> Command {
     let several = |arg: Arg| {
         arg.value_parser(parse_voltages)
-            .help("Supplies of the weight memory, in mV: `900,850` or `1000..700:25`; those of chip files")
+            .help("Supplies of the weight memory, in mV: `900,850` or `1000..700:25`")
     };
     // A rate is no supply, and there are several.
     command.mut_arg(VDD_MV, several).mut_arg("rate", |arg| arg.hide(true))

@@ -13,6 +13,7 @@ pub mod explore;
 pub mod init;
 pub mod model;
 pub mod monitor;
+pub mod noise;
 pub mod report;
 pub mod schema;
 mod setup;

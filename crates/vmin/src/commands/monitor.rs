@@ -16,7 +16,6 @@ use std::sync::atomic::AtomicBool;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use vmin_diagnostic::Diagnostic;
 use vmin_monitor::{Rise, Roc};
 
 pub use self::canary::{Canary, CanaryOfChip, Strategy};
@@ -24,7 +23,7 @@ pub use self::points::{Clean, InTime, Point};
 
 use self::measure::Measured;
 use super::setup;
-use crate::args::{MonitorArgs, Voltages};
+use crate::args::MonitorArgs;
 use crate::{Answer, Failure, answer, compute, files};
 
 /// What confidences tell of chips at low voltage.
@@ -120,7 +119,7 @@ fn run_here(args: &MonitorArgs, stop: &AtomicBool) -> Result<Monitored, Failure>
     if let Some(path) = &args.report {
         files::check(path, files::Output::page("monitor"))?;
     }
-    let swept_mv = swept(args)?;
+    let swept_mv = setup::swept_mv(&args.on_chip)?;
     let measured = measure::run(args, &swept_mv, stop)?;
     let monitored = answer_of(args, &swept_mv, measured);
     if let Some(path) = &args.report {
@@ -128,29 +127,6 @@ fn run_here(args: &MonitorArgs, stop: &AtomicBool) -> Result<Monitored, Failure>
         files::write(path, page.as_bytes(), files::Output::page("monitor"))?;
     }
     Ok(monitored)
-}
-
-/// The supplies, falling, each once.
-fn swept(args: &MonitorArgs) -> Result<Vec<f64>, Failure> {
-    let common = setup::common_levels(&args.on_chip.on_chip.chip)?;
-    let mut swept = match (&args.on_chip.vdd_mv, common) {
-        (Some(Voltages(asked)), _) => asked.clone(),
-        (None, Some(common)) if !common.is_empty() => common,
-        (None, Some(_)) => {
-            let message = "the chip files have no voltage in common";
-            let problem = Diagnostic::new("missing-argument", message);
-            return Err(problem.hint("name supplies that each of them knows: `--vdd-mv`").into());
-        }
-        (None, None) => {
-            let message = "no supplies are named, and chips of a population have none of their own";
-            return Err(Diagnostic::new("missing-argument", message)
-                .hint("add `--vdd-mv 1000..850:25 --profile NAME`")
-                .into());
-        }
-    };
-    swept.sort_by(|a, b| b.total_cmp(a));
-    swept.dedup();
-    Ok(swept)
 }
 
 fn answer_of(args: &MonitorArgs, swept_mv: &[f64], measured: Measured) -> Monitored {

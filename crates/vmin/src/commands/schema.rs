@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema};
 use super::chip::fit::Fitted;
 use super::chip::import::Imported;
 use super::{
-    chip, compare, cycles, data, deploy, energy, eval, explore, model, monitor, sweep, train,
+    chip, compare, cycles, data, deploy, energy, eval, explore, model, monitor, noise, sweep, train,
 };
 use crate::answer::Document;
 use crate::args::SchemaKind;
@@ -39,6 +39,7 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Deploy => document::<deploy::Deployed>(),
         SchemaKind::Manifest => of::<deploy::Manifest>(),
         SchemaKind::Monitor => document::<monitor::Monitored>(),
+        SchemaKind::Noise => document::<noise::Noise>(),
         SchemaKind::Model => document::<model::Inspection>(),
         SchemaKind::Chip => document::<chip::inspect::Inspection>(),
         SchemaKind::ChipSample => document::<chip::sample::Sampled>(),

@@ -143,7 +143,7 @@ pub(super) fn chips(
 ///
 /// # Errors
 /// A file cannot be read.
-pub(crate) fn common_levels(chosen: &[ChipChoice]) -> Result<Option<Vec<f64>>, Failure> {
+pub(super) fn common_levels(chosen: &[ChipChoice]) -> Result<Option<Vec<f64>>, Failure> {
     if let [ChipChoice::Index(_) | ChipChoice::Range(_)] = chosen {
         return Ok(None);
     }
