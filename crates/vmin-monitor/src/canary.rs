@@ -125,7 +125,7 @@ mod tests {
 
     /// Images of which about one of `one_in` is rejected and wrong.
     fn outcomes(one_in: usize) -> Vec<Outcome> {
-        let of = |index: usize| index * 7 % one_in > 0;
+        let of = |index: usize| !(index * 7).is_multiple_of(one_in);
         (0..2000).map(|index| Outcome { accepted: of(index), right: of(index) }).collect()
     }
 

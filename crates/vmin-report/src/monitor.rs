@@ -361,7 +361,7 @@ fn strategies(page: &mut String, view: &MonitorPage<'_>) {
     page.push_str("<h2>Ways to choose the supply</h2>\n");
     begin_table(
         page,
-        "The canary sees rejections alone; the others are the lowest within the budget, chosen by the labels",
+        "The canary sees rejections alone; the others are the lowest within the budgets of errors and rejections, by the labels",
         &[
             "supply",
             "mean (mV)",

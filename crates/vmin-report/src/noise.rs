@@ -179,6 +179,7 @@ fn pair([mean, most]: [f64; 2]) -> String {
 }
 
 fn inputs(page: &mut String, view: &NoisePage<'_>) {
+    page.push_str("<h2>The input at each supply</h2>\n");
     begin_table(
         page,
         "Errors of the input, mean and most over images and chips, beside budgets of attacks",

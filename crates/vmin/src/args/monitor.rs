@@ -44,6 +44,9 @@ pub struct MonitorArgs {
     /// Budget: error added among accepted images, in percentage points
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = points)]
     pub accuracy_loss_max_pct: f64,
+    /// Budget of fixed supplies: rejections added, in percentage points
+    #[arg(long, value_name = "P", default_value_t = 10.0, value_parser = points)]
+    pub rejections_max_pct: f64,
     /// Confidence of tests and intervals, in percent
     #[arg(long, value_name = "P", default_value_t = 95.0, value_parser = percent)]
     pub confidence_pct: f64,

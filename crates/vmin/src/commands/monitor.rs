@@ -49,6 +49,8 @@ pub struct Monitored {
     pub confidence: f64,
     /// Error that may be added among accepted images.
     pub accuracy_loss_max: f64,
+    /// Share of images that fixed supplies may reject beyond those rejected without bit errors.
+    pub rejections_added_max: f64,
     /// How faulty cells err.
     pub fault_kind: Option<&'static str>,
     /// The accelerator.
@@ -93,7 +95,8 @@ pub struct Chip {
     pub rejections_up_mv: Option<f64>,
     /// Highest supply at which the error of accepted images exceeds the budget; absent if there is none.
     pub over_budget_mv: Option<f64>,
-    /// Lowest supply at which, and at all swept ones above which, it is within the budget; absent if there is none.
+    /// Lowest supply at which, and at all swept ones above which, errors and rejections are within their budgets; absent
+    /// if there is none.
     pub within_budget_mv: Option<f64>,
     /// Whether rejections rise at a supply no lower than that of the errors; absent where no errors pass.
     pub in_time: Option<bool>,
@@ -133,13 +136,17 @@ fn answer_of(args: &MonitorArgs, swept_mv: &[f64], measured: Measured) -> Monito
     let Measured { held_out, clean, supplies, chips, subject, canary: followed, .. } = measured;
     let (confidence, loss) = (args.confidence_pct / 100.0, args.accuracy_loss_max_pct / 100.0);
     let clean_accepted = clean.counts.accepted_err().unwrap_or_default();
-    let most_err = clean_accepted + loss;
+    let rejections_added = args.rejections_max_pct / 100.0;
+    let budget = points::Budget {
+        err: clean_accepted + loss,
+        rejected: clean.counts.rejections().share() + rejections_added,
+    };
     let rises: Vec<Rise> = chips
         .iter()
-        .map(|chip| Rise::of(&chip.counts, held_out.nominal, 1.0 - confidence, most_err))
+        .map(|chip| Rise::of(&chip.counts, held_out.nominal, 1.0 - confidence, budget.err))
         .collect();
     let of_points = points::points(swept_mv, &supplies, &chips, &rises, confidence);
-    let canary = canary::compared(args, swept_mv, &supplies, &chips, &followed, most_err);
+    let canary = canary::compared(args, swept_mv, &supplies, &chips, &followed, budget);
     let mv = |index: Option<usize>| index.map(|index| swept_mv[index]);
     let each = chips.iter().zip(&rises).zip(&followed.chips).map(|((chip, rise), followed)| {
         let list = |of: fn(&vmin_monitor::Counts) -> u64| chip.counts.iter().map(of).collect();
@@ -148,12 +155,12 @@ fn answer_of(args: &MonitorArgs, swept_mv: &[f64], measured: Measured) -> Monito
             chip_file: chip.file.clone(),
             rejections_up_mv: mv(rise.rejections),
             over_budget_mv: mv(rise.accepted_err),
-            within_budget_mv: mv(points::lowest_within(&chip.counts, most_err)),
+            within_budget_mv: mv(budget.lowest(&chip.counts)),
             in_time: rise.in_time(),
             accepted: list(|of| of.accepted),
             wrong: list(|of| of.wrong),
             wrong_accepted: list(|of| of.wrong_accepted),
-            canary: canary::of_chip(followed, swept_mv, &supplies, most_err),
+            canary: canary::of_chip(followed, swept_mv, &supplies, budget),
         }
     });
     Monitored {
@@ -167,6 +174,7 @@ fn answer_of(args: &MonitorArgs, swept_mv: &[f64], measured: Measured) -> Monito
         threshold: held_out.threshold,
         confidence,
         accuracy_loss_max: loss,
+        rejections_added_max: rejections_added,
         fault_kind: subject.fault_kind,
         accelerator: subject.accelerator,
         placement: args.on_chip.on_chip.placement.word(),

@@ -6,7 +6,7 @@ use vmin_monitor::{Counts, Followed, Rule};
 use vmin_sweep::Spread;
 
 use super::measure::{Canaries, OfChip, OfSupply};
-use super::points::lowest_within;
+use super::points::Budget;
 use crate::args::MonitorArgs;
 
 /// The simulated canary: its rule, and what it comes to.
@@ -66,10 +66,6 @@ pub struct CanaryOfChip {
     pub access_energy: Option<f64>,
 }
 
-fn over(counts: &Counts, most_err: f64) -> bool {
-    counts.accepted_err().is_some_and(|err| err > most_err)
-}
-
 fn energies(supplies: &[OfSupply]) -> Option<Vec<f64>> {
     supplies.iter().map(|supply| supply.access_energy).collect()
 }
@@ -78,13 +74,13 @@ pub(super) fn of_chip(
     followed: &Followed,
     swept_mv: &[f64],
     supplies: &[OfSupply],
-    most_err: f64,
+    budget: Budget,
 ) -> CanaryOfChip {
     CanaryOfChip {
         vdd_mv: followed.mean(swept_mv),
         rejected: followed.counts.rejections().share(),
         accepted_err: followed.counts.accepted_err(),
-        over_budget: over(&followed.counts, most_err),
+        over_budget: budget.passes_errors(&followed.counts),
         alarms: followed.alarms,
         access_energy: energies(supplies).map(|energies| followed.mean(&energies)),
     }
@@ -96,7 +92,7 @@ pub(super) fn compared(
     supplies: &[OfSupply],
     chips: &[OfChip],
     Canaries { rule, chips: followed }: &Canaries,
-    most_err: f64,
+    budget: Budget,
 ) -> Canary {
     let energies = energies(supplies);
     let strategy = |name, of: &[(Counts, f64, Option<f64>)]| {
@@ -109,7 +105,10 @@ pub(super) fn compared(
             rejected: mean(of.iter().map(|(of, ..)| of.rejections().share()).collect()),
             accepted_err_mean: Spread::of(&errs).map(|of| of.mean),
             accepted_err_max: Spread::of(&errs).map(|of| of.max),
-            chips_over_budget: of.iter().filter(|(counts, ..)| over(counts, most_err)).count(),
+            chips_over_budget: of
+                .iter()
+                .filter(|(counts, ..)| budget.passes_errors(counts))
+                .count(),
             access_energy: energies.map(mean),
         }
     };
@@ -117,7 +116,7 @@ pub(super) fn compared(
         (of.counts, of.mean(swept_mv), energies.as_ref().map(|energies| of.mean(energies)))
     });
     // A chip that is nowhere within the budget is left at the highest supply.
-    let lowest = |chip: &OfChip| lowest_within(&chip.counts, most_err).unwrap_or(0);
+    let lowest = |chip: &OfChip| budget.lowest(&chip.counts).unwrap_or(0);
     let at = |chip: &OfChip, index: usize| {
         (chip.counts[index], swept_mv[index], supplies[index].access_energy)
     };

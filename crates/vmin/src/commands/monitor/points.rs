@@ -5,7 +5,7 @@ use serde::Serialize;
 use vmin_monitor::{Counts, Rise, Sample};
 use vmin_sram::fit::proportion_low;
 use vmin_sweep::Spread;
-use vmin_sweep::statistics::MeanError;
+use vmin_sweep::statistics::{MeanError, reaches};
 
 use super::measure::{AtSupply, OfChip, OfSupply};
 
@@ -96,10 +96,27 @@ pub(super) fn clean(AtSupply { counts, area }: &AtSupply) -> Clean {
     }
 }
 
-/// The lowest supply at which, and at all above which, accepted images are within the budget.
-pub(super) fn lowest_within(counts: &[Counts], most_err: f64) -> Option<usize> {
-    let over = |of: &Counts| of.accepted_err().is_some_and(|err| err > most_err);
-    counts.iter().position(over).unwrap_or(counts.len()).checked_sub(1)
+/// What a chip may do at a supply.
+#[derive(Clone, Copy)]
+pub(super) struct Budget {
+    /// Most error of accepted images.
+    pub(super) err: f64,
+    /// Most rejected images: who rejects all lets no error pass, and is of no use.
+    pub(super) rejected: f64,
+}
+
+impl Budget {
+    /// True if too many wrong images are accepted.
+    pub(super) fn passes_errors(&self, counts: &Counts) -> bool {
+        counts.accepted_err().is_some_and(|err| err > self.err)
+    }
+
+    /// The lowest supply at which, and at all above which, errors and rejections are within the budget.
+    pub(super) fn lowest(&self, counts: &[Counts]) -> Option<usize> {
+        let rejects = |of: &Counts| !reaches(self.rejected, of.rejections().share());
+        let over = |of: &Counts| self.passes_errors(of) || rejects(of);
+        counts.iter().position(over).unwrap_or(counts.len()).checked_sub(1)
+    }
 }
 
 pub(super) fn points(

@@ -77,7 +77,11 @@ pub(super) fn table(of: &Monitored) -> String {
             canary.rejections_calm,
             share_words(canary.false_alarm, 1)
         ),
-        "one for all, own: the lowest supplies within the budget, chosen by the labels of the same images".to_owned(),
+        format!(
+            "one for all, own: the lowest supplies that keep the budget and reject at most {} points more than without bit \
+             errors, chosen by the labels of the same images",
+            of.rejections_added_max * 100.0
+        ),
     ];
     let notes: Vec<String> = notes.iter().map(|note| answer::wrapped(note)).collect();
     format!("{points}\n\n{strategies}\n\n{}", notes.join("\n"))
