@@ -1,5 +1,6 @@
 //! Inference on a set of images, with codes and buffers as the memories of a chip give them back.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -228,8 +229,10 @@ impl<'g, R: Readout> Emulator<'g, R> {
     }
 
     fn read_out(&self, weights: &LoadedWeights, image: &[u8], scratch: &mut Scratch) -> R::Value {
-        let of = |outputs: &[i8]| self.readout.of(outputs);
-        self.executor.read_watched(weights, image, scratch, of, |_, _, _| {}, |_, _| {})
+        let mut value = R::Value::default();
+        let of = |outputs: &[i8]| self.readout.of(&mut value, outputs);
+        self.executor.read_watched(weights, image, scratch, of, |_, _, _| {}, |_, _| {});
+        value
     }
 
     fn read_out_through(
@@ -241,11 +244,12 @@ impl<'g, R: Readout> Emulator<'g, R> {
         scratch: &mut Scratch,
     ) -> R::Value {
         let PerMemory { activation: of_activations, accumulator: of_sums, .. } = applied;
+        let value = RefCell::new(R::Value::default());
         self.executor.read_watched(
             weights,
             image,
             scratch,
-            |outputs| self.readout.of(outputs),
+            |outputs| self.readout.of(&mut value.borrow_mut(), outputs),
             |node, tensors, out| {
                 if let Some(sums) = sums {
                     *of_sums += sums.apply(node, tensors, out);
@@ -253,10 +257,13 @@ impl<'g, R: Readout> Emulator<'g, R> {
             },
             |id, tensor| {
                 if let Some(activations) = activations {
+                    self.readout.written(&mut value.borrow_mut(), id, tensor);
                     *of_activations += activations.apply(id, tensor);
+                    self.readout.read(&mut value.borrow_mut(), id, tensor);
                 }
             },
-        )
+        );
+        value.into_inner()
     }
 
     /// As [`Self::predict`], with everything read anew for every image: `read` tells what the memories do

@@ -1,15 +1,22 @@
-//! What is read out of the network for each image: its class, or its class with its confidence.
+//! What is read out of the network for each image: its class, its class with its confidence, or what an
+//! implementation of [`Readout`] notes.
 
 use vmin_nn::exec::first_max;
-use vmin_nn::{Graph, Op};
+use vmin_nn::{Graph, Op, TensorId};
 
-/// What is read out of the output codes of each image.
+/// What is read out of the network for each image: its value is noted step by step.
 pub trait Readout: Clone + Send + Sync {
     /// Of one image.
     type Value: Clone + Default + Send;
 
-    /// Of the output codes of an image.
-    fn of(&self, outputs: &[i8]) -> Self::Value;
+    /// Notes a tensor as it is written to an activation memory that errs, the input first.
+    fn written(&self, _: &mut Self::Value, _: TensorId, _: &[i8]) {}
+
+    /// Notes a tensor as it is read there.
+    fn read(&self, _: &mut Self::Value, _: TensorId, _: &[i8]) {}
+
+    /// Notes the output codes, last.
+    fn of(&self, value: &mut Self::Value, outputs: &[i8]);
 }
 
 /// The predicted class: the first of the largest output codes.
@@ -19,8 +26,8 @@ pub struct Class;
 impl Readout for Class {
     type Value = usize;
 
-    fn of(&self, outputs: &[i8]) -> usize {
-        first_max(outputs)
+    fn of(&self, value: &mut usize, outputs: &[i8]) {
+        *value = first_max(outputs);
     }
 }
 
@@ -85,7 +92,7 @@ impl Confidences {
 impl Readout for Confidences {
     type Value = Vec<f64>;
 
-    fn of(&self, outputs: &[i8]) -> Vec<f64> {
+    fn of(&self, value: &mut Vec<f64>, outputs: &[i8]) {
         let most = outputs.iter().copied().max().unwrap_or(i8::MIN);
         let shares: Vec<f64> = match &self.0.rule {
             Rule::Softmax => {
@@ -97,20 +104,21 @@ impl Readout for Confidences {
         };
         let sum: f64 = shares.iter().sum();
         // An own softmax may be rounded to 0 everywhere.
-        shares.iter().map(|share| if sum > 0.0 { share / sum } else { 0.0 }).collect()
+        let of = |share: &f64| if sum > 0.0 { share / sum } else { 0.0 };
+        *value = shares.iter().map(of).collect();
     }
 }
 
 impl Readout for Confidence {
     type Value = Prediction;
 
-    fn of(&self, outputs: &[i8]) -> Prediction {
+    fn of(&self, value: &mut Prediction, outputs: &[i8]) {
         let class = first_max(outputs);
         let below = |code: i8| usize::from(outputs[class].abs_diff(code));
         let confidence = match &self.rule {
             Rule::Softmax => below(i8::MIN) as f64 / 256.0,
             Rule::Logits(exp) => 1.0 / outputs.iter().map(|&code| exp[below(code)]).sum::<f64>(),
         };
-        Prediction { class, confidence }
+        *value = Prediction { class, confidence };
     }
 }

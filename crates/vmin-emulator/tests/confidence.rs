@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use vmin_emulator::{Confidence, Emulator, Images, Readout};
+use vmin_emulator::{Confidence, Emulator, Images, Prediction, Readout};
 use vmin_nn::exec::reference;
 use vmin_nn::{Graph, Op};
 use vmin_testkit::{Lcg, random_graph};
@@ -65,7 +65,11 @@ fn confidences_are_the_same_bits_everywhere() {
     graph.tensors[output].quantization.scale = 0.07;
     graph.nodes.retain(|node| node.output != graph.output);
     let confidence = Confidence::of_network(&graph);
-    let bits = |outputs: &[i8]| confidence.of(outputs).confidence.to_bits();
+    let bits = |outputs: &[i8]| {
+        let mut prediction = Prediction::default();
+        confidence.of(&mut prediction, outputs);
+        prediction.confidence.to_bits()
+    };
     assert_eq!(bits(&[5; 4]), 0.25_f64.to_bits());
     // Within one step of the doubles nearest to the real values.
     assert_eq!(bits(&[-128, 127, 3, -60, 90]), 4_606_552_512_751_048_605);

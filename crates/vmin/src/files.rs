@@ -117,6 +117,10 @@ pub(crate) const EXPLORATION_ROWS: Output<'_> =
     Output::alone("table", "explore", "index,rows,columns,dataflow,");
 pub(crate) const FLIPS: Output<'_> = Output::alone("list", "attack", "layer,tensor,weight,bit,");
 pub(crate) const METRICS: Output<'_> = Output::alone("metrics", "train", "{\"epoch\":");
+pub(crate) const GREY_IMAGE: Output<'_> =
+    Output::alone("grey image", "noise", "P5\n# vmin noise\n");
+pub(crate) const COLOR_IMAGE: Output<'_> =
+    Output::alone("color image", "noise", "P6\n# vmin noise\n");
 pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 /// What is replaced only by the same bytes.
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
@@ -142,6 +146,8 @@ const KINDS: [Output<'_>; 20] = [
     EXPLORATION_ROWS,
     FLIPS,
     METRICS,
+    GREY_IMAGE,
+    COLOR_IMAGE,
     CHIP,
 ];
 

@@ -13,7 +13,8 @@ use vmin_accel::{
 };
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip};
 use vmin_emulator::{
-    ChipSpec, Confidence, Deployment, Emulator, Images, LOAD, Placement, Reads, Supplies, TrialSpec,
+    Changes, ChipSpec, Confidence, Deployment, Emulator, Images, LOAD, Placement, Reads, Supplies,
+    TrialSpec,
 };
 use vmin_nn::{Executor, Graph, Op};
 use vmin_protection::Protection;
@@ -133,6 +134,12 @@ pub(crate) fn fast(
     let (predictions, applied) = open.predict(trial, &emulator, &clean, &stop).unwrap();
     let classes = predictions.iter().map(|prediction| prediction.class).collect();
     assert_eq!((classes, applied), found);
+    // Nor do changes, which have every bit that was counted.
+    let emulator = emulator.reading(Changes::of_network(&setting.graph));
+    let clean = emulator.predict_clean(&stop).unwrap();
+    let (changes, applied) = open.predict(trial, &emulator, &clean, &stop).unwrap();
+    let changed: u64 = changes.iter().flat_map(|of| &of.tensors).map(|change| change.bits).sum();
+    assert_eq!((changed, applied), (found.1.activation.bits_flipped, found.1));
     found
 }
 
