@@ -85,7 +85,7 @@ mod twin;
 mod weights;
 
 pub use attack::FloatVictim;
-pub use bit_errors::{Adversary, BitErrors, ErrorMap, Measured, SumKeeping};
+pub use bit_errors::{Adversary, BitErrors, ErrorMap, Fade, Measured, SumKeeping};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, CheckpointError};
 pub use codec::{SchemeFormula, WeightScheme};
 pub use engine::{Engine, EngineError};

@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     ChipPlace = 9,
     /// What the adversary of step `index` attacks.
     Adversary = 10,
+    /// Part of its rate that step `index` has.
+    ErrorPart = 12,
     /// Moves of weights in sample `indices[0]` of tensor `indices[1]`.
     Flatness = 11,
 }

@@ -34,7 +34,7 @@ start_loss = 5.0"#;
     recipe_text(NETWORK, lines)
 }
 
-const METHODS: [&str; 12] = [
+const METHODS: [&str; 14] = [
     "",
     "activations_rate = 0.02",
     "method = \"alternating\"\nactivations_rate = 0.02\ninputs_rate = 0.03",
@@ -44,6 +44,8 @@ const METHODS: [&str; 12] = [
     "method = \"alternating\"",
     "curricular = true",
     "method = \"perturbed\"",
+    "varied = true",
+    "fade = { full = 0.3, rho = 2 }\nvaried = true",
     "method = \"perturbed\"\nadversary = { flips = 4, steps = 2, images = 20, one_tensor = 0.5 }",
     "pattern = \"fixed\"\nchip_seed = 7",
     "pattern = \"population\"\nfault_kind = \"stuck_at\"\n\

@@ -126,7 +126,7 @@ pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 20] = [
+const KINDS: [Output<'_>; 22] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),

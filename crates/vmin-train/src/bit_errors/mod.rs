@@ -30,6 +30,8 @@ mod sums;
 
 use serde::Serialize;
 
+use crate::random::{Purpose, Stream};
+
 pub use adversary::Adversary;
 pub(crate) use adversary::Attacked;
 pub(crate) use chips::ChipErrors;
@@ -93,6 +95,12 @@ pub struct BitErrors {
     /// Chips that were measured, in place of drawn ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// Every step draws its rate of wrong weights, and its adversary's flips, evenly from 0 up to these.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub varied: bool,
+    /// Targets under errors that fade to uniform with the share of wrong weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fade: Option<Fade>,
     /// Bits that are chosen to do harm, after all other errors in the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adversary: Option<Adversary>,
@@ -107,6 +115,23 @@ pub(crate) fn is_usual_fold(fold: &usize) -> bool {
 
 pub(crate) fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
+}
+
+/// How confidence fades with wrong weights: confidence-calibrated training (CCAT) for bit errors in place of images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Fade {
+    /// Share of wrong weights at which the target is uniform, above 0 and up to 1.
+    pub full: f64,
+    /// Power by which the share of the label falls, positive.
+    pub rho: f64,
+}
+
+impl Fade {
+    /// The share of the label where so many of all weights are wrong; the rest is spread over all classes.
+    pub(crate) fn share(self, wrong: usize, all: usize) -> f32 {
+        let part = wrong as f64 / (self.full * all.max(1) as f64);
+        libm::pow(1.0 - part.min(1.0), self.rho) as f32
+    }
 }
 
 /// How the accelerator keeps sums in their words.
@@ -277,6 +302,8 @@ impl Default for BitErrors {
             closest_codes: false,
             population: ChipPopulation::default(),
             measured: None,
+            varied: false,
+            fade: None,
             adversary: None,
         }
     }
@@ -312,10 +339,15 @@ impl BitErrors {
         }
     }
 
+    /// The part of its rate that a step has.
+    pub(crate) fn part(&self, seed: u64, step: usize) -> f64 {
+        if self.varied { Stream::new(seed, Purpose::ErrorPart, step).unit() } else { 1.0 }
+    }
+
     /// The adversary after so many of all steps: its flips rise as the rates do, but with the steps.
-    pub(crate) fn adversary_in(&self, step: usize, steps: usize) -> Option<Adversary> {
+    pub(crate) fn adversary_in(&self, step: usize, steps: usize, part: f64) -> Option<Adversary> {
         let adversary = self.adversary?;
-        let flips = self.risen(adversary.flips.into(), step as u64, steps as u64);
+        let flips = part * self.risen(adversary.flips.into(), step as u64, steps as u64);
         // At most all of them.
         Some(Adversary { flips: libm::ceil(flips) as u32, ..adversary })
     }

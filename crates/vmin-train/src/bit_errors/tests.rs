@@ -4,8 +4,8 @@ use vmin_diagnostic::{Diagnostic, Diagnostics};
 use vmin_sram::{CellErrors, ErrorRates, FaultyCell, Score};
 
 use super::{
-    Adversary, BitErrors, ChipErrors, ChipPopulation, ErrorMap, FaultKindChoice, Measured, Pattern,
-    StartRule, Streaming, flip,
+    Adversary, BitErrors, ChipErrors, ChipPopulation, ErrorMap, Fade, FaultKindChoice, Measured,
+    Pattern, StartRule, Streaming, flip,
 };
 use crate::codec::{Encoded, encode};
 use crate::network::Network;
@@ -389,8 +389,13 @@ fn the_curriculum_ends_at_half_of_the_epochs() {
     let adversary = Adversary { flips: 50, steps: 1, images: None, momentum: 0.0, one_tensor: 0.0 };
     let flips = |of: &BitErrors, step: usize| {
         let of = BitErrors { adversary: Some(adversary), ..of.clone() };
-        of.adversary_in(step, 1000).expect("one").flips
+        of.adversary_in(step, 1000, 1.0).expect("one").flips
     };
+    let fade = Fade { full: 0.25, rho: 2.0 };
+    assert_eq!([0, 5, 10, 40].map(|wrong| fade.share(wrong, 40)), [1.0, 0.25, 0.0, 0.0]);
+    let varied = BitErrors { varied: true, ..plain.clone() };
+    let parts: Vec<f64> = (0..400).map(|step| varied.part(1, step)).collect();
+    assert!((parts.iter().sum::<f64>() / 400.0 - 0.5).abs() < 0.05 && plain.part(1, 3) == 1.0);
     assert_eq!(flips(&plain, 0), 50);
     assert_eq!([0, 24, 25, 474, 475, 999].map(|step| flips(&rising, step)), [3, 3, 5, 48, 50, 50]);
     assert!((plain.rate_in(0, 100) - 0.02).abs() < 1e-12);

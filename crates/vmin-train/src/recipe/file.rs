@@ -19,8 +19,8 @@ use super::{
     TestErrors, WeightQuantization,
 };
 use crate::bit_errors::{
-    Adversary, BitErrors, ChipPopulation, DataFaults, FaultKindChoice, Measured, Method, Pattern,
-    Streaming, SumKeeping, USUAL_FOLD,
+    Adversary, BitErrors, ChipPopulation, DataFaults, Fade, FaultKindChoice, Measured, Method,
+    Pattern, Streaming, SumKeeping, USUAL_FOLD,
 };
 use crate::network::{Norm, Shortcut};
 use crate::real::Real;
@@ -211,7 +211,16 @@ fn bit_errors(keys: &TableReader<'_>) -> BitErrors {
         closest_codes: value(keys.optional_boolean("closest_codes")).unwrap_or(false),
         population: table(keys, "population", population).unwrap_or_default(),
         measured: table(keys, "measured", measured),
+        varied: value(keys.optional_boolean("varied")).unwrap_or(false),
+        fade: table(keys, "fade", fade),
         adversary: table(keys, "adversary", adversary),
+    }
+}
+
+fn fade(keys: &TableReader<'_>) -> Fade {
+    Fade {
+        full: value(keys.number("full", NUMBERS)).unwrap_or(1.0),
+        rho: value(keys.optional_number("rho", NUMBERS)).unwrap_or(10.0),
     }
 }
 
@@ -454,6 +463,28 @@ mod tests {
         let whole = serde_json::to_value(whole).expect("JSON");
         assert_eq!(serde_json::to_value(&recipe).expect("JSON"), whole);
         assert_eq!(recipe.network.len(), LAYERS.len(), "every layer");
+    }
+
+    /// Keys that exclude others of the whole recipe.
+    #[test]
+    fn checkpoints_hold_other_attacks_too() {
+        let whole: Value = toml::from_str(WHOLE).expect("TOML");
+        let mut whole = whole.as_table().expect("a table").clone();
+        whole.remove("sharpness");
+        for attack in [
+            "pgd = { norm = 'l0', epsilon = 3.0, steps = 3, step = 0.25, momentum = 0.5, \
+             backtracking = 2.0, start = 'random', share = 0.25 }",
+            "patch = { side = 3, centre = 4, steps = 5, step = 0.25, moves = 'none', stride = 1, \
+             share = 0.25 }",
+        ] {
+            let text = format!("weight_perturbation = {{ gamma = 0.25 }}\nattack = {{ {attack} }}");
+            let keys: Value = toml::from_str(&text).expect("TOML");
+            whole.extend(keys.as_table().expect("a table").clone());
+            let text = toml::to_string(&whole).expect("TOML");
+            let recipe = Recipe::from_toml(&text).expect("a recipe");
+            let whole = serde_json::to_value(&whole).expect("JSON");
+            assert_eq!(serde_json::to_value(&recipe).expect("JSON"), whole);
+        }
     }
 
     #[test]

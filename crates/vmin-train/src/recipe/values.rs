@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::{BatchSize, LearnedClip, Recipe, Sharpness, StartPixels};
 use crate::bit_errors::{
-    Adversary, BitErrors, ChipPopulation, FaultKindChoice, Measured, Method, Pattern, Streaming,
-    SumKeeping,
+    Adversary, BitErrors, ChipPopulation, Fade, FaultKindChoice, Measured, Method, Pattern,
+    Streaming, SumKeeping,
 };
 use crate::{Schedule, TrainError, WeightScheme};
 
@@ -304,6 +304,14 @@ impl Problems {
             let fine = (0.0..=1.0).contains(&one_tensor);
             self.value(fine, "bit_errors.adversary.one_tensor", &one_tensor, "0 to 1");
         }
+        if let Some(Fade { full, rho }) = errors.fade {
+            let fine = full > 0.0 && full <= 1.0;
+            self.value(fine, "bit_errors.fade.full", &full, "above 0 and at most 1");
+            self.positive("bit_errors.fade.rho", rho);
+        }
+        let fine = !errors.varied || errors.measured.is_none();
+        let expected = "`false` beside `measured`: the voltage decides which cells are faulty";
+        self.beside(fine, "bit_errors.varied", &true, expected);
         let others_only = others.iter().any(|&rate| rate != 0.0) || errors.adversary.is_some();
         match (&errors.measured, errors.rate) {
             (Some(measured), _) => {

@@ -44,6 +44,14 @@ impl Images {
         let goal = shares.as_deref().map_or(Goal::Label, Goal::Shares);
         Batch { goal, ..Batch::new(inputs, labels, 1.0 / labels.len() as f32) }
     }
+
+    /// Shares of the labels of which only this part is left.
+    fn shared(&self, part: Option<f32>) -> Option<Vec<f32>> {
+        let Some(part) = part else { return self.shares.clone() };
+        let whole = vec![1.0; self.labels.len()];
+        let shares = self.shares.as_ref().unwrap_or(&whole);
+        Some(shares.iter().map(|share| part * share).collect())
+    }
 }
 
 /// The errors of a step.
@@ -56,6 +64,8 @@ struct Hit {
     clamp: Option<f32>,
     /// Whether the step follows the gradient under errors alone.
     alone: bool,
+    /// Share of the labels in the targets, if these fade.
+    share: Option<f32>,
 }
 
 /// The parameters of the forward pass, and the steps of the codes of their weights; no steps without codes.
@@ -245,7 +255,9 @@ impl Trainer<'_> {
         engine: &mut dyn Passes,
     ) -> Result<Hit, TrainError> {
         let data = self.data_errors(errors, epoch, &stored, clean, engine)?;
-        let rate = errors.rate_in(epoch, self.recipe.epochs);
+        let part = errors.part(self.recipe.seed, self.steps_done);
+        let rate = part * errors.rate_in(epoch, self.recipe.epochs);
+        let right = errors.fade.map(|_| stored.clone());
         let bits = self.recipe.storage().bits;
         match &self.chips {
             Some(chips) => {
@@ -257,7 +269,7 @@ impl Trainer<'_> {
                 flip(&mut stored, bits, rate, &mut stream);
             }
         }
-        let adversary = errors.adversary_in(self.steps_done, self.steps_total);
+        let adversary = errors.adversary_in(self.steps_done, self.steps_total, part);
         if let Some(adversary) = adversary.filter(|adversary| adversary.flips > 0) {
             let (_, Images { inputs, labels, .. }, forward) = clean;
             let seen = adversary.images.unwrap_or(labels.len()).min(labels.len());
@@ -274,7 +286,14 @@ impl Trainer<'_> {
         }
         let parameters = weights::with_codes(&self.network, &self.parameters, &stored);
         let alone = errors.method == Method::Perturbed;
-        Ok(Hit { parameters, data, clamp: errors.gradient_clamp, alone })
+        let share = errors.fade.zip(right).map(|(fade, right)| {
+            let pairs = right.iter().zip(&stored).flat_map(|(a, b)| a.codes.iter().zip(&b.codes));
+            let (wrong, all) = pairs.fold((0, 0), |(wrong, all), (right, read)| {
+                (wrong + usize::from(right != read), all + 1)
+            });
+            fade.share(wrong, all)
+        });
+        Ok(Hit { parameters, data, clamp: errors.gradient_clamp, alone, share })
     }
 
     /// The errors of this step in pixels, activations and sums, if it has any. Activation codes use the ranges of the
@@ -333,7 +352,9 @@ impl Trainer<'_> {
     ) -> Result<BatchSum<f32>, TrainError> {
         let network = &self.network;
         let parameters = &ascended(hit.parameters.clone(), by);
-        let mut batch = images.batch();
+        let shares = images.shared(hit.share);
+        let goal = shares.as_deref().map_or(Goal::Label, Goal::Shares);
+        let mut batch = Batch { goal, ..images.batch() };
         let read;
         if let Some(errors) = &hit.data {
             read = self.recipe.input.inputs(&errors.batch_pixels(0, &images.pixels));

@@ -232,6 +232,13 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
             )
             .hint("the recipe's `network` and `input` must be those the network was trained with")
             .into(),
+        TrainError::Patch { .. } => source
+            .map_or_else(
+                || diagnostic.clone(),
+                |source| at_key(source, "attack.patch", diagnostic.clone()),
+            )
+            .hint("make `side` or `centre` smaller")
+            .into(),
         TrainError::Checkpoint(
             CheckpointError::OtherRecipe
             | CheckpointError::OtherData { .. }
@@ -244,7 +251,7 @@ fn failure(error: &TrainError, source: Option<&Source>) -> Failure {
             "the finished epochs are kept, continue with `--resume`; if memory ran out, lower `batch_size`, or use \
              `--engine cpu`",
         )),
-        TrainError::Value { .. } | TrainError::Layer { .. } | TrainError::TooLarge { .. } | TrainError::Classes { .. } | TrainError::Split { .. } | TrainError::Empty { .. } | TrainError::Fractions { .. } | TrainError::Patch { .. } | TrainError::Chips(_) | TrainError::NoChips | TrainError::NoActivationCodes(_) => diagnostic.into(),
+        TrainError::Value { .. } | TrainError::Layer { .. } | TrainError::TooLarge { .. } | TrainError::Classes { .. } | TrainError::Split { .. } | TrainError::Empty { .. } | TrainError::Fractions { .. } | TrainError::Chips(_) | TrainError::NoChips | TrainError::NoActivationCodes(_) => diagnostic.into(),
     }
 }
 
