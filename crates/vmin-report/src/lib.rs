@@ -10,6 +10,7 @@
 //! runs no experiments.
 
 pub mod accelerator;
+mod attack;
 mod axis;
 pub mod chip;
 mod colors;
@@ -18,6 +19,7 @@ mod energy;
 mod exploration;
 mod figures;
 mod first_chip;
+mod flatness;
 mod html;
 mod memories;
 mod monitor;
@@ -28,12 +30,17 @@ mod stacked_bars;
 mod strips;
 mod training;
 
+pub use attack::{
+    AttackedLayer, BitAttackPage, BitAttackPoint, PixelAttackPage, PixelAttackRow, bit_attack_page,
+    pixel_attack_page,
+};
 pub use comparison::{
     Compared, Over, SWEEPS_MAX as COMPARED_MAX, comparison_page, comparison_svg, not_ranked,
     voltages,
 };
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
+pub use flatness::{FlatnessForetold, FlatnessPage, FlatnessRow, flatness_page};
 pub use html::page;
 pub use monitor::{MonitorCurve, MonitorPage, MonitorPoint, MonitorStrategy, monitor_page};
 pub use noise::{NoiseBudget, NoisePage, NoiseRow, noise_page};

@@ -167,6 +167,9 @@ pub struct AttackArgs {
     /// Folder for what was found: chips and a list, or images
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Page with figures, an HTML file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Chips, supplies and places.
     #[command(flatten)]
     pub on_chip: OnChipArgs,

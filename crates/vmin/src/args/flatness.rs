@@ -1,6 +1,7 @@
 //! Arguments of `vmin flatness`.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -47,6 +48,9 @@ pub struct FlatnessArgs {
     /// Seed of moves and chips
     #[arg(long, value_name = "S", default_value_t = 1, value_parser = whole)]
     pub seed: u64,
+    /// Page with figures, an HTML file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,

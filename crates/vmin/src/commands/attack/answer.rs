@@ -135,20 +135,6 @@ impl Answer for BitAttack {
     }
 
     fn table(&self) -> String {
-        let largest = self.attacks.iter().map(|row| row.flips_max).max().unwrap_or(0);
-        let share = self.attacks.iter().filter(|row| row.flips_max == largest);
-        let share = share.filter_map(|row| row.target_share).reduce(f64::max);
-        let goal = self.target.zip(share).map(|(target, share)| {
-            format!(", and {} of all images to class {target}", answer::percent(share, 2))
-        });
-        let first = format!(
-            "{} wrong bits of {} raise the test error from {} to {}{}",
-            self.flips.len(),
-            self.stored_bits,
-            answer::percent(self.err_clean, 2),
-            answer::percent(self.err_attacked, 2),
-            goal.unwrap_or_default()
-        );
         let header =
             ["method", "most wrong bits", "test error", "wrong as read", "loss", "queries", "s"];
         let rows = self.attacks.iter().map(|row| {
@@ -168,28 +154,51 @@ impl Answer for BitAttack {
             .iter()
             .map(|row| vec![row.layer.clone(), row.weights.to_string(), row.flips.to_string()]);
         let layers = answer::table(&["layer", "weights", "wrong bits"], 1, layers);
+        let notes = answer::wrapped(&self.notes().join("\n"));
+        format!("{}\n{attacks}\n{layers}\n{notes}", answer::wrapped(&self.sentence()))
+    }
+}
+
+impl BitAttack {
+    /// The answer in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let largest = self.attacks.iter().map(|row| row.flips_max).max().unwrap_or(0);
+        let share = self.attacks.iter().filter(|row| row.flips_max == largest);
+        let share = share.filter_map(|row| row.target_share).reduce(f64::max);
+        let goal = self.target.zip(share).map(|(target, share)| {
+            format!(", and {} of all images to class {target}", answer::percent(share, 2))
+        });
+        format!(
+            "{} wrong bits of {} raise the test error from {} to {}{}",
+            self.flips.len(),
+            self.stored_bits,
+            answer::percent(self.err_clean, 2),
+            answer::percent(self.err_attacked, 2),
+            goal.unwrap_or_default()
+        )
+    }
+
+    /// What else is to be said, a sentence each.
+    pub(super) fn notes(&self) -> Vec<String> {
         let bits: Vec<String> = self
             .bits
             .iter()
             .filter(|row| row.flips > 0)
             .map(|row| format!("{} of bit {}", row.flips, row.bit))
             .collect();
-        let protection =
-            self.protection.iter().map(|protection| format!("protection: {protection}\n"));
-        let protection: String = protection.collect();
-        let notes = format!(
-            "{protection}{} of {} bits in reach; wrong bits: {}\nerrors of {} test images from number {}; attacks \
-             choose by {} others from number {}\npixels {}, rounding {}",
+        let mut notes: Vec<String> =
+            self.protection.iter().map(|of| format!("protection: {of}")).collect();
+        notes.push(format!(
+            "{} of {} bits in reach; wrong bits: {}",
             self.reachable_bits,
             self.stored_bits,
-            bits.join(", "),
-            self.images,
-            self.first_image,
-            self.attack_images,
-            self.first_attack_image,
-            self.pixels,
-            self.rounding
-        );
-        format!("{}\n{attacks}\n{layers}\n{}", answer::wrapped(&first), answer::wrapped(&notes))
+            bits.join(", ")
+        ));
+        notes.push(format!(
+            "errors of {} test images from number {}; attacks choose by {} others from number {}",
+            self.images, self.first_image, self.attack_images, self.first_attack_image
+        ));
+        notes.push(format!("pixels {}, rounding {}", self.pixels, self.rounding));
+        notes
     }
 }

@@ -95,8 +95,44 @@ impl Answer for ImageAttack {
     }
 
     fn table(&self) -> String {
-        let share = |of: Option<f64>| of.map_or("-".to_owned(), |of| answer::percent(of, 2));
-        let first = format!(
+        let header =
+            ["attack", "most", "size", "test error", "accepted", "error among", "queries", "s"];
+        let rows = self.attacks.iter().map(|row| {
+            vec![
+                row.name(),
+                row.epsilon.map_or("-".to_owned(), |epsilon| format!("{epsilon}")),
+                format!("{:.3}", row.mean_size),
+                answer::percent(row.err_attacked, 2),
+                answer::percent(row.accepted, 2),
+                share(row.err_accepted),
+                format!("{:.0}", row.queries_per_image),
+                format!("{:.1}", row.seconds),
+            ]
+        });
+        let attacks = answer::table(&header, 1, rows);
+        let notes = answer::wrapped(&self.notes().join("\n"));
+        format!("{}\n{attacks}\n{notes}", answer::wrapped(&self.sentence()))
+    }
+}
+
+fn share(of: Option<f64>) -> String {
+    of.map_or("-".to_owned(), |of| answer::percent(of, 2))
+}
+
+impl PixelRow {
+    /// Norm and search.
+    pub(super) fn name(&self) -> String {
+        match self.norm {
+            Some(norm) => format!("{norm} {}", self.method),
+            None => self.method.to_owned(),
+        }
+    }
+}
+
+impl ImageAttack {
+    /// The answer in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        format!(
             "{} raise the test error from {} to {}; among the images that are accepted with a confidence of {:.4} or \
              more, from {} to {}",
             match self.kind {
@@ -108,32 +144,23 @@ impl Answer for ImageAttack {
             self.threshold,
             share(self.err_accepted_clean),
             share(self.err_accepted)
+        )
+    }
+
+    /// What else is to be said, a sentence each.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let supply = self.vdd_mv.map(|mv| format!("weight memory at {mv} mV"));
+        let protection = self.protection.as_ref().map(|of| format!("protection: {of}"));
+        let mut notes: Vec<String> = supply.into_iter().chain(protection).collect();
+        notes.push(format!(
+            "{} test images from number {}; the threshold is that of 99 % of the right ones among {} others",
+            self.images, self.first_image, self.held_out
+        ));
+        notes.push(
+            "sizes are of images with pixels of 0 to 1; attacked images have whole pixels"
+                .to_owned(),
         );
-        let header =
-            ["attack", "most", "size", "test error", "accepted", "error among", "queries", "s"];
-        let rows = self.attacks.iter().map(|row| {
-            let norm = row.norm.map(|norm| format!("{norm} ")).unwrap_or_default();
-            vec![
-                format!("{norm}{}", row.method),
-                row.epsilon.map_or("-".to_owned(), |epsilon| format!("{epsilon}")),
-                format!("{:.3}", row.mean_size),
-                answer::percent(row.err_attacked, 2),
-                answer::percent(row.accepted, 2),
-                share(row.err_accepted),
-                format!("{:.0}", row.queries_per_image),
-                format!("{:.1}", row.seconds),
-            ]
-        });
-        let attacks = answer::table(&header, 1, rows);
-        let protection = self.protection.iter().map(|of| format!("protection: {of}\n"));
-        let protection: String = protection.collect();
-        let supply =
-            self.vdd_mv.map(|mv| format!("weight memory at {mv} mV\n")).unwrap_or_default();
-        let notes = format!(
-            "{supply}{protection}{} test images from number {}; the threshold is that of 99 % of the right ones among \
-             {} others\nsizes are of images with pixels of 0 to 1; attacked images have whole pixels\npixels {}, rounding {}",
-            self.images, self.first_image, self.held_out, self.pixels, self.rounding
-        );
-        format!("{}\n{attacks}\n{}", answer::wrapped(&first), answer::wrapped(&notes))
+        notes.push(format!("pixels {}, rounding {}", self.pixels, self.rounding));
+        notes
     }
 }

@@ -5,6 +5,7 @@ mod bits;
 mod cells;
 mod images;
 mod output;
+mod page;
 mod pixels;
 mod rows;
 mod victims;
@@ -23,7 +24,11 @@ pub use answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
 pub use images::{ImageAttack, PixelRow};
 
 use crate::args::{AttackArgs, AttackKind, AttackMethod};
-use crate::{Answer, Failure, compute};
+use crate::files::Output;
+use crate::{Answer, Failure, compute, files};
+
+/// The page of this command.
+const PAGE: Output<'_> = Output::page("attack");
 
 /// What an attack found.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -42,15 +47,33 @@ pub enum Attack {
 pub fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<Attack, Failure> {
     check(args)?;
     compute::on_threads(args.compute.jobs, || match args.kind {
-        AttackKind::Bits => bits::run(args, stop).map(Box::new).map(Attack::Bits),
+        AttackKind::Bits => {
+            let found = bits::run(args, stop)?;
+            report(args, || page::of_bits(&found))?;
+            Ok(Attack::Bits(Box::new(found)))
+        }
         AttackKind::Images | AttackKind::Patch => {
-            pixels::run(args, stop).map(Box::new).map(Attack::Pixels)
+            let (found, examples) = pixels::run(args, stop)?;
+            report(args, || page::of_pixels(&found, &examples))?;
+            Ok(Attack::Pixels(Box::new(found)))
         }
     })
 }
 
+/// Writes the page, if one is asked for.
+fn report(
+    args: &AttackArgs,
+    page: impl FnOnce() -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let Some(path) = &args.report else { return Ok(()) };
+    files::write(path, page()?.as_bytes(), PAGE)
+}
+
 /// Refuses options and searches of another kind of attack.
 fn check(args: &AttackArgs) -> Result<(), Failure> {
+    if let Some(path) = &args.report {
+        files::check(path, PAGE)?;
+    }
     let unused = match args.kind {
         AttackKind::Bits => args.pixels.unused(args.kind),
         AttackKind::Images | AttackKind::Patch => {

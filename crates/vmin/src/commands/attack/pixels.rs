@@ -49,6 +49,16 @@ const BUDGETS: [(Norm, [f64; 2]); 4] = [
     (Norm::L0, [15.0, 10.0]),
 ];
 
+/// Some images as they are, and under each attack.
+pub(super) struct Examples {
+    pub(super) shape: [usize; 3],
+    pub(super) clean: Vec<Vec<u8>>,
+    pub(super) attacked: Vec<Vec<Vec<u8>>>,
+}
+
+/// Images that a page shows.
+const SHOWN: usize = 8;
+
 /// One attack of a run.
 struct Kind {
     method: AttackMethod,
@@ -69,7 +79,10 @@ struct Ground<'a> {
 ///
 /// # Errors
 /// The parts do not fit each other, or the run was stopped.
-pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<ImageAttack, Failure> {
+pub(super) fn run(
+    args: &AttackArgs,
+    stop: &AtomicBool,
+) -> Result<(ImageAttack, Examples), Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let graph = setup::network(args.model.as_ref(), &args.on_chip)?;
     let held = Held::load(args, args.pixels.held_out.unwrap_or(HELD_OUT) as usize, IMAGES_MAX)?;
@@ -110,6 +123,10 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<ImageAttack, F
     let (err_clean, accepted_clean) = (worst.err(), worst.accepted());
     let thresholded_clean = worst.err_accepted();
     let mut rows = Vec::new();
+    let size_of = held.test.pixels_per_image();
+    let shown = |pixels: &[u8]| pixels.chunks(size_of).take(SHOWN).map(<[u8]>::to_vec).collect();
+    let mut examples =
+        Examples { shape: held.test.shape, clean: shown(&held.test.images), attacked: Vec::new() };
     for kind in &kinds {
         let started = Instant::now();
         let mut attacked = Vec::new();
@@ -139,12 +156,13 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<ImageAttack, F
             seconds: started.elapsed().as_secs_f64(),
             images_file: archive.as_ref().map(|_| name(kind)),
         });
+        examples.attacked.push(shown(&attacked));
         if let Some(archive) = &archive {
             archive.write(&name(kind), &held.test, &attacked)?;
         }
     }
     drop(progress);
-    Ok(ImageAttack {
+    let answer = ImageAttack {
         kind: args.kind,
         model: args.model.clone(),
         data: args.data.clone(),
@@ -167,7 +185,8 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<ImageAttack, F
         err_accepted: worst.err_accepted(),
         seconds: rows.iter().map(|row| row.seconds).sum(),
         attacks: rows,
-    })
+    };
+    Ok((answer, examples))
 }
 
 /// The attacks that the options ask for.

@@ -213,7 +213,8 @@ impl Answer for Flatness {
 }
 
 impl Flatness {
-    fn sentence(&self) -> String {
+    /// The answer in sentences, a line each.
+    pub(super) fn sentence(&self) -> String {
         let least = |rate: usize| {
             let of = |network: &&Flat| network.bit_noise[rate].noise.err;
             self.networks.iter().min_by(|a, b| of(a).total_cmp(&of(b)))
@@ -253,7 +254,7 @@ impl Flatness {
 }
 
 /// The name of a network without its folder.
-fn short(model: &str) -> String {
+pub(super) fn short(model: &str) -> String {
     let name = model.rsplit('/').next().unwrap_or(model);
     name.strip_suffix(".safetensors").unwrap_or(name).to_owned()
 }

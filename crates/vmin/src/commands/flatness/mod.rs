@@ -3,6 +3,7 @@
 mod answer;
 mod chips;
 mod correlation;
+mod page;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -19,9 +20,12 @@ pub use correlation::Correlation;
 
 use crate::args::FlatnessArgs;
 use crate::commands::setup;
+use crate::files::Output;
 use crate::progress::Progress;
-use crate::{Failure, compute};
+use crate::{Failure, compute, files};
 
+/// The page of this command.
+const PAGE: Output<'_> = Output::page("flatness");
 /// Length of a step of an ascent, in radii of the ball.
 const STEP: f64 = 0.1;
 
@@ -34,6 +38,9 @@ pub fn run(args: &FlatnessArgs, stop: &AtomicBool) -> Result<Flatness, Failure> 
 }
 
 fn run_here(args: &FlatnessArgs, stop: &AtomicBool) -> Result<Flatness, Failure> {
+    if let Some(path) = &args.report {
+        files::check(path, PAGE)?;
+    }
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let data = setup::images(&args.data, Some(&args.images))?;
     let names = Names::typed();
@@ -56,7 +63,7 @@ fn run_here(args: &FlatnessArgs, stop: &AtomicBool) -> Result<Flatness, Failure>
     }
     drop(progress);
     let foretold = args.rate.iter().enumerate().flat_map(|(nth, &rate)| foretold(&flat, nth, rate));
-    Ok(Flatness {
+    let answer = Flatness {
         data: args.data.clone(),
         images: data.len(),
         first_image: args.images.start,
@@ -64,7 +71,11 @@ fn run_here(args: &FlatnessArgs, stop: &AtomicBool) -> Result<Flatness, Failure>
         chips: args.chips,
         foretold: foretold.collect(),
         networks: flat,
-    })
+    };
+    if let Some(path) = &args.report {
+        files::write(path, page::page(&answer)?.as_bytes(), PAGE)?;
+    }
+    Ok(answer)
 }
 
 fn failure(error: FlatnessError) -> Failure {
