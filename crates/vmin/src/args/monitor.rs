@@ -56,7 +56,7 @@ pub struct MonitorArgs {
     pub window: u32,
     /// Windows that the canary follows on each chip
     #[arg(long, value_name = "N", default_value_t = 200)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub windows: u32,
     /// Most false alarms of the canary, as a share of windows
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = share)]

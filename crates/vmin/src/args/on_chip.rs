@@ -1,4 +1,4 @@
-//! Options of a network on a chip: the same for `vmin eval` and `vmin deploy`.
+//! Options of a network on a chip: the same for `vmin eval`, `vmin deploy`, `vmin monitor` and `vmin noise`.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
-//! A network on chips, as the options of `vmin eval`, `vmin deploy` and `vmin monitor` ask for it.
+//! A network on chips, as the options of `vmin eval`, `vmin deploy`, `vmin monitor` and `vmin noise` ask for it.
 
 mod chips;
 mod energy;
 mod protect;
+mod swept;
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,11 +24,12 @@ use vmin_sweep::CalibrationImages;
 use vmin_sweep::names::Names;
 
 use crate::Failure;
-use crate::args::{FaultKindArg, OnChipArgs, PlacementArg, SweptArgs, Voltages};
+use crate::args::{FaultKindArg, OnChipArgs, PlacementArg};
 use crate::failure::say;
 use chips::Wanted;
 pub(crate) use energy::Priced;
 use protect::Typed;
+pub(crate) use swept::swept_mv;
 
 /// Mechanisms as they are asked for.
 #[derive(Clone, Copy)]
@@ -57,27 +59,6 @@ pub(crate) fn network(model: &Path, args: &OnChipArgs) -> Result<Graph, Failure>
     let graph = names.with_bits(names.rounded(model, args.arithmetic.rounding)?, bits.as_ref())?;
     let pixels = args.arithmetic.pixels.clone().map(|value| Located { value, span: 0..0 });
     Ok(names.with_pixels(graph, pixels.as_ref(), model)?)
-}
-
-/// The supplies that are asked for, or those of the chip files: falling, each once.
-pub(crate) fn swept_mv(args: &SweptArgs) -> Result<Vec<f64>, Failure> {
-    let missing = |message: &str| Diagnostic::new("missing-argument", message);
-    let mut swept = match (&args.vdd_mv, chips::common_levels(&args.on_chip.chip)?) {
-        (Some(Voltages(asked)), _) => asked.clone(),
-        (None, Some(common)) if !common.is_empty() => common,
-        (None, Some(_)) => {
-            let problem = missing("the chip files have no voltage in common");
-            return Err(problem.hint("name supplies that each of them knows: `--vdd-mv`").into());
-        }
-        (None, None) => {
-            let message = "no supplies are named, and chips of a population have none of their own";
-            let hint = "add `--vdd-mv 1000..850:25 --profile NAME`";
-            return Err(missing(message).hint(hint).into());
-        }
-    };
-    swept.sort_by(|a, b| b.total_cmp(a));
-    swept.dedup();
-    Ok(swept)
 }
 
 /// The test images of a set, or a range of them.

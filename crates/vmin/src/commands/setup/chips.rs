@@ -139,26 +139,8 @@ pub(super) fn chips(
     })
 }
 
-/// The voltages that all chip files of a choice were written with, falling; none for chips of a population.
-///
-/// # Errors
-/// A file cannot be read.
-pub(super) fn common_levels(chosen: &[ChipChoice]) -> Result<Option<Vec<f64>>, Failure> {
-    if let [ChipChoice::Index(_) | ChipChoice::Range(_)] = chosen {
-        return Ok(None);
-    }
-    let mut common: Option<Vec<f64>> = None;
-    for path in files::expanded(&paths(chosen)?)? {
-        let file = Names::typed().chip(path.display().to_string().as_str())?;
-        let levels: Vec<f64> = chip_file::levels_mv(&file.chip).collect();
-        let so_far = common.take().unwrap_or_else(|| levels.clone());
-        common = Some(so_far.into_iter().filter(|mv| levels.contains(mv)).collect());
-    }
-    Ok(common)
-}
-
 /// The files among several chips, which all are files.
-fn paths(chosen: &[ChipChoice]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn paths(chosen: &[ChipChoice]) -> Result<Vec<PathBuf>, Failure> {
     let path = |choice: &ChipChoice| match choice {
         ChipChoice::File(path) => Ok(path.clone()),
         ChipChoice::Index(_) | ChipChoice::Range(_) => {
