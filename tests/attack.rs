@@ -6,6 +6,7 @@ use vmin_testkit::{Vmin, vmin};
 const NETWORK: &str = "--model builtin:shapes-cnn --data builtin:shapes";
 /// Few images and steps, so that a test takes a second.
 const SMALL: &str = "--images 0..300 --attack-images 50 --restarts 3 --iterations 8";
+const PIXELS: &str = "--images 0..60 --held-out 200 --restarts 2 --iterations 8 --queries 60";
 
 fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
@@ -133,4 +134,64 @@ fn protection_takes_back_what_it_can() {
         "--flips 6 --method pgd --vdd-mv 900 --profile sram14 --protect {kind=\"safe_bits\",bits=2,vdd_mv=1000}",
     );
     assert!(rows(&safe, "flips").iter().all(|flip| number(flip, "bit") < 6.0), "{safe}");
+}
+
+fn pixels(vmin: &Vmin, more: &str) -> Value {
+    vmin.json(&words(&format!("attack {NETWORK} {PIXELS} {more} --format json")))
+}
+
+#[test]
+fn attacked_images_are_within_their_budget_and_eval_counts_the_same_errors() {
+    let vmin = vmin!();
+    let chip = "--rate 0.002 --chip-seed 4";
+    let found = pixels(
+        &vmin,
+        &format!("--kind images --norm linf,l2,l1,l0 --method pgd,squares {chip} --out found"),
+    );
+    assert_eq!(rows(&found, "attacks").len(), 8);
+    for row in rows(&found, "attacks") {
+        assert!(number(row, "mean_size") <= number(row, "epsilon") + 1e-6, "{row}");
+        let file = format!("npz:found/{}", row["images_file"].as_str().expect("a file"));
+        let replayed = vmin.json(&words(&format!(
+            "eval --model builtin:shapes-cnn --data {file} {chip} --format json"
+        )));
+        assert_eq!(row["err_attacked"], replayed["err"], "{file}");
+        assert!(number(&found, "err_attacked") >= number(row, "err_attacked"));
+    }
+    let clean = vmin.json(&words(&format!("eval {NETWORK} --images 0..60 {chip} --format json")));
+    assert_eq!(found["err_clean"], clean["err"]);
+    let linf = |method: &str| {
+        let mut all = rows(&found, "attacks").iter();
+        number(
+            all.find(|row| row["norm"] == "linf" && row["method"] == method).expect("a row"),
+            "err_attacked",
+        )
+    };
+    assert!(
+        linf("pgd") > number(&found, "err_clean") + 0.2 && linf("pgd") >= linf("squares"),
+        "{found}"
+    );
+    // The same command replaces its own files, and finds the same whatever the threads.
+    let again = pixels(&vmin, &format!("--kind images --norm l2 {chip} --out found --jobs 1"));
+    assert_eq!(again["attacks"][0]["err_attacked"], found["attacks"][1]["err_attacked"]);
+}
+
+#[test]
+fn patches_that_choose_their_place_are_worse() {
+    let vmin = vmin!();
+    let of = |moves: &str| {
+        let found = pixels(
+            &vmin,
+            &format!(
+                "--kind patch --patch-side 5 --centre 4 --moves {moves} --method pgd,random_search"
+            ),
+        );
+        let errors = rows(&found, "attacks").iter().map(|row| number(row, "err_attacked"));
+        let errors: Vec<f64> = errors.collect();
+        assert!(rows(&found, "attacks").iter().all(|row| number(row, "mean_size") <= 25.0));
+        assert!(errors[0] >= errors[1], "{found}");
+        errors
+    };
+    let (fixed, free) = (of("none"), of("full"));
+    assert!(free[0] >= fixed[0] && free[0] > 0.1, "{fixed:?} {free:?}");
 }

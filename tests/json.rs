@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 22] = [
+const COMMANDS: [(&str, &str, &str); 25] = [
     ("sweep", "results", "small.toml --out out"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
@@ -55,11 +55,28 @@ const COMMANDS: [(&str, &str, &str); 22] = [
         "--model builtin:shapes-cnn --data builtin:shapes --images 0..9 --flips 2 --restarts 1 --iterations 1 --target 1",
     ),
     (
+        "attack",
+        "attack",
+        "--kind images --model builtin:shapes-cnn --data builtin:shapes --images 0..9 --held-out 50 --restarts 1 \
+         --iterations 1 --norm linf,l0",
+    ),
+    (
         "flatness",
         "flatness",
         "builtin:shapes-cnn builtin:shapes-rquant-8bit builtin:shapes-randbet-8bit builtin:shapes-clipping-8bit \
          builtin:shapes-normal-8bit --data builtin:shapes --images 0..32 --samples 2 --restarts 1 --worst-steps 1 \
          --chips 1",
+    ),
+    (
+        "monitor",
+        "monitor",
+        "--model builtin:shapes-cnn --data builtin:shapes --images 0..30 --profile sram14 --vdd-mv 900,840 \
+         --chip 0..1 --window 20 --windows 5 --protect {kind=\"parity\",data_bits=16}",
+    ),
+    (
+        "noise",
+        "noise",
+        "--model builtin:shapes-cnn --data builtin:shapes --images 0..3 --profile sram14 --vdd-mv 900,840",
     ),
     ("model inspect", "model", "builtin:shapes-cnn"),
     ("chip sample", "chip-sample", "--profile fpga28-kc705b --seed 1 --out a.chip"),

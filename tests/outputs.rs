@@ -3,12 +3,21 @@
 use vmin_testkit::{Vmin, vmin};
 
 /// Files of each kind: how a command makes one, and what is said of it.
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 5] = [
     (
         "energy --accelerator gemmini-16 --profile sram14 --vdd-mv 900 --model builtin:shapes-cnn --report",
         "energy",
     ),
     ("cycles --accelerator gemmini-16 --model builtin:shapes-cnn --report", "cycles"),
+    (
+        "monitor --model builtin:shapes-cnn --data builtin:shapes --images 0..9 --profile sram14 --vdd-mv 900 \
+         --windows 2 --report",
+        "monitor",
+    ),
+    (
+        "noise --model builtin:shapes-cnn --data builtin:shapes --images 0..2 --profile sram14 --vdd-mv 850 --report",
+        "noise",
+    ),
     ("compare s --out", "compare"),
 ];
 const PICTURES: [(&str, &str); 4] = [

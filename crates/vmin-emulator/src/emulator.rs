@@ -1,5 +1,6 @@
 //! Inference on a set of images, with codes and buffers as the memories of a chip give them back.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -11,6 +12,7 @@ use vmin_sram::Applied;
 use crate::memory::activations::ActivationFaults;
 use crate::memory::sums::{LoadedSumFaults, SumFaults};
 use crate::memory::weights::{Corrupted, written};
+use crate::readout::{Class, Readout};
 
 /// Images per task: small enough to spread one evaluation over the threads and to stop soon, large
 /// enough that scratch memory is seldom allocated.
@@ -95,12 +97,14 @@ pub struct Score {
     pub correct_union: u64,
 }
 
-/// A network and the images that it classifies.
-pub struct Emulator<'g> {
+/// A network and the images that it classifies; `R` is what is read out of it for each image, the class if
+/// nothing else is named.
+pub struct Emulator<'g, R = Class> {
     graph: &'g Graph,
     executor: Executor<'g>,
     images: Images<'g>,
     image_size: usize,
+    readout: R,
 }
 
 impl<'g> Emulator<'g> {
@@ -132,25 +136,35 @@ impl<'g> Emulator<'g> {
         if graph.pixels.is_none() {
             return Err(EmulatorError::Pixels(graph.no_pixels().to_string()));
         }
-        Ok(Self { graph, executor: Executor::new(graph, kernel), images, image_size })
+        let executor = Executor::new(graph, kernel);
+        Ok(Self { graph, executor, images, image_size, readout: Class })
+    }
+}
+
+impl<'g, R: Readout> Emulator<'g, R> {
+    /// The same network and images, of which something else is read out.
+    pub fn reading<S: Readout>(self, readout: S) -> Emulator<'g, S> {
+        let Self { graph, executor, images, image_size, readout: _ } = self;
+        Emulator { graph, executor, images, image_size, readout }
     }
 
     /// The same images under another graph of the same tensors.
-    pub(crate) fn with_graph<'a>(&self, graph: &'a Graph) -> Emulator<'a>
+    pub(crate) fn with_graph<'a>(&self, graph: &'a Graph) -> Emulator<'a, R>
     where
         'g: 'a,
     {
         let executor = Executor::new(graph, self.executor.kernel());
-        Emulator { graph, executor, images: self.images, image_size: self.image_size }
+        let Self { images, image_size, ref readout, .. } = *self;
+        Emulator { graph, executor, images, image_size, readout: readout.clone() }
     }
 
-    /// The predicted class of every image under `codes`.
+    /// The predicted class of every image under `codes`, or what else is read out.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
-    pub fn predict(&self, codes: &[Vec<u8>], stop: &AtomicBool) -> Result<Vec<usize>, Stopped> {
+    pub fn predict(&self, codes: &[Vec<u8>], stop: &AtomicBool) -> Result<Vec<R::Value>, Stopped> {
         let weights = self.executor.load_weights(codes);
-        let mut predictions = vec![0; self.images.labels.len()];
+        let mut predictions = vec![R::Value::default(); self.images.labels.len()];
         self.images
             .pixels
             .par_chunks(IMAGES_PER_TASK * self.image_size)
@@ -163,7 +177,7 @@ impl<'g> Emulator<'g> {
                     }
                     let images = pixels.chunks_exact(self.image_size);
                     for (image, prediction) in images.zip(predictions) {
-                        *prediction = self.executor.classify(&weights, image, scratch);
+                        *prediction = self.read_out(&weights, image, scratch);
                     }
                     Ok(())
                 },
@@ -184,10 +198,10 @@ impl<'g> Emulator<'g> {
         codes: &[Vec<u8>],
         faults: BufferFaults<'_>,
         stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+    ) -> Result<(Vec<R::Value>, PerMemory<Applied>), Stopped> {
         let weights = self.executor.load_weights(codes);
         let sums = faults.sums.map(|sums| sums.load(self.graph, codes, self.executor.kernel()));
-        let mut predictions = vec![0; self.images.labels.len()];
+        let mut predictions = vec![R::Value::default(); self.images.labels.len()];
         // Sums of integers: the same whatever the order of the tasks.
         let applied = self
             .images
@@ -205,7 +219,7 @@ impl<'g> Emulator<'g> {
                     for (image, prediction) in images.zip(predictions) {
                         let through = (faults.activations, sums.as_ref());
                         *prediction =
-                            self.classify_through(&weights, image, through, &mut applied, scratch);
+                            self.read_out_through(&weights, image, through, &mut applied, scratch);
                     }
                     Ok(applied)
                 },
@@ -214,19 +228,28 @@ impl<'g> Emulator<'g> {
         Ok((predictions, applied))
     }
 
-    fn classify_through(
+    fn read_out(&self, weights: &LoadedWeights, image: &[u8], scratch: &mut Scratch) -> R::Value {
+        let mut value = R::Value::default();
+        let of = |outputs: &[i8]| self.readout.of(&mut value, outputs);
+        self.executor.read_watched(weights, image, scratch, of, |_, _, _| {}, |_, _| {});
+        value
+    }
+
+    fn read_out_through(
         &self,
         weights: &LoadedWeights,
         image: &[u8],
         (activations, sums): (Option<&ActivationFaults<'_>>, Option<&LoadedSumFaults<'_>>),
         applied: &mut PerMemory<Applied>,
         scratch: &mut Scratch,
-    ) -> usize {
+    ) -> R::Value {
         let PerMemory { activation: of_activations, accumulator: of_sums, .. } = applied;
-        self.executor.classify_watched(
+        let value = RefCell::new(R::Value::default());
+        self.executor.read_watched(
             weights,
             image,
             scratch,
+            |outputs| self.readout.of(&mut value.borrow_mut(), outputs),
             |node, tensors, out| {
                 if let Some(sums) = sums {
                     *of_sums += sums.apply(node, tensors, out);
@@ -234,10 +257,13 @@ impl<'g> Emulator<'g> {
             },
             |id, tensor| {
                 if let Some(activations) = activations {
+                    self.readout.written(&mut value.borrow_mut(), id, tensor);
                     *of_activations += activations.apply(id, tensor);
+                    self.readout.read(&mut value.borrow_mut(), id, tensor);
                 }
             },
-        )
+        );
+        value.into_inner()
     }
 
     /// As [`Self::predict`], with everything read anew for every image: `read` tells what the memories do
@@ -252,9 +278,9 @@ impl<'g> Emulator<'g> {
         &self,
         read: impl Fn(usize) -> ImageRead<'m> + Sync,
         stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+    ) -> Result<(Vec<R::Value>, PerMemory<Applied>), Stopped> {
         let clean = self.executor.load_weights(&written(self.graph));
-        let mut predictions = vec![0; self.images.labels.len()];
+        let mut predictions = vec![R::Value::default(); self.images.labels.len()];
         // Sums of integers: the same whatever the order of the tasks.
         let applied = self
             .images
@@ -279,12 +305,12 @@ impl<'g> Emulator<'g> {
                     };
                     let mut applied = PerMemory { weight: applied, ..PerMemory::default() };
                     *prediction = if activations.is_none() && sums.is_none() {
-                        self.executor.classify(weights, image, scratch)
+                        self.read_out(weights, image, scratch)
                     } else {
                         let kernel = self.executor.kernel();
                         let sums = sums.as_ref().map(|sums| sums.load(self.graph, &codes, kernel));
                         let faults = (activations.as_ref(), sums.as_ref());
-                        self.classify_through(weights, image, faults, &mut applied, scratch)
+                        self.read_out_through(weights, image, faults, &mut applied, scratch)
                     };
                     Ok(applied)
                 },
@@ -293,14 +319,16 @@ impl<'g> Emulator<'g> {
         Ok((predictions, applied))
     }
 
-    /// The predicted class of every image without bit errors.
+    /// As [`Self::predict`], without bit errors.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
-    pub fn predict_clean(&self, stop: &AtomicBool) -> Result<Vec<usize>, Stopped> {
+    pub fn predict_clean(&self, stop: &AtomicBool) -> Result<Vec<R::Value>, Stopped> {
         self.predict(&written(self.graph), stop)
     }
+}
 
+impl Emulator<'_> {
     /// Counts right predictions; `clean` are the predictions without bit errors.
     #[must_use]
     pub fn score(&self, predictions: &[usize], clean: &[usize]) -> Score {

@@ -20,9 +20,12 @@ mod figures;
 mod first_chip;
 mod html;
 mod memories;
+mod monitor;
+mod noise;
 mod plot;
 mod remedies;
 mod stacked_bars;
+mod strips;
 mod training;
 
 pub use comparison::{
@@ -32,4 +35,7 @@ pub use comparison::{
 pub use energy::{EnergyAtVoltage, EnergyPage, energy_page};
 pub use exploration::exploration_page;
 pub use html::page;
+pub use monitor::{MonitorCurve, MonitorPage, MonitorPoint, MonitorStrategy, monitor_page};
+pub use noise::{NoiseBudget, NoisePage, NoiseRow, noise_page};
+pub use strips::Strip;
 pub use training::{TrainingEpoch, TrainingPage, training_page};

@@ -20,7 +20,8 @@ pub struct FloatVictim<'a> {
     network: &'a Network,
     parameters: &'a [Vec<f32>],
     moments: Vec<Moments<f32>>,
-    input: InputScaling,
+    /// Factor and offset from values to inputs: one pair, or one for each channel.
+    lines: Vec<[f32; 2]>,
     passes: &'a mut dyn Passes,
 }
 
@@ -36,6 +37,17 @@ impl<'a> FloatVictim<'a> {
         Self::with_moments(network, parameters, network.running_moments(), input, engine.passes())
     }
 
+    /// A network whose inputs are lines of the values, one for all channels or one for each.
+    pub(crate) fn with_lines(
+        network: &'a Network,
+        parameters: &'a [Vec<f32>],
+        lines: Vec<[f32; 2]>,
+        engine: &'a mut Engine,
+    ) -> Self {
+        let (moments, passes) = (network.running_moments(), engine.passes());
+        Self { network, parameters, moments, lines, passes }
+    }
+
     /// The network with these moments of its batch normalizations.
     pub(crate) fn with_moments(
         network: &'a Network,
@@ -44,7 +56,14 @@ impl<'a> FloatVictim<'a> {
         input: InputScaling,
         passes: &'a mut dyn Passes,
     ) -> Self {
-        Self { network, parameters, moments, input, passes }
+        let InputScaling { zero_pixel, scale } = input;
+        let lines = vec![[scale * LEVELS, -scale * f32::from(zero_pixel)]];
+        Self { network, parameters, moments, lines, passes }
+    }
+
+    /// Factor and offset of each value of an image, over and over.
+    fn lines(&self) -> impl Iterator<Item = &[f32; 2]> {
+        self.lines.iter().cycle()
     }
 
     /// Runs the images part by part; `by` gets the passes, each with its images.
@@ -56,10 +75,9 @@ impl<'a> FloatVictim<'a> {
         mut by: impl FnMut(&mut dyn Passes, &Pass<'_>) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let size = self.network.elements(crate::network::ValueId(0));
-        let InputScaling { zero_pixel, scale } = self.input;
-        let input = |value: &f32| scale * (LEVELS * value - f32::from(zero_pixel));
         for (images, labels) in images.chunks(IMAGES * size).zip(labels.chunks(IMAGES)) {
-            let inputs: Vec<f32> = images.iter().map(input).collect();
+            let lines = images.iter().zip(self.lines());
+            let inputs: Vec<f32> = lines.map(|(value, [by, from])| by * value + from).collect();
             let batch = Batch { image_gradient: true, goal, ..Batch::new(&inputs, labels, 1.0) };
             let normalization = Normalization::Constant(&self.moments);
             let (network, parameters) = (self.network, self.parameters);
@@ -102,7 +120,7 @@ impl Slopes for FloatVictim<'_> {
             Objective::WrongConfidence => (Goal::OtherClass, 1.0),
             Objective::Target => (Goal::Label, -1.0),
         };
-        let factor = sign * self.input.scale * LEVELS;
+        let factors: Vec<f32> = self.lines.iter().map(|[by, _]| sign * by).collect();
         let mut slope = Slope { objectives: Vec::new(), by_value: Vec::new() };
         self.run(images, labels, goal, |passes, pass| {
             let forward = passes.forward(Slot::Perturbed, pass)?;
@@ -112,7 +130,8 @@ impl Slopes for FloatVictim<'_> {
             let each = confidences.chunks(classes).zip(pass.batch.labels);
             slope.objectives.extend(each.map(|(of, &label)| objective.of(of, label)));
             let sum = passes.backward(Slot::Perturbed, pass, &forward, None)?;
-            slope.by_value.extend(sum.images.iter().map(|by| factor * by));
+            let factors = factors.iter().cycle();
+            slope.by_value.extend(sum.images.iter().zip(factors).map(|(by, factor)| factor * by));
             Ok(())
         })?;
         Ok(slope)

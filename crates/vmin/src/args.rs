@@ -8,6 +8,8 @@ mod energy;
 mod eval;
 mod flatness;
 pub mod model;
+mod monitor;
+mod noise;
 mod on_chip;
 
 use std::any::TypeId;
@@ -20,14 +22,19 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use vmin_accel::voltage::READ_NOISE_MV;
 use vmin_diagnostic::{FileKind, closest};
 
-pub use self::attack::{AttackArgs, AttackKind, BitMethod, Reach};
+pub use self::attack::{
+    AttackArgs, AttackKind, AttackMethod, BitArgs, MovesArg, NormArg, ObjectiveArg, PixelArgs,
+    Reach,
+};
 pub use self::chip::ChipCommand;
 pub use self::cycles::{CycleModelArg, CyclesArgs, WorkArgs};
 pub use self::deploy::DeployArgs;
-pub use self::energy::{ClockArg, EnergyArgs};
+pub use self::energy::{ClockArg, EnergyArgs, Voltages};
 pub use self::eval::EvalArgs;
 pub use self::flatness::FlatnessArgs;
 pub use self::model::ModelCommand;
+pub use self::monitor::{MonitorArgs, SweptArgs};
+pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 
 /// How low can the supply voltage of an accelerator's memories go?
@@ -158,10 +165,14 @@ pub enum Command {
     Eval(EvalArgs),
     /// Deploy a network onto chips: what a product would program
     Deploy(DeployArgs),
-    /// Attack a network on a chip: the worst wrong bits
+    /// Attack a network on a chip: wrong bits, images, patches
     Attack(AttackArgs),
     /// How flat the loss is: foretells errors without a chip
     Flatness(FlatnessArgs),
+    /// Watch low voltage by the network's confidence, on-line
+    Monitor(MonitorArgs),
+    /// Norms of what faulty memories do to images and tensors
+    Noise(NoiseArgs),
     /// Inspect, run or convert a network
     #[command(subcommand)]
     Model(ModelCommand),
@@ -209,6 +220,8 @@ impl Command {
             Self::Deploy(_) => "deploy",
             Self::Attack(_) => "attack",
             Self::Flatness(_) => "flatness",
+            Self::Monitor(_) => "monitor",
+            Self::Noise(_) => "noise",
             Self::Model(ModelCommand::Inspect(_)) => "model inspect",
             Self::Model(ModelCommand::Run(_)) => "model run",
             Self::Model(ModelCommand::Convert(_)) => "model convert",
@@ -260,6 +273,10 @@ pub enum SchemaKind {
     Attack,
     /// JSON of `vmin flatness`
     Flatness,
+    /// JSON of `vmin monitor`
+    Monitor,
+    /// JSON of `vmin noise`
+    Noise,
     /// JSON of `vmin model inspect`
     Model,
     /// JSON of `vmin chip inspect`

@@ -7,6 +7,7 @@
 //!  page             <meta name="generator" content="vmin COMMAND"> in its head
 //!  picture          <!-- vmin COMMAND --> at its end
 //!  Parquet table    the key `made_by` of its metadata, at its end
+//!  archive          the comment of the zip file, at its end
 //!  network          the key `made_by` of its metadata, at its start
 //!  other text       its first line or its first key
 //! ```
@@ -54,6 +55,16 @@ impl<'b> Output<'b> {
     pub(crate) const fn network(by: &'b str) -> Self {
         let around = ["{\"__metadata__\":{\"made_by\":\"vmin ", "\","];
         Self { what: "network", by, begins: "", around }
+    }
+
+    pub(crate) const fn archive(by: &'b str) -> Self {
+        Self { what: "archive of images", by, begins: "PK", around: ["vmin ", "\n"] }
+    }
+
+    /// The mark of the command, at the end of the file.
+    pub(crate) fn mark(&self) -> String {
+        let [before, after] = self.around;
+        format!("{before}{}{after}", self.by)
     }
 
     const fn alone(what: &'static str, by: &'b str, begins: &'static str) -> Self {
@@ -106,16 +117,21 @@ pub(crate) const EXPLORATION_ROWS: Output<'_> =
     Output::alone("table", "explore", "index,rows,columns,dataflow,");
 pub(crate) const FLIPS: Output<'_> = Output::alone("list", "attack", "layer,tensor,weight,bit,");
 pub(crate) const METRICS: Output<'_> = Output::alone("metrics", "train", "{\"epoch\":");
+pub(crate) const GREY_IMAGE: Output<'_> =
+    Output::alone("grey image", "noise", "P5\n# vmin noise\n");
+pub(crate) const COLOR_IMAGE: Output<'_> =
+    Output::alone("color image", "noise", "P6\n# vmin noise\n");
 pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 /// What is replaced only by the same bytes.
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 19] = [
+const KINDS: [Output<'_>; 22] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
     Output::network(""),
+    Output::archive(""),
     ENERGIES,
     AREAS,
     PREDICTIONS,
@@ -130,6 +146,8 @@ const KINDS: [Output<'_>; 19] = [
     EXPLORATION_ROWS,
     FLIPS,
     METRICS,
+    GREY_IMAGE,
+    COLOR_IMAGE,
     CHIP,
 ];
 

@@ -63,6 +63,10 @@ fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, F
         Command::Flatness(args) => {
             commands::flatness::run(args, stop)?.text(words, args.format.format)
         }
+        Command::Noise(args) => commands::noise::run(args, stop)?.text(words, args.format.format),
+        Command::Monitor(args) => {
+            commands::monitor::run(args, stop)?.text(words, args.format.format)
+        }
         Command::Model(ModelCommand::Inspect(args)) => {
             commands::model::inspect(args)?.text(words, args.format.format)
         }

@@ -101,6 +101,8 @@ fn stops(command: &Command) -> bool {
         | Command::Attack(_)
         | Command::Eval(_)
         | Command::Deploy(_)
+        | Command::Monitor(_)
+        | Command::Noise(_)
         | Command::Explore(_)
         | Command::Flatness(_)
         | Command::Train(_) => true,

@@ -12,6 +12,7 @@ use crate::emulator::{BufferFaults, Emulator, ImageRead, Stopped};
 use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, NEVER, Powered, activations, sums};
+use crate::readout::Readout;
 use crate::recalibrate::Corrected;
 
 /// The number of the first read by which a chip is calibrated where every image reads anew.
@@ -179,17 +180,17 @@ impl OpenChip<'_> {
         Ok(Outcome { score: emulator.score(&predictions, clean), applied })
     }
 
-    /// The predicted classes of a trial, as [`Self::run`] counts them.
+    /// The predicted classes of a trial, as [`Self::run`] counts them, or what else `emulator` reads out.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
-    pub fn predict(
+    pub fn predict<R: Readout>(
         &self,
         trial: TrialSpec<'_>,
-        emulator: &Emulator<'_>,
-        clean: &[usize],
+        emulator: &Emulator<'_, R>,
+        clean: &[R::Value],
         stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+    ) -> Result<(Vec<R::Value>, PerMemory<Applied>), Stopped> {
         let chip = self.powered(trial.supplies, stop);
         unless_stopped(stop, chip.predict(trial, emulator, clean, stop)?)
     }
@@ -232,13 +233,13 @@ impl PoweredChip<'_> {
         })
     }
 
-    fn predict(
+    fn predict<R: Readout>(
         &self,
         trial: TrialSpec<'_>,
-        emulator: &Emulator<'_>,
-        clean: &[usize],
+        emulator: &Emulator<'_, R>,
+        clean: &[R::Value],
         stop: &AtomicBool,
-    ) -> Result<(Vec<usize>, PerMemory<Applied>), Stopped> {
+    ) -> Result<(Vec<R::Value>, PerMemory<Applied>), Stopped> {
         let fitted = self.fitted(trial.reads, stop)?;
         let of_chip = fitted.as_ref().map(|graph| emulator.with_graph(graph));
         let emulator = of_chip.as_ref().unwrap_or(emulator);

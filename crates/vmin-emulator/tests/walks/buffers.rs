@@ -13,7 +13,8 @@ use vmin_accel::{
 };
 use vmin_emulator::source::{CellSource, Measured, MeasuredChip};
 use vmin_emulator::{
-    ChipSpec, Deployment, Emulator, Images, LOAD, Placement, Reads, Supplies, TrialSpec,
+    Changes, ChipSpec, Confidence, Deployment, Emulator, Images, LOAD, Placement, Reads, Supplies,
+    TrialSpec,
 };
 use vmin_nn::{Executor, Graph, Op};
 use vmin_protection::Protection;
@@ -126,7 +127,20 @@ pub(crate) fn fast(
     let emulator = setting.emulator();
     let stop = AtomicBool::new(false);
     let clean = emulator.predict_clean(&stop).unwrap();
-    open.predict(trial, &emulator, &clean, &stop).unwrap()
+    let found = open.predict(trial, &emulator, &clean, &stop).unwrap();
+    // Confidences change neither classes nor counts.
+    let emulator = emulator.reading(Confidence::of_network(&setting.graph));
+    let clean = emulator.predict_clean(&stop).unwrap();
+    let (predictions, applied) = open.predict(trial, &emulator, &clean, &stop).unwrap();
+    let classes = predictions.iter().map(|prediction| prediction.class).collect();
+    assert_eq!((classes, applied), found);
+    // Nor do changes, which have every bit that was counted.
+    let emulator = emulator.reading(Changes::of_network(&setting.graph));
+    let clean = emulator.predict_clean(&stop).unwrap();
+    let (changes, applied) = open.predict(trial, &emulator, &clean, &stop).unwrap();
+    let changed: u64 = changes.iter().flat_map(|of| &of.tensors).map(|change| change.bits).sum();
+    assert_eq!((changed, applied), (found.1.activation.bits_flipped, found.1));
+    found
 }
 
 /// The pieces of a tensor of activations, one for each time it comes round.

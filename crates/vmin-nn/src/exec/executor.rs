@@ -210,12 +210,28 @@ impl<'g> Executor<'g> {
         computed: impl FnMut(usize, &[Vec<i8>], &mut [i8]),
         written: impl FnMut(TensorId, &mut [i8]),
     ) -> usize {
+        self.read_watched(weights, image, scratch, first_max, computed, written)
+    }
+
+    /// As [`Self::classify_watched`]; gives what `readout` makes of the output codes, in place of the class.
+    ///
+    /// # Panics
+    /// As [`Self::classify`].
+    pub fn read_watched<A>(
+        &self,
+        weights: &LoadedWeights,
+        image: &[u8],
+        scratch: &mut Scratch,
+        readout: impl FnOnce(&[i8]) -> A,
+        computed: impl FnMut(usize, &[Vec<i8>], &mut [i8]),
+        written: impl FnMut(TensorId, &mut [i8]),
+    ) -> A {
         assert_eq!(image.len(), scratch.codes.len(), "one pixel per input element");
         let mut codes = std::mem::take(&mut scratch.codes);
         self.pixels.as_ref().expect("a rule for pixels").translate(image, &mut codes);
-        let class = first_max(self.run_watched(weights, &codes, scratch, computed, written));
+        let answer = readout(self.run_watched(weights, &codes, scratch, computed, written));
         scratch.codes = codes;
-        class
+        answer
     }
 }
 

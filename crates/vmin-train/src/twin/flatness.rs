@@ -33,7 +33,6 @@ pub struct Flatness<'a> {
 
 /// Why flatness is not known.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum FlatnessError {
     /// The engine failed.
     #[error(transparent)]

@@ -27,7 +27,7 @@ pub use victim::{Goal, TwinVictim, attackable};
 
 use crate::engine::{Engine, EngineError};
 use crate::network::{Network, ParameterId};
-use crate::{LossGradient, Real};
+use crate::{FloatVictim, LossGradient, Real};
 use kernel::Embedding;
 
 /// Why a network has no twin.
@@ -131,6 +131,29 @@ impl Twin {
     pub fn inputs(&self, graph: &Graph, pixels: &[u8]) -> Result<Vec<f32>, ModelError> {
         let real = |code: i8| self.scale * (i32::from(code) - self.zero_point) as f32;
         Ok(graph.input_codes(pixels)?.into_iter().map(real).collect())
+    }
+
+    /// The twin as a victim of adversarial images, at [`Self::parameters`].
+    ///
+    /// # Errors
+    /// The graph has no rule for pixels.
+    pub fn image_victim<'a>(
+        &'a self,
+        graph: &Graph,
+        parameters: &'a [Vec<f32>],
+        engine: &'a mut Engine,
+    ) -> Result<FloatVictim<'a>, ModelError> {
+        // A line through black and white of each channel: rounding and saturation of pixels have no derivative.
+        let [_, _, channels] = self.network.values[0];
+        let ends = [0, u8::MAX].map(|pixel| {
+            let image = vec![pixel; self.network.values[0].iter().product()];
+            self.inputs(graph, &image)
+        });
+        let [black, white] = ends;
+        let (black, white) = (black?, white?);
+        let line = |channel: usize| [white[channel] - black[channel], black[channel]];
+        let lines = (0..channels).map(line).collect();
+        Ok(FloatVictim::with_lines(&self.network, parameters, lines, engine))
     }
 
     /// Loss of images and its derivatives where the memory gives back these codes.

@@ -115,7 +115,7 @@ pub struct Voltages(pub Vec<f64>);
 /// Most voltages of one call.
 const VOLTAGES_MAX: usize = 10_000;
 
-fn parse_voltages(text: &str) -> Result<Voltages, String> {
+pub(super) fn parse_voltages(text: &str) -> Result<Voltages, String> {
     let number = |text: &str| {
         text.trim()
             .parse::<f64>()

@@ -16,21 +16,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
-use vmin_accel::energy::{OperatingPoint, per_inference};
-use vmin_accel::{Memory, PerMemory};
+use vmin_accel::PerMemory;
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::{Deployment, Emulator, LOAD};
 use vmin_files::{Staged, sha256, write_set};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_protection::store::{RowTable, Storage};
-use vmin_protection::{ProtectedLayers, Protection, ProtectionCosts, protected_energy};
+use vmin_protection::{Protection, ProtectionCosts};
 use vmin_sweep::RowsUsed;
 use vmin_sweep::names::Names;
 use vmin_sweep::statistics::{PairedDifference, Yield};
 
 use self::manifest::{MANIFEST, Subject, VERSION, network_sha256, predictions_sha256, prices};
-use super::setup::{self, Asked, Setup};
+use super::setup::{self, Asked, Priced, Setup};
 use crate::args::{ChipChoice, DeployArgs, FaultKindArg};
 use crate::failure::{say, unwritable};
 use crate::progress::Progress;
@@ -183,28 +182,16 @@ fn energy(
     deployment: &Deployment<'_>,
     costs: &ProtectionCosts,
 ) -> Result<Option<InferenceEnergy>, Failure> {
-    let Setup { accelerator, placement, typed, chips, .. } = setup;
-    let Some(profile) = &chips.profile else { return Ok(None) };
-    let layers = |share_of_sums| {
-        vmin_sweep::priced_layers(accelerator, graph, placement, share_of_sums)
-            .map_err(|error| Failure::input("does-not-fit", &error))
+    let Some(Priced { nominal, energy, profile }) =
+        setup.energy(graph, deployment, costs, &setup.chips.unprotected)?
+    else {
+        return Ok(None);
     };
-    let nominal = OperatingPoint::nominal(profile);
-    let (unprotected, _) = layers(1.0)?;
-    let unprotected = per_inference(accelerator, profile, &unprotected, &nominal);
-    let supplied =
-        Memory::ALL.iter().filter_map(|(_, memory)| Some((memory.rail(), chips.vdd_mv(*memory)?)));
-    let point = supplied.fold(nominal, |point, (rail, vdd_mv)| point.with(rail, vdd_mv));
-    let protection = typed.protection();
-    let (reports, weighted) = layers(protection.share_of_sums())?;
-    let banks_used = deployment.banks_used();
-    let layers = ProtectedLayers { reports: &reports, weighted: &weighted, banks_used };
-    let energy = protected_energy(accelerator, profile, layers, protection, costs, &point);
     Ok(Some(InferenceEnergy {
         energy_per_inference_nj: energy.total_nj,
         energy_codec_nj: energy.codec_nj,
-        energy_nominal_nj: unprotected.total_nj,
-        energy_saving: 1.0 - energy.total_nj / unprotected.total_nj,
+        energy_nominal_nj: nominal.total_nj,
+        energy_saving: 1.0 - energy.total_nj / nominal.total_nj,
         latency_us: energy.latency_us,
         vdd_nominal_mv: profile.v_ref_mv(),
     }))

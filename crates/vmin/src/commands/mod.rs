@@ -14,6 +14,8 @@ pub mod explore;
 pub mod flatness;
 pub mod init;
 pub mod model;
+pub mod monitor;
+pub mod noise;
 pub mod report;
 pub mod schema;
 mod setup;

@@ -7,7 +7,9 @@ use schemars::{JsonSchema, Schema};
 
 use super::chip::fit::Fitted;
 use super::chip::import::Imported;
-use super::{chip, compare, cycles, data, deploy, energy, eval, explore, model, sweep, train};
+use super::{
+    chip, compare, cycles, data, deploy, energy, eval, explore, model, monitor, noise, sweep, train,
+};
 use crate::answer::Document;
 use crate::args::SchemaKind;
 use crate::{Failure, Problems};
@@ -36,8 +38,10 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Eval => document::<eval::Evaluated>(),
         SchemaKind::Deploy => document::<deploy::Deployed>(),
         SchemaKind::Manifest => of::<deploy::Manifest>(),
-        SchemaKind::Attack => document::<super::attack::BitAttack>(),
+        SchemaKind::Attack => document::<super::attack::Attack>(),
         SchemaKind::Flatness => document::<super::flatness::Flatness>(),
+        SchemaKind::Monitor => document::<monitor::Monitored>(),
+        SchemaKind::Noise => document::<noise::Noise>(),
         SchemaKind::Model => document::<model::Inspection>(),
         SchemaKind::Chip => document::<chip::inspect::Inspection>(),
         SchemaKind::ChipSample => document::<chip::sample::Sampled>(),

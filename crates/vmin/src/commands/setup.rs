@@ -1,6 +1,7 @@
-//! A network on chips, as the options of `vmin eval` and `vmin deploy` ask for it.
+//! A network on chips, as the options of `vmin eval`, `vmin deploy` and `vmin monitor` ask for it.
 
 mod chips;
+mod energy;
 mod protect;
 
 use std::ops::Range;
@@ -22,9 +23,10 @@ use vmin_sweep::CalibrationImages;
 use vmin_sweep::names::Names;
 
 use crate::Failure;
-use crate::args::{FaultKindArg, OnChipArgs, PlacementArg};
+use crate::args::{FaultKindArg, OnChipArgs, PlacementArg, SweptArgs, Voltages};
 use crate::failure::say;
 use chips::Wanted;
+pub(crate) use energy::Priced;
 use protect::Typed;
 
 /// Mechanisms as they are asked for.
@@ -57,6 +59,27 @@ pub(crate) fn network(model: &Path, args: &OnChipArgs) -> Result<Graph, Failure>
     Ok(names.with_pixels(graph, pixels.as_ref(), model)?)
 }
 
+/// The supplies that are asked for, or those of the chip files: falling, each once.
+pub(crate) fn swept_mv(args: &SweptArgs) -> Result<Vec<f64>, Failure> {
+    let missing = |message: &str| Diagnostic::new("missing-argument", message);
+    let mut swept = match (&args.vdd_mv, chips::common_levels(&args.on_chip.chip)?) {
+        (Some(Voltages(asked)), _) => asked.clone(),
+        (None, Some(common)) if !common.is_empty() => common,
+        (None, Some(_)) => {
+            let problem = missing("the chip files have no voltage in common");
+            return Err(problem.hint("name supplies that each of them knows: `--vdd-mv`").into());
+        }
+        (None, None) => {
+            let message = "no supplies are named, and chips of a population have none of their own";
+            let hint = "add `--vdd-mv 1000..850:25 --profile NAME`";
+            return Err(missing(message).hint(hint).into());
+        }
+    };
+    swept.sort_by(|a, b| b.total_cmp(a));
+    swept.dedup();
+    Ok(swept)
+}
+
 /// The test images of a set, or a range of them.
 pub(crate) fn images(name: &str, range: Option<&Range<usize>>) -> Result<Dataset, Failure> {
     let data = Names::typed().data(name, Split::Test)?;
@@ -78,7 +101,15 @@ pub(crate) fn emulator<'a>(
     data: &'a Dataset,
     kernel: &'static dyn GemmKernel,
 ) -> Result<Emulator<'a>, Failure> {
-    let images = Images { pixels: &data.images, labels: &data.labels };
+    reading(graph, Images { pixels: &data.images, labels: &data.labels }, kernel)
+}
+
+/// The network on images of any labels.
+pub(crate) fn reading<'a>(
+    graph: &'a Graph,
+    images: Images<'a>,
+    kernel: &'static dyn GemmKernel,
+) -> Result<Emulator<'a>, Failure> {
     Emulator::new(graph, images, kernel).map_err(|error| Failure::input("does-not-fit", &error))
 }
 
@@ -88,6 +119,19 @@ impl Setup {
     /// # Errors
     /// A name leads nowhere, or the parts do not fit each other.
     pub(crate) fn new(graph: &Graph, args: &OnChipArgs, asked: Asked<'_>) -> Result<Self, Failure> {
+        Self::over(graph, args, asked, &[])
+    }
+
+    /// The same, with the supplies at each of these voltages of the weight memory.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn over(
+        graph: &Graph,
+        args: &OnChipArgs,
+        asked: Asked<'_>,
+        swept_mv: &[f64],
+    ) -> Result<Self, Failure> {
         let accelerator = Names::typed().accelerator(args.accelerator.as_str())?;
         let mut typed = Typed::read(asked, args.known.as_deref())?;
         let share = typed.protection().share_of_sums();
@@ -98,7 +142,7 @@ impl Setup {
             cycles::run(&accelerator, placement.weights.schedule(&accelerator), &layers)
                 .map_err(|error| super::cycles::does_not_fit(&error, 1))?;
         }
-        let chips = chips::chips(args, &typed, &placement)?;
+        let chips = chips::chips(args, &typed, &placement, swept_mv)?;
         let map = chips.source.map_kind();
         if asked.if_of_use {
             typed = typed.of_use(map)?;
@@ -202,10 +246,23 @@ impl Setup {
         chip: u32,
         supplies: &Supplies,
     ) -> Result<OpenChip<'c>, Failure> {
+        self.open_at(deployment, chip, &[supplies])
+    }
+
+    /// The same, to be read at each of several supplies; spare lines are given by a test at the first.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_at<'c>(
+        &'c self,
+        deployment: &'c Deployment<'_>,
+        chip: u32,
+        supplies: &[&Supplies],
+    ) -> Result<OpenChip<'c>, Failure> {
         let offset = self.chip_offset;
         let spec = ChipSpec { chip, offset_bits: offset, layout: 0, map_offset: offset };
         deployment
-            .open(self.chips.source.as_ref(), spec, &[supplies], None)
+            .open(self.chips.source.as_ref(), spec, supplies, None)
             .map_err(|error| Failure::input("too-large", &error))
     }
 

@@ -9,63 +9,22 @@ use vmin_attack::bits::{
 use vmin_diagnostic::Diagnostic;
 use vmin_emulator::Emulator;
 use vmin_nn::Graph;
-use vmin_nn::data::{Dataset, Split};
-use vmin_sweep::names::Names;
-use vmin_train::{Goal, Twin, TwinVictim, attackable};
+use vmin_train::{Goal, TwinVictim, attackable};
 
 use super::answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
 use super::cells::Cells;
-use super::output;
-use crate::args::{AttackArgs, BitMethod, FaultKindArg, PlacementArg, Reach};
+use super::{Held, output, twin_of};
+use crate::args::{AttackArgs, AttackMethod, FaultKindArg, PlacementArg, Reach};
 use crate::commands::setup::{self, Asked, Setup};
 use crate::progress::Progress;
 use crate::{Failure, compute};
 
 /// Most test images where none are named, as in the papers.
 const IMAGES_MAX: usize = 9000;
-
-/// The images that count, and those by which an attack chooses: no image is both.
-pub(super) struct Images {
-    pub(super) test: Dataset,
-    pub(super) first: usize,
-    pub(super) attack: Dataset,
-    pub(super) first_attack: usize,
-}
-
-impl Images {
-    pub(super) fn load(args: &AttackArgs) -> Result<Self, Failure> {
-        let data = Names::typed().data(&args.data[..], Split::Test)?;
-        let count = args.attack_images as usize;
-        let Some(first_attack) = data.len().checked_sub(count).filter(|&others| others > 0) else {
-            return Err(Diagnostic::new(
-                "out-of-range",
-                format!(
-                    "`{}` has {} test images, too few to attack by {count}",
-                    args.data,
-                    data.len()
-                ),
-            )
-            .hint("choose fewer with `--attack-images`")
-            .into());
-        };
-        let range = args.images.clone().unwrap_or(0..first_attack.min(IMAGES_MAX));
-        if range.end > first_attack {
-            let message = format!(
-                "images {} to {} are those by which the attack chooses",
-                first_attack.max(range.start),
-                range.end - 1
-            );
-            return Err(Diagnostic::new("out-of-range", message)
-                .allowed(format!(
-                    "expected images 0..{first_attack} with `--attack-images {count}`"
-                ))
-                .into());
-        }
-        let part = |range| data.subset(range).map_err(|error| Failure::input("data", &error));
-        let (first, all) = (range.start, data.len());
-        Ok(Self { test: part(range)?, first, attack: part(first_attack..all)?, first_attack })
-    }
-}
+/// Images by which attacks choose, restarts and steps where none are named.
+const ATTACK_IMAGES: u32 = 100;
+const RESTARTS: u32 = 8;
+const STEPS: u32 = 20;
 
 /// A victim that can be interrupted.
 struct Stoppable<'a, 'v> {
@@ -146,18 +105,17 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<BitAttack, Fai
     check(args)?;
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let graph = setup::network(args.model.as_ref(), &args.on_chip)?;
-    let images = Images::load(args)?;
-    let twin = Twin::of(&graph).map_err(|error| {
-        Diagnostic::new("no-derivatives", format!("cannot attack `{}`: {error}", args.model))
-    })?;
-    check_target(args, &twin)?;
+    let chosen_by = args.bits.attack_images.unwrap_or(ATTACK_IMAGES);
+    let images = Held::load(args, chosen_by as usize, IMAGES_MAX)?;
+    let twin = twin_of(&graph, args)?;
     let asked = Asked { option: "--protect", mechanisms: &args.protect, if_of_use: false };
     let setup = Setup::new(&graph, &args.on_chip, asked)?;
+    let reach = args.bits.reach.unwrap_or_default();
     if setup.chips.range.len() > 1 {
         let message = "an attack is found for one chip, and several are named";
         return Err(Diagnostic::new("conflict", message).hint("name one with `--chip`").into());
     }
-    if args.reach == Reach::Faulty && setup.chips.supplies.weight.is_none() {
+    if reach == Reach::Faulty && setup.chips.supplies.weight.is_none() {
         let message = "no cell is faulty without a supply";
         return Err(Diagnostic::new("missing-argument", message)
             .hint("add `--vdd-mv V --profile NAME`, `--rate P`, or a chip file")
@@ -167,7 +125,7 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<BitAttack, Fai
     let named = Some((&args.data[..], &images.test));
     let deployment = setup.deployment(&graph)?;
     let deployment = setup.calibrated(deployment, &args.on_chip, named, kernel, stop)?;
-    let cells = Cells::new(&graph, &setup, &deployment, args.reach, stop)?;
+    let cells = Cells::new(&graph, &setup, &deployment, reach, stop)?;
     let weights = reachable(args, &graph, &cells)?;
     let emulator = setup::emulator(&graph, &images.test, kernel)?;
     let interrupted = |_| Failure::Interrupted("interrupted".to_owned());
@@ -185,9 +143,7 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<BitAttack, Fai
     let victim = TwinVictim::new(&twin, &inputs, &images.attack.labels, goal);
     let mut victim = Stoppable { victim, stop };
 
-    let mut ks: Vec<usize> = args.flips.iter().map(|&k| k as usize).collect();
-    ks.sort_unstable();
-    ks.dedup();
+    let ks = args.bits.counts();
     let progress = Progress::new("attack", "attacks");
     progress.begin((args.method.len() * ks.len()) as u64, 0);
     let (mut rows, mut strongest): (Vec<AttackRow>, Option<(f64, Vec<Flip>)>) = (Vec::new(), None);
@@ -260,7 +216,7 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<BitAttack, Fai
         attack_images: images.attack.len(),
         first_attack_image: images.first_attack,
         target: args.target,
-        reach: args.reach,
+        reach,
         stored_bits: graph
             .weights
             .iter()
@@ -305,23 +261,12 @@ fn check(args: &AttackArgs) -> Result<(), Failure> {
     Err(Diagnostic::new("no-effect", message).hint("leave it away").into())
 }
 
-fn check_target(args: &AttackArgs, twin: &Twin) -> Result<(), Failure> {
-    let classes = twin.network().classes();
-    match args.target {
-        Some(target) if usize::from(target) >= classes => {
-            Err(Diagnostic::new("out-of-range", format!("the network has no class {target}"))
-                .allowed(format!("expected 0 to {}", classes - 1))
-                .into())
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// The weights with the bits in reach.
 fn reachable(args: &AttackArgs, graph: &Graph, cells: &Cells<'_>) -> Result<Vec<Weights>, Failure> {
     let mut weights = attackable(graph);
     cells.restrict(&mut weights, |at| {
-        args.bank.is_none_or(|bank| at.bank == bank) && args.row.is_none_or(|row| at.row == row)
+        args.bits.bank.is_none_or(|bank| at.bank == bank)
+            && args.bits.row.is_none_or(|row| at.row == row)
     });
     if weights.iter().flat_map(|of| &of.reachable).all(|&bits| bits == 0) {
         let message = "no stored bit of a weight is in reach";
@@ -334,7 +279,7 @@ fn reachable(args: &AttackArgs, graph: &Graph, cells: &Cells<'_>) -> Result<Vec<
 
 /// Runs a search for each number of wrong bits, restart by restart.
 fn searched(
-    method: BitMethod,
+    method: AttackMethod,
     weights: &[Weights],
     ks: &[usize],
     args: &AttackArgs,
@@ -343,7 +288,7 @@ fn searched(
 ) -> Result<Vec<(usize, Vec<Tried>)>, Failure> {
     let mut of_k = Vec::new();
     let mut slope = None;
-    if method == BitMethod::Progressive && args.rows_max.is_none() {
+    if method == AttackMethod::Progressive && args.bits.rows_max.is_none() {
         // One search holds those with fewer bits.
         let started = Instant::now();
         let (all, after) = progressive(weights, ks[ks.len() - 1], victim)?;
@@ -358,7 +303,7 @@ fn searched(
         return Ok(of_k);
     }
     for &k in ks {
-        let within = match args.rows_max {
+        let within = match args.bits.rows_max {
             None => weights.to_vec(),
             Some(rows) => {
                 if slope.is_none() {
@@ -370,19 +315,31 @@ fn searched(
         };
         let mut tried = Vec::new();
         let restarts = match method {
-            BitMethod::Pgd | BitMethod::Random => args.restarts as usize,
-            BitMethod::Progressive | BitMethod::FirstOrder => 1,
+            AttackMethod::Pgd | AttackMethod::Random => args.restarts.unwrap_or(RESTARTS) as usize,
+            AttackMethod::Progressive
+            | AttackMethod::FirstOrder
+            | AttackMethod::RandomSearch
+            | AttackMethod::Squares => 1,
         };
         for nth in 0..restarts {
             let started = Instant::now();
             let found = match method {
-                BitMethod::Pgd => {
-                    let settings = restart(nth, &within, k, args.iterations as usize, args.seed);
+                AttackMethod::Pgd => {
+                    let settings = restart(
+                        nth,
+                        &within,
+                        k,
+                        args.iterations.unwrap_or(STEPS) as usize,
+                        args.seed,
+                    );
                     pgd(&within, k, &settings, victim)?
                 }
-                BitMethod::Progressive => progressive(&within, k, victim)?.0,
-                BitMethod::FirstOrder => first_order(&within, k, victim)?,
-                BitMethod::Random => {
+                AttackMethod::Progressive => progressive(&within, k, victim)?.0,
+                AttackMethod::FirstOrder => first_order(&within, k, victim)?,
+                AttackMethod::RandomSearch | AttackMethod::Squares => {
+                    return Err(super::misfit(args.kind, method));
+                }
+                AttackMethod::Random => {
                     random(&within, k, args.seed.wrapping_add(nth as u64), victim)?
                 }
             };

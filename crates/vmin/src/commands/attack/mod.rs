@@ -3,22 +3,155 @@
 mod answer;
 mod bits;
 mod cells;
+mod images;
 mod output;
+mod pixels;
 mod rows;
+mod victims;
 
 use std::sync::atomic::AtomicBool;
 
-pub use answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
+use schemars::JsonSchema;
+use serde::Serialize;
+use vmin_diagnostic::Diagnostic;
+use vmin_nn::Graph;
+use vmin_nn::data::{Dataset, Split};
+use vmin_sweep::names::Names;
+use vmin_train::Twin;
 
-use crate::args::{AttackArgs, AttackKind};
-use crate::{Failure, compute};
+pub use answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
+pub use images::{ImageAttack, PixelRow};
+
+use crate::args::{AttackArgs, AttackKind, AttackMethod};
+use crate::{Answer, Failure, compute};
+
+/// What an attack found.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Attack {
+    /// Wrong bits of the weights.
+    Bits(Box<BitAttack>),
+    /// Changed pixels.
+    Pixels(Box<ImageAttack>),
+}
 
 /// Searches for the worst change within the bounds of the options.
 ///
 /// # Errors
 /// A name leads nowhere, the parts do not fit each other, or the run was stopped.
-pub fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<BitAttack, Failure> {
+pub fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<Attack, Failure> {
+    check(args)?;
     compute::on_threads(args.compute.jobs, || match args.kind {
-        AttackKind::Bits => bits::run(args, stop),
+        AttackKind::Bits => bits::run(args, stop).map(Box::new).map(Attack::Bits),
+        AttackKind::Images | AttackKind::Patch => {
+            pixels::run(args, stop).map(Box::new).map(Attack::Pixels)
+        }
     })
+}
+
+/// Refuses options and searches of another kind of attack.
+fn check(args: &AttackArgs) -> Result<(), Failure> {
+    let unused = match args.kind {
+        AttackKind::Bits => args.pixels.unused(args.kind),
+        AttackKind::Images | AttackKind::Patch => {
+            args.bits.given().or_else(|| args.pixels.unused(args.kind))
+        }
+    };
+    if let Some(option) = unused {
+        let message = format!("`{option}` means nothing to `--kind {}`", word(args.kind));
+        return Err(Diagnostic::new("no-effect", message).hint("leave it away").into());
+    }
+    let methods = args.kind.methods();
+    let misfits = args.method.iter().find(|method| !methods.contains(method));
+    misfits.map_or(Ok(()), |method| Err(misfit(args.kind, *method)))
+}
+
+const fn word(kind: AttackKind) -> &'static str {
+    match kind {
+        AttackKind::Bits => "bits",
+        AttackKind::Images => "images",
+        AttackKind::Patch => "patch",
+    }
+}
+
+fn misfit(kind: AttackKind, method: AttackMethod) -> Failure {
+    let words: Vec<String> = kind.methods().iter().map(|of| format!("`{}`", of.word())).collect();
+    let message = format!("`--kind {}` has no search `{}`", word(kind), method.word());
+    Diagnostic::new("conflict", message).allowed(format!("expected {}", words.join(", "))).into()
+}
+
+/// The images that count, and the last ones, which are held out for the attack itself: no image is both.
+struct Held {
+    test: Dataset,
+    first: usize,
+    attack: Dataset,
+    first_attack: usize,
+}
+
+impl Held {
+    /// Holds out `count` images; of the others, those that are named or the first `most`.
+    fn load(args: &AttackArgs, count: usize, most: usize) -> Result<Self, Failure> {
+        let data = Names::typed().data(&args.data[..], Split::Test)?;
+        let option = match args.kind {
+            AttackKind::Bits => "--attack-images",
+            AttackKind::Images | AttackKind::Patch => "--held-out",
+        };
+        let Some(first_attack) = data.len().checked_sub(count).filter(|&others| others > 0) else {
+            let message = format!(
+                "`{}` has {} test images, too few to hold {count} out",
+                args.data,
+                data.len()
+            );
+            return Err(Diagnostic::new("out-of-range", message)
+                .hint(format!("choose fewer with `{option}`"))
+                .into());
+        };
+        let range = args.images.clone().unwrap_or(0..first_attack.min(most));
+        if range.end > first_attack {
+            let message = format!(
+                "images {} to {} are held out for the attack",
+                first_attack.max(range.start),
+                range.end - 1
+            );
+            return Err(Diagnostic::new("out-of-range", message)
+                .allowed(format!("expected images 0..{first_attack} with `{option} {count}`"))
+                .into());
+        }
+        let part = |range| data.subset(range).map_err(|error| Failure::input("data", &error));
+        let (first, all) = (range.start, data.len());
+        Ok(Self { test: part(range)?, first, attack: part(first_attack..all)?, first_attack })
+    }
+}
+
+/// The float twin of the network, with the wanted class if there is one.
+fn twin_of(graph: &Graph, args: &AttackArgs) -> Result<Twin, Failure> {
+    let twin = Twin::of(graph).map_err(|error| {
+        Diagnostic::new("no-derivatives", format!("cannot attack `{}`: {error}", args.model))
+    })?;
+    let classes = twin.network().classes();
+    match args.target {
+        Some(target) if usize::from(target) >= classes => {
+            let message = format!("the network has no class {target}");
+            Err(Diagnostic::new("out-of-range", message)
+                .allowed(format!("expected 0 to {}", classes - 1))
+                .into())
+        }
+        Some(_) | None => Ok(twin),
+    }
+}
+
+impl Answer for Attack {
+    fn csv(&self) -> Result<String, Failure> {
+        match self {
+            Self::Bits(attack) => attack.csv(),
+            Self::Pixels(attack) => attack.csv(),
+        }
+    }
+
+    fn table(&self) -> String {
+        match self {
+            Self::Bits(attack) => attack.table(),
+            Self::Pixels(attack) => attack.table(),
+        }
+    }
 }

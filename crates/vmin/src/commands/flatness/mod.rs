@@ -70,7 +70,7 @@ fn run_here(args: &FlatnessArgs, stop: &AtomicBool) -> Result<Flatness, Failure>
 fn failure(error: FlatnessError) -> Failure {
     match error {
         FlatnessError::Stopped => Failure::Interrupted("interrupted".to_owned()),
-        other => Failure::input("engine", &other),
+        FlatnessError::Engine(error) => Failure::input("engine", &error),
     }
 }
 

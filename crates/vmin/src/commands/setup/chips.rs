@@ -28,6 +28,8 @@ pub(crate) struct Wanted {
     pub(crate) unprotected: Supplies,
     /// The same with the exact map of each chip, where mechanisms work from another.
     pub(crate) exact: Option<Supplies>,
+    /// The supplies at each of several swept voltages.
+    pub(crate) swept: Vec<Supplies>,
     /// How faulty cells err, if they do.
     pub(crate) fault_kind: Option<&'static str>,
     /// Of the population, or of a chip file's map, not of the memory it is laid over.
@@ -50,12 +52,13 @@ pub(super) fn chips(
     args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
+    swept_mv: &[f64],
 ) -> Result<Wanted, Failure> {
     let protection = typed.protection();
     let range = match &args.chip[..] {
         [ChipChoice::Index(chip)] => *chip..chip.saturating_add(1),
         [ChipChoice::Range(range)] => range.clone(),
-        chosen => return of_files(&paths(chosen)?, args, typed, placement),
+        chosen => return of_files(&paths(chosen)?, args, typed, placement, swept_mv),
     };
     if args.chip_offset != 0 {
         let message = "an offset shifts the map of a chip file, and none is given";
@@ -78,6 +81,7 @@ pub(super) fn chips(
             supplies: Supplies::default(),
             unprotected: Supplies::default(),
             exact: None,
+            swept: Vec::new(),
             fault_kind: None,
             cell_fault_rate: 0.0,
             profile: None,
@@ -98,11 +102,14 @@ pub(super) fn chips(
         None => ReadsOf::Rates,
     };
     refuse_known(typed, reads)?;
-    let supplies_of =
-        |of: &Protection| supplies(args, of, at.own.vdd_mv, |mv, noise| at.at(mv, noise, typed));
-    let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
-    let beyond =
-        supplies.present().any(|(_, of)| of.levels().any(|at| at.threshold < Threshold::HALF));
+    let supplies_at =
+        |of: &Protection, mv: f64| supplies(args, of, mv, |mv, noise| at.at(mv, noise, typed));
+    let supplies = supplies_at(protection, at.own.vdd_mv)?;
+    let unprotected = supplies_at(&Protection::default(), at.own.vdd_mv)?;
+    let swept = swept_mv.iter().map(|&mv| supplies_at(protection, mv));
+    let swept = swept.collect::<Result<Vec<_>, _>>()?;
+    let all = swept.iter().chain([&supplies]).flat_map(PerMemory::present);
+    let beyond = all.flat_map(|(_, of)| of.levels()).any(|at| at.threshold < Threshold::HALF);
     if beyond {
         return Err(Diagnostic::new(
             "out-of-range",
@@ -124,11 +131,30 @@ pub(super) fn chips(
         exact: exact(&supplies),
         supplies,
         unprotected,
+        swept,
         fault_kind,
         cell_fault_rate,
         profile: at.profile,
         files: Vec::new(),
     })
+}
+
+/// The voltages that all chip files of a choice were written with, falling; none for chips of a population.
+///
+/// # Errors
+/// A file cannot be read.
+pub(super) fn common_levels(chosen: &[ChipChoice]) -> Result<Option<Vec<f64>>, Failure> {
+    if let [ChipChoice::Index(_) | ChipChoice::Range(_)] = chosen {
+        return Ok(None);
+    }
+    let mut common: Option<Vec<f64>> = None;
+    for path in files::expanded(&paths(chosen)?)? {
+        let file = Names::typed().chip(path.display().to_string().as_str())?;
+        let levels: Vec<f64> = chip_file::levels_mv(&file.chip).collect();
+        let so_far = common.take().unwrap_or_else(|| levels.clone());
+        common = Some(so_far.into_iter().filter(|mv| levels.contains(mv)).collect());
+    }
+    Ok(common)
 }
 
 /// The files among several chips, which all are files.
@@ -197,6 +223,7 @@ fn of_files(
     args: &OnChipArgs,
     typed: &Typed,
     placement: &Placement,
+    swept_mv: &[f64],
 ) -> Result<Wanted, Failure> {
     if args.profile.is_some() || args.rate.is_some() || args.read_noise_mv.is_some() {
         return Err(Diagnostic::new(
@@ -254,12 +281,15 @@ fn of_files(
         }
         Err(failure) => Err(failure),
     };
-    let supplies_of = |of: &Protection| supplies(args, of, vdd_mv, at);
-    let (supplies, unprotected) = (supplies_of(protection)?, supplies_of(&Protection::default())?);
+    let supplies_at = |of: &Protection, mv: f64| supplies(args, of, mv, at);
+    let supplies = supplies_at(protection, vdd_mv)?;
+    let unprotected = supplies_at(&Protection::default(), vdd_mv)?;
+    let swept = swept_mv.iter().map(|&mv| supplies_at(protection, mv));
+    let swept = swept.collect::<Result<Vec<_>, _>>()?;
     let mut chips = Vec::new();
     for file in &files {
         let mut known = BTreeMap::new();
-        let all = supplies.present().chain(unprotected.present());
+        let all = swept.iter().chain([&supplies, &unprotected]).flat_map(PerMemory::present);
         for level in all.flat_map(|(_, of)| of.levels()) {
             known.insert(level.vdd_uv(), errors_of(file, level.vdd_mv)?);
         }
@@ -280,6 +310,7 @@ fn of_files(
         exact: exact(&supplies),
         supplies,
         unprotected,
+        swept,
         fault_kind: Some(fault_kind),
         cell_fault_rate: rate(vdd_mv)?,
         profile: None,
