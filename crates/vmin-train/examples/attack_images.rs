@@ -1,10 +1,10 @@
 //! Attacks the images of a trained network, and tells errors with and without a threshold on the confidence.
 //!
 //! ```text
-//! cargo run --release -p vmin-train --example attack_images -- RECIPE.toml MODEL.safetensors SET:DIR IMAGES
+//! cargo run --release -p vmin-train --example attack_images -- RECIPE.toml checkpoint.safetensors SET:DIR IMAGES
 //! ```
 //!
-//! The network is the float form of the deployed one. The threshold keeps 99 % of the right answers on the last 1,000
+//! The network is the float one of a finished run of the recipe (the checkpoint in its `--out`). The threshold keeps 99 % of the right answers on the last 1,000
 //! test images; attacks see the first IMAGES test images and raise the confidence of a wrong class. An image counts as
 //! wrong if it or its worst change is answered wrongly, and accepted, by the threshold; the share is that of images
 //! that are accepted before or after the attack.
@@ -16,7 +16,7 @@ use vmin_attack::image::{
 };
 use vmin_attack::patch::{Area, Moves, Patch, patch};
 use vmin_nn::data::{Limits, Split, load};
-use vmin_train::{Engine, FloatVictim, Recipe, Trainer};
+use vmin_train::{Checkpoint, Engine, FloatVictim, Recipe, Trainer};
 
 const BALLS: [(Norm, f64); 5] =
     [(Norm::Linf, 0.3), (Norm::Linf, 0.4), (Norm::L2, 3.0), (Norm::L1, 18.0), (Norm::L0, 15.0)];
@@ -34,17 +34,16 @@ fn answers(victim: &mut FloatVictim<'_>, values: &[f32], labels: &[u8]) -> Vec<(
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let [recipe, model, data, count] =
+    let [recipe, checkpoint, data, count] =
         std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "four arguments")?;
     let recipe = Recipe::from_toml(&std::fs::read_to_string(recipe)?)?;
-    let recipe = Recipe { epochs: 0, bit_errors: None, start: Some(model.clone()), ..recipe };
     let (train, test) = (
         load(&data, Split::Train, Limits::default())?,
         load(&data, Split::Test, Limits::default())?,
     );
-    let graph = vmin_nn::model::load(&model)?;
-    let trainer = Trainer::start_from(&recipe, &train, &test, &graph)?;
-    let network = trainer.network();
+    let checkpoint = Checkpoint::from_bytes(&std::fs::read(checkpoint)?)?;
+    let trained = Trainer::resume(&recipe, &train, &test, checkpoint)?.finish();
+    let network = &trained.network;
     let parameters = network.parameter_values();
     let mut engine = Engine::cpu();
     let victim = &mut FloatVictim::new(network, &parameters, recipe.input, &mut engine);
