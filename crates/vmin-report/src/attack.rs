@@ -87,7 +87,7 @@ pub fn bit_attack_page(view: &BitAttackPage<'_>) -> String {
     for point in view.points {
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(point.method),
             thousands(point.flips as u64),
             percent(point.err, 2),
@@ -208,7 +208,7 @@ pub fn pixel_attack_page(view: &PixelAttackPage<'_>) -> String {
     for row in view.rows {
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&row.name),
             row.epsilon.map_or_else(|| "–".to_owned(), |of| of.to_string()),
             row.size,

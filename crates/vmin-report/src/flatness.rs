@@ -96,7 +96,7 @@ pub fn flatness_page(view: &FlatnessPage<'_>) -> String {
         let [noise, random, worst] = row.rises;
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&row.model),
             row.rate * 100.0,
             percent(row.err, 2),

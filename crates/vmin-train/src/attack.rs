@@ -5,6 +5,7 @@
 use vmin_attack::image::{Objective, Slope, Slopes, Victim};
 
 use crate::engine::{Engine, EngineError, Goal, Pass, Passes, Slot};
+use crate::loss::other_class;
 use crate::network::{Batch, Moments, Network, Normalization};
 use crate::real::Real;
 use crate::recipe::InputScaling;
@@ -106,6 +107,22 @@ impl Victim for FloatVictim<'_> {
         })?;
         Ok(all)
     }
+
+    fn objectives(
+        &mut self,
+        images: &[f32],
+        labels: &[u8],
+        objective: Objective,
+    ) -> Result<Vec<f64>, EngineError> {
+        let mut all = Vec::new();
+        self.run(images, labels, Goal::Label, |passes, pass| {
+            passes.forward(Slot::Perturbed, pass)?;
+            let logits = passes.logits(Slot::Perturbed, pass)?;
+            all.extend(by_logits(objective, &logits, pass));
+            Ok(())
+        })?;
+        Ok(all)
+    }
 }
 
 impl Slopes for FloatVictim<'_> {
@@ -125,10 +142,7 @@ impl Slopes for FloatVictim<'_> {
         self.run(images, labels, goal, |passes, pass| {
             let forward = passes.forward(Slot::Perturbed, pass)?;
             let logits = passes.logits(Slot::Perturbed, pass)?;
-            let classes = pass.network.classes();
-            let confidences = softmax(&logits, classes);
-            let each = confidences.chunks(classes).zip(pass.batch.labels);
-            slope.objectives.extend(each.map(|(of, &label)| objective.of(of, label)));
+            slope.objectives.extend(by_logits(objective, &logits, pass));
             let sum = passes.backward(Slot::Perturbed, pass, &forward, None)?;
             let factors = factors.iter().cycle();
             slope.by_value.extend(sum.images.iter().zip(factors).map(|(by, factor)| factor * by));
@@ -136,6 +150,23 @@ impl Slopes for FloatVictim<'_> {
         })?;
         Ok(slope)
     }
+}
+
+/// The objective of each image by its logits: where confidences are too small for an f32, it still rises and falls.
+fn by_logits(objective: Objective, logits: &[f32], pass: &Pass<'_>) -> Vec<f64> {
+    let of = |(logits, &label): (&[f32], &u8)| {
+        let label = usize::from(label);
+        let most = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let powers = logits.iter().map(|&logit| libm::exp(f64::from(logit) - most));
+        let total = most + libm::log(powers.sum());
+        let log = |class: usize| f64::from(logits[class]) - total;
+        match objective {
+            Objective::CrossEntropy => -log(label),
+            Objective::WrongConfidence => log(other_class(logits, label)),
+            Objective::Target => log(label),
+        }
+    };
+    logits.chunks(pass.network.classes()).zip(pass.batch.labels).map(of).collect()
 }
 
 /// Confidences of each image.

@@ -88,9 +88,9 @@ pub enum NormArg {
 #[value(rename_all = "snake_case")]
 pub enum ObjectiveArg {
     /// Cross-entropy of the label
-    #[default]
     CrossEntropy,
     /// Confidence of the most confident wrong class
+    #[default]
     Confidence,
 }
 
@@ -224,7 +224,7 @@ pub struct PixelArgs {
     /// Size of changes; the usual one of the norm if absent
     #[arg(long, value_name = "E", value_parser = epsilon)]
     pub epsilon: Option<f64>,
-    /// What is raised; `cross_entropy` if absent
+    /// What is raised; `confidence` if absent
     #[arg(long, value_enum, value_name = "WHAT")]
     pub objective: Option<ObjectiveArg>,
     /// Questions of a black-box search for each image; 500 if absent

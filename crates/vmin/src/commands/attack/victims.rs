@@ -42,6 +42,16 @@ impl Victim for White<'_> {
         self.go_on()?;
         self.victim.confidences(images).map_err(|error| engine(&error))
     }
+
+    fn objectives(
+        &mut self,
+        images: &[f32],
+        labels: &[u8],
+        objective: Objective,
+    ) -> Result<Vec<f64>, Failure> {
+        self.go_on()?;
+        self.victim.objectives(images, labels, objective).map_err(|error| engine(&error))
+    }
 }
 
 impl Slopes for White<'_> {
