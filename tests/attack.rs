@@ -5,15 +5,18 @@ use vmin_testkit::{Vmin, vmin};
 
 const NETWORK: &str = "--model builtin:shapes-cnn --data builtin:shapes";
 /// Few images and steps, so that a test takes a second.
-const SMALL: &str = "--images 0..300 --attack-images 50 --restarts 3 --iterations 8";
-const PIXELS: &str = "--images 0..60 --held-out 200 --restarts 2 --iterations 8 --queries 60";
+const SMALL: &str = "--images 0..300 --attack-images 50";
+const PIXELS: &str = "--images 0..60 --held-out 200 --restarts 2";
 
 fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
 fn attack(vmin: &Vmin, more: &str) -> Value {
-    vmin.json(&words(&format!("attack {NETWORK} {SMALL} {more} --format json")))
+    // Options of projected gradients are refused where no search uses them.
+    let gradients = !more.contains("--method") || more.contains("pgd");
+    let few = if gradients { "--restarts 3 --iterations 8" } else { "" };
+    vmin.json(&words(&format!("attack {NETWORK} {SMALL} {few} {more} --format json")))
 }
 
 fn number(of: &Value, key: &str) -> f64 {
@@ -146,7 +149,9 @@ fn attacked_images_are_within_their_budget_and_eval_counts_the_same_errors() {
     let chip = "--rate 0.002 --chip-seed 4";
     let found = pixels(
         &vmin,
-        &format!("--kind images --norm linf,l2,l1,l0 --method pgd,squares {chip} --out found"),
+        &format!(
+            "--kind images --norm linf,l2,l1,l0 --method pgd,squares --iterations 8 --queries 60 {chip} --out found"
+        ),
     );
     assert_eq!(rows(&found, "attacks").len(), 8);
     for row in rows(&found, "attacks") {
@@ -172,7 +177,10 @@ fn attacked_images_are_within_their_budget_and_eval_counts_the_same_errors() {
         "{found}"
     );
     // The same command replaces its own files, and finds the same whatever the threads.
-    let again = pixels(&vmin, &format!("--kind images --norm l2 {chip} --out found --jobs 1"));
+    let again = pixels(
+        &vmin,
+        &format!("--kind images --norm l2 --iterations 8 {chip} --out found --jobs 1"),
+    );
     assert_eq!(again["attacks"][0]["err_attacked"], found["attacks"][1]["err_attacked"]);
 }
 
@@ -183,15 +191,16 @@ fn patches_that_choose_their_place_are_worse() {
         let found = pixels(
             &vmin,
             &format!(
-                "--kind patch --patch-side 5 --centre 4 --moves {moves} --method pgd,random_search"
+                "--kind patch --patch-side 2 --centre 4 --moves {moves} --method pgd,random_search --iterations 20 --queries 60"
             ),
         );
         let errors = rows(&found, "attacks").iter().map(|row| number(row, "err_attacked"));
         let errors: Vec<f64> = errors.collect();
-        assert!(rows(&found, "attacks").iter().all(|row| number(row, "mean_size") <= 25.0));
+        assert!(rows(&found, "attacks").iter().all(|row| number(row, "mean_size") <= 4.0));
         assert!(errors[0] >= errors[1], "{found}");
         errors
     };
     let (fixed, free) = (of("none"), of("full"));
-    assert!(free[0] >= fixed[0] && free[0] > 0.1, "{fixed:?} {free:?}");
+    // So small that a patch without a choice of its place is not always enough.
+    assert!(free[0] > fixed[0] + 0.2, "{fixed:?} {free:?}");
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::axis::Axis;
 use crate::colors::{BLUE, GREEN, GREY, ORANGE, VIOLET};
 use crate::html::{
-    END_TABLE, begin, begin_table, end, escape, figure, percent, prose, thousands, tiles,
+    END_TABLE, begin, begin_table, end, escape, figure, notes, percent, prose, thousands, tiles,
 };
 use crate::plot::{Axes, Series, draw};
 use crate::stacked_bars::{Part, stacked};
@@ -98,11 +98,7 @@ pub fn bit_attack_page(view: &BitAttackPage<'_>) -> String {
     page.push_str(END_TABLE);
     page.push_str("<h2>Where they lie</h2>\n");
     figure(&mut page, true, &places(view));
-    page.push_str("<ul>\n");
-    for sentence in view.sentences {
-        let _ = writeln!(page, "<li>{}.</li>", prose(sentence));
-    }
-    page.push_str("</ul>\n");
+    notes(&mut page, view.sentences);
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-attack", view.json);
     page
 }
@@ -225,11 +221,7 @@ pub fn pixel_attack_page(view: &PixelAttackPage<'_>) -> String {
         page.push_str("<h2>What it looks like</h2>\n");
         figure(&mut page, true, &svg);
     }
-    page.push_str("<ul>\n");
-    for sentence in view.sentences {
-        let _ = writeln!(page, "<li>{}.</li>", prose(sentence));
-    }
-    page.push_str("</ul>\n");
+    notes(&mut page, view.sentences);
     end(&mut page, env!("CARGO_PKG_VERSION"), "vmin-attack", view.json);
     page
 }

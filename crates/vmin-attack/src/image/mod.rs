@@ -154,3 +154,19 @@ fn changed(images: &Images<'_>, changes: &[f32]) -> Vec<f32> {
     let sums = images.values.iter().zip(changes);
     sums.map(|(x, by)| (x + by).clamp(0.0, 1.0)).collect()
 }
+
+/// The whole pixel of 0 to 255 next to a value of 0 to 1, on the side of the pixel before the attack: a change is rounded
+/// towards none, so that it stays within its ball.
+#[must_use]
+pub fn whole(before: u8, value: f32) -> u8 {
+    // Numbers of 0 to 1 do not hit pixels exactly.
+    const TOLERANCE: f32 = 1e-3;
+    let level = 255.0 * value;
+    let level = if level > f32::from(before) {
+        (level + TOLERANCE).floor()
+    } else {
+        (level - TOLERANCE).ceil()
+    };
+    // A saturating cast of a whole number.
+    level as u8
+}

@@ -230,3 +230,15 @@ fn more_runs_are_never_worse_and_no_radius_changes_nothing() {
     assert!(five.iter().zip(&one).all(|(five, one)| five >= one) && five != one);
     assert_eq!(run(0.0, 2).values, values);
 }
+
+#[test]
+fn grey_levels_are_those_towards_the_image() {
+    for before in 0..=255_u8 {
+        assert_eq!(super::whole(before, f32::from(before) / 255.0), before);
+        for by in [-76.5_f32, -3.0, -0.4, 0.4, 3.0, 76.5] {
+            let value = (f32::from(before) + by).clamp(0.0, 255.0);
+            let expected = f32::from(before) + (value - f32::from(before)).trunc();
+            assert_eq!(f32::from(super::whole(before, value / 255.0)), expected, "{before} {by}");
+        }
+    }
+}

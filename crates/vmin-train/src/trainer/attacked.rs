@@ -8,7 +8,7 @@
 //! The attack sees the moments of the batch without it, and no errors: these come after it. Rounding goes towards the
 //! image, so that no change leaves its ball.
 
-use vmin_attack::image::{Ball, Found, Objective, Pgd, pgd};
+use vmin_attack::image::{Ball, Found, Objective, Pgd, pgd, whole};
 use vmin_attack::patch::{Area, Patch, patch};
 
 use super::Trainer;
@@ -18,9 +18,6 @@ use crate::engine::{Pass, Passes, Slot};
 use crate::network::Normalization;
 use crate::recipe::{ImageAttack, ImageSearch, PatchSearch};
 use crate::{EngineError, TrainError};
-
-/// Part of a grey level that rounding forgives: numbers of 0..=1 do not hit levels exactly.
-const TOLERANCE: f32 = 1e-3;
 
 impl Trainer<'_> {
     /// The images after the attack of the recipe; `None` where it changes none.
@@ -56,7 +53,7 @@ impl Trainer<'_> {
         let found = search(attack, &under, self.recipe.seed, &mut victim)?;
         let mut pixels = images.pixels.clone();
         for (pixel, value) in pixels[clean * size..].iter_mut().zip(&found.values) {
-            *pixel = rounded(*pixel, *value);
+            *pixel = whole(*pixel, *value);
         }
         let shares = match attack {
             ImageAttack::Pgd(_) | ImageAttack::Patch(_) => None,
@@ -103,33 +100,4 @@ fn as_patch(search: &PatchSearch, seed: u64) -> Patch {
 /// The patch and where it may lie.
 pub(super) fn area(search: &PatchSearch) -> Area {
     Area { side: search.side, centre: search.centre }
-}
-
-/// The grey level next to a value on the side of the level before.
-fn rounded(before: u8, value: f32) -> u8 {
-    let level = LEVELS * value;
-    let level = if level > f32::from(before) {
-        (level + TOLERANCE).floor()
-    } else {
-        (level - TOLERANCE).ceil()
-    };
-    // A saturating cast of a whole number.
-    level as u8
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rounded;
-
-    #[test]
-    fn grey_levels_are_those_towards_the_image() {
-        for before in 0..=255_u8 {
-            assert_eq!(rounded(before, f32::from(before) / 255.0), before);
-            for by in [-76.5_f32, -3.0, -0.4, 0.4, 3.0, 76.5] {
-                let value = (f32::from(before) + by).clamp(0.0, 255.0);
-                let expected = f32::from(before) + (value - f32::from(before)).trunc();
-                assert_eq!(f32::from(rounded(before, value / 255.0)), expected, "{before} {by}");
-            }
-        }
-    }
 }

@@ -225,7 +225,7 @@ pub struct PixelArgs {
     #[arg(long, value_name = "E", value_parser = epsilon)]
     pub epsilon: Option<f64>,
     /// What is raised; `confidence` if absent
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "target")]
     pub objective: Option<ObjectiveArg>,
     /// Questions of a black-box search for each image; 500 if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -11,7 +11,7 @@ use vmin_emulator::Emulator;
 use vmin_nn::Graph;
 use vmin_train::{Goal, TwinVictim, attackable};
 
-use super::answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
+use super::bits_answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
 use super::cells::Cells;
 use super::{Held, output, twin_of};
 use crate::args::{AttackArgs, AttackMethod, FaultKindArg, PlacementArg, Reach};
@@ -125,6 +125,7 @@ pub(super) fn run(args: &AttackArgs, stop: &AtomicBool) -> Result<BitAttack, Fai
     let named = Some((&args.data[..], &images.test));
     let deployment = setup.deployment(&graph)?;
     let deployment = setup.calibrated(deployment, &args.on_chip, named, kernel, stop)?;
+    setup.remark(&deployment)?;
     let cells = Cells::new(&graph, &setup, &deployment, reach, stop)?;
     let weights = reachable(args, &graph, &cells)?;
     let emulator = setup::emulator(&graph, &images.test, kernel)?;

@@ -1,12 +1,12 @@
 //! `vmin attack`: what an adversary can do to a network on a chip.
 
-mod answer;
 mod bits;
+mod bits_answer;
 mod cells;
-mod images;
 mod output;
 mod page;
 mod pixels;
+mod pixels_answer;
 mod rows;
 mod victims;
 
@@ -20,8 +20,8 @@ use vmin_nn::data::{Dataset, Split};
 use vmin_sweep::names::Names;
 use vmin_train::Twin;
 
-pub use answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
-pub use images::{ImageAttack, PixelRow};
+pub use bits_answer::{AttackRow, BitAttack, BitRow, FlipRow, LayerRow};
+pub use pixels_answer::{ImageAttack, PixelRow};
 
 use crate::args::{AttackArgs, AttackKind, AttackMethod};
 use crate::files::Output;
@@ -84,9 +84,31 @@ fn check(args: &AttackArgs) -> Result<(), Failure> {
         let message = format!("`{option}` means nothing to `--kind {}`", word(args.kind));
         return Err(Diagnostic::new("no-effect", message).hint("leave it away").into());
     }
+    if let Some((option, need)) = in_vain(args) {
+        let message = format!("`{option}` means nothing without {need}");
+        return Err(Diagnostic::new("no-effect", message)
+            .hint("leave it away, or name such a search with `--method`")
+            .into());
+    }
     let methods = args.kind.methods();
     let misfits = args.method.iter().find(|method| !methods.contains(method));
     misfits.map_or(Ok(()), |method| Err(misfit(args.kind, *method)))
+}
+
+/// An option that no search uses, and what would.
+fn in_vain(args: &AttackArgs) -> Option<(&'static str, &'static str)> {
+    let has = |wanted: &[AttackMethod]| args.method.iter().any(|method| wanted.contains(method));
+    let black = has(&[AttackMethod::RandomSearch, AttackMethod::Squares]);
+    let again = match args.kind {
+        AttackKind::Bits | AttackKind::Images => has(&[AttackMethod::Pgd, AttackMethod::Random]),
+        AttackKind::Patch => true,
+    };
+    let given = [
+        (args.iterations.is_some() && !has(&[AttackMethod::Pgd]), "--iterations", "`pgd`"),
+        (args.restarts.is_some() && !again, "--restarts", "`pgd` or `random`"),
+        (args.pixels.queries.is_some() && !black, "--queries", "a black-box search"),
+    ];
+    given.into_iter().find_map(|(given, option, need)| given.then_some((option, need)))
 }
 
 const fn word(kind: AttackKind) -> &'static str {

@@ -11,7 +11,7 @@ use vmin_sram::{Chip, Origin};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::answer::BitAttack;
+use super::bits_answer::BitAttack;
 use crate::args::AttackArgs;
 use crate::commands::chip;
 use crate::failure::make_folder;

@@ -5,9 +5,9 @@ use vmin_report::{
     pixel_attack_page,
 };
 
-use super::answer::BitAttack;
-use super::images::ImageAttack;
+use super::bits_answer::BitAttack;
 use super::pixels::Examples;
+use super::pixels_answer::ImageAttack;
 use crate::Failure;
 
 pub(super) fn of_bits(of: &BitAttack) -> Result<String, Failure> {

@@ -6,19 +6,21 @@ use std::time::Instant;
 use vmin_attack::Norm;
 use vmin_attack::image::{
     Ball, Found, Images as Attacked, Objective, Pgd, Search, Start, pgd, random_search, squares,
+    whole,
 };
 use vmin_attack::patch::{Area, Moves, Patch, patch, random_patch};
 use vmin_diagnostic::Diagnostic;
-use vmin_emulator::{LOAD, OpenChip};
+use vmin_emulator::{LOAD, OpenChip, TrialSpec};
 use vmin_nn::Graph;
 use vmin_nn::data::Dataset;
 use vmin_train::{Engine, Twin};
 
-use super::images::{ImageAttack, PixelRow};
 use super::output::Archive;
-use super::victims::{Black, White, pixels};
+use super::pixels_answer::{ImageAttack, PixelRow};
+use super::victims::{Black, White};
 use super::{Held, misfit, twin_of};
 use crate::args::{AttackArgs, AttackKind, AttackMethod, MovesArg, NormArg, ObjectiveArg};
+use crate::commands::noise::BUDGETS;
 use crate::commands::setup::{self, Asked, Setup};
 use crate::progress::Progress;
 use crate::{Failure, compute};
@@ -29,7 +31,8 @@ const TOGETHER: usize = 100;
 const IMAGES_MAX: usize = 500;
 /// Restarts, steps and questions where none are named.
 const RESTARTS: u32 = 5;
-const STEPS: [u32; 2] = [40, 50];
+const STEPS: u32 = 40;
+const PATCH_STEPS: u32 = 50;
 const QUERIES: u32 = 500;
 /// Images that set the threshold, where no number is named.
 const HELD_OUT: u32 = 1000;
@@ -40,14 +43,6 @@ const STRIDE: u32 = 2;
 const PATCH_STEP: f32 = 0.05;
 /// Share of the right held-out images that are accepted.
 const ACCEPTED: f64 = 0.99;
-
-/// The usual budgets for images of one channel and of several (D. Stutz, M. Hein, B. Schiele, ICML 2020).
-const BUDGETS: [(Norm, [f64; 2]); 4] = [
-    (Norm::Linf, [0.3, 0.03]),
-    (Norm::L2, [3.0, 2.0]),
-    (Norm::L1, [18.0, 24.0]),
-    (Norm::L0, [15.0, 10.0]),
-];
 
 /// Some images as they are, and under each attack.
 pub(super) struct Examples {
@@ -98,6 +93,7 @@ pub(super) fn run(
     let named = Some((&args.data[..], &held.test));
     let deployment =
         setup.calibrated(setup.deployment(&graph)?, &args.on_chip, named, kernel, stop)?;
+    setup.remark(&deployment)?;
     let supplies = &setup.chips.supplies;
     let chip: Option<OpenChip<'_>> = match supplies.present().next() {
         Some(_) => Some(setup.open(&deployment, setup.chips.range.start, supplies)?),
@@ -136,7 +132,8 @@ pub(super) fn run(
             let range = from..(from + TOGETHER).min(held.test.len());
             let data = held.test.subset(range).map_err(|error| Failure::input("data", &error))?;
             let found = ground.attack(kind, &data, (held.first + from) as u64)?;
-            let whole = pixels(&data.images, &found.values);
+            let pairs = data.images.iter().zip(&found.values);
+            let whole: Vec<u8> = pairs.map(|(&before, &value)| whole(before, value)).collect();
             queries += found.queries * data.len() as u64;
             sizes += size(kind, &data, &whole);
             attacked.extend(whole);
@@ -211,8 +208,7 @@ fn kinds(args: &AttackArgs, data: &Dataset) -> Result<Vec<Kind>, Failure> {
         let norms = &args.pixels.norm[..];
         for norm in if norms.is_empty() { &[NormArg::Linf] } else { norms } {
             let norm = norm_of(*norm);
-            let usual = BUDGETS.iter().find(|(of, _)| *of == norm);
-            let usual = usual.map_or(0.0, |(_, of)| of[usize::from(channels > 1)]);
+            let usual = usual(norm, channels);
             if args.pixels.epsilon.is_some() && norms.len() > 1 {
                 let message = "`--epsilon` is the size in one norm, and several are named";
                 return Err(Diagnostic::new("conflict", message)
@@ -233,6 +229,18 @@ fn area(args: &AttackArgs, [height, width, _]: [usize; 3]) -> Area {
         Some(centre) => Area { side, centre: centre as usize },
         None if usual.places([height, width]).is_empty() => Area { side, centre: 0 },
         None => usual,
+    }
+}
+
+/// The usual size of a change of images with so many channels.
+const fn usual(norm: Norm, channels: usize) -> f64 {
+    let [grey, colour] = BUDGETS;
+    let budget = if channels > 1 { colour } else { grey };
+    match norm {
+        Norm::Linf => budget.linf,
+        Norm::L2 => budget.l2,
+        Norm::L1 => budget.l1,
+        Norm::L0 => budget.l0,
     }
 }
 
@@ -351,25 +359,35 @@ impl Ground<'_> {
         };
         let images = Attacked { values: &values, labels: &labels, shape: data.shape, first };
         let restarts = args.restarts.unwrap_or(RESTARTS);
-        let steps = args.iterations.unwrap_or(STEPS[usize::from(kind.norm.is_none())]);
+        let usual = if kind.norm.is_some() { STEPS } else { PATCH_STEPS };
+        let steps = args.iterations.unwrap_or(usual);
         let queries = args.pixels.queries.unwrap_or(QUERIES);
         let seed = args.seed;
         let mut engine = Engine::cpu();
         let victim = self.twin.image_victim(self.graph, &self.parameters, &mut engine);
         let victim = victim.map_err(|error| Failure::input("pixels", &error))?;
         let mut white = White { victim, stop: self.stop };
-        let mut black = Black { chip: self.black.chip, ..self.black };
+        let from = |(chip, trial)| (chip, TrialSpec { first_image: first, ..trial });
+        let mut black = Black { chip: self.black.chip.map(from), ..self.black };
         let Some((norm, epsilon)) = kind.norm else {
+            let moves = match args.pixels.moves.unwrap_or_default() {
+                MovesArg::None => Moves::None,
+                MovesArg::Random => Moves::Random,
+                MovesArg::Full => Moves::Full,
+            };
+            // Questions of a step: one for its pixels and one for each move.
+            let of_step = match moves {
+                Moves::None => 1,
+                Moves::Random => 2,
+                Moves::Full => 5,
+            };
+            let black_steps = (queries / restarts / of_step).max(1);
             let patches = |steps, step| Patch {
                 area: area(args, data.shape),
                 objective,
                 steps,
                 step,
-                moves: match args.pixels.moves.unwrap_or_default() {
-                    MovesArg::None => Moves::None,
-                    MovesArg::Random => Moves::Random,
-                    MovesArg::Full => Moves::Full,
-                },
+                moves,
                 stride: args.pixels.stride.unwrap_or(STRIDE) as usize,
                 restarts,
                 seed,
@@ -377,7 +395,7 @@ impl Ground<'_> {
             return match kind.method {
                 AttackMethod::Pgd => patch(&images, &patches(steps, PATCH_STEP), &mut white),
                 AttackMethod::RandomSearch => {
-                    random_patch(&images, &patches(queries, 0.0), &mut black)
+                    random_patch(&images, &patches(black_steps, 0.0), &mut black)
                 }
                 AttackMethod::Progressive
                 | AttackMethod::FirstOrder

@@ -1,4 +1,4 @@
-//! What `vmin attack` tells.
+//! What `vmin attack --kind bits` tells.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -198,6 +198,9 @@ impl BitAttack {
             "errors of {} test images from number {}; attacks choose by {} others from number {}",
             self.images, self.first_image, self.attack_images, self.first_attack_image
         ));
+        if self.attacks.iter().any(|row| row.chip_file.is_some()) {
+            notes.push(format!("chip files have the wrong bits at {} mV", self.vdd_mv));
+        }
         notes.push(format!("pixels {}, rounding {}", self.pixels, self.rounding));
         notes
     }
