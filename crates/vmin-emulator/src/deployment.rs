@@ -151,6 +151,28 @@ pub struct Outcome {
     pub applied: PerMemory<Applied>,
 }
 
+/// What a trial did to the first images of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Images that were counted: the first of the order.
+    pub images: usize,
+    /// Images that were classified for that. None where the chip reads what was written: clean predictions stand
+    /// for all images.
+    pub classified: usize,
+    /// Its counts.
+    pub outcome: Outcome,
+}
+
+/// Images in an order of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Ordered<'o> {
+    /// Number of each image, from the first of the trial on: it keys the reads, so that every order gives an image
+    /// the same prediction.
+    pub numbers: &'o [u32],
+    /// Predictions without bit errors, in the order.
+    pub clean: &'o [usize],
+}
+
 /// A network in protected memories.
 #[derive(Debug)]
 pub struct Deployment<'g> {

@@ -1,6 +1,8 @@
 //! Inference on a set of images, with codes and buffers as the memories of a chip give them back.
 
 use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -101,7 +103,7 @@ pub struct Score {
 /// nothing else is named.
 pub struct Emulator<'g, R = Class> {
     graph: &'g Graph,
-    executor: Executor<'g>,
+    executor: Arc<Executor<'g>>,
     images: Images<'g>,
     image_size: usize,
     readout: R,
@@ -136,7 +138,7 @@ impl<'g> Emulator<'g> {
         if graph.pixels.is_none() {
             return Err(EmulatorError::Pixels(graph.no_pixels().to_string()));
         }
-        let executor = Executor::new(graph, kernel);
+        let executor = Arc::new(Executor::new(graph, kernel));
         Ok(Self { graph, executor, images, image_size, readout: Class })
     }
 }
@@ -153,9 +155,18 @@ impl<'g, R: Readout> Emulator<'g, R> {
     where
         'g: 'a,
     {
-        let executor = Executor::new(graph, self.executor.kernel());
+        let executor = Arc::new(Executor::new(graph, self.executor.kernel()));
         let Self { images, image_size, ref readout, .. } = *self;
         Emulator { graph, executor, images, image_size, readout: readout.clone() }
+    }
+
+    /// The same over some of the images, by their places among them.
+    pub(crate) fn part(&self, places: Range<usize>) -> Self {
+        let Self { graph, image_size, images: Images { pixels, labels }, .. } = *self;
+        let bytes = places.start * image_size..places.end * image_size;
+        let images = Images { pixels: &pixels[bytes], labels: &labels[places] };
+        let executor = Arc::clone(&self.executor);
+        Self { graph, executor, images, image_size, readout: self.readout.clone() }
     }
 
     /// The predicted class of every image under `codes`, or what else is read out.
@@ -344,7 +355,7 @@ impl Emulator<'_> {
 }
 
 /// The counts of both, memory by memory.
-fn added(a: PerMemory<Applied>, b: PerMemory<Applied>) -> PerMemory<Applied> {
+pub(crate) fn added(a: PerMemory<Applied>, b: PerMemory<Applied>) -> PerMemory<Applied> {
     PerMemory::from_fn(|memory| {
         let mut sum = *a.get(memory);
         sum += *b.get(memory);

@@ -28,7 +28,8 @@ pub mod source;
 mod sum_ranges;
 
 pub use deployment::{
-    ChipSpec, Deployment, LOAD, OpenChip, Outcome, Placement, Reads, Supplies, TrialSpec,
+    ChipSpec, Deployment, LOAD, OpenChip, Ordered, Outcome, Placement, Prefix, Reads, Supplies,
+    TrialSpec,
 };
 pub use emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Images, Score, Stopped};
 pub use memory::ProtectedError;

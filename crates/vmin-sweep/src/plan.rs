@@ -25,7 +25,7 @@ use vmin_sram::Chip;
 
 use crate::accuracy::Subject;
 use crate::journal::{ChipId, Counts, JournalOf, TrialId};
-use crate::results::{InputDigest, PointCost, Setting};
+use crate::results::{InputDigest, PointCost, Provenance, Setting};
 use crate::run::RunError;
 
 pub use candidates::{Candidate, CandidatePoint, layers as priced_layers};
@@ -138,6 +138,12 @@ impl Plan {
         self.candidates.iter().map(|candidate| candidate.points.len()).sum()
     }
 
+    /// Whether its chips are files, not samples of a population.
+    #[must_use]
+    pub const fn has_chip_files(&self) -> bool {
+        self.moves_map
+    }
+
     /// The images, with labels.
     #[must_use]
     pub fn images(&self) -> Images<'_> {
@@ -196,8 +202,20 @@ impl Plan {
             candidate: candidate.id.clone(),
             chip: self.chip_id(number),
             supplies: point.id.clone(),
-            images: format!("{}:{}+{}", self.data_id, self.first_image, self.data.len()),
+            images: self.images_name(),
         }
+    }
+
+    /// The name of its images in records: `set:first+count`.
+    #[must_use]
+    pub fn images_name(&self) -> String {
+        format!("{}:{}+{}", self.data_id, self.first_image, self.data.len())
+    }
+
+    /// Images that a chip may lose, net of those gained, and still be within the budget.
+    #[must_use]
+    pub fn lost_max(&self) -> u64 {
+        self.setting.lost_max(self.data.len() as u64)
     }
 
     fn chip_id(&self, number: u32) -> ChipId {
@@ -282,6 +300,17 @@ impl Plan {
                     known.extend((0..trials).zip(of_point).map(of));
                 }
             }
+        }
+    }
+
+    /// Inputs and version behind its results.
+    #[must_use]
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            vmin_version: env!("CARGO_PKG_VERSION").to_owned(),
+            plan_sha256: self.digest.clone(),
+            inputs: self.inputs.clone(),
+            sources: vmin_accel::energy::sources(&self.accelerator, &self.profile),
         }
     }
 

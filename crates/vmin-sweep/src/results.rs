@@ -327,9 +327,8 @@ pub fn evaluate(
     }
     let images = clean.images as f64;
     let error = |correct: u64| (images - correct as f64) / images;
-    // Decided on counts of images, where no rounding can tip the balance.
-    let lost_max = (setting.accuracy_loss_max * images + 1e-9).floor();
-    let within = |counts: &Counts| clean.correct as f64 - counts.correct as f64 <= lost_max;
+    let lost_max = setting.lost_max(clean.images);
+    let within = |counts: &Counts| clean.correct <= counts.correct + lost_max;
     let mut points = Vec::with_capacity(costs.len());
     for (cost, of_point) in costs.iter().zip(counts.chunks_exact(per_point)) {
         let plain: Vec<f64> = of_point.iter().map(|counts| error(counts.correct)).collect();
@@ -425,6 +424,12 @@ impl Setting {
     #[must_use]
     pub fn voltage(&self, vdd_mv: f64) -> String {
         self.vdd_reference.words(vdd_mv)
+    }
+
+    /// Images of so many that a chip may lose: budgets are decided on counts, where no rounding can tip the balance.
+    #[must_use]
+    pub fn lost_max(&self, images: u64) -> u64 {
+        (self.accuracy_loss_max * images as f64 + 1e-9).floor() as u64
     }
 
     /// The budget in words.

@@ -14,7 +14,7 @@ use crate::Plan;
 use crate::journal::{Counts, Journal, JournalError, Log, Record};
 use crate::plan::{Candidate, Known};
 use crate::remedy;
-use crate::results::{Clean, Provenance, RESULTS_VERSION, Results, evaluate};
+use crate::results::{Clean, RESULTS_VERSION, Results, evaluate};
 use crate::statistics::PairedDifference;
 
 /// Records between two calls that make the journal durable.
@@ -306,11 +306,6 @@ fn results(plan: &Plan, done: &[Done]) -> Result<Results, RunError> {
         remedies,
         notes: plan.notes.clone(),
         subject: Some(plan.subject.clone()),
-        provenance: Provenance {
-            vmin_version: env!("CARGO_PKG_VERSION").to_owned(),
-            plan_sha256: plan.digest.clone(),
-            inputs: plan.inputs.clone(),
-            sources: vmin_accel::energy::sources(&plan.accelerator, &plan.profile),
-        },
+        provenance: plan.provenance(),
     })
 }

@@ -11,6 +11,7 @@ pub mod model;
 mod monitor;
 mod noise;
 mod on_chip;
+mod questions;
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
+pub use self::questions::{AskedArgs, VminArgs, YieldArgs};
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -156,6 +158,10 @@ fn read_noise_mv(text: &str) -> Result<f64, String> {
 pub enum Command {
     /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
+    /// The lowest supply at which each chip works
+    Vmin(VminArgs),
+    /// The share of chips that work at each supply
+    Yield(YieldArgs),
     /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
@@ -215,6 +221,8 @@ impl Command {
     pub const fn words(&self) -> &'static str {
         match self {
             Self::Sweep(_) => "sweep",
+            Self::Vmin(_) => "vmin",
+            Self::Yield(_) => "yield",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
@@ -261,6 +269,10 @@ pub enum SchemaKind {
     Recipe,
     /// JSON of `vmin sweep`; `results.json` lacks `command` and `version`
     Results,
+    /// JSON of `vmin vmin`
+    Vmin,
+    /// JSON of `vmin yield`
+    Yield,
     /// JSON of `vmin check`
     Check,
     /// JSON of `vmin eval`

@@ -111,6 +111,10 @@ pub(crate) const REMEDY_ROWS: Output<'_> =
     Output::alone("table", "sweep", "name,protection,model,");
 pub(crate) const MANIFEST: Output<'_> =
     Output::alone("manifest", "sweep", "{\n  \"manifest_version\"");
+pub(crate) const VMIN_ANSWER: Output<'_> =
+    Output::alone("answer", "vmin", "{\n  \"command\": \"vmin\",");
+pub(crate) const YIELD_ANSWER: Output<'_> =
+    Output::alone("answer", "yield", "{\n  \"command\": \"yield\",");
 pub(crate) const EXPLORATION: Output<'_> =
     Output::alone("results", "explore", "{\n  \"exploration_version\"");
 pub(crate) const EXPLORATION_ROWS: Output<'_> =
@@ -126,7 +130,7 @@ pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 22] = [
+const KINDS: [Output<'_>; 24] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
@@ -142,6 +146,8 @@ const KINDS: [Output<'_>; 22] = [
     RESULT_ROWS,
     REMEDY_ROWS,
     MANIFEST,
+    VMIN_ANSWER,
+    YIELD_ANSWER,
     EXPLORATION,
     EXPLORATION_ROWS,
     FLIPS,

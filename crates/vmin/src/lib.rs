@@ -56,6 +56,12 @@ pub fn run(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
 fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, Failure> {
     match command {
         Command::Sweep(args) => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        Command::Vmin(args) => {
+            commands::questions::vmin::run(args, stop)?.text(words, args.asked.format.format)
+        }
+        Command::Yield(args) => {
+            commands::questions::yields::run(args, stop)?.text(words, args.asked.format.format)
+        }
         Command::Check(args) => commands::check::run(args, stop)?.text(words, args.format.format),
         Command::Eval(args) => commands::eval::run(args, stop)?.text(words, args.format.format),
         Command::Deploy(args) => commands::deploy::run(args, stop)?.text(words, args.format.format),

@@ -7,8 +7,8 @@ use vmin_nn::Graph;
 use vmin_protection::store::Storage;
 use vmin_sram::Applied;
 
-use super::{Deployment, LOAD, Outcome, Reads, Supplies, TrialSpec};
-use crate::emulator::{BufferFaults, Emulator, ImageRead, Stopped};
+use super::{Deployment, LOAD, Ordered, Outcome, Prefix, Reads, Supplies, TrialSpec};
+use crate::emulator::{BufferFaults, Emulator, ImageRead, Score, Stopped, added};
 use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, NEVER, Powered, activations, sums};
@@ -180,6 +180,26 @@ impl OpenChip<'_> {
         Ok(Outcome { score: emulator.score(&predictions, clean), applied })
     }
 
+    /// Classifies the images of `emulator`, which lie in this order, until `next` has seen enough: it is told how many
+    /// were counted with which result, and gives the number to be counted next, or none.
+    ///
+    /// Counting starts after the first `from` images, whose result is not added.
+    ///
+    /// # Errors
+    /// [`Stopped`] soon after `stop` was set.
+    pub fn run_until(
+        &self,
+        trial: TrialSpec<'_>,
+        emulator: &Emulator<'_>,
+        order: Ordered<'_>,
+        from: usize,
+        next: &mut dyn FnMut(usize, Score) -> Option<usize>,
+        stop: &AtomicBool,
+    ) -> Result<Prefix, Stopped> {
+        let chip = self.powered(trial.supplies, stop);
+        unless_stopped(stop, chip.run_until(trial, emulator, order, from, next, stop)?)
+    }
+
     /// The predicted classes of a trial, as [`Self::run`] counts them, or what else `emulator` reads out.
     ///
     /// # Errors
@@ -249,25 +269,62 @@ impl PoweredChip<'_> {
                 emulator.predict_reread(read, stop)
             }
             Reads::Once => {
-                let Loaded { weights, activations, sums } = self.loaded();
-                let faults =
-                    BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
-                let mut applied =
-                    PerMemory::<Applied> { weight: weights.applied, ..PerMemory::default() };
-                let predictions = if faults.activations.is_some() || faults.sums.is_some() {
-                    let (predictions, of_buffers) =
-                        emulator.predict_through(&weights.codes, faults, stop)?;
-                    applied.activation = of_buffers.activation;
-                    applied.accumulator = of_buffers.accumulator;
-                    predictions
-                } else if weights.applied.bits_flipped == 0 {
-                    clean.to_vec()
-                } else {
-                    emulator.predict(&weights.codes, stop)?
-                };
+                let loaded = self.loaded();
+                if loaded.changes_nothing() {
+                    return Ok((clean.to_vec(), loaded.applied_to_weights()));
+                }
+                let (predictions, mut applied) = loaded.predict(emulator, stop)?;
+                applied.weight = loaded.weights.applied;
                 Ok((predictions, applied))
             }
         }
+    }
+
+    fn run_until(
+        &self,
+        trial: TrialSpec<'_>,
+        emulator: &Emulator<'_>,
+        Ordered { numbers, clean }: Ordered<'_>,
+        from: usize,
+        next: &mut dyn FnMut(usize, Score) -> Option<usize>,
+        stop: &AtomicBool,
+    ) -> Result<Prefix, Stopped> {
+        let fitted = self.fitted(trial.reads, stop)?;
+        let of_chip = fitted.as_ref().map(|graph| emulator.with_graph(graph));
+        let emulator = of_chip.as_ref().unwrap_or(emulator);
+        let loaded = (trial.reads == Reads::Once).then(|| self.loaded());
+        let mut score = Score { correct: 0, correct_union: 0 };
+        if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.changes_nothing()) {
+            let rest = emulator.part(from..clean.len());
+            let score = rest.score(&clean[from..], &clean[from..]);
+            let outcome = Outcome { score, applied: loaded.applied_to_weights() };
+            return Ok(Prefix { images: clean.len(), classified: 0, outcome });
+        }
+        let (mut images, mut applied) = (from, PerMemory::<Applied>::default());
+        while let Some(end) = next(images, score).filter(|&end| end > images) {
+            let end = end.min(clean.len());
+            let part = emulator.part(images..end);
+            let (predictions, of_part) = match &loaded {
+                Some(loaded) => loaded.predict(&part, stop)?,
+                None => {
+                    let number = |index: usize| u64::from(numbers[images + index]);
+                    part.predict_reread(|index| self.read(trial.first_image + number(index)), stop)?
+                }
+            };
+            let of_predictions = part.score(&predictions, &clean[images..end]);
+            score.correct += of_predictions.correct;
+            score.correct_union += of_predictions.correct_union;
+            applied = added(applied, of_part);
+            images = end;
+            if images == clean.len() {
+                break;
+            }
+        }
+        if let Some(loaded) = &loaded {
+            applied.weight = loaded.weights.applied;
+        }
+        let outcome = Outcome { score, applied };
+        Ok(Prefix { images, classified: images - from, outcome })
     }
 
     /// What the memories do to an image.
@@ -303,10 +360,11 @@ impl PoweredChip<'_> {
                 calibration.recalibrated_reread(read, what, stop).map(Some)
             }
             Reads::Once => {
-                let Loaded { weights, activations, sums } = self.loaded();
-                if activations.is_none() && sums.is_none() && weights.applied.bits_flipped == 0 {
+                let loaded = self.loaded();
+                if loaded.changes_nothing() {
                     return Ok(None);
                 }
+                let Loaded { weights, activations, sums } = loaded;
                 let faults =
                     BufferFaults { activations: activations.as_ref(), sums: sums.as_ref() };
                 calibration.recalibrated(&weights.codes, faults, what, stop).map(Some)
@@ -317,3 +375,27 @@ impl PoweredChip<'_> {
 
 /// What the memories do to all images.
 type Loaded<'m> = ImageRead<'m>;
+
+impl Loaded<'_> {
+    fn changes_nothing(&self) -> bool {
+        self.activations.is_none() && self.sums.is_none() && self.weights.applied.bits_flipped == 0
+    }
+
+    fn applied_to_weights(&self) -> PerMemory<Applied> {
+        PerMemory { weight: self.weights.applied, ..PerMemory::default() }
+    }
+
+    /// The predictions, and what the memories beside that of the weights did to all images.
+    fn predict<R: Readout>(
+        &self,
+        emulator: &Emulator<'_, R>,
+        stop: &AtomicBool,
+    ) -> Result<(Vec<R::Value>, PerMemory<Applied>), Stopped> {
+        let (activations, sums) = (self.activations.as_ref(), self.sums.as_ref());
+        if activations.is_none() && sums.is_none() {
+            let predictions = emulator.predict(&self.weights.codes, stop)?;
+            return Ok((predictions, PerMemory::default()));
+        }
+        emulator.predict_through(&self.weights.codes, BufferFaults { activations, sums }, stop)
+    }
+}

@@ -16,6 +16,7 @@ pub mod init;
 pub mod model;
 pub mod monitor;
 pub mod noise;
+pub mod questions;
 pub mod report;
 pub mod schema;
 mod setup;

@@ -34,6 +34,8 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
             return by_hand(include_str!("../../../../schemas/recipe.schema.json"));
         }
         SchemaKind::Results => results(),
+        SchemaKind::Vmin => document::<super::questions::vmin::Lowest>(),
+        SchemaKind::Yield => document::<super::questions::yields::Yielded>(),
         SchemaKind::Check => document::<super::check::Checked>(),
         SchemaKind::Eval => document::<eval::Evaluated>(),
         SchemaKind::Deploy => document::<deploy::Deployed>(),

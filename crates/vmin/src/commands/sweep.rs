@@ -125,7 +125,7 @@ pub(crate) fn plan(path: Option<&Path>, sets: &[String]) -> Result<Plan, Failure
     Ok(Plan::read(&source, base)?)
 }
 
-fn journal_failure(error: &JournalError) -> Failure {
+pub(crate) fn journal_failure(error: &JournalError) -> Failure {
     let diagnostic = Diagnostic::new("journal", with_causes(error));
     match error {
         JournalError::Exists { .. } => {
