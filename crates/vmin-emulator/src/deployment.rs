@@ -4,6 +4,7 @@ mod open;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use vmin_accel::placement::{ActivationPlacement, AddressMap, SumPlacement, WeightPlacement};
@@ -151,15 +152,12 @@ pub struct Outcome {
     pub applied: PerMemory<Applied>,
 }
 
-/// What a trial did to the first images of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    /// Images that were counted: the first of the order.
-    pub images: usize,
-    /// Images that were classified for that. None where the chip reads what was written: clean predictions stand
-    /// for all images.
-    pub classified: usize,
-    /// Its counts.
+/// What a trial did to some images of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InPart {
+    /// Their places in the order.
+    pub places: Range<usize>,
+    /// Its counts over them.
     pub outcome: Outcome,
 }
 

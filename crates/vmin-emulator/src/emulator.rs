@@ -355,7 +355,7 @@ impl Emulator<'_> {
 }
 
 /// The counts of both, memory by memory.
-pub(crate) fn added(a: PerMemory<Applied>, b: PerMemory<Applied>) -> PerMemory<Applied> {
+fn added(a: PerMemory<Applied>, b: PerMemory<Applied>) -> PerMemory<Applied> {
     PerMemory::from_fn(|memory| {
         let mut sum = *a.get(memory);
         sum += *b.get(memory);

@@ -28,7 +28,7 @@ pub mod source;
 mod sum_ranges;
 
 pub use deployment::{
-    ChipSpec, Deployment, LOAD, OpenChip, Ordered, Outcome, Placement, Prefix, Reads, Supplies,
+    ChipSpec, Deployment, InPart, LOAD, OpenChip, Ordered, Outcome, Placement, Reads, Supplies,
     TrialSpec,
 };
 pub use emulator::{BufferFaults, Emulator, EmulatorError, ImageRead, Images, Score, Stopped};

@@ -1,39 +1,57 @@
-//! Counts over the first images of the order, from a journal, by trial.
+//! Counts over the first images of each class, from a journal, by trial.
 
 use std::collections::BTreeMap;
 
 use vmin_sweep::{Counts, Record, TrialId};
 
-use crate::order::prefix_of;
+use crate::order::{CLASSES, Named, named};
 use crate::sequential::Seen;
 
-/// What is known of trials: counts by the number of images, which are the first ones of the order.
+/// What is known of trials.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
-    by_trial: BTreeMap<TrialId, BTreeMap<usize, Counts>>,
+    by_trial: BTreeMap<TrialId, BTreeMap<Named, Counts>>,
 }
 
 impl Records {
-    /// Those of `records` that are over the first ones of the `images` that `name` names; others are left out.
+    /// Those of `records` that are over all or the first ones of the images that `name` names; others are left out.
     #[must_use]
-    pub fn new(records: &[Record], name: &str, images: usize) -> Self {
+    pub fn new(records: &[Record], name: &str) -> Self {
         let mut known = Self::default();
         for Record { trial, counts } in records {
-            if let Some(count) = prefix_of(name, images, &trial.images) {
-                known.insert(trial, count, *counts);
+            if let Some(images) = named(name, &trial.images) {
+                known.insert(trial, images, *counts);
             }
         }
         known
     }
 
-    pub(crate) fn insert(&mut self, trial: &TrialId, images: usize, counts: Counts) {
+    pub(crate) fn insert(&mut self, trial: &TrialId, images: Named, counts: Counts) {
         self.by_trial.entry(key(trial)).or_default().insert(images, counts);
     }
 
-    /// What is known of a trial, by rising number of images.
-    pub(crate) fn of(&self, trial: &TrialId) -> Vec<(usize, Counts)> {
-        let counts = self.by_trial.get(&key(trial)).into_iter().flatten();
-        counts.map(|(&images, &counts)| (images, counts)).collect()
+    /// The counts of a trial over all images.
+    pub(crate) fn all(&self, trial: &TrialId) -> Option<Counts> {
+        self.by_trial.get(&key(trial))?.get(&Named::All).copied()
+    }
+
+    /// The counts of a trial over the most images known of each class, with their number; `images` are those of a
+    /// class.
+    pub(crate) fn most(
+        &self,
+        trial: &TrialId,
+        images: impl Fn(usize) -> usize,
+    ) -> [(usize, Counts); CLASSES] {
+        let known = self.by_trial.get(&key(trial));
+        std::array::from_fn(|class| {
+            let of_class = known.into_iter().flatten().filter_map(|(named, counts)| match *named {
+                Named::First(of, count) if of == class && count <= images(class) => {
+                    Some((count, *counts))
+                }
+                Named::First(..) | Named::All => None,
+            });
+            of_class.max_by_key(|(count, _)| *count).unwrap_or_default()
+        })
     }
 }
 

@@ -4,15 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use vmin_emulator::{Deployment, Emulator, Images, OpenChip, Ordered, Reads, TrialSpec};
+use vmin_emulator::{
+    Deployment, Emulator, Images, InPart, OpenChip, Ordered, Outcome, Readout, Reads, Score,
+    TrialSpec,
+};
 use vmin_kernels::GemmKernel;
+use vmin_nn::Graph;
 use vmin_sweep::{Candidate, Counts, Journal, Log, Plan, Progress, Record, RunError};
 
 use crate::looks;
-use crate::order::{order, prefix_name};
+use crate::order::{CLASSES, Named, Order, margin, prefix_name};
 use crate::records::{Records, seen};
-use crate::search::{Found, Strategy};
-use crate::sequential::{Budget, Seen};
+use crate::search::{self, Found, share};
+use crate::sequential::Budget;
+
+/// Chips whose searches tell the others where to start.
+const PILOTS: u32 = 3;
 
 /// Records between two calls that make the journal durable.
 const RECORDS_PER_SYNC: u64 = 64;
@@ -90,57 +97,52 @@ pub fn search<L: Log>(
     let trials = plan.trials();
     progress.begin(u64::from(trials) * plan.candidates.len() as u64, 0);
     let images = plan.images();
-    let name = plan.images_name();
-    let numbers = order(&name, images.labels.len());
-    let (pixels, labels) = ordered(images, &numbers);
-    let images = Images { pixels: &pixels, labels: &labels };
     let shared = Shared {
         plan,
-        name,
-        numbers,
-        // Every decision that can be asked for has its share.
-        alpha: match certainty {
+        name: plan.images_name(),
+        chance_of_chip: match certainty {
             Certainty::Exact => 0.0,
             Certainty::But(chance) => {
-                chance / (plan.points_total() as f64 * f64::from(trials)).max(1.0)
+                chance / (plan.candidates.len() as f64 * f64::from(trials)).max(1.0)
             }
         },
         known: Mutex::new(records),
         journal: Mutex::new((journal, 0)),
         stop,
     };
-    let mut own_clean: Option<Vec<usize>> = None;
+    let mut networks: Vec<(&Graph, Network)> = Vec::new();
     let mut clean_classified = 0;
     let all: Result<Vec<OfCandidate>, RunError> = plan
         .candidates
         .iter()
         .map(|candidate| {
-            let emulator = Emulator::new(&candidate.graph, images, kernel)?;
-            // Remedies of the experiment's own network predict the same without bit errors.
-            let same = std::sync::Arc::ptr_eq(&candidate.graph, &plan.own().graph);
-            let clean = match own_clean.clone().filter(|_| same) {
-                Some(clean) => clean,
+            // Remedies of one network share its predictions without bit errors.
+            let graph: &Graph = &candidate.graph;
+            let known = networks.iter().position(|(known, _)| std::ptr::eq(*known, graph));
+            let network = match known {
+                Some(index) => &networks[index].1,
                 None => {
                     clean_classified += images.labels.len() as u64;
-                    emulator.predict_clean(stop)?
+                    let network = Network::new(graph, images, &shared.name, kernel, stop)?;
+                    networks.push((graph, network));
+                    &networks[networks.len() - 1].1
                 }
             };
-            let correct = |clean: &[usize]| emulator.score(clean, clean).correct.cast_signed();
+            let clean_correct = network.correct();
             // A budget refers to the experiment's own network.
-            let behind = correct(own_clean.get_or_insert_with(|| clean.clone())) - correct(&clean);
-            let clean_correct = correct(&clean).cast_unsigned();
-            let right = clean.iter().zip(images.labels);
-            let right = right.map(|(&class, &label)| class == usize::from(label));
-            let budget = Budget::new(right, plan.lost_max().cast_signed() - behind);
+            let behind = networks[0].1.correct().cast_signed() - clean_correct.cast_signed();
+            let network = &networks[known.unwrap_or(networks.len() - 1)].1;
+            let most = plan.lost_max().cast_signed() - behind;
+            let right = network.right();
+            let budget = Budget::new([0, 1].map(|class| &right[network.order.places(class)]), most);
             let deployment = plan.deployment(candidate, kernel, stop)?;
             let searches = Searches {
                 shared: &shared,
                 candidate,
-                emulator,
+                emulator: Emulator::new(graph, network.images(), kernel)?,
+                network,
                 deployment,
-                clean,
                 budget,
-                strategy: Strategy::new(candidate.points.len()),
             };
             let chips = searches.run(trials, progress)?;
             Ok(OfCandidate { clean_correct, chips })
@@ -153,13 +155,63 @@ pub fn search<L: Log>(
     Ok(Searched { candidates, clean_classified })
 }
 
-/// Copies of the images in another order.
-fn ordered(images: Images<'_>, numbers: &[u32]) -> (Vec<u8>, Vec<u8>) {
-    let size = images.pixels.len() / images.labels.len().max(1);
-    let pixels =
-        numbers.iter().flat_map(|&number| &images.pixels[number as usize * size..][..size]);
-    let labels = numbers.iter().map(|&number| images.labels[number as usize]);
-    (pixels.copied().collect(), labels.collect())
+/// A network without bit errors, and the images in its order.
+struct Network {
+    order: Order,
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    /// Predicted classes.
+    clean: Vec<usize>,
+}
+
+impl Network {
+    fn new(
+        graph: &Graph,
+        images: Images<'_>,
+        name: &str,
+        kernel: &'static dyn GemmKernel,
+        stop: &AtomicBool,
+    ) -> Result<Self, RunError> {
+        let outputs = Emulator::new(graph, images, kernel)?.reading(Outputs).predict_clean(stop);
+        let outputs = outputs.map_err(RunError::from)?;
+        let margins = outputs.iter().zip(images.labels);
+        let margins: Vec<u32> = margins.map(|(outputs, &label)| margin(outputs, label)).collect();
+        let order = Order::new(name, &margins);
+        let size = images.pixels.len() / images.labels.len().max(1);
+        let all = || order.numbers.iter().map(|&number| number as usize);
+        let pixels = all().flat_map(|number| &images.pixels[number * size..][..size]);
+        let labels = all().map(|number| images.labels[number]);
+        let clean = all().map(|number| vmin_nn::exec::first_max(&outputs[number]));
+        let (pixels, labels, clean) =
+            (pixels.copied().collect(), labels.collect(), clean.collect());
+        Ok(Self { order, pixels, labels, clean })
+    }
+
+    fn images(&self) -> Images<'_> {
+        Images { pixels: &self.pixels, labels: &self.labels }
+    }
+
+    /// Whether each image is right.
+    fn right(&self) -> Vec<bool> {
+        let all = self.clean.iter().zip(&self.labels);
+        all.map(|(&class, &label)| class == usize::from(label)).collect()
+    }
+
+    fn correct(&self) -> u64 {
+        self.right().into_iter().filter(|right| *right).count() as u64
+    }
+}
+
+/// Reads the output codes.
+#[derive(Clone, Copy, Debug)]
+struct Outputs;
+
+impl Readout for Outputs {
+    type Value = Vec<i8>;
+
+    fn of(&self, value: &mut Vec<i8>, outputs: &[i8]) {
+        *value = outputs.to_vec();
+    }
 }
 
 /// What all candidates share.
@@ -167,9 +219,8 @@ struct Shared<'a, L: Log> {
     plan: &'a Plan,
     /// Of the images.
     name: String,
-    numbers: Vec<u32>,
-    /// Error probability of each decision.
-    alpha: f64,
+    /// Chance of any wrong decision about a chip of a candidate; 0 if all images decide.
+    chance_of_chip: f64,
     known: Mutex<Records>,
     journal: Mutex<(&'a mut Journal<L>, u64)>,
     stop: &'a AtomicBool,
@@ -180,51 +231,66 @@ struct Searches<'s, 'a, L: Log> {
     shared: &'s Shared<'a, L>,
     candidate: &'s Candidate,
     emulator: Emulator<'s>,
+    network: &'s Network,
     deployment: Deployment<'s>,
-    clean: Vec<usize>,
     budget: Budget,
-    strategy: Strategy,
 }
 
 impl<L: Log> Searches<'_, '_, L> {
+    /// The first chips are bisected; the others start where half of these passed.
     fn run(&self, trials: u32, progress: &dyn Progress) -> Result<Vec<OfChip>, RunError> {
+        let mut chips = self.all(0..trials.min(PILOTS), None, progress)?;
+        let mut lowest: Vec<usize> = chips.iter().filter_map(|chip| chip.lowest).collect();
+        lowest.sort_unstable();
+        let start = lowest.get(lowest.len() / 2).copied();
+        chips.extend(self.all(trials.min(PILOTS)..trials, start, progress)?);
+        Ok(chips)
+    }
+
+    fn all(
+        &self,
+        numbers: std::ops::Range<u32>,
+        start: Option<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<OfChip>, RunError> {
         // One worker's failure lets the others end soon.
         let failed = AtomicBool::new(false);
-        let chips: Vec<Result<OfChip, RunError>> = (0..trials)
+        let chips: Vec<Result<OfChip, RunError>> = numbers
             .into_par_iter()
             .map(|number| {
                 if failed.load(Ordering::Relaxed) || self.shared.stop.load(Ordering::Relaxed) {
                     return Err(RunError::Stopped);
                 }
-                let found = self.chip(number);
+                let found = self.chip(number, start);
                 failed.fetch_or(found.is_err(), Ordering::Relaxed);
                 progress.advance();
                 found
             })
             .collect();
         // The more specific failure, if there is one.
-        let stopped = chips.iter().any(|of| matches!(of, Err(RunError::Stopped)));
         let mut all = Vec::with_capacity(chips.len());
+        let mut stopped = false;
         for of_chip in chips {
             match of_chip {
                 Ok(of_chip) => all.push(of_chip),
-                Err(RunError::Stopped) => {}
+                Err(RunError::Stopped) => stopped = true,
                 Err(error) => return Err(error),
             }
         }
         if stopped { Err(RunError::Stopped) } else { Ok(all) }
     }
 
-    fn chip(&self, number: u32) -> Result<OfChip, RunError> {
+    fn chip(&self, number: u32, start: Option<usize>) -> Result<OfChip, RunError> {
         let Self { candidate, shared, .. } = self;
         let supplies: Vec<_> = candidate.points.iter().map(|point| &point.supplies).collect();
         // Sampled when the first decision is not known.
         let mut chip = None;
         let mut probes: Vec<Probe> = Vec::new();
-        let found = self.strategy.search(supplies.len(), |point| {
-            let probe = match self.known(number, point) {
+        let found = search::search(supplies.len(), start, |point| {
+            let alpha = shared.chance_of_chip * share(supplies.len(), probes.len());
+            let probe = match self.known(number, point, alpha) {
                 Ok(probe) => probe,
-                Err(from) => {
+                Err(before) => {
                     let chip = match &mut chip {
                         Some(chip) => chip,
                         none => none.insert(self.deployment.open(
@@ -234,7 +300,7 @@ impl<L: Log> Searches<'_, '_, L> {
                             candidate.lowest(),
                         )?),
                     };
-                    self.decide(chip, number, point, from)?
+                    self.decide(chip, (number, point), alpha, before)?
                 }
             };
             probes.push(probe);
@@ -245,102 +311,127 @@ impl<L: Log> Searches<'_, '_, L> {
         Ok(OfChip { lowest: found.lowest, out_of_order: found.is_out_of_order(), probes })
     }
 
-    /// The decision that records make; or else the images and counts to go on from.
-    fn known(&self, number: u32, point: usize) -> Result<Probe, (usize, Counts)> {
-        let Shared { plan, known, .. } = self.shared;
-        let trial = plan.trial(self.candidate, &self.candidate.points[point], number);
-        let known = known.lock().unwrap_or_else(PoisonError::into_inner).of(&trial);
-        let mut last = (0, Counts::default());
-        for (images, counts) in known {
-            match self.verdict(seen(images, &counts)) {
-                Some(within) => return Ok(self.probe(point, within, images, &counts)),
-                None => last = (images, counts),
-            }
+    /// The decision that records make; or else the images of each class, with their counts, to go on from.
+    fn known(&self, number: u32, point: usize, alpha: f64) -> Result<Probe, Known> {
+        let trial = self.shared.plan.trial(self.candidate, &self.candidate.points[point], number);
+        let records = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counts) = records.all(&trial) {
+            return Ok(self.of_all(point, &counts));
         }
-        Err(last)
+        let known = records.most(&trial, |class| self.budget.images(class));
+        match self.verdict(&known, alpha) {
+            Some(within) => Ok(self.probe(point, within, &known)),
+            None => Err(known),
+        }
     }
 
-    fn verdict(&self, seen: Seen) -> Option<bool> {
-        let all = seen.images == self.budget.images();
+    fn verdict(&self, known: &Known, alpha: f64) -> Option<bool> {
+        let seen = known.each_ref().map(|(images, counts)| seen(*images, counts));
+        let all = (0..CLASSES).all(|class| seen[class].images == self.budget.images(class));
         // Without an error probability all images are counted, though fewer may be certain.
-        if self.shared.alpha <= 0.0 && !all {
+        if alpha <= 0.0 && !all {
             return None;
         }
-        self.budget.decide(seen, self.shared.alpha)
+        self.budget.decide(&seen, alpha)
     }
 
-    fn probe(&self, point: usize, within: bool, images: usize, counts: &Counts) -> Probe {
-        let (lost, gained) = self.budget.lost_and_gained(seen(images, counts));
-        let reads = [counts.weight[1], counts.activation[0], counts.accumulator[0]];
-        let clean = reads == [0; 3] && self.shared.plan.reads == Reads::Once;
-        let images = images as u64;
-        Probe { point, within, images, classified: if clean { 0 } else { images }, lost, gained }
+    fn probe(&self, point: usize, within: bool, known: &Known) -> Probe {
+        let (mut lost, mut gained, mut images) = (0, 0, 0);
+        for (class, (count, counts)) in known.iter().enumerate() {
+            let changed = self.budget.lost_and_gained(class, seen(*count, counts));
+            lost += changed.0;
+            gained += changed.1;
+            images += *count as u64;
+        }
+        Probe { point, within, images, classified: images, lost, gained }
+    }
+
+    /// The decision of a trial over all images.
+    fn of_all(&self, point: usize, counts: &Counts) -> Probe {
+        let clean_correct = self.network.correct();
+        let (lost, gained) =
+            (clean_correct - counts.correct_union, counts.correct - counts.correct_union);
+        let wrong = [counts.weight[1], counts.activation[0], counts.accumulator[0]];
+        // The chip reads what was written.
+        let unchanged = wrong == [0; 3] && self.shared.plan.reads == Reads::Once;
+        let images = self.network.labels.len() as u64;
+        Probe {
+            point,
+            within: lost.cast_signed() - gained.cast_signed() <= self.budget.most(),
+            images,
+            classified: if unchanged { 0 } else { images },
+            lost,
+            gained,
+        }
     }
 
     fn decide(
         &self,
         chip: &OpenChip<'_>,
-        number: u32,
-        point: usize,
-        (from, before): (usize, Counts),
+        (number, point): (u32, usize),
+        alpha: f64,
+        mut known: Known,
     ) -> Result<Probe, RunError> {
-        let Self { candidate, shared, clean, budget, .. } = self;
+        let Self { candidate, shared, network, budget, .. } = self;
         let Shared { plan, stop, .. } = shared;
-        let of_point = &candidate.points[point];
         let spec = TrialSpec {
-            supplies: &of_point.supplies,
+            supplies: &candidate.points[point].supplies,
             reads: plan.reads,
             first_image: plan.first_image,
         };
-        let order = Ordered { numbers: &shared.numbers, clean };
-        let mut next = |images: usize, score: vmin_emulator::Score| {
-            let seen = Seen {
-                images,
-                correct: before.correct + score.correct,
-                correct_union: before.correct_union + score.correct_union,
+        let order = Ordered { numbers: &network.order.numbers, clean: &network.clean };
+        let before = known.map(|(images, _)| images);
+        let mut class = 0;
+        let mut next = |part: Option<InPart>| {
+            if let Some(InPart { places, outcome }) = part {
+                let (images, counts) = &mut known[class];
+                *images += places.len();
+                add(counts, &outcome, plan.reads);
+                if self.verdict(&known, alpha).is_some() {
+                    return None;
+                }
+            }
+            let seen = known.each_ref().map(|(images, counts)| seen(*images, counts));
+            let until;
+            (class, until) = match alpha > 0.0 {
+                true => looks::next(budget, &seen)?,
+                // Without a chance of error only the end tells.
+                false => (0..CLASSES)
+                    .find(|&class| seen[class].images < budget.images(class))
+                    .map(|class| (class, budget.images(class)))?,
             };
-            let decided = images > from && self.verdict(seen).is_some();
-            // Without a chance of error only the end tells.
-            let look = match shared.alpha > 0.0 {
-                true => looks::next(images, budget.images()),
-                false => budget.images(),
-            };
-            (!decided).then_some(look)
+            let places = network.order.places(class);
+            Some(places.start + seen[class].images..places.start + until)
         };
-        let prefix = chip.run_until(spec, &self.emulator, order, from, &mut next, stop)?;
-        let score = prefix.outcome.score;
-        let applied = prefix.outcome.applied.map(|of| [of.cells_hit, of.bits_flipped]);
-        let sum = |before: [u64; 2], more: [u64; 2]| [before[0] + more[0], before[1] + more[1]];
-        // Weights that are read once are read alike for later images.
-        let weight = match plan.reads {
-            Reads::Once => sum([0; 2], applied.weight),
-            Reads::EveryImage => sum(before.weight, applied.weight),
-        };
-        let counts = Counts {
-            correct: before.correct + score.correct,
-            correct_union: before.correct_union + score.correct_union,
-            weight,
-            activation: sum(before.activation, applied.activation),
-            accumulator: sum(before.accumulator, applied.accumulator),
-        };
-        self.record(number, point, prefix.images, counts)?;
-        let within = budget
-            .decide(seen(prefix.images, &counts), shared.alpha)
-            .expect("it ended because it was decided, or after all images");
-        Ok(self.probe(point, within, prefix.images, &counts))
+        let unchanged = chip.run_in_parts(spec, &self.emulator, order, &mut next, stop)?;
+        if let Some(applied) = unchanged {
+            let correct = network.correct();
+            let score = Score { correct, correct_union: correct };
+            let mut counts = Counts::default();
+            add(&mut counts, &Outcome { score, applied }, plan.reads);
+            self.record(number, point, Named::All, counts)?;
+            return Ok(self.of_all(point, &counts));
+        }
+        for (class, (images, counts)) in known.iter().enumerate() {
+            if *images > before[class] {
+                self.record(number, point, Named::First(class, *images), *counts)?;
+            }
+        }
+        let within = self.verdict(&known, alpha).expect("it ended because it was decided");
+        Ok(self.probe(point, within, &known))
     }
 
     fn record(
         &self,
         number: u32,
         point: usize,
-        images: usize,
+        images: Named,
         counts: Counts,
     ) -> Result<(), RunError> {
         let Shared { plan, name, known, journal, .. } = self.shared;
         let mut trial = plan.trial(self.candidate, &self.candidate.points[point], number);
-        if images < self.budget.images() {
-            trial.images = prefix_name(name, images);
+        if let Named::First(class, count) = images {
+            trial.images = prefix_name(name, class, count);
         }
         {
             let mut guard = journal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -355,4 +446,22 @@ impl<L: Log> Searches<'_, '_, L> {
         known.insert(&trial, images, counts);
         Ok(())
     }
+}
+
+/// Images of each class that were counted, with what was counted.
+type Known = [(usize, Counts); CLASSES];
+
+/// Adds what a trial did to more images.
+fn add(counts: &mut Counts, outcome: &Outcome, reads: Reads) {
+    let applied = outcome.applied.map(|of| [of.cells_hit, of.bits_flipped]);
+    let sum = |before: [u64; 2], more: [u64; 2]| [before[0] + more[0], before[1] + more[1]];
+    counts.correct += outcome.score.correct;
+    counts.correct_union += outcome.score.correct_union;
+    counts.weight = match reads {
+        // Read once for all images.
+        Reads::Once => applied.weight,
+        Reads::EveryImage => sum(counts.weight, applied.weight),
+    };
+    counts.activation = sum(counts.activation, applied.activation);
+    counts.accumulator = sum(counts.accumulator, applied.accumulator);
 }

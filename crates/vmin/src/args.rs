@@ -37,7 +37,7 @@ pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
-pub use self::questions::{AskedArgs, VminArgs, YieldArgs};
+pub use self::questions::{AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -162,6 +162,8 @@ pub enum Command {
     Vmin(VminArgs),
     /// The share of chips that work at each supply
     Yield(YieldArgs),
+    /// What one more faulty cell costs, by layer, bit, bank, memory
+    Sensitivity(SensitivityArgs),
     /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
@@ -223,6 +225,7 @@ impl Command {
             Self::Sweep(_) => "sweep",
             Self::Vmin(_) => "vmin",
             Self::Yield(_) => "yield",
+            Self::Sensitivity(_) => "sensitivity",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
@@ -273,6 +276,8 @@ pub enum SchemaKind {
     Vmin,
     /// JSON of `vmin yield`
     Yield,
+    /// JSON of `vmin sensitivity`
+    Sensitivity,
     /// JSON of `vmin check`
     Check,
     /// JSON of `vmin eval`

@@ -115,6 +115,8 @@ pub(crate) const VMIN_ANSWER: Output<'_> =
     Output::alone("answer", "vmin", "{\n  \"command\": \"vmin\",");
 pub(crate) const YIELD_ANSWER: Output<'_> =
     Output::alone("answer", "yield", "{\n  \"command\": \"yield\",");
+pub(crate) const SENSITIVITY_ANSWER: Output<'_> =
+    Output::alone("answer", "sensitivity", "{\n  \"command\": \"sensitivity\",");
 pub(crate) const EXPLORATION: Output<'_> =
     Output::alone("results", "explore", "{\n  \"exploration_version\"");
 pub(crate) const EXPLORATION_ROWS: Output<'_> =
@@ -130,7 +132,7 @@ pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 24] = [
+const KINDS: [Output<'_>; 25] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
@@ -148,6 +150,7 @@ const KINDS: [Output<'_>; 24] = [
     MANIFEST,
     VMIN_ANSWER,
     YIELD_ANSWER,
+    SENSITIVITY_ANSWER,
     EXPLORATION,
     EXPLORATION_ROWS,
     FLIPS,

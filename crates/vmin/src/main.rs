@@ -100,6 +100,7 @@ fn stops(command: &Command) -> bool {
         Command::Sweep(_)
         | Command::Vmin(_)
         | Command::Yield(_)
+        | Command::Sensitivity(_)
         | Command::Attack(_)
         | Command::Eval(_)
         | Command::Deploy(_)

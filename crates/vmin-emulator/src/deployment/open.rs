@@ -1,5 +1,6 @@
 //! A chip under a network: what it stores, what it gives back, and what the network makes of that.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use vmin_accel::{Memory, PerMemory};
@@ -7,8 +8,8 @@ use vmin_nn::Graph;
 use vmin_protection::store::Storage;
 use vmin_sram::Applied;
 
-use super::{Deployment, LOAD, Ordered, Outcome, Prefix, Reads, Supplies, TrialSpec};
-use crate::emulator::{BufferFaults, Emulator, ImageRead, Score, Stopped, added};
+use super::{Deployment, InPart, LOAD, Ordered, Outcome, Reads, Supplies, TrialSpec};
+use crate::emulator::{BufferFaults, Emulator, ImageRead, Stopped};
 use crate::memory::image::{FaultSite, Image, ImageError};
 use crate::memory::weights::{self, Corrupted};
 use crate::memory::{Arrays, NEVER, Powered, activations, sums};
@@ -180,24 +181,22 @@ impl OpenChip<'_> {
         Ok(Outcome { score: emulator.score(&predictions, clean), applied })
     }
 
-    /// Classifies the images of `emulator`, which lie in this order, until `next` has seen enough: it is told how many
-    /// were counted with which result, and gives the number to be counted next, or none.
-    ///
-    /// Counting starts after the first `from` images, whose result is not added.
+    /// Classifies the images of `emulator`, which lie in this order, part by part: `next` is told what came of the last
+    /// part, and names the places of the next, or none. If the chip reads what was written, clean predictions stand for
+    /// all images: `next` is not asked, and the faulty cells met are given back.
     ///
     /// # Errors
     /// [`Stopped`] soon after `stop` was set.
-    pub fn run_until(
+    pub fn run_in_parts(
         &self,
         trial: TrialSpec<'_>,
         emulator: &Emulator<'_>,
         order: Ordered<'_>,
-        from: usize,
-        next: &mut dyn FnMut(usize, Score) -> Option<usize>,
+        next: &mut dyn FnMut(Option<InPart>) -> Option<Range<usize>>,
         stop: &AtomicBool,
-    ) -> Result<Prefix, Stopped> {
+    ) -> Result<Option<PerMemory<Applied>>, Stopped> {
         let chip = self.powered(trial.supplies, stop);
-        unless_stopped(stop, chip.run_until(trial, emulator, order, from, next, stop)?)
+        unless_stopped(stop, chip.run_in_parts(trial, emulator, order, next, stop)?)
     }
 
     /// The predicted classes of a trial, as [`Self::run`] counts them, or what else `emulator` reads out.
@@ -280,51 +279,39 @@ impl PoweredChip<'_> {
         }
     }
 
-    fn run_until(
+    fn run_in_parts(
         &self,
         trial: TrialSpec<'_>,
         emulator: &Emulator<'_>,
         Ordered { numbers, clean }: Ordered<'_>,
-        from: usize,
-        next: &mut dyn FnMut(usize, Score) -> Option<usize>,
+        next: &mut dyn FnMut(Option<InPart>) -> Option<Range<usize>>,
         stop: &AtomicBool,
-    ) -> Result<Prefix, Stopped> {
+    ) -> Result<Option<PerMemory<Applied>>, Stopped> {
         let fitted = self.fitted(trial.reads, stop)?;
         let of_chip = fitted.as_ref().map(|graph| emulator.with_graph(graph));
         let emulator = of_chip.as_ref().unwrap_or(emulator);
         let loaded = (trial.reads == Reads::Once).then(|| self.loaded());
-        let mut score = Score { correct: 0, correct_union: 0 };
         if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.changes_nothing()) {
-            let rest = emulator.part(from..clean.len());
-            let score = rest.score(&clean[from..], &clean[from..]);
-            let outcome = Outcome { score, applied: loaded.applied_to_weights() };
-            return Ok(Prefix { images: clean.len(), classified: 0, outcome });
+            return Ok(Some(loaded.applied_to_weights()));
         }
-        let (mut images, mut applied) = (from, PerMemory::<Applied>::default());
-        while let Some(end) = next(images, score).filter(|&end| end > images) {
-            let end = end.min(clean.len());
-            let part = emulator.part(images..end);
-            let (predictions, of_part) = match &loaded {
+        let mut last = None;
+        while let Some(places) = next(last) {
+            let part = emulator.part(places.clone());
+            let (predictions, mut applied) = match &loaded {
                 Some(loaded) => loaded.predict(&part, stop)?,
                 None => {
-                    let number = |index: usize| u64::from(numbers[images + index]);
-                    part.predict_reread(|index| self.read(trial.first_image + number(index)), stop)?
+                    let number = |index: usize| u64::from(numbers[places.start + index]);
+                    let read = |index| self.read(trial.first_image + number(index));
+                    part.predict_reread(read, stop)?
                 }
             };
-            let of_predictions = part.score(&predictions, &clean[images..end]);
-            score.correct += of_predictions.correct;
-            score.correct_union += of_predictions.correct_union;
-            applied = added(applied, of_part);
-            images = end;
-            if images == clean.len() {
-                break;
+            if let Some(loaded) = &loaded {
+                applied.weight = loaded.weights.applied;
             }
+            let score = part.score(&predictions, &clean[places.clone()]);
+            last = Some(InPart { places, outcome: Outcome { score, applied } });
         }
-        if let Some(loaded) = &loaded {
-            applied.weight = loaded.weights.applied;
-        }
-        let outcome = Outcome { score, applied };
-        Ok(Prefix { images, classified: images - from, outcome })
+        Ok(None)
     }
 
     /// What the memories do to an image.

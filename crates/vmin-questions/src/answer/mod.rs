@@ -1,5 +1,6 @@
 //! Answers: one sentence, the numbers behind it, and what would change it.
 
+mod sensitivity;
 mod vmin;
 mod yields;
 
@@ -7,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_sweep::{Plan, Provenance};
 
+pub use sensitivity::{PartCost, Predictor, SensitivityAnswer};
 pub use vmin::{Adaptive, Bin, ChipVmin, Decision, OneSupply, VminAnswer, VminOf};
 pub use yields::{YieldAnswer, YieldOf, YieldPoint, chips_for_margin};
 
@@ -14,7 +16,7 @@ use crate::run::{Certainty, OfCandidate, OfChip, Searched};
 
 /// Of the error probability that a confidence leaves, the share that decisions about single trials may use; the rest
 /// is that of the sample of chips.
-const SHARE_OF_DECISIONS: f64 = 0.1;
+const SHARE_OF_DECISIONS: f64 = 0.2;
 
 /// What every answer tells.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

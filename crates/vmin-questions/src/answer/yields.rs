@@ -90,6 +90,13 @@ pub fn chips_for_margin(target: f64, margin: f64, confidence: f64) -> Option<u32
     (high..=CHIPS_MAX).find(|&chips| (chips..chips.saturating_add(20)).all(narrow_enough))
 }
 
+/// The band of the yield over all supplies at once, from the chips that pass at each. With `confidence` all of it holds
+/// together.
+fn band(passing: &[u32], chips: u32, offsets: usize, confidence: f64) -> Vec<(f64, f64)> {
+    let of_each = 1.0 - (1.0 - confidence) / passing.len() as f64;
+    passing.iter().map(|&passing| Yield::of(passing, chips, offsets, of_each).interval).collect()
+}
+
 impl YieldAnswer {
     /// From the searches of a plan.
     #[must_use]
@@ -115,21 +122,19 @@ impl YieldAnswer {
 
 impl YieldOf {
     fn new(plan: &Plan, head: &Head, candidate: &Candidate, of: &OfCandidate) -> Self {
-        let supplies = candidate.points.len() as f64;
-        let of_each = 1.0 - (1.0 - head.of_sample()) / supplies;
-        let points = candidate.points.iter().enumerate().map(|(number, point)| {
-            let passing = passing(of, number);
-            let interval = Yield::of(passing, head.chips, plan.offset_bits.len(), of_each).interval;
-            YieldPoint {
-                vdd_mv: point.cost.vdd_mv,
-                passing,
-                chips: head.chips,
-                yield_fraction: f64::from(passing) / f64::from(head.chips),
-                yield_low: interval.0,
-                yield_high: interval.1,
-                energy_per_inference_nj: point.cost.energy_per_inference_nj,
-                energy_saving: point.cost.energy_saving,
-            }
+        let counts: Vec<u32> =
+            (0..candidate.points.len()).map(|point| passing(of, point)).collect();
+        let band = band(&counts, head.chips, plan.offset_bits.len(), head.of_sample());
+        let points = candidate.points.iter().zip(counts.into_iter().zip(band));
+        let points = points.map(|(point, (passing, interval))| YieldPoint {
+            vdd_mv: point.cost.vdd_mv,
+            passing,
+            chips: head.chips,
+            yield_fraction: f64::from(passing) / f64::from(head.chips),
+            yield_low: interval.0,
+            yield_high: interval.1,
+            energy_per_inference_nj: point.cost.energy_per_inference_nj,
+            energy_saving: point.cost.energy_saving,
         });
         let points: Vec<YieldPoint> = points.collect();
         let lowest = |of: fn(&YieldPoint) -> f64| {
@@ -224,17 +229,4 @@ fn would_change(head: &Head, candidates: &[YieldOf]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_margin_asks_for_chips_as_the_normal_law_says() {
-        for (target, margin, confidence, z) in [(0.9, 0.01, 0.99, 2.576), (0.5, 0.05, 0.95, 1.96)] {
-            let chips =
-                f64::from(chips_for_margin(target, margin, confidence).expect("few enough"));
-            let normal = z * z * target * (1.0 - target) / (margin * margin);
-            assert!((chips / normal - 1.0).abs() < 0.12, "{chips} and {normal}");
-        }
-        assert_eq!(chips_for_margin(0.5, 1e-5, 0.99), None);
-    }
-}
+mod tests;

@@ -45,6 +45,25 @@ pub struct YieldArgs {
     pub confidence: Option<f64>,
 }
 
+/// Options of `vmin sensitivity`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin sensitivity experiment.toml
+  vmin sensitivity experiment.toml --vdd-mv 850
+
+Each layer, bit and bank of the weights, and each memory, errs alone on every chip. What that
+costs is divided by its faulty cells. Without --vdd-mv, the supply is the highest at which
+fewer than half of the chips are within the budget.")]
+pub struct SensitivityArgs {
+    /// The experiment and where its answers go.
+    #[command(flatten)]
+    pub asked: AskedArgs,
+    /// Supply, one of the experiment's
+    #[arg(long, value_name = "MV")]
+    pub vdd_mv: Option<f64>,
+}
+
 /// An experiment and where its answers go.
 #[derive(Debug, Args)]
 pub struct AskedArgs {

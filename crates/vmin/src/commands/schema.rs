@@ -36,6 +36,7 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Results => results(),
         SchemaKind::Vmin => document::<super::questions::vmin::Lowest>(),
         SchemaKind::Yield => document::<super::questions::yields::Yielded>(),
+        SchemaKind::Sensitivity => document::<super::questions::sensitivity::Sensitivity>(),
         SchemaKind::Check => document::<super::check::Checked>(),
         SchemaKind::Eval => document::<eval::Evaluated>(),
         SchemaKind::Deploy => document::<deploy::Deployed>(),

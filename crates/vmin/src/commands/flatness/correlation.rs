@@ -20,7 +20,7 @@ pub struct Correlation {
 
 impl Correlation {
     /// That of pairs, of which there must be three or more; none where one of the lists is constant.
-    pub(super) fn of(xs: &[f64], ys: &[f64]) -> Option<Self> {
+    pub(crate) fn of(xs: &[f64], ys: &[f64]) -> Option<Self> {
         if xs.len() < 3 || xs.len() != ys.len() {
             return None;
         }

@@ -29,7 +29,11 @@ pub fn run(args: &VminArgs, stop: &AtomicBool) -> Result<Lowest, Failure> {
         args,
         ("vmin", "vmin.json", files::VMIN_ANSWER),
         plan,
-        |plan, searched| Lowest(VminAnswer::new(plan, certainty(plan, args.exact), searched)),
+        |asked| {
+            let searched = asked.search()?;
+            let certainty = certainty(asked.plan, args.exact);
+            Ok(Lowest(VminAnswer::new(asked.plan, certainty, &searched)))
+        },
         stop,
     )
 }
@@ -64,7 +68,7 @@ impl Answer for Lowest {
         let VminAnswer { head, candidates, tail } = &self.0;
         let mut tables = vec![summary(candidates, head.chips)];
         tables.extend(candidates.iter().map(|of| bins(of, candidates.len() > 1)));
-        in_order(head, &tables, tail)
+        in_order(&head.answer, tables, tail.notes.first(), &tail.would_change)
     }
 }
 

@@ -37,9 +37,11 @@ pub fn run(args: &YieldArgs, stop: &AtomicBool) -> Result<Yielded, Failure> {
         &args.asked,
         ("yield", "yield.json", files::YIELD_ANSWER),
         || plan(args),
-        |plan, searched| Yielded {
-            margin: args.margin,
-            answer: YieldAnswer::new(plan, certainty(plan, args.asked.exact), searched),
+        |asked| {
+            let searched = asked.search()?;
+            let certainty = certainty(asked.plan, args.asked.exact);
+            let answer = YieldAnswer::new(asked.plan, certainty, &searched);
+            Ok(Yielded { margin: args.margin, answer })
         },
         stop,
     )
@@ -109,8 +111,8 @@ impl Answer for Yielded {
     fn table(&self) -> String {
         let YieldAnswer { head, candidates, tail } = &self.answer;
         let named = candidates.len() > 1;
-        let tables: Vec<String> = candidates.iter().map(|of| curve(of, named)).collect();
-        in_order(head, &tables, tail)
+        let tables = candidates.iter().map(|of| curve(of, named)).collect();
+        in_order(&head.answer, tables, tail.notes.first(), &tail.would_change)
     }
 }
 
