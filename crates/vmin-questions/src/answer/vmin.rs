@@ -145,6 +145,12 @@ impl VminAnswer {
         };
         Self { head: Head { answer, ..head }, candidates, tail }
     }
+
+    /// The candidate that the answer names.
+    #[must_use]
+    pub fn best(&self) -> Option<&VminOf> {
+        best(&self.candidates)
+    }
 }
 
 impl VminOf {
@@ -267,8 +273,13 @@ fn sentence(head: &Head, candidates: &[VminOf]) -> String {
         ""
     };
     let each = best.adaptive.map_or_else(String::new, |adaptive| {
-        let over = adaptive.saving_over_one_supply.unwrap_or(0.0);
-        format!("; a supply for each chip saves a further {} of that", percent(over))
+        match adaptive.saving_over_one_supply {
+            // Less than is printed.
+            Some(over) if over >= 0.0005 => {
+                format!("; a supply for each chip saves a further {} of that", percent(over))
+            }
+            Some(_) | None => String::new(),
+        }
     });
     format!(
         "{} of {} chips work at {} mV{with}{lowest} (target {target}, losing at most {budget}), which saves {} of the \

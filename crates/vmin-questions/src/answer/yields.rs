@@ -118,6 +118,12 @@ impl YieldAnswer {
         let answer = sentence(&head, &candidates);
         Self { head: Head { answer, ..head }, candidates, tail }
     }
+
+    /// The candidate that the answer names.
+    #[must_use]
+    pub fn best(&self) -> Option<&YieldOf> {
+        best(&self.candidates)
+    }
 }
 
 impl YieldOf {

@@ -67,7 +67,8 @@ impl Answer for Lowest {
     fn table(&self) -> String {
         let VminAnswer { head, candidates, tail } = &self.0;
         let mut tables = vec![summary(candidates, head.chips)];
-        tables.extend(candidates.iter().map(|of| bins(of, candidates.len() > 1)));
+        // Of several candidates, the bins of the one that the answer names; the JSON holds all.
+        tables.extend(self.0.best().map(|best| bins(best, candidates.len() > 1)));
         in_order(&head.answer, tables, tail.notes.first(), &tail.would_change)
     }
 }

@@ -9,7 +9,7 @@ use vmin_questions::answer::{YieldAnswer, YieldOf, YieldPoint, certainty, chips_
 use vmin_sweep::Plan;
 use vmin_sweep::statistics::share_words;
 
-use super::{asked, in_order};
+use super::{asked, in_order, mv};
 use crate::args::YieldArgs;
 use crate::commands::sweep;
 use crate::failure::say;
@@ -111,9 +111,23 @@ impl Answer for Yielded {
     fn table(&self) -> String {
         let YieldAnswer { head, candidates, tail } = &self.answer;
         let named = candidates.len() > 1;
-        let tables = candidates.iter().map(|of| curve(of, named)).collect();
+        let mut tables = Vec::new();
+        if named {
+            tables.push(summary(candidates));
+        }
+        // Of several candidates, the curve of the one that the answer names; the JSON and CSV hold all.
+        tables.extend(self.answer.best().map(|best| curve(best, named)));
         in_order(&head.answer, tables, tail.notes.first(), &tail.would_change)
     }
+}
+
+/// One line per candidate.
+fn summary(candidates: &[YieldOf]) -> String {
+    let header = ["candidate", "clean\n(%)", "target reached\n(mV)", "target shown\n(mV)"];
+    let rows = candidates.iter().map(|of| {
+        vec![of.name.clone(), format!("{:.2}", of.err * 100.0), mv(of.reached_mv), mv(of.shown_mv)]
+    });
+    answer::table(&header, 1, rows)
 }
 
 fn curve(of: &YieldOf, named: bool) -> String {
