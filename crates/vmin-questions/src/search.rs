@@ -2,18 +2,18 @@
 
 /// What a search found among supplies that fall from the first to the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Index of the lowest passing supply: it passes, and all higher ones that were probed; none if the highest
     /// fails.
-    pub lowest: Option<usize>,
+    pub(crate) lowest: Option<usize>,
     /// Every supply that was probed with what came out, by index.
-    pub probes: Vec<(usize, bool)>,
+    pub(crate) probes: Vec<(usize, bool)>,
 }
 
 impl Found {
     /// Whether a supply failed that is higher than one that passed.
     #[must_use]
-    pub fn is_out_of_order(&self) -> bool {
+    pub(crate) fn is_out_of_order(&self) -> bool {
         let passing = self.probes.iter().filter(|(_, passes)| *passes);
         let last = passing.map(|(index, _)| *index).max();
         self.probes.iter().any(|(index, passes)| !passes && Some(*index) < last)
@@ -23,7 +23,7 @@ impl Found {
 /// The share of a chip's error probability that its probe number `probe`, from 0, may use. All shares together are at
 /// most 1; the probes of a chip whose accuracy falls with the supply have nearly all of it.
 #[must_use]
-pub fn share(supplies: usize, probe: usize) -> f64 {
+pub(crate) fn share(supplies: usize, probe: usize) -> f64 {
     // A bisection and the check of the next higher supply.
     let usual = (supplies + 1).next_power_of_two().trailing_zeros() as usize + 1;
     match supplies.checked_sub(usual).filter(|more| *more > 0) {
@@ -41,7 +41,7 @@ pub fn share(supplies: usize, probe: usize) -> f64 {
 ///
 /// # Errors
 /// The first of a probe.
-pub fn search<E>(
+pub(crate) fn search<E>(
     supplies: usize,
     start: Option<usize>,
     mut passes: impl FnMut(usize) -> Result<bool, E>,

@@ -18,7 +18,7 @@
 use crate::order::CLASSES;
 
 /// Exponent of the prior of each class: how much likelier few changed images are than many.
-const PRIOR: [f64; CLASSES] = [1.0, 1.5];
+const PRIOR: [f64; CLASSES] = [1.0, 2.0];
 
 /// The images of a trial in their order, and how many of them may be lost.
 #[derive(Clone, Debug)]
