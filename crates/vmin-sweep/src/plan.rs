@@ -1,5 +1,6 @@
 //! An experiment with every name resolved, every size checked and the cost known. A run reads nothing else.
 
+mod about;
 mod candidates;
 mod checks;
 mod identity;
@@ -196,8 +197,12 @@ impl Plan {
             candidate: candidate.id.clone(),
             chip: self.chip_id(number),
             supplies: point.id.clone(),
-            images: format!("{}:{}+{}", self.data_id, self.first_image, self.data.len()),
+            images: self.images_id(),
         }
+    }
+
+    fn images_id(&self) -> String {
+        format!("{}:{}+{}", self.data_id, self.first_image, self.data.len())
     }
 
     fn chip_id(&self, number: u32) -> ChipId {

@@ -1,0 +1,553 @@
+//! The store: a folder of trials that experiments share.
+//!
+//! A trial is named by value ([`TrialId`]), the same in every experiment that contains it. A store keeps the counts of
+//! such trials, so that no experiment runs again what another has run.
+//!
+//! ```text
+//!  DIR/trials-1-….jsonl    a segment: one process appended to it, one line a record
+//!      5b2e91a0 {"trial":{"candidate":"…","chip":{…},"supplies":{…},"images":"…"},"counts":{"correct":871,…}}
+//!      0c77d1fe {"about":{"of":"candidate","id":"…","words":{"network":"builtin:shapes-cnn",…}}}
+//!  DIR/store.lock          keeps compactions and new segments apart
+//! ```
+//!
+//! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON, a newline. The version of the format is the number
+//! in the name of the segment. Many processes use a store at once: each appends to a segment of its own, which it
+//! keeps locked, and reads those of all. The order of lines and of segments carries no meaning.
+//!
+//! Half a line at the end of a segment is what a kill leaves: it is passed over. Any other bad line is damage: that
+//! line is lost and told ([`Store::damage`]). Two records of one trial that disagree are an error. Other files in the
+//! folder are kept and told ([`Store::foreign`]).
+//!
+//! ```
+//! use vmin_sweep::store::Store;
+//! # use vmin_sweep::{ChipId, Counts, Record, TrialId};
+//! # let folder = tempfile::tempdir()?;
+//! # let chip = ChipId { chip: "c".into(), number: 0, offset_bits: 0 };
+//! # let trial = TrialId { candidate: "n".into(), chip, supplies: Default::default(), images: "i:0+9".into() };
+//! # let record = Record { trial, counts: Counts { correct: 8, ..Counts::default() } };
+//! let store = Store::open(folder.path())?;
+//! store.append(&record)?;
+//! store.sync()?;
+//! assert_eq!(Store::open(folder.path())?.get(&record.trial), Some(record.counts));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod about;
+mod compact;
+mod index;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+pub use about::{About, AboutWhat};
+pub use compact::{Compacted, compact};
+pub use index::Group;
+
+use crate::journal::{ChipId, Counts, Log, Record, SupplyId, TrialId, encode};
+use index::{Added, Index};
+use segment::{Entry, Named, Piece};
+use vmin_accel::PerMemory;
+
+/// Most bytes that the trials of a store take in memory: about ten million trials.
+const HELD_BYTES_MAX: u64 = 2 << 30;
+
+/// Bad lines that are told one by one.
+const TOLD_MAX: usize = 20;
+
+/// Listings of a folder until all segments of one are read.
+const LISTINGS_MAX: usize = 20;
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {action} `{}` of the store: {error}", path.display())]
+    Io {
+        /// The action.
+        action: &'static str,
+        /// The file or the folder.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        error: io::Error,
+    },
+    /// A segment is in a format of another version.
+    #[error(
+        "the segment `{}` was written by {} vmin: it is of version {found}, this program reads version {}",
+        path.display(),
+        if *found > segment::VERSION { "a newer" } else { "an older" },
+        segment::VERSION
+    )]
+    OtherVersion {
+        /// The segment.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// A line is whole, but of a form that this program does not know.
+    #[error("line {line} of the segment `{}` is whole, but no record that this vmin knows", path.display())]
+    Unknown {
+        /// The segment.
+        path: PathBuf,
+        /// One-based line.
+        line: usize,
+    },
+    /// Two records of one trial disagree.
+    #[error("two records of one trial disagree, in `{}` and in {other}: {trial}", path.display())]
+    Disagree {
+        /// The segment of the first.
+        path: PathBuf,
+        /// The file of the second, in words.
+        other: String,
+        /// The trial.
+        trial: Box<TrialId>,
+    },
+    /// More trials than are held in memory.
+    #[error("the trials of the store `{}` need more than {} MiB of memory, the most that they may take", folder.display(), bytes_max >> 20)]
+    TooMany {
+        /// The store.
+        folder: PathBuf,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// A line would be longer than those that are read.
+    #[error("a record of the store `{}` would take a line of {bytes} bytes, at most {} are read", folder.display(), segment::LINE_BYTES_MAX)]
+    LongLine {
+        /// The store.
+        folder: PathBuf,
+        /// Bytes of the line.
+        bytes: usize,
+    },
+    /// It cannot be told which segments are being written.
+    #[error("the store `{}` lies on a file system without locks: whether a process writes to it is not known", folder.display())]
+    NoLocks {
+        /// The store.
+        folder: PathBuf,
+    },
+}
+
+/// Lines that damage took from a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// How many.
+    pub lines: u64,
+    /// The first of them: segment, one-based line, reason.
+    pub told: Vec<(PathBuf, usize, &'static str)>,
+}
+
+impl Damage {
+    fn add(&mut self, path: &Path, line: usize, reason: &'static str) {
+        self.lines += 1;
+        if self.told.len() < TOLD_MAX {
+            self.told.push((path.to_owned(), line, reason));
+        }
+    }
+}
+
+/// What was read of a folder.
+#[derive(Debug)]
+struct Loaded {
+    index: Index,
+    /// By number.
+    segments: Vec<PathBuf>,
+    bytes: u64,
+    duplicates: u64,
+    damage: Damage,
+    foreign: Vec<String>,
+    /// Trials that were not wanted.
+    left_out: u64,
+}
+
+impl Loaded {
+    const fn new(bytes_max: u64) -> Self {
+        Self {
+            index: Index::new(bytes_max),
+            segments: Vec::new(),
+            bytes: 0,
+            duplicates: 0,
+            damage: Damage { lines: 0, told: Vec::new() },
+            foreign: Vec::new(),
+            left_out: 0,
+        }
+    }
+
+    /// Adds the wanted lines of a segment. False if it is gone.
+    fn segment(
+        &mut self,
+        path: &Path,
+        bytes_max: u64,
+        wanted: &dyn Fn(&TrialId) -> bool,
+    ) -> Result<bool, StoreError> {
+        let is_gone = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
+        };
+        let io = |error| StoreError::Io { action: "read", path: path.to_owned(), error };
+        let file = match vmin_files::open(path) {
+            Ok(file) => file,
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(error) => return Err(io(error)),
+        };
+        let number = u32::try_from(self.segments.len()).expect("fewer files than that");
+        self.segments.push(path.to_owned());
+        let too_many =
+            || StoreError::TooMany { folder: path.parent().unwrap_or(path).to_owned(), bytes_max };
+        let read = segment::read(file, &mut |line, piece| match piece {
+            Piece::Damaged(reason) => {
+                self.damage.add(path, line, reason);
+                Ok(())
+            }
+            Piece::Unknown => Err(StoreError::Unknown { path: path.to_owned(), line }),
+            Piece::Entry(entry, bytes) => match *entry {
+                Entry::About(about) => {
+                    self.index.describe(about).then_some(()).ok_or_else(too_many)
+                }
+                Entry::Trial(record) if !wanted(&record.trial) => {
+                    self.left_out += 1;
+                    Ok(())
+                }
+                Entry::Trial(record) => match self.index.add(&record, number, bytes) {
+                    Added::New => Ok(()),
+                    Added::Same => {
+                        self.duplicates += 1;
+                        Ok(())
+                    }
+                    Added::Full => Err(too_many()),
+                    Added::Other(first) => Err(StoreError::Disagree {
+                        path: self.segments[first as usize].clone(),
+                        other: format!("`{}`", path.display()),
+                        trial: Box::new(record.trial),
+                    }),
+                },
+            },
+        });
+        match read {
+            Ok(told) => self.bytes += told?,
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(error) => return Err(io(error)),
+        }
+        Ok(true)
+    }
+}
+
+/// The segments of a folder by name, and the names of other files; a folder that is absent has none.
+fn listed(folder: &Path) -> Result<(BTreeSet<String>, Vec<String>), StoreError> {
+    let io = |error| StoreError::Io { action: "list", path: folder.to_owned(), error };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(error) => return Err(io(error)),
+    };
+    let (mut segments, mut foreign) = (BTreeSet::new(), Vec::new());
+    for entry in entries {
+        let entry = entry.map_err(io)?;
+        // Our names are ASCII.
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_other = || std::fs::metadata(entry.path()).is_ok_and(|found| !found.is_file());
+        match segment::named(&name) {
+            Named::Segment(_) if is_other() => foreign.push(name),
+            Named::Segment(segment::VERSION) => {
+                segments.insert(name);
+            }
+            Named::Segment(found) => {
+                return Err(StoreError::OtherVersion { path: folder.join(name), found });
+            }
+            Named::Ours => {}
+            Named::Foreign => foreign.push(name),
+        }
+    }
+    foreign.sort();
+    Ok((segments, foreign))
+}
+
+/// Reads all segments of a folder. Segments that a compaction takes away meanwhile are read from its result.
+fn load(folder: &Path, bytes_max: u64) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::new(bytes_max);
+    let mut read = BTreeSet::new();
+    for listing in 0..LISTINGS_MAX {
+        let (segments, foreign) = listed(folder)?;
+        loaded.foreign = foreign;
+        // One that overlaps a compaction may lack both the old segments and the new one; the next has it.
+        if listing > 0 && segments.is_subset(&read) {
+            return Ok(loaded);
+        }
+        for name in segments.difference(&read.clone()) {
+            if loaded.segment(&folder.join(name), bytes_max, &|_| true)? {
+                read.insert(name.clone());
+            }
+        }
+    }
+    let error = io::Error::other("its segments are replaced faster than they can be read");
+    Err(StoreError::Io { action: "read", path: folder.to_owned(), error })
+}
+
+/// The segment of this process.
+struct Open {
+    path: PathBuf,
+    log: Box<dyn Log>,
+    is_dirty: bool,
+}
+
+/// A folder of trials that experiments share; see the module. All of it may be used from several threads.
+pub struct Store {
+    folder: PathBuf,
+    found: Found,
+    state: RwLock<State>,
+    open: Mutex<Option<Open>>,
+    makes: Box<dyn Fn(&Path) -> Result<(PathBuf, Box<dyn Log>), StoreError> + Send + Sync>,
+}
+
+struct State {
+    index: Index,
+    segments: Vec<PathBuf>,
+}
+
+/// What was found in the folder when it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Found {
+    segments: usize,
+    bytes: u64,
+    duplicates: u64,
+    damage: Damage,
+    foreign: Vec<String>,
+}
+
+impl Store {
+    /// Reads all trials of a folder. An absent folder is an empty store; nothing is made before the first record.
+    ///
+    /// # Errors
+    /// The folder cannot be read, two records disagree, there are too many, or another version of vmin wrote them.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::make(folder, |folder| {
+            let (path, file) = segment::create(folder)?;
+            Ok((path, Box::new(file) as Box<dyn Log>))
+        })
+    }
+
+    /// A store whose segments are what `makes` makes, for tests of what happens when writing fails.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn over(
+        folder: &Path,
+        makes: impl Fn() -> io::Result<Box<dyn Log>> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        Self::make(folder, move |folder| {
+            let path = segment::fresh(folder, 0);
+            let io = |error| StoreError::Io { action: "write", path: path.clone(), error };
+            Ok((path.clone(), makes().map_err(io)?))
+        })
+    }
+
+    fn make(
+        folder: &Path,
+        makes: impl Fn(&Path) -> Result<(PathBuf, Box<dyn Log>), StoreError> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        let Loaded { index, segments, bytes, duplicates, damage, foreign, .. } =
+            load(folder, HELD_BYTES_MAX)?;
+        let found = Found { segments: segments.len(), bytes, duplicates, damage, foreign };
+        Ok(Self {
+            folder: folder.to_owned(),
+            found,
+            state: RwLock::new(State { index, segments }),
+            open: Mutex::new(None),
+            makes: Box::new(makes),
+        })
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The counts of a trial, if it is there.
+    #[must_use]
+    pub fn get(&self, trial: &TrialId) -> Option<Counts> {
+        self.read(|state| state.index.get(trial))
+    }
+
+    /// The counts of a candidate on a chip at its supplies over any images, with these, in order.
+    pub fn find(
+        &self,
+        candidate: &str,
+        chip: &ChipId,
+        supplies: &PerMemory<Option<SupplyId>>,
+    ) -> impl Iterator<Item = (String, Counts)> + use<> {
+        self.read(|state| state.index.find(candidate, chip, supplies)).into_iter()
+    }
+
+    /// Trials, each once.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read(|state| state.index.len())
+    }
+
+    /// True if there is no trial.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The records of trials that are `wanted`, sorted.
+    #[must_use]
+    pub fn select(&self, wanted: impl Fn(&TrialId) -> bool) -> Vec<Record> {
+        let mut records: Vec<Record> = self
+            .read(|state| state.index.records().filter(|record| wanted(&record.trial)).collect());
+        records.sort();
+        records
+    }
+
+    /// Trials by candidate, images and supplies.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Group> {
+        self.read(|state| state.index.groups())
+    }
+
+    /// Words about a digest, if some are there.
+    #[must_use]
+    pub fn about(&self, of: AboutWhat, id: &str) -> Option<BTreeMap<String, String>> {
+        self.read(|state| state.index.about(of, id).cloned())
+    }
+
+    /// Segments that were read when it was opened, and their bytes.
+    #[must_use]
+    pub const fn segments(&self) -> (usize, u64) {
+        (self.found.segments, self.found.bytes)
+    }
+
+    /// Lines that say again what another says.
+    #[must_use]
+    pub const fn duplicates(&self) -> u64 {
+        self.found.duplicates
+    }
+
+    /// Lines that were lost.
+    #[must_use]
+    pub const fn damage(&self) -> &Damage {
+        &self.found.damage
+    }
+
+    /// Names of files in the folder that are none of a store; they are kept.
+    #[must_use]
+    pub fn foreign(&self) -> &[String] {
+        &self.found.foreign
+    }
+
+    /// Begins the segment of this process, which else the first record does: tells early whether the folder can be
+    /// written to.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn begin(&self) -> Result<(), StoreError> {
+        self.begun(&mut self.opened()).map(|_| ())
+    }
+
+    /// Appends a record, unless it is there; true if it was new.
+    ///
+    /// # Errors
+    /// It could not be written, disagrees with one that is there, or is beyond the memory that a store may take.
+    /// After a failed write the next record begins another segment.
+    pub fn append(&self, record: &Record) -> Result<bool, StoreError> {
+        let mut open = self.opened();
+        match self.read(|state| state.index.would_add(record)) {
+            Added::Same => return Ok(false),
+            Added::Other(segment) => {
+                return Err(StoreError::Disagree {
+                    path: self.read(|state| state.segments[segment as usize].clone()),
+                    other: "what was run now".to_owned(),
+                    trial: Box::new(record.trial.clone()),
+                });
+            }
+            Added::New | Added::Full => {}
+        }
+        let line = encode(record);
+        let path = self.write(&mut open, &line)?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.segments.last() != Some(&path) {
+            state.segments.push(path);
+        }
+        let segment = u32::try_from(state.segments.len() - 1).expect("fewer files than that");
+        match state.index.add(record, segment, line.len()) {
+            Added::Full => {
+                Err(StoreError::TooMany { folder: self.folder.clone(), bytes_max: HELD_BYTES_MAX })
+            }
+            Added::New | Added::Same | Added::Other(_) => Ok(true),
+        }
+    }
+
+    /// Appends a description, unless its digest has one.
+    ///
+    /// # Errors
+    /// Those of [`Store::append`].
+    pub fn describe(&self, about: &About) -> Result<(), StoreError> {
+        let mut open = self.opened();
+        if self.read(|state| state.index.about(about.of, &about.id).is_some()) {
+            return Ok(());
+        }
+        self.write(&mut open, &segment::about_line(about))?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.index.describe(about.clone());
+        Ok(())
+    }
+
+    /// Makes all appended records durable.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let mut open = self.opened();
+        let Some(segment) = open.as_mut().filter(|segment| segment.is_dirty) else { return Ok(()) };
+        segment.is_dirty = false;
+        let path = &segment.path;
+        segment.log.sync().map_err(|error| StoreError::Io {
+            action: "write",
+            path: path.clone(),
+            error,
+        })
+    }
+
+    fn read<T>(&self, of: impl FnOnce(&State) -> T) -> T {
+        of(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begun<'o>(&self, open: &'o mut Option<Open>) -> Result<&'o mut Open, StoreError> {
+        match open {
+            Some(segment) => Ok(segment),
+            None => {
+                let (path, log) = (self.makes)(&self.folder)?;
+                Ok(open.insert(Open { path, log, is_dirty: false }))
+            }
+        }
+    }
+
+    /// Appends a line to the segment of this process; gives its path.
+    fn write(&self, open: &mut Option<Open>, line: &str) -> Result<PathBuf, StoreError> {
+        if line.len() > segment::LINE_BYTES_MAX {
+            return Err(StoreError::LongLine { folder: self.folder.clone(), bytes: line.len() });
+        }
+        let segment = self.begun(open)?;
+        let path = segment.path.clone();
+        match segment.log.append(line.as_bytes()) {
+            Ok(()) => {
+                segment.is_dirty = true;
+                Ok(path)
+            }
+            Err(error) => {
+                // It may end in half a line. What it holds is made durable if that can be.
+                let _ = segment.log.sync();
+                *open = None;
+                Err(StoreError::Io { action: "write", path, error })
+            }
+        }
+    }
+}
