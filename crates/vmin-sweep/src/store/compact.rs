@@ -50,8 +50,10 @@ pub fn compact(
         let path = path.to_owned();
         move |error| StoreError::Io { action, path, error }
     };
-    // Another version is refused before a lock is made.
-    listed(folder)?;
+    // Another version is refused, and a folder that holds no store left alone, before a lock is made.
+    if listed(folder)?.0.is_empty() {
+        return Ok(Compacted::default());
+    }
     let Some(_alone) = lock(folder, Hold::Alone)? else {
         return Err(StoreError::NoLocks { folder: folder.to_owned() });
     };
@@ -59,9 +61,12 @@ pub fn compact(
     let mut loaded = Loaded::new(HELD_BYTES_MAX);
     let (mut held, mut old, mut done) = (Vec::new(), Vec::new(), Compacted::default());
     for path in names.iter().map(|name| folder.join(name)) {
-        match closed(&path)? {
-            None => done.in_use += 1,
-            Some(file) => {
+        match closed(&path) {
+            // Its writer had begun it for nothing.
+            Err(StoreError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(None) => done.in_use += 1,
+            Ok(Some(file)) => {
                 held.push(file);
                 if !loaded.segment(&path, HELD_BYTES_MAX, wanted)? {
                     return Err(io("read", &path)(std::io::ErrorKind::NotFound.into()));

@@ -64,7 +64,6 @@ const LISTINGS_MAX: usize = 20;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// The file system refused.
     #[error("cannot {action} `{}` of the store: {error}", path.display())]
@@ -291,6 +290,8 @@ struct Open {
     path: PathBuf,
     log: Box<dyn Log>,
     is_dirty: bool,
+    /// Whether anything was written.
+    is_used: bool,
 }
 
 /// A folder of trials that experiments share; see the module. All of it may be used from several threads.
@@ -525,7 +526,7 @@ impl Store {
             Some(segment) => Ok(segment),
             None => {
                 let (path, log) = (self.makes)(&self.folder)?;
-                Ok(open.insert(Open { path, log, is_dirty: false }))
+                Ok(open.insert(Open { path, log, is_dirty: false, is_used: false }))
             }
         }
     }
@@ -539,7 +540,7 @@ impl Store {
         let path = segment.path.clone();
         match segment.log.append(line.as_bytes()) {
             Ok(()) => {
-                segment.is_dirty = true;
+                (segment.is_dirty, segment.is_used) = (true, true);
                 Ok(path)
             }
             Err(error) => {
@@ -548,6 +549,16 @@ impl Store {
                 *open = None;
                 Err(StoreError::Io { action: "write", path, error })
             }
+        }
+    }
+}
+
+impl Drop for Store {
+    /// Removes a segment that was begun and not used.
+    fn drop(&mut self) {
+        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Open { path, .. }) = open.as_ref().filter(|segment| !segment.is_used) {
+            let _ = std::fs::remove_file(path);
         }
     }
 }

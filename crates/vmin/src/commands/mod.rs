@@ -21,3 +21,4 @@ pub mod schema;
 mod setup;
 pub mod sweep;
 pub mod train;
+pub mod trials;
