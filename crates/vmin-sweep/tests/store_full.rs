@@ -62,7 +62,7 @@ fn a_full_store_ends_the_sweep_and_its_journal_goes_on() {
         let ended = run_sharing(&plan, &mut journal, Some(&store), &known, kernel, &stop, &Silent);
         let error = ended.err().expect("full");
         assert!(matches!(error, RunError::Store(_)), "{error}");
-        assert!(error.to_string().contains("of the store: "), "{error}");
+        assert!(error.to_string().contains("cannot write to the store `"), "{error}");
         // All that the store took is in the journal, and the record that did not fit.
         before = done.len() + store.len() + 1;
     }

@@ -10,8 +10,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::load::{Loaded, listed};
 use super::segment::{self, Hold, closed, lock};
-use super::{Damage, HELD_BYTES_MAX, Loaded, StoreError, listed};
+use super::{Damage, HELD_BYTES_MAX, StoreError};
 use crate::journal::{TrialId, encode};
 
 /// What a compaction did, or would do.
@@ -69,7 +70,7 @@ pub fn compact(
             Ok(Some(file)) => {
                 held.push(file);
                 if !loaded.segment(&path, HELD_BYTES_MAX, wanted)? {
-                    return Err(io("read", &path)(std::io::ErrorKind::NotFound.into()));
+                    return Err(io("read the segment", &path)(std::io::ErrorKind::NotFound.into()));
                 }
                 old.push(path);
             }
@@ -98,7 +99,7 @@ pub fn compact(
             write(folder, &loaded, &about)?;
         }
         for path in &old {
-            std::fs::remove_file(path).map_err(io("remove", path))?;
+            std::fs::remove_file(path).map_err(io("remove the segment", path))?;
         }
         vmin_files::sync_folder(folder);
     }

@@ -34,256 +34,31 @@
 
 mod about;
 mod compact;
+mod error;
 mod index;
+mod load;
 mod segment;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use about::{About, AboutWhat};
 pub use compact::{Compacted, compact};
+pub use error::StoreError;
 pub use index::Group;
+pub use load::Damage;
 
 use crate::journal::{ChipId, Counts, Log, Record, SupplyId, TrialId, encode};
 use index::{Added, Index};
-use segment::{Entry, Named, Piece};
+use load::{Loaded, load};
 use vmin_accel::PerMemory;
 
 /// Most bytes that the trials of a store take in memory: about ten million trials.
 const HELD_BYTES_MAX: u64 = 2 << 30;
-
-/// Bad lines that are told one by one.
-const TOLD_MAX: usize = 20;
-
-/// Listings of a folder until all segments of one are read.
-const LISTINGS_MAX: usize = 20;
-
-/// Why a store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system refused.
-    #[error("cannot {action} `{}` of the store: {error}", path.display())]
-    Io {
-        /// The action.
-        action: &'static str,
-        /// The file or the folder.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        error: io::Error,
-    },
-    /// A segment is in a format of another version.
-    #[error(
-        "the segment `{}` was written by {} vmin: it is of version {found}, this program reads version {}",
-        path.display(),
-        if *found > segment::VERSION { "a newer" } else { "an older" },
-        segment::VERSION
-    )]
-    OtherVersion {
-        /// The segment.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// A line is whole, but of a form that this program does not know.
-    #[error("line {line} of the segment `{}` is whole, but no record that this vmin knows", path.display())]
-    Unknown {
-        /// The segment.
-        path: PathBuf,
-        /// One-based line.
-        line: usize,
-    },
-    /// Two records of one trial disagree.
-    #[error("two records of one trial disagree, in `{}` and in {other}: {trial}", path.display())]
-    Disagree {
-        /// The segment of the first.
-        path: PathBuf,
-        /// The file of the second, in words.
-        other: String,
-        /// The trial.
-        trial: Box<TrialId>,
-    },
-    /// More trials than are held in memory.
-    #[error("the trials of the store `{}` need more than {} MiB of memory, the most that they may take", folder.display(), bytes_max >> 20)]
-    TooMany {
-        /// The store.
-        folder: PathBuf,
-        /// The limit.
-        bytes_max: u64,
-    },
-    /// A line would be longer than those that are read.
-    #[error("a record of the store `{}` would take a line of {bytes} bytes, at most {} are read", folder.display(), segment::LINE_BYTES_MAX)]
-    LongLine {
-        /// The store.
-        folder: PathBuf,
-        /// Bytes of the line.
-        bytes: usize,
-    },
-    /// It cannot be told which segments are being written.
-    #[error("the store `{}` lies on a file system without locks: whether a process writes to it is not known", folder.display())]
-    NoLocks {
-        /// The store.
-        folder: PathBuf,
-    },
-}
-
-/// Lines that damage took from a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Damage {
-    /// How many.
-    pub lines: u64,
-    /// The first of them: segment, one-based line, reason.
-    pub told: Vec<(PathBuf, usize, &'static str)>,
-}
-
-impl Damage {
-    fn add(&mut self, path: &Path, line: usize, reason: &'static str) {
-        self.lines += 1;
-        if self.told.len() < TOLD_MAX {
-            self.told.push((path.to_owned(), line, reason));
-        }
-    }
-}
-
-/// What was read of a folder.
-#[derive(Debug)]
-struct Loaded {
-    index: Index,
-    /// By number.
-    segments: Vec<PathBuf>,
-    bytes: u64,
-    duplicates: u64,
-    damage: Damage,
-    foreign: Vec<String>,
-    /// Trials that were not wanted.
-    left_out: u64,
-}
-
-impl Loaded {
-    const fn new(bytes_max: u64) -> Self {
-        Self {
-            index: Index::new(bytes_max),
-            segments: Vec::new(),
-            bytes: 0,
-            duplicates: 0,
-            damage: Damage { lines: 0, told: Vec::new() },
-            foreign: Vec::new(),
-            left_out: 0,
-        }
-    }
-
-    /// Adds the wanted lines of a segment. False if it is gone.
-    fn segment(
-        &mut self,
-        path: &Path,
-        bytes_max: u64,
-        wanted: &dyn Fn(&TrialId) -> bool,
-    ) -> Result<bool, StoreError> {
-        let is_gone = |error: &io::Error| {
-            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
-        };
-        let io = |error| StoreError::Io { action: "read", path: path.to_owned(), error };
-        let file = match vmin_files::open(path) {
-            Ok(file) => file,
-            Err(error) if is_gone(&error) => return Ok(false),
-            Err(error) => return Err(io(error)),
-        };
-        let number = u32::try_from(self.segments.len()).expect("fewer files than that");
-        self.segments.push(path.to_owned());
-        let too_many =
-            || StoreError::TooMany { folder: path.parent().unwrap_or(path).to_owned(), bytes_max };
-        let read = segment::read(file, &mut |line, piece| match piece {
-            Piece::Damaged(reason) => {
-                self.damage.add(path, line, reason);
-                Ok(())
-            }
-            Piece::Unknown => Err(StoreError::Unknown { path: path.to_owned(), line }),
-            Piece::Entry(entry, bytes) => match *entry {
-                Entry::About(about) => {
-                    self.index.describe(about).then_some(()).ok_or_else(too_many)
-                }
-                Entry::Trial(record) if !wanted(&record.trial) => {
-                    self.left_out += 1;
-                    Ok(())
-                }
-                Entry::Trial(record) => match self.index.add(&record, number, bytes) {
-                    Added::New => Ok(()),
-                    Added::Same => {
-                        self.duplicates += 1;
-                        Ok(())
-                    }
-                    Added::Full => Err(too_many()),
-                    Added::Other(first) => Err(StoreError::Disagree {
-                        path: self.segments[first as usize].clone(),
-                        other: format!("`{}`", path.display()),
-                        trial: Box::new(record.trial),
-                    }),
-                },
-            },
-        });
-        match read {
-            Ok(told) => self.bytes += told?,
-            Err(error) if is_gone(&error) => return Ok(false),
-            Err(error) => return Err(io(error)),
-        }
-        Ok(true)
-    }
-}
-
-/// The segments of a folder by name, and the names of other files; a folder that is absent has none.
-fn listed(folder: &Path) -> Result<(BTreeSet<String>, Vec<String>), StoreError> {
-    let io = |error| StoreError::Io { action: "list", path: folder.to_owned(), error };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
-        Err(error) => return Err(io(error)),
-    };
-    let (mut segments, mut foreign) = (BTreeSet::new(), Vec::new());
-    for entry in entries {
-        let entry = entry.map_err(io)?;
-        // Our names are ASCII.
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_other = || std::fs::metadata(entry.path()).is_ok_and(|found| !found.is_file());
-        match segment::named(&name) {
-            Named::Segment(_) if is_other() => foreign.push(name),
-            Named::Segment(segment::VERSION) => {
-                segments.insert(name);
-            }
-            Named::Segment(found) => {
-                return Err(StoreError::OtherVersion { path: folder.join(name), found });
-            }
-            Named::Ours => {}
-            Named::Foreign => foreign.push(name),
-        }
-    }
-    foreign.sort();
-    Ok((segments, foreign))
-}
-
-/// Reads all segments of a folder. Segments that a compaction takes away meanwhile are read from its result.
-fn load(folder: &Path, bytes_max: u64) -> Result<Loaded, StoreError> {
-    let mut loaded = Loaded::new(bytes_max);
-    let mut read = BTreeSet::new();
-    for listing in 0..LISTINGS_MAX {
-        let (segments, foreign) = listed(folder)?;
-        loaded.foreign = foreign;
-        // One that overlaps a compaction may lack both the old segments and the new one; the next has it.
-        if listing > 0 && segments.is_subset(&read) {
-            return Ok(loaded);
-        }
-        for name in segments.difference(&read.clone()) {
-            if loaded.segment(&folder.join(name), bytes_max, &|_| true)? {
-                read.insert(name.clone());
-            }
-        }
-    }
-    let error = io::Error::other("its segments are replaced faster than they can be read");
-    Err(StoreError::Io { action: "read", path: folder.to_owned(), error })
-}
 
 /// The segment of this process.
 struct Open {
@@ -340,7 +115,8 @@ impl Store {
     ) -> Result<Self, StoreError> {
         Self::make(folder, move |folder| {
             let path = segment::fresh(folder, 0);
-            let io = |error| StoreError::Io { action: "write", path: path.clone(), error };
+            let io =
+                |error| StoreError::Io { action: "write to the store", path: path.clone(), error };
             Ok((path.clone(), makes().map_err(io)?))
         })
     }
@@ -507,7 +283,7 @@ impl Store {
         segment.is_dirty = false;
         let path = &segment.path;
         segment.log.sync().map_err(|error| StoreError::Io {
-            action: "write",
+            action: "write to the store",
             path: path.clone(),
             error,
         })
@@ -547,7 +323,7 @@ impl Store {
                 // It may end in half a line. What it holds is made durable if that can be.
                 let _ = segment.log.sync();
                 *open = None;
-                Err(StoreError::Io { action: "write", path, error })
+                Err(StoreError::Io { action: "write to the store", path, error })
             }
         }
     }

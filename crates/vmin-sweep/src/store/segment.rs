@@ -70,7 +70,7 @@ pub(super) enum Hold {
 /// The folder's lock; `None` if the file system has no locks.
 pub(super) fn lock(folder: &Path, hold: Hold) -> Result<Option<File>, StoreError> {
     let path = folder.join(LOCK);
-    let io = |error| StoreError::Io { action: "lock", path: path.clone(), error };
+    let io = |error| StoreError::Io { action: "lock the store by", path: path.clone(), error };
     let file = OpenOptions::new().append(true).create(true).open(&path).map_err(io)?;
     let locked = match hold {
         Hold::Shared => file.lock_shared(),
@@ -87,7 +87,7 @@ pub(super) fn lock(folder: &Path, hold: Hold) -> Result<Option<File>, StoreError
 pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), StoreError> {
     let io = |path: &Path| {
         let path = path.to_owned();
-        |error| StoreError::Io { action: "write", path, error }
+        |error| StoreError::Io { action: "write to the store", path, error }
     };
     std::fs::create_dir_all(folder).map_err(io(folder))?;
     // A compaction would take a segment that is not locked yet for one whose writer is gone.
@@ -113,7 +113,7 @@ pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), StoreError> {
 
 /// A segment that nobody writes any more, locked by this process; `None` if somebody does.
 pub(super) fn closed(path: &Path) -> Result<Option<File>, StoreError> {
-    let io = |error| StoreError::Io { action: "lock", path: path.to_owned(), error };
+    let io = |error| StoreError::Io { action: "lock the segment", path: path.to_owned(), error };
     // Network file systems lock only what is open for writing.
     let file = OpenOptions::new().append(true).open(path).map_err(io)?;
     match file.try_lock() {

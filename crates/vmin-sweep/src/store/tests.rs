@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use vmin_testkit::Lcg;
 
+use super::load::listed;
 use super::*;
 
 fn trial(candidate: &str, chip: u32, vdd_mv: f64, images: &str) -> TrialId {
