@@ -89,7 +89,6 @@ impl Plan {
     }
 
     /// Tells which trials are its own.
-    #[must_use]
     pub fn contains(&self) -> impl Fn(&TrialId) -> bool + use<> {
         let places = self.places();
         move |trial| places.of(trial).is_some()

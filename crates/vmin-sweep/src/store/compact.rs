@@ -115,7 +115,7 @@ fn write(folder: &Path, loaded: &Loaded, about: &[String]) -> Result<(), StoreEr
         loaded.index.records().try_for_each(|record| out.write_all(encode(&record).as_bytes()))
     };
     vmin_files::write_streams(&[(path, &content)]).map_err(|(path, error)| StoreError::Io {
-        action: "write",
+        action: "write to the store",
         path,
         error,
     })

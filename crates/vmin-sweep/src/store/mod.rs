@@ -69,13 +69,16 @@ struct Open {
     is_used: bool,
 }
 
+/// Begins a segment in a folder; gives its path too.
+type Makes = dyn Fn(&Path) -> Result<(PathBuf, Box<dyn Log>), StoreError> + Send + Sync;
+
 /// A folder of trials that experiments share; see the module. All of it may be used from several threads.
 pub struct Store {
     folder: PathBuf,
     found: Found,
     state: RwLock<State>,
     open: Mutex<Option<Open>>,
-    makes: Box<dyn Fn(&Path) -> Result<(PathBuf, Box<dyn Log>), StoreError> + Send + Sync>,
+    makes: Box<Makes>,
 }
 
 struct State {
