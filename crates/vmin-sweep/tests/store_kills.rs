@@ -104,5 +104,6 @@ fn killed_writers_lose_no_synced_trial_and_leave_no_wrong_one() {
     }
     let trials: u32 = synced.iter().map(|(first, last)| last - first + 1).sum();
     assert!(synced.len() > kills as usize / 3, "only {} of {kills} had begun", synced.len());
-    println!("{kills} kills, {} after a sync, {trials} synced trials", synced.len());
+    let told = format!("{kills} kills, {} after a sync, {trials} synced trials", synced.len());
+    writeln!(std::io::stdout(), "{told}").expect("told");
 }
