@@ -325,6 +325,15 @@ fn a_compaction_killed_anywhere_changes_no_trial_and_the_next_one_cleans_up() {
     assert_eq!(read(), expected);
 }
 
+/// Tells another thread to stop, also where this one fails.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn readers_and_writers_beside_compactions_miss_nothing() {
     let folder = folder();
@@ -338,13 +347,14 @@ fn readers_and_writers_beside_compactions_miss_nothing() {
             }
             compactions
         });
+        let stops = Stops(&stop);
         for chip in 5..60 {
             Store::open(folder.path()).expect("read").append(&record(chip)).expect("written");
             let store = Store::open(folder.path()).expect("read");
             assert_eq!(store.len(), chip as usize + 1);
             assert_eq!(store.damage().lines, 0);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stops);
         assert!(compactor.join().expect("ended") > 5, "too few compactions to tell");
     });
 }
