@@ -114,9 +114,13 @@ impl Answer for Listed {
         });
         let table = answer::fitted(&header, 6, &["size (KiB)", "data"], rows);
         let mut sums = format!(
-            "{} trials in {} files, {} KiB",
+            "{} trials in {}, {} KiB",
             thousands(self.trials as u64),
-            self.segments,
+            if self.segments == 1 {
+                "1 file".to_owned()
+            } else {
+                format!("{} files", self.segments)
+            },
             kib(self.bytes)
         );
         for (count, words) in

@@ -19,12 +19,20 @@ fn short(digest: &str) -> String {
     digest.chars().take(DIGITS).collect()
 }
 
-/// The supplies of a trial, such as `weight 850 mV`.
+/// The supplies of a trial, such as `weight 850 mV`, or `all 850 mV` of three memories at one voltage.
 fn supply_words(supplies: &PerMemory<Option<SupplyId>>) -> String {
-    let words =
-        supplies.present().map(|(memory, at)| format!("{} {} mV", memory.word(), at.vdd_mv));
-    let words: Vec<String> = words.collect();
-    if words.is_empty() { "nominal".to_owned() } else { words.join(", ") }
+    let at: Vec<(&str, f64)> =
+        supplies.present().map(|(memory, at)| (memory.word(), at.vdd_mv)).collect();
+    match at[..] {
+        [] => "nominal".to_owned(),
+        [(_, first), (_, second), (_, third)] if first == second && second == third => {
+            format!("all {first} mV")
+        }
+        _ => {
+            let words = at.iter().map(|(word, vdd_mv)| format!("{word} {vdd_mv} mV"));
+            words.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// The number of images, with which their name ends: `set:first+count`.
