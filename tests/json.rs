@@ -32,8 +32,11 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 28] = [
-    ("sweep", "results", "small.toml --out out"),
+const COMMANDS: [(&str, &str, &str); 31] = [
+    ("sweep", "results", "small.toml --out out --store trials"),
+    ("trials list", "trials", "trials"),
+    ("trials show", "trials-show", "trials --chip 1"),
+    ("trials gc", "trials-gc", "trials --dry-run --keep small.toml"),
     ("vmin", "vmin", "small.toml --out answers"),
     ("yield", "yield", "small.toml --out answers"),
     ("sensitivity", "sensitivity", "small.toml --out answers --vdd-mv 850"),

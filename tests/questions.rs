@@ -129,7 +129,10 @@ fn threads_kernels_and_kills_leave_every_byte_as_it_is() {
     };
     let expected = answer("one", &["--jobs", "1"]);
     assert!(answer("three", &["--jobs", "3"]) == expected, "three threads");
-    assert!(answer("portable", &["--kernel", "portable"]) == expected, "portable kernel");
+    for kernel in vmin_kernels::available() {
+        let name = kernel.name();
+        assert!(answer(name, &["--kernel", name]) == expected, "kernel {name}");
+    }
     for wait in [30, 80, 160] {
         let mut child =
             vmin.command(&["vmin", "e.toml", "--out", "killed"]).spawn().expect("started");
@@ -167,6 +170,39 @@ fn another_question_about_the_same_trials_runs_nothing() {
     // Other chips are another experiment.
     let other = refused(&vmin, &["vmin", "e.toml", "--out", "answers", "--set", "chips.seed=8"]);
     assert!(other.contains("seed"), "{other}");
+}
+
+#[test]
+fn questions_share_trials_with_sweeps_and_with_each_other() {
+    let vmin = prepared(EXPERIMENT);
+    vmin.ok(&["sweep", "e.toml", "--out", "swept", "--store", "trials"]);
+    let ask = |out: &str, more: &[&str]| {
+        json(&vmin, &[&["vmin", "e.toml", "--out", out, "--store", "trials"], more].concat())
+    };
+    let from_sweep = ask("from-sweep", &[]);
+    let tried = |answer: &Value| decisions(answer).len();
+    let anew = json(&vmin, &["vmin", "e.toml", "--out", "anew"]);
+    assert_eq!(decisions(&from_sweep), decisions(&anew));
+    assert!(tried(&from_sweep) >= 8 * 2);
+    // All images of a sweep's trials are known.
+    let images = |answer: &Value| answer["candidates"][0]["vmin"][0]["tried"][0]["images"].clone();
+    assert_eq!(images(&from_sweep), 300);
+    // More chips are another experiment with the same trials; the journal then answers without the store.
+    let more = ["--set", "chips.count=12"];
+    let with = ask("more", &more);
+    let segments = || {
+        let entries = std::fs::read_dir(vmin.path("trials")).expect("a folder");
+        entries.map(|entry| entry.expect("one").metadata().expect("known").len()).sum::<u64>()
+    };
+    let before = segments();
+    let again = ask("again", &more);
+    assert_eq!(again["candidates"], with["candidates"]);
+    assert_eq!(segments(), before, "nothing new");
+    let alone = json(&vmin, &[&["vmin", "e.toml", "--out", "again"][..], &more].concat());
+    assert_eq!(alone["candidates"], with["candidates"]);
+    // Parts of trials belong to the experiment that a compaction keeps.
+    let kept = json(&vmin, &["trials", "gc", "trials", "--dry-run", "--keep", "e.toml"]);
+    assert!(kept["trials"].as_u64() >= Some(8 * 8));
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub use read::{
     BYTES_MAX, ReadError, TEXT_BYTES_MAX, bytes, contents, open, open_seekable, read_within, text,
 };
 pub use shipped::shipped_or_path;
-pub use write::{Content, write_set, write_streams, write_whole};
+pub use write::{Content, sync_folder, write_set, write_streams, write_whole};
 
 /// SHA-256 of some bytes, in lower-case hexadecimal digits.
 #[must_use]

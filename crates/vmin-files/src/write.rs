@@ -164,9 +164,12 @@ pub(crate) fn is_of_the_dead(sibling: &std::ffi::OsStr, name: &str, suffix: &str
 fn sync_folders(siblings: impl Iterator<Item = Sibling>) {
     let mut folders: Vec<PathBuf> = siblings.map(|one| folder_of(&one.target).to_owned()).collect();
     folders.dedup();
-    for folder in folders {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
+    folders.iter().for_each(|folder| sync_folder(folder));
+}
+
+/// Makes new names in a folder durable, where folders can be synced.
+pub fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 #[cfg(test)]

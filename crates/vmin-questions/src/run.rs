@@ -10,6 +10,7 @@ use vmin_emulator::{
 };
 use vmin_kernels::GemmKernel;
 use vmin_nn::Graph;
+use vmin_sweep::store::Store;
 use vmin_sweep::{Candidate, Counts, Journal, Log, Plan, Progress, Record, RunError};
 
 use crate::looks;
@@ -89,7 +90,7 @@ pub fn search<L: Log>(
     plan: &Plan,
     certainty: Certainty,
     journal: &mut Journal<L>,
-    records: Records,
+    records: Records<'_>,
     kernel: &'static dyn GemmKernel,
     stop: &AtomicBool,
     progress: &dyn Progress,
@@ -150,8 +151,11 @@ pub fn search<L: Log>(
         .collect();
     let journal = shared.journal.into_inner().unwrap_or_else(PoisonError::into_inner).0;
     let synced = journal.sync();
+    let shared = shared.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let stored = shared.store().map_or(Ok(()), Store::sync);
     let candidates = all?;
     synced?;
+    stored?;
     Ok(Searched { candidates, clean_classified })
 }
 
@@ -221,7 +225,7 @@ struct Shared<'a, L: Log> {
     name: String,
     /// Chance of any wrong decision about a chip of a candidate; 0 if all images decide.
     chance_of_chip: f64,
-    known: Mutex<Records>,
+    known: Mutex<Records<'a>>,
     journal: Mutex<(&'a mut Journal<L>, u64)>,
     stop: &'a AtomicBool,
 }
@@ -288,7 +292,7 @@ impl<L: Log> Searches<'_, '_, L> {
         let mut probes: Vec<Probe> = Vec::new();
         let found = search::search(supplies.len(), start, |point| {
             let alpha = shared.chance_of_chip * share(supplies.len(), probes.len());
-            let probe = match self.known(number, point, alpha) {
+            let probe = match self.known(number, point, alpha)? {
                 Ok(probe) => probe,
                 Err(before) => {
                     let chip = match &mut chip {
@@ -312,17 +316,36 @@ impl<L: Log> Searches<'_, '_, L> {
     }
 
     /// The decision that records make; or else the images of each class, with their counts, to go on from.
-    fn known(&self, number: u32, point: usize, alpha: f64) -> Result<Probe, Known> {
+    fn known(
+        &self,
+        number: u32,
+        point: usize,
+        alpha: f64,
+    ) -> Result<Result<Probe, Known>, RunError> {
         let trial = self.shared.plan.trial(self.candidate, &self.candidate.points[point], number);
-        let records = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counts) = records.all(&trial) {
-            return Ok(self.of_all(point, &counts));
+        let decided = |records: &Records<'_>| {
+            if let Some(counts) = records.all(&trial) {
+                return Ok(self.of_all(point, &counts));
+            }
+            let known = records.most(&trial, |class| self.budget.images(class));
+            match self.verdict(&known, alpha) {
+                Some(within) => Ok(self.probe(point, within, &known)),
+                None => Err(known),
+            }
+        };
+        let learnt = {
+            let mut records = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let decided = decided(&records);
+            if decided.is_ok() {
+                return Ok(decided);
+            }
+            records.learn(&trial, &self.shared.name)
+        };
+        // Answers come from the journal, so that they can be given again without the store.
+        for record in &learnt {
+            self.shared.append(record)?;
         }
-        let known = records.most(&trial, |class| self.budget.images(class));
-        match self.verdict(&known, alpha) {
-            Some(within) => Ok(self.probe(point, within, &known)),
-            None => Err(known),
-        }
+        Ok(decided(&self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn verdict(&self, known: &Known, alpha: f64) -> Option<bool> {
@@ -428,22 +451,30 @@ impl<L: Log> Searches<'_, '_, L> {
         images: Named,
         counts: Counts,
     ) -> Result<(), RunError> {
-        let Shared { plan, name, known, journal, .. } = self.shared;
+        let Shared { plan, name, known, .. } = self.shared;
         let mut trial = plan.trial(self.candidate, &self.candidate.points[point], number);
         if let Named::First(class, count) = images {
             trial.images = prefix_name(name, class, count);
         }
-        {
-            let mut guard = journal.lock().unwrap_or_else(PoisonError::into_inner);
-            let (journal, appended) = &mut *guard;
-            journal.append(&Record { trial: trial.clone(), counts })?;
-            *appended += 1;
-            if appended.is_multiple_of(RECORDS_PER_SYNC) {
-                journal.sync()?;
-            }
-        }
+        let record = Record { trial, counts };
+        self.shared.append(&record)?;
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(&trial, images, counts);
+        known.insert(&record.trial, images, counts);
+        known.store().map(|store| store.append(&record)).transpose()?;
+        Ok(())
+    }
+}
+
+impl<L: Log> Shared<'_, L> {
+    /// Adds a record to the journal.
+    fn append(&self, record: &Record) -> Result<(), RunError> {
+        let mut guard = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let (journal, appended) = &mut *guard;
+        journal.append(record)?;
+        *appended += 1;
+        if appended.is_multiple_of(RECORDS_PER_SYNC) {
+            journal.sync()?;
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use vmin_accel::{Memory, PerMemory};
 use vmin_emulator::{Deployment, Emulator, FaultSite, LOAD, OpenChip, Supplies, TrialSpec};
 use vmin_kernels::GemmKernel;
+use vmin_sweep::store::Store;
 use vmin_sweep::{Candidate, Counts, Journal, Log, Plan, Progress, Record, RunError, TrialId};
 
 use crate::records::Records;
@@ -84,7 +85,7 @@ pub fn sensitivity<L: Log>(
     plan: &Plan,
     point: usize,
     journal: &mut Journal<L>,
-    records: &Records,
+    records: &Records<'_>,
     kernel: &'static dyn GemmKernel,
     stop: &AtomicBool,
     progress: &dyn Progress,
@@ -118,8 +119,10 @@ pub fn sensitivity<L: Log>(
         .collect();
     let Measuring { parts, journal, emulator, clean, .. } = measured;
     let synced = journal.into_inner().unwrap_or_else(PoisonError::into_inner).sync();
+    let stored = records.store().map_or(Ok(()), Store::sync);
     let chips = chips?;
     synced?;
+    stored?;
     let images = plan.labels().len() as u64;
     let classified = chips.iter().flatten().filter(|on_chip| on_chip.wrong_bits > 0).count() as u64;
     let of_part = |(index, part): (usize, Part)| OfPart {
@@ -154,7 +157,7 @@ struct Measuring<'p, L: Log> {
     clean: Vec<usize>,
     deployment: Deployment<'p>,
     parts: Vec<Part>,
-    records: &'p Records,
+    records: &'p Records<'p>,
     journal: Mutex<&'p mut Journal<L>>,
     stop: &'p AtomicBool,
 }
@@ -177,7 +180,18 @@ impl<L: Log> Measuring<'_, L> {
                 return Err(RunError::Stopped);
             }
             let trial = self.trial(part, number);
-            if let Some(counts) = self.records.all(&trial) {
+            let known = self.records.all(&trial);
+            // A store names the same trial over all images.
+            let stored = || self.records.store().and_then(|store| store.get(&trial));
+            let known = match known {
+                None => stored().map(|counts| (counts, true)),
+                Some(counts) => Some((counts, false)),
+            };
+            if let Some((counts, is_new)) = known {
+                if is_new {
+                    let record = Record { trial, counts };
+                    self.journal.lock().unwrap_or_else(PoisonError::into_inner).append(&record)?;
+                }
                 all.push(on_chip(&counts));
                 continue;
             }
@@ -200,6 +214,7 @@ impl<L: Log> Measuring<'_, L> {
             };
             let record = Record { trial, counts };
             self.journal.lock().unwrap_or_else(PoisonError::into_inner).append(&record)?;
+            self.records.store().map(|store| store.append(&record)).transpose()?;
             all.push(on_chip(&counts));
         }
         Ok(all)

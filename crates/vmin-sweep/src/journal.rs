@@ -379,7 +379,8 @@ impl<L: Log> Journal<L> {
     }
 }
 
-fn encode(value: &impl Serialize) -> String {
+/// The line of a value, as journals and stores hold it.
+pub(crate) fn encode(value: &impl Serialize) -> String {
     let json = serde_json::to_string(value).expect("integers and texts always serialise");
     format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
@@ -435,7 +436,7 @@ fn version(text: &[u8]) -> Option<u32> {
 }
 
 /// The JSON of a line whose checksum is right.
-fn checked(line: &[u8]) -> Result<&str, &'static str> {
+pub(crate) fn checked(line: &[u8]) -> Result<&str, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
     let (sum, json) = text.split_once(' ').ok_or("it has no checksum")?;
     if u32::from_str_radix(sum, 16) != Ok(crc32fast::hash(json.as_bytes())) || sum.len() != 8 {

@@ -29,6 +29,7 @@ mod remedy;
 mod results;
 mod run;
 pub mod statistics;
+pub mod store;
 
 pub use accuracy::{Accuracy, Differs, Kept, Subject, Verdict};
 pub use calibration::CalibrationImages;
@@ -47,8 +48,9 @@ pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, RESULTS_VERSION, Results,
     Setting, evaluate,
 };
-pub use run::{Progress, RunError, run};
+pub use run::{Progress, RunError, run, run_sharing};
 pub use statistics::{Spread, Vmin};
+pub use store::{Store, StoreError};
 
 /// The embedded demo experiment, which `vmin init` prints.
 pub const DEMO: &str = include_str!("demo.toml");

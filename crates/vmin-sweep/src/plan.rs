@@ -1,5 +1,6 @@
 //! An experiment with every name resolved, every size checked and the cost known. A run reads nothing else.
 
+mod about;
 mod candidates;
 mod checks;
 mod identity;

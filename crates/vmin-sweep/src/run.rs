@@ -16,6 +16,7 @@ use crate::plan::{Candidate, Known};
 use crate::remedy;
 use crate::results::{Clean, RESULTS_VERSION, Results, evaluate};
 use crate::statistics::PairedDifference;
+use crate::store::{Store, StoreError};
 
 /// Records between two calls that make the journal durable.
 const RECORDS_PER_SYNC: u64 = 64;
@@ -38,6 +39,9 @@ pub enum RunError {
     /// The journal could not be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Network and images do not fit; [`Plan::resolve`] refuses that.
     #[error(transparent)]
     Emulator(EmulatorError),
@@ -82,6 +86,22 @@ pub fn run<L: Log>(
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Results, RunError> {
+    run_sharing(plan, journal, None, known, kernel, stop, progress)
+}
+
+/// [`run()`], which adds each record to a `store` too, once it is in the journal.
+///
+/// # Errors
+/// See [`RunError`]; all finished trials are then in the journal.
+pub fn run_sharing<L: Log>(
+    plan: &Plan,
+    journal: &mut Journal<L>,
+    store: Option<&Store>,
+    known: &Known,
+    kernel: &'static dyn GemmKernel,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<Results, RunError> {
     // Of trials that several candidates share, those of the first.
     let distinct =
         known.keys().filter(|&&(index, point, _)| plan.first_with(index, point) == (index, point));
@@ -93,8 +113,10 @@ pub fn run<L: Log>(
         let (journal, appended) = &mut *guard;
         journal.append(record)?;
         *appended += 1;
+        store.map(|store| store.append(record)).transpose()?;
         if appended.is_multiple_of(RECORDS_PER_SYNC) {
             journal.sync()?;
+            store.map(Store::sync).transpose()?;
         }
         progress.advance();
         Ok(())
@@ -118,8 +140,10 @@ pub fn run<L: Log>(
         Ok::<(), RunError>(())
     });
     let synced = journal.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).0.sync();
+    let shared = store.map_or(Ok(()), Store::sync);
     all?;
     synced?;
+    shared?;
     results(plan, &done)
 }
 

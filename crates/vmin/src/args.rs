@@ -12,6 +12,7 @@ mod monitor;
 mod noise;
 mod on_chip;
 mod questions;
+pub mod trials;
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -38,6 +39,7 @@ pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 pub use self::questions::{AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
+pub use self::trials::TrialsCommand;
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -199,6 +201,9 @@ pub enum Command {
     Report(ReportArgs),
     /// Compare finished sweeps in one table and one figure
     Compare(CompareArgs),
+    /// List, show and compact the trials that sweeps share
+    #[command(subcommand)]
+    Trials(TrialsCommand),
     /// Print a commented file to start from, of any kind
     Init(InitArgs),
     /// List the built-in networks, image sets, accelerators and profiles
@@ -248,6 +253,9 @@ impl Command {
             Self::Train(_) => "train",
             Self::Report(_) => "report",
             Self::Compare(_) => "compare",
+            Self::Trials(TrialsCommand::List(_)) => "trials list",
+            Self::Trials(TrialsCommand::Show(_)) => "trials show",
+            Self::Trials(TrialsCommand::Gc(_)) => "trials gc",
             Self::Init(_) => "init",
             Self::Data(DataCommand::List { .. }) => "data list",
             Self::Schema { .. } => "schema",
@@ -314,6 +322,12 @@ pub enum SchemaKind {
     Train,
     /// JSON of `vmin compare`
     Compare,
+    /// JSON of `vmin trials list`
+    Trials,
+    /// JSON of `vmin trials show`
+    TrialsShow,
+    /// JSON of `vmin trials gc`
+    TrialsGc,
     /// JSON of `vmin data list`
     Data,
     /// Errors of every command with `--errors json`
@@ -399,6 +413,7 @@ Examples:
                                                 manifest.json and the journal
   vmin sweep experiment.toml --out results --resume
                                                 continues after Ctrl-C, a crash or a full disk
+  vmin sweep experiment.toml --store trials     runs no trial that another sweep has run
   vmin sweep experiment.toml --set chips.count=3 --set memory.profile=sram14-columns
                                                 the same experiment but for these keys")]
 pub struct SweepArgs {
@@ -413,6 +428,9 @@ pub struct SweepArgs {
     /// Continue the sweep in the folder from its journal
     #[arg(long)]
     pub resume: bool,
+    /// Reuse the trials in this folder, and add new ones to it
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,

@@ -39,7 +39,7 @@ mod progress;
 use std::sync::atomic::AtomicBool;
 
 pub use answer::Answer;
-use args::{ChipCommand, Command, DataCommand, ModelCommand};
+use args::{ChipCommand, Command, DataCommand, ModelCommand, TrialsCommand};
 pub use failure::Failure;
 pub use problems::Problems;
 
@@ -102,6 +102,15 @@ fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, F
             commands::explore::run(args, stop)?.text(words, args.format.format)
         }
         Command::Train(args) => commands::train::run(args, stop)?.text(words, args.format.format),
+        Command::Trials(TrialsCommand::List(args)) => {
+            commands::trials::list::run(args)?.text(words, args.format.format)
+        }
+        Command::Trials(TrialsCommand::Show(args)) => {
+            commands::trials::show::run(args)?.text(words, args.format.format)
+        }
+        Command::Trials(TrialsCommand::Gc(args)) => {
+            commands::trials::gc::run(args)?.text(words, args.format.format)
+        }
         Command::Report(args) => written(commands::report::run(args)),
         Command::Compare(args) => commands::compare::run(args)?.text(words, args.format.format),
         Command::Init(args) => commands::init::run(args),

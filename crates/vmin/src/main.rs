@@ -118,6 +118,7 @@ fn stops(command: &Command) -> bool {
         | Command::Compare(_)
         | Command::Init(_)
         | Command::Data(_)
+        | Command::Trials(_)
         | Command::Schema { .. }
         | Command::Completions { .. } => false,
     }

@@ -204,7 +204,7 @@ impl Shared<'_> {
             let supplies = self.supplies(wanted, index, vdd)?;
             let (cost, extra) = self.cost(protection, own_layers, vdd.value, &supplies);
             extra_bits_share = extra;
-            let id = identity::supplies(&supplies);
+            let id = identity::supplies(&supplies, self.moves_map);
             points.push(CandidatePoint { cost, supplies, id });
         }
         let extents = deployment.extents();
@@ -231,7 +231,7 @@ impl Shared<'_> {
         let exact = (!protection.known().is_exact()).then(|| {
             let supplies = points.iter().map(|point| {
                 let exactly = |at: &Option<ProtectedAt>| Some(at.as_ref()?.knowing_exactly());
-                identity::supplies(&point.supplies.map(exactly))
+                identity::supplies(&point.supplies.map(exactly), self.moves_map)
             });
             let supplies: Vec<_> = supplies.collect();
             (id(&protection.knowing_exactly(), supplies.last().cloned()), supplies)

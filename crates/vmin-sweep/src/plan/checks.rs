@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Plan;
-use crate::journal::{Counts, Record, TrialId};
+use crate::journal::{ChipId, Counts, Record, TrialId};
 
 /// Most inferences of one experiment; beyond it a typing error is likelier than patience.
 const INFERENCES_MAX: u64 = 1_000_000_000_000;
@@ -39,22 +39,10 @@ impl Plan {
     pub fn sorted(&self, records: &[Record]) -> Result<Known, String> {
         let images = self.labels().len() as u64;
         let mut known = Known::new();
-        // Records of one point differ in the chip alone.
-        let mut points: BTreeMap<TrialId, Vec<(usize, usize)>> = BTreeMap::new();
-        for (index, candidate) in self.candidates.iter().enumerate() {
-            for (number, point) in candidate.points.iter().enumerate() {
-                points.entry(self.trial(candidate, point, 0)).or_default().push((index, number));
-            }
-        }
-        let chips: BTreeMap<_, u32> = match points.keys().next() {
-            Some(_) => (0..self.trials()).map(|number| (self.chip_id(number), number)).collect(),
-            None => BTreeMap::new(),
-        };
-        let first = self.chip_id(0);
+        let places = self.places();
         for Record { trial, counts } in records {
             let foreign = || format!("the record of {trial} is not one of this experiment");
-            let point = points.get(&TrialId { chip: first.clone(), ..trial.clone() });
-            let (points, &number) = point.zip(chips.get(&trial.chip)).ok_or_else(foreign)?;
+            let (points, number) = places.of(trial).ok_or_else(foreign)?;
             let candidate = &self.candidates[points[0].0];
             let Counts { correct, correct_union, weight, activation, accumulator } = *counts;
             // With protection, more bits may be wrong than cells are faulty.
@@ -78,6 +66,68 @@ impl Plan {
             known.extend(points.iter().map(|&(index, point)| ((index, point, number), *counts)));
         }
         Ok(known)
+    }
+
+    /// The records of its trials, each once, that are not `known` and whose counts `get` has.
+    #[must_use]
+    pub fn found(&self, known: &Known, get: impl Fn(&TrialId) -> Option<Counts>) -> Vec<Record> {
+        let mut found = Vec::new();
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            for (at, point) in candidate.points.iter().enumerate() {
+                // Of candidates that share trials, those of the first.
+                if self.first_with(index, at) != (index, at) {
+                    continue;
+                }
+                let wanted = (0..self.trials()).filter(|&n| !known.contains_key(&(index, at, n)));
+                found.extend(wanted.filter_map(|number| {
+                    let trial = self.trial(candidate, point, number);
+                    Some(Record { counts: get(&trial)?, trial })
+                }));
+            }
+        }
+        found
+    }
+
+    /// Tells which trials are its own.
+    pub fn contains(&self) -> impl Fn(&TrialId) -> bool + use<> {
+        let places = self.places();
+        // Questions name parts of images, and of candidates, behind a tilde.
+        let whole = |name: &str| name.split('~').next().unwrap_or_default().to_owned();
+        move |trial| {
+            let (images, candidate) = (whole(&trial.images), whole(&trial.candidate));
+            places.of(&TrialId { images, candidate, ..trial.clone() }).is_some()
+        }
+    }
+
+    fn places(&self) -> Places {
+        let mut points: BTreeMap<TrialId, Vec<(usize, usize)>> = BTreeMap::new();
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            for (number, point) in candidate.points.iter().enumerate() {
+                points.entry(self.trial(candidate, point, 0)).or_default().push((index, number));
+            }
+        }
+        let chips = match points.keys().next() {
+            Some(_) => (0..self.trials()).map(|number| (self.chip_id(number), number)).collect(),
+            None => BTreeMap::new(),
+        };
+        Places { points, chips, first: self.chip_id(0) }
+    }
+}
+
+/// Where the trials of a plan stand in it.
+struct Places {
+    /// Indices of candidates and of their points, by the name of the first trial there: the others differ in the
+    /// chip alone.
+    points: BTreeMap<TrialId, Vec<(usize, usize)>>,
+    /// Numbers of trials.
+    chips: BTreeMap<ChipId, u32>,
+    first: ChipId,
+}
+
+impl Places {
+    fn of(&self, trial: &TrialId) -> Option<(&Vec<(usize, usize)>, u32)> {
+        let points = self.points.get(&TrialId { chip: self.first.clone(), ..trial.clone() })?;
+        Some((points, *self.chips.get(&trial.chip)?))
     }
 }
 

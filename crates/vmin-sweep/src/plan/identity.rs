@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use vmin_accel::PerMemory;
-use vmin_emulator::{Placement, Supplies};
+use vmin_emulator::{Placement, Reads, Supplies};
 use vmin_files::sha256;
 use vmin_protection::Protection;
 
@@ -48,12 +48,38 @@ pub(super) fn candidate(
     }
 }
 
-/// The supplies of a point, with the thresholds that decide which cells fail.
-pub(super) fn supplies(supplies: &Supplies) -> PerMemory<Option<SupplyId>> {
+/// A chip, with the reads at which its uncertain cells decide again.
+pub(super) fn chip(cells: &serde_json::Value, reads: Reads) -> String {
+    match reads {
+        Reads::Once => short(cells),
+        Reads::EveryImage => short(&(cells, "every image")),
+    }
+}
+
+/// The supplies of a point, with the thresholds that decide which cells fail. Of measured chips the voltages alone
+/// decide: rates are means over the chips at hand, and other chips beside one change nothing about it.
+pub(super) fn supplies(supplies: &Supplies, is_measured: bool) -> PerMemory<Option<SupplyId>> {
     supplies.map(|at| {
         let at = at.as_ref()?;
-        Some(SupplyId { vdd_mv: at.access.base().vdd_mv, cells: short(at) })
+        let cells = if is_measured {
+            let mut value = serde_json::to_value(at).expect("finite numbers and texts serialize");
+            without_rates(&mut value);
+            short(&value)
+        } else {
+            short(at)
+        };
+        Some(SupplyId { vdd_mv: at.access.base().vdd_mv, cells })
     })
+}
+
+/// Takes rates and thresholds out of a serialized supply.
+fn without_rates(value: &mut serde_json::Value) {
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| key != "cell_fault_rate" && key != "threshold");
+        object.values_mut().for_each(without_rates);
+    } else if let Some(list) = value.as_array_mut() {
+        list.iter_mut().for_each(without_rates);
+    }
 }
 
 /// The whole plan: all trials with their costs. What is only asked of their counts (budget, target of yield,

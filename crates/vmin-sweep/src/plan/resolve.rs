@@ -334,8 +334,10 @@ impl Plan {
         }
         // Chips of a population differ by number alone.
         let different = if moves_map { experiment.chips } else { 1 };
-        let chip_ids = (0..different).map(|chip| identity::short(&cells.identity(chip))).collect();
         let every_image = errors == ReadErrors::Transient;
+        let reads = if every_image { Reads::EveryImage } else { Reads::Once };
+        let chip_id = |chip| identity::chip(&cells.identity(chip), reads);
+        let chip_ids = (0..different).map(chip_id).collect();
         let setting = setting(&experiment, fault_kind, &candidates[0], &accelerator, &profile);
         let (data_span, layout_span) =
             (experiment.data.span.clone(), experiment.layout.span.clone());
@@ -349,7 +351,7 @@ impl Plan {
             first_chip,
             candidates,
             source: cells,
-            reads: if every_image { Reads::EveryImage } else { Reads::Once },
+            reads,
             chips: experiment.chips,
             offset_bits: experiment.layout.offset_bits,
             first_image: experiment.first_image.value as u64,

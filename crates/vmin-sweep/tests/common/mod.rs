@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use vmin_diagnostic::Source;
 use vmin_sweep::{Journal, Plan, Progress, Results, run};
 
-struct Silent;
+pub(crate) struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _: u64, _: u64) {}

@@ -75,6 +75,9 @@ pub struct AskedArgs {
     /// Folder for answer and journal; created if absent
     #[arg(long, value_name = "DIR", default_value = "vmin-answers")]
     pub out: PathBuf,
+    /// Reuse the trials in this folder, and add new ones to it
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
     /// Decide by all images, not by as many as needed
     #[arg(long)]
     pub exact: bool,

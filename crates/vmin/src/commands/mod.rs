@@ -22,3 +22,4 @@ pub mod schema;
 mod setup;
 pub mod sweep;
 pub mod train;
+pub mod trials;

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema};
 use super::chip::fit::Fitted;
 use super::chip::import::Imported;
 use super::{
-    chip, compare, cycles, data, deploy, energy, eval, explore, model, monitor, noise, sweep, train,
+    chip, compare, cycles, data, deploy, energy, eval, explore, model, monitor, noise, sweep,
+    train, trials,
 };
 use crate::answer::Document;
 use crate::args::SchemaKind;
@@ -55,6 +56,9 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Explore => document::<explore::Explored>(),
         SchemaKind::Train => document::<train::Summary>(),
         SchemaKind::Compare => document::<compare::Comparison>(),
+        SchemaKind::Trials => document::<trials::list::Listed>(),
+        SchemaKind::TrialsShow => document::<trials::show::Shown>(),
+        SchemaKind::TrialsGc => document::<trials::gc::Collected>(),
         SchemaKind::Data => document::<data::Names>(),
         SchemaKind::Errors => of::<Problems>(),
     };

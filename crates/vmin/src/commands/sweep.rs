@@ -15,6 +15,7 @@ use vmin_sweep::{Journal, JournalError, Plan, RemedyResult, RemedySweepPoint, Re
 
 use crate::args::SweepArgs;
 use crate::commands::report::{FIRST_CHIP, REPORT};
+use crate::commands::trials;
 use crate::failure::{is_about_the_path, make_folder, say, with_causes};
 use crate::files::Output;
 use crate::progress::Progress;
@@ -43,6 +44,7 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     let kernel = compute::kernel(args.compute.kernel.as_deref())?;
     let plan = compute::timed("plan", || plan(args.experiment.as_deref(), &args.set))?;
     files::check_folder(&args.out, &FILES)?;
+    let store = args.store.as_deref().map(trials::to_write).transpose()?;
     make_folder(&args.out)?;
     let journal_path = args.out.join("journal.jsonl");
     let (mut journal, done) =
@@ -60,6 +62,10 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
             journal_path.display()
         ));
     }
+    let known = match &store {
+        Some(store) => trials::reused(store, &plan, &mut journal, done, &known, journal_failure)?,
+        None => known,
+    };
     for note in &plan.notes {
         say(&format!("note: {note}"));
     }
@@ -79,7 +85,8 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     ));
     let outcome = compute::timed("trials", || {
         let progress = Progress::new("sweep", "trials");
-        vmin_sweep::run(&plan, &mut journal, &known, kernel, stop, &progress)
+        let store = store.as_ref();
+        vmin_sweep::run_sharing(&plan, &mut journal, store, &known, kernel, stop, &progress)
     });
     let results = match outcome {
         Ok(results) => results,
@@ -90,9 +97,12 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
             )));
         }
         Err(error) => {
+            let problem = Diagnostic::new("sweep", with_causes(&error));
+            let is_of_store = matches!(error, RunError::Store(_));
+            let room = is_of_store.then_some("make room there, or leave `--store` away");
+            let problem = room.into_iter().fold(problem, Diagnostic::hint);
             return Err(Failure::failed(
-                Diagnostic::new("sweep", with_causes(&error))
-                    .hint(format!("then go on with: {}", resume_command(args))),
+                problem.hint(format!("then go on with: {}", resume_command(args))),
             ));
         }
     };
@@ -154,6 +164,10 @@ fn resume_command(args: &SweepArgs) -> String {
     for set in &args.set {
         command.push_str(" --set ");
         command.push_str(&quoted(set));
+    }
+    if let Some(store) = &args.store {
+        command.push_str(" --store ");
+        command.push_str(&quoted_path(store));
     }
     format!("{command} --out {} --resume", quoted_path(&args.out))
 }

@@ -12,10 +12,12 @@ use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_questions::answer::certainty;
 use vmin_questions::{Parts, Records, Searched};
+use vmin_sweep::store::Store;
 use vmin_sweep::{Journal, Plan, RunError};
 
 use crate::args::AskedArgs;
 use crate::commands::sweep::journal_failure;
+use crate::commands::trials::{shared_failure, to_write};
 use crate::failure::{make_folder, say, unwritable, with_causes};
 use crate::files::{self, Output};
 use crate::progress::Progress;
@@ -27,19 +29,38 @@ struct Asked<'a> {
     plan: &'a Plan,
     kernel: &'static dyn GemmKernel,
     journal: Journal,
-    records: Records,
+    records: Records<'a>,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Asked<'a> {
-    fn open(args: &'a AskedArgs, plan: &'a Plan, stop: &'a AtomicBool) -> Result<Self, Failure> {
+    fn open(
+        args: &'a AskedArgs,
+        plan: &'a Plan,
+        store: Option<&'a Store>,
+        stop: &'a AtomicBool,
+    ) -> Result<Self, Failure> {
         let kernel = compute::kernel(args.compute.kernel.as_deref())?;
         make_folder(&args.out)?;
         let path = args.out.join("journal.jsonl");
         // Trials mean the same whatever is asked of them: every run goes on with what is there.
         let (journal, done) = Journal::open(&path, &plan.journal_of(), u64::MAX, true)
             .map_err(|error| journal_failure(&error))?;
-        let records = Records::new(&done, &plan.images_name());
+        let records = Records::new(&done, &plan.images_name()).with_store(store);
+        if let Some(store) = store {
+            let share = |error| shared_failure(&error);
+            for record in &done {
+                store.append(record).map_err(share)?;
+            }
+            for about in plan.about() {
+                store.describe(&about).map_err(share)?;
+            }
+            say(&format!(
+                "note: {} trials are in the store `{}`, those of other experiments too",
+                thousands(store.len() as u64),
+                store.folder().display()
+            ));
+        }
         if !done.is_empty() {
             let count = thousands(done.len() as u64);
             say(&format!("note: {count} trials are known from `{}`", path.display()));
@@ -107,7 +128,8 @@ fn asked<A: Answer + Send>(
         let started = Instant::now();
         let plan = compute::timed("plan", plan)?;
         files::check(&args.out.join(name), output)?;
-        let answer = of(&mut Asked::open(args, &plan, stop)?)?;
+        let store = args.store.as_deref().map(to_write).transpose()?;
+        let answer = of(&mut Asked::open(args, &plan, store.as_ref(), stop)?)?;
         let mut text = answer.text(command, crate::args::Format::Json)?;
         text.push('\n');
         let path = args.out.join(name);
