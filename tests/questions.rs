@@ -206,6 +206,18 @@ fn questions_share_trials_with_sweeps_and_with_each_other() {
 }
 
 #[test]
+fn a_file_asks_its_question() {
+    let vmin = prepared(&format!("question = \"yield\"\n{EXPERIMENT}"));
+    let asked = json(&vmin, &["ask", "e.toml", "--out", "asked"]);
+    assert_eq!(asked["command"], "yield");
+    assert_eq!(asked["candidates"], json(&vmin, &["yield", "e.toml", "--out", "y"])["candidates"]);
+    let swept = json(&vmin, &["ask", "e.toml", "--out", "s", "--set", "question=sweep"]);
+    assert_eq!(swept["command"], "sweep");
+    let told = refused(&vmin, &["ask", "e.toml", "--set", "question=why"]);
+    assert!(told.contains("sensitivity"), "{told}");
+}
+
+#[test]
 fn a_margin_plans_the_number_of_chips() {
     let vmin = prepared(EXPERIMENT);
     let margin = ["--margin", "12%", "--confidence", "80%", "--set", "data.images=40"];

@@ -4,6 +4,7 @@ mod chips;
 mod layout;
 mod memories;
 mod pixels;
+mod question;
 mod voltages;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ pub use chips::{CHIP_FILES_MAX, ReadErrors};
 pub use layout::Layout;
 pub use memories::{Memories, Supply};
 pub use pixels::typed_pixels;
+pub use question::Question;
 pub use voltages::voltages;
 
 use crate::preset::{self, Preset};
@@ -137,6 +139,8 @@ pub struct Experiment {
     pub errors: Option<ReadErrors>,
     /// `[memory] read_noise_mv`: sigma of each cell's critical voltage from read to read.
     pub read_noise_mv: Option<Located<f64>>,
+    /// `question`.
+    pub question: Question,
     /// `preset`.
     pub preset: Option<Preset>,
     /// `[memory] rates_pct` as fractions, rising; empty if the experiment names voltages.
@@ -173,6 +177,7 @@ impl Experiment {
         })?;
         let root = document.root();
         let name = root.string("name");
+        let question = root.optional_choice("question", &Question::ALL);
         let preset = root.optional_choice("preset", &Preset::ALL).map(|preset| preset.value);
 
         let network = root.table("network");
@@ -284,6 +289,7 @@ impl Experiment {
             Some(Self {
                 source: source.clone(),
                 name: name?.value,
+                question: question.map_or(Question::Sweep, |question| question.value),
                 model: model?,
                 bits: bits.and_then(narrow),
                 rounding: rounding.map(|named| named.value),

@@ -36,7 +36,8 @@ pub use calibration::CalibrationImages;
 pub use chip_file::ChipFile;
 pub use experiment::{
     CHIP_FILES_MAX, CHIPS_MAX, Experiment, IMAGES_MAX, Layout, Memories, NotAnExperiment,
-    POINTS_MAX, Placement, ReadErrors, References, Supply, VDD_MV_MAX, typed_pixels, voltages,
+    POINTS_MAX, Placement, Question, ReadErrors, References, Supply, VDD_MV_MAX, typed_pixels,
+    voltages,
 };
 pub use journal::{
     ChipId, Counts, Journal, JournalError, JournalOf, Log, Record, SupplyId, TrialId,

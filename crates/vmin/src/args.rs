@@ -38,7 +38,7 @@ pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
-pub use self::questions::{AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
+pub use self::questions::{AskArgs, AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
 pub use self::trials::TrialsCommand;
 
 /// How low can the supply voltage of an accelerator's memories go?
@@ -160,6 +160,8 @@ fn read_noise_mv(text: &str) -> Result<f64, String> {
 pub enum Command {
     /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
+    /// Answer the question that an experiment file asks
+    Ask(AskArgs),
     /// The lowest supply at which each chip works
     Vmin(VminArgs),
     /// The share of chips that work at each supply
@@ -228,6 +230,7 @@ impl Command {
     pub const fn words(&self) -> &'static str {
         match self {
             Self::Sweep(_) => "sweep",
+            Self::Ask(_) => "ask",
             Self::Vmin(_) => "vmin",
             Self::Yield(_) => "yield",
             Self::Sensitivity(_) => "sensitivity",
@@ -360,7 +363,7 @@ fn model_help() -> String {
 }
 
 /// The format of an answer.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct FormatArgs {
     /// Format on standard output
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -394,7 +397,7 @@ fn pixels(text: &str) -> Result<vmin_nn::Pixels, String> {
 }
 
 /// Threads and kernel.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ComputeArgs {
     /// Number of threads; all cores if absent. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]

@@ -49,13 +49,14 @@ pub use problems::Problems;
 /// # Errors
 /// The input is wrong, the job could not be finished, or it was stopped.
 pub fn run(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
-    let words = command.words();
-    compute::timed(words, || answer(command, words, stop))
+    compute::timed(command.words(), || answer(command, stop))
 }
 
-fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, Failure> {
+fn answer(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
+    let words = command.words();
     match command {
         Command::Sweep(args) => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        Command::Ask(args) => answer(&commands::questions::ask(args)?, stop),
         Command::Vmin(args) => {
             commands::questions::vmin::run(args, stop)?.text(words, args.asked.format.format)
         }

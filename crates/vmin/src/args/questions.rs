@@ -6,6 +6,19 @@ use clap::Args;
 
 use super::{ComputeArgs, FormatArgs};
 
+/// Options of `vmin ask`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin ask experiment.toml                      what `question` of the file asks; a sweep if absent
+
+Questions are the commands sweep, vmin, yield and sensitivity: each with its usual options.")]
+pub struct AskArgs {
+    /// The experiment and where its answers go.
+    #[command(flatten)]
+    pub asked: AskedArgs,
+}
+
 /// Options of `vmin vmin`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -65,7 +78,7 @@ pub struct SensitivityArgs {
 }
 
 /// An experiment and where its answers go.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct AskedArgs {
     /// Experiment file; the embedded demo if absent
     pub experiment: Option<PathBuf>,

@@ -13,15 +13,34 @@ use vmin_kernels::GemmKernel;
 use vmin_questions::answer::certainty;
 use vmin_questions::{Parts, Records, Searched};
 use vmin_sweep::store::Store;
-use vmin_sweep::{Journal, Plan, RunError};
+use vmin_sweep::{Journal, Plan, Question, RunError};
 
-use crate::args::AskedArgs;
-use crate::commands::sweep::journal_failure;
+use crate::args::{AskArgs, AskedArgs, Command, SensitivityArgs, SweepArgs, VminArgs, YieldArgs};
+use crate::commands::sweep::{self, journal_failure};
 use crate::commands::trials::{shared_failure, to_write};
 use crate::failure::{make_folder, say, unwritable, with_causes};
 use crate::files::{self, Output};
 use crate::progress::Progress;
 use crate::{Answer, Failure, answer, compute};
+
+/// The command that answers what an experiment file asks.
+///
+/// # Errors
+/// All problems of the experiment.
+pub fn ask(args: &AskArgs) -> Result<Command, Failure> {
+    let plan = sweep::plan(args.asked.experiment.as_deref(), &args.asked.set)?;
+    let asked = args.asked.clone();
+    Ok(match plan.question {
+        Question::Sweep => {
+            let AskedArgs { experiment, set, out, store, exact: _, compute, format } = asked;
+            // As every other question, a sweep goes on with what is there.
+            Command::Sweep(SweepArgs { experiment, set, out, resume: true, store, compute, format })
+        }
+        Question::Vmin => Command::Vmin(VminArgs { asked }),
+        Question::Yield => Command::Yield(YieldArgs { asked, margin: None, confidence: None }),
+        Question::Sensitivity => Command::Sensitivity(SensitivityArgs { asked, vdd_mv: None }),
+    })
+}
 
 /// A plan with the journal of the folder, and what it knows.
 struct Asked<'a> {
