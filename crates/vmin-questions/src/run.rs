@@ -120,19 +120,15 @@ pub fn search<L: Log>(
             // Remedies of one network share its predictions without bit errors.
             let graph: &Graph = &candidate.graph;
             let known = networks.iter().position(|(known, _)| std::ptr::eq(*known, graph));
-            let network = match known {
-                Some(index) => &networks[index].1,
-                None => {
-                    clean_classified += images.labels.len() as u64;
-                    let network = Network::new(graph, images, &shared.name, kernel, stop)?;
-                    networks.push((graph, network));
-                    &networks[networks.len() - 1].1
-                }
-            };
+            if known.is_none() {
+                clean_classified += images.labels.len() as u64;
+                let network = Network::new(graph, images, &shared.name, kernel, stop)?;
+                networks.push((graph, network));
+            }
+            let network = &networks[known.unwrap_or(networks.len() - 1)].1;
             let clean_correct = network.correct();
             // A budget refers to the experiment's own network.
             let behind = networks[0].1.correct().cast_signed() - clean_correct.cast_signed();
-            let network = &networks[known.unwrap_or(networks.len() - 1)].1;
             let most = plan.lost_max().cast_signed() - behind;
             let right = network.right();
             let budget = Budget::new([0, 1].map(|class| &right[network.order.places(class)]), most);
