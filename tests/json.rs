@@ -32,8 +32,9 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 25] = [
+const COMMANDS: [(&str, &str, &str); 26] = [
     ("sweep", "results", "small.toml --out out"),
+    ("merge", "results", "out --experiment small.toml --out merged"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
     ("compare", "compare", "out"),

@@ -28,6 +28,7 @@ mod preset;
 mod remedy;
 mod results;
 mod run;
+mod shard;
 pub mod statistics;
 
 pub use accuracy::{Accuracy, Differs, Kept, Subject, Verdict};
@@ -47,7 +48,8 @@ pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, RESULTS_VERSION, Results,
     Setting, evaluate,
 };
-pub use run::{Progress, RunError, run};
+pub use run::{Progress, RunError, run, run_shard};
+pub use shard::{Disagreement, Shard, unite};
 pub use statistics::{Spread, Vmin};
 
 /// The embedded demo experiment, which `vmin init` prints.

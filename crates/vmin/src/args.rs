@@ -7,10 +7,12 @@ mod deploy;
 mod energy;
 mod eval;
 mod flatness;
+mod merge;
 pub mod model;
 mod monitor;
 mod noise;
 mod on_chip;
+mod shard;
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -32,10 +34,12 @@ pub use self::deploy::DeployArgs;
 pub use self::energy::{ClockArg, EnergyArgs, Voltages};
 pub use self::eval::EvalArgs;
 pub use self::flatness::FlatnessArgs;
+pub use self::merge::MergeArgs;
 pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
+pub use self::shard::ShardChoice;
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -156,6 +160,8 @@ fn read_noise_mv(text: &str) -> Result<f64, String> {
 pub enum Command {
     /// Sweep voltages and chips: accuracy, yield and energy at every voltage
     Sweep(SweepArgs),
+    /// Unite the shards of a sweep and write its results
+    Merge(MergeArgs),
     /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
@@ -215,6 +221,7 @@ impl Command {
     pub const fn words(&self) -> &'static str {
         match self {
             Self::Sweep(_) => "sweep",
+            Self::Merge(_) => "merge",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
@@ -383,7 +390,10 @@ Examples:
   vmin sweep experiment.toml --out results --resume
                                                 continues after Ctrl-C, a crash or a full disk
   vmin sweep experiment.toml --set chips.count=3 --set memory.profile=sram14-columns
-                                                the same experiment but for these keys")]
+                                                the same experiment but for these keys
+  vmin sweep experiment.toml --shard 3/16 --out shards/3 --resume
+                                                the third of sixteen parts of the chips; then
+                                                `vmin merge` writes the results of all")]
 pub struct SweepArgs {
     /// Experiment file; the embedded demo if absent
     pub experiment: Option<PathBuf>,
@@ -396,6 +406,10 @@ pub struct SweepArgs {
     /// Continue the sweep in the folder from its journal
     #[arg(long)]
     pub resume: bool,
+    /// Run one shard of the chips, from 1/N to N/N; `auto`: by array task
+    #[arg(long, value_name = "I/N", requires = "out", conflicts_with = "format")]
+    #[arg(value_parser = shard::parse)]
+    pub shard: Option<ShardChoice>,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,

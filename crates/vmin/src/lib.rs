@@ -55,7 +55,11 @@ pub fn run(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
 
 fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, Failure> {
     match command {
-        Command::Sweep(args) => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        Command::Sweep(args) => match args.shard {
+            Some(shard) => written(commands::sweep::shard::run(args, shard, stop)),
+            None => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        },
+        Command::Merge(args) => commands::merge::run(args, stop)?.text(words, args.format.format),
         Command::Check(args) => commands::check::run(args, stop)?.text(words, args.format.format),
         Command::Eval(args) => commands::eval::run(args, stop)?.text(words, args.format.format),
         Command::Deploy(args) => commands::deploy::run(args, stop)?.text(words, args.format.format),

@@ -98,6 +98,7 @@ fn file_limits_are_errors() {
 fn stops(command: &Command) -> bool {
     match command {
         Command::Sweep(_)
+        | Command::Merge(_)
         | Command::Attack(_)
         | Command::Eval(_)
         | Command::Deploy(_)

@@ -13,6 +13,7 @@ pub mod eval;
 pub mod explore;
 pub mod flatness;
 pub mod init;
+pub mod merge;
 pub mod model;
 pub mod monitor;
 pub mod noise;
