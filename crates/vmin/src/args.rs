@@ -55,7 +55,7 @@ Examples:
   vmin eval --model net.tflite --data cifar10:DIR --profile sram14 --vdd-mv 850
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong input,
-130 interrupted.")]
+75 run it again (SIGTERM, SIGUSR1, folder in use), 130 interrupted (Ctrl-C, SIGHUP).")]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -372,7 +372,7 @@ fn pixels(text: &str) -> Result<vmin_nn::Pixels, String> {
 /// Threads and kernel.
 #[derive(Debug, Args)]
 pub struct ComputeArgs {
-    /// Number of threads; all cores if absent. Results do not depend on it
+    /// Number of threads; if absent all cores, or SLURM_CPUS_PER_TASK
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub jobs: Option<u16>,
     /// Force a matrix kernel: `generic`, `avx2`, `avx512-vnni`. Results do not depend on it

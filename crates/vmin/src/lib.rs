@@ -40,7 +40,8 @@ use std::sync::atomic::AtomicBool;
 
 pub use answer::Answer;
 use args::{ChipCommand, Command, DataCommand, ModelCommand};
-pub use failure::Failure;
+pub use compute::threads_of_job;
+pub use failure::{AGAIN, Failure};
 pub use problems::Problems;
 
 /// Runs a command; gives the text for the standard output, without its last newline. A long command ends early

@@ -146,7 +146,9 @@ pub(crate) fn journal_failure(error: &JournalError) -> Failure {
         JournalError::OtherPlan { .. } | JournalError::OtherVersion { .. } => {
             diagnostic.hint("name another folder with `--out DIR`").into()
         }
-        JournalError::Locked { .. } => diagnostic.hint("wait for it, or stop it").into(),
+        JournalError::Locked { .. } => {
+            Failure::Busy(diagnostic.hint("wait for it, or stop it").into())
+        }
         JournalError::Damaged { .. } => diagnostic
             .hint("restore the file, or start over in another folder with `--out DIR`")
             .into(),
