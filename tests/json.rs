@@ -32,9 +32,10 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 26] = [
+const COMMANDS: [(&str, &str, &str); 27] = [
     ("sweep", "results", "small.toml --out out"),
     ("merge", "results", "out --experiment small.toml --out merged"),
+    ("plan", "plan", "small.toml --shards 2"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
     ("compare", "compare", "out"),

@@ -12,6 +12,7 @@ pub mod model;
 mod monitor;
 mod noise;
 mod on_chip;
+mod plan;
 mod shard;
 
 use std::any::TypeId;
@@ -39,6 +40,7 @@ pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
+pub use self::plan::{ClusterArgs, ClusterEngine, DealtArgs, PlanArgs, PlanFormat};
 pub use self::shard::ShardChoice;
 
 /// How low can the supply voltage of an accelerator's memories go?
@@ -162,6 +164,10 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Unite the shards of a sweep and write its results
     Merge(MergeArgs),
+    /// The shards of a sweep with costs and commands
+    Plan(PlanArgs),
+    /// Write files with which an engine runs a sweep's shards
+    Cluster(ClusterArgs),
     /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
@@ -222,6 +228,8 @@ impl Command {
         match self {
             Self::Sweep(_) => "sweep",
             Self::Merge(_) => "merge",
+            Self::Plan(_) => "plan",
+            Self::Cluster(_) => "cluster",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
@@ -268,6 +276,8 @@ pub enum SchemaKind {
     Recipe,
     /// JSON of `vmin sweep`; `results.json` lacks `command` and `version`
     Results,
+    /// JSON of `vmin plan`
+    Plan,
     /// JSON of `vmin check`
     Check,
     /// JSON of `vmin eval`

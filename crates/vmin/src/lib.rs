@@ -60,6 +60,8 @@ fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, F
             Some(shard) => written(commands::sweep::shard::run(args, shard, stop)),
             None => commands::sweep::run(args, stop)?.text(words, args.format.format),
         },
+        Command::Plan(args) => commands::plan::run(args, stop)?.printed(words, args.format),
+        Command::Cluster(args) => written(commands::cluster::run(args, stop)),
         Command::Merge(args) => commands::merge::run(args, stop)?.text(words, args.format.format),
         Command::Check(args) => commands::check::run(args, stop)?.text(words, args.format.format),
         Command::Eval(args) => commands::eval::run(args, stop)?.text(words, args.format.format),

@@ -120,7 +120,9 @@ fn stops(command: &Command) -> bool {
         | Command::Explore(_)
         | Command::Flatness(_)
         | Command::Train(_) => true,
-        Command::Check(_)
+        Command::Plan(_)
+        | Command::Cluster(_)
+        | Command::Check(_)
         | Command::Model(_)
         | Command::Chip(_)
         | Command::Cycles(_)

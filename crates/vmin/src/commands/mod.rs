@@ -3,6 +3,7 @@
 pub mod attack;
 pub mod check;
 pub mod chip;
+pub mod cluster;
 pub mod compare;
 pub mod completions;
 pub mod cycles;
@@ -17,6 +18,7 @@ pub mod merge;
 pub mod model;
 pub mod monitor;
 pub mod noise;
+pub mod plan;
 pub mod report;
 pub mod schema;
 mod setup;

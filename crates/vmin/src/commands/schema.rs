@@ -34,6 +34,7 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
             return by_hand(include_str!("../../../../schemas/recipe.schema.json"));
         }
         SchemaKind::Results => results(),
+        SchemaKind::Plan => document::<super::plan::Planned>(),
         SchemaKind::Check => document::<super::check::Checked>(),
         SchemaKind::Eval => document::<eval::Evaluated>(),
         SchemaKind::Deploy => document::<deploy::Deployed>(),
