@@ -3,6 +3,7 @@
 //! `tests/engines/slurm.sh` is the test on Slurm.
 
 #![cfg(unix)]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -171,7 +172,7 @@ fn xargs_runs_the_shards_and_goes_on_with_those_that_failed() {
     let vmin = experiment();
     vmin.ok(&dealt(&["cluster", "parallel"], &["--shards", "3", "--out", "o", "--jobs", "1"]));
     let Some(path) = path_with(&vmin, "tools", &["sh", "seq", "xargs"]) else {
-        println!("skipped: no xargs");
+        eprintln!("skipped: no xargs");
         return;
     };
     // The folder of the second shard is a file, at first.
@@ -195,7 +196,7 @@ fn gnu_parallel_runs_the_shards() {
     let is_gnu = Command::new("parallel").arg("--version").output();
     if !is_gnu.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU parallel"))
     {
-        println!("skipped: no GNU parallel");
+        eprintln!("skipped: no GNU parallel");
         return;
     }
     let vmin = experiment();
@@ -208,7 +209,7 @@ fn gnu_parallel_runs_the_shards() {
 #[test]
 fn snakemake_runs_the_shards() {
     if !Command::new("snakemake").arg("--version").output().is_ok_and(|it| it.status.success()) {
-        println!("skipped: no snakemake");
+        eprintln!("skipped: no snakemake");
         return;
     }
     let vmin = experiment();
@@ -236,7 +237,7 @@ fn scripts_are_right_in_their_languages() {
                 let said = String::from_utf8_lossy(&output.stderr);
                 assert!(output.status.success() && said.is_empty(), "{arguments:?}: {said}");
             }
-            Err(_) => println!("skipped: no {program}"),
+            Err(_) => eprintln!("skipped: no {program}"),
         }
     }
 }
@@ -248,7 +249,7 @@ fn ray_goes_on_where_a_killed_worker_stopped() {
     let python = std::env::var("VMIN_RAY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_ray = Command::new(&python).args(["-c", "import ray"]).output();
     if !has_ray.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no Ray in `{python}` (VMIN_RAY_PYTHON)");
+        eprintln!("skipped: no Ray in `{python}` (VMIN_RAY_PYTHON)");
         return;
     }
     let vmin = vmin!();
