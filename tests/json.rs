@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 31] = [
+const COMMANDS: [(&str, &str, &str); 33] = [
     ("sweep", "results", "small.toml --out out --store trials"),
     ("trials list", "trials", "trials"),
     ("trials show", "trials-show", "trials --chip 1"),
@@ -40,6 +40,8 @@ const COMMANDS: [(&str, &str, &str); 31] = [
     ("vmin", "vmin", "small.toml --out answers"),
     ("yield", "yield", "small.toml --out answers"),
     ("sensitivity", "sensitivity", "small.toml --out answers --vdd-mv 850"),
+    ("merge", "results", "out --experiment small.toml --out merged"),
+    ("plan", "plan", "small.toml --shards 2"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
     ("compare", "compare", "out"),

@@ -88,30 +88,109 @@ fn killed_at_twenty_moments_and_resumed_it_gives_the_same_bytes() {
     assert!(swept(&vmin, "killed", &["--resume"]) == expected, "after the last kill");
 }
 
+/// Starts a long sweep, sends it a signal once it has records, and waits; gives its exit code and its words.
+#[cfg(unix)]
+fn signalled(vmin: &Vmin, out: &str, signals: &[&str]) -> (Option<i32>, String) {
+    let child = sweep(vmin, out, &["--resume"]).spawn().expect("vmin runs");
+    let journal = vmin.path(out).join("journal.jsonl");
+    let before = std::fs::metadata(&journal).map_or(0, |metadata| metadata.len());
+    for _ in 0..600 {
+        std::thread::sleep(Duration::from_millis(50));
+        if std::fs::metadata(&journal).is_ok_and(|metadata| metadata.len() > before + 1000) {
+            break;
+        }
+    }
+    for signal in signals {
+        let killed = Command::new("kill").args([signal, child.id().to_string().as_str()]).status();
+        assert!(killed.expect("kill runs").success());
+    }
+    let output = child.wait_with_output().expect("vmin ends");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_what_was_computed_and_says_how_to_go_on() {
     let vmin = vmin!();
     vmin.write("e.toml", EXPERIMENT.replace("count = 12", "count = 100000"));
-    let child = sweep(&vmin, "out", &[]).spawn().expect("vmin runs");
-    let journal = vmin.path("out/journal.jsonl");
-    for _ in 0..600 {
-        std::thread::sleep(Duration::from_millis(50));
-        if std::fs::metadata(&journal).is_ok_and(|metadata| metadata.len() > 1000) {
-            break;
-        }
-    }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.expect("kill runs").success());
-    let output = child.wait_with_output().expect("vmin ends");
-    assert_eq!(output.status.code(), Some(130));
-    let words = String::from_utf8_lossy(&output.stderr);
+    let (code, words) = signalled(&vmin, "out", &["-INT"]);
+    assert_eq!(code, Some(130));
     assert!(words.contains("vmin sweep e.toml --out out --resume"), "{words}");
+    let journal = vmin.path("out/journal.jsonl");
     assert!(std::fs::metadata(&journal).expect("the journal").len() > 1000);
     assert!(!vmin.path("out/results.json").exists());
     // Without `--resume` it is refused, not overwritten.
     let refused = sweep(&vmin, "out", &[]).output().expect("vmin runs");
     assert_eq!(refused.status.code(), Some(2));
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_of_engines_keep_what_was_computed_and_ask_for_the_same_command_again() {
+    let vmin = vmin!();
+    vmin.write("e.toml", EXPERIMENT.replace("count = 12", "count = 100000"));
+    let records = || vmin.text("out/journal.jsonl").lines().count();
+    let mut known = 0;
+    // Slurm's warning and its end, the end of a pod, and the end of a terminal, which is a person's.
+    for (signals, expected) in [
+        (&["-USR1", "-TERM"][..], 75),
+        (&["-TERM", "-TERM"], 75),
+        (&["-USR1"], 75),
+        (&["-HUP"], 130),
+    ] {
+        let (code, words) = signalled(&vmin, "out", signals);
+        assert_eq!(code, Some(expected), "{signals:?}: {words}");
+        assert!(words.contains("what was computed is kept"), "{words}");
+        assert!(records() > known, "{signals:?}: {} records after {known}", records());
+        known = records();
+    }
+    // The journal is whole: the same experiment goes on from it.
+    let text = vmin.text("out/journal.jsonl");
+    assert!(text.ends_with('\n'));
+    let json = sweep(&vmin, "out", &["--errors", "json"]).output().expect("vmin runs");
+    assert_eq!(json.status.code(), Some(2), "an unfinished journal without `--resume`");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_in_use_asks_for_the_same_command_again() {
+    let vmin = vmin!();
+    vmin.write("e.toml", EXPERIMENT.replace("count = 12", "count = 100000"));
+    let mut child = sweep(&vmin, "out", &[]).spawn().expect("vmin runs");
+    let journal = vmin.path("out/journal.jsonl");
+    while !std::fs::metadata(&journal).is_ok_and(|metadata| metadata.len() > 1000) {
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(child.try_wait().expect("a child").is_none(), "the sweep ended");
+    }
+    let busy = sweep(&vmin, "out", &["--resume", "--errors", "json"]).output().expect("vmin runs");
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(busy.status.code(), Some(75));
+    let said = String::from_utf8_lossy(&busy.stderr);
+    let document: serde_json::Value =
+        serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&document["outcome"], &document["exit_code"]), (&"busy".into(), &75.into()));
+}
+
+#[test]
+fn threads_are_those_that_slurm_gave_unless_there_are_fewer() {
+    let vmin = vmin!();
+    vmin.write("e.toml", EXPERIMENT.replace("count = 12", "count = 1"));
+    let available = std::thread::available_parallelism().expect("a number").get();
+    let threads = |given: Option<&str>, more: &[&str]| {
+        let mut command = sweep(&vmin, "out", &[&["--resume"], more].concat());
+        command.env_remove("SLURM_CPUS_PER_TASK").env_remove("RAYON_NUM_THREADS");
+        command.envs(given.map(|given| ("SLURM_CPUS_PER_TASK", given)));
+        let output = command.output().expect("vmin runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let words = said.split_once(" threads").expect("the number of threads").0;
+        words.rsplit([' ', '\n']).next().expect("a number").parse::<usize>().expect("a number")
+    };
+    assert_eq!(threads(None, &[]), available);
+    assert_eq!(threads(Some("1"), &[]), 1);
+    assert_eq!(threads(Some("4096"), &[]), available);
+    assert_eq!(threads(Some("no number"), &[]), available);
+    assert_eq!(threads(Some("1"), &["--jobs", "3"]), 3);
 }
 
 #[test]

@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -283,51 +283,35 @@ impl Journal {
             .create(true)
             .open(path)
             .map_err(io("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(JournalError::Locked { path: path.to_owned() });
-            }
-            Err(std::fs::TryLockError::Error(error)) => return Err(io("lock")(error)),
-        }
-        let too_large = || io("read")(io::ErrorKind::FileTooLarge.into());
-        let length = file.metadata().map_err(io("read"))?.len();
-        let text = if length > BYTES_MAX {
-            None
-        } else {
-            vmin_files::read_within(&mut file, BYTES_MAX).map_err(io("read"))?
-        };
-        let text = text.ok_or_else(too_large)?;
-        if let Some(found) = version(&text).filter(|&found| found != VERSION) {
-            return Err(JournalError::OtherVersion { path: path.to_owned(), found });
-        }
-        let content = parse(&text).map_err(|(line, reason)| JournalError::Damaged {
-            path: path.to_owned(),
-            line,
-            reason,
-        })?;
+        locked(file.try_lock(), path)?;
+        let content = content(&mut file, path, of)?;
         let mut journal = Self { path: path.to_owned(), log: file };
-        let Some(found) = content.of else {
-            let header = Header::new(of.clone());
-            // New, or cut in its first line: it holds no record. Any other file is kept.
-            if !encode(&header).as_bytes().starts_with(&text) {
-                let reason = "it is not the beginning of a journal";
-                return Err(JournalError::Damaged { path: path.to_owned(), line: 1, reason });
-            }
+        if content.of.is_none() {
             journal.cut(0)?;
-            journal.line(&header)?;
+            journal.line(&Header::new(of.clone()))?;
             journal.log.sync().map_err(io("write"))?;
             return Ok((journal, Vec::new()));
-        };
-        if found.plan != of.plan {
-            let differs = found.differs(of);
-            return Err(JournalError::OtherPlan { path: path.to_owned(), differs });
         }
         if !resume && (content.records.len() as u64) < wanted {
             return Err(JournalError::Exists { path: path.to_owned() });
         }
         journal.cut(content.valid_bytes)?;
         Ok((journal, content.records))
+    }
+
+    /// The records of a journal that no run is writing, as [`Self::open`] gives them; the file stays as it is.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn read(path: &Path, of: &JournalOf) -> Result<Vec<Record>, JournalError> {
+        let opened = vmin_files::open(path);
+        let mut file = opened.map_err(|error| JournalError::Io {
+            action: "open",
+            path: path.to_owned(),
+            error,
+        })?;
+        locked(file.try_lock_shared(), path)?;
+        Ok(content(&mut file, path, of)?.records)
     }
 
     fn cut(&mut self, bytes: usize) -> Result<(), JournalError> {
@@ -376,6 +360,43 @@ impl<L: Log> Journal<L> {
             path: path.clone(),
             error,
         })
+    }
+}
+
+/// What trying to lock the journal says.
+fn locked(lock: Result<(), TryLockError>, path: &Path) -> Result<(), JournalError> {
+    let path = path.to_owned();
+    lock.map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::Locked { path },
+        TryLockError::Error(error) => JournalError::Io { action: "lock", path, error },
+    })
+}
+
+/// The content of a journal of this plan; one that is new, or cut in its first line, has no plan and no records.
+fn content(file: &mut File, path: &Path, of: &JournalOf) -> Result<Content, JournalError> {
+    let io = |error| JournalError::Io { action: "read", path: path.to_owned(), error };
+    let length = file.metadata().map_err(io)?.len();
+    let text = if length > BYTES_MAX {
+        None
+    } else {
+        vmin_files::read_within(file, BYTES_MAX).map_err(io)?
+    };
+    let text = text.ok_or_else(|| io(io::ErrorKind::FileTooLarge.into()))?;
+    if let Some(found) = version(&text).filter(|&found| found != VERSION) {
+        return Err(JournalError::OtherVersion { path: path.to_owned(), found });
+    }
+    let damaged = |(line, reason)| JournalError::Damaged { path: path.to_owned(), line, reason };
+    let content = parse(&text).map_err(damaged)?;
+    match &content.of {
+        // Any other file is kept.
+        None if !encode(&Header::new(of.clone())).as_bytes().starts_with(&text) => {
+            Err(damaged((1, "it is not the beginning of a journal")))
+        }
+        Some(found) if found.plan != of.plan => {
+            let differs = found.differs(of);
+            Err(JournalError::OtherPlan { path: path.to_owned(), differs })
+        }
+        None | Some(_) => Ok(content),
     }
 }
 

@@ -28,6 +28,7 @@ mod preset;
 mod remedy;
 mod results;
 mod run;
+mod shard;
 pub mod statistics;
 pub mod store;
 
@@ -49,7 +50,8 @@ pub use results::{
     ChipSummary, Clean, InputDigest, Point, PointCost, Provenance, RESULTS_VERSION, Results,
     Setting, evaluate,
 };
-pub use run::{Progress, RunError, run, run_sharing};
+pub use run::{Progress, RunError, run, run_shard, run_sharing};
+pub use shard::{Disagreement, Shard, unite};
 pub use statistics::{Spread, Vmin};
 pub use store::{Store, StoreError};
 

@@ -11,6 +11,7 @@ mod supplies;
 mod weights;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -234,10 +235,16 @@ impl Plan {
     /// Records a complete journal holds: a trial that several candidates share has one.
     #[must_use]
     pub fn records_total(&self) -> u64 {
+        self.records_of(&(0..self.trials()))
+    }
+
+    /// Records of the trials of these numbers.
+    #[must_use]
+    pub fn records_of(&self, numbers: &Range<u32>) -> u64 {
         let points = self.candidates.iter().flat_map(|candidate| {
             candidate.points.iter().map(move |point| (&candidate.id, &point.id))
         });
-        points.collect::<BTreeSet<_>>().len() as u64 * u64::from(self.trials())
+        points.collect::<BTreeSet<_>>().len() as u64 * numbers.len() as u64
     }
 
     /// What its journal belongs to.
@@ -292,16 +299,21 @@ impl Plan {
         })
     }
 
-    /// Adds the counts of a candidate to those of later ones with the same trials.
-    pub(crate) fn share(&self, index: usize, counts: &[Counts], known: &mut Known) {
+    /// Adds the counts of a candidate, on the trials of these numbers, to those of later ones with the same trials.
+    pub(crate) fn share(
+        &self,
+        index: usize,
+        numbers: &Range<u32>,
+        counts: &[Counts],
+        known: &mut Known,
+    ) {
         for later in index + 1..self.candidates.len() {
             for point in 0..self.candidates[later].points.len() {
                 let (first, first_point) = self.first_with(later, point);
                 if first == index {
-                    let trials = self.trials();
-                    let of_point = &counts[first_point * trials as usize..][..trials as usize];
+                    let of_point = &counts[first_point * numbers.len()..][..numbers.len()];
                     let of = |(number, counts): (u32, &Counts)| ((later, point, number), *counts);
-                    known.extend((0..trials).zip(of_point).map(of));
+                    known.extend(numbers.clone().zip(of_point).map(of));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Runs a plan: every candidate on every chip at every point; first the journal, then the results.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +16,7 @@ use crate::journal::{Counts, Journal, JournalError, Log, Record};
 use crate::plan::{Candidate, Known};
 use crate::remedy;
 use crate::results::{Clean, RESULTS_VERSION, Results, evaluate};
+use crate::shard::Shard;
 use crate::statistics::PairedDifference;
 use crate::store::{Store, StoreError};
 
@@ -102,10 +104,44 @@ pub fn run_sharing<L: Log>(
     stop: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Results, RunError> {
+    let all = 0..plan.trials();
+    results(plan, &run_trials(plan, &all, journal, store, known, kernel, stop, progress)?)
+}
+
+/// Runs the trials of `plan` on the chips of a shard that are not `known` from its journal, as [`run_sharing`] does.
+///
+/// # Errors
+/// As [`run()`].
+pub fn run_shard<L: Log>(
+    plan: &Plan,
+    shard: Shard,
+    journal: &mut Journal<L>,
+    store: Option<&Store>,
+    known: &Known,
+    kernel: &'static dyn GemmKernel,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<(), RunError> {
+    let numbers = plan.trials_of(shard);
+    run_trials(plan, &numbers, journal, store, known, kernel, stop, progress).map(|_| ())
+}
+
+/// Runs the trials of these numbers, of every candidate.
+fn run_trials<L: Log>(
+    plan: &Plan,
+    numbers: &Range<u32>,
+    journal: &mut Journal<L>,
+    store: Option<&Store>,
+    known: &Known,
+    kernel: &'static dyn GemmKernel,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<Vec<Done>, RunError> {
     // Of trials that several candidates share, those of the first.
-    let distinct =
-        known.keys().filter(|&&(index, point, _)| plan.first_with(index, point) == (index, point));
-    progress.begin(plan.records_total(), distinct.count() as u64);
+    let distinct = known.keys().filter(|&&(index, point, number)| {
+        numbers.contains(&number) && plan.first_with(index, point) == (index, point)
+    });
+    progress.begin(plan.records_of(numbers), distinct.count() as u64);
     let mut known = known.clone();
     let journal = Mutex::new((journal, 0u64));
     let append = |record: &Record| -> Result<(), RunError> {
@@ -132,9 +168,9 @@ pub fn run_sharing<L: Log>(
             None => emulator.predict_clean(stop)?,
         };
         let deployment = plan.deployment(candidate, kernel, stop)?;
-        let trials = Trials { plan, index, candidate, emulator, deployment, clean };
+        let trials = Trials { plan, numbers, index, candidate, emulator, deployment, clean };
         let of_candidate = trials.run(&known, stop, &append)?;
-        plan.share(index, &of_candidate.counts, &mut known);
+        plan.share(index, numbers, &of_candidate.counts, &mut known);
         done.push(of_candidate);
         own_clean.get_or_insert(trials.clean);
         Ok::<(), RunError>(())
@@ -144,12 +180,13 @@ pub fn run_sharing<L: Log>(
     all?;
     synced?;
     shared?;
-    results(plan, &done)
+    Ok(done)
 }
 
-/// All trials of one candidate.
+/// The trials of one candidate.
 struct Trials<'p> {
     plan: &'p Plan,
+    numbers: &'p Range<u32>,
     index: usize,
     candidate: &'p Candidate,
     emulator: Emulator<'p>,
@@ -175,10 +212,11 @@ impl Trials<'_> {
         stop: &AtomicBool,
         append: &(dyn Fn(&Record) -> Result<(), RunError> + Sync),
     ) -> Result<Done, RunError> {
-        let trials = self.plan.trials();
         // One worker's failure lets the others end soon.
         let failed = AtomicBool::new(false);
-        let of_chips: Vec<Result<OfChip, RunError>> = (0..trials)
+        let of_chips: Vec<Result<OfChip, RunError>> = self
+            .numbers
+            .clone()
             .into_par_iter()
             .map(|number| {
                 if failed.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) {
@@ -194,7 +232,7 @@ impl Trials<'_> {
         let counts = points.flat_map(|point| of_chips.iter().map(move |of| of.counts[point]));
         let repaired: Option<Vec<(u64, u64)>> = of_chips.iter().map(|of| of.repaired).collect();
         let mean = |counts: &[(u64, u64)], of: fn(&(u64, u64)) -> u64| {
-            counts.iter().map(of).sum::<u64>() as f64 / f64::from(trials)
+            counts.iter().map(of).sum::<u64>() as f64 / self.numbers.len() as f64
         };
         Ok(Done {
             clean: self.emulator.score(&self.clean, &self.clean),

@@ -7,11 +7,14 @@ mod deploy;
 mod energy;
 mod eval;
 mod flatness;
+mod merge;
 pub mod model;
 mod monitor;
 mod noise;
 mod on_chip;
+mod plan;
 mod questions;
+mod shard;
 pub mod trials;
 
 use std::any::TypeId;
@@ -34,11 +37,14 @@ pub use self::deploy::DeployArgs;
 pub use self::energy::{ClockArg, EnergyArgs, Voltages};
 pub use self::eval::EvalArgs;
 pub use self::flatness::FlatnessArgs;
+pub use self::merge::MergeArgs;
 pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
+pub use self::plan::{ClusterArgs, ClusterEngine, DealtArgs, PlanArgs, PlanFormat};
 pub use self::questions::{AskArgs, AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
+pub use self::shard::ShardChoice;
 pub use self::trials::TrialsCommand;
 
 /// How low can the supply voltage of an accelerator's memories go?
@@ -55,7 +61,7 @@ Examples:
   vmin eval --model net.tflite --data cifar10:DIR --profile sram14 --vdd-mv 850
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong input,
-130 interrupted.")]
+75 run it again (SIGTERM, SIGUSR1, folder in use), 130 interrupted (Ctrl-C, SIGHUP).")]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -168,6 +174,12 @@ pub enum Command {
     Yield(YieldArgs),
     /// What one more faulty cell costs, by layer, bit, bank, memory
     Sensitivity(SensitivityArgs),
+    /// Unite the shards of a sweep and write its results
+    Merge(MergeArgs),
+    /// The shards of a sweep with costs and commands
+    Plan(PlanArgs),
+    /// Write files with which an engine runs a sweep's shards
+    Cluster(ClusterArgs),
     /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
@@ -234,6 +246,9 @@ impl Command {
             Self::Vmin(_) => "vmin",
             Self::Yield(_) => "yield",
             Self::Sensitivity(_) => "sensitivity",
+            Self::Merge(_) => "merge",
+            Self::Plan(_) => "plan",
+            Self::Cluster(_) => "cluster",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
@@ -289,6 +304,8 @@ pub enum SchemaKind {
     Yield,
     /// JSON of `vmin sensitivity`
     Sensitivity,
+    /// JSON of `vmin plan`
+    Plan,
     /// JSON of `vmin check`
     Check,
     /// JSON of `vmin eval`
@@ -399,7 +416,7 @@ fn pixels(text: &str) -> Result<vmin_nn::Pixels, String> {
 /// Threads and kernel.
 #[derive(Clone, Debug, Args)]
 pub struct ComputeArgs {
-    /// Number of threads; all cores if absent. Results do not depend on it
+    /// Number of threads; if absent all cores, or SLURM_CPUS_PER_TASK
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub jobs: Option<u16>,
     /// Force a matrix kernel: `generic`, `avx2`, `avx512-vnni`. Results do not depend on it
@@ -418,7 +435,10 @@ Examples:
                                                 continues after Ctrl-C, a crash or a full disk
   vmin sweep experiment.toml --store trials     runs no trial that another sweep has run
   vmin sweep experiment.toml --set chips.count=3 --set memory.profile=sram14-columns
-                                                the same experiment but for these keys")]
+                                                the same experiment but for these keys
+  vmin sweep experiment.toml --shard 3/16 --out shards/3 --resume
+                                                the third of sixteen parts of the chips; then
+                                                `vmin merge` writes the results of all")]
 pub struct SweepArgs {
     /// Experiment file; the embedded demo if absent
     pub experiment: Option<PathBuf>,
@@ -434,6 +454,10 @@ pub struct SweepArgs {
     /// Reuse the trials in this folder, and add new ones to it
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
+    /// Run one shard of the chips, from 1/N to N/N; `auto`: by array task
+    #[arg(long, value_name = "I/N", requires = "out", conflicts_with = "format")]
+    #[arg(value_parser = shard::parse)]
+    pub shard: Option<ShardChoice>,
     /// Threads and kernel.
     #[command(flatten)]
     pub compute: ComputeArgs,

@@ -33,6 +33,16 @@ pub(crate) fn on_threads<T: Send>(
         .install(run)
 }
 
+/// The threads that Slurm gave the task of this process, where they are fewer than the machine has for it: `--cpus-per-task`
+/// binds a task only where the cluster is set up so. Quotas and processor sets of containers are known otherwise: the
+/// standard library counts them, and so does rayon.
+#[must_use]
+pub fn threads_of_job() -> Option<usize> {
+    let given = std::env::var("SLURM_CPUS_PER_TASK").ok()?.parse().ok()?;
+    let available = std::thread::available_parallelism().ok()?.get();
+    (1..available).contains(&given).then_some(given)
+}
+
 /// The value of `run`; its time is told with `--verbose`.
 pub(crate) fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
     let started = Instant::now();

@@ -5,6 +5,9 @@ use std::fmt::Display;
 pub(crate) use vmin_diagnostic::with_causes;
 use vmin_diagnostic::{Diagnostic, Diagnostics, visible};
 
+/// The exit code that asks for the same command again, later: `EX_TEMPFAIL` of `sysexits.h`.
+pub const AGAIN: u8 = 75;
+
 /// Why a command did not do its job.
 #[derive(Debug)]
 pub enum Failure {
@@ -12,8 +15,12 @@ pub enum Failure {
     Input(Diagnostics),
     /// The job could not be finished. Exit code 1.
     Failed(Diagnostics),
-    /// Ctrl-C or a termination signal. Exit code 130. The text says how to go on.
+    /// A person stopped it, by Ctrl-C or by closing the terminal. Exit code 130. The text says how to go on.
     Interrupted(String),
+    /// An engine stopped it, by SIGTERM or SIGUSR1. Exit code 75. The text says how to go on.
+    Preempted(String),
+    /// Another run works in the same folder; nothing was done. Exit code 75.
+    Busy(Diagnostics),
 }
 
 impl From<Diagnostics> for Failure {
@@ -54,6 +61,16 @@ impl Failure {
             Self::Failed(_) => 1,
             Self::Input(_) => 2,
             Self::Interrupted(_) => 130,
+            Self::Preempted(_) | Self::Busy(_) => AGAIN,
+        }
+    }
+
+    /// The same, where an engine's signal set the stop flag.
+    #[must_use]
+    pub fn by_engine(self) -> Self {
+        match self {
+            Self::Interrupted(text) => Self::Preempted(text),
+            Self::Input(_) | Self::Failed(_) | Self::Preempted(_) | Self::Busy(_) => self,
         }
     }
 

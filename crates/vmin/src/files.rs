@@ -81,6 +81,12 @@ impl<'b> Output<'b> {
         })
     }
 
+    /// The first bytes of such a file.
+    #[cfg(test)]
+    pub(crate) const fn beginning(&self) -> &'static str {
+        self.begins
+    }
+
     /// A text with its mark as first line.
     pub(crate) fn headed(&self, text: &str) -> String {
         format!("{}{text}", self.begins)
@@ -127,12 +133,25 @@ pub(crate) const GREY_IMAGE: Output<'_> =
     Output::alone("grey image", "noise", "P5\n# vmin noise\n");
 pub(crate) const COLOR_IMAGE: Output<'_> =
     Output::alone("color image", "noise", "P6\n# vmin noise\n");
+pub(crate) const SLURM: Output<'_> =
+    Output::alone("script", "cluster slurm", "#!/bin/bash\n# Written by `vmin cluster slurm`");
+pub(crate) const K8S: Output<'_> =
+    Output::alone("manifest", "cluster k8s", "# Written by `vmin cluster k8s`");
+pub(crate) const RAY: Output<'_> = Output::alone(
+    "script",
+    "cluster ray",
+    "#!/usr/bin/env python3\n# Written by `vmin cluster ray`",
+);
+pub(crate) const SNAKEMAKE: Output<'_> =
+    Output::alone("Snakefile", "cluster snakemake", "# Written by `vmin cluster snakemake`");
+pub(crate) const PARALLEL: Output<'_> =
+    Output::alone("script", "cluster parallel", "#!/bin/sh\n# Written by `vmin cluster parallel`");
 pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 /// What is replaced only by the same bytes.
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 25] = [
+const KINDS: [Output<'_>; 30] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
@@ -157,6 +176,11 @@ const KINDS: [Output<'_>; 25] = [
     METRICS,
     GREY_IMAGE,
     COLOR_IMAGE,
+    SLURM,
+    K8S,
+    RAY,
+    SNAKEMAKE,
+    PARALLEL,
     CHIP,
 ];
 

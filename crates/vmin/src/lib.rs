@@ -40,7 +40,8 @@ use std::sync::atomic::AtomicBool;
 
 pub use answer::Answer;
 use args::{ChipCommand, Command, DataCommand, ModelCommand, TrialsCommand};
-pub use failure::Failure;
+pub use compute::threads_of_job;
+pub use failure::{AGAIN, Failure};
 pub use problems::Problems;
 
 /// Runs a command; gives the text for the standard output, without its last newline. A long command ends early
@@ -55,7 +56,13 @@ pub fn run(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
 fn answer(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
     let words = command.words();
     match command {
-        Command::Sweep(args) => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        Command::Sweep(args) => match args.shard {
+            Some(shard) => written(commands::sweep::shard::run(args, shard, stop)),
+            None => commands::sweep::run(args, stop)?.text(words, args.format.format),
+        },
+        Command::Plan(args) => commands::plan::run(args, stop)?.printed(words, args.format),
+        Command::Cluster(args) => written(commands::cluster::run(args, stop)),
+        Command::Merge(args) => commands::merge::run(args, stop)?.text(words, args.format.format),
         Command::Ask(args) => answer(&commands::questions::ask(args)?, stop),
         Command::Vmin(args) => {
             commands::questions::vmin::run(args, stop)?.text(words, args.asked.format.format)

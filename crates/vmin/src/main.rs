@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-#[cfg(unix)]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,8 +11,14 @@ use vmin::args::{Cli, Command, ErrorFormat, MessageArgs};
 use vmin::{Failure, Problems};
 use vmin_diagnostic::{Diagnostic, render, visible};
 
-/// Set by Ctrl-C or a termination signal.
-static STOP: AtomicBool = AtomicBool::new(false);
+/// What signals ask for.
+#[derive(Clone, Default)]
+struct Signals {
+    /// End early, and keep what was computed.
+    stop: Arc<AtomicBool>,
+    /// An engine asked, not a person.
+    by_engine: Arc<AtomicBool>,
+}
 
 fn main() -> ExitCode {
     let cli = match parse() {
@@ -26,9 +31,17 @@ fn main() -> ExitCode {
     if log::set_logger(&StandardError).is_ok() {
         log::set_max_level(level(cli.messages));
     }
-    let listening = if stops(&cli.command) { listen() } else { Ok(()) };
-    match listening.and_then(|()| vmin::run(&cli.command, &STOP)) {
+    if let Some(threads) = vmin::threads_of_job() {
+        // A pool that is already there has threads enough.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+    let signals = Signals::default();
+    let listening = if stops(&cli.command) { listen(&signals) } else { Ok(()) };
+    match listening.and_then(|()| vmin::run(&cli.command, &signals.stop)) {
         Ok(text) => print(&text, errors),
+        Err(failure) if signals.by_engine.load(Ordering::Relaxed) => {
+            report(&failure.by_engine(), errors)
+        }
         Err(failure) => report(&failure, errors),
     }
 }
@@ -102,6 +115,7 @@ fn stops(command: &Command) -> bool {
         | Command::Vmin(_)
         | Command::Yield(_)
         | Command::Sensitivity(_)
+        | Command::Merge(_)
         | Command::Attack(_)
         | Command::Eval(_)
         | Command::Deploy(_)
@@ -110,7 +124,9 @@ fn stops(command: &Command) -> bool {
         | Command::Explore(_)
         | Command::Flatness(_)
         | Command::Train(_) => true,
-        Command::Check(_)
+        Command::Plan(_)
+        | Command::Cluster(_)
+        | Command::Check(_)
         | Command::Model(_)
         | Command::Chip(_)
         | Command::Cycles(_)
@@ -125,16 +141,33 @@ fn stops(command: &Command) -> bool {
     }
 }
 
-/// Ctrl-C: the first asks to stop and keeps what was computed, the second ends at once.
-fn listen() -> Result<(), Failure> {
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
+/// Ctrl-C: the first asks to stop and keeps what was computed, the second ends at once. Signals of engines ask for
+/// the same; they often send several, so none of theirs ends it at once.
+fn listen(signals: &Signals) -> Result<(), Failure> {
+    let wrong = |error: &dyn std::error::Error| Diagnostic::new("signals", error.to_string());
+    let Signals { stop, by_engine } = signals.clone();
+    ctrlc::set_handler(move || {
+        // After a signal of an engine too, Ctrl-C is a person's first.
+        if stop.swap(true, Ordering::Relaxed) && !by_engine.load(Ordering::Relaxed) {
             #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
             std::process::exit(130);
         }
         say("stopping; press Ctrl-C again to end at once");
     })
-    .map_err(|error| Diagnostic::new("signals", error.to_string()).into())
+    .map_err(|error| wrong(&error))?;
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
+        let register = signal_hook::flag::register;
+        for signal in [SIGTERM, SIGUSR1] {
+            // Who asked is known when the stop is seen.
+            register(signal, Arc::clone(&signals.by_engine)).map_err(|error| wrong(&error))?;
+        }
+        for signal in [SIGTERM, SIGUSR1, SIGHUP] {
+            register(signal, Arc::clone(&signals.stop)).map_err(|error| wrong(&error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints a text and a newline, or nothing if there is none. A reader that left is no failure.
@@ -163,8 +196,10 @@ fn report(failure: &Failure, errors: ErrorFormat) -> ExitCode {
                 say(&format!("\n{} problems; nothing was done", problems.len()));
             }
         }
-        (ErrorFormat::Text, Failure::Failed(problems)) => say(&render(problems, colored())),
-        (ErrorFormat::Text, Failure::Interrupted(text)) => say(text),
+        (ErrorFormat::Text, Failure::Failed(problems) | Failure::Busy(problems)) => {
+            say(&render(problems, colored()));
+        }
+        (ErrorFormat::Text, Failure::Interrupted(text) | Failure::Preempted(text)) => say(text),
     }
     ExitCode::from(failure.exit_code())
 }

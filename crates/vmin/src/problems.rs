@@ -30,6 +30,8 @@ enum Outcome {
     Failed,
     /// It was stopped by a signal.
     Interrupted,
+    /// Another run works in the same folder; nothing was done.
+    Busy,
 }
 
 /// One problem.
@@ -84,7 +86,8 @@ impl Problems {
         let (outcome, diagnostics) = match failure {
             Failure::Input(problems) => (Outcome::WrongInput, problems),
             Failure::Failed(problems) => (Outcome::Failed, problems),
-            Failure::Interrupted(text) => {
+            Failure::Busy(problems) => (Outcome::Busy, problems),
+            Failure::Interrupted(text) | Failure::Preempted(text) => {
                 stopped = Diagnostic::new("interrupted", text).into();
                 (Outcome::Interrupted, &stopped)
             }

@@ -1,6 +1,6 @@
 //! `vmin check`: whether a file is right, and what an experiment would cost.
 
-mod seconds;
+pub(crate) mod seconds;
 
 use std::sync::atomic::AtomicBool;
 

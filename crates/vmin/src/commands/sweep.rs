@@ -1,6 +1,9 @@
 //! `vmin sweep`: the main job.
 
-use std::path::Path;
+pub(crate) mod shard;
+mod task;
+
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +14,9 @@ use vmin_files::write_set;
 use vmin_kernels::GemmKernel;
 use vmin_sram::Chip;
 use vmin_sweep::statistics::{interval_words, rate_words, share_words};
-use vmin_sweep::{Journal, JournalError, Plan, RemedyResult, RemedySweepPoint, Results, RunError};
+use vmin_sweep::{
+    Journal, JournalError, Known, Plan, Record, RemedyResult, RemedySweepPoint, Results, RunError,
+};
 
 use crate::args::SweepArgs;
 use crate::commands::report::{FIRST_CHIP, REPORT};
@@ -28,7 +33,7 @@ pub struct Swept {
     /// What the result files hold.
     pub results: Results,
     #[serde(skip)]
-    with_union: bool,
+    pub(crate) with_union: bool,
 }
 
 /// Runs a sweep, or goes on with one, and writes its files.
@@ -46,19 +51,14 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     files::check_folder(&args.out, &FILES)?;
     let store = args.store.as_deref().map(trials::to_write).transpose()?;
     make_folder(&args.out)?;
-    let journal_path = args.out.join("journal.jsonl");
-    let (mut journal, done) =
-        Journal::open(&journal_path, &plan.journal_of(), plan.records_total(), args.resume)
-            .map_err(|error| journal_failure(&error))?;
-    let known = plan.sorted(&done).map_err(|reason| {
-        Diagnostic::new("journal", format!("`{}`: {reason}", journal_path.display()))
-            .hint("restore the file, or start over in another folder with `--out DIR`")
-    })?;
-    if !args.resume && !done.is_empty() {
+    let journal_path = args.out.join(JOURNAL);
+    let (mut journal, done, known) =
+        open_journal(&plan, &journal_path, plan.records_total(), args.resume)?;
+    if !args.resume && !known.is_empty() {
         say(&format!(
             "note: nothing is run: all {} trials are in `{}`, left by an earlier sweep of the same trials; \
              to run them again name another folder with `--out DIR`",
-            thousands(done.len() as u64),
+            thousands(plan.records_total()),
             journal_path.display()
         ));
     }
@@ -91,24 +91,14 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     let results = match outcome {
         Ok(results) => results,
         Err(RunError::Stopped) if stop.load(Ordering::Relaxed) => {
-            return Err(Failure::Interrupted(format!(
-                "interrupted; what was computed is kept, go on with: {}",
-                resume_command(args)
-            )));
+            return Err(interrupted(&resume_command(args)));
         }
-        Err(error) => {
-            let problem = Diagnostic::new("sweep", with_causes(&error));
-            let is_of_store = matches!(error, RunError::Store(_));
-            let room = is_of_store.then_some("make room there, or leave `--store` away");
-            let problem = room.into_iter().fold(problem, Diagnostic::hint);
-            return Err(Failure::failed(
-                problem.hint(format!("then go on with: {}", resume_command(args))),
-            ));
-        }
+        Err(error) => return Err(stopped_by(&error, &resume_command(args))),
     };
     let elapsed = started.elapsed();
     compute::timed("results and report", || {
-        write_results(args, &results, plan.first_chip.as_ref(), kernel, elapsed)
+        let manifest = Manifest::of(&plan, &args.set, Some(RunFacts::of(kernel, elapsed)));
+        write_results(&args.out, &results, plan.first_chip.as_ref(), &manifest)
     })?;
     say(&format!(
         "{:.1} s; results in `{}`, report in `{}`",
@@ -119,8 +109,27 @@ fn run_here(args: &SweepArgs, stop: &AtomicBool) -> Result<Swept, Failure> {
     Ok(Swept { results, with_union: plan.with_union })
 }
 
+/// The journal of a sweep.
+pub(crate) const JOURNAL: &str = "journal.jsonl";
+
+/// A journal, made if absent, with its records and what they say of a plan's trials.
+pub(crate) fn open_journal(
+    plan: &Plan,
+    path: &Path,
+    wanted: u64,
+    resume: bool,
+) -> Result<(Journal, Vec<Record>, Known), Failure> {
+    let opened = Journal::open(path, &plan.journal_of(), wanted, resume);
+    let (journal, done) = opened.map_err(|error| journal_failure(&error))?;
+    let known = plan.sorted(&done).map_err(|reason| {
+        Diagnostic::new("journal", format!("`{}`: {reason}", path.display()))
+            .hint("restore the file, or start over in another folder with `--out DIR`")
+    })?;
+    Ok((journal, done, known))
+}
+
 /// The files of a sweep beside its journal.
-const FILES: [(&str, Output<'_>); 6] = [
+pub(crate) const FILES: [(&str, Output<'_>); 6] = [
     ("results.json", files::RESULTS),
     ("results.csv", files::RESULT_ROWS),
     ("remedies.csv", files::REMEDY_ROWS),
@@ -144,7 +153,9 @@ pub(crate) fn journal_failure(error: &JournalError) -> Failure {
         JournalError::OtherPlan { .. } | JournalError::OtherVersion { .. } => {
             diagnostic.hint("name another folder with `--out DIR`").into()
         }
-        JournalError::Locked { .. } => diagnostic.hint("wait for it, or stop it").into(),
+        JournalError::Locked { .. } => {
+            Failure::Busy(diagnostic.hint("wait for it, or stop it").into())
+        }
         JournalError::Damaged { .. } => diagnostic
             .hint("restore the file, or start over in another folder with `--out DIR`")
             .into(),
@@ -155,16 +166,22 @@ pub(crate) fn journal_failure(error: &JournalError) -> Failure {
     }
 }
 
+/// A signal stopped a sweep that goes on with this command.
+pub(crate) fn interrupted(go_on: &str) -> Failure {
+    Failure::Interrupted(format!("interrupted; what was computed is kept, go on with: {go_on}"))
+}
+
+/// An error stopped it.
+pub(crate) fn stopped_by(error: &RunError, go_on: &str) -> Failure {
+    let problem = Diagnostic::new("sweep", with_causes(error));
+    let is_of_store = matches!(error, RunError::Store(_));
+    let room = is_of_store.then_some("make room there, or leave `--store` away");
+    let problem = room.into_iter().fold(problem, Diagnostic::hint);
+    Failure::failed(problem.hint(format!("then go on with: {go_on}")))
+}
+
 fn resume_command(args: &SweepArgs) -> String {
-    let mut command = "vmin sweep".to_owned();
-    if let Some(path) = &args.experiment {
-        command.push(' ');
-        command.push_str(&quoted_path(path));
-    }
-    for set in &args.set {
-        command.push_str(" --set ");
-        command.push_str(&quoted(set));
-    }
+    let mut command = sweep_command(args.experiment.as_deref(), &args.set);
     if let Some(store) = &args.store {
         command.push_str(" --store ");
         command.push_str(&quoted_path(store));
@@ -172,12 +189,26 @@ fn resume_command(args: &SweepArgs) -> String {
     format!("{command} --out {} --resume", quoted_path(&args.out))
 }
 
-fn quoted_path(path: &Path) -> String {
+/// The command that sweeps an experiment, without the folder.
+pub(crate) fn sweep_command(experiment: Option<&Path>, sets: &[String]) -> String {
+    let mut command = "vmin sweep".to_owned();
+    if let Some(path) = experiment {
+        command.push(' ');
+        command.push_str(&quoted_path(path));
+    }
+    for set in sets {
+        command.push_str(" --set ");
+        command.push_str(&quoted(set));
+    }
+    command
+}
+
+pub(crate) fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
 /// A text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-+=@:".contains(c)) {
         text.to_owned()
     } else {
@@ -187,17 +218,37 @@ fn quoted(text: &str) -> String {
 
 /// What made the results, and how this run computed them (the latter decides no result).
 #[derive(Serialize)]
-struct Manifest<'a> {
+pub(crate) struct Manifest<'a> {
     manifest_version: u32,
-    provenance: &'a vmin_sweep::Provenance,
+    provenance: vmin_sweep::Provenance,
     seed: &'a str,
     /// `--set`, as given.
     set: &'a [String],
-    run: RunFacts<'a>,
+    /// The part that a shard is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shard: Option<shard::ShardFacts>,
+    /// The folders whose journals were united.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) merged: &'a [PathBuf],
+    /// Absent while a shard runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunFacts<'a>>,
+}
+
+impl<'a> Manifest<'a> {
+    pub(crate) fn of(plan: &'a Plan, set: &'a [String], run: Option<RunFacts<'a>>) -> Self {
+        let (provenance, seed) = (plan.provenance(), &plan.setting.seed);
+        Self { manifest_version: 1, provenance, seed, set, shard: None, merged: &[], run }
+    }
+
+    pub(crate) fn to_json(&self) -> Result<String, Failure> {
+        let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from)?;
+        Ok(text + "\n")
+    }
 }
 
 #[derive(Serialize)]
-struct RunFacts<'a> {
+pub(crate) struct RunFacts<'a> {
     kernel: &'a str,
     threads: usize,
     seconds: f64,
@@ -205,29 +256,25 @@ struct RunFacts<'a> {
     arch: &'a str,
 }
 
-fn write_results(
-    args: &SweepArgs,
-    results: &Results,
-    first_chip: Option<&Chip>,
-    kernel: &dyn GemmKernel,
-    elapsed: Duration,
-) -> Result<(), Failure> {
-    let folder = &args.out;
-    let manifest = Manifest {
-        manifest_version: 1,
-        set: &args.set,
-        provenance: &results.provenance,
-        seed: &results.setting.seed,
-        run: RunFacts {
+impl<'a> RunFacts<'a> {
+    pub(crate) fn of(kernel: &'a dyn GemmKernel, elapsed: Duration) -> Self {
+        Self {
             kernel: kernel.name(),
             threads: rayon::current_num_threads(),
             seconds: elapsed.as_secs_f64(),
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
-        },
-    };
-    let mut manifest = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
-    manifest.push('\n');
+        }
+    }
+}
+
+pub(crate) fn write_results(
+    folder: &Path,
+    results: &Results,
+    first_chip: Option<&Chip>,
+    manifest: &Manifest<'_>,
+) -> Result<(), Failure> {
+    let manifest = manifest.to_json()?;
     let mut files = vec![
         ("results.json", results.to_json()),
         ("results.csv", results.to_csv()),

@@ -34,7 +34,17 @@ pub fn ask(args: &AskArgs) -> Result<Command, Failure> {
         Question::Sweep => {
             let AskedArgs { experiment, set, out, store, exact: _, compute, format } = asked;
             // As every other question, a sweep goes on with what is there.
-            Command::Sweep(SweepArgs { experiment, set, out, resume: true, store, compute, format })
+            let (resume, shard) = (true, None);
+            Command::Sweep(SweepArgs {
+                experiment,
+                set,
+                out,
+                resume,
+                store,
+                shard,
+                compute,
+                format,
+            })
         }
         Question::Vmin => Command::Vmin(VminArgs { asked }),
         Question::Yield => Command::Yield(YieldArgs { asked, margin: None, confidence: None }),

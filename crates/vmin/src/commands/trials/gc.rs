@@ -45,7 +45,12 @@ pub fn run(args: &GcArgs) -> Result<Collected, Failure> {
         match sweep::plan(Some(path), &[]) {
             Ok(plan) => keep.push(plan.contains()),
             Err(Failure::Input(found)) => problems.extend(found.into_list()),
-            Err(other @ (Failure::Failed(_) | Failure::Interrupted(_))) => return Err(other),
+            Err(
+                other @ (Failure::Failed(_)
+                | Failure::Interrupted(_)
+                | Failure::Preempted(_)
+                | Failure::Busy(_)),
+            ) => return Err(other),
         }
     }
     if let Some(problems) = Diagnostics::from_list(problems) {
