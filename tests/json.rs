@@ -32,11 +32,12 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 28] = [
+const COMMANDS: [(&str, &str, &str); 29] = [
     ("sweep", "results", "small.toml --out out"),
     ("vmin", "vmin", "small.toml --out answers"),
     ("yield", "yield", "small.toml --out answers"),
     ("sensitivity", "sensitivity", "small.toml --out answers --vdd-mv 850"),
+    ("assign", "assign", "small.toml --out answers"),
     ("check", "check", "small.toml"),
     ("check", "check", "recipe.toml"),
     ("compare", "compare", "out"),

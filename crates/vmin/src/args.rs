@@ -37,7 +37,7 @@ pub use self::model::ModelCommand;
 pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
-pub use self::questions::{AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
+pub use self::questions::{AskedArgs, AssignArgs, SensitivityArgs, VminArgs, YieldArgs};
 
 /// How low can the supply voltage of an accelerator's memories go?
 ///
@@ -164,6 +164,8 @@ pub enum Command {
     Yield(YieldArgs),
     /// What one more faulty cell costs, by layer, bit, bank, memory
     Sensitivity(SensitivityArgs),
+    /// Which supply each memory gets, with which remedy, for least energy
+    Assign(AssignArgs),
     /// Check a file of any kind; print an experiment's cost and time
     ///
     /// All mistakes of a stage are told at once: syntax; then keys, values and names; then what does
@@ -226,6 +228,7 @@ impl Command {
             Self::Vmin(_) => "vmin",
             Self::Yield(_) => "yield",
             Self::Sensitivity(_) => "sensitivity",
+            Self::Assign(_) => "assign",
             Self::Check(_) => "check",
             Self::Eval(_) => "eval",
             Self::Deploy(_) => "deploy",
@@ -278,6 +281,8 @@ pub enum SchemaKind {
     Yield,
     /// JSON of `vmin sensitivity`
     Sensitivity,
+    /// JSON of `vmin assign`
+    Assign,
     /// JSON of `vmin check`
     Check,
     /// JSON of `vmin eval`

@@ -62,6 +62,9 @@ fn answer(command: &Command, words: &str, stop: &AtomicBool) -> Result<String, F
         Command::Yield(args) => {
             commands::questions::yields::run(args, stop)?.text(words, args.asked.format.format)
         }
+        Command::Assign(args) => {
+            commands::questions::assign::run(args, stop)?.text(words, args.asked.format.format)
+        }
         Command::Sensitivity(args) => {
             commands::questions::sensitivity::run(args, stop)?.text(words, args.asked.format.format)
         }

@@ -101,6 +101,7 @@ fn stops(command: &Command) -> bool {
         | Command::Vmin(_)
         | Command::Yield(_)
         | Command::Sensitivity(_)
+        | Command::Assign(_)
         | Command::Attack(_)
         | Command::Eval(_)
         | Command::Deploy(_)
