@@ -122,7 +122,7 @@ pub struct Assign<'a> {
 }
 
 /// One combination that was tested.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Combination {
     /// The level of each choice.
     pub levels: Vec<usize>,
@@ -133,7 +133,7 @@ pub struct Combination {
 }
 
 /// One candidate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct OfAssign {
     /// What the search found.
     pub found: Found,
@@ -143,7 +143,7 @@ pub struct OfAssign {
 }
 
 /// All candidates.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Assigned {
     /// In the order of the plan.
     pub candidates: Vec<OfAssign>,

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_diagnostic::{Diagnostic, Source, thousands};
-use vmin_questions::answer::{AssignAnswer, AssignOf, Chosen, Tried, certainty};
+use vmin_questions::answer::{AssignAnswer, AssignOf, Chosen, Supplies, Tried, certainty};
 use vmin_questions::assign::combinations;
 use vmin_questions::{Assign, AssignError, Choices};
 use vmin_sweep::{Experiment, Plan};
@@ -178,15 +178,38 @@ fn write(
 #[derive(Serialize)]
 struct Row<'a> {
     candidate: &'a str,
-    #[serde(flatten)]
-    tried: &'a Tried,
+    weight_mv: Option<f64>,
+    activation_mv: Option<f64>,
+    accumulator_mv: Option<f64>,
+    passes: Option<bool>,
+    energy_per_inference_nj: Option<f64>,
+    passing: u32,
+    decided: u32,
+    inferences: u64,
+}
+
+impl<'a> Row<'a> {
+    const fn new(candidate: &'a str, of: &Tried) -> Self {
+        let Tried { supplies, passes, energy_per_inference_nj, passing, decided, inferences } = *of;
+        let Supplies { weight_mv, activation_mv, accumulator_mv } = supplies;
+        Self {
+            candidate,
+            weight_mv,
+            activation_mv,
+            accumulator_mv,
+            passes,
+            energy_per_inference_nj,
+            passing,
+            decided,
+            inferences,
+        }
+    }
 }
 
 impl Answer for Assignment {
     fn csv(&self) -> Result<String, Failure> {
         let all = self.answer.candidates.iter();
-        let rows = all
-            .flat_map(|of| of.tried.iter().map(|tried| Row { candidate: of.name.as_str(), tried }));
+        let rows = all.flat_map(|of| of.tried.iter().map(|tried| Row::new(&of.name, tried)));
         answer::csv(&rows.collect::<Vec<_>>())
     }
 
