@@ -62,11 +62,13 @@ fn best(answer: &Value) -> Value {
 #[test]
 fn a_sweep_of_the_file_gives_the_energy_and_yield_that_the_answer_tells() {
     let vmin = prepared();
-    for more in [&[][..], &["--set", "remedy.SECDED.model=builtin:shapes-randbet-8bit"]] {
-        let args = [&["assign", "in/e.toml", "--out", "answers", "--exact"], more].concat();
+    let other = ["--set", "remedy.SECDED.model=builtin:shapes-randbet-8bit"];
+    for (out, more) in [("own", &[][..]), ("remedy", &other)] {
+        let args = [&["assign", "in/e.toml", "--out", out, "--exact"], more].concat();
         let answer = json(&vmin, &args);
+        let file = format!("{out}/assigned.toml");
         let best = best(&answer);
-        let swept = json(&vmin, &["sweep", "answers/assigned.toml", "--out", "swept"]);
+        let swept = json(&vmin, &["sweep", &file, "--out", "swept"]);
         // Costs and chips of the candidate in the sweep: the only remedy, or the network itself.
         let chosen = &best["chosen"];
         let remedies = swept["remedies"].as_array();
@@ -85,7 +87,7 @@ fn a_sweep_of_the_file_gives_the_energy_and_yield_that_the_answer_tells() {
 }
 
 #[test]
-fn all_combinations_need_no_more_than_the_descent_and_the_energies_add_up() {
+fn all_combinations_need_no_more_than_the_descent() {
     let vmin = prepared();
     let descent = json(&vmin, &["assign", "in/e.toml", "--out", "one"]);
     let all = json(&vmin, &["assign", "in/e.toml", "--out", "one", "--all-combinations"]);
@@ -103,26 +105,6 @@ fn all_combinations_need_no_more_than_the_descent_and_the_energies_add_up() {
         let passing = tried.iter().filter(|of| of["passes"] == true);
         let least = passing.map(|of| number(&of["energy_per_inference_nj"]));
         assert_eq!(least.fold(f64::INFINITY, f64::min), energy(of));
-        // What lowering the weights saves does not depend on the other memories.
-        let all = list(&by_all["tried"]);
-        let nj = |of: &Value| number(&of["energy_per_inference_nj"]);
-        let others = |of: &Value| [of["activation_mv"].clone(), of["accumulator_mv"].clone()];
-        let mut savings = std::collections::BTreeMap::new();
-        let mut compared = 0;
-        for (a, b) in all.iter().flat_map(|a| all.iter().map(move |b| (a, b))) {
-            if others(a) == others(b) {
-                let pair = format!("{} {}", a["weight_mv"], b["weight_mv"]);
-                let saved = nj(a) - nj(b);
-                match savings.insert(pair, saved) {
-                    Some(first) if a["weight_mv"] != b["weight_mv"] => {
-                        assert!((first - saved).abs() < 1e-9 * nj(a), "{first} {saved}");
-                        compared += 1;
-                    }
-                    Some(_) | None => {}
-                }
-            }
-        }
-        assert!(compared > 0);
         assert!(tried.iter().any(|of| of["passes"] == false && of["decided"].as_u64() <= Some(6)));
     }
 }
@@ -155,7 +137,10 @@ fn one_memory_alone_and_memories_at_fixed_supplies_take_part() {
     assert!(chosen["weight_mv"].is_number() && chosen.get("activation_mv").is_none(), "{chosen}");
     let text = EXPERIMENT
         .replace("rails = \"memories\"", "accumulator = { vdd_mv = 865, biases = false }");
-    vmin.write("in/fixed.toml", text);
+    // A path beside the experiment is found from the folder of answers too.
+    let profile = vmin_testkit::root().join("voltage-profiles/sram14.toml");
+    vmin.write("in/mine.toml", std::fs::read(profile).expect("the shipped profile"));
+    vmin.write("in/fixed.toml", text.replace("\"sram14\"", "\"mine.toml\""));
     let fixed = json(&vmin, &["assign", "in/fixed.toml", "--out", "two"]);
     assert_eq!(fixed["combinations"], 25);
     let text = vmin.text("two/assigned.toml");

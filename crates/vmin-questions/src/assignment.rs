@@ -211,7 +211,7 @@ impl Assign<'_> {
         (journal, records): (&mut Journal<L>, &mut Records),
         progress: &dyn Progress,
     ) -> Result<OfAssign, AssignError> {
-        let prices = self.prices(remedy)?;
+        let (prices, priced) = self.prices(remedy)?;
         let energy = |levels: &[usize]| -> f64 {
             prices.iter().zip(levels).map(|(of, &level)| of[level]).sum()
         };
@@ -229,6 +229,8 @@ impl Assign<'_> {
             Ok::<_, RunError>(Some((cost, decided)))
         };
         let mut combinations: Vec<Combination> = Vec::new();
+        // Prices tell energies but for a constant.
+        let mut constant = None;
         let found = assign::assign(&self.choices.levels(), energy, self.all, |levels| {
             let run = decide(levels, false)?;
             let verdict = match &run {
@@ -236,6 +238,12 @@ impl Assign<'_> {
                 Some((_, decided)) if decided.passing >= needed => Verdict::Passes,
                 Some(_) => Verdict::Fails,
             };
+            if let Some((cost, _)) = run.as_ref().filter(|_| priced) {
+                let beyond = cost.energy_per_inference_nj - energy(levels);
+                let first = *constant.get_or_insert(beyond);
+                let most = 1e-9 * cost.energy_per_inference_nj;
+                debug_assert!((beyond - first).abs() <= most, "energies of memories do not add up");
+            }
             combinations.push(Combination { levels: levels.to_vec(), verdict, run });
             progress.advance();
             Ok::<_, RunError>(verdict)
@@ -262,7 +270,9 @@ impl Assign<'_> {
 
     /// The energy of an inference by the level of each choice, the others at their lowest supply. Energies of memories
     /// on rails of their own add up, so that differences tell the energy of every combination but for a constant.
-    fn prices(&self, remedy: Option<usize>) -> Result<Vec<Vec<f64>>, AssignError> {
+    /// Also tells whether all were priced.
+    fn prices(&self, remedy: Option<usize>) -> Result<(Vec<Vec<f64>>, bool), AssignError> {
+        let mut priced = true;
         let lowest = self.choices.vdd_mv.len() - 1;
         let price = |place: usize, level: usize| -> Result<Vec<f64>, Diagnostics> {
             let mut levels = vec![lowest; self.choices.memories.len()];
@@ -293,9 +303,11 @@ impl Assign<'_> {
             };
             // A remedy that cannot be had with this memory nominal is not asked for there.
             let nominal = price(place, 0).ok().and_then(|of| of.first().copied());
+            priced &= nominal.is_some();
             let nominal = nominal.or(lowered.first().copied()).unwrap_or_default();
             Ok(std::iter::once(nominal).chain(lowered).collect())
         });
-        all.collect()
+        let prices = all.collect::<Result<_, AssignError>>()?;
+        Ok((prices, priced))
     }
 }

@@ -96,7 +96,7 @@ fn paths(root: &mut dyn TableLike, base: &Path) -> Option<()> {
         true => absolute(name),
         false => Some(name.to_owned()),
     };
-    let keys: [(&str, &str, &dyn Fn(&str) -> Option<String>); 6] = [
+    let keys: [(&str, &str, Renamed<'_>); 6] = [
         ("network", "model", &network),
         ("data", "set", &images),
         ("data", "calibration", &images),
@@ -129,7 +129,10 @@ fn paths(root: &mut dyn TableLike, base: &Path) -> Option<()> {
     Some(())
 }
 
-fn put(value: &mut Value, of: &dyn Fn(&str) -> Option<String>) -> Option<()> {
+/// Another name for the same file; none if it is not UTF-8.
+type Renamed<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn put(value: &mut Value, of: Renamed<'_>) -> Option<()> {
     let Some(name) = value.as_str() else { return Some(()) };
     let decor = value.decor().clone();
     let name = of(name)?;
