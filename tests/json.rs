@@ -32,7 +32,7 @@ rerr = { rate = 0.01, chips = 1 }
 ";
 
 /// Commands with their schemas and arguments, in an order in which each finds its inputs.
-const COMMANDS: [(&str, &str, &str); 33] = [
+const COMMANDS: [(&str, &str, &str); 34] = [
     ("sweep", "results", "small.toml --out out --store trials"),
     ("trials list", "trials", "trials"),
     ("trials show", "trials-show", "trials --chip 1"),
@@ -40,6 +40,7 @@ const COMMANDS: [(&str, &str, &str); 33] = [
     ("vmin", "vmin", "small.toml --out answers"),
     ("yield", "yield", "small.toml --out answers"),
     ("sensitivity", "sensitivity", "small.toml --out answers --vdd-mv 850"),
+    ("assign", "assign", "small.toml --out answers"),
     ("merge", "results", "out --experiment small.toml --out merged"),
     ("plan", "plan", "small.toml --shards 2"),
     ("check", "check", "small.toml"),

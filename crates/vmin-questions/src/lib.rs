@@ -14,6 +14,8 @@
 //! Not here: how a chip errs and what it costs (`vmin-emulator`, `vmin-sweep`), drawing.
 
 pub mod answer;
+pub mod assign;
+mod assignment;
 mod looks;
 mod order;
 mod records;
@@ -22,8 +24,11 @@ mod search;
 mod sensitivity;
 mod sequential;
 
+pub use assignment::{Assign, AssignError, Assigned, Choices, Combination, OfAssign};
 pub use order::{CLASSES, Named, Order, margin, named, prefix_name};
 pub use records::Records;
-pub use run::{Certainty, OfCandidate, OfChip, Probe, Searched, search};
+pub use run::{
+    Certainty, Decided, Networks, OfCandidate, OfChip, Probe, Searched, Wanted, enough, search,
+};
 pub use sensitivity::{OfPart, OnChip, Part, Parts, sensitivity};
 pub use sequential::{Budget, Seen};

@@ -1,7 +1,9 @@
 //! Runs the search on every chip of every candidate; each trial ends when its decision is certain enough.
 
+mod enough;
+
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use vmin_emulator::{
@@ -18,6 +20,8 @@ use crate::order::{CLASSES, Named, Order, margin, prefix_name};
 use crate::records::{Records, seen};
 use crate::search::{self, Found, share};
 use crate::sequential::Budget;
+
+pub use enough::{Decided, Wanted, enough};
 
 /// Chips whose searches tell the others where to start.
 const PILOTS: u32 = 3;
@@ -97,7 +101,6 @@ pub fn search<L: Log>(
 ) -> Result<Searched, RunError> {
     let trials = plan.trials();
     progress.begin(u64::from(trials) * plan.candidates.len() as u64, 0);
-    let images = plan.images();
     let shared = Shared {
         plan,
         name: plan.images_name(),
@@ -111,40 +114,20 @@ pub fn search<L: Log>(
         journal: Mutex::new((journal, 0)),
         stop,
     };
-    let mut networks: Vec<(&Graph, Network)> = Vec::new();
-    let mut clean_classified = 0;
+    let mut networks = Networks::default();
     let all: Result<Vec<OfCandidate>, RunError> = plan
         .candidates
         .iter()
         .map(|candidate| {
-            // Remedies of one network share its predictions without bit errors.
-            let graph: &Graph = &candidate.graph;
-            let known = networks.iter().position(|(known, _)| std::ptr::eq(*known, graph));
-            if known.is_none() {
-                clean_classified += images.labels.len() as u64;
-                let network = Network::new(graph, images, &shared.name, kernel, stop)?;
-                networks.push((graph, network));
-            }
-            let network = &networks[known.unwrap_or(networks.len() - 1)].1;
-            let clean_correct = network.correct();
-            // A budget refers to the experiment's own network.
-            let behind = networks[0].1.correct().cast_signed() - clean_correct.cast_signed();
-            let most = plan.lost_max().cast_signed() - behind;
-            let right = network.right();
-            let budget = Budget::new([0, 1].map(|class| &right[network.order.places(class)]), most);
-            let deployment = plan.deployment(candidate, kernel, stop)?;
-            let searches = Searches {
-                shared: &shared,
-                candidate,
-                emulator: Emulator::new(graph, network.images(), kernel)?,
-                network,
-                deployment,
-                budget,
-            };
-            let chips = searches.run(trials, progress)?;
-            Ok(OfCandidate { clean_correct, chips })
+            let of = networks.of(&shared, candidate, kernel)?;
+            let searches = Searches::new(&shared, candidate, &of, kernel)?;
+            Ok(OfCandidate {
+                clean_correct: of.network.correct(),
+                chips: searches.run(trials, progress)?,
+            })
         })
         .collect();
+    let clean_classified = networks.classified;
     let journal = shared.journal.into_inner().unwrap_or_else(PoisonError::into_inner).0;
     let synced = journal.sync();
     let shared = shared.known.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +138,52 @@ pub fn search<L: Log>(
     Ok(Searched { candidates, clean_classified })
 }
 
+/// Networks without bit errors; remedies of one network share its predictions.
+#[derive(Debug, Default)]
+pub struct Networks {
+    known: Vec<(Arc<Graph>, Arc<Network>)>,
+    /// Images that were classified for them.
+    pub(crate) classified: u64,
+}
+
+/// Without bit errors: the network of a candidate, and what the experiment's own has right.
+struct Clean {
+    own_correct: u64,
+    network: Arc<Network>,
+}
+
+impl Networks {
+    fn of<L: Log>(
+        &mut self,
+        shared: &Shared<'_, '_, L>,
+        candidate: &Candidate,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Clean, RunError> {
+        let own_correct = self.one(shared, &shared.plan.own().graph, kernel)?.correct();
+        let network = self.one(shared, &candidate.graph, kernel)?;
+        Ok(Clean { own_correct, network })
+    }
+
+    fn one<L: Log>(
+        &mut self,
+        shared: &Shared<'_, '_, L>,
+        graph: &Arc<Graph>,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Arc<Network>, RunError> {
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| Arc::ptr_eq(known, graph)) {
+            return Ok(Arc::clone(known));
+        }
+        let images = shared.plan.images();
+        self.classified += images.labels.len() as u64;
+        let network = Network::new(graph, images, &shared.name, kernel, shared.stop)?;
+        let network = Arc::new(network);
+        self.known.push((Arc::clone(graph), Arc::clone(&network)));
+        Ok(network)
+    }
+}
+
 /// A network without bit errors, and the images in its order.
+#[derive(Debug)]
 struct Network {
     order: Order,
     pixels: Vec<u8>,
@@ -215,20 +243,20 @@ impl Readout for Outputs {
 }
 
 /// What all candidates share.
-struct Shared<'a, L: Log> {
+struct Shared<'a, 'r, L: Log> {
     plan: &'a Plan,
     /// Of the images.
     name: String,
     /// Chance of any wrong decision about a chip of a candidate; 0 if all images decide.
     chance_of_chip: f64,
-    known: Mutex<Records<'a>>,
+    known: Mutex<Records<'r>>,
     journal: Mutex<(&'a mut Journal<L>, u64)>,
     stop: &'a AtomicBool,
 }
 
 /// All searches of one candidate.
-struct Searches<'s, 'a, L: Log> {
-    shared: &'s Shared<'a, L>,
+struct Searches<'s, 'a, 'r, L: Log> {
+    shared: &'s Shared<'a, 'r, L>,
     candidate: &'s Candidate,
     emulator: Emulator<'s>,
     network: &'s Network,
@@ -236,7 +264,24 @@ struct Searches<'s, 'a, L: Log> {
     budget: Budget,
 }
 
-impl<L: Log> Searches<'_, '_, L> {
+impl<'s, 'a, 'r, L: Log> Searches<'s, 'a, 'r, L> {
+    fn new(
+        shared: &'s Shared<'a, 'r, L>,
+        candidate: &'s Candidate,
+        clean: &'s Clean,
+        kernel: &'static dyn GemmKernel,
+    ) -> Result<Self, RunError> {
+        let network: &Network = &clean.network;
+        // A budget refers to the experiment's own network.
+        let behind = clean.own_correct.cast_signed() - network.correct().cast_signed();
+        let most = shared.plan.lost_max().cast_signed() - behind;
+        let right = network.right();
+        let budget = Budget::new([0, 1].map(|class| &right[network.order.places(class)]), most);
+        let deployment = shared.plan.deployment(candidate, kernel, shared.stop)?;
+        let emulator = Emulator::new(&candidate.graph, network.images(), kernel)?;
+        Ok(Self { shared, candidate, emulator, network, deployment, budget })
+    }
+
     /// The first chips are bisected; the others start where half of these passed.
     fn run(&self, trials: u32, progress: &dyn Progress) -> Result<Vec<OfChip>, RunError> {
         let mut chips = self.all(0..trials.min(PILOTS), None, progress)?;
@@ -293,12 +338,7 @@ impl<L: Log> Searches<'_, '_, L> {
                 Err(before) => {
                     let chip = match &mut chip {
                         Some(chip) => chip,
-                        none => none.insert(self.deployment.open(
-                            shared.plan.source.as_ref(),
-                            shared.plan.chip(number),
-                            &supplies,
-                            candidate.lowest(),
-                        )?),
+                        none => none.insert(self.open(number, &supplies)?),
                     };
                     self.decide(chip, (number, point), alpha, before)?
                 }
@@ -309,6 +349,16 @@ impl<L: Log> Searches<'_, '_, L> {
         let found: Found = found?;
         probes.sort_unstable_by_key(|probe| probe.point);
         Ok(OfChip { lowest: found.lowest, out_of_order: found.is_out_of_order(), probes })
+    }
+
+    fn open<'c>(
+        &'c self,
+        number: u32,
+        supplies: &[&'c vmin_emulator::Supplies],
+    ) -> Result<OpenChip<'c>, RunError> {
+        let plan = self.shared.plan;
+        let lowest = self.candidate.lowest();
+        Ok(self.deployment.open(plan.source.as_ref(), plan.chip(number), supplies, lowest)?)
     }
 
     /// The decision that records make; or else the images of each class, with their counts, to go on from.
@@ -461,7 +511,7 @@ impl<L: Log> Searches<'_, '_, L> {
     }
 }
 
-impl<L: Log> Shared<'_, L> {
+impl<L: Log> Shared<'_, '_, L> {
     /// Adds a record to the journal.
     fn append(&self, record: &Record) -> Result<(), RunError> {
         let mut guard = self.journal.lock().unwrap_or_else(PoisonError::into_inner);

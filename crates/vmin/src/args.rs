@@ -43,7 +43,7 @@ pub use self::monitor::{MonitorArgs, SweptArgs};
 pub use self::noise::NoiseArgs;
 pub use self::on_chip::{ChipChoice, FaultKindArg, MemorySupply, OnChipArgs, PlacementArg};
 pub use self::plan::{ClusterArgs, ClusterEngine, DealtArgs, PlanArgs, PlanFormat};
-pub use self::questions::{AskArgs, AskedArgs, SensitivityArgs, VminArgs, YieldArgs};
+pub use self::questions::{AskArgs, AskedArgs, AssignArgs, SensitivityArgs, VminArgs, YieldArgs};
 pub use self::shard::ShardChoice;
 pub use self::trials::TrialsCommand;
 
@@ -174,6 +174,8 @@ pub enum Command {
     Yield(YieldArgs),
     /// What one more faulty cell costs, by layer, bit, bank, memory
     Sensitivity(SensitivityArgs),
+    /// Which supply each memory gets, with which remedy, for least energy
+    Assign(AssignArgs),
     /// Unite the shards of a sweep and write its results
     Merge(MergeArgs),
     /// The shards of a sweep with costs and commands
@@ -246,6 +248,7 @@ impl Command {
             Self::Vmin(_) => "vmin",
             Self::Yield(_) => "yield",
             Self::Sensitivity(_) => "sensitivity",
+            Self::Assign(_) => "assign",
             Self::Merge(_) => "merge",
             Self::Plan(_) => "plan",
             Self::Cluster(_) => "cluster",
@@ -304,6 +307,8 @@ pub enum SchemaKind {
     Yield,
     /// JSON of `vmin sensitivity`
     Sensitivity,
+    /// JSON of `vmin assign`
+    Assign,
     /// JSON of `vmin plan`
     Plan,
     /// JSON of `vmin check`

@@ -123,6 +123,9 @@ pub(crate) const YIELD_ANSWER: Output<'_> =
     Output::alone("answer", "yield", "{\n  \"command\": \"yield\",");
 pub(crate) const SENSITIVITY_ANSWER: Output<'_> =
     Output::alone("answer", "sensitivity", "{\n  \"command\": \"sensitivity\",");
+pub(crate) const ASSIGN_ANSWER: Output<'_> =
+    Output::alone("answer", "assign", "{\n  \"command\": \"assign\",");
+pub(crate) const ASSIGNED: Output<'_> = Output::alone("experiment", "assign", "# vmin assign\n");
 pub(crate) const EXPLORATION: Output<'_> =
     Output::alone("results", "explore", "{\n  \"exploration_version\"");
 pub(crate) const EXPLORATION_ROWS: Output<'_> =
@@ -151,7 +154,7 @@ pub(crate) const CHIP: Output<'_> = Output::alone("chip", "chip", "VMINCHIP");
 pub(crate) const NOTHING: Output<'_> = Output::alone("", "", "");
 
 /// All kinds of outputs that a mark tells.
-const KINDS: [Output<'_>; 30] = [
+const KINDS: [Output<'_>; 32] = [
     Output::page(""),
     Output::picture(""),
     Output::parquet(""),
@@ -170,6 +173,8 @@ const KINDS: [Output<'_>; 30] = [
     VMIN_ANSWER,
     YIELD_ANSWER,
     SENSITIVITY_ANSWER,
+    ASSIGN_ANSWER,
+    ASSIGNED,
     EXPLORATION,
     EXPLORATION_ROWS,
     FLIPS,

@@ -70,6 +70,9 @@ fn answer(command: &Command, stop: &AtomicBool) -> Result<String, Failure> {
         Command::Yield(args) => {
             commands::questions::yields::run(args, stop)?.text(words, args.asked.format.format)
         }
+        Command::Assign(args) => {
+            commands::questions::assign::run(args, stop)?.text(words, args.asked.format.format)
+        }
         Command::Sensitivity(args) => {
             commands::questions::sensitivity::run(args, stop)?.text(words, args.asked.format.format)
         }

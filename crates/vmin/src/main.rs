@@ -115,6 +115,7 @@ fn stops(command: &Command) -> bool {
         | Command::Vmin(_)
         | Command::Yield(_)
         | Command::Sensitivity(_)
+        | Command::Assign(_)
         | Command::Merge(_)
         | Command::Attack(_)
         | Command::Eval(_)

@@ -1,5 +1,6 @@
 //! Answers: one sentence, the numbers behind it, and what would change it.
 
+mod assign;
 mod sensitivity;
 mod vmin;
 mod yields;
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use vmin_sweep::{Plan, Provenance};
 
+pub use assign::{AssignAnswer, AssignOf, Chosen, Supplies, Tried};
 pub use sensitivity::{PartCost, Predictor, SensitivityAnswer};
 pub use vmin::{Adaptive, Bin, ChipVmin, Decision, OneSupply, VminAnswer, VminOf};
 pub use yields::{YieldAnswer, YieldOf, YieldPoint, chips_for_margin};

@@ -208,11 +208,10 @@ fn sentence(vdd_mv: f64, parts: &[PartCost]) -> String {
         let part = costliest(kind)?;
         Some(format!("{words} {} ({})", part.name, cost_words(part.lost_per_cell?)))
     };
-    let all = [
-        words("layer", "in layer"),
-        words("bit", "in bit"),
-        words("memory", "in the memory of kind"),
-    ];
+    let memory = costliest("memory").and_then(|part| {
+        Some(format!("in the {} memory ({})", part.name, cost_words(part.lost_per_cell?)))
+    });
+    let all = [words("layer", "in layer"), words("bit", "in bit"), memory];
     let all: Vec<String> = all.into_iter().flatten().collect();
     if all.is_empty() {
         return format!("At {vdd_mv} mV no layer, bit or memory is shown to lose an image.");

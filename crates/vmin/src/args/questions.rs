@@ -1,4 +1,4 @@
-//! Arguments of the questions: `vmin vmin`, `vmin yield`.
+//! Arguments of the questions: `vmin vmin`, `vmin yield`, `vmin sensitivity`, `vmin assign`.
 
 use std::path::PathBuf;
 
@@ -75,6 +75,25 @@ pub struct SensitivityArgs {
     /// Supply, one of the experiment's
     #[arg(long, value_name = "MV")]
     pub vdd_mv: Option<f64>,
+}
+
+/// Options of `vmin assign`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vmin assign experiment.toml
+  vmin assign experiment.toml --set memory.rails=memories --all-combinations
+
+Each memory that the experiment lowers gets the nominal supply or one of `vdd_mv`, and one remedy
+or none is chosen: what needs the least energy while the share of chips within the budget reaches
+the target. `assigned.toml` beside the answer is that experiment, for `vmin sweep`.")]
+pub struct AssignArgs {
+    /// The experiment and where its answers go.
+    #[command(flatten)]
+    pub asked: AskedArgs,
+    /// Test every combination that would need less energy
+    #[arg(long)]
+    pub all_combinations: bool,
 }
 
 /// An experiment and where its answers go.

@@ -38,6 +38,7 @@ pub fn text(kind: SchemaKind) -> Result<String, Failure> {
         SchemaKind::Vmin => document::<super::questions::vmin::Lowest>(),
         SchemaKind::Yield => document::<super::questions::yields::Yielded>(),
         SchemaKind::Sensitivity => document::<super::questions::sensitivity::Sensitivity>(),
+        SchemaKind::Assign => document::<super::questions::assign::Assignment>(),
         SchemaKind::Plan => document::<super::plan::Planned>(),
         SchemaKind::Check => document::<super::check::Checked>(),
         SchemaKind::Eval => document::<eval::Evaluated>(),

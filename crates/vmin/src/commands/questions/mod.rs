@@ -1,5 +1,7 @@
 //! Questions about an experiment: as few inferences as the confidence needs, and an answer in one sentence.
 
+pub mod assign;
+mod assigned;
 pub mod sensitivity;
 pub mod vmin;
 pub mod yields;
