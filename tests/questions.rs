@@ -238,6 +238,8 @@ fn the_answer_comes_first_and_fits_a_terminal() {
     let vmin = prepared(EXPERIMENT);
     for command in ["vmin", "yield"] {
         let text = vmin.ok(&[command, "e.toml", "--out", "answers"]);
+        let rows = vmin.ok(&[command, "e.toml", "--out", "answers", "--format", "csv"]);
+        assert!(rows.starts_with("candidate,") && rows.lines().count() > 8, "{rows}");
         let first = text.lines().next().expect("a line");
         assert!(first.contains("chips") || first.contains("yield"), "{first}");
         assert!(text.contains("what would change it:"), "{text}");

@@ -334,8 +334,8 @@ impl<'s, 'a, 'r, L: Log> Searches<'s, 'a, 'r, L> {
         let found = search::search(supplies.len(), start, |point| {
             let alpha = shared.chance_of_chip * share(supplies.len(), probes.len());
             let probe = match self.known(number, point, alpha)? {
-                Ok(probe) => probe,
-                Err(before) => {
+                Recorded::Decided(probe) => probe,
+                Recorded::Open(before) => {
                     let chip = match &mut chip {
                         Some(chip) => chip,
                         none => none.insert(self.open(number, &supplies)?),
@@ -362,27 +362,22 @@ impl<'s, 'a, 'r, L: Log> Searches<'s, 'a, 'r, L> {
     }
 
     /// The decision that records make; or else the images of each class, with their counts, to go on from.
-    fn known(
-        &self,
-        number: u32,
-        point: usize,
-        alpha: f64,
-    ) -> Result<Result<Probe, Known>, RunError> {
+    fn known(&self, number: u32, point: usize, alpha: f64) -> Result<Recorded, RunError> {
         let trial = self.shared.plan.trial(self.candidate, &self.candidate.points[point], number);
         let decided = |records: &Records<'_>| {
             if let Some(counts) = records.all(&trial) {
-                return Ok(self.of_all(point, &counts));
+                return Recorded::Decided(self.of_all(point, &counts));
             }
             let known = records.most(&trial, |class| self.budget.images(class));
             match self.verdict(&known, alpha) {
-                Some(within) => Ok(self.probe(point, within, &known)),
-                None => Err(known),
+                Some(within) => Recorded::Decided(self.probe(point, within, &known)),
+                None => Recorded::Open(known),
             }
         };
         let learnt = {
             let mut records = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
             let decided = decided(&records);
-            if decided.is_ok() {
+            if matches!(decided, Recorded::Decided(_)) {
                 return Ok(decided);
             }
             records.learn(&trial, &self.shared.name)
@@ -523,6 +518,14 @@ impl<L: Log> Shared<'_, '_, L> {
         }
         Ok(())
     }
+}
+
+/// What records say of a decision.
+enum Recorded {
+    /// They make it.
+    Decided(Probe),
+    /// They do not: what to go on from.
+    Open(Known),
 }
 
 /// Images of each class that were counted, with what was counted.

@@ -89,9 +89,9 @@ impl<L: Log> Searches<'_, '_, '_, L> {
     fn first_point(&self, number: u32) -> Result<Probe, RunError> {
         let alpha = self.shared.chance_of_chip;
         match self.known(number, 0, alpha)? {
-            Ok(probe) => Ok(probe),
-            Err(_) if self.shared.stop.load(Ordering::Relaxed) => Err(RunError::Stopped),
-            Err(before) => {
+            Recorded::Decided(probe) => Ok(probe),
+            Recorded::Open(_) if self.shared.stop.load(Ordering::Relaxed) => Err(RunError::Stopped),
+            Recorded::Open(before) => {
                 let supplies = [&self.candidate.points[0].supplies];
                 self.decide(&self.open(number, &supplies)?, (number, 0), alpha, before)
             }

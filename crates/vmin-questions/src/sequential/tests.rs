@@ -109,7 +109,6 @@ fn clear_cases_take_few_images() {
         ("half of the budget", mean((210, 160), (10, 10)), 8000),
     ];
     for (name, images, most) in cases {
-        println!("{name}: {images}");
         assert!(images < most, "{name}: {images}");
     }
 }

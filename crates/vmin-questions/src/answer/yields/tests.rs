@@ -115,8 +115,7 @@ fn the_band_covers_the_yield_in_simulated_campaigns() {
 fn the_band_covers_the_yield_in_ten_thousand_campaigns() {
     for (chips, confidence) in [(30, 0.9), (100, 0.95)] {
         let misses = missed(10_000, chips, confidence, 2);
-        println!("{chips} chips at {confidence}: {misses} of 10000 missed");
         let allowed = (1.0 - confidence) * 10_000.0;
-        assert!(f64::from(misses) <= allowed + 3.0 * allowed.sqrt(), "{misses}");
+        assert!(f64::from(misses) <= allowed + 3.0 * allowed.sqrt(), "{chips} chips: {misses}");
     }
 }

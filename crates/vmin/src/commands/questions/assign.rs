@@ -132,7 +132,7 @@ fn search(
         question.run(&mut asked.journal, &mut asked.records, &progress)
     });
     let assigned = outcome.map_err(|error| match error {
-        AssignError::Run(error) => asked.failure(error),
+        AssignError::Run(error) => asked.failure(&error),
         AssignError::Plan(problems) => problems.into(),
     })?;
     Ok(AssignAnswer::new(plan, choices, (certainty, all), &assigned))

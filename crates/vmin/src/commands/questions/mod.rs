@@ -121,7 +121,7 @@ impl<'a> Asked<'a> {
             let records = records.clone();
             vmin_questions::search(plan, certainty, journal, records, *kernel, stop, &progress)
         });
-        outcome.map_err(|error| self.failure(error))
+        outcome.map_err(|error| self.failure(&error))
     }
 
     /// The cost of every part at a point.
@@ -131,19 +131,18 @@ impl<'a> Asked<'a> {
             let progress = Progress::new("sensitivity", "chips");
             vmin_questions::sensitivity(plan, point, journal, records, *kernel, stop, &progress)
         });
-        outcome.map_err(|error| self.failure(error))
+        outcome.map_err(|error| self.failure(&error))
     }
 
-    fn failure(&self, error: RunError) -> Failure {
-        match error {
-            RunError::Stopped if self.stop.load(Ordering::Relaxed) => Failure::Interrupted(
-                "interrupted; what was computed is kept, the same command goes on".to_owned(),
-            ),
-            error => Failure::failed(
-                Diagnostic::new("question", with_causes(&error))
-                    .hint("nothing is lost: the same command goes on"),
-            ),
+    fn failure(&self, error: &RunError) -> Failure {
+        if matches!(error, RunError::Stopped) && self.stop.load(Ordering::Relaxed) {
+            let said = "interrupted; what was computed is kept, the same command goes on";
+            return Failure::Interrupted(said.to_owned());
         }
+        Failure::failed(
+            Diagnostic::new("question", with_causes(error))
+                .hint("nothing is lost: the same command goes on"),
+        )
     }
 }
 

@@ -124,7 +124,7 @@ fn predict(asked: &Asked<'_>, answer: &mut SensitivityAnswer) -> Result<(), Fail
     let labels = &images.labels[..count];
     let flatness = Flatness::new(&twin, codes, (&inputs, labels), 0, asked.stop);
     let failure = |error: FlatnessError| match error {
-        FlatnessError::Stopped => asked.failure(vmin_sweep::RunError::Stopped),
+        FlatnessError::Stopped => asked.failure(&vmin_sweep::RunError::Stopped),
         FlatnessError::Engine(error) => Failure::input("engine", &error),
     };
     let clean = flatness.clean().map_err(failure)?.loss;

@@ -92,19 +92,40 @@ fn rounded(percent: f64) -> f64 {
 #[derive(Serialize)]
 struct Row<'a> {
     candidate: &'a str,
-    #[serde(flatten)]
-    point: YieldPoint,
+    vdd_mv: f64,
+    passing: u32,
+    chips: u32,
+    #[serde(rename = "yield")]
+    yield_fraction: f64,
+    yield_low: f64,
+    yield_high: f64,
+    energy_per_inference_nj: f64,
+    energy_saving: f64,
+}
+
+impl<'a> Row<'a> {
+    fn of(candidate: &'a str, point: &YieldPoint) -> Self {
+        let YieldPoint { vdd_mv, passing, chips, yield_fraction, yield_low, yield_high, .. } =
+            *point;
+        let YieldPoint { energy_per_inference_nj, energy_saving, .. } = *point;
+        Self {
+            candidate,
+            vdd_mv,
+            passing,
+            chips,
+            yield_fraction,
+            yield_low,
+            yield_high,
+            energy_per_inference_nj,
+            energy_saving,
+        }
+    }
 }
 
 impl Answer for Yielded {
     fn csv(&self) -> Result<String, Failure> {
         let rows = self.answer.candidates.iter();
-        let rows = rows.flat_map(|of| {
-            of.points
-                .iter()
-                .map(|&point| (of.name.as_str(), point))
-                .map(|(candidate, point)| Row { candidate, point })
-        });
+        let rows = rows.flat_map(|of| of.points.iter().map(|point| Row::of(&of.name, point)));
         answer::csv(&rows.collect::<Vec<_>>())
     }
 
