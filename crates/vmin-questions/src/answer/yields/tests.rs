@@ -111,7 +111,7 @@ fn the_band_covers_the_yield_in_simulated_campaigns() {
 }
 
 #[test]
-#[ignore = "ten thousand campaigns take a minute"]
+#[ignore = "ten thousand campaigns take minutes"]
 fn the_band_covers_the_yield_in_ten_thousand_campaigns() {
     for (chips, confidence) in [(30, 0.9), (100, 0.95)] {
         let misses = missed(10_000, chips, confidence, 2);
