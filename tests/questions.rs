@@ -213,6 +213,9 @@ fn a_file_asks_its_question() {
     assert_eq!(asked["candidates"], json(&vmin, &["yield", "e.toml", "--out", "y"])["candidates"]);
     let swept = json(&vmin, &["ask", "e.toml", "--out", "s", "--set", "question=sweep"]);
     assert_eq!(swept["command"], "sweep");
+    let assigned = ["--set", "question=assign", "--set", "memory.vdd_mv=[875, 850]"];
+    let assigned = json(&vmin, &[&["ask", "e.toml", "--out", "a"][..], &assigned].concat());
+    assert_eq!(assigned["command"], "assign");
     let told = refused(&vmin, &["ask", "e.toml", "--set", "question=why"]);
     assert!(told.contains("sensitivity"), "{told}");
 }

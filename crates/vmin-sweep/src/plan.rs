@@ -26,7 +26,6 @@ use vmin_protection::Protection;
 use vmin_sram::Chip;
 
 use crate::accuracy::Subject;
-use crate::experiment::Question;
 use crate::journal::{ChipId, Counts, JournalOf, TrialId};
 use crate::results::{InputDigest, PointCost, Provenance, Setting};
 use crate::run::RunError;
@@ -49,8 +48,6 @@ pub struct Nominal {
 pub struct Plan {
     /// `name` of the experiment.
     pub name: String,
-    /// What it asks, where a command leaves that to the file.
-    pub question: Question,
     /// Networks with placement and protection: the experiment's own first, then its remedies.
     pub candidates: Vec<Candidate>,
     /// The source of faulty cells.

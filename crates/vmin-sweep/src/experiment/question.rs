@@ -12,25 +12,17 @@ pub enum Question {
     Yield,
     /// What one more faulty cell costs.
     Sensitivity,
+    /// Which supply each memory gets, with which remedy.
+    Assign,
 }
 
 impl Question {
     /// Every question with its word, which is also that of its command.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("sweep", Self::Sweep),
         ("vmin", Self::Vmin),
         ("yield", Self::Yield),
         ("sensitivity", Self::Sensitivity),
+        ("assign", Self::Assign),
     ];
-
-    /// Its word in files, and its command.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Sweep => "sweep",
-            Self::Vmin => "vmin",
-            Self::Yield => "yield",
-            Self::Sensitivity => "sensitivity",
-        }
-    }
 }

@@ -348,7 +348,6 @@ impl Plan {
                 latency_us: nominal.latency_us,
             },
             name: experiment.name,
-            question: experiment.question,
             first_chip,
             candidates,
             source: cells,

@@ -12,7 +12,8 @@ use super::{ComputeArgs, FormatArgs};
 Examples:
   vmin ask experiment.toml                      what `question` of the file asks; a sweep if absent
 
-Questions are the commands sweep, vmin, yield and sensitivity: each with its usual options.")]
+Questions are the commands sweep, vmin, yield, sensitivity and assign: each with its usual
+options. A sweep always decides by all images.")]
 pub struct AskArgs {
     /// The experiment and where its answers go.
     #[command(flatten)]

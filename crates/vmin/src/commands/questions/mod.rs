@@ -15,24 +15,29 @@ use vmin_kernels::GemmKernel;
 use vmin_questions::answer::certainty;
 use vmin_questions::{Parts, Records, Searched};
 use vmin_sweep::store::Store;
-use vmin_sweep::{Journal, Plan, Question, RunError};
+use vmin_sweep::{Experiment, Journal, Plan, Question, RunError};
 
-use crate::args::{AskArgs, AskedArgs, Command, SensitivityArgs, SweepArgs, VminArgs, YieldArgs};
-use crate::commands::sweep::{self, journal_failure};
+use crate::args::{
+    AskArgs, AskedArgs, AssignArgs, Command, SensitivityArgs, SweepArgs, VminArgs, YieldArgs,
+};
+use crate::commands::sweep::journal_failure;
 use crate::commands::trials::{shared_failure, to_write};
 use crate::failure::{make_folder, say, unwritable, with_causes};
 use crate::files::{self, Output};
 use crate::progress::Progress;
-use crate::{Answer, Failure, answer, compute};
+use crate::{Answer, Failure, answer, compute, overrides};
 
 /// The command that answers what an experiment file asks.
 ///
 /// # Errors
 /// All problems of the experiment.
 pub fn ask(args: &AskArgs) -> Result<Command, Failure> {
-    let plan = sweep::plan(args.asked.experiment.as_deref(), &args.asked.set)?;
+    let (source, _) =
+        overrides::source("experiment", args.asked.experiment.as_deref(), &args.asked.set)?;
+    // Problems of the file are those of the command, which reads it again with all names in it.
+    let question = Experiment::parse(&source).map_or(Question::Sweep, |asks| asks.question);
     let asked = args.asked.clone();
-    Ok(match plan.question {
+    Ok(match question {
         Question::Sweep => {
             let AskedArgs { experiment, set, out, store, exact: _, compute, format } = asked;
             // As every other question, a sweep goes on with what is there.
@@ -51,6 +56,7 @@ pub fn ask(args: &AskArgs) -> Result<Command, Failure> {
         Question::Vmin => Command::Vmin(VminArgs { asked }),
         Question::Yield => Command::Yield(YieldArgs { asked, margin: None, confidence: None }),
         Question::Sensitivity => Command::Sensitivity(SensitivityArgs { asked, vdd_mv: None }),
+        Question::Assign => Command::Assign(AssignArgs { asked, all_combinations: false }),
     })
 }
 
